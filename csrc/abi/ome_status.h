@@ -1,0 +1,19 @@
+/* Status codes. A function that can fail returns one; each header says which. A business reject is an event, never a status. */
+#ifndef OME_STATUS_H
+#define OME_STATUS_H
+
+typedef enum
+{
+    OME_OK = 0,
+    OME_INVALID = 1,        /* an argument is outside what the header allows */
+    OME_NO_MEMORY = 2,      /* the memory given is too small, or none could be had */
+    OME_FULL = 3,           /* no room now: try again later (busy) */
+    OME_EMPTY = 4,          /* nothing there now */
+    OME_IO_ERROR = 5,       /* a system call on a file failed: ome_error has file, call and errno; the writer is stopped for good */
+    OME_DAMAGED = 6,        /* stored bytes are not what was written */
+    OME_UNSUPPORTED = 7,    /* a format or schema version, or a platform, that this build does not handle */
+    OME_STOPPED = 8,        /* asked to stop, or stopped by an earlier error */
+    OME_NOT_FOUND = 9       /* no such thing */
+} ome_status_t;
+
+#endif

@@ -1,0 +1,29 @@
+/* What the platform must be, and the few things that differ between the two processors. */
+#ifndef OME_PLATFORM_H
+#define OME_PLATFORM_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#if !defined(__linux__) || !(defined(__x86_64__) || defined(__aarch64__))
+#error "ome runs on Linux on x86_64 and aarch64"
+#endif
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "records are little-endian in memory"
+#endif
+
+#include "abi/ome_limits.h"
+
+#define OME_CACHE_ALIGNED _Alignas(OME_CACHE_LINE_SIZE)
+
+/* Tells the processor that this is a loop that waits. */
+static inline void ome_cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ __volatile__("yield");
+#endif
+}
+
+#endif

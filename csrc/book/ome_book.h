@@ -1,0 +1,88 @@
+/* The book of one instrument: two ladders of levels, each level a queue of orders.
+ *
+ * All books of an engine share one ome_book_pools_t. Functions here keep queues, levels and totals right; they know nothing of matching, events or
+ * rejects. Written and read by the matching thread alone.
+ *
+ * Invariants: a level that exists has orders; its quantity is the sum of their leaves; open_quantity is the sum of the side's levels; every order's
+ * level is the one whose queue it is in; an order with a client order id is in the index. */
+#ifndef OME_BOOK_H
+#define OME_BOOK_H
+
+#include "base/ome_platform.h"
+#include "book/ome_instrument.h"
+#include "book/ome_ladder.h"
+#include "book/ome_order_index.h"
+#include "book/ome_order_pool.h"
+
+typedef struct
+{
+    ome_order_pool_t orders;
+    ome_order_index_t index;
+    ome_ladder_pool_t ladder;
+} ome_book_pools_t;
+
+typedef struct
+{
+    OME_CACHE_ALIGNED ome_ladder_t ladders[2]; /* by ome_side_index */
+    int64_t open_quantity[2];                  /* lots at rest */
+    int64_t last_trade_price;                  /* price units; 0 before the first trade */
+    uint32_t number;                           /* of the instrument, from 1 */
+    ome_instrument_t instrument;
+} ome_book_t;
+
+void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max);
+
+void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition);
+
+static inline uint32_t ome_side_index(uint8_t side)
+{
+    return side - 1u;
+}
+
+static inline uint8_t ome_side_opposite(uint8_t side)
+{
+    return (uint8_t)(OME_SIDE_BUY + OME_SIDE_SELL - side);
+}
+
+/* Bids are turned around, so that on both sides the best level has the smallest key. */
+static inline uint64_t ome_book_key(uint8_t side, uint64_t tick_index)
+{
+    return side == OME_SIDE_BUY ? ~tick_index : tick_index;
+}
+
+static inline uint64_t ome_book_price_key(const ome_book_t *book, uint8_t side, int64_t price)
+{
+    uint64_t tick_index;
+    (void)ome_instrument_tick_index(&book->instrument, price, &tick_index);
+    return ome_book_key(side, tick_index);
+}
+
+static inline uint32_t ome_book_best(const ome_book_t *book, uint8_t side)
+{
+    return book->ladders[ome_side_index(side)].best;
+}
+
+/* Whether an order of `side` at `limit` would trade with a level at `price` of the other side. */
+static inline bool ome_book_crosses(uint8_t side, int64_t limit, int64_t price)
+{
+    return side == OME_SIDE_BUY ? price <= limit : price >= limit;
+}
+
+/* Puts an order at the back of the level of its price. Its leaves and its client order id are set. If the price has no level the ladder pool must not be full. */
+void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key);
+
+/* Takes an order out of its queue, and the level with it when it was the last. The order keeps its leaves, its slot and its place in the index. */
+void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
+
+/* Takes lots off an order at rest; some must be left. It keeps its place. */
+void ome_book_reduce(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity);
+
+/* Ends an order at rest or one just unlinked: frees the slot and the client order id. */
+void ome_book_release(ome_book_pools_t *pools, uint32_t slot);
+
+static inline uint16_t ome_owner_participant(uint64_t owner)
+{
+    return (uint16_t)(owner >> 32);
+}
+
+#endif

@@ -1,0 +1,290 @@
+#include "book/ome_ladder.h"
+
+#include "base/ome_assert.h"
+
+#define DIGIT_BITS 6u
+#define DIGIT_MASK 63u
+
+static uint64_t bit(uint32_t digit)
+{
+    return UINT64_C(1) << digit;
+}
+
+static uint64_t bits_above(uint32_t digit)
+{
+    return ~UINT64_C(0) << digit << 1;
+}
+
+static uint32_t lowest(uint64_t bitmap)
+{
+    return (uint32_t)__builtin_ctzll(bitmap);
+}
+
+/* In two steps, because a shift by 66 is not defined. */
+static uint64_t prefix_of(uint64_t key, uint32_t shift)
+{
+    return key >> shift >> DIGIT_BITS;
+}
+
+static uint32_t digit_of(uint64_t key, uint32_t shift)
+{
+    return (uint32_t)(key >> shift) & DIGIT_MASK;
+}
+
+void ome_ladder_pool_init(ome_ladder_pool_t *pool, ome_arena_t *arena, uint32_t level_count_max)
+{
+    pool->level_count_max = level_count_max;
+    pool->level_count = 0;
+    pool->levels_ever_used = 0;
+    pool->level_free_head = 0;
+    /* Each leaf holds a level and each inner node two children: fewer inner nodes than leaves, no more leaves than levels. One more, because an inner
+     * node is put in before what it makes superfluous is taken out. */
+    pool->node_count_max = 2 * level_count_max + 1;
+    pool->node_count = 0;
+    pool->nodes_ever_used = 0;
+    pool->node_free_head = 0;
+    pool->levels = ome_arena_take(arena, ((uint64_t)level_count_max + 1) * sizeof(ome_level_t));
+    pool->nodes = ome_arena_take(arena, ((uint64_t)pool->node_count_max + 1) * sizeof(ome_ladder_node_t));
+}
+
+static uint32_t take_level(ome_ladder_pool_t *pool)
+{
+    uint32_t level = pool->level_free_head;
+    if (level != 0)
+    {
+        pool->level_free_head = pool->levels[level].head;
+    }
+    else
+    {
+        OME_ASSERT(pool->levels_ever_used < pool->level_count_max);
+        level = ++pool->levels_ever_used;
+    }
+    pool->level_count++;
+    pool->levels[level] = (ome_level_t){0};
+    return level;
+}
+
+static uint32_t take_node(ome_ladder_pool_t *pool, uint64_t key, uint32_t shift)
+{
+    uint32_t index = pool->node_free_head;
+    if (index != 0)
+    {
+        pool->node_free_head = pool->nodes[index].parent;
+    }
+    else
+    {
+        OME_ASSERT(pool->nodes_ever_used < pool->node_count_max);
+        index = ++pool->nodes_ever_used;
+    }
+    pool->node_count++;
+    ome_ladder_node_t *node = &pool->nodes[index];
+    node->bitmap = 0;
+    node->prefix = prefix_of(key, shift);
+    node->parent = 0;
+    node->shift = (uint8_t)shift;
+    node->digit = 0;
+    return index;
+}
+
+static void free_node(ome_ladder_pool_t *pool, uint32_t index)
+{
+    pool->nodes[index].parent = pool->node_free_head;
+    pool->node_free_head = index;
+    pool->node_count--;
+}
+
+static void attach(ome_ladder_pool_t *pool, uint32_t parent, uint32_t digit, uint32_t child)
+{
+    pool->nodes[parent].child[digit] = child;
+    pool->nodes[parent].bitmap |= bit(digit);
+    pool->nodes[child].parent = parent;
+    pool->nodes[child].digit = (uint8_t)digit;
+}
+
+/* Puts `node` where `other` hangs: below other's parent, or as the root. */
+static void take_place(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t node, uint32_t other)
+{
+    const ome_ladder_node_t *from = &pool->nodes[other];
+    if (from->parent == 0)
+    {
+        ladder->root = node;
+        pool->nodes[node].parent = 0;
+    }
+    else
+    {
+        attach(pool, from->parent, from->digit, node);
+    }
+}
+
+/* The leaf that holds the key, or would; 0 where there is none. */
+static uint32_t find_leaf(const ome_ladder_t *ladder, const ome_ladder_pool_t *pool, uint64_t key)
+{
+    if (ladder->best == 0)
+    {
+        return 0;
+    }
+    uint32_t index = pool->levels[ladder->best].leaf;
+    if (OME_LIKELY(pool->nodes[index].prefix == prefix_of(key, 0)))
+    {
+        return index;
+    }
+    index = ladder->root;
+    for (;;)
+    {
+        const ome_ladder_node_t *node = &pool->nodes[index];
+        if (node->prefix != prefix_of(key, node->shift))
+        {
+            return 0;
+        }
+        if (node->shift == 0)
+        {
+            return index;
+        }
+        const uint32_t digit = digit_of(key, node->shift);
+        if ((node->bitmap & bit(digit)) == 0)
+        {
+            return 0;
+        }
+        index = node->child[digit];
+    }
+}
+
+/* Makes the leaf of a key that has none. */
+static uint32_t insert_leaf(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key)
+{
+    const uint32_t leaf = take_node(pool, key, 0);
+    uint32_t index = ladder->root;
+    if (index == 0)
+    {
+        ladder->root = leaf;
+        return leaf;
+    }
+    for (;;)
+    {
+        ome_ladder_node_t *node = &pool->nodes[index];
+        if (node->prefix != prefix_of(key, node->shift))
+        {
+            break;
+        }
+        const uint32_t digit = digit_of(key, node->shift);
+        if ((node->bitmap & bit(digit)) == 0)
+        {
+            attach(pool, index, digit, leaf);
+            return leaf;
+        }
+        index = node->child[digit];
+    }
+    /* The key leaves the path above this node: a new node goes in at the highest digit in which they differ. */
+    const ome_ladder_node_t *node = &pool->nodes[index];
+    const uint64_t node_key = node->prefix << DIGIT_BITS << node->shift;
+    const uint32_t highest_bit = 63u - (uint32_t)__builtin_clzll(key ^ node_key);
+    const uint32_t shift = highest_bit / DIGIT_BITS * DIGIT_BITS;
+    const uint32_t inner = take_node(pool, key, shift);
+    take_place(ladder, pool, inner, index);
+    attach(pool, inner, digit_of(node_key, shift), index);
+    attach(pool, inner, digit_of(key, shift), leaf);
+    return leaf;
+}
+
+uint32_t ome_ladder_find(const ome_ladder_t *ladder, const ome_ladder_pool_t *pool, uint64_t key)
+{
+    const ome_ladder_node_t *leaf = &pool->nodes[find_leaf(ladder, pool, key)];
+    const uint32_t digit = digit_of(key, 0);
+    return leaf != pool->nodes && (leaf->bitmap & bit(digit)) != 0 ? leaf->child[digit] : 0;
+}
+
+uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key)
+{
+    uint32_t index = find_leaf(ladder, pool, key);
+    if (OME_UNLIKELY(index == 0))
+    {
+        index = insert_leaf(ladder, pool, key);
+    }
+    ome_ladder_node_t *leaf = &pool->nodes[index];
+    const uint32_t digit = digit_of(key, 0);
+    if ((leaf->bitmap & bit(digit)) != 0)
+    {
+        return leaf->child[digit];
+    }
+    const uint32_t level = take_level(pool);
+    leaf->child[digit] = level;
+    leaf->bitmap |= bit(digit);
+    pool->levels[level].leaf = index;
+    pool->levels[level].digit = (uint8_t)digit;
+    const uint32_t best = ladder->best;
+    if (best == 0)
+    {
+        ladder->best = level;
+        return level;
+    }
+    const ome_ladder_node_t *best_leaf = &pool->nodes[pool->levels[best].leaf];
+    const uint64_t best_key = best_leaf->prefix << DIGIT_BITS | pool->levels[best].digit;
+    if (key < best_key)
+    {
+        ladder->best = level;
+    }
+    return level;
+}
+
+uint32_t ome_ladder_next(const ome_ladder_pool_t *pool, uint32_t level)
+{
+    uint32_t digit = pool->levels[level].digit;
+    const ome_ladder_node_t *node = &pool->nodes[pool->levels[level].leaf];
+    uint64_t rest = node->bitmap & bits_above(digit);
+    while (rest == 0)
+    {
+        if (node->parent == 0)
+        {
+            return 0;
+        }
+        digit = node->digit;
+        node = &pool->nodes[node->parent];
+        rest = node->bitmap & bits_above(digit);
+    }
+    while (node->shift != 0)
+    {
+        node = &pool->nodes[node->child[lowest(rest)]];
+        rest = node->bitmap;
+    }
+    return node->child[lowest(rest)];
+}
+
+/* Takes out a leaf that has become empty, and its parent when that is left with one child. */
+static void remove_leaf(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t leaf)
+{
+    const uint32_t parent_index = pool->nodes[leaf].parent;
+    const uint32_t digit = pool->nodes[leaf].digit;
+    free_node(pool, leaf);
+    if (parent_index == 0)
+    {
+        ladder->root = 0;
+        return;
+    }
+    ome_ladder_node_t *parent = &pool->nodes[parent_index];
+    parent->bitmap &= ~bit(digit);
+    OME_ASSERT(parent->bitmap != 0);
+    if ((parent->bitmap & (parent->bitmap - 1)) == 0)
+    {
+        take_place(ladder, pool, parent->child[lowest(parent->bitmap)], parent_index);
+        free_node(pool, parent_index);
+    }
+}
+
+void ome_ladder_remove(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t level_index)
+{
+    ome_level_t *level = &pool->levels[level_index];
+    OME_ASSERT(level->order_count == 0);
+    if (ladder->best == level_index)
+    {
+        ladder->best = ome_ladder_next(pool, level_index);
+    }
+    ome_ladder_node_t *leaf = &pool->nodes[level->leaf];
+    leaf->bitmap &= ~bit(level->digit);
+    if (leaf->bitmap == 0)
+    {
+        remove_leaf(ladder, pool, level->leaf);
+    }
+    level->head = pool->level_free_head;
+    pool->level_free_head = level_index;
+    pool->level_count--;
+}

@@ -1,0 +1,95 @@
+/* The price levels of one side of one book, in price order.
+ *
+ * A trie of 64-way bitmap nodes over the key of a price, path-compressed: every inner node has at least two children, so that there are never more than twice as many
+ * nodes as levels, however far prices are from each other, and the root moves to wherever the prices are. A key is the price in ticks, turned
+ * around for bids, so that on both sides the best level has the smallest key. The best level is kept at hand; most commands find their level
+ * in its leaf with one comparison.
+ *
+ * Levels and nodes come from pools that all ladders of an engine share. Written and read by the matching thread alone. */
+#ifndef OME_LADDER_H
+#define OME_LADDER_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ome_arena.h"
+
+/* OFFSET SIZE FIELD        UNIT
+ *      0    8 price        price units
+ *      8    8 quantity     lots of all its orders
+ *     16    4 head         slot of the first order
+ *     20    4 tail         slot of the last
+ *     24    4 order_count  orders
+ *     28    4 leaf         node that holds it
+ *     32    4 instrument   number
+ *     36    1 side         OME_SIDE_
+ *     37    1 digit        its place in the leaf
+ *     40   24 reserved */
+typedef struct
+{
+    int64_t price;
+    int64_t quantity;
+    uint32_t head;
+    uint32_t tail;
+    uint32_t order_count;
+    uint32_t leaf;
+    uint32_t instrument;
+    uint8_t side;
+    uint8_t digit;
+    uint8_t reserved[26];
+} ome_level_t;
+static_assert(sizeof(ome_level_t) == OME_CACHE_LINE_SIZE, "a level is one cache line");
+
+typedef struct
+{
+    uint64_t bitmap;    /* which children are there */
+    uint64_t prefix;    /* the key's digits above this node's own */
+    uint32_t parent;    /* node, 0 for the root */
+    uint8_t shift;      /* bits below this node's digit: 0 in a leaf, otherwise 6 to 60 */
+    uint8_t digit;      /* its place in the parent */
+    uint16_t reserved;
+    uint32_t child[64]; /* levels in a leaf, otherwise nodes; meaningful where the bitmap says so */
+} ome_ladder_node_t;
+
+typedef struct
+{
+    ome_level_t *levels;      /* index 0 is none */
+    ome_ladder_node_t *nodes; /* index 0 is none */
+    uint32_t level_count_max;
+    uint32_t level_count;     /* in use */
+    uint32_t levels_ever_used;
+    uint32_t level_free_head; /* linked by `head` */
+    uint32_t node_count_max;
+    uint32_t node_count;
+    uint32_t nodes_ever_used;
+    uint32_t node_free_head;  /* linked by `parent` */
+} ome_ladder_pool_t;
+
+typedef struct
+{
+    uint32_t root; /* node, 0 when the side is empty */
+    uint32_t best; /* level, 0 when the side is empty */
+} ome_ladder_t;
+
+void ome_ladder_pool_init(ome_ladder_pool_t *pool, ome_arena_t *arena, uint32_t level_count_max);
+
+static inline bool ome_ladder_pool_is_full(const ome_ladder_pool_t *pool)
+{
+    return pool->level_count == pool->level_count_max;
+}
+
+/* The level of this key, or 0. */
+uint32_t ome_ladder_find(const ome_ladder_t *ladder, const ome_ladder_pool_t *pool, uint64_t key);
+
+/* The level of this key, made empty where it is not there. The pool must not be full then. The caller fills price, instrument and side of a new level
+ * (one with order_count 0). */
+uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key);
+
+/* Removes a level that has no orders. */
+void ome_ladder_remove(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t level);
+
+/* The next worse level, or 0. */
+uint32_t ome_ladder_next(const ome_ladder_pool_t *pool, uint32_t level);
+
+#endif

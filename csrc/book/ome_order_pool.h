@@ -1,0 +1,90 @@
+/* Orders at rest, and the ids of all orders.
+ *
+ * An order's id is its slot and the slot's generation, so that finding an order by its id is one load and an id never means two orders. Slots count
+ * from 1: index 0 is "none" in every link. A slot freed last is taken first, because it is still in the cache; a slot never used comes only when no
+ * freed one is left. A slot whose generation is used up is never freed.
+ *
+ * Written and read by the matching thread alone. Does not know prices or queues: see ome_book. */
+#ifndef OME_ORDER_POOL_H
+#define OME_ORDER_POOL_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ome_arena.h"
+
+/* OFFSET SIZE FIELD                UNIT
+ *      0    8 leaves_quantity      lots; 0 exactly when the slot holds no order at rest
+ *      8    8 cumulative_quantity  lots
+ *     16    8 client_order_id
+ *     24    8 owner                account | participant << 32 | session << 48, as in an event
+ *     32    4 next                 slot; towards the back of the queue. In a free slot: the next free one
+ *     36    4 previous             slot; towards the front
+ *     40    4 level                index of its price level in the low 30 bits
+ *     44    4 generation           of the last order that took this slot */
+typedef struct
+{
+    int64_t leaves_quantity;
+    int64_t cumulative_quantity;
+    uint64_t client_order_id;
+    uint64_t owner;
+    uint32_t next;
+    uint32_t previous;
+    uint32_t level : 30;
+    uint32_t reserved : 2;
+    uint32_t generation;
+} ome_order_t;
+static_assert(sizeof(ome_order_t) == 48, "48 bytes and 13 of the index make an order at rest cost less than a cache line");
+static_assert(offsetof(ome_order_t, owner) == 24, "an order has no padding");
+
+typedef struct
+{
+    ome_order_t *orders; /* slot_count_max + 1; the first is not used */
+    uint32_t slot_count_max;
+    uint32_t slots_ever_used;
+    uint32_t free_head;
+} ome_order_pool_t;
+
+void ome_order_pool_init(ome_order_pool_t *pool, ome_arena_t *arena, uint32_t slot_count_max);
+
+static inline bool ome_order_pool_is_full(const ome_order_pool_t *pool)
+{
+    return pool->free_head == 0 && pool->slots_ever_used == pool->slot_count_max;
+}
+
+/* Takes a slot and starts its next generation. The pool must not be full. */
+uint32_t ome_order_pool_take(ome_order_pool_t *pool);
+
+void ome_order_pool_free(ome_order_pool_t *pool, uint32_t slot);
+
+static inline uint64_t ome_order_id(const ome_order_pool_t *pool, uint32_t slot)
+{
+    return (uint64_t)pool->orders[slot].generation << 32 | slot;
+}
+
+typedef enum
+{
+    OME_ORDER_LIVE,
+    OME_ORDER_CLOSED, /* it was, and is no longer */
+    OME_ORDER_UNKNOWN /* it never was */
+} ome_order_state_t;
+
+static inline ome_order_state_t ome_order_pool_state(const ome_order_pool_t *pool, uint64_t order_id)
+{
+    const uint32_t slot = (uint32_t)order_id;
+    const uint32_t generation = (uint32_t)(order_id >> 32);
+    if (slot == 0 || slot > pool->slots_ever_used || generation == 0)
+    {
+        return OME_ORDER_UNKNOWN;
+    }
+    const ome_order_t *order = &pool->orders[slot];
+    if (generation == order->generation && order->leaves_quantity > 0)
+    {
+        return OME_ORDER_LIVE;
+    }
+    return generation <= order->generation ? OME_ORDER_CLOSED : OME_ORDER_UNKNOWN;
+}
+
+#endif

@@ -1,0 +1,182 @@
+#include "concurrent/ome_wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/ome_assert.h"
+#include "base/ome_clock.h"
+#include "base/ome_platform.h"
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "the kernel reads the futex as a plain 32-bit word");
+
+/* ThreadSanitizer does not follow fences, and gcc says so. Nothing here relies on a fence to carry data: it orders one store before one load,
+ * which the fence in the machine does under the sanitizer too. */
+#if defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+
+void ome_wait_fence(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+uint64_t ome_wait_deadline_ns(uint64_t timeout_ns)
+{
+    const uint64_t now_ns = ome_clock_monotonic_ns();
+    return timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
+}
+
+/* Sleeps while the announcement stands. Returns for a wake, a timeout, a signal, or no reason at all: the caller asks again. */
+static void futex_sleep(ome_wait_t *wait, uint64_t timeout_ns)
+{
+    const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_SECOND), .tv_nsec = (long)(timeout_ns % NS_PER_SECOND)};
+    const long result = syscall(SYS_futex, &wait->announced, FUTEX_WAIT, OME_WAIT_ASLEEP, &timeout, NULL, 0);
+    OME_ASSERT(result == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
+}
+
+static void futex_wake_all(ome_wait_t *wait)
+{
+    const long result = syscall(SYS_futex, &wait->announced, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    OME_ASSERT(result >= 0);
+}
+
+static void event_fd_signal(int event_fd)
+{
+    const uint64_t one = 1;
+    const ssize_t written = write(event_fd, &one, sizeof(one));
+    /* EAGAIN: so many wakes are unread that the counter is full; the descriptor is readable, which is all that is wanted. */
+    OME_ASSERT(written == (ssize_t)sizeof(one) || errno == EAGAIN || errno == EINTR);
+}
+
+ome_status_t ome_wait_init(ome_wait_t *wait, ome_wait_strategy_t strategy)
+{
+    if (strategy != OME_WAIT_SPIN && strategy != OME_WAIT_YIELD && strategy != OME_WAIT_BLOCK)
+    {
+        return OME_INVALID;
+    }
+    atomic_init(&wait->announced, OME_WAIT_NOBODY);
+    wait->strategy = (uint32_t)strategy;
+    wait->notifies = strategy == OME_WAIT_BLOCK;
+    wait->event_fd = -1;
+    return OME_OK;
+}
+
+ome_status_t ome_wait_set_event_fd(ome_wait_t *wait, int event_fd)
+{
+    wait->event_fd = event_fd;
+    wait->notifies = wait->strategy == OME_WAIT_BLOCK || event_fd >= 0;
+    return OME_OK;
+}
+
+/* The waiter's half of the protocol: what is read after this is read after the announcement is visible. */
+static void announce(ome_wait_t *wait, uint32_t where)
+{
+    atomic_store_explicit(&wait->announced, where, memory_order_relaxed);
+    ome_wait_fence(); /* pairs with the fence of the waker */
+}
+
+static bool poll_until(ome_wait_condition_t condition, const void *context, uint64_t deadline_ns, bool yields)
+{
+    do
+    {
+        if (condition(context))
+        {
+            return true;
+        }
+        if (yields)
+        {
+            sched_yield();
+        }
+        else
+        {
+            ome_cpu_relax();
+        }
+    } while (ome_clock_monotonic_ns() < deadline_ns);
+    return condition(context);
+}
+
+static bool sleep_until(ome_wait_t *wait, ome_wait_condition_t condition, const void *context, uint64_t deadline_ns)
+{
+    for (;;)
+    {
+        announce(wait, OME_WAIT_ASLEEP);
+        if (condition(context))
+        {
+            return true;
+        }
+        const uint64_t now_ns = ome_clock_monotonic_ns();
+        if (now_ns >= deadline_ns)
+        {
+            return false;
+        }
+        futex_sleep(wait, deadline_ns - now_ns);
+    }
+}
+
+ome_status_t ome_wait_for(ome_wait_t *wait, ome_wait_condition_t condition, const void *context, uint64_t timeout_ns)
+{
+    if (condition(context))
+    {
+        return OME_OK;
+    }
+    const uint64_t deadline_ns = ome_wait_deadline_ns(timeout_ns);
+    if (wait->strategy != OME_WAIT_BLOCK)
+    {
+        return poll_until(condition, context, deadline_ns, wait->strategy == OME_WAIT_YIELD) ? OME_OK : OME_EMPTY;
+    }
+    const uint64_t spin_end_ns = ome_wait_deadline_ns(OME_WAIT_SPIN_NS);
+    if (poll_until(condition, context, spin_end_ns < deadline_ns ? spin_end_ns : deadline_ns, false))
+    {
+        return OME_OK;
+    }
+    return sleep_until(wait, condition, context, deadline_ns) ? OME_OK : OME_EMPTY;
+}
+
+void ome_wait_prepare(ome_wait_t *wait)
+{
+    OME_ASSERT(wait->event_fd >= 0);
+    announce(wait, OME_WAIT_IN_POLL);
+}
+
+void ome_wait_cancel(ome_wait_t *wait)
+{
+    OME_ASSERT(wait->event_fd >= 0);
+    atomic_store_explicit(&wait->announced, OME_WAIT_NOBODY, memory_order_relaxed);
+}
+
+void ome_wait_notify_after_fence(ome_wait_t *wait)
+{
+    if (OME_LIKELY(atomic_load_explicit(&wait->announced, memory_order_relaxed) == OME_WAIT_NOBODY))
+    {
+        return;
+    }
+    /* Of several wakers, the one that takes the announcement down wakes. */
+    switch (atomic_exchange_explicit(&wait->announced, OME_WAIT_NOBODY, memory_order_relaxed))
+    {
+    case OME_WAIT_ASLEEP:
+        futex_wake_all(wait);
+        break;
+    case OME_WAIT_IN_POLL:
+        event_fd_signal(wait->event_fd);
+        break;
+    default:
+        break;
+    }
+}
+
+void ome_wait_notify(ome_wait_t *wait)
+{
+    if (wait->notifies)
+    {
+        ome_wait_fence(); /* pairs with the fence in announce */
+        ome_wait_notify_after_fence(wait);
+    }
+}

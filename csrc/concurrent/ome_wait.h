@@ -1,0 +1,99 @@
+/* Waiting for another thread, and waking it.
+ *
+ * A wait object belongs to a condition, such as "this sequence is published". Waiters are the threads that need the condition, wakers those
+ * that make it true. Three strategies:
+ *   spin   asks again and again: lowest latency, costs a core
+ *   yield  asks again, giving the core away in between
+ *   block  asks for about two microseconds, then sleeps in the kernel
+ *
+ * A sleeper must not be missed, and a waker should pay no system call when nobody sleeps. So a waiter announces itself before it sleeps:
+ *
+ *     waiter                            waker
+ *     announced = asleep                make the condition true
+ *     fence                             fence
+ *     condition true? then go on        announced == nobody? then done
+ *     sleep while announced == asleep   announced = nobody, wake all
+ *
+ * Of the two fences, both sequentially consistent, one comes first (Dekker). Either the waiter sees the condition, or the waker sees the
+ * announcement. The sleep is a futex on `announced`: when the waker was faster the word says nobody, and the kernel does not let the waiter
+ * sleep. Woken waiters ask again, and announce themselves again if they must. One word for all, and not a count of waiters: the first waker
+ * takes the announcement down, so those after it pay nothing while the waiter is on its way; and a waiter that dies leaves at most one
+ * needless wake behind. The other side of that: a waker that is killed between taking it down and waking leaves the sleeper to its timeout, so
+ * who waits for another process gives one.
+ *
+ * A thread that sleeps in poll() on sockets cannot sleep on a futex too. It gives the object an event file descriptor, which the waker
+ * writes to, and has this loop:
+ *     do all that can be done; ome_wait_prepare(wait); is there something to do after all? then ome_wait_cancel(wait) and begin again;
+ *     poll(sockets and event descriptor); ome_wait_cancel(wait); if the event descriptor is readable, read its 8 bytes.
+ * Such an object has this one waiter only: prepare and cancel write over what others announced.
+ *
+ * Threads: any. The object may lie in memory that processes share: no pointers, and the futex is not private. The event descriptor is a number
+ * in the wakers' process. A wait object carries no data: the condition itself reads with acquire what the waker wrote with release. */
+#ifndef OME_WAIT_H
+#define OME_WAIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/ome_status.h"
+#include "concurrent/ome_sequence.h"
+
+#define OME_WAIT_SPIN_NS UINT64_C(2000)
+#define OME_WAIT_FOREVER UINT64_MAX
+
+typedef enum
+{
+    OME_WAIT_SPIN = 1,
+    OME_WAIT_YIELD = 2,
+    OME_WAIT_BLOCK = 3
+} ome_wait_strategy_t;
+
+/* What `announced` says. */
+enum
+{
+    OME_WAIT_NOBODY = 0,
+    OME_WAIT_ASLEEP = 1, /* on the futex, or about to be */
+    OME_WAIT_IN_POLL = 2, /* on the event descriptor, or about to be */
+};
+
+typedef struct
+{
+    /* The futex: one of the above. */
+    OME_CACHE_ALIGNED _Atomic uint32_t announced;
+    /* Fixed before the first wait. */
+    uint32_t strategy;
+    uint32_t notifies; /* 1 where a waiter may sleep: strategy block, or an event descriptor */
+    int32_t event_fd; /* -1 where there is none */
+    uint8_t padding[OME_SEQUENCE_SIZE - 4 * sizeof(uint32_t)];
+} ome_wait_t;
+static_assert(sizeof(ome_wait_t) == OME_SEQUENCE_SIZE, "a wait object has its cache lines for itself");
+
+/* True when what is waited for is there. Called often; reads with acquire; changes nothing. */
+typedef bool (*ome_wait_condition_t)(const void *context);
+
+/* OME_OK; OME_INVALID when the strategy is none of the three. */
+ome_status_t ome_wait_init(ome_wait_t *wait, ome_wait_strategy_t strategy);
+
+/* Wakers write to `event_fd` (an eventfd; non-blocking; -1 for none) from now on. Before the threads start. OME_OK. */
+ome_status_t ome_wait_set_event_fd(ome_wait_t *wait, int event_fd);
+
+/* Waits until the condition holds, at most `timeout_ns` (OME_WAIT_FOREVER: without end). OME_OK when it holds; OME_EMPTY when time ran out. */
+ome_status_t ome_wait_for(ome_wait_t *wait, ome_wait_condition_t condition, const void *context, uint64_t timeout_ns);
+
+/* Announces that the caller is about to sleep in poll(); it must ask for its condition once more after this and before it sleeps. */
+void ome_wait_prepare(ome_wait_t *wait);
+
+/* The caller of ome_wait_prepare does not sleep, or no longer: wakers need not write to the event descriptor. */
+void ome_wait_cancel(ome_wait_t *wait);
+
+/* Wakes who waits, after the condition was made true: a fence and a load when nobody sleeps. */
+void ome_wait_notify(ome_wait_t *wait);
+
+/* The two halves of ome_wait_notify, for a waker with several objects: the fence once, then each object. */
+void ome_wait_fence(void);
+void ome_wait_notify_after_fence(ome_wait_t *wait);
+
+/* The time `timeout_ns` from now on the monotonic clock, or the end of time. */
+uint64_t ome_wait_deadline_ns(uint64_t timeout_ns);
+
+#endif

@@ -1,0 +1,258 @@
+#include "engine/ome_checks.h"
+
+#include "base/ome_assert.h"
+#include "engine/ome_match.h"
+
+static_assert(offsetof(ome_command_t, flags) == 60 && sizeof(ome_command_t) == 64, "two reserved bytes end a command");
+
+static bool is_order_command(uint8_t kind)
+{
+    return kind >= OME_COMMAND_KIND_NEW_ORDER && kind <= OME_COMMAND_KIND_AMEND_ORDER;
+}
+
+static bool is_definition(uint8_t kind)
+{
+    return kind >= OME_COMMAND_KIND_DEFINE_LIMITS && kind <= OME_COMMAND_KIND_DEFINE_SESSION;
+}
+
+uint8_t ome_check_command(const ome_engine_t *engine, const ome_command_t *command)
+{
+    if (OME_UNLIKELY(!is_order_command(command->kind)))
+    {
+        if (!is_definition(command->kind))
+        {
+            return OME_REASON_UNKNOWN_COMMAND;
+        }
+    }
+    if (OME_UNLIKELY(command->reserved_0[0] != 0 || command->reserved_0[1] != 0))
+    {
+        return OME_REASON_RESERVED_NOT_ZERO;
+    }
+    if (command->session != 0 && is_order_command(command->kind))
+    {
+        if (OME_UNLIKELY(command->session > engine->session_count ||
+                engine->sessions[command->session].participant != command->participant))
+        {
+            return OME_REASON_UNKNOWN_SESSION;
+        }
+    }
+    return OME_REASON_NONE;
+}
+
+bool ome_check_level_room(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint64_t key)
+{
+    return OME_LIKELY(!ome_ladder_pool_is_full(&engine->pools.ladder)) ||
+        ome_ladder_find(&book->ladders[ome_side_index(side)], &engine->pools.ladder, key) != 0;
+}
+
+static uint8_t check_price(const ome_book_t *book, int64_t price, uint8_t side, uint64_t *key)
+{
+    uint64_t tick_index;
+    if (OME_UNLIKELY(!ome_instrument_price_in_range(&book->instrument, price)))
+    {
+        return OME_REASON_PRICE_OUT_OF_RANGE;
+    }
+    if (OME_UNLIKELY(!ome_instrument_tick_index(&book->instrument, price, &tick_index)))
+    {
+        return OME_REASON_PRICE_OFF_TICK;
+    }
+    *key = ome_book_key(side, tick_index);
+    return OME_REASON_NONE;
+}
+
+/* Side, type, time in force and flags of a new order. */
+static uint8_t check_form(const ome_command_t *command)
+{
+    if (command->side != OME_SIDE_BUY && command->side != OME_SIDE_SELL)
+    {
+        return OME_REASON_BAD_SIDE;
+    }
+    if (command->order_type != OME_ORDER_TYPE_LIMIT && command->order_type != OME_ORDER_TYPE_MARKET)
+    {
+        return OME_REASON_BAD_ORDER_TYPE;
+    }
+    if (command->time_in_force < OME_TIME_IN_FORCE_GTC || command->time_in_force > OME_TIME_IN_FORCE_FOK)
+    {
+        return OME_REASON_BAD_TIME_IN_FORCE;
+    }
+    return command->flags == 0 ? OME_REASON_NONE : OME_REASON_BAD_FLAGS;
+}
+
+static uint8_t check_new_quantity(const ome_book_t *book, uint8_t side, int64_t quantity)
+{
+    if (quantity <= 0)
+    {
+        return quantity == 0 ? OME_REASON_ZERO_QUANTITY : OME_REASON_NEGATIVE_QUANTITY;
+    }
+    if (quantity > OME_QUANTITY_MAX || book->open_quantity[ome_side_index(side)] + quantity > OME_OPEN_QUANTITY_MAX)
+    {
+        return OME_REASON_QUANTITY_TOO_LARGE;
+    }
+    return OME_REASON_NONE;
+}
+
+uint8_t ome_check_new(const ome_engine_t *engine, const ome_command_t *command, ome_terms_t *terms)
+{
+    if (OME_UNLIKELY(command->instrument == 0 || command->instrument > engine->instrument_count))
+    {
+        return OME_REASON_UNKNOWN_INSTRUMENT;
+    }
+    terms->book = &engine->books[command->instrument];
+    terms->side = command->side;
+    terms->slot = 0;
+    terms->leaves = command->quantity;
+    uint8_t reason = check_form(command);
+    if (OME_UNLIKELY(reason != OME_REASON_NONE))
+    {
+        return reason;
+    }
+    reason = check_new_quantity(terms->book, command->side, command->quantity);
+    if (OME_UNLIKELY(reason != OME_REASON_NONE))
+    {
+        return reason;
+    }
+    terms->price = 0;
+    terms->limit = ome_match_any_price(command->side);
+    if (command->order_type == OME_ORDER_TYPE_LIMIT)
+    {
+        terms->price = command->price;
+        terms->limit = command->price;
+        reason = check_price(terms->book, command->price, command->side, &terms->key);
+        if (OME_UNLIKELY(reason != OME_REASON_NONE))
+        {
+            return reason;
+        }
+    }
+    if (command->client_order_id != 0 &&
+        OME_UNLIKELY(ome_order_index_find(
+                         &engine->pools.index, &engine->pools.orders, command->participant, command->client_order_id) != 0))
+    {
+        return OME_REASON_DUPLICATE_CLIENT_ORDER_ID;
+    }
+    if (OME_UNLIKELY(ome_order_pool_is_full(&engine->pools.orders)))
+    {
+        return OME_REASON_ORDER_LIMIT_REACHED;
+    }
+    terms->crosses = ome_match_crosses(engine, terms->book, command->side, terms->limit);
+    const bool rests_whole =
+        !terms->crosses && command->order_type == OME_ORDER_TYPE_LIMIT && command->time_in_force == OME_TIME_IN_FORCE_GTC;
+    if (rests_whole && !ome_check_level_room(engine, terms->book, command->side, terms->key))
+    {
+        return OME_REASON_LEVEL_LIMIT_REACHED;
+    }
+    return OME_REASON_NONE;
+}
+
+/* Finds the order that a cancel, reduce or amend means, and whether the sender may touch it. */
+static uint8_t check_reference(const ome_engine_t *engine, const ome_command_t *command, uint16_t flags_known, ome_terms_t *terms)
+{
+    const ome_order_pool_t *orders = &engine->pools.orders;
+    if (OME_UNLIKELY((command->flags & ~flags_known) != 0))
+    {
+        return OME_REASON_BAD_FLAGS;
+    }
+    if ((command->flags & OME_COMMAND_FLAGS_BY_ORDER_ID) != 0)
+    {
+        const ome_order_state_t state = ome_order_pool_state(orders, command->client_order_id);
+        if (OME_UNLIKELY(state != OME_ORDER_LIVE))
+        {
+            return state == OME_ORDER_CLOSED ? OME_REASON_ORDER_CLOSED : OME_REASON_UNKNOWN_ORDER;
+        }
+        terms->slot = (uint32_t)command->client_order_id;
+    }
+    else
+    {
+        terms->slot = command->client_order_id == 0
+            ? 0
+            : ome_order_index_find(&engine->pools.index, orders, command->participant, command->client_order_id);
+        if (OME_UNLIKELY(terms->slot == 0))
+        {
+            return OME_REASON_UNKNOWN_ORDER;
+        }
+    }
+    const ome_order_t *order = &orders->orders[terms->slot];
+    const ome_level_t *level = &engine->pools.ladder.levels[order->level];
+    terms->book = &engine->books[level->instrument];
+    terms->side = level->side;
+    terms->price = level->price;
+    terms->leaves = order->leaves_quantity;
+    if (OME_UNLIKELY(ome_owner_participant(order->owner) != command->participant))
+    {
+        return OME_REASON_NOT_OWNER;
+    }
+    if (OME_UNLIKELY(command->instrument != 0 && command->instrument != level->instrument))
+    {
+        return OME_REASON_WRONG_INSTRUMENT;
+    }
+    return OME_REASON_NONE;
+}
+
+uint8_t ome_check_cancel(const ome_engine_t *engine, const ome_command_t *command, ome_terms_t *terms)
+{
+    return check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID, terms);
+}
+
+uint8_t ome_check_reduce(const ome_engine_t *engine, const ome_command_t *command, ome_terms_t *terms)
+{
+    const uint8_t reason = check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID, terms);
+    if (reason != OME_REASON_NONE)
+    {
+        return reason;
+    }
+    if (command->quantity <= 0)
+    {
+        return command->quantity == 0 ? OME_REASON_ZERO_QUANTITY : OME_REASON_NEGATIVE_QUANTITY;
+    }
+    return OME_REASON_NONE;
+}
+
+/* What would be open after the amend; the command's quantity is not negative. */
+static uint8_t check_amend_quantity(const ome_engine_t *engine, const ome_command_t *command, ome_terms_t *terms)
+{
+    const ome_order_t *order = &engine->pools.orders.orders[terms->slot];
+    if (command->quantity != OME_NULL_VALUE)
+    {
+        if (command->quantity < 0)
+        {
+            return OME_REASON_NEGATIVE_QUANTITY;
+        }
+        const bool is_open = (command->flags & OME_COMMAND_FLAGS_OPEN_QUANTITY) != 0;
+        terms->leaves = is_open ? command->quantity : command->quantity - order->cumulative_quantity;
+    }
+    const int64_t open_quantity = terms->book->open_quantity[ome_side_index(terms->side)];
+    if (terms->leaves > OME_QUANTITY_MAX || open_quantity - order->leaves_quantity + terms->leaves > OME_OPEN_QUANTITY_MAX)
+    {
+        return OME_REASON_QUANTITY_TOO_LARGE;
+    }
+    return OME_REASON_NONE;
+}
+
+uint8_t ome_check_amend(const ome_engine_t *engine, const ome_command_t *command, ome_terms_t *terms)
+{
+    uint8_t reason =
+        check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID | OME_COMMAND_FLAGS_OPEN_QUANTITY, terms);
+    if (reason != OME_REASON_NONE)
+    {
+        return reason;
+    }
+    reason = check_amend_quantity(engine, command, terms);
+    if (reason != OME_REASON_NONE)
+    {
+        return reason;
+    }
+    const int64_t old_price = terms->price;
+    terms->price = command->price == OME_NULL_VALUE ? old_price : command->price;
+    terms->limit = terms->price;
+    reason = check_price(terms->book, terms->price, terms->side, &terms->key);
+    if (reason != OME_REASON_NONE)
+    {
+        return reason;
+    }
+    terms->crosses = ome_match_crosses(engine, terms->book, terms->side, terms->limit);
+    const bool moves = terms->price != old_price && terms->leaves > 0;
+    if (moves && !terms->crosses && !ome_check_level_room(engine, terms->book, terms->side, terms->key))
+    {
+        return OME_REASON_LEVEL_LIMIT_REACHED;
+    }
+    return OME_REASON_NONE;
+}

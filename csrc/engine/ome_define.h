@@ -1,0 +1,10 @@
+/* Definitions: what makes the engine what it is, as commands in the same sequence as orders. Internal to engine/. */
+#ifndef OME_DEFINE_H
+#define OME_DEFINE_H
+
+#include "engine/ome_engine.h"
+
+/* Applies a definition that ome_check_command has passed. Returns OME_REASON_NONE, or OME_REASON_BAD_DEFINITION and changes nothing. */
+uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command);
+
+#endif

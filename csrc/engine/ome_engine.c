@@ -1,0 +1,352 @@
+#include "engine/ome_engine.h"
+
+#include "base/ome_assert.h"
+#include "engine/ome_checks.h"
+#include "engine/ome_define.h"
+#include "engine/ome_event.h"
+#include "engine/ome_match.h"
+
+static bool in_limit(uint32_t value, uint32_t max)
+{
+    return value >= 1 && value <= max;
+}
+
+static bool limits_are_valid(const ome_limits_t *limits)
+{
+    return in_limit(limits->order_count_max, OME_ORDER_COUNT_MAX) && in_limit(limits->level_count_max, OME_LEVEL_COUNT_MAX) &&
+        in_limit(limits->instrument_count_max, OME_INSTRUMENT_COUNT_MAX) && in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX);
+}
+
+/* Lays an engine out in an arena; without memory it only measures. */
+static void lay_out(ome_engine_t *engine, ome_arena_t *arena, const ome_limits_t *limits)
+{
+    engine->books = ome_arena_take(arena, ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_book_t));
+    engine->sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_t));
+    ome_book_pools_init(&engine->pools, arena, limits->order_count_max, limits->level_count_max);
+}
+
+uint64_t ome_engine_size_bytes(const ome_limits_t *limits)
+{
+    if (!limits_are_valid(limits))
+    {
+        return 0;
+    }
+    ome_engine_t engine;
+    ome_arena_t arena = {0};
+    (void)ome_arena_take(&arena, sizeof(ome_engine_t));
+    lay_out(&engine, &arena, limits);
+    return arena.used_bytes;
+}
+
+ome_status_t ome_engine_init(ome_engine_t **engine, void *memory, uint64_t size_bytes, const ome_limits_t *limits)
+{
+    const uint64_t needed_bytes = ome_engine_size_bytes(limits);
+    if (needed_bytes == 0 || (uintptr_t)memory % OME_CACHE_LINE_SIZE != 0)
+    {
+        return OME_INVALID;
+    }
+    if (size_bytes < needed_bytes)
+    {
+        return OME_NO_MEMORY;
+    }
+    ome_arena_t arena = {.memory = memory};
+    ome_engine_t *made = ome_arena_take(&arena, sizeof(ome_engine_t));
+    *made = (ome_engine_t){.limits = *limits, .event_hash = OME_HASH_EVENTS_INITIAL};
+    lay_out(made, &arena, limits);
+    *engine = made;
+    return OME_OK;
+}
+
+static void reject(ome_engine_t *engine, const ome_command_t *command, uint8_t reason, ome_sink_t *sink)
+{
+    uint64_t order_id = 0;
+    uint64_t client_order_id = 0;
+    int64_t price = 0;
+    int64_t quantity = 0;
+    uint64_t owner = ome_command_owner(command) & ~(uint64_t)UINT32_MAX;
+    uint8_t side = 0;
+    const uint8_t kind = command->kind;
+    if (kind >= OME_COMMAND_KIND_NEW_ORDER && kind <= OME_COMMAND_KIND_AMEND_ORDER)
+    {
+        const bool is_new = kind == OME_COMMAND_KIND_NEW_ORDER;
+        const bool by_order_id = !is_new && (command->flags & OME_COMMAND_FLAGS_BY_ORDER_ID) != 0;
+        order_id = by_order_id ? command->client_order_id : 0;
+        client_order_id = by_order_id ? 0 : command->client_order_id;
+        price = is_new || kind == OME_COMMAND_KIND_AMEND_ORDER ? command->price : 0;
+        quantity = kind == OME_COMMAND_KIND_CANCEL_ORDER ? 0 : command->quantity;
+        side = is_new ? command->side : 0;
+        owner = ome_command_owner(command);
+    }
+    ome_event_write(engine, sink, order_id, client_order_id, price, quantity, command->timestamp_ns, owner,
+        ome_event_last_word(command->instrument, OME_EVENT_KIND_REJECTED, side, reason, kind));
+}
+
+/* An order that is on its way through the book: a new one, or one that an amend took out of its queue. */
+typedef struct
+{
+    uint64_t order_id;
+    uint64_t client_order_id;
+    uint64_t owner;
+    uint64_t timestamp_ns;
+    uint32_t slot;
+    bool is_indexed;          /* its client order id is in the index already */
+    bool rests;               /* what is left joins the book */
+    uint8_t remainder_reason; /* otherwise, why it is cancelled */
+} ome_incoming_t;
+
+static void write_order_event(ome_engine_t *engine, ome_sink_t *sink, const ome_incoming_t *order, const ome_terms_t *terms,
+    int64_t quantity, uint8_t kind, uint8_t reason, uint8_t flags)
+{
+    ome_event_write(engine, sink, order->order_id, order->client_order_id, terms->price, quantity, order->timestamp_ns, order->owner,
+        ome_event_last_word(terms->book->number, kind, terms->side, reason, flags));
+}
+
+static void rest(ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t leaves, int64_t cumulative)
+{
+    ome_order_t *order = &engine->pools.orders.orders[incoming->slot];
+    order->leaves_quantity = leaves;
+    order->cumulative_quantity = cumulative;
+    order->client_order_id = incoming->client_order_id;
+    order->owner = incoming->owner;
+    ome_book_add(terms->book, &engine->pools, incoming->slot, terms->side, terms->price, terms->key);
+    if (!incoming->is_indexed && incoming->client_order_id != 0)
+    {
+        ome_order_index_insert(&engine->pools.index, ome_owner_participant(incoming->owner), incoming->client_order_id, incoming->slot);
+    }
+}
+
+static void release(ome_engine_t *engine, const ome_incoming_t *incoming)
+{
+    if (incoming->is_indexed)
+    {
+        ome_book_release(&engine->pools, incoming->slot);
+    }
+    else
+    {
+        ome_order_pool_free(&engine->pools.orders, incoming->slot);
+    }
+}
+
+/* Trades what crosses; what is left rests or is cancelled. */
+static void aggress(
+    ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
+{
+    const ome_aggressor_t aggressor = {
+        .order_id = incoming->order_id, .client_order_id = incoming->client_order_id, .limit = terms->limit, .side = terms->side};
+    const int64_t leaves = ome_match(engine, terms->book, &aggressor, terms->leaves, sink);
+    if (leaves == 0)
+    {
+        release(engine, incoming);
+        return;
+    }
+    uint8_t reason = incoming->remainder_reason;
+    if (incoming->rests)
+    {
+        if (ome_check_level_room(engine, terms->book, terms->side, terms->key))
+        {
+            rest(engine, incoming, terms, leaves, cumulative + terms->leaves - leaves);
+            write_order_event(engine, sink, incoming, terms, leaves, OME_EVENT_KIND_RESTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
+            return;
+        }
+        reason = OME_REASON_BOOK_FULL;
+    }
+    release(engine, incoming);
+    write_order_event(engine, sink, incoming, terms, leaves, OME_EVENT_KIND_CANCELLED, reason, 0);
+}
+
+static uint8_t remainder_reason(const ome_command_t *command)
+{
+    if (command->order_type == OME_ORDER_TYPE_MARKET)
+    {
+        return OME_REASON_NO_LIQUIDITY;
+    }
+    return OME_REASON_IMMEDIATE_OR_CANCEL;
+}
+
+static void apply_new(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
+    ome_terms_t terms;
+    const uint8_t reason = ome_check_new(engine, command, &terms);
+    if (OME_UNLIKELY(reason != OME_REASON_NONE))
+    {
+        reject(engine, command, reason, sink);
+        return;
+    }
+    const uint32_t slot = ome_order_pool_take(&engine->pools.orders);
+    const ome_incoming_t incoming = {.order_id = ome_order_id(&engine->pools.orders, slot),
+        .client_order_id = command->client_order_id,
+        .owner = ome_command_owner(command),
+        .timestamp_ns = command->timestamp_ns,
+        .slot = slot,
+        .is_indexed = false,
+        .rests = command->order_type == OME_ORDER_TYPE_LIMIT && command->time_in_force == OME_TIME_IN_FORCE_GTC,
+        .remainder_reason = remainder_reason(command)};
+    if (incoming.rests && !terms.crosses)
+    {
+        rest(engine, &incoming, &terms, terms.leaves, 0);
+        write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_ACCEPTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
+        return;
+    }
+    write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_ACCEPTED, OME_REASON_NONE, 0);
+    if (command->time_in_force == OME_TIME_IN_FORCE_FOK &&
+        !ome_match_can_fill(engine, terms.book, terms.side, terms.limit, terms.leaves))
+    {
+        release(engine, &incoming);
+        write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_CANCELLED, OME_REASON_FILL_OR_KILL, 0);
+        return;
+    }
+    aggress(engine, &incoming, &terms, 0, sink);
+}
+
+/* The order at rest that a command means. */
+static ome_incoming_t resting_order(const ome_engine_t *engine, const ome_command_t *command, uint32_t slot)
+{
+    const ome_order_t *order = &engine->pools.orders.orders[slot];
+    return (ome_incoming_t){.order_id = ome_order_id(&engine->pools.orders, slot),
+        .client_order_id = order->client_order_id,
+        .owner = order->owner,
+        .timestamp_ns = command->timestamp_ns,
+        .slot = slot,
+        .is_indexed = true,
+        .rests = true,
+        .remainder_reason = OME_REASON_NONE};
+}
+
+/* Takes an order out of the book for good. `terms` has the price that it rested at. */
+static void cancel_resting(ome_engine_t *engine, const ome_incoming_t *order, const ome_terms_t *terms, uint8_t reason, ome_sink_t *sink)
+{
+    const int64_t leaves = engine->pools.orders.orders[order->slot].leaves_quantity;
+    ome_book_unlink(terms->book, &engine->pools, order->slot);
+    ome_book_release(&engine->pools, order->slot);
+    write_order_event(engine, sink, order, terms, leaves, OME_EVENT_KIND_CANCELLED, reason, OME_EVENT_FLAGS_WAS_RESTING);
+}
+
+static void apply_cancel(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
+    ome_terms_t terms;
+    const uint8_t reason = ome_check_cancel(engine, command, &terms);
+    if (OME_UNLIKELY(reason != OME_REASON_NONE))
+    {
+        reject(engine, command, reason, sink);
+        return;
+    }
+    const ome_incoming_t order = resting_order(engine, command, terms.slot);
+    cancel_resting(engine, &order, &terms, OME_REASON_REQUESTED, sink);
+}
+
+static void apply_reduce(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
+    ome_terms_t terms;
+    const uint8_t reason = ome_check_reduce(engine, command, &terms);
+    if (OME_UNLIKELY(reason != OME_REASON_NONE))
+    {
+        reject(engine, command, reason, sink);
+        return;
+    }
+    const ome_incoming_t order = resting_order(engine, command, terms.slot);
+    if (command->quantity >= terms.leaves)
+    {
+        cancel_resting(engine, &order, &terms, OME_REASON_REDUCED_AWAY, sink);
+        return;
+    }
+    ome_book_reduce(terms.book, &engine->pools, terms.slot, command->quantity);
+    write_order_event(engine, sink, &order, &terms, command->quantity, OME_EVENT_KIND_REDUCED, OME_REASON_NONE,
+        OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_KEPT_PRIORITY);
+}
+
+/* The amended order leaves its queue: it joins the back of a level, or trades first. */
+static void amend_moving(ome_engine_t *engine, const ome_incoming_t *order, const ome_terms_t *terms, ome_sink_t *sink)
+{
+    const int64_t cumulative = engine->pools.orders.orders[order->slot].cumulative_quantity;
+    ome_book_unlink(terms->book, &engine->pools, order->slot);
+    if (terms->crosses)
+    {
+        write_order_event(engine, sink, order, terms, terms->leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE, OME_EVENT_FLAGS_WAS_RESTING);
+        aggress(engine, order, terms, cumulative, sink);
+        return;
+    }
+    rest(engine, order, terms, terms->leaves, cumulative);
+    write_order_event(engine, sink, order, terms, terms->leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE,
+        OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS);
+}
+
+static void apply_amend(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
+    ome_terms_t terms;
+    const uint8_t reason = ome_check_amend(engine, command, &terms);
+    if (OME_UNLIKELY(reason != OME_REASON_NONE))
+    {
+        reject(engine, command, reason, sink);
+        return;
+    }
+    const ome_incoming_t order = resting_order(engine, command, terms.slot);
+    const ome_order_t *resting = &engine->pools.orders.orders[terms.slot];
+    const int64_t old_price = engine->pools.ladder.levels[resting->level].price;
+    if (terms.leaves <= 0)
+    {
+        terms.price = old_price;
+        cancel_resting(engine, &order, &terms, OME_REASON_AMENDED_AWAY, sink);
+        return;
+    }
+    if (terms.price != old_price || terms.leaves > resting->leaves_quantity)
+    {
+        amend_moving(engine, &order, &terms, sink);
+        return;
+    }
+    if (terms.leaves < resting->leaves_quantity)
+    {
+        ome_book_reduce(terms.book, &engine->pools, terms.slot, resting->leaves_quantity - terms.leaves);
+    }
+    write_order_event(engine, sink, &order, &terms, terms.leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE,
+        OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS | OME_EVENT_FLAGS_KEPT_PRIORITY);
+}
+
+static void apply_definition(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
+    const uint8_t reason = ome_define(engine, command);
+    if (reason != OME_REASON_NONE)
+    {
+        reject(engine, command, reason, sink);
+        return;
+    }
+    ome_event_write(engine, sink, 0, 0, 0, 0, command->timestamp_ns, ome_command_owner(command) & ~(uint64_t)UINT32_MAX,
+        ome_event_last_word(command->instrument, OME_EVENT_KIND_DEFINED, 0, OME_REASON_NONE, command->kind));
+}
+
+void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
+    engine->sequence++;
+    engine->time_ns = command->timestamp_ns > engine->time_ns ? command->timestamp_ns : engine->time_ns;
+    const uint8_t reason = ome_check_command(engine, command);
+    if (OME_UNLIKELY(reason != OME_REASON_NONE))
+    {
+        reject(engine, command, reason, sink);
+        return;
+    }
+    switch (command->kind)
+    {
+    case OME_COMMAND_KIND_NEW_ORDER:
+        apply_new(engine, command, sink);
+        break;
+    case OME_COMMAND_KIND_CANCEL_ORDER:
+        apply_cancel(engine, command, sink);
+        break;
+    case OME_COMMAND_KIND_REDUCE_ORDER:
+        apply_reduce(engine, command, sink);
+        break;
+    case OME_COMMAND_KIND_AMEND_ORDER:
+        apply_amend(engine, command, sink);
+        break;
+    default:
+        apply_definition(engine, command, sink);
+        break;
+    }
+}
+
+void ome_engine_apply_many(ome_engine_t *engine, const ome_command_t *commands, uint64_t count, ome_sink_t *sink)
+{
+    for (uint64_t i = 0; i < count; i++)
+    {
+        ome_engine_apply(engine, &commands[i], sink);
+    }
+}

@@ -1,0 +1,66 @@
+/* The engine: a pure state machine. The same commands in the same order give the same events, byte for byte, and the same state.
+ *
+ * It sees no clock, no randomness and no input or output; it allocates nothing after init. One thread at a time. What it does with each command is told in
+ * docs/RULES.md. Commands are numbered by the engine itself, from 1. */
+#ifndef OME_ENGINE_H
+#define OME_ENGINE_H
+
+#include <stdint.h>
+
+#include "abi/ome_records.h"
+#include "abi/ome_status.h"
+#include "book/ome_book.h"
+#include "engine/ome_sink.h"
+
+/* Sizes that are fixed when an engine is made. Each at least 1, at most OME_..._COUNT_MAX. */
+typedef struct ome_limits
+{
+    uint32_t order_count_max;
+    uint32_t level_count_max;
+    uint32_t instrument_count_max;
+    uint32_t session_count_max;
+} ome_limits_t;
+
+typedef struct
+{
+    char participant_name[OME_NAME_SIZE];
+    uint16_t participant;
+    uint16_t session_number;
+} ome_session_t;
+
+typedef struct ome_engine
+{
+    uint64_t sequence;       /* commands applied */
+    uint64_t time_ns;        /* highest timestamp of a command */
+    uint64_t trade_count;
+    uint64_t event_count;
+    uint64_t event_hash;
+    ome_book_t *books;       /* by instrument number; the first is not used */
+    ome_session_t *sessions; /* by session number; the first is not used */
+    uint32_t instrument_count;
+    uint32_t session_count;
+    uint32_t participant_count;
+    ome_limits_t limits;
+    ome_book_pools_t pools;
+} ome_engine_t;
+
+/* Bytes that an engine of these limits needs; 0 when a limit is out of range. Most are touched only when they are used. */
+uint64_t ome_engine_size_bytes(const ome_limits_t *limits);
+
+/* Makes an engine in `memory`, which is zeroed and aligned to a cache line. OME_OK; OME_INVALID: a limit is out of range, or the memory is not aligned;
+ * OME_NO_MEMORY: it is too small. */
+ome_status_t ome_engine_init(ome_engine_t **engine, void *memory, uint64_t size_bytes, const ome_limits_t *limits);
+
+/* Applies one command; its events go to `sink`. Never fails: a bad command is a REJECTED event. `sequence` in the command is ignored. */
+void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink);
+
+/* Applies `count` commands, one after another. */
+void ome_engine_apply_many(ome_engine_t *engine, const ome_command_t *commands, uint64_t count, ome_sink_t *sink);
+
+/* Hash of the whole state, as docs/RULES.md defines it. Walks every order. */
+uint64_t ome_engine_state_hash(const ome_engine_t *engine);
+
+/* Walks everything and returns NULL, or what is wrong: for tests. */
+const char *ome_engine_check(const ome_engine_t *engine);
+
+#endif

@@ -1,0 +1,382 @@
+#include "journal/ome_journal_writer.h"
+
+#include "base/ome_assert.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum
+{
+    SPARE_ABSENT = 0,
+    SPARE_READY = 1,
+    SPARE_FAILED = 2
+};
+
+#define ZEROS_SIZE (64u << 10)
+static_assert(OME_JOURNAL_SEGMENT_SIZE_MIN % ZEROS_SIZE == 0, "the smallest segment is written whole");
+
+/* Zeros are synced in parts of this size: a large amount of unwritten pages would make a group commit of the other thread wait for them. */
+#define ZEROS_SYNC_SIZE (UINT64_C(1) << 20)
+
+static const uint8_t zeros[ZEROS_SIZE];
+
+/* The writer's own thread sets it, and reads it relaxed; the other thread needs no more than to see it some time. */
+static bool is_stopped(const ome_journal_writer_t *writer)
+{
+    return atomic_load_explicit(&writer->is_stopped, memory_order_relaxed);
+}
+
+static ome_status_t stop(ome_journal_writer_t *writer, int64_t result, const char *call, const char *path)
+{
+    atomic_store_explicit(&writer->is_stopped, true, memory_order_relaxed);
+    return ome_file_failed(&writer->error, result, call, path);
+}
+
+/* Makes a file of zeros, which are on disk when this returns OME_OK. Uses nothing of the writer that changes: both threads call it. */
+static ome_status_t make_zeros(const ome_journal_writer_t *writer, const char *path, int *file, ome_error_t *error)
+{
+    const ome_file_system_t *const file_system = writer->file_system;
+    void *const context = file_system->context;
+    *file = file_system->open(context, path, OME_FILE_CREATE);
+    if (*file < 0)
+    {
+        return ome_file_failed(error, *file, "open", path);
+    }
+    const char *call = NULL;
+    int result = 0;
+    for (uint64_t offset = 0; offset < writer->segment_size_bytes && result >= 0;)
+    {
+        const uint64_t left = writer->segment_size_bytes - offset;
+        const size_t size = left < ZEROS_SIZE ? (size_t)left : ZEROS_SIZE;
+        call = "pwrite";
+        result = file_system->write(context, *file, zeros, size, offset);
+        offset += size;
+        if (result >= 0 && (offset % ZEROS_SYNC_SIZE == 0 || offset == writer->segment_size_bytes))
+        {
+            call = "fdatasync";
+            result = file_system->sync_data(context, *file);
+        }
+    }
+    if (result < 0)
+    {
+        file_system->close(context, *file);
+        *file = -1;
+        return ome_file_failed(error, result, call, path);
+    }
+    return OME_OK;
+}
+
+static void temporary_path(const ome_journal_writer_t *writer, char *path, const char *name)
+{
+    const ome_status_t status = ome_file_join(path, writer->directory, name);
+    OME_ASSERT(status == OME_OK); /* the names of segments are longer, and were tried when the writer was opened */
+}
+
+/* Gives a file of zeros: the one that was prepared, or one made here. */
+static ome_status_t take_zeros(ome_journal_writer_t *writer, int *file, char *path)
+{
+    /* Acquire: pairs with the release in ome_journal_writer_prepare_next. */
+    switch (atomic_load_explicit(&writer->spare_state, memory_order_acquire))
+    {
+    case SPARE_READY:
+        temporary_path(writer, path, OME_JOURNAL_NAME_SPARE);
+        *file = writer->spare_file;
+        return OME_OK;
+    case SPARE_FAILED:
+        return stop(writer, -writer->spare_error.number, writer->spare_error.call, writer->spare_error.path);
+    default:
+        break;
+    }
+    temporary_path(writer, path, OME_JOURNAL_NAME_NEW);
+    const ome_status_t status = make_zeros(writer, path, file, &writer->error);
+    if (status != OME_OK)
+    {
+        atomic_store_explicit(&writer->is_stopped, true, memory_order_relaxed);
+    }
+    return status;
+}
+
+/* Writes the header into a file of zeros and gives the file the segment's name, in this order: a segment that has its name is whole. */
+static ome_status_t name_segment(ome_journal_writer_t *writer, int file, const char *temporary)
+{
+    const ome_file_system_t *const file_system = writer->file_system;
+    ome_journal_header_t header;
+    ome_journal_header_set(&header, writer->epoch, writer->next_sequence, writer->segment_size_bytes, writer->checksum);
+    int result = file_system->write(file_system->context, file, &header, sizeof(header), 0);
+    if (result < 0)
+    {
+        return stop(writer, result, "pwrite", temporary);
+    }
+    result = file_system->sync_data(file_system->context, file);
+    if (result < 0)
+    {
+        return stop(writer, result, "fdatasync", temporary);
+    }
+    result = file_system->rename(file_system->context, temporary, writer->path);
+    if (result < 0)
+    {
+        return stop(writer, result, "rename", writer->path);
+    }
+    result = file_system->sync_directory(file_system->context, writer->directory);
+    return result < 0 ? stop(writer, result, "fsync", writer->directory) : OME_OK;
+}
+
+/* Begins the segment whose first record is the next sequence. */
+static ome_status_t begin_segment(ome_journal_writer_t *writer)
+{
+    char name[OME_JOURNAL_NAME_SIZE];
+    char temporary[OME_PATH_SIZE];
+    int file;
+    ome_status_t status = take_zeros(writer, &file, temporary);
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    const bool is_spare = file == writer->spare_file;
+    if (writer->file >= 0)
+    {
+        writer->file_system->close(writer->file_system->context, writer->file); /* all of it is on disk: a failure loses nothing */
+    }
+    writer->file = file;
+    writer->offset = OME_JOURNAL_HEADER_SIZE;
+    ome_journal_name(name, writer->next_sequence);
+    status = ome_file_join(writer->path, writer->directory, name);
+    OME_ASSERT(status == OME_OK);
+    status = name_segment(writer, file, temporary);
+    if (is_spare)
+    {
+        writer->spare_file = -1;
+        /* Release: the file no longer has the name that the next one will be given. Pairs with the acquire in ..._prepare_next. */
+        atomic_store_explicit(&writer->spare_state, SPARE_ABSENT, memory_order_release);
+    }
+    return status;
+}
+
+/* Recovery leaves a last segment that has no records in place, so that its epoch is not forgotten; the next run replaces it. */
+static ome_status_t check_replaceable(ome_journal_writer_t *writer)
+{
+    const ome_file_system_t *const file_system = writer->file_system;
+    const int file = file_system->open(file_system->context, writer->path, OME_FILE_READ);
+    if (file == -ENOENT)
+    {
+        return OME_OK;
+    }
+    if (file < 0)
+    {
+        return stop(writer, file, "open", writer->path);
+    }
+    const int64_t size = file_system->size(file_system->context, file);
+    file_system->close(file_system->context, file);
+    if (size < 0)
+    {
+        return stop(writer, size, "fstat", writer->path);
+    }
+    return size > OME_JOURNAL_HEADER_SIZE ? stop(writer, -EEXIST, "open", writer->path) : OME_OK;
+}
+
+size_t ome_journal_writer_size_bytes(uint32_t group_count_max)
+{
+    const size_t size = (size_t)group_count_max * OME_JOURNAL_COMMAND_SIZE;
+    return size > OME_JOURNAL_RECORD_SIZE_MAX ? size : OME_JOURNAL_RECORD_SIZE_MAX;
+}
+
+ome_status_t ome_journal_writer_open(
+    ome_journal_writer_t *writer, void *memory, size_t size_bytes, const ome_journal_writer_config_t *config)
+{
+    memset(writer, 0, sizeof(*writer));
+    writer->file = -1;
+    writer->spare_file = -1;
+    atomic_init(&writer->spare_state, SPARE_ABSENT);
+    atomic_init(&writer->is_stopped, true); /* until the first segment is there */
+    char name[OME_JOURNAL_NAME_SIZE];
+    ome_journal_name(name, config->first_sequence);
+    if (config->epoch == 0 || config->first_sequence == 0 || config->segment_size_bytes < OME_JOURNAL_SEGMENT_SIZE_MIN ||
+        config->segment_size_bytes > OME_JOURNAL_SEGMENT_SIZE_MAX || config->segment_size_bytes % OME_JOURNAL_HEADER_SIZE != 0 ||
+        ome_file_join(writer->path, config->directory, name) != OME_OK)
+    {
+        return OME_INVALID;
+    }
+    if (size_bytes < OME_JOURNAL_RECORD_SIZE_MAX)
+    {
+        return OME_NO_MEMORY;
+    }
+    writer->file_system = config->file_system;
+    writer->buffer = memory;
+    writer->buffer_capacity_bytes = size_bytes;
+    writer->segment_size_bytes = config->segment_size_bytes;
+    writer->epoch = config->epoch;
+    writer->next_sequence = config->first_sequence;
+    writer->written_sequence = config->first_sequence - 1;
+    writer->durable_sequence = config->first_sequence - 1;
+    writer->checksum = config->previous_checksum;
+    snprintf(writer->directory, sizeof(writer->directory), "%s", config->directory);
+    ome_status_t status = check_replaceable(writer);
+    if (status == OME_OK)
+    {
+        status = begin_segment(writer);
+    }
+    atomic_store_explicit(&writer->is_stopped, status != OME_OK, memory_order_relaxed);
+    return status;
+}
+
+/* Ends the segment: all of it is on disk before the next one gets its name. */
+static ome_status_t next_segment(ome_journal_writer_t *writer)
+{
+    const ome_status_t status = ome_journal_writer_commit(writer);
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    /* Relaxed: only counts; begin_segment looks again. */
+    if (atomic_load_explicit(&writer->spare_state, memory_order_relaxed) == SPARE_ABSENT)
+    {
+        writer->unprepared_count++;
+    }
+    return begin_segment(writer);
+}
+
+ome_status_t ome_journal_writer_append(
+    ome_journal_writer_t *writer, uint64_t sequence, uint16_t kind, const void *data, uint32_t length_bytes)
+{
+    if (is_stopped(writer))
+    {
+        return OME_STOPPED;
+    }
+    OME_ASSERT(sequence == writer->next_sequence);
+    OME_ASSERT(kind >= 1);
+    OME_ASSERT(kind <= OME_JOURNAL_KIND_MAX);
+    OME_ASSERT(length_bytes <= OME_JOURNAL_DATA_SIZE_MAX);
+    const size_t size = OME_JOURNAL_ENVELOPE_SIZE + length_bytes;
+    ome_status_t status = OME_OK;
+    if (writer->offset + writer->buffer_used_bytes + size + OME_JOURNAL_ENVELOPE_SIZE > writer->segment_size_bytes) /* and the seal */
+    {
+        status = next_segment(writer);
+    }
+    else if (writer->buffer_used_bytes + size > writer->buffer_capacity_bytes)
+    {
+        status = ome_journal_writer_write(writer);
+    }
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    const uint16_t type = writer->durable_sequence == sequence - 1 ? kind | OME_JOURNAL_TYPE_SYNCED : kind;
+    const uint32_t checksum = ome_journal_encode(writer->buffer + writer->buffer_used_bytes, sequence, type, data, length_bytes);
+    writer->checksum = ome_journal_chain(writer->checksum, checksum);
+    writer->buffer_used_bytes += size;
+    writer->next_sequence++;
+    return OME_OK;
+}
+
+ome_status_t ome_journal_writer_write(ome_journal_writer_t *writer)
+{
+    if (is_stopped(writer))
+    {
+        return OME_STOPPED;
+    }
+    if (writer->buffer_used_bytes == 0)
+    {
+        return OME_OK;
+    }
+    const ome_file_system_t *const file_system = writer->file_system;
+    const int result =
+        file_system->write(file_system->context, writer->file, writer->buffer, writer->buffer_used_bytes, writer->offset);
+    if (result < 0)
+    {
+        return stop(writer, result, "pwrite", writer->path);
+    }
+    writer->offset += writer->buffer_used_bytes;
+    writer->buffer_used_bytes = 0;
+    writer->written_sequence = writer->next_sequence - 1;
+    return OME_OK;
+}
+
+ome_status_t ome_journal_writer_sync(ome_journal_writer_t *writer)
+{
+    if (is_stopped(writer))
+    {
+        return OME_STOPPED;
+    }
+    if (writer->durable_sequence == writer->written_sequence)
+    {
+        return OME_OK;
+    }
+    const ome_file_system_t *const file_system = writer->file_system;
+    const int result = file_system->sync_data(file_system->context, writer->file);
+    if (result < 0)
+    {
+        return stop(writer, result, "fdatasync", writer->path);
+    }
+    writer->durable_sequence = writer->written_sequence;
+    return OME_OK;
+}
+
+ome_status_t ome_journal_writer_commit(ome_journal_writer_t *writer)
+{
+    const ome_status_t status = ome_journal_writer_write(writer);
+    return status == OME_OK ? ome_journal_writer_sync(writer) : status;
+}
+
+ome_status_t ome_journal_writer_prepare_next(ome_journal_writer_t *writer)
+{
+    if (is_stopped(writer))
+    {
+        return OME_STOPPED;
+    }
+    /* Acquire: pairs with the release in begin_segment. */
+    const int state = atomic_load_explicit(&writer->spare_state, memory_order_acquire);
+    if (state != SPARE_ABSENT)
+    {
+        return state == SPARE_READY ? OME_OK : OME_STOPPED;
+    }
+    char path[OME_PATH_SIZE];
+    temporary_path(writer, path, OME_JOURNAL_NAME_SPARE);
+    const ome_status_t status = make_zeros(writer, path, &writer->spare_file, &writer->spare_error);
+    /* Release: pairs with the acquire in take_zeros. */
+    atomic_store_explicit(&writer->spare_state, status == OME_OK ? SPARE_READY : SPARE_FAILED, memory_order_release);
+    return status;
+}
+
+/* The last record in good order; append left room for it. */
+static ome_status_t seal(ome_journal_writer_t *writer)
+{
+    const ome_file_system_t *const file_system = writer->file_system;
+    const ome_status_t status = ome_journal_writer_commit(writer);
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    uint8_t bytes[OME_JOURNAL_ENVELOPE_SIZE];
+    ome_journal_encode(bytes, writer->next_sequence, OME_JOURNAL_TYPE_SEAL, NULL, 0);
+    int result = file_system->write(file_system->context, writer->file, bytes, sizeof(bytes), writer->offset);
+    if (result < 0)
+    {
+        return stop(writer, result, "pwrite", writer->path);
+    }
+    result = file_system->sync_data(file_system->context, writer->file);
+    return result < 0 ? stop(writer, result, "fdatasync", writer->path) : OME_OK;
+}
+
+ome_status_t ome_journal_writer_close(ome_journal_writer_t *writer)
+{
+    const ome_status_t status = is_stopped(writer) ? OME_STOPPED : seal(writer);
+    const ome_file_system_t *const file_system = writer->file_system;
+    if (writer->spare_file >= 0)
+    {
+        file_system->close(file_system->context, writer->spare_file);
+        if (status == OME_OK)
+        {
+            char path[OME_PATH_SIZE];
+            temporary_path(writer, path, OME_JOURNAL_NAME_SPARE);
+            file_system->remove(file_system->context, path); /* recovery does it where this fails */
+        }
+        writer->spare_file = -1;
+    }
+    if (writer->file >= 0)
+    {
+        file_system->close(file_system->context, writer->file);
+        writer->file = -1;
+    }
+    atomic_store_explicit(&writer->is_stopped, true, memory_order_relaxed);
+    return status;
+}

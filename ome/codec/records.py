@@ -1,0 +1,180 @@
+"""Commands and events as 64-byte records, and records as commands and events.
+
+The place of each field comes from the generated layouts; each message class becomes one `struct.Struct` whose gaps are zeros. So a message
+keeps what its class lists and nothing else, and whatever was encoded decodes to an equal message.
+
+Records travel as numpy arrays of dtype COMMAND or EVENT. numpy copies such arrays field by field and loses or moves what no field covers:
+join and copy records with `join_records` and `record_bytes`, which see bytes only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ome.codec.layouts import COMMAND, EVENT
+from ome.errors import InvalidTypeError, InvalidValueError
+from ome.messages import COMMAND_TYPES, EVENT_TYPES, Command, Event, UnknownCommand
+
+__all__ = [
+    "RECORD_SIZE",
+    "Records",
+    "command_structure",
+    "decode_commands",
+    "decode_events",
+    "encode_commands",
+    "encode_events",
+    "event_structure",
+    "join_records",
+    "record_bytes",
+    "records_of",
+]
+
+Records = npt.NDArray[np.void]
+"""A one-dimensional array whose dtype is COMMAND or EVENT."""
+
+RECORD_SIZE: Final = 64
+_RESERVED_OFFSET: Final = 62  # the last two bytes of a command, which the layouts do not name
+_FORMATS: Final = {"|u1": "B", "<u2": "H", "<u4": "I", "<u8": "Q", "<i8": "q", "|S16": "16s"}
+_RANGES: Final = {"B": (0, 2**8 - 1), "H": (0, 2**16 - 1), "I": (0, 2**32 - 1), "Q": (0, 2**64 - 1), "q": (-(2**63), 2**63 - 1)}
+_COMMAND_KIND_OFFSET: Final = 56
+_EVENT_KIND_OFFSET: Final = 60
+
+Message = TypeVar("Message", Command, Event)
+
+
+class _Form:
+    """How one message class is written: its fields by offset, and the structure that packs them."""
+
+    def __init__(self, message_type: type[Any], layout: np.dtype[np.void]) -> None:
+        fields = dataclasses.fields(message_type)
+        assert layout.fields is not None, "a record has fields"
+        places = {name: (int(place[1]), _FORMATS[place[0].str]) for name, place in layout.fields.items()}
+        places["reserved"] = (_RESERVED_OFFSET, "H")
+        self.message_type = message_type
+        self.names = sorted((f.name for f in fields), key=lambda name: places[name][0])
+        self.formats = [places[name][1] for name in self.names]
+        self.given = {f.name for f in fields if f.init}
+        self.texts = [name for name, character in zip(self.names, self.formats, strict=True) if character == "16s"]
+        self.structure = struct.Struct(_format([places[name] for name in self.names]))
+        self.values = attrgetter(*self.names)
+
+    def pack(self, message: object) -> bytes:
+        for name in self.texts:
+            if not isinstance(text := getattr(message, name), bytes) or len(text) > 16:
+                raise InvalidValueError(name, where=self.message_type.__name__, found=text, allowed="at most 16 bytes")
+        try:
+            return self.structure.pack(*self.values(message))
+        except struct.error:
+            raise self._refusal(message) from None
+
+    def unpack(self, record: bytes) -> Any:
+        values = zip(self.names, self.structure.unpack(record), strict=True)
+        given = {name: value for name, value in values if name in self.given}
+        for name in self.texts:
+            given[name] = given[name].rstrip(b"\0")
+        return self.message_type(**given)
+
+    def _refusal(self, message: object) -> InvalidValueError:
+        """Names the first field whose value its bytes cannot hold."""
+        for name, character in zip(self.names, self.formats, strict=True):
+            value = getattr(message, name)
+            least, most = _RANGES.get(character, (0, 0))
+            if character in _RANGES and not (isinstance(value, int) and least <= value <= most):
+                return InvalidValueError(name, where=self.message_type.__name__, found=value, allowed=f"an int from {least} to {most}")
+        raise AssertionError("a structure fails only where a field of it fails")
+
+
+def _format(places: Iterable[tuple[int, str]]) -> str:
+    """The struct format of fields at these offsets, gaps zero, 64 bytes in all."""
+    text, end = "<", 0
+    for offset, character in places:
+        assert offset >= end, "fields of one message do not overlap"
+        text += "x" * (offset - end) + character
+        end = offset + struct.calcsize("<" + character)
+    return text + "x" * (RECORD_SIZE - end)
+
+
+_COMMAND_FORMS: Final = {kind: _Form(message_type, COMMAND) for kind, message_type in COMMAND_TYPES.items()}
+_EVENT_FORMS: Final = {kind: _Form(message_type, EVENT) for kind, message_type in EVENT_TYPES.items()}
+_UNKNOWN_FORM: Final = _Form(UnknownCommand, COMMAND)
+_FORM_OF_TYPE: Final = {form.message_type: form for form in (*_COMMAND_FORMS.values(), _UNKNOWN_FORM, *_EVENT_FORMS.values())}
+
+
+def command_structure(kind: int) -> struct.Struct:
+    """The structure of a command of this kind: its fields in the order of their offsets, without the sequence, `reserved` last."""
+    return _COMMAND_FORMS[kind].structure
+
+
+def event_structure(kind: int) -> struct.Struct:
+    """The structure of an event of this kind: its fields in the order of their offsets, the sequence first."""
+    return _EVENT_FORMS[kind].structure
+
+
+def encode_commands(commands: Iterable[Command]) -> Records:
+    """Records of dtype COMMAND, one for each command; their sequence is 0.
+
+    Raises InvalidValueError where a value does not fit its field.
+    """
+    return _encode(commands, COMMAND)
+
+
+def decode_commands(records: Records) -> list[Command]:
+    """The commands that the records hold. A kind that does not exist gives an UnknownCommand."""
+    data = record_bytes(_checked(records, COMMAND))
+    return [_COMMAND_FORMS.get(record[_COMMAND_KIND_OFFSET], _UNKNOWN_FORM).unpack(record) for record in _split(data)]
+
+
+def encode_events(events: Iterable[Event]) -> Records:
+    """Records of dtype EVENT, one for each event. Raises InvalidValueError where a value does not fit its field."""
+    return _encode(events, EVENT)
+
+
+def decode_events(records: Records) -> list[Event]:
+    """The events that the records hold. Raises InvalidValueError for a kind that does not exist."""
+    events: list[Event] = []
+    for index, record in enumerate(_split(record_bytes(_checked(records, EVENT)))):
+        form = _EVENT_FORMS.get(record[_EVENT_KIND_OFFSET])
+        if form is None:
+            allowed = ", ".join(str(int(kind)) for kind in _EVENT_FORMS)
+            raise InvalidValueError("kind", where=f"event {index}", found=record[_EVENT_KIND_OFFSET], allowed=allowed)
+        events.append(form.unpack(record))
+    return events
+
+
+def record_bytes(records: Records) -> bytes:
+    """All bytes of the records, also those that no field names."""
+    return records.view(f"V{RECORD_SIZE}").tobytes()
+
+
+def records_of(data: bytes | bytearray, layout: np.dtype[np.void]) -> Records:
+    """Records of dtype `layout` over these bytes, not copied. Raises InvalidValueError unless they are whole records."""
+    if len(data) % RECORD_SIZE:
+        raise InvalidValueError("size of records", found=len(data), allowed=f"a multiple of {RECORD_SIZE} bytes")
+    return np.frombuffer(data, dtype=layout)
+
+
+def join_records(parts: Iterable[Records], layout: np.dtype[np.void]) -> Records:
+    """All parts, each of dtype `layout`, one after the other."""
+    return records_of(b"".join(record_bytes(_checked(part, layout)) for part in parts), layout)
+
+
+def _encode(messages: Iterable[Message], layout: np.dtype[np.void]) -> Records:
+    return records_of(bytearray().join(_FORM_OF_TYPE[type(message)].pack(message) for message in messages), layout)
+
+
+def _split(data: bytes) -> Iterable[bytes]:
+    return (data[start : start + RECORD_SIZE] for start in range(0, len(data), RECORD_SIZE))
+
+
+def _checked(records: Records, layout: np.dtype[np.void]) -> Records:
+    if not isinstance(records, np.ndarray) or records.dtype != layout or records.ndim != 1:
+        found = f"{records.dtype} with {records.ndim} dimensions" if isinstance(records, np.ndarray) else type(records).__name__
+        raise InvalidTypeError("records", found=found, allowed=f"a one-dimensional numpy array of dtype {layout.names}")
+    return records

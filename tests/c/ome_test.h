@@ -1,0 +1,45 @@
+/* What the C tests share: a check that stays on, and a seeded generator. A test program returns 0 when all held. */
+#ifndef OME_TEST_H
+#define OME_TEST_H
+
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHECK(condition)                                                                                                                   \
+    do                                                                                                                                     \
+    {                                                                                                                                      \
+        if (!(condition))                                                                                                                  \
+        {                                                                                                                                  \
+            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition);                                                  \
+            exit(1);                                                                                                                       \
+        }                                                                                                                                  \
+    } while (0)
+
+#define RUN(test)                                                                                                                          \
+    do                                                                                                                                     \
+    {                                                                                                                                      \
+        test();                                                                                                                            \
+        printf("ok %s\n", #test);                                                                                                          \
+    } while (0)
+
+/* The seed: OME_SEED where it is set, otherwise the one given; printed, so that a failure can be run again. */
+static inline uint64_t test_seed(uint64_t standard)
+{
+    const char *text = getenv("OME_SEED");
+    const uint64_t seed = text != NULL ? strtoull(text, NULL, 0) : standard;
+    printf("OME_SEED=%" PRIu64 "\n", seed);
+    return seed;
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014). */
+static inline uint64_t test_random(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+#endif
