@@ -6,7 +6,11 @@ never an exception.
 
 from __future__ import annotations
 
+from typing import Final
+
 __all__ = ["InvalidTypeError", "InvalidValueError", "InvariantError", "OmeError"]
+
+_ABSENT: Final = object()
 
 
 class OmeError(Exception):
@@ -19,12 +23,12 @@ class OmeError(Exception):
     'tick in instrument AAPL: found 0, allowed: 1 to 2^62'
     """
 
-    def __init__(self, what: str, *, where: str = "", found: object = None, allowed: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", found: object = _ABSENT, allowed: str = "") -> None:
         self.what = what
         self.where = where
-        self.found = found
+        self.found = None if found is _ABSENT else found
         self.allowed = allowed
-        parts = [] if found is None else [f"found {found!r}"]
+        parts = [] if found is _ABSENT else [f"found {found!r}"]
         if allowed:
             parts.append(f"allowed: {allowed}")
         subject = f"{what} in {where}" if where else what

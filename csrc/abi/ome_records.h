@@ -283,7 +283,7 @@ typedef struct
         struct
         {
             uint16_t session_number;
-            uint8_t reserved_0[2];
+            uint8_t reserved_50[2]; /* zero; named by its offset */
         };
     };
     uint32_t instrument;
@@ -322,7 +322,7 @@ typedef struct
             uint16_t instrument_flags;
         };
     };
-    uint8_t reserved_1[2];
+    uint8_t reserved_62[2]; /* zero; named by its offset */
 } ome_command_t;
 static_assert(sizeof(ome_command_t) == 64, "ome_command_t has no padding");
 static_assert(offsetof(ome_command_t, timestamp_ns) == 8, "ome_command_t.timestamp_ns is in place");
@@ -447,7 +447,7 @@ typedef struct
     uint64_t sequence; /* on the wire: ome_message_header_t */
     char participant_name[16];
     uint16_t session_number;
-    uint8_t reserved_0[38];
+    uint8_t reserved_26[38]; /* zero; named by its offset */
 } ome_logon_t;
 static_assert(sizeof(ome_logon_t) == 64, "ome_logon_t has no padding");
 static_assert(offsetof(ome_logon_t, participant_name) == 8, "ome_logon_t.participant_name is in place");
@@ -480,7 +480,7 @@ typedef struct
     uint16_t session;
     uint8_t policy;
     uint8_t reason;
-    uint8_t reserved_0[10];
+    uint8_t reserved_54[10]; /* zero; named by its offset */
 } ome_logon_answer_t;
 static_assert(sizeof(ome_logon_answer_t) == 64, "ome_logon_answer_t has no padding");
 static_assert(offsetof(ome_logon_answer_t, epoch) == 8, "ome_logon_answer_t.epoch is in place");
@@ -503,7 +503,7 @@ typedef struct
 {
     uint64_t sequence; /* on the wire: ome_message_header_t */
     uint8_t reason;
-    uint8_t reserved_0[55];
+    uint8_t reserved_9[55]; /* zero; named by its offset */
 } ome_logout_t;
 static_assert(sizeof(ome_logout_t) == 64, "ome_logout_t has no padding");
 static_assert(offsetof(ome_logout_t, reason) == 8, "ome_logout_t.reason is in place");
@@ -531,7 +531,7 @@ typedef struct
     uint32_t accepted_count;
     uint32_t rejected_count;
     uint8_t reason;
-    uint8_t reserved_0[7];
+    uint8_t reserved_57[7]; /* zero; named by its offset */
 } ome_frame_reject_t;
 static_assert(sizeof(ome_frame_reject_t) == 64, "ome_frame_reject_t has no padding");
 static_assert(offsetof(ome_frame_reject_t, found) == 8, "ome_frame_reject_t.found is in place");
@@ -584,7 +584,7 @@ typedef struct
     uint8_t reason;
     uint8_t command_kind;
     uint8_t is_aggressor;
-    uint8_t reserved_0[3];
+    uint8_t reserved_101[3]; /* zero; named by its offset */
 } ome_execution_report_t;
 static_assert(sizeof(ome_execution_report_t) == 104, "ome_execution_report_t has no padding");
 static_assert(offsetof(ome_execution_report_t, report_sequence) == 8, "ome_execution_report_t.report_sequence is in place");
@@ -630,7 +630,7 @@ typedef struct
     int64_t ask_quantity;
     uint32_t instrument;
     uint32_t epoch;
-    uint8_t reserved_0[8];
+    uint8_t reserved_72[8]; /* zero; named by its offset */
 } ome_top_of_book_t;
 static_assert(sizeof(ome_top_of_book_t) == 80, "ome_top_of_book_t has no padding");
 static_assert(offsetof(ome_top_of_book_t, channel_sequence) == 8, "ome_top_of_book_t.channel_sequence is in place");
@@ -668,7 +668,7 @@ typedef struct
     uint32_t instrument;
     uint32_t epoch;
     uint8_t side;
-    uint8_t reserved_0[15];
+    uint8_t reserved_65[15]; /* zero; named by its offset */
 } ome_trade_print_t;
 static_assert(sizeof(ome_trade_print_t) == 80, "ome_trade_print_t has no padding");
 static_assert(offsetof(ome_trade_print_t, channel_sequence) == 8, "ome_trade_print_t.channel_sequence is in place");
@@ -706,7 +706,7 @@ typedef struct
     uint32_t instrument;
     uint32_t epoch;
     uint8_t side;
-    uint8_t reserved_0[19];
+    uint8_t reserved_61[19]; /* zero; named by its offset */
 } ome_level_update_t;
 static_assert(sizeof(ome_level_update_t) == 80, "ome_level_update_t has no padding");
 static_assert(offsetof(ome_level_update_t, channel_sequence) == 8, "ome_level_update_t.channel_sequence is in place");
@@ -738,7 +738,7 @@ typedef struct
     uint32_t level_count;
     uint32_t instrument;
     uint32_t epoch;
-    uint8_t reserved_0[36];
+    uint8_t reserved_44[36]; /* zero; named by its offset */
 } ome_level_snapshot_t;
 static_assert(sizeof(ome_level_snapshot_t) == 80, "ome_level_snapshot_t has no padding");
 static_assert(offsetof(ome_level_snapshot_t, channel_sequence) == 8, "ome_level_snapshot_t.channel_sequence is in place");

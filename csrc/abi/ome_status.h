@@ -16,4 +16,13 @@ typedef enum
     OME_NOT_FOUND = 9       /* no such thing */
 } ome_status_t;
 
+/* Why ome_gateway_run came back. */
+typedef enum
+{
+    OME_GATEWAY_IDLE = 0,    /* the time is over */
+    OME_GATEWAY_MESSAGE = 1, /* a logon or logout: ome_gateway_peer, ome_gateway_message */
+    OME_GATEWAY_DEFINED = 2, /* a definition took effect, or was refused, and may be spoken of: ome_gateway_event */
+    OME_GATEWAY_STOPPED = 3  /* the socket is closed */
+} ome_gateway_outcome_t;
+
 #endif

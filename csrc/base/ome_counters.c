@@ -267,7 +267,8 @@ void ome_histogram_read(const ome_histogram_t *histogram, ome_histogram_snapshot
     snapshot->count = 0;
     for (uint32_t i = 0; i < OME_HISTOGRAM_BUCKET_COUNT; i++)
     {
-        snapshot->buckets[i] = atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+        /* Pairs with the release in ome_histogram_record. */
+        snapshot->buckets[i] = atomic_load_explicit(&histogram->buckets[i], memory_order_acquire);
         snapshot->count += snapshot->buckets[i];
     }
     snapshot->max_ns = atomic_load_explicit(&histogram->max_ns, memory_order_relaxed);

@@ -3,7 +3,7 @@
  * The block, all integers little-endian:
  *
  *     OFFSET            SIZE  FIELD             UNIT
- *     0                 8     magic             OME_COUNTERS_MAGIC; written last
+ *     0                 8     magic             OME_COUNTERS_MAGIC
  *     8                 4     version           OME_COUNTERS_VERSION
  *     12                4     counter_count
  *     16                4     histogram_count
@@ -90,7 +90,7 @@ static_assert(offsetof(ome_counter_t, kind) == 56, "kind is in place");
 static_assert(offsetof(ome_counter_t, unit) == 60, "unit is in place");
 
 /* Buckets of a histogram. 0 to 15 ns have a bucket each; from there each power of two is cut into 16 equal buckets, so that a bucket is at most
- * 1/16 of its values wide. What is at or above 2^36 ns (68.7 s) is counted in the last bucket. */
+ * 1/16 of its values wide. The last bucket, from 31 * 2^31 ns (66.6 s) on, has no end. */
 #define OME_HISTOGRAM_STEP_BITS 4u
 #define OME_HISTOGRAM_STEP_COUNT (1u << OME_HISTOGRAM_STEP_BITS)
 #define OME_HISTOGRAM_VALUE_BITS 36u
@@ -200,22 +200,24 @@ static inline uint32_t ome_histogram_bucket(uint64_t value_ns)
 /* The one writer. */
 static inline void ome_histogram_record(ome_histogram_t *histogram, uint64_t value_ns)
 {
-    _Atomic uint64_t *bucket = &histogram->buckets[ome_histogram_bucket(value_ns)];
-    atomic_store_explicit(bucket, atomic_load_explicit(bucket, memory_order_relaxed) + 1, memory_order_relaxed);
-    const uint64_t sum_ns = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed) + value_ns;
-    atomic_store_explicit(&histogram->sum_ns, sum_ns, memory_order_relaxed);
     if (value_ns > atomic_load_explicit(&histogram->max_ns, memory_order_relaxed))
     {
         atomic_store_explicit(&histogram->max_ns, value_ns, memory_order_relaxed);
     }
+    const uint64_t sum_ns = atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed) + value_ns;
+    atomic_store_explicit(&histogram->sum_ns, sum_ns, memory_order_relaxed);
+    _Atomic uint64_t *bucket = &histogram->buckets[ome_histogram_bucket(value_ns)];
+    const uint64_t count = atomic_load_explicit(bucket, memory_order_relaxed) + 1;
+    /* Pairs with the acquire in ome_histogram_read: who counts a value sees a maximum that is not below it. */
+    atomic_store_explicit(bucket, count, memory_order_release);
 }
 
 /* Copies a histogram while it is written. Any thread. */
 void ome_histogram_read(const ome_histogram_t *histogram, ome_histogram_snapshot_t *snapshot);
 
 /* The value that `rank_per_million` of a million recorded values do not exceed (500000 is the median, 999000 the 99.9th percentile): the smallest
- * recorded value with at least that share at or below it, or at most 1/16 (6.25 %) more, never less; never more than the maximum. Values at or
- * above 2^36 ns count as the maximum. 0 when nothing was recorded. `rank_per_million` is at most 1000000. */
+ * recorded value with at least that share at or below it, or at most 1/16 (6.25 %) more; never less, and never more than the maximum. A value in the
+ * last bucket is told as the maximum. 0 when nothing was recorded. `rank_per_million` is at most 1000000. */
 uint64_t ome_histogram_percentile(const ome_histogram_snapshot_t *snapshot, uint32_t rank_per_million);
 
 #endif

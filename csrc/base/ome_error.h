@@ -6,7 +6,7 @@
 
 typedef struct
 {
-    int number;       /* errno; 0: no error */
+    int number; /* errno; 0: no error */
     const char *call; /* name of the system call, a constant; NULL: no error */
     char path[OME_PATH_SIZE];
 } ome_error_t;

@@ -16,7 +16,7 @@
 
 typedef enum
 {
-    OME_FILE_READ = 0,  /* an existing file, for reading */
+    OME_FILE_READ = 0, /* an existing file, for reading */
     OME_FILE_WRITE = 1, /* an existing file, for reading and writing */
     OME_FILE_CREATE = 2 /* a new or emptied file, for reading and writing */
 } ome_file_mode_t;
@@ -30,10 +30,10 @@ typedef struct
     int (*close)(void *context, int file);
     int (*write)(void *context, int file, const void *data, size_t size_bytes, uint64_t offset);
     int64_t (*read)(void *context, int file, void *data, size_t size_bytes, uint64_t offset); /* gives bytes read; fewer: the file ends */
-    int64_t (*size)(void *context, int file);                                                 /* gives bytes */
+    int64_t (*size)(void *context, int file); /* gives bytes */
     int (*truncate)(void *context, int file, uint64_t size_bytes);
     int (*sync_data)(void *context, int file); /* content and what is needed to read it back are on disk */
-    int (*sync_all)(void *context, int file);  /* also when the file has become shorter */
+    int (*sync_all)(void *context, int file); /* also when the file has become shorter */
     int (*rename)(void *context, const char *from, const char *to);
     int (*remove)(void *context, const char *path);
     int (*sync_directory)(void *context, const char *path); /* names that were made, renamed or removed in it are on disk */

@@ -34,17 +34,17 @@ uint64_t ome_wait_deadline_ns(uint64_t timeout_ns)
     return timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
 }
 
-/* Sleeps while the announcement stands. Returns for a wake, a timeout, a signal, or no reason at all: the caller asks again. */
-static void futex_sleep(ome_wait_t *wait, uint64_t timeout_ns)
+/* Sleeps while the word is as announced. Returns for a wake, a timeout, a signal, or no reason at all: the caller asks again. */
+static void futex_sleep(ome_wait_t *wait, uint32_t word, uint64_t timeout_ns)
 {
     const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_SECOND), .tv_nsec = (long)(timeout_ns % NS_PER_SECOND)};
-    const long result = syscall(SYS_futex, &wait->announced, FUTEX_WAIT, OME_WAIT_ASLEEP, &timeout, NULL, 0);
+    const long result = syscall(SYS_futex, &wait->word, FUTEX_WAIT, word, &timeout, NULL, 0);
     OME_ASSERT(result == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
 }
 
 static void futex_wake_all(ome_wait_t *wait)
 {
-    const long result = syscall(SYS_futex, &wait->announced, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    const long result = syscall(SYS_futex, &wait->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     OME_ASSERT(result >= 0);
 }
 
@@ -62,7 +62,7 @@ ome_status_t ome_wait_init(ome_wait_t *wait, ome_wait_strategy_t strategy)
     {
         return OME_INVALID;
     }
-    atomic_init(&wait->announced, OME_WAIT_NOBODY);
+    atomic_init(&wait->word, 0);
     wait->strategy = (uint32_t)strategy;
     wait->notifies = strategy == OME_WAIT_BLOCK;
     wait->event_fd = -1;
@@ -76,11 +76,12 @@ ome_status_t ome_wait_set_event_fd(ome_wait_t *wait, int event_fd)
     return OME_OK;
 }
 
-/* The waiter's half of the protocol: what is read after this is read after the announcement is visible. */
-static void announce(ome_wait_t *wait, uint32_t where)
+/* The waiter's half of the protocol: what is read after this is read after the announcement is visible. Returns the word announced. */
+static uint32_t announce(ome_wait_t *wait, uint32_t who)
 {
-    atomic_store_explicit(&wait->announced, where, memory_order_relaxed);
+    const uint32_t word = atomic_fetch_or_explicit(&wait->word, who, memory_order_relaxed) | who;
     ome_wait_fence(); /* pairs with the fence of the waker */
+    return word;
 }
 
 static bool poll_until(ome_wait_condition_t condition, const void *context, uint64_t deadline_ns, bool yields)
@@ -107,7 +108,7 @@ static bool sleep_until(ome_wait_t *wait, ome_wait_condition_t condition, const 
 {
     for (;;)
     {
-        announce(wait, OME_WAIT_ASLEEP);
+        const uint32_t word = announce(wait, OME_WAIT_ASLEEP);
         if (condition(context))
         {
             return true;
@@ -117,7 +118,7 @@ static bool sleep_until(ome_wait_t *wait, ome_wait_condition_t condition, const 
         {
             return false;
         }
-        futex_sleep(wait, deadline_ns - now_ns);
+        futex_sleep(wait, word, deadline_ns - now_ns);
     }
 }
 
@@ -149,26 +150,27 @@ void ome_wait_prepare(ome_wait_t *wait)
 void ome_wait_cancel(ome_wait_t *wait)
 {
     OME_ASSERT(wait->event_fd >= 0);
-    atomic_store_explicit(&wait->announced, OME_WAIT_NOBODY, memory_order_relaxed);
+    atomic_fetch_and_explicit(&wait->word, ~OME_WAIT_IN_POLL, memory_order_relaxed);
 }
 
 void ome_wait_notify_after_fence(ome_wait_t *wait)
 {
-    if (OME_LIKELY(atomic_load_explicit(&wait->announced, memory_order_relaxed) == OME_WAIT_NOBODY))
+    uint32_t word = atomic_load_explicit(&wait->word, memory_order_relaxed);
+    do
     {
-        return;
-    }
-    /* Of several wakers, the one that takes the announcement down wakes. */
-    switch (atomic_exchange_explicit(&wait->announced, OME_WAIT_NOBODY, memory_order_relaxed))
+        if (OME_LIKELY((word & OME_WAIT_ANYBODY) == 0))
+        {
+            return; /* nobody sleeps, or another waker was faster */
+        }
+    } while (!atomic_compare_exchange_weak_explicit(
+        &wait->word, &word, (word & ~OME_WAIT_ANYBODY) + OME_WAIT_NUMBER_STEP, memory_order_relaxed, memory_order_relaxed));
+    if (word & OME_WAIT_ASLEEP)
     {
-    case OME_WAIT_ASLEEP:
         futex_wake_all(wait);
-        break;
-    case OME_WAIT_IN_POLL:
+    }
+    if (word & OME_WAIT_IN_POLL)
+    {
         event_fd_signal(wait->event_fd);
-        break;
-    default:
-        break;
     }
 }
 

@@ -6,26 +6,30 @@
  *   yield  asks again, giving the core away in between
  *   block  asks for about two microseconds, then sleeps in the kernel
  *
- * A sleeper must not be missed, and a waker should pay no system call when nobody sleeps. So a waiter announces itself before it sleeps:
+ * A sleeper must not be missed, and a waker should pay no system call when nobody sleeps. So a waiter announces itself before it sleeps, in a
+ * word that holds a number of the announcement besides:
  *
  *     waiter                            waker
- *     announced = asleep                make the condition true
+ *     word = announced                  make the condition true
  *     fence                             fence
- *     condition true? then go on        announced == nobody? then done
- *     sleep while announced == asleep   announced = nobody, wake all
+ *     condition true? then go on        not announced? then done
+ *     sleep while word is the same      word = next number, not announced; wake all
  *
  * Of the two fences, both sequentially consistent, one comes first (Dekker). Either the waiter sees the condition, or the waker sees the
- * announcement. The sleep is a futex on `announced`: when the waker was faster the word says nobody, and the kernel does not let the waiter
- * sleep. Woken waiters ask again, and announce themselves again if they must. One word for all, and not a count of waiters: the first waker
- * takes the announcement down, so those after it pay nothing while the waiter is on its way; and a waiter that dies leaves at most one
- * needless wake behind. The other side of that: a waker that is killed between taking it down and waking leaves the sleeper to its timeout, so
- * who waits for another process gives one.
+ * announcement. The sleep is a futex on the word: when the waker was faster the word has changed, and the kernel does not let the waiter sleep.
+ * The number is there for the case that another waiter announces itself in between: without it the word would look the same again, and the
+ * first waiter would sleep through a wake that it needed. (It returns after 2^30 wakes; no waiter is that long on its way to sleep.)
+ *
+ * Woken waiters ask again, and announce themselves again if they must. An announcement is one for all, and not a count of waiters: the
+ * first waker takes it down, so those after it pay nothing while the waiter is on its way; and a waiter that dies leaves at most one needless
+ * wake behind. The other side of that: a waker that is killed between taking it down and waking leaves the sleeper to its timeout, so who waits
+ * for another process gives one.
  *
  * A thread that sleeps in poll() on sockets cannot sleep on a futex too. It gives the object an event file descriptor, which the waker
  * writes to, and has this loop:
  *     do all that can be done; ome_wait_prepare(wait); is there something to do after all? then ome_wait_cancel(wait) and begin again;
  *     poll(sockets and event descriptor); ome_wait_cancel(wait); if the event descriptor is readable, read its 8 bytes.
- * Such an object has this one waiter only: prepare and cancel write over what others announced.
+ * One thread does this on one object, beside any that sleep on its futex. A wake may come late, after a cancel: then poll returns for nothing.
  *
  * Threads: any. The object may lie in memory that processes share: no pointers, and the futex is not private. The event descriptor is a number
  * in the wakers' process. A wait object carries no data: the condition itself reads with acquire what the waker wrote with release. */
@@ -48,18 +52,15 @@ typedef enum
     OME_WAIT_BLOCK = 3
 } ome_wait_strategy_t;
 
-/* What `announced` says. */
-enum
-{
-    OME_WAIT_NOBODY = 0,
-    OME_WAIT_ASLEEP = 1, /* on the futex, or about to be */
-    OME_WAIT_IN_POLL = 2, /* on the event descriptor, or about to be */
-};
+/* The word: the number of the announcement in the upper bits, and who has announced a sleep. */
+#define OME_WAIT_ASLEEP 1u /* on the futex, or about to be */
+#define OME_WAIT_IN_POLL 2u /* on the event descriptor, or about to be */
+#define OME_WAIT_ANYBODY (OME_WAIT_ASLEEP | OME_WAIT_IN_POLL)
+#define OME_WAIT_NUMBER_STEP 4u
 
 typedef struct
 {
-    /* The futex: one of the above. */
-    OME_CACHE_ALIGNED _Atomic uint32_t announced;
+    OME_CACHE_ALIGNED _Atomic uint32_t word; /* the futex */
     /* Fixed before the first wait. */
     uint32_t strategy;
     uint32_t notifies; /* 1 where a waiter may sleep: strategy block, or an event descriptor */

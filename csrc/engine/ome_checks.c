@@ -24,7 +24,7 @@ uint8_t ome_check_command(const ome_engine_t *engine, const ome_command_t *comma
             return OME_REASON_UNKNOWN_COMMAND;
         }
     }
-    if (OME_UNLIKELY(command->reserved_0[0] != 0 || command->reserved_0[1] != 0))
+    if (OME_UNLIKELY(command->reserved_62[0] != 0 || command->reserved_62[1] != 0))
     {
         return OME_REASON_RESERVED_NOT_ZERO;
     }

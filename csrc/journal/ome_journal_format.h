@@ -107,7 +107,7 @@ typedef struct
 {
     const uint8_t *data; /* not aligned */
     uint64_t sequence;
-    uint32_t length;   /* bytes of data */
+    uint32_t length; /* bytes of data */
     uint32_t checksum; /* the record's own */
     uint16_t type;
 } ome_journal_record_t;

@@ -73,14 +73,16 @@ static void temporary_path(const ome_journal_writer_t *writer, char *path, const
 }
 
 /* Gives a file of zeros: the one that was prepared, or one made here. */
-static ome_status_t take_zeros(ome_journal_writer_t *writer, int *file, char *path)
+static ome_status_t take_zeros(ome_journal_writer_t *writer, int *file, char *path, bool *is_spare)
 {
+    *is_spare = false;
     /* Acquire: pairs with the release in ome_journal_writer_prepare_next. */
     switch (atomic_load_explicit(&writer->spare_state, memory_order_acquire))
     {
     case SPARE_READY:
         temporary_path(writer, path, OME_JOURNAL_NAME_SPARE);
         *file = writer->spare_file;
+        *is_spare = true;
         return OME_OK;
     case SPARE_FAILED:
         return stop(writer, -writer->spare_error.number, writer->spare_error.call, writer->spare_error.path);
@@ -127,12 +129,12 @@ static ome_status_t begin_segment(ome_journal_writer_t *writer)
     char name[OME_JOURNAL_NAME_SIZE];
     char temporary[OME_PATH_SIZE];
     int file;
-    ome_status_t status = take_zeros(writer, &file, temporary);
+    bool is_spare;
+    ome_status_t status = take_zeros(writer, &file, temporary, &is_spare);
     if (status != OME_OK)
     {
         return status;
     }
-    const bool is_spare = file == writer->spare_file;
     if (writer->file >= 0)
     {
         writer->file_system->close(writer->file_system->context, writer->file); /* all of it is on disk: a failure loses nothing */
@@ -279,8 +281,7 @@ ome_status_t ome_journal_writer_write(ome_journal_writer_t *writer)
         return OME_OK;
     }
     const ome_file_system_t *const file_system = writer->file_system;
-    const int result =
-        file_system->write(file_system->context, writer->file, writer->buffer, writer->buffer_used_bytes, writer->offset);
+    const int result = file_system->write(file_system->context, writer->file, writer->buffer, writer->buffer_used_bytes, writer->offset);
     if (result < 0)
     {
         return stop(writer, result, "pwrite", writer->path);

@@ -22,11 +22,11 @@
 typedef struct
 {
     const ome_file_system_t *file_system; /* outlives the writer */
-    const char *directory;                /* exists; copied */
-    uint64_t segment_size_bytes;          /* OME_JOURNAL_SEGMENT_SIZE_MIN to _MAX, a multiple of 4096 */
-    uint64_t epoch;                       /* 1 for a new journal, otherwise one more than the reader found */
-    uint64_t first_sequence;              /* 1 for a new journal, otherwise one more than the last in the journal */
-    uint32_t previous_checksum;           /* 0 for a new journal, otherwise the chain checksum that the reader found */
+    const char *directory; /* exists; copied */
+    uint64_t segment_size_bytes; /* OME_JOURNAL_SEGMENT_SIZE_MIN to _MAX, a multiple of 4096 */
+    uint64_t epoch; /* 1 for a new journal, otherwise one more than the reader found */
+    uint64_t first_sequence; /* 1 for a new journal, otherwise one more than the last in the journal */
+    uint32_t previous_checksum; /* 0 for a new journal, otherwise the chain checksum that the reader found */
 } ome_journal_writer_config_t;
 
 typedef struct
@@ -43,16 +43,16 @@ typedef struct
     uint64_t written_sequence; /* handed to the operating system up to here: survives the end of the process */
     uint64_t durable_sequence; /* on disk up to here: survives a power cut */
     uint64_t unprepared_count; /* times that a segment ended and the next was not prepared */
-    uint32_t checksum;         /* chain checksum of all records appended */
+    uint32_t checksum; /* chain checksum of all records appended */
     int file;
     ome_error_t error; /* why the writer stopped */
     char directory[OME_PATH_SIZE];
     char path[OME_PATH_SIZE]; /* of the segment */
 
     /* Between the writer's thread and the one that prepares. */
-    OME_CACHE_ALIGNED _Atomic(int) spare_state; /* the one that prepares ends ABSENT, the writer makes it so again */
+    _Atomic(int) spare_state; /* the one that prepares ends ABSENT, the writer makes it so again */
     atomic_bool is_stopped;
-    int spare_file;          /* valid while READY */
+    int spare_file; /* valid while READY */
     ome_error_t spare_error; /* valid when FAILED */
 } ome_journal_writer_t;
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ome.codec.layouts import COMMAND, EVENT
-from ome.errors import InvalidTypeError, InvalidValueError
+from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.messages import COMMAND_TYPES, EVENT_TYPES, Command, Event, UnknownCommand
 
 __all__ = [
@@ -81,13 +81,18 @@ class _Form:
             given[name] = given[name].rstrip(b"\0")
         return self.message_type(**given)
 
-    def _refusal(self, message: object) -> InvalidValueError:
+    def _refusal(self, message: object) -> OmeError:
         """Names the first field whose value its bytes cannot hold."""
         for name, character in zip(self.names, self.formats, strict=True):
             value = getattr(message, name)
-            least, most = _RANGES.get(character, (0, 0))
-            if character in _RANGES and not (isinstance(value, int) and least <= value <= most):
-                return InvalidValueError(name, where=self.message_type.__name__, found=value, allowed=f"an int from {least} to {most}")
+            if character not in _RANGES:
+                continue
+            least, most = _RANGES[character]
+            allowed = f"an int from {least} to {most}"
+            if not isinstance(value, int):
+                return InvalidTypeError(name, where=self.message_type.__name__, found=value, allowed=allowed)
+            if not least <= value <= most:
+                return InvalidValueError(name, where=self.message_type.__name__, found=value, allowed=allowed)
         raise AssertionError("a structure fails only where a field of it fails")
 
 
@@ -120,7 +125,7 @@ def event_structure(kind: int) -> struct.Struct:
 def encode_commands(commands: Iterable[Command]) -> Records:
     """Records of dtype COMMAND, one for each command; their sequence is 0.
 
-    Raises InvalidValueError where a value does not fit its field.
+    Raises InvalidValueError where a value does not fit its field, InvalidTypeError where it is no integer.
     """
     return _encode(commands, COMMAND)
 
@@ -132,7 +137,7 @@ def decode_commands(records: Records) -> list[Command]:
 
 
 def encode_events(events: Iterable[Event]) -> Records:
-    """Records of dtype EVENT, one for each event. Raises InvalidValueError where a value does not fit its field."""
+    """Records of dtype EVENT, one for each event. Raises as `encode_commands`."""
     return _encode(events, EVENT)
 
 

@@ -1,7 +1,8 @@
 """The engine of docs/RULES.md, one method for each thing that the page says. It is meant to be read beside the page, not to be fast.
 
 A command is checked (`_why_..._refused` gives the first reason that applies, in the order of the page), then carried out. Records come in
-and records go out; values (`apply`) are a convenience over them. It does no input or output and knows no clock: time comes with the commands.
+and records go out; values (`apply`) are a convenience over them. It does no input or output and knows no clock: time comes with the
+commands.
 """
 
 from __future__ import annotations
@@ -638,7 +639,8 @@ class ReferenceEngine:
             for order_id, order in level.queue.items():
                 place = (order.order_id, order.instrument, order.side, order.price)
                 assert place == (order_id, number, side.side, level.price), f"order {order_id} is in the wrong place"
-                assert 0 < order.leaves <= QUANTITY_MAX and order.cumulative >= 0, f"P5: order {order_id} has no valid quantity"
+                assert 0 < order.leaves <= QUANTITY_MAX, f"P5: order {order_id} has {order.leaves} lots open"
+                assert order.cumulative >= 0, f"order {order_id} has traded {order.cumulative} lots"
                 orders[order_id] = order
         assert side.open_quantity == sum(order.leaves for order in orders.values()) <= OPEN_QUANTITY_MAX, "the sum of a side is wrong"
         return orders

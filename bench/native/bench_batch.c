@@ -1,0 +1,64 @@
+#include "bench_batch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "bench_child.h"
+#include "bench_flow.h"
+#include "ome.h"
+
+#define FLOW_NAME "mixed"
+#define LEVEL_COUNT_MAX UINT32_C(65536)
+
+typedef struct
+{
+    const bench_flow_t *flow;
+    uint64_t elapsed_ns;
+    ome_engine_status_t status;
+} run_t;
+
+static void measure(void *context)
+{
+    run_t *run = context;
+    const bench_flow_t *flow = run->flow;
+    const uint64_t command_count = bench_flow_command_count(flow);
+    bench_touch_to_read(flow->commands, command_count * sizeof(ome_command_t));
+    ome_engine_t *engine = NULL;
+    ome_batch_t *batch = NULL;
+    if (ome_engine_create(flow->order_count_max, LEVEL_COUNT_MAX, 1, 1, &engine) != OME_OK || ome_batch_create(&batch) != OME_OK)
+    {
+        bench_fail("no memory for an engine");
+    }
+    ome_batch_apply(batch, engine, flow->commands, flow->untimed_count);
+    const uint64_t start_ns = bench_thread_time_ns();
+    for (uint64_t at = flow->untimed_count; at < command_count; at += BENCH_BATCH_COMMAND_COUNT)
+    {
+        const uint64_t left = command_count - at;
+        ome_batch_apply(batch, engine, &flow->commands[at], left < BENCH_BATCH_COMMAND_COUNT ? left : BENCH_BATCH_COMMAND_COUNT);
+    }
+    run->elapsed_ns = bench_thread_time_ns() - start_ns;
+    ome_engine_status(engine, &run->status);
+}
+
+void bench_batch_run(uint64_t count, uint32_t repeat, uint64_t seed)
+{
+    run_t *run = bench_shared_memory(sizeof(*run));
+    run->flow = bench_flow_make(FLOW_NAME, count, seed);
+    for (uint32_t i = 0; i < repeat; i++)
+    {
+        bench_child_run(measure, run);
+        printf("{\"type\": \"sample\", \"subject\": \"c\", \"operations\": %" PRIu64 ", \"elapsed_ns\": %" PRIu64 ", \"events\": %" PRIu64
+               ", \"trades\": %" PRIu64 ", \"event_hash\": %" PRIu64 "}\n",
+            run->flow->timed_count, run->elapsed_ns, run->status.event_count, run->status.trade_count, run->status.event_hash);
+    }
+}
+
+void bench_batch_write_flow(uint64_t count, uint64_t seed)
+{
+    const bench_flow_t *flow = bench_flow_make(FLOW_NAME, count, seed);
+    const uint64_t command_count = bench_flow_command_count(flow);
+    if (fwrite(flow->commands, sizeof(ome_command_t), command_count, stdout) != command_count)
+    {
+        bench_fail("could not write the flow");
+    }
+}

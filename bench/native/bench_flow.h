@@ -1,0 +1,42 @@
+/* The flows: arrays of commands made from a seed before any clock runs, the same for both books.
+ *
+ *   seed        a sell and a buy in turn, one lot at one price: each pair trades and leaves nothing
+ *   mixed       new orders near a mid price that walks slowly, 35 % cancels of live orders, IOC orders near the touch, reduces, amends;
+ *               1,000 to 8,000 orders at rest
+ *   deep-build  `count` new orders, none of which trades, on `count` / 100 levels in random order
+ *   deep-churn  deep-build without the clock, then `count` commands on that book: 48 % cancels of a random order, 48 % new
+ *               orders anywhere in it, 4 % IOC orders at the touch
+ *
+ * What a flow cancels, reduces or amends is at rest at that moment. To know what is, the generator applies each command to a textbook book,
+ * so that a flow does not depend on the engine that is measured. All commands are of one participant and carry client order ids in turn. The first
+ * command defines the instrument. */
+#ifndef BENCH_FLOW_H
+#define BENCH_FLOW_H
+
+#include <stdint.h>
+
+#include "abi/ome_records.h"
+
+typedef struct
+{
+    uint64_t untimed_count; /* commands before the clock runs; at least the definition */
+    uint64_t timed_count;
+    uint64_t live_count_max; /* most orders at rest at once */
+    uint64_t live_count_end; /* orders at rest at the end */
+    uint64_t kind_counts[5]; /* of the timed commands, by command kind; new orders without IOC orders */
+    uint64_t ioc_count; /* of the timed commands */
+    uint32_t order_count_max; /* orders at rest that a book is sized for */
+    uint32_t reserved;
+    ome_command_t commands[];
+} bench_flow_t;
+
+/* Makes a flow in shared memory, for good. `name` is one of the four above; NULL when it is not. `count` is 1 to 100,000,000. */
+bench_flow_t *bench_flow_make(const char *name, uint64_t count, uint64_t seed);
+
+/* Bytes of a definition and `count` commands, as they are in `commands`. */
+static inline uint64_t bench_flow_command_count(const bench_flow_t *flow)
+{
+    return flow->untimed_count + flow->timed_count;
+}
+
+#endif

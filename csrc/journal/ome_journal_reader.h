@@ -1,0 +1,95 @@
+/* The journal's reader: every record in order, or the exact place where the journal is not what was written.
+ *
+ * One thread owns a reader. It changes nothing on disk. It may read a journal that a server is writing to: with `is_live` it stops at the
+ * last complete record, says nothing about what follows, and goes on from there when it is called again.
+ *
+ * What is said about the end of a journal, when not live (docs/JOURNAL.md, "Where the journal ends"):
+ *
+ *   last segment, after the last valid record          any other segment
+ *   zeros only                          CLEAN          goes on to the next
+ *   something, no synced record later   TORN           DAMAGED
+ *   something, a synced record later    DAMAGED        DAMAGED
+ *
+ * A valid record with another sequence than the next, anything after a seal, a header that is not right, a segment that is missing or too
+ * many: DAMAGED. A segment is there only after its header was on disk, so a bad header is never a crash's doing. */
+#ifndef OME_JOURNAL_READER_H
+#define OME_JOURNAL_READER_H
+
+#include "base/ome_file.h"
+#include "journal/ome_journal_format.h"
+
+typedef enum
+{
+    OME_JOURNAL_READING = 0, /* the end has not been reached, or the reader is live */
+    OME_JOURNAL_CLEAN = 1, /* the journal ends after its last record */
+    OME_JOURNAL_TORN = 2, /* what was being written when the server ended follows the last record; it was never acknowledged */
+    OME_JOURNAL_DAMAGED = 3, /* stored bytes are not what was written */
+    OME_JOURNAL_UNSUPPORTED = 4 /* a segment has another format version */
+} ome_journal_verdict_t;
+
+/* Where the reader stands, and what it thinks of what is there. */
+typedef struct
+{
+    ome_journal_verdict_t verdict;
+    const char *reason; /* what is wrong, a constant; NULL while nothing is */
+    char path[OME_PATH_SIZE]; /* the segment, or the directory when a segment is missing; empty before the first */
+    uint64_t offset; /* in the segment: the end of the valid records; 0 when the header is wrong */
+    uint64_t sequence_expected; /* of the next record */
+    uint64_t sequence_found; /* of the record that should not be where it is, or of the one after the damage; 0: none */
+    uint64_t offset_found; /* in the segment: where that record is */
+} ome_journal_report_t;
+
+typedef struct
+{
+    const ome_file_system_t *file_system; /* outlives the reader */
+    const char *directory; /* exists; copied */
+    uint64_t first_sequence; /* the journal must begin with it: 1 */
+    bool is_live; /* a server may be writing */
+} ome_journal_reader_config_t;
+
+typedef struct
+{
+    ome_journal_reader_config_t config;
+    ome_journal_report_t report;
+    ome_status_t status; /* OME_OK while reading: what every later call returns otherwise */
+    ome_error_t error; /* the call that failed */
+
+    /* What a writer that goes on from here has to know. */
+    uint64_t last_sequence; /* of the last record; first_sequence - 1 where there is none */
+    uint64_t epoch; /* of the last segment; 0 where there is none */
+    uint32_t chain_checksum; /* of all records so far */
+
+    /* The segment. */
+    int file; /* -1: none open */
+    bool is_sealed; /* the seal was read */
+    uint64_t segment_first_sequence;
+    uint64_t segment_count; /* read so far, this one included */
+    uint64_t synced_offset; /* of the last record that says that all before it is on disk: the last group begins there */
+    uint64_t tail_end; /* end of the last byte that is not zero; known when torn */
+
+    /* A window on the file. */
+    uint8_t *window;
+    size_t window_capacity_bytes;
+    size_t window_size_bytes;
+    uint64_t window_offset;
+
+    char directory[OME_PATH_SIZE];
+} ome_journal_reader_t;
+
+/* Bytes of memory for a reader. */
+size_t ome_journal_reader_size_bytes(void);
+
+/* Sets a reader at the beginning. `memory` is of ome_journal_reader_size_bytes() and outlives the reader.
+ * Returns OME_OK; OME_INVALID (first_sequence is 0, the directory's name is too long); OME_NO_MEMORY. */
+ome_status_t ome_journal_reader_open(
+    ome_journal_reader_t *reader, void *memory, size_t size_bytes, const ome_journal_reader_config_t *config);
+
+/* Gives the next record; its data stays until the next call.
+ * Returns OME_OK; OME_EMPTY (no more records: report.verdict is CLEAN or TORN, or READING where the reader is live and may be asked again);
+ * OME_DAMAGED or OME_UNSUPPORTED (report); OME_IO_ERROR (error); and the same again ever after. */
+ome_status_t ome_journal_reader_next(ome_journal_reader_t *reader, ome_journal_record_t *record);
+
+/* Closes the file. What the reader knows stays. */
+void ome_journal_reader_close(ome_journal_reader_t *reader);
+
+#endif

@@ -1,0 +1,253 @@
+/* The part of ome.h that runs a venue: replay, stages, gateway and feed, each made in memory of its own. */
+#include "ome.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ome_clock.h"
+#include "base/ome_memory.h"
+#include "pipeline/ome_venue.h"
+#include "wire/ome_gateway.h"
+
+/* ---- Replay ---- */
+
+ome_status_t ome_replay_create(const char *directory, int is_live, ome_replay_t **replay)
+{
+    ome_replay_t *made = ome_memory_map(sizeof(ome_replay_t));
+    if (made == NULL)
+    {
+        return OME_NO_MEMORY;
+    }
+    const ome_status_t status = ome_replay_open(made, directory, is_live != 0);
+    if (status != OME_OK)
+    {
+        ome_replay_destroy(made);
+        return status;
+    }
+    *replay = made;
+    return OME_OK;
+}
+
+void ome_replay_destroy(ome_replay_t *replay)
+{
+    if (replay != NULL)
+    {
+        ome_replay_close(replay);
+        ome_memory_unmap(replay, sizeof(ome_replay_t));
+    }
+}
+
+const ome_engine_t *ome_replay_engine(const ome_replay_t *replay)
+{
+    return replay->engine;
+}
+
+void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
+{
+    const ome_journal_reader_t *reader = &replay->reader;
+    const ome_journal_report_t *found = &reader->report;
+    const bool is_torn = found->verdict == OME_JOURNAL_TORN;
+    *report = (ome_replay_report_t){.last_sequence = reader->last_sequence,
+        .epoch = reader->epoch,
+        .offset = found->offset,
+        .sequence_expected = found->sequence_expected,
+        .sequence_found = found->sequence_found,
+        .torn_bytes = is_torn ? reader->tail_end - found->offset : 0,
+        .reason = replay->reason != NULL ? replay->reason : found->reason,
+        .path = found->path,
+        .error_call = reader->error.call,
+        .error_path = reader->error.path,
+        .error_number = reader->error.number,
+        .verdict = replay->reason != NULL ? OME_JOURNAL_DAMAGED : (int32_t)found->verdict};
+}
+
+/* ---- Venue ---- */
+
+ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
+    uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
+    uint64_t delay_ns, uint32_t batch_count, ome_venue_t **venue, ome_venue_view_t *view)
+{
+    const ome_venue_config_t config = {.ring_slot_count = ring_slot_count,
+        .stream_slot_count = stream_slot_count,
+        .reader_count = reader_count,
+        .wait_strategy = wait_strategy,
+        .policy = policy,
+        .counters_path = counters_path,
+        .directory = directory,
+        .segment_size_bytes = segment_size_bytes,
+        .delay_ns = delay_ns,
+        .batch_count = batch_count};
+    *view = (ome_venue_view_t){0};
+    ome_venue_t *made = ome_memory_map(sizeof(ome_venue_t));
+    if (made == NULL)
+    {
+        ome_engine_destroy(engine);
+        return OME_NO_MEMORY;
+    }
+    if (replay != NULL && replay->engine != NULL)
+    {
+        ome_engine_destroy(engine);
+        engine = ome_replay_take_engine(replay);
+    }
+    const ome_status_t status = ome_venue_open(made, engine, replay, &config);
+    if (status == OME_OK)
+    {
+        *venue = made;
+        return OME_OK;
+    }
+    if (replay != NULL && replay->reader.error.call != NULL)
+    {
+        view->error_call = replay->reader.error.call;
+        view->error_path = replay->reader.error.path;
+        view->error_number = replay->reader.error.number;
+    }
+    else if (made->writer.error.call != NULL)
+    {
+        view->error_call = made->writer.error.call;
+        view->error_path = directory;
+        view->error_number = made->writer.error.number;
+    }
+    (void)ome_venue_destroy(made);
+    return status;
+}
+
+void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view)
+{
+    const bool is_failed = atomic_load_explicit(&venue->is_failed, memory_order_acquire);
+    const ome_error_t *error = &venue->writer.error;
+    *view = (ome_venue_view_t){.epoch = venue->epoch,
+        .cursor = ome_ring_cursor(venue->ring),
+        .durable = atomic_load_explicit(&venue->gate.durable.value, memory_order_acquire),
+        .error_call = is_failed ? error->call : NULL,
+        .error_path = is_failed ? error->path : NULL,
+        .error_number = is_failed ? error->number : 0,
+        .is_failed = is_failed,
+        .is_drained = ome_venue_is_drained(venue)};
+}
+
+const ome_engine_t *ome_venue_engine(const ome_venue_t *venue)
+{
+    return venue->engine;
+}
+
+ome_status_t ome_venue_destroy(ome_venue_t *venue)
+{
+    if (venue == NULL)
+    {
+        return OME_OK;
+    }
+    const ome_status_t status = ome_venue_close(venue);
+    ome_memory_unmap(venue, sizeof(ome_venue_t));
+    return status;
+}
+
+static uint64_t speakable(void *context)
+{
+    return ome_gate_limit(&((ome_venue_t *)context)->gate);
+}
+
+uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events, uint32_t count_max, uint64_t timeout_ns)
+{
+    const uint64_t deadline_ns = ome_clock_monotonic_ns() + timeout_ns;
+    for (;;)
+    {
+        const void *slots = NULL;
+        uint32_t count = ome_stream_available(venue->stream, reader_index, &slots);
+        count = count < count_max ? count : count_max;
+        const uint64_t limit = speakable(venue);
+        const ome_event_t *from = slots;
+        while (count > 0 && from[count - 1].sequence > limit)
+        {
+            count--;
+        }
+        if (count > 0)
+        {
+            memcpy(events, slots, (size_t)count * sizeof(ome_event_t));
+            ome_stream_advance(venue->stream, reader_index, count);
+            return count;
+        }
+        const uint64_t now_ns = ome_clock_monotonic_ns();
+        if (now_ns >= deadline_ns)
+        {
+            return 0;
+        }
+        (void)ome_stream_wait(venue->stream, reader_index, deadline_ns - now_ns);
+    }
+}
+
+/* ---- Gateway ---- */
+
+static bool takes_commands(void *context)
+{
+    const ome_venue_t *venue = context;
+    return !atomic_load_explicit(&venue->is_stopping, memory_order_acquire) && !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
+}
+
+static ome_counter_t *counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)
+{
+    return ome_counters_counter(&venue->counters, counter);
+}
+
+static ome_gateway_counters_t gateway_counters(const ome_venue_t *venue)
+{
+    return (ome_gateway_counters_t){.frames_in = counter_of(venue, OME_COUNT_FRAMES_IN),
+        .messages_in = counter_of(venue, OME_COUNT_MESSAGES_IN),
+        .frames_rejected = counter_of(venue, OME_COUNT_FRAMES_REJECTED),
+        .messages_busy = counter_of(venue, OME_COUNT_MESSAGES_BUSY),
+        .reports = counter_of(venue, OME_COUNT_REPORTS),
+        .reports_undelivered = counter_of(venue, OME_COUNT_REPORTS_UNDELIVERED),
+        .sessions = counter_of(venue, OME_COUNT_SESSIONS),
+        .sessions_ended = counter_of(venue, OME_COUNT_SESSIONS_ENDED),
+        .orders = counter_of(venue, OME_COUNT_ORDERS),
+        .cancels = counter_of(venue, OME_COUNT_CANCELS),
+        .rejects = counter_of(venue, OME_COUNT_REJECTS),
+        .report_latency = ome_counters_histogram(&venue->counters, OME_LATENCY_REPORT)};
+}
+
+/* The memory of a gateway or a feed, with its size before it. */
+static void *sized_map(uint64_t size_bytes)
+{
+    uint64_t *memory = ome_memory_map(size_bytes + OME_CACHE_LINE_SIZE);
+    if (memory == NULL)
+    {
+        return NULL;
+    }
+    *memory = size_bytes + OME_CACHE_LINE_SIZE;
+    return (uint8_t *)memory + OME_CACHE_LINE_SIZE;
+}
+
+static void sized_unmap(void *memory)
+{
+    if (memory != NULL)
+    {
+        uint64_t *start = (uint64_t *)(void *)((uint8_t *)memory - OME_CACHE_LINE_SIZE);
+        ome_memory_unmap(start, *start);
+    }
+}
+
+ome_status_t ome_gateway_create(ome_venue_t *venue, const ome_socket_t *socket, int event_fd, ome_gateway_t **gateway)
+{
+    const ome_gateway_config_t config = {.ring = venue->ring,
+        .stream = venue->stream,
+        .durable = speakable,
+        .is_open = takes_commands,
+        .context = venue,
+        .socket = socket,
+        .counters = gateway_counters(venue),
+        .reader_index = 0,
+        .order_count_max = venue->engine->limits.order_count_max,
+        .session_count_max = venue->engine->limits.session_count_max,
+        .event_fd = event_fd};
+    const uint64_t size_bytes = ome_gateway_size_bytes(&config);
+    void *memory = sized_map(size_bytes);
+    if (memory == NULL)
+    {
+        return OME_NO_MEMORY;
+    }
+    return ome_gateway_init(gateway, memory, size_bytes, &config, venue->engine);
+}
+
+void ome_gateway_destroy(ome_gateway_t *gateway)
+{
+    sized_unmap(gateway);
+}

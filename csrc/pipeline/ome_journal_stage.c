@@ -1,0 +1,122 @@
+#include "pipeline/ome_journal_stage.h"
+
+#include "abi/ome_records.h"
+#include "base/ome_clock.h"
+
+void ome_journal_stage_init(ome_journal_stage_t *stage, const ome_journal_stage_config_t *config)
+{
+    *stage = (ome_journal_stage_t){.writer = config->writer,
+        .ring = config->ring,
+        .stream = config->stream,
+        .gate = config->gate,
+        .counters = config->counters,
+        .next_sequence = config->first_sequence,
+        .delay_ns = config->delay_ns,
+        .batch_count = config->batch_count,
+        .consumer_index = config->consumer_index,
+        .reader_count = config->reader_count,
+        .status = OME_OK};
+}
+
+uint64_t ome_journal_stage_unsynced_count(const ome_journal_stage_t *stage)
+{
+    return stage->writer->written_sequence - stage->writer->durable_sequence;
+}
+
+static ome_status_t append(ome_journal_stage_t *stage, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        const uint64_t sequence = stage->next_sequence + i;
+        const ome_command_t *command = ome_ring_slot(stage->ring, sequence);
+        /* A kind of 0 marks the end of a journal; the engine rejects it and every other unknown kind alike. */
+        const uint16_t kind = command->kind != 0 ? command->kind : UINT8_MAX;
+        const ome_status_t status =
+            ome_journal_writer_append(stage->writer, sequence, kind, (const uint8_t *)command + sizeof(uint64_t), OME_BODY_SIZE);
+        if (status != OME_OK)
+        {
+            return status;
+        }
+    }
+    return OME_OK;
+}
+
+/* Says that everything written is durable. */
+static void open_gate(ome_journal_stage_t *stage)
+{
+    const uint64_t durable = stage->writer->durable_sequence;
+    ome_gate_open(stage->gate, durable);
+    if (stage->gate->waits)
+    {
+        ome_wait_fence();
+        for (uint32_t i = 0; i < stage->reader_count; i++)
+        {
+            ome_wait_notify_after_fence(ome_stream_reader_wait(stage->stream, i));
+        }
+    }
+    ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_DURABLE), durable);
+    ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_JOURNAL_UNPREPARED), stage->writer->unprepared_count);
+    ome_counter_add(ome_counters_counter(stage->counters, OME_COUNT_COMMITS), 1);
+}
+
+static ome_status_t sync(ome_journal_stage_t *stage)
+{
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    const ome_status_t status = ome_journal_writer_sync(stage->writer);
+    if (status == OME_OK)
+    {
+        ome_histogram_record(ome_counters_histogram(stage->counters, OME_LATENCY_COMMIT), ome_clock_monotonic_ns() - start_ns);
+        open_gate(stage);
+    }
+    return status;
+}
+
+static ome_status_t write_group(ome_journal_stage_t *stage, uint32_t count)
+{
+    if (ome_journal_stage_unsynced_count(stage) == 0)
+    {
+        stage->oldest_unsynced_ns = ome_clock_monotonic_ns();
+    }
+    ome_status_t status = append(stage, count);
+    if (status == OME_OK)
+    {
+        status = ome_journal_writer_write(stage->writer);
+    }
+    return status;
+}
+
+static bool is_sync_due(const ome_journal_stage_t *stage, uint32_t count)
+{
+    const uint64_t unsynced = ome_journal_stage_unsynced_count(stage);
+    if (unsynced == 0)
+    {
+        return false;
+    }
+    return stage->gate->waits || count == 0 || unsynced >= stage->batch_count ||
+        ome_clock_monotonic_ns() - stage->oldest_unsynced_ns >= stage->delay_ns;
+}
+
+uint32_t ome_journal_stage_do_work(ome_journal_stage_t *stage)
+{
+    if (stage->status != OME_OK)
+    {
+        return 0;
+    }
+    const uint32_t count = ome_ring_available(stage->ring, stage->next_sequence, stage->ring->slot_count);
+    if (count > 0)
+    {
+        stage->status = write_group(stage, count);
+        if (stage->status != OME_OK)
+        {
+            return 0;
+        }
+        stage->next_sequence += count;
+        ome_ring_consumer_advance(stage->ring, stage->consumer_index, stage->next_sequence - 1);
+    }
+    if (!is_sync_due(stage, count))
+    {
+        return count;
+    }
+    stage->status = sync(stage);
+    return stage->status == OME_OK ? count + 1 : 0;
+}

@@ -1,0 +1,89 @@
+#include "pipeline/ome_match_stage.h"
+
+#include "base/ome_assert.h"
+
+#define ROOM_WAIT_NS UINT64_C(1000000)
+
+static void publish(ome_match_stage_t *stage)
+{
+    const uint32_t count = (uint32_t)(stage->sink.next - stage->written_from);
+    if (count > 0 && stage->written_from != stage->nowhere)
+    {
+        ome_stream_publish(stage->stream, count);
+    }
+    stage->written_from = stage->sink.next;
+}
+
+/* The window is full, or there is none yet: publishes it and opens the next. */
+static void open_window(ome_sink_t *sink)
+{
+    ome_match_stage_t *stage = (ome_match_stage_t *)sink;
+    publish(stage);
+    void *slots = NULL;
+    uint32_t count = ome_stream_window(stage->stream, &slots);
+    while (count == 0)
+    {
+        /* Relaxed: it is only a flag to be seen some time. */
+        if (atomic_load_explicit(stage->is_abandoned, memory_order_relaxed))
+        {
+            slots = stage->nowhere;
+            count = 1;
+            break;
+        }
+        (void)ome_stream_wait_room(stage->stream, ROOM_WAIT_NS);
+        count = ome_stream_window(stage->stream, &slots);
+    }
+    stage->written_from = slots;
+    sink->next = slots;
+    sink->end = sink->next + count;
+}
+
+void ome_match_stage_init(ome_match_stage_t *stage, ome_engine_t *engine, ome_ring_t *ring, uint32_t consumer_index, ome_stream_t *stream,
+    const ome_counters_t *counters, const atomic_bool *is_abandoned)
+{
+    *stage = (ome_match_stage_t){.engine = engine,
+        .ring = ring,
+        .stream = stream,
+        .counters = counters,
+        .is_abandoned = is_abandoned,
+        .next_sequence = engine->sequence + 1,
+        .consumer_index = consumer_index};
+    stage->sink.flush = open_window;
+    stage->written_from = stage->nowhere;
+    stage->sink.next = stage->nowhere;
+    stage->sink.end = stage->nowhere;
+}
+
+static void count_work(const ome_match_stage_t *stage)
+{
+    const ome_engine_t *engine = stage->engine;
+    ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_COMMANDS), engine->sequence);
+    ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_EVENTS), engine->event_count);
+    ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_TRADES), engine->trade_count);
+    ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_LEVELS), engine->pools.ladder.level_count);
+    ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_INSTRUMENTS), engine->instrument_count);
+    ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_RING_CURSOR), ome_ring_cursor(stage->ring));
+}
+
+uint32_t ome_match_stage_do_work(ome_match_stage_t *stage)
+{
+    const uint32_t count = ome_ring_available(stage->ring, stage->next_sequence, OME_MATCH_BATCH_COUNT);
+    if (count == 0)
+    {
+        return 0;
+    }
+    if (stage->sink.next == stage->sink.end)
+    {
+        open_window(&stage->sink);
+    }
+    OME_ASSERT(stage->engine->sequence + 1 == stage->next_sequence);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        ome_engine_apply(stage->engine, ome_ring_slot(stage->ring, stage->next_sequence + i), &stage->sink);
+    }
+    stage->next_sequence += count;
+    publish(stage);
+    ome_ring_consumer_advance(stage->ring, stage->consumer_index, stage->next_sequence - 1);
+    count_work(stage);
+    return count;
+}

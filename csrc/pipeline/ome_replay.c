@@ -1,0 +1,88 @@
+#include "pipeline/ome_replay.h"
+
+#include "base/ome_memory.h"
+
+static void forget_events(ome_sink_t *sink)
+{
+    ome_replay_t *replay = (ome_replay_t *)sink;
+    sink->next = replay->events;
+}
+
+ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, bool is_live)
+{
+    const size_t size_bytes = ome_journal_reader_size_bytes();
+    replay->reader.file = -1;
+    replay->reader_memory = ome_memory_map(size_bytes);
+    if (replay->reader_memory == NULL)
+    {
+        return OME_NO_MEMORY;
+    }
+    replay->sink = (ome_sink_t){
+        .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = forget_events};
+    const ome_journal_reader_config_t config = {
+        .file_system = ome_file_system_posix(), .directory = directory, .first_sequence = 1, .is_live = is_live};
+    return ome_journal_reader_open(&replay->reader, replay->reader_memory, size_bytes, &config);
+}
+
+/* Makes the engine that the first command of the journal asks for. */
+static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first)
+{
+    const ome_limits_t limits = {.order_count_max = first->order_count_max,
+        .level_count_max = first->level_count_max,
+        .instrument_count_max = first->instrument_count_max,
+        .session_count_max = first->session_count_max};
+    replay->engine_size_bytes = ome_engine_size_bytes(&limits);
+    if (first->kind != OME_COMMAND_KIND_DEFINE_LIMITS || replay->engine_size_bytes == 0)
+    {
+        replay->reason = "the first command of a journal must be DefineLimits, with limits in range";
+        return OME_DAMAGED;
+    }
+    void *memory = ome_memory_map(replay->engine_size_bytes);
+    return memory == NULL ? OME_NO_MEMORY : ome_engine_init(&replay->engine, memory, replay->engine_size_bytes, &limits);
+}
+
+ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)
+{
+    for (uint64_t i = 0; i < count_max; i++)
+    {
+        ome_journal_record_t record;
+        ome_status_t status = ome_journal_reader_next(&replay->reader, &record);
+        if (status != OME_OK)
+        {
+            return status;
+        }
+        if (record.length != OME_BODY_SIZE)
+        {
+            replay->reason = "a record of the journal does not hold a command of 56 bytes";
+            return OME_DAMAGED;
+        }
+        ome_command_t command = {.sequence = record.sequence};
+        memcpy((uint8_t *)&command + sizeof(uint64_t), record.data, OME_BODY_SIZE);
+        if (replay->engine == NULL)
+        {
+            status = make_engine(replay, &command);
+            if (status != OME_OK)
+            {
+                return status;
+            }
+        }
+        ome_engine_apply(replay->engine, &command, &replay->sink);
+    }
+    return OME_OK;
+}
+
+ome_engine_t *ome_replay_take_engine(ome_replay_t *replay)
+{
+    ome_engine_t *engine = replay->engine;
+    replay->engine = NULL;
+    return engine;
+}
+
+void ome_replay_close(ome_replay_t *replay)
+{
+    ome_journal_reader_close(&replay->reader);
+    ome_memory_unmap(replay->reader_memory, ome_journal_reader_size_bytes());
+    ome_memory_unmap(replay->engine, replay->engine_size_bytes);
+    replay->reader_memory = NULL;
+    replay->engine = NULL;
+}

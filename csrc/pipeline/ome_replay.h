@@ -1,0 +1,34 @@
+/* Replay: makes an engine what it was, from the journal.
+ *
+ * Reads the journal of a directory from its first record and applies every command. The first command tells the engine's limits (DefineLimits), so that nothing outside the
+ * journal decides what a replay gives. Works in steps, so that a caller can show how far it is. Changes nothing on disk. One thread. */
+#ifndef OME_REPLAY_H
+#define OME_REPLAY_H
+
+#include "engine/ome_engine.h"
+#include "journal/ome_journal_reader.h"
+
+typedef struct ome_replay
+{
+    ome_sink_t sink; /* first, so that a sink is its replay */
+    ome_journal_reader_t reader;
+    ome_engine_t *engine;    /* NULL before the first command */
+    const char *reason;      /* why a record cannot be applied, where the reader found nothing wrong; otherwise NULL */
+    uint64_t engine_size_bytes;
+    void *reader_memory;
+    ome_event_t events[256]; /* regenerated, hashed, and not kept */
+} ome_replay_t;
+
+/* Opens the journal in `directory`, which must exist. `replay` is zeroed memory. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. */
+ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, bool is_live);
+
+/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here (reader.report says how); OME_DAMAGED, OME_UNSUPPORTED
+ * (reader.report, or `reason`); OME_IO_ERROR (reader.error); OME_NO_MEMORY. */
+ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
+
+/* Hands the engine over; the caller unmaps its memory of ome_engine_size_bytes. NULL when the journal had no command. */
+ome_engine_t *ome_replay_take_engine(ome_replay_t *replay);
+
+void ome_replay_close(ome_replay_t *replay);
+
+#endif

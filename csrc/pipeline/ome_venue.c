@@ -1,0 +1,346 @@
+#include "pipeline/ome_venue.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/ome_assert.h"
+#include "base/ome_clock.h"
+#include "base/ome_memory.h"
+#include "journal/ome_journal_recover.h"
+
+#define IDLE_WAIT_NS UINT64_C(10000000)
+#define PREPARE_PAUSE_NS 2000000L
+
+enum
+{
+    CONSUMER_MATCH,
+    CONSUMER_JOURNAL
+};
+
+/* ---- Wiring ---- */
+
+static ome_status_t make_ring(ome_venue_t *venue, const ome_venue_config_t *config)
+{
+    venue->ring_size_bytes = ome_ring_size_bytes(config->ring_slot_count);
+    void *memory = ome_memory_map(venue->ring_size_bytes);
+    if (memory == NULL)
+    {
+        return OME_NO_MEMORY;
+    }
+    const ome_ring_config_t ring = {.slot_count = config->ring_slot_count,
+        .consumer_count = venue->has_journal ? 2 : 1,
+        .initial_sequence = venue->engine->sequence,
+        .wait_strategy = (ome_wait_strategy_t)config->wait_strategy};
+    const ome_status_t status = ome_ring_init(&venue->ring, memory, venue->ring_size_bytes, &ring);
+    if (status != OME_OK)
+    {
+        ome_memory_unmap(memory, venue->ring_size_bytes);
+    }
+    return status;
+}
+
+static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *config)
+{
+    venue->stream_size_bytes = ome_stream_size_bytes(config->stream_slot_count);
+    void *memory = ome_memory_map(venue->stream_size_bytes);
+    if (memory == NULL)
+    {
+        return OME_NO_MEMORY;
+    }
+    const ome_stream_config_t stream = {.slot_count = config->stream_slot_count,
+        .reader_count = config->reader_count,
+        .wait_strategy = (ome_wait_strategy_t)config->wait_strategy};
+    const ome_status_t status = ome_stream_init(&venue->stream, memory, venue->stream_size_bytes, &stream);
+    if (status != OME_OK)
+    {
+        ome_memory_unmap(memory, venue->stream_size_bytes);
+    }
+    return status;
+}
+
+static ome_status_t make_counters(ome_venue_t *venue, const ome_venue_config_t *config)
+{
+    ome_status_t status;
+    if (config->counters_path != NULL)
+    {
+        status = ome_counters_create(&venue->counters, config->counters_path, &ome_venue_counters_table, venue->epoch);
+    }
+    else
+    {
+        venue->counters_size_bytes = ome_counters_size_bytes(OME_COUNT_COUNT, OME_LATENCY_COUNT);
+        void *memory = ome_memory_map(venue->counters_size_bytes);
+        if (memory == NULL)
+        {
+            venue->counters_size_bytes = 0;
+            return OME_NO_MEMORY;
+        }
+        status = ome_counters_init(&venue->counters, memory, venue->counters_size_bytes, &ome_venue_counters_table, venue->epoch);
+    }
+    if (status == OME_OK)
+    {
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_POLICY), venue->policy);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_RING_SLOTS), config->ring_slot_count);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_INSTRUMENTS), venue->engine->instrument_count);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_COMMANDS), venue->engine->sequence);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_DURABLE), venue->engine->sequence);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_TRADES), venue->engine->trade_count);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_EVENTS), venue->engine->event_count);
+    }
+    return status;
+}
+
+/* Ends the journal after its last valid record and begins the next segment. */
+static ome_status_t open_journal(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
+{
+    ome_status_t status = ome_journal_recover(&replay->reader);
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    venue->epoch = replay->reader.epoch + 1;
+    venue->writer_memory_size_bytes = ome_journal_writer_size_bytes(config->ring_slot_count);
+    venue->writer_memory = ome_memory_map(venue->writer_memory_size_bytes);
+    if (venue->writer_memory == NULL)
+    {
+        return OME_NO_MEMORY;
+    }
+    const ome_journal_writer_config_t writer = {.file_system = ome_file_system_posix(),
+        .directory = config->directory,
+        .segment_size_bytes = config->segment_size_bytes,
+        .epoch = venue->epoch,
+        .first_sequence = replay->reader.last_sequence + 1,
+        .previous_checksum = replay->reader.chain_checksum};
+    OME_ASSERT(venue->engine->sequence == replay->reader.last_sequence);
+    status = ome_journal_writer_open(&venue->writer, venue->writer_memory, venue->writer_memory_size_bytes, &writer);
+    venue->has_journal = status == OME_OK;
+    if (!venue->has_journal)
+    {
+        (void)ome_journal_writer_close(&venue->writer);
+    }
+    return status;
+}
+
+static void make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
+{
+    ome_match_stage_init(&venue->match_stage, venue->engine, venue->ring, CONSUMER_MATCH, venue->stream, &venue->counters, &venue->is_failed);
+    venue->gate.waits = venue->policy == OME_POLICY_COMMIT;
+    ome_gate_open(&venue->gate, venue->engine->sequence);
+    if (venue->has_journal)
+    {
+        const ome_journal_stage_config_t stage = {.writer = &venue->writer,
+            .ring = venue->ring,
+            .stream = venue->stream,
+            .gate = &venue->gate,
+            .counters = &venue->counters,
+            .first_sequence = venue->engine->sequence + 1,
+            .delay_ns = config->delay_ns,
+            .batch_count = config->batch_count,
+            .consumer_index = CONSUMER_JOURNAL,
+            .reader_count = config->reader_count};
+        ome_journal_stage_init(&venue->journal_stage, &stage);
+    }
+}
+
+ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay_t *replay, const ome_venue_config_t *config)
+{
+    venue->engine = engine;
+    venue->policy = config->policy;
+    venue->reader_count = config->reader_count;
+    venue->epoch = ome_clock_realtime_ns() / UINT64_C(1000000000);
+    if (config->policy < OME_POLICY_COMMIT || config->policy > OME_POLICY_MEMORY)
+    {
+        return OME_INVALID;
+    }
+    ome_status_t status = OME_OK;
+    if (config->policy != OME_POLICY_MEMORY)
+    {
+        status = open_journal(venue, replay, config);
+    }
+    if (status == OME_OK)
+    {
+        status = make_ring(venue, config);
+    }
+    if (status == OME_OK)
+    {
+        status = make_stream(venue, config);
+    }
+    if (status == OME_OK)
+    {
+        status = make_counters(venue, config);
+    }
+    if (status == OME_OK)
+    {
+        make_stages(venue, config);
+    }
+    return status;
+}
+
+/* ---- Threads ---- */
+
+static bool flag_is_set(const atomic_bool *flag)
+{
+    /* Acquire: pairs with the release in set_flag. */
+    return atomic_load_explicit(flag, memory_order_acquire);
+}
+
+static void set_flag(atomic_bool *flag)
+{
+    atomic_store_explicit(flag, true, memory_order_release);
+}
+
+/* Nobody will publish to the ring any more, and this consumer has seen all of it. */
+static bool ring_is_finished(const ome_venue_t *venue, uint64_t next_sequence)
+{
+    return flag_is_set(&venue->is_stopping) && ome_ring_cursor(venue->ring) < next_sequence;
+}
+
+static void *match_loop(void *argument)
+{
+    ome_venue_t *venue = argument;
+    ome_match_stage_t *stage = &venue->match_stage;
+    while (!flag_is_set(&venue->is_failed) && !ring_is_finished(venue, stage->next_sequence))
+    {
+        if (ome_match_stage_do_work(stage) == 0)
+        {
+            (void)ome_ring_wait(venue->ring, stage->next_sequence, IDLE_WAIT_NS);
+        }
+    }
+    set_flag(&venue->is_match_done);
+    return NULL;
+}
+
+static void *journal_loop(void *argument)
+{
+    ome_venue_t *venue = argument;
+    ome_journal_stage_t *stage = &venue->journal_stage;
+    for (;;)
+    {
+        if (ome_journal_stage_do_work(stage) != 0)
+        {
+            continue;
+        }
+        if (stage->status != OME_OK)
+        {
+            set_flag(&venue->is_failed);
+            break;
+        }
+        if (ring_is_finished(venue, stage->next_sequence))
+        {
+            break;
+        }
+        (void)ome_ring_wait(venue->ring, stage->next_sequence, IDLE_WAIT_NS);
+    }
+    set_flag(&venue->is_journal_done);
+    return NULL;
+}
+
+/* Keeps one journal segment ready ahead of the writer. A failure is the writer's to report, when it comes to need the segment. */
+static void *prepare_loop(void *argument)
+{
+    ome_venue_t *venue = argument;
+    const struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
+    while (!flag_is_set(&venue->is_journal_done))
+    {
+        if (ome_journal_writer_prepare_next(&venue->writer) != OME_OK)
+        {
+            break;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+ome_status_t ome_venue_start(ome_venue_t *venue)
+{
+    if (!venue->has_journal)
+    {
+        set_flag(&venue->is_journal_done);
+    }
+    if (pthread_create(&venue->match_thread, NULL, match_loop, venue) != 0)
+    {
+        return OME_NO_MEMORY;
+    }
+    venue->is_started = true;
+    if (venue->has_journal)
+    {
+        /* A process that cannot make three threads at its start cannot run a venue. */
+        OME_ASSERT(pthread_create(&venue->journal_thread, NULL, journal_loop, venue) == 0);
+        OME_ASSERT(pthread_create(&venue->prepare_thread, NULL, prepare_loop, venue) == 0);
+    }
+    return OME_OK;
+}
+
+ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count)
+{
+    if (flag_is_set(&venue->is_stopping) || flag_is_set(&venue->is_failed))
+    {
+        return OME_STOPPED;
+    }
+    uint64_t first_sequence;
+    const ome_status_t status = ome_ring_claim(venue->ring, count, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first_sequence);
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    const uint64_t now_ns = ome_clock_realtime_ns();
+    for (uint32_t i = 0; i < count; i++)
+    {
+        uint8_t *slot = ome_ring_slot(venue->ring, first_sequence + i);
+        memcpy(slot + sizeof(uint64_t), (const uint8_t *)commands + (size_t)i * OME_RECORD_SIZE + sizeof(uint64_t), OME_BODY_SIZE);
+        ((ome_command_t *)(void *)slot)->timestamp_ns = now_ns;
+    }
+    ome_ring_publish(venue->ring, first_sequence, count);
+    return OME_OK;
+}
+
+void ome_venue_stop(ome_venue_t *venue)
+{
+    set_flag(&venue->is_stopping);
+}
+
+bool ome_venue_is_drained(const ome_venue_t *venue)
+{
+    return flag_is_set(&venue->is_match_done) && flag_is_set(&venue->is_journal_done);
+}
+
+ome_status_t ome_venue_close(ome_venue_t *venue)
+{
+    ome_status_t status = OME_OK;
+    if (venue->is_started)
+    {
+        ome_venue_stop(venue);
+        for (uint32_t i = 0; i < venue->reader_count; i++)
+        {
+            ome_stream_detach(venue->stream, i);
+        }
+        (void)pthread_join(venue->match_thread, NULL);
+        if (venue->has_journal)
+        {
+            (void)pthread_join(venue->journal_thread, NULL);
+            (void)pthread_join(venue->prepare_thread, NULL);
+        }
+        venue->is_started = false;
+    }
+    if (venue->has_journal)
+    {
+        status = ome_journal_writer_close(&venue->writer);
+        venue->has_journal = false;
+    }
+    ome_memory_unmap(venue->writer_memory, venue->writer_memory_size_bytes);
+    ome_memory_unmap(venue->ring, venue->ring_size_bytes);
+    ome_memory_unmap(venue->stream, venue->stream_size_bytes);
+    if (venue->counters_size_bytes != 0)
+    {
+        ome_memory_unmap(venue->counters.header, venue->counters_size_bytes);
+    }
+    else if (venue->counters.header != NULL)
+    {
+        ome_counters_close(&venue->counters);
+    }
+    if (venue->engine != NULL)
+    {
+        ome_memory_unmap(venue->engine, ome_engine_size_bytes(&venue->engine->limits));
+    }
+    *venue = (ome_venue_t){0};
+    return status;
+}

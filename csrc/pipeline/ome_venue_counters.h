@@ -1,0 +1,53 @@
+/* The counters of a running venue: what `ome-admin stats` reads. Each is written by the one thread named. */
+#ifndef OME_VENUE_COUNTERS_H
+#define OME_VENUE_COUNTERS_H
+
+#include "base/ome_counters.h"
+
+typedef enum
+{
+    /* match stage */
+    OME_COUNT_COMMANDS,          /* sequence of the last command matched */
+    OME_COUNT_EVENTS,
+    OME_COUNT_TRADES,
+    OME_COUNT_LEVELS,            /* price levels in use */
+    /* journal stage */
+    OME_COUNT_DURABLE,           /* sequence of the last command on disk */
+    OME_COUNT_COMMITS,
+    OME_COUNT_JOURNAL_UNPREPARED, /* segments that were not ready when they were needed */
+    /* gateway */
+    OME_COUNT_FRAMES_IN,
+    OME_COUNT_MESSAGES_IN,
+    OME_COUNT_FRAMES_REJECTED,
+    OME_COUNT_MESSAGES_BUSY,
+    OME_COUNT_REPORTS,
+    OME_COUNT_REPORTS_UNDELIVERED,
+    OME_COUNT_SESSIONS,          /* connected now */
+    OME_COUNT_SESSIONS_ENDED,    /* by the server: slow or gone */
+    OME_COUNT_ORDERS,            /* accepted */
+    OME_COUNT_CANCELS,
+    OME_COUNT_REJECTS,
+    /* feed */
+    OME_COUNT_FEED_SEQUENCE,     /* last command published */
+    OME_COUNT_FEED_FRAMES,
+    OME_COUNT_FEED_MESSAGES,
+    OME_COUNT_FEED_DROPPED,
+    OME_COUNT_FEED_SNAPSHOTS,
+    /* the venue, set when it starts */
+    OME_COUNT_POLICY,
+    OME_COUNT_RING_SLOTS,
+    OME_COUNT_INSTRUMENTS,
+    OME_COUNT_RING_CURSOR, /* match stage: last command sequenced when it last looked */
+    OME_COUNT_COUNT
+} ome_venue_counter_t;
+
+typedef enum
+{
+    OME_LATENCY_REPORT, /* gateway: from sequencing to the report */
+    OME_LATENCY_COMMIT, /* journal stage: one group commit */
+    OME_LATENCY_COUNT
+} ome_venue_latency_t;
+
+extern const ome_counters_table_t ome_venue_counters_table;
+
+#endif

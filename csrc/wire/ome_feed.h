@@ -1,0 +1,96 @@
+/* The market data feed: follows the events of the outbound stream and publishes tops, price levels and trades on an XPUB socket.
+ *
+ *     [ outbound stream ] --> events up to the gate --> own book (ome_feed_book) --> frames --> XPUB
+ *                                                                                     ^
+ *                              XPUB: somebody subscribed --> snapshot, between batches
+ *
+ * A frame is an 8-byte topic, channel and instrument of 32 bits each, big-endian, and messages with their headers, as ome/codec/schema.xml has them:
+ *   levels  a LevelUpdate for each level that a command changed, as it is after that command, in the order first changed
+ *   trades  a TradePrint for each trade
+ *   top     a TopOfBook at the end of a batch where the best bid or ask is another than was last published
+ * A batch is what the stream held, at most about OME_FEED_BATCH_EVENT_COUNT events, and ends with a command. What a batch says about one channel and instrument goes
+ * out as one frame, or as several where there are more than OME_FEED_MESSAGE_COUNT_MAX messages in all.
+ *
+ * Who subscribes is told how things stand: for each topic that the subscription is a prefix of, a LevelSnapshot with all levels, or the TopOfBook. It goes to all subscribers
+ * of the topic; those who are in step find nothing new in it. So does who subscribed before the instrument was defined, when it is. Several subscriptions that wait at
+ * the same time are served by one snapshot. The socket must report each subscription, also one that somebody else has already (XPUB_VERBOSE).
+ *
+ * `channel_sequence` counts the messages of a channel and instrument from 1. A frame that the socket does not take is dropped and counted; who misses it sees the gap
+ * and subscribes again. Nothing here waits for a subscriber.
+ *
+ * Threads: one at a time calls do_work or run. It is a reader of the stream and uses the socket. It must keep reading, for it holds the producer back; when it has stopped, the
+ * owner detaches it from the stream.
+ *
+ * Invariant: no message has an engine_sequence above what the gate allowed when its batch was read.
+ *
+ * It does not keep what it published: a gap is closed by a snapshot, never by sending again. */
+#ifndef OME_FEED_H
+#define OME_FEED_H
+
+#include <stdint.h>
+
+#include "abi/ome_status.h"
+#include "base/ome_counters.h"
+#include "concurrent/ome_stream.h"
+#include "engine/ome_engine.h"
+#include "wire/ome_socket.h"
+
+#define OME_FEED_BATCH_EVENT_COUNT 512u
+#define OME_FEED_MESSAGE_COUNT_MAX 1024u
+#define OME_FEED_SNAPSHOT_LEVEL_COUNT_DEFAULT 65536u
+#define OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX (UINT32_C(1) << 20)
+#define OME_FEED_TOPIC_SIZE 8u
+
+/* What a topic begins with. */
+enum
+{
+    OME_FEED_CHANNEL_TOP = 1,
+    OME_FEED_CHANNEL_LEVELS = 2,
+    OME_FEED_CHANNEL_TRADES = 3,
+};
+
+/* Each is there, and written by the feed's thread alone. */
+typedef struct
+{
+    ome_counter_t *frames_sent;
+    ome_counter_t *messages_sent;
+    ome_counter_t *frames_dropped; /* the socket did not take them */
+    ome_counter_t *snapshots_sent;
+    ome_counter_t *snapshots_cut; /* books deeper than a snapshot may be: their worst levels are missing in it */
+    ome_counter_t *last_sequence; /* the last command that is published */
+} ome_feed_counters_t;
+
+typedef struct
+{
+    ome_limits_t limits; /* those of the engine */
+    uint32_t snapshot_level_count_max; /* levels of each side that a snapshot has, best first; 1 to OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX */
+    uint32_t epoch; /* in every message: which start of the publisher this is */
+    ome_stream_t *stream;
+    uint32_t reader_index;
+    int32_t event_fd; /* an eventfd, non-blocking, for this reader alone */
+    const ome_socket_t *socket;
+    uint64_t (*durable)(void *context); /* the last command that may be spoken of; UINT64_MAX where the policy does not wait */
+    void *durable_context;
+    ome_feed_counters_t counters;
+} ome_feed_config_t;
+
+typedef struct ome_feed ome_feed_t;
+
+/* Bytes of memory for a feed of these limits; 0 when one is out of range. Most are touched only when they are used. */
+uint64_t ome_feed_size_bytes(const ome_feed_config_t *config);
+
+/* Makes a feed that has seen nothing in `memory`, which is zeroed and aligned to a cache line, and gives the stream's reader the event descriptor. Before the threads start. OME_OK;
+ * OME_INVALID when the configuration is outside its limits or the memory not aligned; OME_NO_MEMORY when `size_bytes` is below ome_feed_size_bytes. */
+ome_status_t ome_feed_init(ome_feed_t **feed, void *memory, uint64_t size_bytes, const ome_feed_config_t *config);
+
+/* Takes over the state of an engine: its books, its count of trades, its last sequence. The next event in the stream is that of its next command. Once, on a new feed, before the threads start.
+ * OME_OK; OME_INVALID when the engine's limits are others than the feed's. */
+ome_status_t ome_feed_seed(ome_feed_t *feed, const ome_engine_t *engine);
+
+/* Does what can be done now: reads subscriptions and events, sends. Never blocks, and does a bounded amount. Returns how much it was; 0 when there was nothing to do, or it has stopped. */
+uint32_t ome_feed_do_work(ome_feed_t *feed);
+
+/* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED when the socket is closed, or the stream has left out a command: it does no more then. */
+ome_status_t ome_feed_run(ome_feed_t *feed, uint32_t timeout_ms);
+
+#endif

@@ -1,0 +1,191 @@
+#include "wire/ome_feed_book.h"
+
+#include "base/ome_assert.h"
+
+void ome_feed_book_init(ome_feed_book_t *book, ome_arena_t *arena, const ome_limits_t *limits)
+{
+    book->order_count_max = limits->order_count_max;
+    book->instrument_count_max = limits->instrument_count_max;
+    book->changed_first = 0;
+    book->changed_last = 0;
+    /* One more than the engine has: emptied levels stay until the end of a command, which makes at most one new level. */
+    ome_ladder_pool_init(&book->ladder, arena, limits->level_count_max + 1);
+    book->ladders = ome_arena_take(arena, 2 * ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_ladder_t));
+    book->orders = ome_arena_take(arena, ((uint64_t)limits->order_count_max + 1) * sizeof(ome_feed_order_t));
+}
+
+static ome_ladder_t *ladder_of(const ome_feed_book_t *book, uint32_t instrument, uint8_t side)
+{
+    OME_ASSERT(instrument >= 1);
+    OME_ASSERT(instrument <= book->instrument_count_max);
+    return &book->ladders[2 * (uint64_t)instrument + ome_side_index(side)];
+}
+
+/* Orders prices as unsigned numbers, and bids the other way round: the best level has the smallest key. */
+static uint64_t key_of(uint8_t side, int64_t price)
+{
+    return ome_book_key(side, (uint64_t)price ^ UINT64_C(1) << 63);
+}
+
+static void mark_changed(ome_feed_book_t *book, uint32_t level_index)
+{
+    ome_level_t *level = &book->ladder.levels[level_index];
+    if (level->head != 0)
+    {
+        return;
+    }
+    level->head = 1;
+    level->tail = 0;
+    if (book->changed_first == 0)
+    {
+        book->changed_first = level_index;
+    }
+    else
+    {
+        book->ladder.levels[book->changed_last].tail = level_index;
+    }
+    book->changed_last = level_index;
+}
+
+static ome_feed_order_t *slot_of(const ome_feed_book_t *book, uint64_t order_id)
+{
+    const uint32_t slot = (uint32_t)order_id;
+    OME_ASSERT(slot >= 1);
+    OME_ASSERT(slot <= book->order_count_max);
+    return &book->orders[slot];
+}
+
+/* The order, which must rest. */
+static ome_feed_order_t *resting(const ome_feed_book_t *book, uint64_t order_id)
+{
+    ome_feed_order_t *order = slot_of(book, order_id);
+    OME_ASSERT(order->generation == (uint32_t)(order_id >> 32));
+    OME_ASSERT(order->leaves_quantity > 0);
+    return order;
+}
+
+static void add(ome_feed_book_t *book, uint32_t instrument, uint8_t side, int64_t price, uint64_t order_id, int64_t quantity)
+{
+    ome_feed_order_t *order = slot_of(book, order_id);
+    OME_ASSERT(order->leaves_quantity == 0);
+    const uint32_t level_index = ome_ladder_find_or_insert(ladder_of(book, instrument, side), &book->ladder, key_of(side, price));
+    ome_level_t *level = &book->ladder.levels[level_index];
+    level->price = price;
+    level->instrument = instrument;
+    level->side = side;
+    level->order_count++;
+    level->quantity += quantity;
+    *order = (ome_feed_order_t){.leaves_quantity = quantity, .level = level_index, .generation = (uint32_t)(order_id >> 32)};
+    mark_changed(book, level_index);
+}
+
+/* Takes lots off an order at rest, and the order off its level when none are left. */
+static void take_off(ome_feed_book_t *book, ome_feed_order_t *order, int64_t quantity)
+{
+    ome_level_t *level = &book->ladder.levels[order->level];
+    OME_ASSERT(quantity <= order->leaves_quantity);
+    order->leaves_quantity -= quantity;
+    level->quantity -= quantity;
+    level->order_count -= order->leaves_quantity == 0;
+    mark_changed(book, order->level);
+}
+
+static void amend(ome_feed_book_t *book, const ome_event_t *event)
+{
+    ome_feed_order_t *order = resting(book, event->order_id);
+    if ((event->flags & OME_EVENT_FLAGS_KEPT_PRIORITY) != 0)
+    {
+        if (event->quantity != order->leaves_quantity)
+        {
+            take_off(book, order, order->leaves_quantity - event->quantity);
+        }
+        return;
+    }
+    take_off(book, order, order->leaves_quantity);
+    if ((event->flags & OME_EVENT_FLAGS_RESTS) != 0)
+    {
+        add(book, event->instrument, event->side, event->price, event->order_id, event->quantity);
+    }
+}
+
+void ome_feed_book_apply(ome_feed_book_t *book, const ome_event_t *event)
+{
+    switch (event->kind)
+    {
+    case OME_EVENT_KIND_ACCEPTED:
+    case OME_EVENT_KIND_RESTED:
+        if ((event->flags & OME_EVENT_FLAGS_RESTS) != 0)
+        {
+            add(book, event->instrument, event->side, event->price, event->order_id, event->quantity);
+        }
+        break;
+    case OME_EVENT_KIND_TRADE:
+        take_off(book, resting(book, event->resting_order_id), event->quantity);
+        break;
+    case OME_EVENT_KIND_CANCELLED:
+        if ((event->flags & OME_EVENT_FLAGS_WAS_RESTING) != 0)
+        {
+            take_off(book, resting(book, event->order_id), event->quantity);
+        }
+        break;
+    case OME_EVENT_KIND_REDUCED:
+        take_off(book, resting(book, event->order_id), event->quantity);
+        break;
+    case OME_EVENT_KIND_AMENDED:
+        amend(book, event);
+        break;
+    default: /* a rejection or a definition */
+        break;
+    }
+}
+
+bool ome_feed_book_take_change(ome_feed_book_t *book, ome_level_t *level)
+{
+    const uint32_t level_index = book->changed_first;
+    if (level_index == 0)
+    {
+        return false;
+    }
+    ome_level_t *changed = &book->ladder.levels[level_index];
+    book->changed_first = changed->tail;
+    changed->head = 0;
+    *level = *changed;
+    if (changed->order_count == 0)
+    {
+        OME_ASSERT(changed->quantity == 0);
+        ome_ladder_remove(ladder_of(book, changed->instrument, changed->side), &book->ladder, level_index);
+    }
+    return true;
+}
+
+uint32_t ome_feed_book_best(const ome_feed_book_t *book, uint32_t instrument, uint8_t side)
+{
+    return ladder_of(book, instrument, side)->best;
+}
+
+static void seed_side(ome_feed_book_t *book, const ome_engine_t *engine, uint32_t instrument, uint8_t side)
+{
+    const ome_ladder_pool_t *ladder = &engine->pools.ladder;
+    const ome_order_pool_t *orders = &engine->pools.orders;
+    for (uint32_t index = ome_book_best(&engine->books[instrument], side); index != 0; index = ome_ladder_next(ladder, index))
+    {
+        const ome_level_t *level = &ladder->levels[index];
+        for (uint32_t slot = level->head; slot != 0; slot = orders->orders[slot].next)
+        {
+            add(book, instrument, side, level->price, ome_order_id(orders, slot), orders->orders[slot].leaves_quantity);
+        }
+    }
+}
+
+void ome_feed_book_seed(ome_feed_book_t *book, const ome_engine_t *engine)
+{
+    for (uint32_t instrument = 1; instrument <= engine->instrument_count; instrument++)
+    {
+        seed_side(book, engine, instrument, OME_SIDE_BUY);
+        seed_side(book, engine, instrument, OME_SIDE_SELL);
+    }
+    ome_level_t level;
+    while (ome_feed_book_take_change(book, &level))
+    {
+    }
+}

@@ -1,0 +1,453 @@
+#include "wire/ome_gateway.h"
+
+#include <string.h>
+
+#include "base/ome_assert.h"
+#include "base/ome_clock.h"
+
+/* What is done in one turn before the other direction gets its own. Two reports an event at the most. */
+#define EVENT_COUNT_PER_TURN 512u
+#define FRAME_COUNT_PER_TURN 32u
+#define REPORT_COUNT_MAX (2u * EVENT_COUNT_PER_TURN)
+
+typedef struct
+{
+    ome_execution_report_t report;
+    uint32_t next; /* of the same session; 0 is none */
+} pooled_report_t;
+
+struct ome_gateway
+{
+    ome_gateway_config_t config;
+    ome_session_table_t table;
+    ome_reports_t reports;
+    pooled_report_t *pool;       /* index 0 is none */
+    ome_execution_report_t *frame; /* being put together */
+    uint32_t pool_count;
+    uint32_t dirty_count;
+    uint16_t *dirty;             /* sessions with reports in the pool */
+    uint32_t peer_size_bytes;
+    uint8_t peer[OME_PEER_SIZE_MAX];
+    uint8_t message[OME_RECORD_SIZE];
+    ome_event_t event;
+    bool has_event;
+};
+
+static void lay_out(ome_gateway_t *gateway, ome_arena_t *arena, const ome_gateway_config_t *config)
+{
+    ome_session_table_init(&gateway->table, arena, config->session_count_max);
+    ome_reports_init(&gateway->reports, arena, config->order_count_max);
+    gateway->pool = ome_arena_take(arena, (REPORT_COUNT_MAX + 1) * sizeof(pooled_report_t));
+    gateway->frame = ome_arena_take(arena, REPORT_COUNT_MAX * sizeof(ome_execution_report_t));
+    gateway->dirty = ome_arena_take(arena, REPORT_COUNT_MAX * sizeof(uint16_t));
+}
+
+uint64_t ome_gateway_size_bytes(const ome_gateway_config_t *config)
+{
+    ome_gateway_t gateway;
+    ome_arena_t arena = {0};
+    (void)ome_arena_take(&arena, sizeof(ome_gateway_t));
+    lay_out(&gateway, &arena, config);
+    return arena.used_bytes;
+}
+
+ome_status_t ome_gateway_init(
+    ome_gateway_t **gateway, void *memory, uint64_t size_bytes, const ome_gateway_config_t *config, const ome_engine_t *engine)
+{
+    if (size_bytes < ome_gateway_size_bytes(config))
+    {
+        return OME_NO_MEMORY;
+    }
+    ome_arena_t arena = {.memory = memory};
+    ome_gateway_t *made = ome_arena_take(&arena, sizeof(ome_gateway_t));
+    made->config = *config;
+    lay_out(made, &arena, config);
+    ome_reports_seed(&made->reports, engine);
+    (void)ome_wait_set_event_fd(ome_stream_reader_wait(config->stream, config->reader_index), config->event_fd);
+    *gateway = made;
+    return OME_OK;
+}
+
+/* ---- Sessions ---- */
+
+void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session)
+{
+    if (session >= 1 && session <= gateway->table.session_count_max && ome_session_table_is_bound(&gateway->table, session))
+    {
+        ome_session_table_unbind(&gateway->table, session);
+        ome_counter_set(gateway->config.counters.sessions, gateway->table.connected_count);
+    }
+}
+
+void ome_gateway_bind(
+    ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes)
+{
+    ome_gateway_unbind(gateway, ome_session_table_find(&gateway->table, peer, peer_size_bytes));
+    ome_gateway_unbind(gateway, session);
+    ome_session_table_bind(&gateway->table, session, participant, peer, peer_size_bytes);
+    ome_counter_set(gateway->config.counters.sessions, gateway->table.connected_count);
+}
+
+uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes)
+{
+    return ome_session_table_find(&gateway->table, peer, peer_size_bytes);
+}
+
+const uint8_t *ome_gateway_peer_of(const ome_gateway_t *gateway, uint16_t session, uint32_t *size_bytes)
+{
+    OME_ASSERT(session <= gateway->table.session_count_max);
+    *size_bytes = gateway->table.sessions[session].peer_size_bytes;
+    return gateway->table.sessions[session].peer;
+}
+
+uint64_t ome_gateway_report_sequence(const ome_gateway_t *gateway, uint16_t session)
+{
+    OME_ASSERT(session <= gateway->table.session_count_max);
+    return gateway->table.sessions[session].report_sequence;
+}
+
+const uint8_t *ome_gateway_peer(const ome_gateway_t *gateway, uint32_t *size_bytes)
+{
+    *size_bytes = gateway->peer_size_bytes;
+    return gateway->peer;
+}
+
+const uint8_t *ome_gateway_message(const ome_gateway_t *gateway)
+{
+    return gateway->message;
+}
+
+const void *ome_gateway_event(const ome_gateway_t *gateway)
+{
+    return &gateway->event;
+}
+
+ome_status_t ome_gateway_send(
+    ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes)
+{
+    const ome_socket_t *socket = gateway->config.socket;
+    return socket->send(socket->context, peer, peer_size_bytes, data, size_bytes);
+}
+
+/* ---- Out: events to reports ---- */
+
+static void pool_report(ome_gateway_t *gateway, const ome_execution_report_t *report, uint16_t session_number)
+{
+    if (session_number == 0)
+    {
+        return; /* the venue's own */
+    }
+    ome_session_slot_t *session = &gateway->table.sessions[session_number];
+    session->report_sequence++;
+    if (session->peer_size_bytes == 0)
+    {
+        ome_counter_add(gateway->config.counters.reports_undelivered, 1);
+        return;
+    }
+    const uint32_t index = ++gateway->pool_count;
+    pooled_report_t *pooled = &gateway->pool[index];
+    pooled->report = *report;
+    pooled->report.report_sequence = session->report_sequence;
+    pooled->next = 0;
+    if (session->first_report == 0)
+    {
+        session->first_report = index;
+        gateway->dirty[gateway->dirty_count++] = session_number;
+    }
+    else
+    {
+        gateway->pool[session->last_report].next = index;
+    }
+    session->last_report = index;
+}
+
+/* A session whose connection does not read, or is gone, ends: it must not slow the others. */
+static void send_session(ome_gateway_t *gateway, uint16_t session_number)
+{
+    ome_session_slot_t *session = &gateway->table.sessions[session_number];
+    uint32_t count = 0;
+    for (uint32_t index = session->first_report; index != 0; index = gateway->pool[index].next)
+    {
+        gateway->frame[count++] = gateway->pool[index].report;
+    }
+    session->first_report = 0;
+    session->last_report = 0;
+    const ome_status_t status = ome_gateway_send(gateway, session->peer, session->peer_size_bytes, (const uint8_t *)gateway->frame,
+        (uint32_t)(count * sizeof(ome_execution_report_t)));
+    if (status == OME_OK)
+    {
+        ome_counter_add(gateway->config.counters.reports, count);
+        return;
+    }
+    ome_counter_add(gateway->config.counters.reports_undelivered, count);
+    ome_counter_add(gateway->config.counters.sessions_ended, 1);
+    ome_gateway_unbind(gateway, session_number);
+}
+
+static void count_event(const ome_gateway_t *gateway, const ome_event_t *event, uint64_t now_ns)
+{
+    const ome_gateway_counters_t *counters = &gateway->config.counters;
+    switch (event->kind)
+    {
+    case OME_EVENT_KIND_TRADE:
+        return;
+    case OME_EVENT_KIND_ACCEPTED:
+        ome_counter_add(counters->orders, 1);
+        break;
+    case OME_EVENT_KIND_CANCELLED:
+        ome_counter_add(counters->cancels, 1);
+        break;
+    case OME_EVENT_KIND_REJECTED:
+        ome_counter_add(counters->rejects, 1);
+        break;
+    default:
+        break;
+    }
+    ome_histogram_record(counters->report_latency, now_ns > event->timestamp_ns ? now_ns - event->timestamp_ns : 0);
+}
+
+static bool is_definition_answer(const ome_event_t *event)
+{
+    return event->kind == OME_EVENT_KIND_DEFINED ||
+        (event->kind == OME_EVENT_KIND_REJECTED && event->command_kind >= OME_COMMAND_KIND_DEFINE_LIMITS);
+}
+
+/* Reads events that may be spoken of, until a definition is among them. Returns how many. */
+static uint32_t read_events(ome_gateway_t *gateway)
+{
+    const ome_gateway_config_t *config = &gateway->config;
+    const void *slots = NULL;
+    uint32_t available = ome_stream_available(config->stream, config->reader_index, &slots);
+    if (available == 0)
+    {
+        return 0;
+    }
+    const uint64_t durable = config->durable(config->context);
+    const uint64_t now_ns = ome_clock_realtime_ns();
+    const ome_event_t *events = slots;
+    uint32_t count = 0;
+    available = available < EVENT_COUNT_PER_TURN ? available : EVENT_COUNT_PER_TURN;
+    while (count < available && events[count].sequence <= durable && !gateway->has_event)
+    {
+        const ome_event_t *event = &events[count++];
+        ome_execution_report_t made[2];
+        uint16_t sessions[2];
+        const uint32_t made_count = ome_reports_make(&gateway->reports, event, made, sessions);
+        for (uint32_t i = 0; i < made_count; i++)
+        {
+            pool_report(gateway, &made[i], sessions[i]);
+        }
+        count_event(gateway, event, now_ns);
+        if (is_definition_answer(event))
+        {
+            gateway->event = *event;
+            gateway->has_event = true;
+        }
+    }
+    ome_stream_advance(config->stream, config->reader_index, count);
+    return count;
+}
+
+static uint32_t speak(ome_gateway_t *gateway)
+{
+    const uint32_t count = read_events(gateway);
+    for (uint32_t i = 0; i < gateway->dirty_count; i++)
+    {
+        send_session(gateway, gateway->dirty[i]);
+    }
+    gateway->dirty_count = 0;
+    gateway->pool_count = 0;
+    return count;
+}
+
+/* ---- In: frames to commands ---- */
+
+static void refuse(ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_fault_t *fault, uint32_t accepted_count,
+    uint32_t rejected_count)
+{
+    ome_frame_reject_t reject;
+    ome_frame_reject_set(&reject, fault, accepted_count, rejected_count);
+    ome_counter_add(gateway->config.counters.frames_rejected, 1);
+    (void)ome_gateway_send(gateway, from->peer, from->peer_size_bytes, (const uint8_t *)&reject, sizeof(reject));
+}
+
+static void fill_slots(const ome_gateway_t *gateway, const uint8_t *messages, uint64_t first_sequence, uint32_t count, uint16_t session)
+{
+    const uint64_t now_ns = ome_clock_realtime_ns();
+    const uint16_t participant = gateway->table.sessions[session].participant;
+    for (uint32_t i = 0; i < count; i++)
+    {
+        const uint8_t *message = messages + (size_t)i * OME_RECORD_SIZE;
+        ome_command_t *command = ome_ring_slot(gateway->config.ring, first_sequence + i);
+        ome_message_header_t header;
+        memcpy(&header, message, sizeof(header));
+        memcpy((uint8_t *)command + sizeof(uint64_t), message + sizeof(uint64_t), OME_BODY_SIZE);
+        command->timestamp_ns = now_ns;
+        command->participant = participant;
+        command->session = session;
+        command->kind = (uint8_t)header.template_id;
+    }
+}
+
+/* Returns how many of the commands were taken: all of them, unless the ring stays full. */
+static uint32_t sequence_commands(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
+{
+    ome_ring_t *ring = gateway->config.ring;
+    uint32_t taken = 0;
+    while (taken < count)
+    {
+        const uint32_t left = count - taken;
+        const uint32_t part = left < ring->slot_count ? left : ring->slot_count;
+        uint64_t first_sequence;
+        if (ome_ring_claim(ring, part, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first_sequence) != OME_OK)
+        {
+            break;
+        }
+        fill_slots(gateway, messages + (size_t)taken * OME_RECORD_SIZE, first_sequence, part, session);
+        ome_ring_publish(ring, first_sequence, part);
+        taken += part;
+    }
+    return taken;
+}
+
+static void take_commands(ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_t *frame)
+{
+    const uint16_t session = ome_session_table_find(&gateway->table, from->peer, from->peer_size_bytes);
+    if (session == 0)
+    {
+        const ome_frame_fault_t fault = {.field = "session", .reason = OME_REASON_NOT_LOGGED_ON};
+        refuse(gateway, from, &fault, 0, frame->message_count);
+        return;
+    }
+    if (!gateway->config.is_open(gateway->config.context))
+    {
+        const ome_frame_fault_t fault = {.field = "engine", .reason = OME_REASON_ENGINE_STOPPED};
+        refuse(gateway, from, &fault, 0, frame->message_count);
+        return;
+    }
+    const uint32_t taken = sequence_commands(gateway, from->data, frame->message_count, session);
+    ome_counter_add(gateway->config.counters.messages_in, taken);
+    if (taken < frame->message_count)
+    {
+        const ome_frame_fault_t fault = {.found = frame->message_count - taken,
+            .field = "ring",
+            .message_index = taken,
+            .byte_offset = taken * OME_RECORD_SIZE,
+            .reason = OME_REASON_BUSY};
+        ome_counter_add(gateway->config.counters.messages_busy, frame->message_count - taken);
+        refuse(gateway, from, &fault, taken, frame->message_count - taken);
+    }
+}
+
+/* Returns true when the frame is one for the caller. */
+static bool take_frame(ome_gateway_t *gateway, const ome_socket_message_t *from)
+{
+    ome_frame_t frame;
+    ome_counter_add(gateway->config.counters.frames_in, 1);
+    ome_frame_inspect(&frame, from->data, from->data_size_bytes, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
+    if (frame.content == OME_FRAME_COMMANDS)
+    {
+        take_commands(gateway, from, &frame);
+        return false;
+    }
+    if (frame.content == OME_FRAME_BAD)
+    {
+        const uint32_t whole = from->data_size_bytes / OME_RECORD_SIZE;
+        refuse(gateway, from, &frame.fault, 0, whole > 1 ? whole : 1);
+        return false;
+    }
+    OME_ASSERT(from->peer_size_bytes <= OME_PEER_SIZE_MAX);
+    gateway->peer_size_bytes = from->peer_size_bytes;
+    memcpy(gateway->peer, from->peer, from->peer_size_bytes);
+    memcpy(gateway->message, from->data, OME_RECORD_SIZE);
+    return true;
+}
+
+/* Takes frames for one turn. Returns how many; `outcome` is changed when there is something for the caller. */
+static uint32_t listen(ome_gateway_t *gateway, ome_gateway_outcome_t *outcome)
+{
+    const ome_socket_t *socket = gateway->config.socket;
+    uint32_t count = 0;
+    while (count < FRAME_COUNT_PER_TURN && *outcome == OME_GATEWAY_IDLE)
+    {
+        ome_socket_message_t message;
+        const ome_status_t status = socket->receive(socket->context, &message);
+        if (status == OME_EMPTY)
+        {
+            break;
+        }
+        if (status != OME_OK)
+        {
+            *outcome = OME_GATEWAY_STOPPED;
+            break;
+        }
+        count++;
+        if (take_frame(gateway, &message))
+        {
+            *outcome = OME_GATEWAY_MESSAGE;
+        }
+    }
+    return count;
+}
+
+/* ---- The loop ---- */
+
+static bool has_speakable(const ome_gateway_t *gateway)
+{
+    const ome_gateway_config_t *config = &gateway->config;
+    const void *slots = NULL;
+    if (ome_stream_available(config->stream, config->reader_index, &slots) == 0)
+    {
+        return false;
+    }
+    return ((const ome_event_t *)slots)->sequence <= config->durable(config->context);
+}
+
+/* Sleeps until there may be a frame or an event. */
+static ome_gateway_outcome_t sleep_for(ome_gateway_t *gateway, uint32_t timeout_ms)
+{
+    const ome_gateway_config_t *config = &gateway->config;
+    ome_wait_t *wait = ome_stream_reader_wait(config->stream, config->reader_index);
+    ome_status_t status = OME_OK;
+    ome_wait_prepare(wait);
+    if (!has_speakable(gateway))
+    {
+        status = config->socket->wait(config->socket->context, config->event_fd, timeout_ms);
+    }
+    ome_wait_cancel(wait);
+    return status == OME_OK ? OME_GATEWAY_IDLE : OME_GATEWAY_STOPPED;
+}
+
+ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms)
+{
+    const uint64_t deadline_ns = ome_clock_monotonic_ns() + (uint64_t)timeout_ms * UINT64_C(1000000);
+    gateway->has_event = false;
+    for (;;)
+    {
+        ome_gateway_outcome_t outcome = OME_GATEWAY_IDLE;
+        uint32_t work = speak(gateway);
+        if (gateway->has_event)
+        {
+            return OME_GATEWAY_DEFINED;
+        }
+        work += listen(gateway, &outcome);
+        if (outcome != OME_GATEWAY_IDLE)
+        {
+            return outcome;
+        }
+        const uint64_t now_ns = ome_clock_monotonic_ns();
+        if (now_ns >= deadline_ns)
+        {
+            return OME_GATEWAY_IDLE;
+        }
+        if (work == 0)
+        {
+            const uint64_t left_ms = (deadline_ns - now_ns) / UINT64_C(1000000) + 1;
+            outcome = sleep_for(gateway, (uint32_t)left_ms);
+            if (outcome != OME_GATEWAY_IDLE)
+            {
+                return outcome;
+            }
+        }
+    }
+}

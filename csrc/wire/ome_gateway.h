@@ -1,0 +1,85 @@
+/* The gateway's loop: frames from clients into the inbound ring, events that may be spoken back to clients as execution reports.
+ *
+ * One thread, on one ROUTER socket and one reader of the outbound stream. What is rare - logon, logout, a definition that took effect - it hands to its caller and goes on afterwards.
+ *
+ * Nothing is lost without a count: a report for a session without a connection, or with one that does not read, is counted as undelivered, and the session's report sequence shows the
+ * gap. A bad frame is answered with a FrameReject and counted; it never reaches the ring. */
+#ifndef OME_GATEWAY_H
+#define OME_GATEWAY_H
+
+#include "abi/ome_status.h"
+#include "base/ome_counters.h"
+#include "concurrent/ome_ring.h"
+#include "concurrent/ome_stream.h"
+#include "wire/ome_frame.h"
+#include "wire/ome_reports.h"
+#include "wire/ome_session_table.h"
+#include "wire/ome_socket.h"
+
+#define OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX 256u
+
+/* Written by the gateway alone. */
+typedef struct
+{
+    ome_counter_t *frames_in;
+    ome_counter_t *messages_in;
+    ome_counter_t *frames_rejected;
+    ome_counter_t *messages_busy;
+    ome_counter_t *reports;
+    ome_counter_t *reports_undelivered;
+    ome_counter_t *sessions;
+    ome_counter_t *sessions_ended;
+    ome_counter_t *orders;
+    ome_counter_t *cancels;
+    ome_counter_t *rejects;
+    ome_histogram_t *report_latency;
+} ome_gateway_counters_t;
+
+typedef struct
+{
+    ome_ring_t *ring;
+    ome_stream_t *stream;
+    uint64_t (*durable)(void *context); /* last command that may be spoken of */
+    bool (*is_open)(void *context);     /* whether commands are taken */
+    void *context;
+    const ome_socket_t *socket;
+    ome_gateway_counters_t counters;
+    uint32_t reader_index;
+    uint32_t order_count_max;
+    uint32_t session_count_max;
+    int event_fd; /* wakes the loop when there is something in the stream */
+} ome_gateway_config_t;
+
+typedef struct ome_gateway ome_gateway_t;
+
+uint64_t ome_gateway_size_bytes(const ome_gateway_config_t *config);
+
+/* Lays a gateway out in zeroed memory aligned to a cache line, and takes over the engine's resting orders; before the threads start. OME_OK or OME_NO_MEMORY. */
+ome_status_t ome_gateway_init(
+    ome_gateway_t **gateway, void *memory, uint64_t size_bytes, const ome_gateway_config_t *config, const ome_engine_t *engine);
+
+/* Works until there is something for the caller, or for about `timeout_ms`. */
+ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
+
+/* The connection and the 64 bytes of a message; the event of a definition. Valid until the next call of ome_gateway_run. */
+const uint8_t *ome_gateway_peer(const ome_gateway_t *gateway, uint32_t *size_bytes);
+const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
+const void *ome_gateway_event(const ome_gateway_t *gateway);
+
+/* Gives a session its connection, and ends what either had before. */
+void ome_gateway_bind(
+    ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes);
+
+/* Takes a session's connection away; nothing where it has none. */
+void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
+
+/* The session of a connection, or 0; the connection of a session (size 0 where it has none); the reports that a session was sent. */
+uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes);
+const uint8_t *ome_gateway_peer_of(const ome_gateway_t *gateway, uint16_t session, uint32_t *size_bytes);
+uint64_t ome_gateway_report_sequence(const ome_gateway_t *gateway, uint16_t session);
+
+/* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
+ome_status_t ome_gateway_send(
+    ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes);
+
+#endif

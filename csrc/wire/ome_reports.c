@@ -1,0 +1,117 @@
+#include "wire/ome_reports.h"
+
+#include "wire/ome_frame.h"
+
+void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max)
+{
+    reports->orders = ome_arena_take(arena, ((uint64_t)order_count_max + 1) * sizeof(ome_report_order_t));
+    reports->trade_count = 0;
+    reports->timestamp_ns = 0;
+}
+
+void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine)
+{
+    const ome_order_pool_t *pool = &engine->pools.orders;
+    reports->trade_count = engine->trade_count;
+    for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
+    {
+        const ome_order_t *order = &pool->orders[slot];
+        reports->orders[slot] = (ome_report_order_t){
+            .leaves_quantity = order->leaves_quantity, .cumulative_quantity = order->cumulative_quantity, .owner = order->owner};
+    }
+}
+
+static uint64_t owner_of(const ome_event_t *event)
+{
+    return (uint64_t)event->account | (uint64_t)event->participant << 32 | (uint64_t)event->session << 48;
+}
+
+/* What all reports about an order have in common. Returns the session that it is for. */
+static uint16_t fill(ome_execution_report_t *report, const ome_reports_t *reports, const ome_event_t *event, const ome_report_order_t *order)
+{
+    *report = (ome_execution_report_t){.engine_sequence = event->sequence,
+        .timestamp_ns = reports->timestamp_ns,
+        .order_id = event->order_id,
+        .client_order_id = event->client_order_id,
+        .price = event->price,
+        .leaves_quantity = order->leaves_quantity,
+        .cumulative_quantity = order->cumulative_quantity,
+        .instrument = event->instrument,
+        .account = (uint32_t)order->owner,
+        .kind = event->kind,
+        .side = event->side,
+        .reason = event->reason};
+    ome_message_header_set(report, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
+    return (uint16_t)(order->owner >> 48);
+}
+
+static void trade_order(ome_report_order_t *order, int64_t quantity)
+{
+    order->leaves_quantity -= quantity;
+    order->cumulative_quantity += quantity;
+}
+
+/* The aggressor's report, then the resting order's. */
+static uint32_t make_trade(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
+{
+    ome_report_order_t *aggressor = &reports->orders[(uint32_t)event->order_id];
+    ome_report_order_t *resting = &reports->orders[(uint32_t)event->resting_order_id];
+    trade_order(aggressor, event->quantity);
+    trade_order(resting, event->quantity);
+    reports->trade_count++;
+    sessions[0] = fill(&made[0], reports, event, aggressor);
+    sessions[1] = fill(&made[1], reports, event, resting);
+    made[0].is_aggressor = 1;
+    made[1].order_id = event->resting_order_id;
+    made[1].client_order_id = event->resting_client_order_id;
+    made[1].side = (uint8_t)(OME_SIDE_BUY + OME_SIDE_SELL - event->side);
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        made[i].last_quantity = event->quantity;
+        made[i].trade_id = reports->trade_count;
+    }
+    return 2;
+}
+
+uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
+{
+    if (event->kind == OME_EVENT_KIND_TRADE)
+    {
+        return make_trade(reports, event, made, sessions);
+    }
+    reports->timestamp_ns = event->timestamp_ns;
+    ome_report_order_t *order = &reports->orders[(uint32_t)event->order_id];
+    ome_report_order_t rejected;
+    int64_t last_quantity = 0;
+    switch (event->kind)
+    {
+    case OME_EVENT_KIND_ACCEPTED:
+        *order = (ome_report_order_t){.leaves_quantity = event->quantity, .owner = owner_of(event)};
+        break;
+    case OME_EVENT_KIND_AMENDED:
+        order->leaves_quantity = event->quantity;
+        break;
+    case OME_EVENT_KIND_REDUCED:
+        order->leaves_quantity -= event->quantity;
+        last_quantity = event->quantity;
+        break;
+    case OME_EVENT_KIND_CANCELLED:
+        order->leaves_quantity = 0;
+        last_quantity = event->quantity;
+        break;
+    case OME_EVENT_KIND_REJECTED:
+        rejected = (ome_report_order_t){.owner = owner_of(event)};
+        order = &rejected;
+        break;
+    default:
+        /* RESTED repeats what the reports before it said; definitions are nobody's order. */
+        return 0;
+    }
+    sessions[0] = fill(&made[0], reports, event, order);
+    made[0].last_quantity = last_quantity;
+    if (event->kind == OME_EVENT_KIND_REJECTED)
+    {
+        made[0].command_kind = event->command_kind;
+    }
+    return 1;
+}

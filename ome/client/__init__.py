@@ -1,0 +1,37 @@
+"""What a user of a running venue needs: order entry and market data over ZeroMQ.
+
+    with OrderEntry("tcp://127.0.0.1:5555", "FIRM1") as session, MarketData("tcp://127.0.0.1:5557", session.instruments) as feed:
+        order = session.buy("AAPL", 100, at="150.25")
+        print(session.wait_for(order))
+        feed.subscribe("AAPL")
+        feed.synchronize()
+        print(feed.book("AAPL").best_bid)
+
+Each object belongs to the one thread that uses it.
+"""
+
+from __future__ import annotations
+
+from ome.client.directory import InstrumentDirectory
+from ome.client.errors import FrameRejected, LogonRefused, ReportGap, SessionLost, TimedOut
+from ome.client.market_data import MarketData, Top, TradePrint, Update
+from ome.client.order_entry import Logon, Order, OrderEntry
+from ome.client.reports import Report, Reports
+
+__all__ = [
+    "FrameRejected",
+    "InstrumentDirectory",
+    "Logon",
+    "LogonRefused",
+    "MarketData",
+    "Order",
+    "OrderEntry",
+    "Report",
+    "ReportGap",
+    "Reports",
+    "SessionLost",
+    "TimedOut",
+    "Top",
+    "TradePrint",
+    "Update",
+]

@@ -1,0 +1,54 @@
+"""The instruments of a venue, as the answer to a logon tells them: by symbol and by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ome.enums import InstrumentFlags
+from ome.errors import InvalidValueError
+from ome.instruments import Instrument
+from ome.units import number_of
+
+__all__ = ["InstrumentDirectory"]
+
+
+class InstrumentDirectory(Mapping[str, Instrument]):
+    """Instruments by symbol, in the order of their numbers. `by_number` is the same by number, `number` gives the number of a symbol."""
+
+    def __init__(self, numbered: Mapping[int, Instrument]) -> None:
+        self.by_number = dict(sorted(numbered.items()))
+        self._numbers = {instrument.symbol: number for number, instrument in self.by_number.items()}
+
+    @classmethod
+    def from_definitions(cls, definitions: npt.NDArray[np.void]) -> InstrumentDirectory:
+        """The instruments that DefineInstrument messages (dtype COMMAND_MESSAGE) define."""
+        numbered = {}
+        for row in definitions:
+            decimals = int(row["price_decimals"])
+            numbered[int(row["instrument"])] = Instrument(
+                bytes(row["symbol"]).decode("ascii"),
+                tick=number_of(int(row["tick"]), decimals),
+                price_decimals=decimals,
+                quantity_decimals=int(row["quantity_decimals"]),
+                signed_prices=bool(int(row["instrument_flags"]) & InstrumentFlags.SIGNED_PRICES),
+            )
+        return cls(numbered)
+
+    def number(self, symbol: str | int) -> int:
+        """The number of the instrument with this symbol; a number stands for itself. Raises InvalidValueError where there is none."""
+        number = symbol if isinstance(symbol, int) else self._numbers.get(symbol)
+        if number is None or (number not in self.by_number):
+            raise InvalidValueError("instrument", found=symbol, allowed=", ".join(self._numbers) or "none is defined")
+        return number
+
+    def __getitem__(self, symbol: str) -> Instrument:
+        return self.by_number[self._numbers[symbol]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)

@@ -1,0 +1,356 @@
+"""Scenarios in neutral form: what goes in, and what must come out. A file is a JSON list of cases.
+
+A case is `{"name", "source", "features", "steps", "expect"}`. Its steps run in order on empty books:
+
+- `new`: `id`, `side` (buy, sell), `type` (limit, market), `tif` (gtc, ioc, fok), `qty`, `price` of a limit order.
+- `cancel`: `id`. `reduce`: `id`, `qty` to take off. `amend`: `id`, and `price`, `qty` (the new open quantity) or `total_qty` (the new
+  total).
+- All with an optional `acct`, who asks, and an optional `symbol`.
+
+`expect` says what must have come out, each key optional: `trades` in order, `{"maker", "taker", "price", "qty"}`; `book`, all levels
+`{"bids": [[price, qty], ...], "asks": ...}` best first, or `books` by symbol; `rejected`, ids of the commands refused; `cancelled`,
+`[[id, qty], ...]` of what was cancelled or taken off, in order; `waiting_stops`. `checkpoints` are such expectations after so many steps.
+
+A case that uses anything that is not in the tables below is skipped, by the name of what is missing. It never passes.
+
+An account is a participant: `acct` of a new order owns it; orders without one are all the same participant's. Who asks without an `acct`
+is the order's owner. Who asks for another's order means it by order id, since its client order id is not theirs to use.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from ome.codec import decode_events, encode_commands
+from ome.conformance.market import Market, MarketFactory
+from ome.enums import CommandFlags, OrderType, Side, TimeInForce
+from ome.errors import InvalidValueError
+from ome.instruments import Instrument
+from ome.messages import NULL_VALUE, Accepted, AmendOrder, Cancelled, CancelOrder, Command, NewOrder, Reduced, ReduceOrder, Rejected, Trade
+
+__all__ = ["CaseResult", "CasesResult", "Outcome", "run_cases"]
+
+# What can be run: operation, key, values. `int` is any whole number that a record holds, `object` anything that names something.
+SUPPORTED: Final[Mapping[str, Mapping[str, type | frozenset[str]]]] = {
+    "new": {
+        "id": object,
+        "side": frozenset({"buy", "sell"}),
+        "type": frozenset({"limit", "market"}),
+        "tif": frozenset({"gtc", "ioc", "fok"}),
+        "qty": int,
+        "price": int,
+        "acct": object,
+        "symbol": object,
+    },
+    "cancel": {"id": object, "acct": object, "symbol": object},
+    "reduce": {"id": object, "qty": int, "acct": object, "symbol": object},
+    "amend": {"id": object, "price": int, "qty": int, "total_qty": int, "acct": object, "symbol": object},
+}
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "new": ("id", "side", "qty"),
+    "cancel": ("id",),
+    "reduce": ("id", "qty"),
+    "amend": ("id",),
+}
+EXPECTATIONS: Final = frozenset({"trades", "book", "books", "rejected", "cancelled", "waiting_stops"})
+# Labels of a case that name a way for the venue to behave which its steps alone may not show.
+MISSING_BEHAVIOURS: Final = frozenset(
+    {
+        "auction",
+        "expiry",
+        "halt",
+        "hidden",
+        "iceberg",
+        "market_to_limit",
+        "mass_cancel",
+        "min_qty",
+        "post_only",
+        "self_trade",
+        "stop",
+        "stp",
+    }
+)
+_CASE_KEYS: Final = frozenset({"name", "source", "features", "steps", "expect"})
+
+_SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
+_TYPES: Final = {"limit": OrderType.LIMIT, "market": OrderType.MARKET}
+_TIMES_IN_FORCE: Final = {"gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
+
+Json = Any
+"""What a JSON file holds."""
+
+
+class Outcome(Enum):
+    """How a case ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """One case. `differences` say what was expected and found where it failed; `missing` names what it needs where it was skipped."""
+
+    file: str
+    name: str
+    outcome: Outcome
+    differences: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasesResult:
+    """All cases in the order in which they ran. `seconds` is the time that it took."""
+
+    cases: tuple[CaseResult, ...]
+    seconds: float
+
+    def count(self, outcome: Outcome) -> int:
+        """How many cases ended so."""
+        return sum(case.outcome is outcome for case in self.cases)
+
+    @property
+    def failed(self) -> tuple[CaseResult, ...]:
+        """The cases that failed."""
+        return tuple(case for case in self.cases if case.outcome is Outcome.FAILED)
+
+    @property
+    def skipped_by_feature(self) -> Counter[str]:
+        """What is missing, and how many cases were skipped for it; a case that misses several things counts for each."""
+        return Counter(name for case in self.cases for name in case.missing)
+
+
+def run_cases(paths: Path | str | Iterable[Path | str], market_factory: MarketFactory) -> CasesResult:
+    """Runs all cases of the files, each on a market of its own; a folder stands for the `.json` files in it, by name.
+
+    A difference is a result, not an exception. Raises InvalidValueError for a file that is not a list of cases.
+    """
+    started = time.perf_counter()
+    results = []
+    for path in _files(paths):
+        for number, case in enumerate(_cases(path), 1):
+            results.append(_run_case(case, path.name, str(case.get("name", f"case {number}")), market_factory))
+    return CasesResult(cases=tuple(results), seconds=time.perf_counter() - started)
+
+
+def _files(paths: Path | str | Iterable[Path | str]) -> list[Path]:
+    files: list[Path] = []
+    for path in [Path(paths)] if isinstance(paths, (str, Path)) else map(Path, paths):
+        files += sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not files:
+        raise InvalidValueError("cases", found="no file", allowed="files of cases, or folders with .json files")
+    return files
+
+
+def _cases(path: Path) -> list[Json]:
+    allowed = "a JSON list of cases, each with a list of steps and an object of expectations"
+    try:
+        cases = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidValueError("cases", where=str(path), found=str(error), allowed=allowed) from error
+    if not isinstance(cases, list):
+        raise InvalidValueError("cases", where=str(path), found=type(cases).__name__, allowed=allowed)
+    for number, case in enumerate(cases, 1):
+        if not isinstance(case, dict) or not isinstance(case.get("steps"), list) or not isinstance(case.get("expect"), dict):
+            raise InvalidValueError("case", where=f"{path}, case {number}", found=repr(case)[:80], allowed=allowed)
+        if not all(isinstance(step, dict) for step in case["steps"]):
+            raise InvalidValueError("steps", where=f"{path}, case {number}", found=repr(case["steps"])[:80], allowed="objects")
+    return list(cases)
+
+
+def _run_case(case: Json, file: str, name: str, market_factory: MarketFactory) -> CaseResult:
+    steps = [_without_nothing(step) for step in case["steps"]]
+    expectations = _expectations(case["expect"], len(steps))
+    symbols = _symbols(steps, [each for _, each in expectations])
+    missing = sorted({*_missing_of_case(case), *_missing_of_steps(steps), *_missing_of_expectations(expectations, len(steps), symbols)})
+    if missing:
+        return CaseResult(file=file, name=name, outcome=Outcome.SKIPPED, missing=tuple(missing))
+    run = _Run(market_factory, symbols)
+    differences: list[str] = []
+    for done in range(len(steps) + 1):
+        if done:
+            run.apply(steps[done - 1])
+        for after, expect in expectations:
+            if after == done:
+                differences += [f"after step {done}, {text}" for text in run.differences(expect)]
+    outcome = Outcome.FAILED if differences else Outcome.PASSED
+    return CaseResult(file=file, name=name, outcome=outcome, differences=tuple(differences))
+
+
+def _without_nothing(given: Json) -> Json:
+    """An object without the keys that say nothing: null and false."""
+    return {key: value for key, value in given.items() if value is not None and value is not False}
+
+
+def _expectations(expect: Json, step_count: int) -> list[tuple[Json, Json]]:
+    """Pairs of a number of steps and what is expected after them. Checkpoints are an object by that number, or a list of objects with it.
+
+    The number is None, which no run reaches, where a checkpoint has another form.
+    """
+    final = _without_nothing(expect)
+    checkpoints = final.pop("checkpoints", [])
+    pairs: list[tuple[Json, Json]] = []
+    given = checkpoints.items() if isinstance(checkpoints, dict) else ((None, each) for each in checkpoints)
+    for key, each in given:
+        if not isinstance(each, dict):
+            pairs.append((None, {}))
+        elif key is not None:
+            pairs.append((int(key) if key.isdecimal() else None, each))
+        else:
+            number = next((name for name, value in each.items() if isinstance(value, int)), None)
+            pairs.append((each.get(number), {name: value for name, value in each.items() if name != number}))
+    return [*pairs, (step_count, final)]
+
+
+def _symbols(steps: list[Json], expects: list[Json]) -> list[str | None]:
+    """All symbols that the case names, and None where an order has none."""
+    named = [str(step["symbol"]) if "symbol" in step else None for step in steps if step.get("op") == "new" or "symbol" in step]
+    return list(dict.fromkeys([*named, *(symbol for expect in expects for symbol in expect.get("books", {}))])) or [None]
+
+
+# What a case needs that is not there.
+
+
+def _missing_of_case(case: Json) -> list[str]:
+    return [str(key) for key in case.keys() - _CASE_KEYS] + [
+        label for label in case.get("features") or [] if str(label) in MISSING_BEHAVIOURS
+    ]
+
+
+def _missing_of_steps(steps: list[Json]) -> list[str]:
+    return [name for step in steps for name in _missing_of_step(step)]
+
+
+def _missing_of_step(step: Json) -> list[str]:
+    operation = str(step.get("op"))
+    keys = SUPPORTED.get(operation)
+    if keys is None:
+        return [operation]
+    names = []
+    for key, value in step.items():
+        if key == "op":
+            continue
+        allowed = keys.get(key)
+        if allowed is None:
+            names.append(key)
+        elif isinstance(allowed, frozenset):
+            names += [] if isinstance(value, str) and value in allowed else [str(value)]
+        elif not _is_a(allowed, value):
+            names.append(f"{key} {value!r}")
+    required = REQUIRED[operation]
+    if operation == "new" and step.get("type", "limit") == "limit":
+        required += ("price",)
+    names += [f"{operation} without {key}" for key in required if key not in step]
+    if "qty" in step and "total_qty" in step:
+        names.append("amend with qty and total_qty")
+    return names
+
+
+def _is_a(allowed: type, value: Json) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) and NULL_VALUE < value < -NULL_VALUE if allowed is int else isinstance(value, (int, str))
+
+
+def _missing_of_expectations(expectations: list[tuple[Json, Json]], step_count: int, symbols: list[str | None]) -> list[str]:
+    names = []
+    for after, expect in expectations:
+        if not isinstance(after, int) or not 0 <= after <= step_count:
+            names.append(f"checkpoint after {after}")
+        names += [f"expect {key}" for key in expect.keys() - EXPECTATIONS]
+        if "book" in expect and len(symbols) > 1 and None not in symbols:
+            names.append("book of several symbols")
+    return names if any(expect for _, expect in expectations) else [*names, "expect"]
+
+
+class _Run:
+    """One case on its market: what its steps have caused so far."""
+
+    def __init__(self, market_factory: MarketFactory, symbols: list[str | None]) -> None:
+        self._instruments = {symbol: number for number, symbol in enumerate(symbols, 1)}
+        instruments = [Instrument(f"CASE{number}", tick=1, signed_prices=True) for number in self._instruments.values()]
+        self._market: Market = market_factory(instruments)
+        self._numbers: dict[Json, int] = {}  # client order id by the case's id
+        self._names: dict[int, Json] = {}
+        self._participants: dict[Json, int] = {None: 1}  # by account
+        self._owners: dict[int, int] = {}  # participant by client order id
+        self._order_ids: dict[tuple[int, int], int] = {}  # by participant and client order id
+        self._found: dict[str, list[Json]] = {"trades": [], "rejected": [], "cancelled": [], "waiting_stops": []}
+
+    def apply(self, step: Json) -> None:
+        """Sends the command that the step says, and notes what it causes."""
+        command = self._command(step)
+        for event in decode_events(self._market.apply_records(encode_commands([command]))):
+            if isinstance(event, Accepted):
+                self._owners[event.client_order_id] = command.participant
+                self._order_ids[command.participant, event.client_order_id] = event.order_id
+            elif isinstance(event, Rejected):
+                self._found["rejected"].append(step["id"])
+            elif isinstance(event, (Cancelled, Reduced)):
+                self._found["cancelled"].append([self._names[event.client_order_id], event.quantity])
+            elif isinstance(event, Trade):
+                maker, taker = self._names[event.resting_client_order_id], self._names[event.client_order_id]
+                self._found["trades"].append({"maker": maker, "taker": taker, "price": event.price, "qty": event.quantity})
+
+    def differences(self, expect: Json) -> list[str]:
+        """What is not as expected now."""
+        texts = []
+        for key, expected in expect.items():
+            if key == "book":
+                found: Json = self._book(self._instruments.get(None, 1))
+            elif key == "books":
+                found = {symbol: self._book(self._instruments[symbol]) for symbol in expected}
+            else:
+                found = self._found[key]
+            if found != expected:
+                texts.append(f"{key}: expected {json.dumps(expected)}, found {json.dumps(found)}")
+        return texts
+
+    def _book(self, instrument: int) -> Json:
+        sides = {"bids": Side.BUY, "asks": Side.SELL}
+        return {name: [list(level[:2]) for level in self._market.levels(instrument, side, None)] for name, side in sides.items()}
+
+    def _command(self, step: Json) -> Command:
+        number = self._numbers.setdefault(step["id"], len(self._numbers) + 1)
+        self._names[number] = step["id"]
+        if step["op"] == "new":
+            return NewOrder(
+                participant=self._participant(step.get("acct")),
+                instrument=self._instruments[str(step["symbol"]) if "symbol" in step else None],
+                client_order_id=number,
+                side=_SIDES[step["side"]],
+                order_type=_TYPES[step.get("type", "limit")],
+                time_in_force=_TIMES_IN_FORCE[step.get("tif", "gtc")],
+                quantity=step["qty"],
+                price=step.get("price", 0),
+            )
+        instrument = self._instruments[str(step["symbol"])] if "symbol" in step else 0
+        participant = self._participant(step["acct"]) if "acct" in step else self._owners.get(number, 1)
+        flags = 0
+        if number in self._owners and (participant, number) not in self._order_ids:
+            flags, number = CommandFlags.BY_ORDER_ID, self._order_ids[self._owners[number], number]
+        if step["op"] == "cancel":
+            return CancelOrder(participant=participant, instrument=instrument, client_order_id=number, flags=flags)
+        if step["op"] == "reduce":
+            return ReduceOrder(participant=participant, instrument=instrument, client_order_id=number, quantity=step["qty"], flags=flags)
+        if "qty" in step:
+            flags |= CommandFlags.OPEN_QUANTITY
+        return AmendOrder(
+            participant=participant,
+            instrument=instrument,
+            client_order_id=number,
+            price=step.get("price", NULL_VALUE),
+            quantity=step.get("qty", step.get("total_qty", NULL_VALUE)),
+            flags=flags,
+        )
+
+    def _participant(self, account: Json) -> int:
+        return self._participants.setdefault(account, len(self._participants) + 1)

@@ -1,0 +1,1214 @@
+/* The journal: what was committed comes back, what is damaged is said to be, and nothing is ever misread. docs/JOURNAL.md has the rules.
+ *
+ * Most tests use the file system in memory (ome_memory_file.h), where each system call can fail and the power can be cut. */
+#include "journal/ome_journal_recover.h"
+#include "journal/ome_journal_writer.h"
+#include "ome_memory_file.h"
+#include "ome_test.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SEGMENT_SIZE OME_JOURNAL_SEGMENT_SIZE_MIN
+#define GROUP_COUNT_MAX 256u
+#define DIRECTORY "data"
+#define FIRST_SEGMENT "journal-00000000000000000001.ome"
+
+static uint64_t seed;
+static uint64_t segment_size_bytes = SEGMENT_SIZE;
+static memory_file_system_t memory;
+static ome_journal_writer_t writer;
+static ome_journal_reader_t reader;
+static uint8_t writer_memory[GROUP_COUNT_MAX * OME_JOURNAL_COMMAND_SIZE];
+static uint8_t reader_memory[1 << 20];
+
+/* The data of a record is a function of its sequence, so that any record can be checked. Most have the length of a command. */
+static uint32_t expected_data(uint64_t sequence, uint8_t *data)
+{
+    uint64_t state = sequence * 977 + seed;
+    const uint64_t choice = test_random(&state) % 64;
+    const uint32_t length = choice == 0 ? (uint32_t)(test_random(&state) % (OME_JOURNAL_DATA_SIZE_MAX + 1)) : choice == 1 ? 0 : OME_BODY_SIZE;
+    for (uint32_t index = 0; index < length; index++)
+    {
+        data[index] = (uint8_t)test_random(&state);
+    }
+    return length;
+}
+
+static uint16_t expected_kind(uint64_t sequence)
+{
+    return (uint16_t)(1 + sequence % OME_JOURNAL_KIND_MAX);
+}
+
+static ome_status_t append(uint64_t sequence)
+{
+    uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
+    const uint32_t length = expected_data(sequence, data);
+    return ome_journal_writer_append(&writer, sequence, expected_kind(sequence), data, length);
+}
+
+static void check_record(const ome_journal_record_t *record, uint64_t sequence)
+{
+    uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
+    CHECK(record->sequence == sequence);
+    CHECK(record->type == expected_kind(sequence));
+    CHECK(record->length == expected_data(sequence, data));
+    CHECK(memcmp(record->data, data, record->length) == 0);
+}
+
+static void open_reader(const ome_file_system_t *file_system, const char *directory, bool is_live)
+{
+    const ome_journal_reader_config_t config = {
+        .file_system = file_system, .directory = directory, .first_sequence = 1, .is_live = is_live};
+    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
+}
+
+/* Reads on to the end, checks every record, and gives what the reader said there. */
+static ome_status_t read_on(void)
+{
+    ome_journal_record_t record;
+    ome_status_t status;
+    for (uint64_t sequence = reader.last_sequence + 1; (status = ome_journal_reader_next(&reader, &record)) == OME_OK; sequence++)
+    {
+        check_record(&record, sequence);
+    }
+    if (!reader.config.is_live)
+    {
+        CHECK(ome_journal_reader_next(&reader, &record) == status); /* it stays so */
+    }
+    return status;
+}
+
+static ome_status_t read_all(void)
+{
+    open_reader(&memory.table, DIRECTORY, false);
+    const ome_status_t status = read_on();
+    ome_journal_reader_close(&reader);
+    return status;
+}
+
+static ome_status_t open_writer(const ome_file_system_t *file_system, const char *directory)
+{
+    const ome_journal_writer_config_t config = {.file_system = file_system,
+        .directory = directory,
+        .segment_size_bytes = segment_size_bytes,
+        .epoch = reader.epoch + 1,
+        .first_sequence = reader.last_sequence + 1,
+        .previous_checksum = reader.chain_checksum};
+    return ome_journal_writer_open(&writer, writer_memory, sizeof(writer_memory), &config);
+}
+
+/* The start of a server: read, recover, open the writer. */
+static ome_status_t start(void)
+{
+    ome_status_t status = read_all();
+    if (status == OME_EMPTY)
+    {
+        status = ome_journal_recover(&reader);
+    }
+    return status == OME_OK ? open_writer(&memory.table, DIRECTORY) : status;
+}
+
+static void start_new(void)
+{
+    memory_start(&memory, seed);
+    memset(&reader, 0, sizeof(reader));
+    CHECK(start() == OME_OK);
+}
+
+static void commit_groups(uint64_t count, uint64_t group_count)
+{
+    const uint64_t end = writer.next_sequence + count;
+    while (writer.next_sequence < end)
+    {
+        for (uint64_t index = 0; index < group_count && writer.next_sequence < end; index++)
+        {
+            CHECK(append(writer.next_sequence) == OME_OK);
+        }
+        CHECK(ome_journal_writer_commit(&writer) == OME_OK);
+        CHECK(writer.durable_sequence == writer.next_sequence - 1);
+    }
+}
+
+/* The server is killed: nothing is sealed, the page cache stays. */
+static void kill_writer(void)
+{
+    atomic_store(&writer.is_stopped, true);
+    ome_journal_writer_close(&writer);
+}
+
+/* A server that starts from any state goes on, and then all is there and in order. */
+static void check_goes_on(void)
+{
+    CHECK(start() == OME_OK);
+    const uint64_t last_sequence = writer.durable_sequence;
+    commit_groups(3, 2);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
+    CHECK(reader.last_sequence == last_sequence + 3);
+}
+
+/* Rule: the layout is that of docs/JOURNAL.md, byte for byte. */
+static void test_the_bytes_are_those_of_the_document(void)
+{
+    start_new();
+    CHECK(ome_journal_writer_append(&writer, 1, 2, "abc", 3) == OME_OK);
+    CHECK(ome_journal_writer_append(&writer, 2, 3, NULL, 0) == OME_OK);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    static const uint8_t header[48] = {'\n', 'O', 'M', 'E', 'J', 'R', 'N', 'L', 1, 0, 0, 0, 0, 0x10, 0, 0, /* magic, version, size */
+        1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};                                        /* epoch, first, segment */
+    static const uint8_t first[17] = {1, 0, 0, 0, 0, 0, 0, 0, 2, 0x80, 3, 0, 0, 0, 'a', 'b', 'c'};
+    static const uint8_t second[14] = {2, 0, 0, 0, 0, 0, 0, 0, 3, 0};
+    static const uint8_t seal[14] = {3, 0, 0, 0, 0, 0, 0, 0, 0, 0x80};
+    const uint8_t *bytes = memory_file(&memory, FIRST_SEGMENT)->seen;
+    CHECK(memcmp(bytes, header, sizeof(header)) == 0);
+    const uint32_t checksums[4] = {
+        ome_crc32c(0, bytes, 4092), ome_crc32c(0, first, 17), ome_crc32c(0, second, 14), ome_crc32c(0, seal, 14)};
+    CHECK(memcmp(bytes + 4092, &checksums[0], 4) == 0);
+    CHECK(memcmp(bytes + 4096, first, 17) == 0);
+    CHECK(memcmp(bytes + 4113, &checksums[1], 4) == 0);
+    CHECK(memcmp(bytes + 4117, second, 14) == 0);
+    CHECK(memcmp(bytes + 4131, &checksums[2], 4) == 0);
+    CHECK(memcmp(bytes + 4135, seal, 14) == 0);
+    CHECK(memcmp(bytes + 4149, &checksums[3], 4) == 0);
+    CHECK(writer.checksum == ome_crc32c(0, &checksums[1], 8));
+    memory_end(&memory);
+}
+
+static void test_only_names_of_segments_are_taken_for_segments(void)
+{
+    char name[OME_JOURNAL_NAME_SIZE];
+    ome_journal_name(name, 1204332);
+    CHECK(strcmp(name, "journal-00000000000001204332.ome") == 0);
+    CHECK(ome_journal_name_sequence(name) == 1204332);
+    CHECK(ome_journal_name_sequence("journal-18446744073709551615.ome") == UINT64_MAX);
+    static const char *const others[] = {"journal-18446744073709551616.ome", "journal-00000000000000000000.ome", "journal-1.ome",
+        "journal-0000000000000000000a.ome", "journal-00000000000000000001.ome.torn-4096", "Journal-00000000000000000001.ome",
+        OME_JOURNAL_NAME_SPARE, OME_JOURNAL_NAME_NEW, OME_JOURNAL_NAME_TORN, "", ".", ".."};
+    for (size_t index = 0; index < sizeof(others) / sizeof(others[0]); index++)
+    {
+        CHECK(ome_journal_name_sequence(others[index]) == 0);
+    }
+}
+
+/* Rule: records come back as they were, in order, over segments and runs; each run has a higher epoch. */
+static void test_records_come_back_over_many_segments_and_runs(void)
+{
+    start_new();
+    for (uint64_t run = 1; run <= 6; run++)
+    {
+        CHECK(writer.epoch == run);
+        for (uint64_t part = 0; part < 8; part++)
+        {
+            commit_groups(300, run * 50);
+            if (run % 2 == 0)
+            {
+                CHECK(ome_journal_writer_prepare_next(&writer) == OME_OK);
+            }
+        }
+        CHECK(run % 2 == 0 ? writer.unprepared_count <= 1 : writer.unprepared_count >= 2);
+        if (run % 3 == 0)
+        {
+            kill_writer();
+        }
+        else
+        {
+            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+            CHECK(memory_find(&memory.seen, OME_JOURNAL_NAME_SPARE) < 0);
+        }
+        CHECK(start() == OME_OK);
+        CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
+        CHECK(reader.last_sequence == run * 2400);
+        CHECK(reader.chain_checksum == writer.checksum);
+    }
+    CHECK(reader.segment_count >= 18);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    memory_end(&memory);
+}
+
+/* Rule: a group larger than the buffer, or than what is left of a segment, is committed as a whole. */
+static void test_a_group_may_be_larger_than_the_buffer_and_the_segment(void)
+{
+    start_new();
+    commit_groups(5000, 5000);
+    kill_writer();
+    memory_cut_power(&memory);
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.last_sequence == 5000);
+    check_goes_on();
+    memory_end(&memory);
+}
+
+/* Rule: segments of any size are read, also by a reader that sees a part of them at a time. */
+static void test_a_segment_may_be_larger_than_what_is_read_at_once(void)
+{
+    segment_size_bytes = 5 * sizeof(reader_memory) / 2 / 4096 * 4096;
+    start_new();
+    commit_groups(40000, 1000);
+    memory_node_t *file = memory_file(&memory, FIRST_SEGMENT);
+    kill_writer();
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
+    CHECK(reader.last_sequence == 40000);
+    CHECK(reader.segment_count == 2);
+    for (size_t offset = OME_JOURNAL_HEADER_SIZE; offset < segment_size_bytes; offset += 99991)
+    {
+        file->seen[offset] ^= 8;
+        CHECK(read_all() == OME_DAMAGED);
+        CHECK(reader.report.offset <= offset);
+        CHECK(reader.report.offset + OME_JOURNAL_RECORD_SIZE_MAX > offset);
+        file->seen[offset] ^= 8;
+    }
+    check_goes_on();
+    memory_end(&memory);
+    segment_size_bytes = SEGMENT_SIZE;
+}
+
+/* Rule: however full a segment is, the seal has its place, and no segment grows. */
+static void test_a_seal_fits_in_a_segment_that_is_full(void)
+{
+    static const uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
+    for (uint64_t left = 0; left < 60; left++)
+    {
+        start_new();
+        uint64_t room = SEGMENT_SIZE - OME_JOURNAL_HEADER_SIZE - left;
+        while (room > 0)
+        {
+            const uint64_t size = room >= 2 * OME_JOURNAL_RECORD_SIZE_MAX ? OME_JOURNAL_RECORD_SIZE_MAX
+                : room > OME_JOURNAL_RECORD_SIZE_MAX                      ? room / 2
+                                                                          : room;
+            const uint32_t length = (uint32_t)(size - OME_JOURNAL_ENVELOPE_SIZE);
+            CHECK(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, length) == OME_OK);
+            room -= size;
+        }
+        CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        open_reader(&memory.table, DIRECTORY, false);
+        ome_journal_record_t record;
+        ome_status_t status;
+        while ((status = ome_journal_reader_next(&reader, &record)) == OME_OK)
+        {
+        }
+        CHECK(status == OME_EMPTY);
+        CHECK(reader.last_sequence == writer.next_sequence - 1);
+        CHECK(reader.is_sealed);
+        CHECK(reader.segment_count == (left < OME_JOURNAL_ENVELOPE_SIZE ? 2 : 1));
+        memory_end(&memory);
+    }
+}
+
+/* Rule: a journal without records is clean, and each run still has its own epoch. */
+static void test_an_empty_journal_is_clean_and_its_epochs_grow(void)
+{
+    memory_start(&memory, seed);
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
+    CHECK(reader.last_sequence == 0);
+    for (uint64_t run = 1; run <= 6; run++)
+    {
+        CHECK(start() == OME_OK);
+        CHECK(writer.epoch == run);
+        CHECK(writer.next_sequence == 1);
+        if (run % 2 == 0)
+        {
+            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        }
+        else
+        {
+            kill_writer();
+        }
+    }
+    check_goes_on();
+    memory_end(&memory);
+}
+
+/* Rule: async policy. What was written survives the process; only what was synced survives the power. */
+static void test_write_and_sync_may_be_called_apart(void)
+{
+    start_new();
+    commit_groups(10, 10);
+    CHECK(append(11) == OME_OK);
+    CHECK(writer.written_sequence == 10);
+    CHECK(ome_journal_writer_write(&writer) == OME_OK);
+    CHECK(writer.written_sequence == 11);
+    CHECK(writer.durable_sequence == 10);
+    const uint64_t call_count = memory.call_count;
+    CHECK(ome_journal_writer_write(&writer) == OME_OK);
+    CHECK(memory.call_count == call_count); /* nothing to write */
+    CHECK(append(12) == OME_OK);
+    CHECK(ome_journal_writer_sync(&writer) == OME_OK);
+    CHECK(writer.durable_sequence == 11); /* 12 was not written */
+    CHECK(ome_journal_writer_sync(&writer) == OME_OK);
+    CHECK(memory.call_count == call_count + 1); /* nothing to sync */
+    kill_writer();
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.last_sequence == 11);
+    memory_end(&memory);
+}
+
+/* Makes a small journal of two segments: records 1 to 3 in the first, 4 to 8 in the second, one group each. */
+static void make_small(bool is_sealed)
+{
+    start_new();
+    commit_groups(3, 1);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK(start() == OME_OK);
+    commit_groups(5, 1);
+    if (is_sealed)
+    {
+        CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    }
+    else
+    {
+        kill_writer();
+    }
+}
+
+#define SECOND_SEGMENT "journal-00000000000000000004.ome"
+
+/* Where the record of a sequence begins in the second segment of make_small. */
+static uint64_t small_offset(uint64_t sequence)
+{
+    uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
+    uint64_t offset = OME_JOURNAL_HEADER_SIZE;
+    for (uint64_t before = 4; before < sequence; before++)
+    {
+        offset += OME_JOURNAL_ENVELOPE_SIZE + expected_data(before, data);
+    }
+    return offset;
+}
+
+typedef enum
+{
+    TEAR_BY_END = 0,
+    TEAR_BY_ZEROS = 1,
+    TEAR_BY_GARBAGE = 2
+} tear_t;
+
+static void tear(memory_node_t *file, uint64_t offset, tear_t how)
+{
+    uint64_t random = seed + offset;
+    memset(file->seen + offset, 0, file->capacity - offset);
+    for (uint64_t index = offset; how == TEAR_BY_GARBAGE && index < offset + 3000; index++)
+    {
+        file->seen[index] = (uint8_t)test_random(&random);
+    }
+    file->seen_size = how == TEAR_BY_END ? offset : file->seen_size;
+}
+
+static void check_torn_at(uint64_t offset, tear_t how)
+{
+    make_small(false);
+    memory_node_t *file = memory_file(&memory, SECOND_SEGMENT);
+    tear(file, offset, how);
+    uint64_t kept_sequence = 8;
+    while (kept_sequence > 3 && small_offset(kept_sequence + 1) > offset)
+    {
+        kept_sequence--;
+    }
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.last_sequence == kept_sequence);
+    CHECK(reader.report.offset == small_offset(kept_sequence + 1));
+    CHECK(reader.report.sequence_expected == kept_sequence + 1);
+    CHECK(strcmp(reader.report.path, DIRECTORY "/" SECOND_SEGMENT) == 0);
+    if (how == TEAR_BY_GARBAGE)
+    {
+        CHECK(reader.report.verdict == OME_JOURNAL_TORN);
+    }
+    char saved[MEMORY_NAME_SIZE];
+    snprintf(saved, sizeof(saved), "%s.torn-%" PRIu64, SECOND_SEGMENT, reader.report.offset);
+    const bool is_torn = reader.report.verdict == OME_JOURNAL_TORN;
+    uint8_t cut[4096 + OME_JOURNAL_RECORD_SIZE_MAX];
+    const size_t cut_size = (size_t)(reader.tail_end - reader.report.offset);
+    memcpy(cut, file->seen + reader.report.offset, cut_size);
+    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK(file->seen_size == small_offset(kept_sequence + 1));
+    CHECK((memory_find(&memory.seen, saved) >= 0) == is_torn);
+    if (is_torn)
+    {
+        CHECK(memory_file(&memory, saved)->seen_size == cut_size);
+        CHECK(memcmp(memory_file(&memory, saved)->seen, cut, cut_size) == 0);
+    }
+    check_goes_on();
+    memory_end(&memory);
+}
+
+/* Rule: a write that stopped at any byte is cut off, kept beside, and nothing before it is touched. */
+static void test_a_tail_torn_at_any_byte_is_cut(void)
+{
+    for (uint64_t offset = small_offset(4); offset < small_offset(9); offset++)
+    {
+        check_torn_at(offset, TEAR_BY_END);
+        check_torn_at(offset, TEAR_BY_ZEROS);
+        check_torn_at(offset, TEAR_BY_GARBAGE);
+    }
+}
+
+/* Flips each bit in turn of `size` bytes of a file and checks what the reader says: the records before `cut_offset` are acknowledged for sure,
+ * so that a change of them is damage; behind it a change may look like a torn tail, which loses nothing before. */
+static void check_flips(const char *name, size_t size, uint64_t cut_offset, uint64_t kept_sequence)
+{
+    memory_node_t *file = memory_file(&memory, name);
+    for (size_t offset = 0; offset < size; offset++)
+    {
+        for (int bit = 0; bit < 8; bit++)
+        {
+            file->seen[offset] ^= (uint8_t)(1 << bit);
+            const ome_status_t status = read_all(); /* which checks each record that it is given */
+            if (offset < cut_offset)
+            {
+                CHECK(status == OME_DAMAGED);
+                CHECK(reader.report.verdict == OME_JOURNAL_DAMAGED);
+                CHECK(reader.report.reason != NULL);
+                CHECK(reader.report.offset <= offset);
+                CHECK(strstr(reader.report.path, name) != NULL);
+                CHECK(ome_journal_recover(&reader) == OME_DAMAGED);
+            }
+            else
+            {
+                CHECK(status == OME_EMPTY);
+                CHECK(reader.report.verdict == OME_JOURNAL_TORN);
+                CHECK(reader.last_sequence == kept_sequence);
+            }
+            file->seen[offset] ^= (uint8_t)(1 << bit);
+        }
+    }
+}
+
+/* Rule: every changed bit is found. Only in the last group of a journal that was not closed may it be taken for a torn tail. */
+static void test_every_flipped_bit_is_found(void)
+{
+    make_small(false);
+    check_flips(FIRST_SEGMENT, memory_file(&memory, FIRST_SEGMENT)->seen_size, UINT64_MAX, 0);
+    check_flips(SECOND_SEGMENT, small_offset(9), small_offset(8), 7);
+    memory_end(&memory);
+    make_small(true);
+    check_flips(SECOND_SEGMENT, small_offset(9), small_offset(9), 8);
+    memory_node_t *file = memory_file(&memory, SECOND_SEGMENT);
+    for (size_t offset = small_offset(9) + OME_JOURNAL_ENVELOPE_SIZE; offset < SEGMENT_SIZE; offset += 61)
+    {
+        file->seen[offset] = 1;
+        CHECK(read_all() == OME_DAMAGED); /* nothing is ever written behind a seal */
+        file->seen[offset] = 0;
+    }
+    CHECK(read_all() == OME_EMPTY);
+    memory_end(&memory);
+}
+
+/* Rule: damage changes nothing on disk. */
+static void test_recovery_changes_nothing_where_there_is_damage(void)
+{
+    make_small(false);
+    memory_node_t *file = memory_file(&memory, SECOND_SEGMENT);
+    file->seen[small_offset(5) + 20] ^= 1;
+    const uint64_t change_count = (uint64_t)memory.change_count;
+    const uint32_t checksum = ome_crc32c(0, file->seen, file->seen_size);
+    CHECK(read_all() == OME_DAMAGED);
+    CHECK(reader.last_sequence == 4);
+    CHECK(reader.report.offset == small_offset(5));
+    CHECK(reader.report.sequence_expected == 5);
+    CHECK(reader.report.sequence_found == 6);
+    CHECK(reader.report.offset_found == small_offset(6));
+    CHECK(start() == OME_DAMAGED);
+    CHECK(ome_journal_recover(&reader) == OME_DAMAGED);
+    CHECK((uint64_t)memory.change_count == change_count);
+    CHECK(ome_crc32c(0, file->seen, file->seen_size) == checksum);
+    memory_end(&memory);
+}
+
+/* Rule: a reader that has not come to the end, or that is live, does not know where to cut. */
+static void test_recovery_needs_a_reader_that_came_to_the_end(void)
+{
+    ome_journal_record_t record;
+    make_small(false);
+    open_reader(&memory.table, DIRECTORY, false);
+    CHECK(ome_journal_reader_next(&reader, &record) == OME_OK);
+    CHECK(ome_journal_recover(&reader) == OME_INVALID);
+    open_reader(&memory.table, DIRECTORY, true);
+    CHECK(read_on() == OME_EMPTY);
+    CHECK(ome_journal_recover(&reader) == OME_INVALID);
+    memory_end(&memory);
+}
+
+static void check_damaged_header(void (*change)(ome_journal_header_t *header), ome_status_t expected)
+{
+    make_small(false);
+    ome_journal_header_t header;
+    memory_node_t *file = memory_file(&memory, SECOND_SEGMENT);
+    memcpy(&header, file->seen, sizeof(header));
+    change(&header);
+    header.checksum = ome_crc32c(0, &header, offsetof(ome_journal_header_t, checksum));
+    memcpy(file->seen, &header, sizeof(header));
+    CHECK(read_all() == expected);
+    CHECK(reader.last_sequence == 3);
+    CHECK(reader.report.offset == 0);
+    CHECK(strstr(reader.report.path, SECOND_SEGMENT) != NULL);
+    memory_end(&memory);
+}
+
+static void change_version(ome_journal_header_t *header)
+{
+    header->version++;
+}
+
+static void change_header_size(ome_journal_header_t *header)
+{
+    header->header_size = 512;
+}
+
+static void change_segment_size(ome_journal_header_t *header)
+{
+    header->segment_size = 8192;
+}
+
+static void change_epoch(ome_journal_header_t *header)
+{
+    header->epoch = 0;
+}
+
+static void change_first_sequence(ome_journal_header_t *header)
+{
+    header->first_sequence++;
+}
+
+static void change_previous_checksum(ome_journal_header_t *header)
+{
+    header->previous_checksum ^= 1;
+}
+
+/* Rule: a segment continues the one before, or the journal is damaged; another format version is named as such. */
+static void test_a_header_that_does_not_continue_the_journal_is_refused(void)
+{
+    check_damaged_header(change_version, OME_UNSUPPORTED);
+    check_damaged_header(change_header_size, OME_DAMAGED);
+    check_damaged_header(change_segment_size, OME_DAMAGED);
+    check_damaged_header(change_epoch, OME_DAMAGED);
+    check_damaged_header(change_first_sequence, OME_DAMAGED);
+    check_damaged_header(change_previous_checksum, OME_DAMAGED);
+}
+
+/* Rule: an epoch may stay or grow, not go down. */
+static void test_an_epoch_that_goes_down_is_damage(void)
+{
+    start_new();
+    reader.epoch = 9;
+    kill_writer();
+    CHECK(open_writer(&memory.table, DIRECTORY) == OME_IO_ERROR); /* a segment of full length is there: recovery did not run */
+    CHECK(writer.error.number == EEXIST);
+    memory_end(&memory);
+    memory_start(&memory, seed);
+    CHECK(open_writer(&memory.table, DIRECTORY) == OME_OK);
+    CHECK(writer.epoch == 10);
+    commit_groups(2, 2);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK(read_all() == OME_EMPTY);
+    reader.epoch = 8;
+    CHECK(open_writer(&memory.table, DIRECTORY) == OME_OK);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK(read_all() == OME_DAMAGED);
+    memory_end(&memory);
+}
+
+/* Rule: a segment that is missing or that does not belong to the journal is damage, wherever it stands. */
+static void test_a_missing_or_foreign_segment_is_damage(void)
+{
+    static const uint64_t foreign[] = {2, 9, 4000, UINT64_MAX};
+    for (size_t index = 0; index < sizeof(foreign) / sizeof(foreign[0]); index++)
+    {
+        char name[OME_JOURNAL_NAME_SIZE];
+        make_small(true);
+        ome_journal_name(name, foreign[index]);
+        memory_set(&memory.seen, name, memory.seen.entries[memory_find(&memory.seen, FIRST_SEGMENT)].node);
+        CHECK(read_all() == OME_DAMAGED);
+        CHECK(reader.last_sequence == 8);
+        memory_end(&memory);
+    }
+    make_small(true);
+    memory_set(&memory.seen, FIRST_SEGMENT, -1);
+    CHECK(read_all() == OME_DAMAGED);
+    CHECK(reader.last_sequence == 0);
+    CHECK(reader.report.sequence_expected == 1);
+    CHECK(strcmp(reader.report.path, DIRECTORY) == 0);
+    memory_end(&memory);
+    start_new();
+    commit_groups(4000, 100);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.segment_count >= 4);
+    for (int entry = 0; entry < memory.seen.count; entry++)
+    {
+        const memory_directory_t before = memory.seen;
+        if (ome_journal_name_sequence(memory.seen.entries[entry].name) != reader.segment_first_sequence)
+        {
+            memory_set(&memory.seen, memory.seen.entries[entry].name, -1);
+            open_reader(&memory.table, DIRECTORY, false);
+            CHECK(read_on() == OME_DAMAGED);
+            memory.seen = before;
+            CHECK(read_all() == OME_EMPTY);
+        }
+    }
+    memory_end(&memory);
+}
+
+/* Rule: a record in its place with another sequence than the next is damage: a crash does not do that. */
+static void test_a_valid_record_with_another_sequence_is_damage(void)
+{
+    static const uint64_t sequences[] = {1, 7, 10, UINT64_MAX};
+    for (size_t index = 0; index < sizeof(sequences) / sizeof(sequences[0]); index++)
+    {
+        make_small(false);
+        ome_journal_encode(memory_file(&memory, SECOND_SEGMENT)->seen + small_offset(9), sequences[index], 1, "x", 1);
+        CHECK(read_all() == OME_DAMAGED);
+        CHECK(reader.last_sequence == 8);
+        CHECK(reader.report.sequence_found == sequences[index]);
+        memory_end(&memory);
+    }
+}
+
+/* Rule: the power fails inside a group and any of its sectors are on disk: a torn tail, whatever valid records follow it, and all that was
+ * committed before is there. The control: the same bytes in a group that was followed by another are damage. */
+static void test_a_group_torn_out_of_order_is_a_torn_tail(void)
+{
+    uint64_t torn_count = 0;
+    uint64_t hole_count = 0;
+    for (uint64_t round = 0; round < 400; round++)
+    {
+        start_new();
+        memory.random += round;
+        const uint64_t committed = test_random(&memory.random) % 900;
+        commit_groups(committed, 64);
+        const uint64_t end = writer.next_sequence + 1 + test_random(&memory.random) % GROUP_COUNT_MAX;
+        while (writer.next_sequence < end)
+        {
+            CHECK(append(writer.next_sequence) == OME_OK);
+        }
+        CHECK(ome_journal_writer_write(&writer) == OME_OK);
+        const uint64_t durable = writer.durable_sequence; /* more than committed when a segment ended */
+        const bool is_more = ome_journal_writer_append(&writer, end, 1, "x", 1) == OME_OK;
+        kill_writer();
+        memory_cut_power(&memory);
+        CHECK(is_more);
+        CHECK(read_all() == OME_EMPTY);
+        CHECK(reader.last_sequence >= durable);
+        CHECK(reader.last_sequence < end);
+        torn_count += reader.report.verdict == OME_JOURNAL_TORN;
+        hole_count += reader.report.verdict == OME_JOURNAL_TORN && reader.tail_end > reader.report.offset + 4 * MEMORY_SECTOR_SIZE;
+        check_goes_on();
+        memory_end(&memory);
+    }
+    CHECK(torn_count > 100);
+    CHECK(hole_count > 100);
+    start_new();
+    commit_groups(256, 64);
+    kill_writer();
+    memset(memory_file(&memory, FIRST_SEGMENT)->seen + 8192, 0, MEMORY_SECTOR_SIZE);
+    CHECK(read_all() == OME_DAMAGED);
+    memory_end(&memory);
+}
+
+/* One run of a server that is stopped by the first failure: starts, commits groups of all sizes over several segments, prepares some of them,
+ * closes. Gives the last sequence whose commit returned OME_OK. */
+static uint64_t run_until_failure(ome_status_t *status)
+{
+    uint64_t durable = 0;
+    *status = start();
+    for (uint64_t group = 0; *status == OME_OK && group < 24; group++)
+    {
+        for (uint64_t index = 0; *status == OME_OK && index < 1 + group * 13 % 170; index++)
+        {
+            *status = append(writer.next_sequence);
+        }
+        if (*status == OME_OK)
+        {
+            *status = ome_journal_writer_commit(&writer);
+            durable = *status == OME_OK ? writer.next_sequence - 1 : durable;
+        }
+        if (*status == OME_OK && group % 10 == 5)
+        {
+            *status = ome_journal_writer_prepare_next(&writer);
+            *status = *status == OME_IO_ERROR ? OME_OK : *status; /* is said when the segment is needed */
+        }
+    }
+    durable = *status == OME_STOPPED ? 0 : durable;
+    return durable;
+}
+
+/* After a failure every call says so and touches nothing. */
+static void check_is_stopped(void)
+{
+    const uint64_t call_count = memory.call_count;
+    CHECK(append(writer.next_sequence) == OME_STOPPED);
+    CHECK(ome_journal_writer_write(&writer) == OME_STOPPED);
+    CHECK(ome_journal_writer_sync(&writer) == OME_STOPPED);
+    CHECK(ome_journal_writer_commit(&writer) == OME_STOPPED);
+    CHECK(ome_journal_writer_prepare_next(&writer) == OME_STOPPED);
+    CHECK(ome_journal_writer_close(&writer) == OME_STOPPED);
+    CHECK(memory.call_count == call_count);
+}
+
+/* Runs with the n-th call failing, then cuts the power or not, and recovers. True while n is a call of the run. */
+static bool check_failing_call(uint64_t failing_call, memory_fail_t fail, bool cuts_power)
+{
+    memory_start(&memory, seed + failing_call);
+    memory.fail_call = failing_call;
+    memory.fail = fail;
+    ome_status_t status;
+    const uint64_t durable = run_until_failure(&status);
+    const bool is_reached = memory.call_count >= failing_call;
+    if (status == OME_OK)
+    {
+        status = ome_journal_writer_close(&writer);
+    }
+    if (status == OME_IO_ERROR)
+    {
+        CHECK(reader.status == OME_IO_ERROR || writer.error.number == EIO);
+        CHECK(reader.status == OME_IO_ERROR || writer.error.call != NULL);
+        if (reader.status != OME_IO_ERROR)
+        {
+            CHECK(strncmp(writer.error.path, DIRECTORY, strlen(DIRECTORY)) == 0);
+            check_is_stopped();
+        }
+    }
+    memory_restart(&memory);
+    if (cuts_power)
+    {
+        memory_cut_power(&memory);
+    }
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.last_sequence >= durable);
+    check_goes_on();
+    const uint64_t last_sequence = reader.last_sequence;
+    memory_cut_power(&memory);
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.last_sequence == last_sequence); /* a failed sync left nothing that only seemed to be on disk */
+    memory_end(&memory);
+    return is_reached;
+}
+
+/* Rule: whichever call fails, the writer stops for good, and a later start finds all that was committed. */
+static void test_any_failing_call_stops_the_writer_and_loses_nothing_committed(void)
+{
+    uint64_t call = 1;
+    while (check_failing_call(call, MEMORY_FAIL_CLEAN, false) | check_failing_call(call, MEMORY_FAIL_CLEAN, true) |
+        check_failing_call(call, MEMORY_FAIL_TORN, false) | check_failing_call(call, MEMORY_FAIL_TORN, true))
+    {
+        call++;
+    }
+    CHECK(call > 60);
+}
+
+/* Rule: a failure to prepare is kept until the segment is needed, and never tried again. */
+static void test_a_failed_preparation_stops_the_writer_when_the_segment_is_needed(void)
+{
+    start_new();
+    commit_groups(10, 10);
+    memory.fail_call = memory.call_count + 2;
+    CHECK(ome_journal_writer_prepare_next(&writer) == OME_IO_ERROR);
+    CHECK(ome_journal_writer_prepare_next(&writer) == OME_STOPPED);
+    ome_status_t status = OME_OK;
+    while (status == OME_OK)
+    {
+        status = append(writer.next_sequence);
+    }
+    CHECK(status == OME_IO_ERROR);
+    CHECK(writer.next_sequence > 100);
+    CHECK(strcmp(writer.error.call, "pwrite") == 0);
+    CHECK(strcmp(writer.error.path, DIRECTORY "/" OME_JOURNAL_NAME_SPARE) == 0);
+    CHECK(writer.durable_sequence == writer.next_sequence - 1);
+    check_is_stopped();
+    memory_restart(&memory);
+    check_goes_on();
+    memory_end(&memory);
+}
+
+/* Rule: what recovery has read may be in memory only, after a sync that failed; when it is done, it is on disk. */
+static void test_recovery_does_not_trust_what_only_the_page_cache_holds(void)
+{
+    start_new();
+    commit_groups(5, 5);
+    for (uint64_t sequence = 6; sequence <= 40; sequence++)
+    {
+        CHECK(append(sequence) == OME_OK);
+    }
+    memory.fail_call = memory.call_count + 2;
+    CHECK(ome_journal_writer_commit(&writer) == OME_IO_ERROR);
+    CHECK(strcmp(writer.error.call, "fdatasync") == 0);
+    CHECK(ome_journal_writer_commit(&writer) == OME_STOPPED); /* and is not tried again */
+    CHECK(writer.durable_sequence == 5);
+    check_is_stopped();
+    memory_restart(&memory);
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.last_sequence == 40);
+    CHECK(ome_journal_recover(&reader) == OME_OK);
+    memory_cut_power(&memory);
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(reader.last_sequence == 40);
+    memory_end(&memory);
+}
+
+static uint32_t torn_checksum; /* of the tail, 3003 bytes */
+
+/* A journal with a torn tail and unfinished files. */
+static void make_torn(void)
+{
+    make_small(false);
+    memory_node_t *file = memory_file(&memory, SECOND_SEGMENT);
+    tear(file, small_offset(7) + 3, TEAR_BY_GARBAGE);
+    file->seen[small_offset(7)] = 1;
+    file->seen[small_offset(7) + 3002] = 1;
+    torn_checksum = ome_crc32c(0, file->seen + small_offset(7), 3003);
+    CHECK(memory_open(&memory, OME_JOURNAL_NAME_SPARE, OME_FILE_CREATE) >= 0);
+    CHECK(memory_open(&memory, OME_JOURNAL_NAME_NEW, OME_FILE_CREATE) >= 0);
+    for (int index = 0; index < memory.node_count; index++)
+    {
+        memory_node_t *node = &memory.nodes[index];
+        memcpy(node->disk, node->seen, node->capacity);
+        memset(node->is_dirty, 0, node->capacity / MEMORY_SECTOR_SIZE * sizeof(bool));
+        node->disk_size = node->seen_size;
+    }
+    memory.disk = memory.seen;
+    memory.change_count = 0;
+}
+
+#define TORN_TAIL SECOND_SEGMENT ".torn-%" PRIu64
+
+/* Recovers a torn journal, dies at the n-th call, recovers twice more, and checks that nothing differs. True while n is a call. */
+static bool check_interrupted_recovery(uint64_t call, bool cuts_power, uint64_t variant)
+{
+    make_torn();
+    memory.random += call + 1000 * variant;
+    memory.call_count = 0;
+    memory.fail_call = call;
+    memory.fails_ever_after = true;
+    memory.fail = MEMORY_FAIL_TORN;
+    const ome_status_t interrupted = read_all() == OME_EMPTY ? ome_journal_recover(&reader) : OME_IO_ERROR;
+    const bool is_reached = memory.call_count >= call;
+    CHECK(interrupted == (is_reached ? OME_IO_ERROR : OME_OK));
+    char saved[MEMORY_NAME_SIZE];
+    snprintf(saved, sizeof(saved), TORN_TAIL, small_offset(7));
+    for (int repeat = 0; repeat < 3; repeat++)
+    {
+        memory_restart(&memory);
+        if (cuts_power)
+        {
+            memory_cut_power(&memory);
+        }
+        CHECK(read_all() == OME_EMPTY);
+        CHECK(reader.last_sequence == 6);
+        CHECK(ome_journal_recover(&reader) == OME_OK);
+        CHECK(memory_file(&memory, SECOND_SEGMENT)->seen_size == small_offset(7));
+        const memory_node_t *torn = memory_file(&memory, saved);
+        CHECK(torn->seen_size == 3003);
+        CHECK(ome_crc32c(0, torn->seen, 3003) == torn_checksum);
+        CHECK(memory.seen.count == 3); /* two segments and the torn tail */
+    }
+    check_goes_on();
+    memory_end(&memory);
+    return is_reached;
+}
+
+/* Rule: recovery may die at any step, with the power or without, and the next one gives the same; so do more of them. */
+static void test_recovery_may_be_interrupted_and_repeated(void)
+{
+    bool is_reached = true;
+    uint64_t call = 1;
+    for (; is_reached; call++)
+    {
+        is_reached = check_interrupted_recovery(call, false, 0);
+        for (uint64_t variant = 0; variant < 10; variant++)
+        {
+            check_interrupted_recovery(call, true, variant);
+        }
+    }
+    CHECK(call > 20);
+}
+
+/* Runs a server, cuts the power at the n-th call, and gives how many committed records were lost; SIZE_MAX when there was no such call. */
+static uint64_t lost_by_power_cut(uint64_t call, bool syncs_nothing)
+{
+    memory_start(&memory, seed * 31 + call);
+    memory.fail_call = call;
+    memory.fails_ever_after = true;
+    memory.fail = MEMORY_FAIL_TORN;
+    memory.syncs_nothing = syncs_nothing;
+    ome_status_t status;
+    const uint64_t durable = run_until_failure(&status);
+    const bool is_reached = memory.call_count >= call;
+    kill_writer();
+    memory_cut_power(&memory);
+    memory.syncs_nothing = false;
+    status = read_all();
+    const uint64_t found = reader.last_sequence;
+    if (!syncs_nothing)
+    {
+        CHECK(status == OME_EMPTY);
+        check_goes_on();
+    }
+    memory_end(&memory);
+    return is_reached ? (durable > found ? durable - found : 0) : SIZE_MAX;
+}
+
+/* Rule: commit policy. A power cut at any moment loses nothing that was committed. The control: without syncs it does. */
+static void test_a_power_cut_loses_nothing_committed(void)
+{
+    uint64_t call = 1;
+    for (uint64_t lost = 0; (lost = lost_by_power_cut(call, false)) != SIZE_MAX; call++)
+    {
+        CHECK(lost == 0);
+    }
+    CHECK(call > 60);
+    uint64_t losing_count = 0;
+    for (uint64_t control = 1; control < call; control++)
+    {
+        losing_count += lost_by_power_cut(control, true) > 0;
+    }
+    CHECK(losing_count > call / 2);
+}
+
+/* Rule: a live reader stops at the last complete record, goes on when there are more, and follows over segments and runs. */
+static void test_a_live_reader_follows_the_writer(void)
+{
+    static ome_journal_reader_t live;
+    static uint8_t live_memory[1 << 20];
+    memory_start(&memory, seed);
+    const ome_journal_reader_config_t config = {
+        .file_system = &memory.table, .directory = DIRECTORY, .first_sequence = 1, .is_live = true};
+    CHECK(ome_journal_reader_open(&live, live_memory, sizeof(live_memory), &config) == OME_OK);
+    ome_journal_record_t record;
+    CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+    uint64_t random = seed;
+    uint64_t sequence = 1;
+    for (int run = 0; run < 6; run++)
+    {
+        CHECK(start() == OME_OK);
+        CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+        for (int group = 0; group < (run == 2 ? 0 : 40); group++)
+        {
+            commit_groups(1 + test_random(&random) % 100, 100);
+            const uint64_t stop = group % 3 == 0 ? writer.durable_sequence / 2 : writer.durable_sequence;
+            for (; sequence <= stop; sequence++)
+            {
+                CHECK(ome_journal_reader_next(&live, &record) == OME_OK);
+                check_record(&record, sequence);
+            }
+            memory_node_t *file = memory_file(&memory, writer.path);
+            const uint64_t offset = writer.offset;
+            file->seen[offset] = 77; /* the first bytes of what is being written */
+            file->seen[offset + 30] = 77;
+            for (; sequence <= writer.durable_sequence; sequence++)
+            {
+                CHECK(ome_journal_reader_next(&live, &record) == OME_OK);
+            }
+            CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+            CHECK(live.report.verdict == OME_JOURNAL_READING);
+            file->seen[offset] = 0;
+            file->seen[offset + 30] = 0;
+        }
+        if (run % 2 == 0)
+        {
+            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        }
+        else
+        {
+            kill_writer();
+        }
+        CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+    }
+    CHECK(live.segment_count > 10);
+    memory_end(&memory);
+}
+
+static void test_wrong_configurations_are_refused(void)
+{
+    memory_start(&memory, seed);
+    const ome_journal_writer_config_t good = {
+        .file_system = &memory.table, .directory = DIRECTORY, .segment_size_bytes = SEGMENT_SIZE, .epoch = 1, .first_sequence = 1};
+    static char long_name[OME_PATH_SIZE];
+    memset(long_name, 'a', sizeof(long_name) - 1);
+    ome_journal_writer_config_t bad[6];
+    for (size_t index = 0; index < 6; index++)
+    {
+        bad[index] = good;
+    }
+    bad[0].epoch = 0;
+    bad[1].first_sequence = 0;
+    bad[2].segment_size_bytes = SEGMENT_SIZE - 4096;
+    bad[3].segment_size_bytes = SEGMENT_SIZE + 1;
+    bad[4].segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MAX + 4096;
+    bad[5].directory = long_name;
+    for (size_t index = 0; index < 6; index++)
+    {
+        CHECK(ome_journal_writer_open(&writer, writer_memory, sizeof(writer_memory), &bad[index]) == OME_INVALID);
+        CHECK(ome_journal_writer_close(&writer) == OME_STOPPED);
+    }
+    CHECK(ome_journal_writer_open(&writer, writer_memory, 100, &good) == OME_NO_MEMORY);
+    CHECK(ome_journal_writer_size_bytes(16384) == 16384u * 74u);
+    CHECK(ome_journal_writer_size_bytes(1) == OME_JOURNAL_RECORD_SIZE_MAX);
+    ome_journal_reader_config_t config = {.file_system = &memory.table, .directory = DIRECTORY, .first_sequence = 0};
+    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_INVALID);
+    config.first_sequence = 1;
+    CHECK(ome_journal_reader_open(&reader, reader_memory, ome_journal_reader_size_bytes() - 1, &config) == OME_NO_MEMORY);
+    config.directory = long_name;
+    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_INVALID);
+    CHECK(memory.call_count == 0);
+    memory_end(&memory);
+}
+
+/* The rest is on the operating system's files. */
+
+static char directory[] = "/tmp/ome-test-journal-XXXXXX";
+
+static void remove_files(void)
+{
+    DIR *entries = opendir(directory);
+    CHECK(entries != NULL);
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
+    {
+        unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+    closedir(entries);
+}
+
+static void *prepare(void *stop)
+{
+    while (!atomic_load((atomic_bool *)stop))
+    {
+        const ome_status_t status = ome_journal_writer_prepare_next(&writer);
+        CHECK(status == OME_OK);
+        usleep(100);
+    }
+    return NULL;
+}
+
+/* Rule: one thread writes while another prepares, on real files; the records come back. */
+static void test_another_thread_may_prepare_segments(void)
+{
+    const ome_file_system_t *file_system = ome_file_system_posix();
+    open_reader(file_system, directory, false);
+    CHECK(read_on() == OME_EMPTY);
+    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK(open_writer(file_system, directory) == OME_OK);
+    atomic_bool stop = false;
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, prepare, &stop) == 0);
+    commit_groups(20000, 200);
+    atomic_store(&stop, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    open_reader(file_system, directory, false);
+    CHECK(read_on() == OME_EMPTY);
+    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
+    CHECK(reader.last_sequence == 20000);
+    CHECK(writer.unprepared_count < reader.segment_count - 1); /* some were prepared */
+    CHECK(ome_journal_recover(&reader) == OME_OK);
+    ome_journal_reader_close(&reader);
+    remove_files();
+}
+
+/* Rule: the table of the operating system does whole operations or says why not, and errors name the call and the file. */
+static void test_the_table_of_the_operating_system(void)
+{
+    const ome_file_system_t *table = ome_file_system_posix();
+    char path[OME_PATH_SIZE];
+    char other[OME_PATH_SIZE];
+    uint8_t bytes[100];
+    CHECK(ome_file_join(path, directory, "a") == OME_OK);
+    CHECK(ome_file_join(other, directory, "b") == OME_OK);
+    CHECK(table->open(NULL, path, OME_FILE_READ) == -ENOENT);
+    CHECK(table->open(NULL, path, OME_FILE_WRITE) == -ENOENT);
+    const int file = table->open(NULL, path, OME_FILE_CREATE);
+    CHECK(file >= 0);
+    CHECK(table->write(NULL, file, "hello world", 11, 5) == 0);
+    CHECK(table->size(NULL, file) == 16);
+    CHECK(table->read(NULL, file, bytes, sizeof(bytes), 11) == 5);
+    CHECK(memcmp(bytes, "world", 5) == 0);
+    CHECK(table->read(NULL, file, bytes, sizeof(bytes), 16) == 0);
+    CHECK(table->truncate(NULL, file, 7) == 0);
+    CHECK(table->size(NULL, file) == 7);
+    CHECK(table->sync_data(NULL, file) == 0);
+    CHECK(table->sync_all(NULL, file) == 0);
+    CHECK(table->rename(NULL, path, other) == 0);
+    CHECK(table->sync_directory(NULL, directory) == 0);
+    CHECK(table->close(NULL, file) == 0);
+    const int read_only = table->open(NULL, other, OME_FILE_READ);
+    CHECK(read_only >= 0);
+    CHECK(table->write(NULL, read_only, "x", 1, 0) == -EBADF);
+    CHECK(table->close(NULL, read_only) == 0);
+    CHECK(table->remove(NULL, path) == -ENOENT);
+    CHECK(table->remove(NULL, other) == 0);
+    CHECK(table->sync_directory(NULL, other) == -ENOENT);
+    CHECK(table->list(NULL, other, NULL, NULL) == -ENOENT);
+    CHECK(table->close(NULL, -1) == -EBADF);
+    ome_error_t error;
+    CHECK(ome_file_failed(&error, -ENOSPC, "pwrite", path) == OME_IO_ERROR);
+    CHECK(error.number == ENOSPC);
+    CHECK(strcmp(error.call, "pwrite") == 0);
+    CHECK(strcmp(error.path, path) == 0);
+}
+
+/* Rule: a write that the system cuts short is continued, and where it cannot be, it is an error: here by a limit on the size of files. */
+static void test_a_short_write_is_continued_and_then_an_error(void)
+{
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+    {
+        const ome_file_system_t *table = ome_file_system_posix();
+        const struct rlimit limit = {.rlim_cur = 1000, .rlim_max = 1000};
+        char path[OME_PATH_SIZE];
+        static const uint8_t bytes[2000];
+        signal(SIGXFSZ, SIG_IGN);
+        CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+        CHECK(ome_file_join(path, directory, "limited") == OME_OK);
+        const int file = table->open(NULL, path, OME_FILE_CREATE);
+        CHECK(file >= 0);
+        CHECK(table->write(NULL, file, bytes, sizeof(bytes), 0) == -EFBIG);
+        CHECK(table->size(NULL, file) == 1000);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    remove_files();
+}
+
+int main(void)
+{
+    seed = test_seed(20240229);
+    CHECK(mkdtemp(directory) != NULL);
+    RUN(test_the_bytes_are_those_of_the_document);
+    RUN(test_only_names_of_segments_are_taken_for_segments);
+    RUN(test_records_come_back_over_many_segments_and_runs);
+    RUN(test_a_group_may_be_larger_than_the_buffer_and_the_segment);
+    RUN(test_a_segment_may_be_larger_than_what_is_read_at_once);
+    RUN(test_a_seal_fits_in_a_segment_that_is_full);
+    RUN(test_an_empty_journal_is_clean_and_its_epochs_grow);
+    RUN(test_write_and_sync_may_be_called_apart);
+    RUN(test_a_tail_torn_at_any_byte_is_cut);
+    RUN(test_every_flipped_bit_is_found);
+    RUN(test_recovery_changes_nothing_where_there_is_damage);
+    RUN(test_recovery_needs_a_reader_that_came_to_the_end);
+    RUN(test_a_header_that_does_not_continue_the_journal_is_refused);
+    RUN(test_an_epoch_that_goes_down_is_damage);
+    RUN(test_a_missing_or_foreign_segment_is_damage);
+    RUN(test_a_valid_record_with_another_sequence_is_damage);
+    RUN(test_a_group_torn_out_of_order_is_a_torn_tail);
+    RUN(test_any_failing_call_stops_the_writer_and_loses_nothing_committed);
+    RUN(test_a_failed_preparation_stops_the_writer_when_the_segment_is_needed);
+    RUN(test_recovery_does_not_trust_what_only_the_page_cache_holds);
+    RUN(test_recovery_may_be_interrupted_and_repeated);
+    RUN(test_a_power_cut_loses_nothing_committed);
+    RUN(test_a_live_reader_follows_the_writer);
+    RUN(test_wrong_configurations_are_refused);
+    RUN(test_another_thread_may_prepare_segments);
+    RUN(test_the_table_of_the_operating_system);
+    RUN(test_a_short_write_is_continued_and_then_an_error);
+    CHECK(rmdir(directory) == 0);
+    return 0;
+}
