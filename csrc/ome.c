@@ -49,7 +49,11 @@ void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status)
         .instrument_count = engine->instrument_count,
         .session_count = engine->session_count,
         .participant_count = engine->participant_count,
-        .level_count = engine->pools.ladder.level_count};
+        .level_count = engine->pools.ladder.level_count,
+        .order_count_max = engine->limits.order_count_max,
+        .level_count_max = engine->limits.level_count_max,
+        .instrument_count_max = engine->limits.instrument_count_max,
+        .session_count_max = engine->limits.session_count_max};
 }
 
 static bool has_instrument(const ome_engine_t *engine, uint32_t number)

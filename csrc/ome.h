@@ -31,6 +31,10 @@ typedef struct
     uint32_t session_count;
     uint32_t participant_count;
     uint32_t level_count;      /* price levels in use */
+    uint32_t order_count_max;  /* limits */
+    uint32_t level_count_max;
+    uint32_t instrument_count_max;
+    uint32_t session_count_max;
 } ome_engine_status_t;
 
 typedef struct
@@ -233,5 +237,17 @@ uint64_t ome_gateway_report_sequence(const ome_gateway_t *gateway, uint16_t sess
 
 /* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
 ome_status_t ome_gateway_send(ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes);
+
+/* ---- Feed: market data on an XPUB socket ---- */
+
+typedef struct ome_feed ome_feed_t;
+
+/* Reads the venue's stream as its second reader; before the venue starts. `event_fd` is an eventfd that wakes it; a snapshot has up to `snapshot_level_count_max` levels of a
+ * side. OME_OK; OME_INVALID: the count; OME_NO_MEMORY. */
+ome_status_t ome_feed_create(ome_venue_t *venue, const ome_socket_t *socket, int event_fd, uint32_t snapshot_level_count_max, ome_feed_t **feed);
+void ome_feed_destroy(ome_feed_t *feed);
+
+/* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED: the socket is closed. */
+ome_status_t ome_feed_run(ome_feed_t *feed, uint32_t timeout_ms);
 
 #endif

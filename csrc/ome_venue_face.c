@@ -7,6 +7,7 @@
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
 #include "pipeline/ome_venue.h"
+#include "wire/ome_feed.h"
 #include "wire/ome_gateway.h"
 
 /* ---- Replay ---- */
@@ -250,4 +251,56 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, const ome_socket_t *socket, 
 void ome_gateway_destroy(ome_gateway_t *gateway)
 {
     sized_unmap(gateway);
+}
+
+/* ---- Feed ---- */
+
+static ome_feed_counters_t feed_counters(const ome_venue_t *venue)
+{
+    return (ome_feed_counters_t){.frames_sent = counter_of(venue, OME_COUNT_FEED_FRAMES),
+        .messages_sent = counter_of(venue, OME_COUNT_FEED_MESSAGES),
+        .frames_dropped = counter_of(venue, OME_COUNT_FEED_DROPPED),
+        .snapshots_sent = counter_of(venue, OME_COUNT_FEED_SNAPSHOTS),
+        .snapshots_cut = counter_of(venue, OME_COUNT_FEED_SNAPSHOTS_CUT),
+        .last_sequence = counter_of(venue, OME_COUNT_FEED_SEQUENCE)};
+}
+
+ome_status_t ome_feed_create(
+    ome_venue_t *venue, const ome_socket_t *socket, int event_fd, uint32_t snapshot_level_count_max, ome_feed_t **feed)
+{
+    const ome_feed_config_t config = {.limits = venue->engine->limits,
+        .snapshot_level_count_max = snapshot_level_count_max,
+        .epoch = (uint32_t)venue->epoch,
+        .stream = venue->stream,
+        .reader_index = 1,
+        .event_fd = event_fd,
+        .socket = socket,
+        .durable = speakable,
+        .durable_context = venue,
+        .counters = feed_counters(venue)};
+    const uint64_t size_bytes = ome_feed_size_bytes(&config);
+    if (size_bytes == 0)
+    {
+        return OME_INVALID;
+    }
+    void *memory = sized_map(size_bytes);
+    if (memory == NULL)
+    {
+        return OME_NO_MEMORY;
+    }
+    ome_status_t status = ome_feed_init(feed, memory, size_bytes, &config);
+    if (status == OME_OK)
+    {
+        status = ome_feed_seed(*feed, venue->engine);
+    }
+    if (status != OME_OK)
+    {
+        sized_unmap(memory);
+    }
+    return status;
+}
+
+void ome_feed_destroy(ome_feed_t *feed)
+{
+    sized_unmap(feed);
 }

@@ -23,7 +23,6 @@ from ome.messages import (
     Cancelled,
     Command,
     DefineInstrument,
-    DefineLimits,
     Event,
     Limits,
     NewOrder,
@@ -180,6 +179,13 @@ class EngineView:
         return EngineState(**{name: getattr(status, name) for name in EngineState.__slots__})
 
     @property
+    def limits(self) -> Limits:
+        """What the engine was made with."""
+        status = ffi.new("ome_engine_status_t *")
+        lib.ome_engine_status(self._engine, status)
+        return Limits(**{name: getattr(status, name) for name in Limits.__slots__})
+
+    @property
     def sequence(self) -> int:
         """Commands applied."""
         return self.state.sequence
@@ -295,7 +301,6 @@ class Engine(EngineView):
         self._accounts: dict[str, int] = {}
         self._client_order_ids = itertools.count(1)
         self.clock_ns = 0
-        self.submit(DefineLimits(**{name: getattr(limits, name) for name in Limits.__slots__}))
         for instrument in instruments:
             self.define(instrument)
 

@@ -131,7 +131,6 @@ class Reason(IntEnum):
     NO_LIQUIDITY = 67
     AMENDED_AWAY = 68
     REDUCED_AWAY = 69
-    BOOK_FULL = 70
     FRAME_EMPTY = 128
     FRAME_TRUNCATED = 129
     FRAME_TOO_LONG = 130
@@ -163,7 +162,7 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.WRONG_INSTRUMENT: "The order is of another instrument than the command says",
     Reason.ZERO_QUANTITY: "The quantity is zero",
     Reason.NEGATIVE_QUANTITY: "The quantity is negative",
-    Reason.QUANTITY_TOO_LARGE: "The quantity is above 2^60, or would make a level's total exceed 2^62",
+    Reason.QUANTITY_TOO_LARGE: "The quantity is above 2^60, or would take what is open on its side, or the order's own total, above 2^62",
     Reason.PRICE_OUT_OF_RANGE: "The price is outside the instrument's range",
     Reason.PRICE_OFF_TICK: "The price is not a multiple of the instrument's tick",
     Reason.DUPLICATE_CLIENT_ORDER_ID: "A live order of the participant has this client order id",
@@ -176,7 +175,6 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.NO_LIQUIDITY: "What a market order left unfilled is cancelled: the other side is empty",
     Reason.AMENDED_AWAY: "The amended total is not above what has traded already",
     Reason.REDUCED_AWAY: "The reduction took all that was open",
-    Reason.BOOK_FULL: "What was left could not rest: no price level is free",
     Reason.FRAME_EMPTY: "The frame has no bytes",
     Reason.FRAME_TRUNCATED: "The frame ends inside a message",
     Reason.FRAME_TOO_LONG: "The frame has more messages than are allowed in one",

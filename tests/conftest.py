@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pytest
 
+import ome.engine as core
 from ome.codec import Records
 from ome.enums import Side
 from ome.messages import Limits
@@ -32,7 +33,7 @@ class Engine(Protocol):
 
 
 EngineFactory = Callable[[Limits], Engine]
-ENGINES: dict[str, EngineFactory] = {"reference": ReferenceEngine}
+ENGINES: dict[str, EngineFactory] = {"reference": ReferenceEngine, "core": lambda limits: core.Engine(limits=limits)}
 
 
 @pytest.fixture(params=list(ENGINES))

@@ -9,6 +9,8 @@
 
 #define FLOW_NAME "mixed"
 #define LEVEL_COUNT_MAX UINT32_C(65536)
+#define INSTRUMENT_COUNT_MAX 1u
+#define SESSION_COUNT_MAX 1u
 
 typedef struct
 {
@@ -17,19 +19,32 @@ typedef struct
     ome_engine_status_t status;
 } run_t;
 
+/* Ready for the flow's timed commands, after the same definitions as the Python engine makes. */
+static void prepare(const bench_flow_t *flow, ome_engine_t **engine, ome_batch_t **batch)
+{
+    bench_touch_to_read(flow->commands, bench_flow_command_count(flow) * sizeof(ome_command_t));
+    if (ome_engine_create(flow->order_count_max, LEVEL_COUNT_MAX, INSTRUMENT_COUNT_MAX, SESSION_COUNT_MAX, engine) != OME_OK ||
+        ome_batch_create(batch) != OME_OK)
+    {
+        bench_fail("no memory for an engine");
+    }
+    const ome_command_t limits = {.kind = OME_COMMAND_KIND_DEFINE_LIMITS,
+        .order_count_max = flow->order_count_max,
+        .level_count_max = LEVEL_COUNT_MAX,
+        .instrument_count_max = INSTRUMENT_COUNT_MAX,
+        .session_count_max = SESSION_COUNT_MAX};
+    ome_batch_apply(*batch, *engine, &limits, 1);
+    ome_batch_apply(*batch, *engine, flow->commands, flow->untimed_count);
+}
+
 static void measure(void *context)
 {
     run_t *run = context;
     const bench_flow_t *flow = run->flow;
     const uint64_t command_count = bench_flow_command_count(flow);
-    bench_touch_to_read(flow->commands, command_count * sizeof(ome_command_t));
     ome_engine_t *engine = NULL;
     ome_batch_t *batch = NULL;
-    if (ome_engine_create(flow->order_count_max, LEVEL_COUNT_MAX, 1, 1, &engine) != OME_OK || ome_batch_create(&batch) != OME_OK)
-    {
-        bench_fail("no memory for an engine");
-    }
-    ome_batch_apply(batch, engine, flow->commands, flow->untimed_count);
+    prepare(flow, &engine, &batch);
     const uint64_t start_ns = bench_thread_time_ns();
     for (uint64_t at = flow->untimed_count; at < command_count; at += BENCH_BATCH_COMMAND_COUNT)
     {
@@ -44,6 +59,11 @@ void bench_batch_run(uint64_t count, uint32_t repeat, uint64_t seed)
 {
     run_t *run = bench_shared_memory(sizeof(*run));
     run->flow = bench_flow_make(FLOW_NAME, count, seed);
+    printf("{\"type\": \"flow\", \"flow\": \"" FLOW_NAME "\", \"seed\": %" PRIu64 ", \"commands\": %" PRIu64
+           ", \"commands_per_call\": %u, \"order_count_max\": %" PRIu32 ", \"level_count_max\": %" PRIu32
+           ", \"instrument_count_max\": %u, \"session_count_max\": %u}\n",
+        seed, run->flow->timed_count, BENCH_BATCH_COMMAND_COUNT, run->flow->order_count_max, LEVEL_COUNT_MAX, INSTRUMENT_COUNT_MAX,
+        SESSION_COUNT_MAX);
     for (uint32_t i = 0; i < repeat; i++)
     {
         bench_child_run(measure, run);

@@ -33,7 +33,7 @@ typedef struct
 /* Makes a flow in shared memory, for good. `name` is one of the four above; NULL when it is not. `count` is 1 to 100,000,000. */
 bench_flow_t *bench_flow_make(const char *name, uint64_t count, uint64_t seed);
 
-/* Bytes of a definition and `count` commands, as they are in `commands`. */
+/* How many commands there are, timed or not. */
 static inline uint64_t bench_flow_command_count(const bench_flow_t *flow)
 {
     return flow->untimed_count + flow->timed_count;

@@ -4,6 +4,9 @@
  *     producer 2 --+--> ring or queue, 8192 slots ---> consumer
  *     producer 3 --+
  *
+ * The consumer has a core of its own where there are two or more, as in a venue: left alone, the scheduler tends to put the threads that sleep on
+ * one mutex on one core, where nothing is handed from core to core.
+ *
  * Producers claim 16 slots at a time; the consumer takes what is there, at most 256. Both wait by sleeping, after the short spin that each has. The
  * consumer checks that each producer's messages arrive complete and in order. What is timed is wall time from the start of all threads to the
  * last message. */

@@ -67,6 +67,15 @@ uint8_t flags_of(int flags)
     return static_cast<uint8_t>(flags);
 }
 
+/* The event at `next` is complete. Events are put together where they stay: copying one that was just written field by field would wait for each field. */
+void written(ome_sink_t *sink)
+{
+    if (++sink->next == sink->end)
+    {
+        sink->flush(sink);
+    }
+}
+
 /* Pages that the heap will need are there before the clock runs: one piece as large as all of them is taken, written, and kept by the heap. */
 void warm_heap(size_t size_bytes)
 {
@@ -110,7 +119,6 @@ struct bench_textbook
     void apply_amend(const ome_command_t &command, ome_sink_t *sink);
     void define(const ome_command_t &command, ome_sink_t *sink);
     void reject(const ome_command_t &command, uint8_t reason, ome_sink_t *sink);
-    void write(ome_sink_t *sink, const ome_event_t &event);
     void write_order(ome_sink_t *sink, const ome_command_t &command, const order_t &order, uint8_t side, int64_t price, int64_t quantity,
         uint8_t kind, uint8_t reason, int flags);
     bool touches(uint8_t side, int64_t limit);
@@ -120,19 +128,10 @@ struct bench_textbook
     void cancel(const ome_command_t &command, queue_t::iterator order, uint8_t reason, ome_sink_t *sink);
 };
 
-void bench_textbook::write(ome_sink_t *sink, const ome_event_t &event)
-{
-    *sink->next = event;
-    if (++sink->next == sink->end)
-    {
-        sink->flush(sink);
-    }
-}
-
 void bench_textbook::write_order(ome_sink_t *sink, const ome_command_t &command, const order_t &order, uint8_t side, int64_t price,
     int64_t quantity, uint8_t kind, uint8_t reason, int flags)
 {
-    ome_event_t event;
+    ome_event_t &event = *sink->next;
     event.sequence = sequence;
     event.order_id = order.order_id;
     event.client_order_id = order.client_order_id;
@@ -147,7 +146,7 @@ void bench_textbook::write_order(ome_sink_t *sink, const ome_command_t &command,
     event.side = side;
     event.reason = reason;
     event.flags = flags_of(flags);
-    write(sink, event);
+    written(sink);
 }
 
 void bench_textbook::reject(const ome_command_t &command, uint8_t reason, ome_sink_t *sink)
@@ -179,7 +178,7 @@ void bench_textbook::trade(order_t &aggressor, uint8_t side, int64_t limit, ome_
         resting.leaves -= traded;
         resting.cumulative += traded;
         level.quantity -= traded;
-        ome_event_t event;
+        ome_event_t &event = *sink->next;
         event.sequence = sequence;
         event.order_id = aggressor.order_id;
         event.client_order_id = aggressor.client_order_id;
@@ -193,7 +192,7 @@ void bench_textbook::trade(order_t &aggressor, uint8_t side, int64_t limit, ome_
         event.reason = OME_REASON_NONE;
         event.flags = flags_of(
             (aggressor.leaves == 0 ? OME_EVENT_FLAGS_AGGRESSOR_FILLED : 0) | (resting.leaves == 0 ? OME_EVENT_FLAGS_RESTING_FILLED : 0));
-        write(sink, event);
+        written(sink);
         if (resting.leaves == 0)
         {
             orders.erase(resting.client_order_id);

@@ -11,6 +11,7 @@
 static_assert(OME_RECORD_SIZE == OME_CACHE_LINE_SIZE, "a record fills one cache line, so that two writers never share one");
 
 #define OME_QUANTITY_MAX (INT64_C(1) << 60)
+/* What is open on one side of a book, and what one order has traded and has open. */
 #define OME_OPEN_QUANTITY_MAX (INT64_C(1) << 62)
 static_assert(OME_OPEN_QUANTITY_MAX <= INT64_MAX - OME_QUANTITY_MAX, "the sum of a side and one more order cannot overflow");
 

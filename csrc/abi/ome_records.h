@@ -117,7 +117,7 @@ enum
     OME_REASON_WRONG_INSTRUMENT = 12, /* The order is of another instrument than the command says */
     OME_REASON_ZERO_QUANTITY = 13, /* The quantity is zero */
     OME_REASON_NEGATIVE_QUANTITY = 14, /* The quantity is negative */
-    OME_REASON_QUANTITY_TOO_LARGE = 15, /* The quantity is above 2^60, or would make a level's total exceed 2^62 */
+    OME_REASON_QUANTITY_TOO_LARGE = 15, /* The quantity is above 2^60, or would take what is open on its side, or the order's own total, above 2^62 */
     OME_REASON_PRICE_OUT_OF_RANGE = 16, /* The price is outside the instrument's range */
     OME_REASON_PRICE_OFF_TICK = 17, /* The price is not a multiple of the instrument's tick */
     OME_REASON_DUPLICATE_CLIENT_ORDER_ID = 18, /* A live order of the participant has this client order id */
@@ -130,7 +130,6 @@ enum
     OME_REASON_NO_LIQUIDITY = 67, /* What a market order left unfilled is cancelled: the other side is empty */
     OME_REASON_AMENDED_AWAY = 68, /* The amended total is not above what has traded already */
     OME_REASON_REDUCED_AWAY = 69, /* The reduction took all that was open */
-    OME_REASON_BOOK_FULL = 70, /* What was left could not rest: no price level is free */
     OME_REASON_FRAME_EMPTY = 128, /* The frame has no bytes */
     OME_REASON_FRAME_TRUNCATED = 129, /* The frame ends inside a message */
     OME_REASON_FRAME_TOO_LONG = 130, /* The frame has more messages than are allowed in one */
@@ -232,6 +231,7 @@ enum
  *     59    1 time_in_force
  *     60    2 flags
  *     60    2 instrument_flags
+ *     62    2 reserved
  */
 typedef struct
 {
@@ -322,7 +322,7 @@ typedef struct
             uint16_t instrument_flags;
         };
     };
-    uint8_t reserved_62[2]; /* zero; named by its offset */
+    uint16_t reserved;
 } ome_command_t;
 static_assert(sizeof(ome_command_t) == 64, "ome_command_t has no padding");
 static_assert(offsetof(ome_command_t, timestamp_ns) == 8, "ome_command_t.timestamp_ns is in place");
@@ -350,6 +350,7 @@ static_assert(offsetof(ome_command_t, quantity_decimals) == 58, "ome_command_t.q
 static_assert(offsetof(ome_command_t, time_in_force) == 59, "ome_command_t.time_in_force is in place");
 static_assert(offsetof(ome_command_t, flags) == 60, "ome_command_t.flags is in place");
 static_assert(offsetof(ome_command_t, instrument_flags) == 60, "ome_command_t.instrument_flags is in place");
+static_assert(offsetof(ome_command_t, reserved) == 62, "ome_command_t.reserved is in place");
 
 /* Accepted, Rejected, Trade, Cancelled, Reduced, Amended, Rested, Defined.
  *

@@ -5,49 +5,66 @@
 #include <stdatomic.h>
 #include <string.h>
 
+/* The instruction by assembler text: gcc and clang of different ages want it named and enabled in different ways. */
+
 #if defined(__x86_64__)
-
-#include <nmmintrin.h>
-
-#define OME_CRC32C_TARGET __attribute__((target("sse4.2")))
-#define OME_CRC32C_8(crc, word) ((uint32_t)_mm_crc32_u64(crc, word))
-#define OME_CRC32C_4(crc, word) _mm_crc32_u32(crc, word)
-#define OME_CRC32C_1(crc, byte) _mm_crc32_u8(crc, byte)
 
 bool ome_crc32c_has_instruction(void)
 {
     return __builtin_cpu_supports("sse4.2");
 }
 
+static inline uint32_t step_8(uint32_t crc, uint64_t word)
+{
+    uint64_t wide = crc;
+    __asm__("crc32q %1, %0" : "+r"(wide) : "r"(word));
+    return (uint32_t)wide;
+}
+
+static inline uint32_t step_4(uint32_t crc, uint32_t word)
+{
+    __asm__("crc32l %1, %0" : "+r"(crc) : "r"(word));
+    return crc;
+}
+
+static inline uint32_t step_1(uint32_t crc, uint8_t byte)
+{
+    __asm__("crc32b %1, %0" : "+r"(crc) : "r"(byte));
+    return crc;
+}
+
 #else
 
 #include <sys/auxv.h>
 
-/* By assembler text, because gcc and clang spell the intrinsic and its target attribute differently. */
-#define OME_CRC32C_STEP(name, type, instruction, operand)                                                                                  \
-    static inline uint32_t name(uint32_t crc, type word)                                                                                   \
-    {                                                                                                                                      \
-        __asm__(".arch_extension crc\n\t" instruction " %w0, %w0, %" operand "1" : "+r"(crc) : "r"(word));                                 \
-        return crc;                                                                                                                        \
-    }
-OME_CRC32C_STEP(crc32c_8, uint64_t, "crc32cx", "x")
-OME_CRC32C_STEP(crc32c_4, uint32_t, "crc32cw", "w")
-OME_CRC32C_STEP(crc32c_1, uint32_t, "crc32cb", "w")
-
-#define OME_CRC32C_TARGET
-#define OME_CRC32C_8(crc, word) crc32c_8(crc, word)
-#define OME_CRC32C_4(crc, word) crc32c_4(crc, word)
-#define OME_CRC32C_1(crc, byte) crc32c_1(crc, byte)
-#define OME_HWCAP_CRC32 (1u << 7)
+#define HWCAP_OF_CRC32 (1u << 7)
 
 bool ome_crc32c_has_instruction(void)
 {
-    return (getauxval(AT_HWCAP) & OME_HWCAP_CRC32) != 0;
+    return (getauxval(AT_HWCAP) & HWCAP_OF_CRC32) != 0;
+}
+
+static inline uint32_t step_8(uint32_t crc, uint64_t word)
+{
+    __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(crc) : "r"(word));
+    return crc;
+}
+
+static inline uint32_t step_4(uint32_t crc, uint32_t word)
+{
+    __asm__(".arch_extension crc\n\tcrc32cw %w0, %w0, %w1" : "+r"(crc) : "r"(word));
+    return crc;
+}
+
+static inline uint32_t step_1(uint32_t crc, uint8_t byte)
+{
+    __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(crc) : "r"((uint32_t)byte));
+    return crc;
 }
 
 #endif
 
-OME_CRC32C_TARGET uint32_t ome_crc32c_instruction(uint32_t crc, const void *data, size_t size)
+uint32_t ome_crc32c_instruction(uint32_t crc, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
     crc = ~crc;
@@ -55,19 +72,19 @@ OME_CRC32C_TARGET uint32_t ome_crc32c_instruction(uint32_t crc, const void *data
     {
         uint64_t word;
         memcpy(&word, bytes, 8);
-        crc = OME_CRC32C_8(crc, word);
+        crc = step_8(crc, word);
     }
     if (size >= 4)
     {
         uint32_t word;
         memcpy(&word, bytes, 4);
-        crc = OME_CRC32C_4(crc, word);
+        crc = step_4(crc, word);
         size -= 4;
         bytes += 4;
     }
     for (; size > 0; size--, bytes++)
     {
-        crc = OME_CRC32C_1(crc, *bytes);
+        crc = step_1(crc, *bytes);
     }
     return ~crc;
 }

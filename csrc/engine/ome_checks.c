@@ -3,8 +3,6 @@
 #include "base/ome_assert.h"
 #include "engine/ome_match.h"
 
-static_assert(offsetof(ome_command_t, flags) == 60 && sizeof(ome_command_t) == 64, "two reserved bytes end a command");
-
 static bool is_order_command(uint8_t kind)
 {
     return kind >= OME_COMMAND_KIND_NEW_ORDER && kind <= OME_COMMAND_KIND_AMEND_ORDER;
@@ -24,7 +22,7 @@ uint8_t ome_check_command(const ome_engine_t *engine, const ome_command_t *comma
             return OME_REASON_UNKNOWN_COMMAND;
         }
     }
-    if (OME_UNLIKELY(command->reserved_62[0] != 0 || command->reserved_62[1] != 0))
+    if (OME_UNLIKELY(command->reserved != 0))
     {
         return OME_REASON_RESERVED_NOT_ZERO;
     }
@@ -220,7 +218,8 @@ static uint8_t check_amend_quantity(const ome_engine_t *engine, const ome_comman
         terms->leaves = is_open ? command->quantity : command->quantity - order->cumulative_quantity;
     }
     const int64_t open_quantity = terms->book->open_quantity[ome_side_index(terms->side)];
-    if (terms->leaves > OME_QUANTITY_MAX || open_quantity - order->leaves_quantity + terms->leaves > OME_OPEN_QUANTITY_MAX)
+    if (terms->leaves > OME_QUANTITY_MAX || open_quantity - order->leaves_quantity + terms->leaves > OME_OPEN_QUANTITY_MAX ||
+        order->cumulative_quantity + terms->leaves > OME_OPEN_QUANTITY_MAX)
     {
         return OME_REASON_QUANTITY_TOO_LARGE;
     }

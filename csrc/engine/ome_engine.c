@@ -139,19 +139,15 @@ static void aggress(
         release(engine, incoming);
         return;
     }
-    uint8_t reason = incoming->remainder_reason;
     if (incoming->rests)
     {
-        if (ome_check_level_room(engine, terms->book, terms->side, terms->key))
-        {
-            rest(engine, incoming, terms, leaves, cumulative + terms->leaves - leaves);
-            write_order_event(engine, sink, incoming, terms, leaves, OME_EVENT_KIND_RESTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
-            return;
-        }
-        reason = OME_REASON_BOOK_FULL;
+        /* A level is free: the one that was emptied last. */
+        rest(engine, incoming, terms, leaves, cumulative + terms->leaves - leaves);
+        write_order_event(engine, sink, incoming, terms, leaves, OME_EVENT_KIND_RESTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
+        return;
     }
     release(engine, incoming);
-    write_order_event(engine, sink, incoming, terms, leaves, OME_EVENT_KIND_CANCELLED, reason, 0);
+    write_order_event(engine, sink, incoming, terms, leaves, OME_EVENT_KIND_CANCELLED, incoming->remainder_reason, 0);
 }
 
 static uint8_t remainder_reason(const ome_command_t *command)

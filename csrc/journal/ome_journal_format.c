@@ -61,8 +61,3 @@ uint64_t ome_journal_name_sequence(const char *name)
     }
     return strcmp(name + NAME_START_SIZE + NAME_DIGITS, name_end) == 0 ? sequence : 0;
 }
-
-bool ome_journal_name_is_temporary(const char *name)
-{
-    return strcmp(name, OME_JOURNAL_NAME_NEW) == 0 || strcmp(name, OME_JOURNAL_NAME_SPARE) == 0 || strcmp(name, OME_JOURNAL_NAME_TORN) == 0;
-}

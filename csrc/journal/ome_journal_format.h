@@ -166,7 +166,4 @@ void ome_journal_name(char *name, uint64_t first_sequence);
 /* The first sequence of the segment of that name; 0 when it is not the name of a segment. */
 uint64_t ome_journal_name_sequence(const char *name);
 
-/* True for the names of unfinished work. */
-bool ome_journal_name_is_temporary(const char *name);
-
 #endif

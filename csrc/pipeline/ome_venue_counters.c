@@ -28,6 +28,7 @@ static const ome_counter_definition_t counters[] = {
     [OME_COUNT_FEED_MESSAGES] = TOTAL("feed.messages"),
     [OME_COUNT_FEED_DROPPED] = TOTAL("feed.frames_dropped"),
     [OME_COUNT_FEED_SNAPSHOTS] = TOTAL("feed.snapshots"),
+    [OME_COUNT_FEED_SNAPSHOTS_CUT] = TOTAL("feed.snapshots_cut"),
     [OME_COUNT_POLICY] = GAUGE("venue.policy"),
     [OME_COUNT_RING_SLOTS] = GAUGE("venue.ring_slots"),
     [OME_COUNT_INSTRUMENTS] = GAUGE("venue.instruments"),

@@ -33,6 +33,7 @@ typedef enum
     OME_COUNT_FEED_MESSAGES,
     OME_COUNT_FEED_DROPPED,
     OME_COUNT_FEED_SNAPSHOTS,
+    OME_COUNT_FEED_SNAPSHOTS_CUT, /* books deeper than a snapshot may be */
     /* the venue, set when it starts */
     OME_COUNT_POLICY,
     OME_COUNT_RING_SLOTS,

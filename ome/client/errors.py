@@ -8,28 +8,28 @@ from ome.errors import OmeError
 __all__ = ["FrameRejected", "LogonRefused", "ReportGap", "SessionLost", "TimedOut", "explain"]
 
 
-class LogonRefused(OmeError):
+class LogonRefused(OmeError):  # noqa: N818
     """The server did not admit the participant. `found` is the Reason."""
 
 
-class SessionLost(OmeError):
+class SessionLost(OmeError):  # noqa: N818
     """The session has ended, by the server or with the connection. `found` says why. What was received before can still be read."""
 
 
-class TimedOut(OmeError):
+class TimedOut(OmeError):  # noqa: N818
     """What was waited for did not come in time. The session goes on."""
 
 
-class ReportGap(OmeError):
-    """Reports are missing: `expected` is the report sequence that should have come, `found` the one that did. The next reports can be read."""
+class ReportGap(OmeError):  # noqa: N818
+    """Reports are missing: `expected` is the report sequence that should have come, `found` the one that did. What came can be read."""
 
     def __init__(self, *, where: str, expected: int, found: int) -> None:
         self.expected = expected
         super().__init__("report_sequence", where=where, found=found, allowed=str(expected))
 
 
-class FrameRejected(OmeError):
-    """The server did not take a frame, or its end: a FrameReject, field by field. Nothing that is counted as rejected reached the engine."""
+class FrameRejected(OmeError):  # noqa: N818
+    """The server did not take a frame, or its end: a FrameReject, field by field. Nothing counted as rejected reached the engine."""
 
     def __init__(
         self,
@@ -52,7 +52,8 @@ class FrameRejected(OmeError):
         self.rejected_count = rejected_count
         self.value_allowed = allowed
         place = f"{field or 'frame'} of message {message_index}, byte {byte_offset} of the frame"
-        super().__init__(f"{place} ({explain(reason)}; {accepted_count} taken, {rejected_count} not)", where=where, found=found, allowed=str(allowed))
+        why = f"{explain(reason)}; {accepted_count} taken, {rejected_count} not"
+        super().__init__(f"{place} ({why})", where=where, found=found, allowed=str(allowed))
 
 
 def explain(reason: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ome.client.directory import InstrumentDirectory
-from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, SCHEMA_ID, SCHEMA_VERSION
+from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, NULL_VALUE, SCHEMA_ID, SCHEMA_VERSION
 from ome.enums import CommandKind, EventKind, Reason, Side
 from ome.errors import InvalidValueError
 
@@ -27,8 +27,8 @@ _HEADER = (_SIZE - HEADER_SIZE) | REPORT_TEMPLATE << 16 | SCHEMA_ID << 32 | SCHE
 class Report:
     """What happened to an order. Fields as ExecutionReport in the schema, in the instrument's decimal numbers.
 
-    `symbol` is empty, and numbers are counted in price units and lots, where a rejected command named an instrument that does not exist. `side` is
-    None and `command_kind` is None where the report has none.
+    `symbol` is empty, and numbers are counted in price units and lots, where a rejected command named an instrument that does not exist.
+    `side` and `command_kind` are None where the report has none; `price` is None where a refused amend left it unchanged.
     """
 
     kind: EventKind
@@ -36,7 +36,7 @@ class Report:
     client_order_id: int
     symbol: str
     side: Side | None
-    price: Decimal
+    price: Decimal | None
     last_quantity: Decimal
     leaves_quantity: Decimal
     cumulative_quantity: Decimal
@@ -97,7 +97,7 @@ def _report(row: np.void, instruments: InstrumentDirectory) -> Report:
         client_order_id=int(row["client_order_id"]),
         symbol="" if instrument is None else instrument.symbol,
         side=Side(int(row["side"])) if row["side"] in (Side.BUY, Side.SELL) else None,
-        price=price(int(row["price"])),
+        price=None if row["price"] == NULL_VALUE else price(int(row["price"])),
         last_quantity=quantity(int(row["last_quantity"])),
         leaves_quantity=quantity(int(row["leaves_quantity"])),
         cumulative_quantity=quantity(int(row["cumulative_quantity"])),

@@ -49,6 +49,7 @@ _COMMAND_FIELDS = [
     ("time_in_force", "u1", 59),
     ("flags", "<u2", 60),
     ("instrument_flags", "<u2", 60),
+    ("reserved", "<u2", 62),
 ]
 COMMAND = _dtype(_SEQUENCE + _COMMAND_FIELDS, 64)
 COMMAND_MESSAGE = _dtype(_HEADER + _COMMAND_FIELDS, 64)

@@ -6,8 +6,9 @@ steps of a tape, which `tape.run_steps` then applies; orders have LOBSTER's own 
 
 What the files do not say, and what is done about it. The book kept here, and so the market's, is what LOBSTER shows: its N best levels.
 - Orders that came before the file, or while their price was out of sight, are never submitted. They are *seeded* when their level comes
-  into sight, beyond the worst level seen before: the level's quantity is known, and later messages tell which orders it must hold, how
-  much of each at least, and in which order they trade. What no message ever names is one order behind them, with an id of ours.
+  into sight, beyond the worst level seen before: the level's quantity is known, and the messages to come tell which orders it must
+  hold, how much of each at least, and in which order they trade. What none of them names while the level stays in sight is one order
+  behind them, with an id of ours.
 - A level that falls out of sight takes its orders with it: they are cancelled, and seeded again when the level returns.
 - An execution becomes an IOC order at its price and size, which must trade with that very order. Where another order stands before it
   in price or time, the data do not follow the rules that are checked here: the order is reduced instead, and that is counted.
@@ -23,6 +24,7 @@ import re
 import time
 import zipfile
 import zlib
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -32,6 +34,9 @@ from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import IO, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ome.conformance.market import MarketFactory
 from ome.conformance.tape import Action, Book, Progress, Step, run_steps
@@ -153,11 +158,15 @@ class LobsterTape:
     def __init__(self, source: LobsterSource, limit: int | None = None) -> None:
         self._source = source
         self._limit = limit
-        with _opened(source) as (self.name, symbol, messages, _):
+        with _opened(source) as (self.name, symbol, messages, rows):
             self._messages = _read_messages(islice(messages, limit), self.name)
+            self.level_count, self._edges = _read_edges(islice(rows, limit), self.name)
         self.instrument = Instrument(symbol, tick="0.0001")
         self.message_count = len(self._messages)
-        self.level_count = 0
+        if self.message_count != (row_count := len(self._edges[_SELL])):
+            raise InvalidValueError(
+                "orderbook rows", where=self.name, found=row_count, allowed=f"{self.message_count}, one for each message"
+            )
         self.seeded_count = 0
         self.books_not_checked: Counter[str] = Counter()
         self.executions_not_checked: Counter[str] = Counter()
@@ -171,10 +180,9 @@ class LobsterTape:
     def __iter__(self) -> Iterator[Step]:
         previous: Row | None = None
         in_step = False
-        with _opened(self._source) as (_, _, _, books):
-            rows = islice(books, self._limit)
-            for index, message in enumerate(self._messages):
-                row = self._read_row(next(rows, None), index)
+        with _opened(self._source) as (_, _, _, rows):
+            for index, (message, line) in enumerate(zip(self._messages, rows, strict=False)):
+                row = self._read_row(line, index)
                 if previous is None:
                     previous = _before(message, row)
                 actions: list[Action] = []
@@ -190,10 +198,6 @@ class LobsterTape:
                     self._pass_over(message, index, reason)
                 in_step = reason is None
                 previous = row
-            if next(rows, None) is not None:
-                raise InvalidValueError(
-                    "orderbook rows", where=self.name, found="more", allowed=f"{self.message_count}, one for each message"
-                )
 
     # What is to come.
 
@@ -214,6 +218,17 @@ class LobsterTape:
         """Notes that an order is in the market's book no more, though messages may yet name it."""
         if indexes := self._later.get(order_id):
             heappush(self._unseen.setdefault((side, price), []), (indexes[-1], order_id))
+
+    def _leaves(self, side: int, price: int, index: int) -> int:
+        """The index of the first row from `index` on in which this price is out of sight; the number of rows where there is none."""
+        edges, start, length = self._edges[side], index, 64
+        while start < self.message_count:
+            part = edges[start : start + length]
+            out_of_sight = part < price if side == _SELL else part > price
+            if out_of_sight[first := int(out_of_sight.argmax())]:
+                return start + first
+            start, length = start + length, length * 4
+        return self.message_count
 
     def _pass_over(self, message: Message, index: int, reason: str) -> None:
         self.books_not_checked[reason] += 1
@@ -323,15 +338,15 @@ class LobsterTape:
             self._forget(order_id, side, price)
 
     def _seed(self, side: int, price: int, quantity: int, actions: list[Action], index: int) -> None:
-        """Puts a level of `quantity` into the book: the orders that later messages name, as far as the quantity goes, then the rest.
+        """Puts a level of `quantity` into the book: the orders that messages will name while it stays in sight, then the rest as one order.
 
-        Those are taken first that are named first, because what is named while the level stays in sight was there from the start and comes
-        before what is named after it has left. In the queue they stand as they trade; those that do not trade stand behind.
+        An order holds at least what all messages to come take off it. In the queue they stand as they trade, and those that do not trade
+        behind them.
         """
-        unseen = self._unseen.get((side, price), [])
+        unseen, leaves = self._unseen.get((side, price), []), self._leaves(side, price, index)
         named: dict[int, tuple[int, int]] = {}  # order id: first execution, quantity
         left = quantity
-        while left and unseen:
+        while left and unseen and unseen[0][0] <= leaves:
             next_index, order_id = heappop(unseen)
             later = self._later[order_id]
             if order_id in named or not later or later[-1] != next_index:
@@ -352,20 +367,13 @@ class LobsterTape:
         self._own_id += 1
         return self._own_id
 
-    def _read_row(self, line: str | None, index: int) -> Row:
-        where = f"{self.name}, orderbook row {index + 1}"
-        if line is None:
-            raise InvalidValueError("orderbook", where=where, found="its end", allowed=f"{self.message_count} rows, one for each message")
+    def _read_row(self, line: str, index: int) -> Row:
         try:
             values = [int(value) for value in line.split(",")]
-            if max(values) > _NUMBER_MAX or min(values) < -_NUMBER_MAX:
+            if len(values) != 4 * self.level_count or max(values) > _NUMBER_MAX or min(values) < -_NUMBER_MAX:
                 raise ValueError
         except ValueError:
-            raise InvalidValueError("orderbook row", where=where, found=line.strip(), allowed=_BOOK_FORM) from None
-        if self.level_count == 0:
-            self.level_count = len(values) // 4
-        if not values or len(values) != 4 * self.level_count:
-            raise InvalidValueError("orderbook row", where=where, found=line.strip(), allowed=_BOOK_FORM)
+            raise _row_refusal(self.name, line, index) from None
         asks = {price: size for price, size in zip(values[0::4], values[1::4], strict=True) if size}
         bids = {price: size for price, size in zip(values[2::4], values[3::4], strict=True) if size}
         return asks, bids
@@ -413,6 +421,24 @@ def _read_messages(lines: Iterable[str], name: str) -> list[Message]:
     if not messages:
         raise InvalidValueError("messages", where=name, found="none", allowed="one row or more")
     return messages
+
+
+def _read_edges(lines: Iterable[str], name: str) -> tuple[int, dict[int, NDArray[np.int64]]]:
+    """How many levels a row has, and the worst price in sight of each side after each row: beyond all prices where a side has fewer."""
+    asks, bids, level_count = array("q"), array("q"), 0
+    for index, line in enumerate(lines):
+        level_count = level_count or (line.count(",") + 1) // 4
+        try:
+            ask, ask_size, bid, bid_size = (int(value) for value in line.rsplit(",", 4)[-4:])
+            asks.append(ask if ask_size else _NUMBER_MAX)
+            bids.append(bid if bid_size else -_NUMBER_MAX)
+        except (ValueError, OverflowError):
+            raise _row_refusal(name, line, index) from None
+    return level_count, {_SELL: np.array(asks, dtype=np.int64), _BUY: np.array(bids, dtype=np.int64)}
+
+
+def _row_refusal(name: str, line: str, index: int) -> InvalidValueError:
+    return InvalidValueError("orderbook", where=f"{name}, orderbook row {index + 1}", found=line.strip(), allowed=_BOOK_FORM)
 
 
 @contextmanager

@@ -90,7 +90,9 @@ def split_frame(frame: bytes) -> dict[int, Messages]:
     """
     size = len(frame) - TOPIC_SIZE
     if size <= 0 or size % MESSAGE_SIZE:
-        raise InvalidValueError("size of a frame of market data", found=len(frame), allowed=f"{TOPIC_SIZE} and a multiple of {MESSAGE_SIZE} bytes")
+        raise InvalidValueError(
+            "size of a frame of market data", found=len(frame), allowed=f"{TOPIC_SIZE} and a multiple of {MESSAGE_SIZE} bytes"
+        )
     headers = np.frombuffer(frame, "<u2", offset=TOPIC_SIZE).reshape(-1, MESSAGE_SIZE // 2)[:, :4]
     first = int(headers[0, 1])
     start, parts = 0, {}
@@ -112,8 +114,9 @@ def _checked(frame: bytes, headers: npt.NDArray[np.uint16], start: int, stop: in
 class BookBuilder:
     """Builds the book of one instrument.
 
-    `take` takes the messages of a frame, `apply` brings the book up to date, `levels` and `book` show it. `needs_snapshot`: updates are missing from what was received.
-    `is_stale`: updates are missing from what was applied. `gap_count` counts the times that updates were missing; `check` asserts what always holds.
+    - `take` takes the messages of a frame, `apply` brings the book up to date, `levels` and `book` show it.
+    - `needs_snapshot`: updates are missing from what was received; `is_stale`: from what was applied. `gap_count` counts how often that was.
+    - `check` asserts what always holds.
     """
 
     def __init__(self) -> None:
@@ -130,7 +133,7 @@ class BookBuilder:
         self._asks: SortedDict[int, tuple[int, int]] = SortedDict()
 
     def take(self, parts: dict[int, Messages]) -> None:
-        """Takes the messages of one frame, as `split_frame` gives them. Raises InvalidValueError for a frame that is not of the levels channel."""
+        """Takes the messages of one frame, as `split_frame` gives them. Raises InvalidValueError for a frame of another channel."""
         if _UPDATE_TEMPLATE not in parts:
             raise InvalidValueError("template", where="levels channel", found=list(parts), allowed="162, 163")
         if _SNAPSHOT_TEMPLATE in parts:
@@ -152,10 +155,12 @@ class BookBuilder:
                 self._apply_rows(head.rows)
                 self.engine_sequence, self.is_stale = head.engine_sequence, False
             else:
-                count = len(head) if engine_sequence is None else int(np.searchsorted(head["engine_sequence"], engine_sequence, side="right"))
+                count = (
+                    len(head) if engine_sequence is None else int(np.searchsorted(head["engine_sequence"], engine_sequence, side="right"))
+                )
                 if count > 0:
                     self._apply_rows(head[:count])
-                    self.engine_sequence = int(head["engine_sequence"][count - 1])
+                    self.engine_sequence = int(sequences[count - 1])
                 if count < len(head):
                     self._queue[0] = head[count:]
                     return

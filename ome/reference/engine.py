@@ -327,7 +327,8 @@ class ReferenceEngine:
         own_side = book.side(order.side)
         if command.quantity != NULL_VALUE and command.quantity < 0:
             return Reason.NEGATIVE_QUANTITY
-        if leaves > QUANTITY_MAX or own_side.open_quantity - order.leaves + leaves > OPEN_QUANTITY_MAX:
+        side_total = own_side.open_quantity - order.leaves + leaves
+        if leaves > QUANTITY_MAX or side_total > OPEN_QUANTITY_MAX or order.cumulative + leaves > OPEN_QUANTITY_MAX:
             return Reason.QUANTITY_TOO_LARGE
         if command.price != NULL_VALUE and (reason := _why_price_refused(book.definition, command.price)) is not None:
             return reason
@@ -404,12 +405,9 @@ class ReferenceEngine:
                 self._close(resting)
 
     def _rest_remainder(self, order: Order) -> None:
-        """What a GTC limit order left unfilled joins the back of its level, or is cancelled where no level is free."""
-        if self._has_room_at(self._side_of(order), order.price):
-            self._join(order)
-            self._say(EventKind.RESTED, order, order.leaves, flags=RESTS)
-        else:
-            self._cancel(order, Reason.BOOK_FULL)
+        """What a GTC limit order left unfilled joins the back of its level. There is room: it has emptied a level of the other side."""
+        self._join(order)
+        self._say(EventKind.RESTED, order, order.leaves, flags=RESTS)
 
     def _cancel(self, order: Order, reason: Reason, flags: int = 0) -> None:
         """Says that what is open of an order, which is not in the book any more, is gone."""

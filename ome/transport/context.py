@@ -61,8 +61,9 @@ def library_version() -> tuple[int, int, int]:
 class Context:
     """Owns one I/O thread and the sockets made with it. May be shared between threads; the sockets may not.
 
-    `bind_router` and `bind_publisher` make the server's sockets, `connect_client` and `connect_subscriber` the client's. All raise EndpointError
-    where an endpoint is not one, or cannot be had. A bound socket's `endpoint` is the address that it got: port 0 and `*` are allowed.
+    `bind_router` and `bind_publisher` make the server's sockets, `connect_client` and `connect_subscriber` the client's. All raise
+    EndpointError where an endpoint is not one, or cannot be had. A bound socket's `endpoint` is the address that it got: port 0 and `*` are
+    allowed.
 
     Raises LibraryError as `library_version`.
     """
@@ -92,7 +93,7 @@ class Context:
     def bind_publisher(
         self, endpoint: str, *, heartbeat: Heartbeat = SERVER_HEARTBEAT, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES
     ) -> Socket:
-        """The feed's socket. A subscriber that is `high_water_mark_frames` behind loses frames, sees the gap and asks again: it never holds us back."""
+        """The feed's socket. A subscriber that is `high_water_mark_frames` behind loses frames, sees the gap and asks again."""
         raw = self._make(zmq.XPUB, heartbeat, high_water_mark_frames)
         raw.setsockopt(zmq.XPUB_VERBOSE, 1)  # a topic's second subscriber is seen as well: it needs a snapshot too
         raw.setsockopt(zmq.MAXMSGSIZE, _SUBSCRIPTION_SIZE_MAX_BYTES)

@@ -1,6 +1,7 @@
 """A thin face of a ZeroMQ socket: nothing blocks but `wait`, and no ZeroMQ exception comes out.
 
-The functions are those of csrc/wire/ome_socket.h, so that a loop in C and its fallback in Python see the same. One thread at a time uses a socket.
+The functions are those of csrc/wire/ome_socket.h, so that a loop in C and its fallback in Python see the same. One thread at a time uses a
+socket.
 """
 
 from __future__ import annotations
@@ -16,11 +17,23 @@ from zmq.utils.monitor import parse_monitor_message
 
 from ome.errors import OmeError
 
-__all__ = ["ClientSocket", "EndpointError", "RouterSocket", "SendStatus", "Socket", "SocketClosedError", "SubscriberSocket", "bind", "connect"]
+__all__ = [
+    "ClientSocket",
+    "EndpointError",
+    "RouterSocket",
+    "SendStatus",
+    "Socket",
+    "SocketClosedError",
+    "SubscriberSocket",
+    "bind",
+    "connect",
+]
 
 Buffer = bytes | bytearray | memoryview
 
-_ENDPOINTS = "tcp://ADDRESS:PORT, tcp://*:PORT (port 0 to 65535; 0 for any, where a server listens) or ipc://PATH in a directory that exists"
+_ENDPOINTS = (
+    "tcp://ADDRESS:PORT, tcp://*:PORT (port 0 to 65535; 0 for any, where a server listens) or ipc://PATH in a directory that exists"
+)
 _ALLOWED = {
     errno.EADDRINUSE: "an address that nobody listens on yet",
     errno.EADDRNOTAVAIL: "an address of this machine",
@@ -60,6 +73,11 @@ class Socket:
         """The address of libzmq's own socket, for C. Keep this object while C uses it."""
         return int(self._raw.underlying)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called, or the context closed."""
+        return self._raw.closed
+
     def receive(self) -> bytes | None:
         """The next part that came, or None. Raises SocketClosedError."""
         try:
@@ -80,7 +98,8 @@ class Socket:
         return SendStatus.SENT
 
     def wait(self, timeout: float, *, to_send: bool = False, event_fd: int = -1) -> None:
-        """Sleeps until something may have been received (with `to_send`, or may be sent), `event_fd` is readable, or `timeout` seconds are over.
+        """Sleeps until something may have been received, `event_fd` is readable, or `timeout` seconds are over; with `to_send`, until something
+        may be sent, too.
 
         `event_fd` is read empty. Raises SocketClosedError.
         """
@@ -93,7 +112,7 @@ class Socket:
             os.eventfd_read(event_fd)
 
     def close(self, linger_ms: int | None = None) -> None:
-        """Closes the socket. What was not sent yet is tried for `linger_ms`, by default the socket's own bound. Closing twice does nothing."""
+        """Closes the socket. What was not sent yet is tried for `linger_ms`, by default the socket's own. Closing twice does nothing."""
         self._raw.close(linger_ms)
 
     def _poller(self, to_send: bool, event_fd: int) -> zmq.Poller:
@@ -162,7 +181,7 @@ class ClientSocket(Socket):
 
     def read_connection(self) -> None:
         """Brings `has_connected` and `is_lost` up to date."""
-        while not self._monitor.closed and self._monitor.poll(0):
+        while not self._raw.closed and self._monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
             event = parse_monitor_message(self._monitor.recv_multipart())["event"]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.has_connected = True

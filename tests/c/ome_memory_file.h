@@ -47,7 +47,7 @@ typedef struct
 typedef enum
 {
     MEMORY_FAIL_CLEAN = 0, /* the call that fails has done nothing */
-    MEMORY_FAIL_TORN = 1   /* a write that fails has written a half, a sync that fails a half of the sectors */
+    MEMORY_FAIL_TORN = 1 /* a write that fails has written a half, a sync that fails a half of the sectors */
 } memory_fail_t;
 
 typedef struct
@@ -59,12 +59,12 @@ typedef struct
     memory_directory_t disk;
     memory_entry_t changes[MEMORY_CHANGE_COUNT_MAX]; /* of names since the directory was synced; node -1: removed */
     int change_count;
-    uint64_t call_count;         /* of all calls but close */
-    uint64_t fail_call;          /* the call of that number fails, counted from 1; 0: none */
-    bool fails_ever_after;       /* so do all after it: the process is dead */
-    bool syncs_nothing;          /* syncs succeed and do nothing: for negative controls */
+    uint64_t call_count; /* of all calls but close */
+    uint64_t fail_call; /* the call of that number fails, counted from 1; 0: none */
+    bool fails_ever_after; /* so do all after it: the process is dead */
+    bool syncs_nothing; /* syncs succeed and do nothing: for negative controls */
     memory_fail_t fail;
-    int fail_number;             /* errno */
+    int fail_number; /* errno */
     uint64_t random;
 } memory_file_system_t;
 
@@ -116,7 +116,7 @@ static inline bool memory_fails(memory_file_system_t *memory)
 {
     memory->call_count++;
     return memory->fail_call != 0 &&
-        (memory->call_count == memory->fail_call || (memory->fails_ever_after && memory->call_count > memory->fail_call));
+           (memory->call_count == memory->fail_call || (memory->fails_ever_after && memory->call_count > memory->fail_call));
 }
 
 static inline void memory_reserve(memory_node_t *node, size_t size)

@@ -370,6 +370,23 @@ static void percentiles_at_the_edges(void)
     CHECK(ome_histogram_percentile(&snapshot, 500000) == 1023);
 }
 
+/* The rank is rounded up: 15 % of ten values are two values. */
+static void percentile_rank_is_rounded_up(void)
+{
+    ome_histogram_t histogram = {.label = ""};
+    ome_histogram_snapshot_t snapshot;
+    for (uint64_t value = 1; value <= 10; value++)
+    {
+        ome_histogram_record(&histogram, value);
+    }
+    ome_histogram_read(&histogram, &snapshot);
+    CHECK(ome_histogram_percentile(&snapshot, 100000) == 1);
+    CHECK(ome_histogram_percentile(&snapshot, 100001) == 2);
+    CHECK(ome_histogram_percentile(&snapshot, 150000) == 2);
+    CHECK(ome_histogram_percentile(&snapshot, 200000) == 2);
+    CHECK(ome_histogram_percentile(&snapshot, 1000000) == 10);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -386,6 +403,7 @@ int main(void)
     RUN(percentiles_are_exact_or_a_sixteenth_more);
     RUN(buckets_follow_each_other_without_a_gap);
     RUN(percentiles_at_the_edges);
+    RUN(percentile_rank_is_rounded_up);
     CHECK(unlink(path) == 0);
     CHECK(rmdir(directory) == 0);
     return 0;

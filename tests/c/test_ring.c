@@ -600,8 +600,135 @@ static void wake_writes_to_the_event_descriptor_only_when_asked(void)
     ome_stream_publish(stream, 1);
     CHECK(read(event_fd, &wakes, sizeof(wakes)) == (ssize_t)sizeof(wakes));
     CHECK(wakes == 1);
+    ome_stream_advance(stream, 1, 4);
+    CHECK(ome_stream_wait(stream, 1, MILLISECOND_NS) == OME_EMPTY); /* announced a sleep on the futex, not in poll() */
+    ome_stream_publish(stream, 1);
+    CHECK(read(event_fd, &wakes, sizeof(wakes)) == -1);
     CHECK(close(event_fd) == 0);
     free(stream);
+}
+
+/* Two announcements with a wake in between differ: who is on its way to sleep for the first does not sleep through that wake. */
+static void wake_makes_the_next_announcement_another(void)
+{
+    ome_wait_t wait;
+    CHECK(ome_wait_init(&wait, OME_WAIT_BLOCK) == OME_OK);
+    CHECK(ome_wait_set_event_fd(&wait, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) == OME_OK);
+    CHECK(wait.event_fd >= 0);
+    ome_wait_prepare(&wait);
+    const uint32_t first = atomic_load_explicit(&wait.word, memory_order_relaxed);
+    ome_wait_notify(&wait);
+    ome_wait_prepare(&wait);
+    CHECK(atomic_load_explicit(&wait.word, memory_order_relaxed) != first);
+    CHECK(close(wait.event_fd) == 0);
+}
+
+#define MEETING_COUNT 200000u
+
+typedef struct
+{
+    ome_ring_t *ring; /* or NULL */
+    ome_stream_t *stream; /* or NULL */
+    ome_wait_t *wait;
+    _Atomic uint32_t arrived; /* twice in each round by each thread */
+    bool saw[MEETING_COUNT];
+} meeting_t;
+
+/* Both threads leave at the same moment, or as near to it as can be. */
+static void meet(meeting_t *meeting, uint32_t *stage)
+{
+    *stage += 2;
+    atomic_fetch_add_explicit(&meeting->arrived, 1, memory_order_acq_rel); /* pairs with itself: what was done before is seen after */
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    while (atomic_load_explicit(&meeting->arrived, memory_order_acquire) < *stage)
+    {
+        if (ome_clock_monotonic_ns() - start_ns > 20000)
+        {
+            sched_yield(); /* the other does not run now */
+        }
+    }
+}
+
+/* A few nanoseconds, more or fewer each time. */
+static void stagger(uint64_t *random)
+{
+    for (volatile uint64_t left = test_random(random) % 32; left > 0; left--)
+    {
+    }
+}
+
+static void *meet_as_waiter(void *argument)
+{
+    meeting_t *self = argument;
+    const void *slots = NULL;
+    uint32_t stage = 0;
+    uint64_t random = seed;
+    for (uint32_t round = 0; round < MEETING_COUNT; round++)
+    {
+        meet(self, &stage);
+        stagger(&random);
+        ome_wait_prepare(self->wait);
+        self->saw[round] =
+            self->ring != NULL ? ome_ring_available(self->ring, round + 1, 1) == 1 : ome_stream_available(self->stream, 0, &slots) == 1;
+        meet(self, &stage);
+        if (self->ring != NULL)
+        {
+            ome_ring_consumer_advance(self->ring, 0, round + 1);
+        }
+        else
+        {
+            ome_stream_advance(self->stream, 0, 1);
+        }
+    }
+    return NULL;
+}
+
+/* A waiter announces itself and looks, a waker publishes and looks, both at once: at least one of them sees the other. */
+static void meet_as_waker(meeting_t *self)
+{
+    uint32_t stage = 0;
+    uint64_t random = ~seed;
+    uint64_t sequence = 0;
+    void *window = NULL;
+    pthread_t thread;
+    thread_start(&thread, meet_as_waiter, self);
+    for (uint32_t round = 0; round < MEETING_COUNT; round++)
+    {
+        CHECK(self->ring != NULL ? ome_ring_try_claim(self->ring, 1, &sequence) == OME_OK : ome_stream_window(self->stream, &window) > 0);
+        meet(self, &stage);
+        stagger(&random);
+        if (self->ring != NULL)
+        {
+            ome_ring_publish(self->ring, sequence, 1);
+        }
+        else
+        {
+            ome_stream_publish(self->stream, 1);
+        }
+        meet(self, &stage);
+        const bool woken = (atomic_load_explicit(&self->wait->word, memory_order_relaxed) & OME_WAIT_ANYBODY) == 0;
+        CHECK(woken || self->saw[round]);
+    }
+    thread_join(thread);
+}
+
+static void wake_or_condition_is_seen_when_both_come_at_once(void)
+{
+    static meeting_t meetings[2];
+    meetings[0].ring = ring_new(8, 1, 0, OME_WAIT_BLOCK);
+    meetings[0].wait = &meetings[0].ring->wait;
+    meetings[1].stream = stream_new(8, 1, OME_WAIT_BLOCK);
+    meetings[1].wait = ome_stream_reader_wait(meetings[1].stream, 0);
+    const int event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    CHECK(event_fd >= 0);
+    for (int i = 0; i < 2; i++)
+    {
+        CHECK(ome_wait_set_event_fd(meetings[i].wait, event_fd) == OME_OK);
+        meet_as_waker(&meetings[i]);
+    }
+    CHECK(close(event_fd) == 0);
+    free(meetings[0].ring);
+    free(meetings[1].stream);
 }
 
 /* ---- the stream ---- */
@@ -694,6 +821,27 @@ static void stream_is_not_held_back_by_a_detached_reader(void)
     free(stream);
 }
 
+static void *detach_soon(void *argument)
+{
+    spin_for(2 * MILLISECOND_NS);
+    ome_stream_detach(argument, 0);
+    return NULL;
+}
+
+/* A producer that sleeps because of a reader wakes when the reader leaves. */
+static void stream_detach_wakes_the_producer(void)
+{
+    ome_stream_t *stream = stream_new(4, 1, OME_WAIT_BLOCK);
+    ome_stream_publish(stream, 4);
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    pthread_t thread;
+    thread_start(&thread, detach_soon, stream);
+    CHECK(ome_stream_wait_room(stream, LONG_NS) == OME_OK);
+    CHECK(ome_clock_monotonic_ns() - start_ns < LONG_NS);
+    thread_join(thread);
+    free(stream);
+}
+
 typedef struct
 {
     ome_stream_t *stream;
@@ -709,6 +857,17 @@ static void stream_slot_fill(uint64_t *slot, uint64_t position)
     for (int i = 1; i < 8; i++)
     {
         slot[i] = test_random(&state);
+    }
+}
+
+/* Word by word and not with memcmp, which the compiler may expand into loads that ThreadSanitizer does not see. */
+static void stream_slot_check(const uint64_t *slot, uint64_t position)
+{
+    uint64_t expected[8];
+    stream_slot_fill(expected, position);
+    for (int i = 0; i < 8; i++)
+    {
+        CHECK(slot[i] == expected[i]);
     }
 }
 
@@ -750,9 +909,7 @@ static void *stream_read(void *argument)
         count = 1 + (uint32_t)(test_random(&self->random) % count);
         for (uint32_t i = 0; i < count; i++)
         {
-            uint64_t expected[8];
-            stream_slot_fill(expected, position + i);
-            CHECK(memcmp((const uint8_t *)slots + (size_t)i * OME_RECORD_SIZE, expected, OME_RECORD_SIZE) == 0);
+            stream_slot_check((const uint64_t *)slots + (size_t)i * 8, position + i);
         }
         ome_stream_advance(self->stream, self->reader_index, count);
         position += count;
@@ -812,9 +969,12 @@ int main(void)
     RUN(wake_is_not_lost_in_a_ping_pong);
     RUN(wake_is_not_lost_by_a_reader_in_poll);
     RUN(wake_writes_to_the_event_descriptor_only_when_asked);
+    RUN(wake_makes_the_next_announcement_another);
+    RUN(wake_or_condition_is_seen_when_both_come_at_once);
     RUN(stream_init_refuses_what_its_header_excludes);
     RUN(stream_window_ends_at_the_wrap_and_at_the_slowest_reader);
     RUN(stream_is_not_held_back_by_a_detached_reader);
+    RUN(stream_detach_wakes_the_producer);
     RUN(stream_delivers_every_record_to_every_reader);
     return 0;
 }

@@ -1,0 +1,80 @@
+"""The native driver `ome_bench`: built when it is stale, run, and its JSON lines read."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.figure import Sample
+from ome.errors import OmeError
+
+__all__ = ["DriverError", "Output", "build", "run", "run_bytes"]
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "bench"
+DRIVER = BUILD / "bench" / "ome_bench"
+
+
+class DriverError(OmeError):
+    """The driver could not be built, or a check in it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What one run of the driver printed: its lines by type, in order."""
+
+    lines: Sequence[Mapping[str, object]]
+
+    def one(self, kind: str) -> dict[str, object]:
+        """The line of a type that occurs once, without its type."""
+        (line,) = (line for line in self.lines if line["type"] == kind)
+        return {key: value for key, value in line.items() if key != "type"}
+
+    def of(self, kind: str, subject: str) -> list[Mapping[str, object]]:
+        """All lines of a type about one subject."""
+        return [line for line in self.lines if line["type"] == kind and line["subject"] == subject]
+
+    def samples(self, subject: str) -> list[Sample]:
+        """The timed runs of one subject."""
+        return [Sample(operations=_int(line["operations"]), elapsed_ns=_int(line["elapsed_ns"])) for line in self.of("sample", subject)]
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int), "the driver prints counts as integers"
+    return value
+
+
+def _call(command: Sequence[str | Path]) -> bytes:
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        output = (done.stdout + done.stderr).decode(errors="replace")[-4000:]
+        raise DriverError(" ".join(str(part) for part in command), found=f"exit status {done.returncode}\n{output}", allowed="0")
+    return done.stdout
+
+
+def build() -> None:
+    """Builds the driver in build/bench when a source is newer. Raises DriverError where there is no cmake or no compiler, or it fails."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    cmake = shutil.which("cmake", path=path)
+    if cmake is None:
+        raise DriverError("cmake", where="PATH", found="nothing", allowed="CMake 3.20 or later")
+    if not (BUILD / "CMakeCache.txt").exists():
+        _call([cmake, "-S", ROOT / "csrc", "-B", BUILD, "-DOME_BENCH=ON", "-DCMAKE_BUILD_TYPE=Release"])
+    _call([cmake, "--build", BUILD, "--target", "ome_bench"])
+
+
+def run_bytes(name: str, *, count: int, repeat: int, seed: int) -> bytes:
+    """What the driver's benchmark `name` prints. Raises DriverError when a check in it fails."""
+    return _call([DRIVER, name, "--count", str(count), "--repeat", str(repeat), "--seed", str(seed)])
+
+
+def run(name: str, *, count: int, repeat: int, seed: int) -> Output:
+    """As `run_bytes`, for benchmarks that print JSON lines."""
+    printed = run_bytes(name, count=count, repeat=repeat, seed=seed).decode()
+    return Output(lines=[json.loads(line) for line in printed.splitlines()])

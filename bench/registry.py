@@ -1,0 +1,41 @@
+"""Every figure by its name. A figure is one function that takes Options and returns a Figure; adding one is adding a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from bench import batch, book, ring
+from bench.figure import Figure
+from bench.options import Options
+from ome.errors import InvalidValueError
+
+__all__ = ["FIGURES", "select"]
+
+FIGURES: dict[str, Callable[[Options], Figure]] = {
+    "book-seed": book.seed,
+    "book-mixed": book.mixed,
+    "book-deep-build": book.deep_build,
+    "book-deep-churn": book.deep_churn,
+    "batch": batch.batch,
+    "ring-1": ring.one_producer,
+    "ring-3": ring.three_producers,
+}
+
+
+def select(names: Iterable[str]) -> list[str]:
+    """The figures that are meant, in the registry's order; all where none is named.
+
+    A name is a figure's or the part of it before a hyphen.
+
+    >>> select(["ring", "book-seed"])
+    ['book-seed', 'ring-1', 'ring-3']
+
+    Raises InvalidValueError where a name means no figure.
+    """
+    wanted = set()
+    for name in names:
+        meant = {figure for figure in FIGURES if figure == name or figure.startswith(f"{name}-")}
+        if not meant:
+            raise InvalidValueError("figure", found=name, allowed=", ".join(FIGURES))
+        wanted |= meant
+    return [figure for figure in FIGURES if figure in wanted or not wanted]

@@ -1,0 +1,593 @@
+"""Order entry: one session with a server, from logon to logout.
+
+A frame that was sent stays here until its commands are answered, because the server may find its ring full and refuse the end of a frame
+(BUSY): that end is sent again, with the same session sequences. A refusal names the session sequence where it starts, and so its frame.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ome.client.directory import InstrumentDirectory
+from ome.client.errors import FrameRejected, LogonRefused, ReportGap, SessionLost, TimedOut, explain
+from ome.client.reports import REPORT_TEMPLATE, Report, Reports, count_answers, join_frames, report_objects
+from ome.codec.layouts import (
+    COMMAND,
+    COMMAND_MESSAGE,
+    EXECUTION_REPORT_MESSAGE,
+    FRAME_REJECT_MESSAGE,
+    HEADER_SIZE,
+    LOGON_ANSWER_MESSAGE,
+    LOGON_MESSAGE,
+    LOGOUT_MESSAGE,
+    SCHEMA_ID,
+    SCHEMA_VERSION,
+    TEMPLATES,
+)
+from ome.codec.records import encode_commands
+from ome.enums import CommandFlags, OrderType, Policy, Reason, Side, TimeInForce
+from ome.errors import InvalidTypeError, InvalidValueError, OmeError
+from ome.instruments import NAME_SIZE
+from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, NewOrder, ReduceOrder
+from ome.transport import Context, SendStatus
+from ome.units import Number
+
+__all__ = ["Logon", "Order", "OrderEntry"]
+
+_LOGON = 128
+_LOGON_ANSWER = 129
+_LOGOUT = 130
+_FRAME_REJECT = 131
+_HEADER: Final = struct.Struct("<4H")
+_COMMAND_SIZE: Final = COMMAND_MESSAGE.itemsize
+_DRAIN_FRAMES: Final = 256  # received in a row before the caller gets its turn
+_SEND_FRAMES: Final = 16  # sent in a row before looking for what came: a server ends a session that does not read
+_BUSY_WAIT_MIN: Final = 0.001  # seconds before the refused end of a frame is sent again; doubles to the maximum
+_BUSY_WAIT_MAX: Final = 0.05
+_TIMES_IN_FORCE: Final = {"gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logon:
+    """What the server said at logon: LogonAnswer, field by field."""
+
+    epoch: int
+    server_time_ns: int
+    engine_sequence: int
+    report_sequence: int
+    frame_message_count_max: int
+    participant: int
+    session: int
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order as it was entered. `price` is None for a market order."""
+
+    client_order_id: int
+    symbol: str
+    side: Side
+    quantity: Number
+    price: Number | None
+    time_in_force: TimeInForce
+    account: int
+
+
+@dataclass(slots=True)
+class _Sent:
+    """Messages that were sent in one frame: a run of an array whose rows are messages."""
+
+    messages: npt.NDArray[np.void]
+    first_sequence: int
+    sent_count_end: int
+    """Messages sent up to the end of this frame."""
+
+
+class OrderEntry:
+    """A session with a server; made, it is logged on. Use it in a `with` statement: leaving it logs out and waits for the server's answer.
+
+    - `buy`, `sell`, `cancel`, `reduce`, `amend` send one command each.
+    - `reports` and `wait_for` give what the server says about orders, as objects.
+    - `send` and `receive` do the same with arrays, without any work per order in Python. A report is given once: by `receive`, or as an object.
+    - `instruments`, `logon`, `policy` are what the server said; `pending` counts the commands without an answer, `report_sequence` is the last
+      report that was received.
+
+    `session_number` tells a participant's sessions apart; a second logon with the same one takes the session over. `timeout` is how many seconds
+    to wait for an answer to logon and logout, for room in the queue to the server, and while the server is busy. Sessions may share a `context`;
+    without one, each has its own.
+
+    Every method may raise SessionLost; sending and receiving also FrameRejected, InvalidValueError for bytes that are not the protocol's, and
+    TimedOut where the server stays busy. The constructor raises LogonRefused, TimedOut, EndpointError and InvalidValueError. One thread uses a
+    session.
+    """
+
+    def __init__(
+        self, endpoint: str, participant: str, session_number: int = 0, timeout: float = 5.0, *, context: Context | None = None
+    ) -> None:
+        self._where = f"session {session_number} of {participant} at {endpoint}"
+        self._timeout = timeout
+        self._own_context = Context() if context is None else None
+        shared = context or self._own_context
+        assert shared is not None, "a context is given or made"
+        self._inbox: list[bytes] = []  # frames of reports
+        self._objects: deque[Report] = deque()
+        self._failures: deque[OmeError] = deque()  # not yet raised; each is raised once
+        self._lost: SessionLost | None = None  # raised for ever
+        self._sent: deque[_Sent] = deque()
+        self._refused: list[_Sent] = []  # to be sent again, in the order of their sequences
+        self._resend_at = 0.0
+        self._busy_wait = _BUSY_WAIT_MIN
+        self._progress_at = 0.0
+        self._next_sequence = 1
+        self._sent_count = 0  # messages, those sent again counted again
+        self._answered_count = 0  # of them: reports that answer, and refusals
+        frame = _logon_frame(participant, session_number)
+        try:
+            self._socket = shared.connect_client(endpoint)
+            try:
+                self.logon, self.instruments = self._log_on(frame)
+            except BaseException:
+                self._socket.close(0)
+                raise
+        except BaseException:
+            if self._own_context is not None:
+                self._own_context.close()
+            raise
+        self.report_sequence = self.logon.report_sequence
+        # Unique among the participant's live orders, whatever its other sessions do and however often this one comes back.
+        self._next_client_order_id = self.logon.session << 48 | (self.logon.server_time_ns // 1000 & (1 << 48) - 1)
+
+    def __enter__(self) -> OrderEntry:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        try:
+            self.close()
+        except OmeError:
+            if kind is None:
+                raise
+
+    @property
+    def policy(self) -> Policy:
+        """How durable a command is before it is reported."""
+        return self.logon.policy
+
+    @property
+    def pending(self) -> int:
+        """Commands sent that no report given so far has answered. Exact while a participant's sessions leave each other's orders alone."""
+        return self._sent_count - self._answered_count + sum(len(part.messages) for part in self._refused)
+
+    def buy(
+        self,
+        symbol: str,
+        quantity: Number,
+        at: Number | None = None,
+        *,
+        tif: Literal["gtc", "ioc", "fok"] = "gtc",
+        account: int = 0,
+        client_order_id: int | None = None,
+    ) -> Order:
+        """Sends an order to buy `quantity` at the limit `at`, or at any price (a market order) where that is None.
+
+        `tif` says what happens to what does not trade at once: it rests, is cancelled, or the order trades whole or not at all. Without a
+        `client_order_id`, one is made.
+        Raises InvalidTypeError for a float, InvalidValueError where instrument, quantity, price, account or id are not allowed.
+        """
+        return self._enter(Side.BUY, symbol, quantity, at, tif=tif, account=account, client_order_id=client_order_id)
+
+    def sell(
+        self,
+        symbol: str,
+        quantity: Number,
+        at: Number | None = None,
+        *,
+        tif: Literal["gtc", "ioc", "fok"] = "gtc",
+        account: int = 0,
+        client_order_id: int | None = None,
+    ) -> Order:
+        """Sends an order to sell; else as `buy`."""
+        return self._enter(Side.SELL, symbol, quantity, at, tif=tif, account=account, client_order_id=client_order_id)
+
+    def cancel(self, order: Order) -> None:
+        """Asks to cancel what is left of an order."""
+        self._send_one(CancelOrder(client_order_id=order.client_order_id, instrument=self.instruments.number(order.symbol)))
+
+    def reduce(self, order: Order, quantity: Number) -> None:
+        """Asks to take `quantity` off an order, which keeps its place in the queue."""
+        lots = self.instruments[order.symbol].lots(quantity)
+        self._send_one(ReduceOrder(client_order_id=order.client_order_id, instrument=self.instruments.number(order.symbol), quantity=lots))
+
+    def amend(self, order: Order, at: Number | None = None, quantity: Number | None = None, open_quantity: Number | None = None) -> None:
+        """Asks for a new price, and for a new total `quantity` (with what has traded) or a new `open_quantity`. None leaves it as it is.
+
+        Raises InvalidValueError where both quantities are given, else as `buy`.
+        """
+        if quantity is not None and open_quantity is not None:
+            raise InvalidValueError("quantity and open_quantity", where="amend", found=(quantity, open_quantity), allowed="one of them")
+        instrument = self.instruments[order.symbol]
+        wanted = quantity if open_quantity is None else open_quantity
+        self._send_one(
+            AmendOrder(
+                client_order_id=order.client_order_id,
+                instrument=self.instruments.number(order.symbol),
+                price=NULL_VALUE if at is None else instrument.price_units(at),
+                quantity=NULL_VALUE if wanted is None else instrument.lots(wanted),
+                flags=0 if open_quantity is None else CommandFlags.OPEN_QUANTITY,
+            )
+        )
+
+    def reports(self, timeout: float = 1.0) -> Iterator[Report]:
+        """Reports in the order of the engine, each once; ends when none has come for `timeout` seconds.
+
+        Raises ReportGap where some are missing.
+        """
+        while self._objects or self._receive_objects(timeout):
+            yield self._objects.popleft()
+
+    def wait_for(self, order: Order | int, timeout: float | None = None) -> Report:
+        """The next report about an order, given itself or by its client order id; reports of other orders stay for `reports`.
+
+        Raises TimedOut when none comes within `timeout` seconds (by default the session's), ReportGap where reports are missing.
+        """
+        wanted = order if isinstance(order, int) else order.client_order_id
+        seconds = self._timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        seen = 0
+        while True:
+            for index in range(seen, len(self._objects)):
+                if self._objects[index].client_order_id == wanted:
+                    report = self._objects[index]
+                    del self._objects[index]
+                    return report
+            seen = len(self._objects)
+            if not self._receive_objects(max(0.0, deadline - time.monotonic())):
+                raise TimedOut(f"report about client order id {wanted}", where=self._where, found="none", allowed=f"one within {seconds} s")
+
+    def send(self, commands: npt.NDArray[np.void], messages_per_frame: int | None = None) -> None:
+        """Sends commands (dtype COMMAND or COMMAND_MESSAGE), as many in a frame as the server allows or as `messages_per_frame` says.
+
+        The template is the header's, or the kind of a COMMAND. What the server writes, and the session sequence, need not be filled. Returns
+        when all is in the queue to the server; reports that come meanwhile are kept. Raises TimedOut when that queue stays full,
+        InvalidTypeError for another array.
+        """
+        most = self.logon.frame_message_count_max
+        count = most if messages_per_frame is None else messages_per_frame
+        if not 1 <= count <= most:
+            raise InvalidValueError("messages_per_frame", found=count, allowed=f"1 to {most}")
+        messages = self._pack(commands)
+        self._raise_failure()
+        if self.pending == 0:
+            self._progress_at = time.monotonic()
+        for index, start in enumerate(range(0, len(messages), count)):
+            if index % _SEND_FRAMES == 0:
+                self._read_frames()
+            while self._refused:  # what comes later must not overtake it
+                self._wait_a_little(time.monotonic() + self._timeout)
+                self._raise_failure()
+            part = messages[start : start + count]
+            self._send_part(_Sent(part, self._next_sequence, 0))
+            self._next_sequence += len(part)
+
+    def receive(self, timeout: float = 0.0) -> Reports:
+        """The reports that have come (dtype EXECUTION_REPORT_MESSAGE, read-only), in the order of the engine.
+
+        Waits up to `timeout` seconds for the first. Raises ReportGap where some are missing; those after the gap are given by the next call.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            self._read_frames()
+            if self._inbox:
+                return self._take_reports()
+            self._raise_failure()
+            if time.monotonic() >= deadline:
+                return np.empty(0, dtype=EXECUTION_REPORT_MESSAGE)
+            self._wait_a_little(deadline)
+
+    def close(self) -> None:
+        """Logs out, waits for the server's answer and closes. Closing twice does nothing.
+
+        Reports that came before the answer can still be read. Raises TimedOut when no answer comes, FrameRejected where one was not raised yet.
+        """
+        if self._socket.is_closed:
+            return
+        try:
+            self._log_out()
+        finally:
+            self._lost = self._lost or self._ended(Reason.NONE)
+            self._socket.close(0)  # all was answered, or nothing will be
+            if self._own_context is not None:
+                self._own_context.close()
+        if self._failures:
+            raise self._failures.popleft()
+
+    def _log_on(self, frame: bytes) -> tuple[Logon, InstrumentDirectory]:
+        deadline = time.monotonic() + self._timeout
+        self._socket.send(frame)
+        while (answer := self._socket.receive()) is None:
+            self._socket.read_connection()
+            if self._socket.is_lost:
+                raise SessionLost("connection", where=self._where, found="closed before the logon was answered", allowed="a LogonAnswer")
+            if time.monotonic() >= deadline:
+                found = "no answer" if self._socket.has_connected else "no connection"
+                raise TimedOut("answer to the logon", where=self._where, found=found, allowed=f"one within {self._timeout} s")
+            self._socket.wait(deadline - time.monotonic())
+        return self._read_logon_answer(answer)
+
+    def _read_logon_answer(self, frame: bytes) -> tuple[Logon, InstrumentDirectory]:
+        template = _template_of(frame, self._where)
+        if template == _FRAME_REJECT:
+            raise self._rejection(np.frombuffer(frame, FRAME_REJECT_MESSAGE)[0])
+        if template == _LOGOUT:
+            raise self._ended(int(np.frombuffer(frame, LOGOUT_MESSAGE)[0]["reason"]))
+        if template != _LOGON_ANSWER:
+            raise InvalidValueError("template", where=self._where, found=template, allowed="LogonAnswer, FrameReject or Logout")
+        answer = np.frombuffer(frame, LOGON_ANSWER_MESSAGE, count=1)[0]
+        if answer["reason"] != Reason.NONE:
+            reason = Reason(int(answer["reason"]))
+            raise LogonRefused(f"logon ({explain(reason)})", where=self._where, found=reason)
+        definitions = np.frombuffer(bytearray(frame[LOGON_ANSWER_MESSAGE.itemsize :]), COMMAND_MESSAGE)
+        if len(definitions) != int(answer["instrument_count"]):
+            raise InvalidValueError("instruments", where=self._where, found=len(definitions), allowed=str(int(answer["instrument_count"])))
+        logon = Logon(
+            epoch=int(answer["epoch"]),
+            server_time_ns=int(answer["server_time_ns"]),
+            engine_sequence=int(answer["engine_sequence"]),
+            report_sequence=int(answer["report_sequence"]),
+            frame_message_count_max=int(answer["frame_message_count_max"]),
+            participant=int(answer["participant"]),
+            session=int(answer["session"]),
+            policy=Policy(int(answer["policy"])),
+        )
+        return logon, InstrumentDirectory.from_definitions(definitions)
+
+    def _log_out(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        logout = _message(LOGOUT_MESSAGE, _LOGOUT).tobytes()
+        is_sent = False
+        while self._lost is None:
+            if not is_sent and not self._refused:
+                is_sent = self._socket.send(logout) == SendStatus.SENT
+            if time.monotonic() >= deadline:
+                raise TimedOut("answer to the logout", where=self._where, found="none", allowed=f"one within {self._timeout} s")
+            self._wait_a_little(deadline, to_send=not is_sent)
+
+    def _enter(
+        self, side: Side, symbol: str, quantity: Number, at: Number | None, *, tif: str, account: int, client_order_id: int | None
+    ) -> Order:
+        number = self.instruments.number(symbol)
+        instrument = self.instruments[symbol]
+        if tif not in _TIMES_IN_FORCE:
+            raise InvalidValueError("tif", found=tif, allowed=", ".join(_TIMES_IN_FORCE))
+        if client_order_id is None:
+            client_order_id = self._next_client_order_id
+            self._next_client_order_id += 1
+        order = Order(
+            client_order_id=client_order_id,
+            symbol=symbol,
+            side=side,
+            quantity=quantity,
+            price=at,
+            time_in_force=_TIMES_IN_FORCE[tif],
+            account=account,
+        )
+        self._send_one(
+            NewOrder(
+                client_order_id=client_order_id,
+                price=0 if at is None else instrument.price_units(at),
+                quantity=instrument.lots(quantity),
+                account=account,
+                instrument=number,
+                side=side,
+                order_type=OrderType.MARKET if at is None else OrderType.LIMIT,
+                time_in_force=order.time_in_force,
+            )
+        )
+        return order
+
+    def _send_one(self, command: Command) -> None:
+        self.send(encode_commands([command]))
+
+    def _pack(self, commands: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        """A copy of the commands as messages, numbered; what the server writes is zero."""
+        if not isinstance(commands, np.ndarray) or commands.ndim != 1 or commands.dtype not in (COMMAND, COMMAND_MESSAGE):
+            found = commands.dtype if isinstance(commands, np.ndarray) else type(commands).__name__
+            raise InvalidTypeError("commands", found=found, allowed="a one-dimensional array of dtype COMMAND or COMMAND_MESSAGE")
+        words = np.ascontiguousarray(commands).view("<u8").reshape(-1, _COMMAND_SIZE // 8)
+        messages = words.copy().view(COMMAND_MESSAGE).reshape(-1)
+        messages["template_id"] = commands["kind" if commands.dtype == COMMAND else "template_id"]
+        messages["block_length"] = _COMMAND_SIZE - HEADER_SIZE
+        messages["schema_id"] = SCHEMA_ID
+        messages["version"] = SCHEMA_VERSION
+        for name in ("timestamp_ns", "participant", "session", "kind"):
+            messages[name] = 0
+        messages["session_sequence"] = np.arange(self._next_sequence, self._next_sequence + len(messages)).astype(np.uint32)  # wraps
+        return messages
+
+    def _send_part(self, part: _Sent) -> None:
+        """Sends one frame. Raises TimedOut where there is no room in time."""
+        deadline = time.monotonic() + self._timeout
+        while not self._try_send(part):
+            if time.monotonic() >= deadline:
+                raise TimedOut("room in the queue to the server", where=self._where, found="none", allowed=f"some within {self._timeout} s")
+            self._wait_a_little(deadline, to_send=True)
+            self._raise_failure()
+
+    def _try_send(self, part: _Sent) -> bool:
+        """Hands one frame to the socket, if that has room."""
+        if self._socket.send(part.messages.view("u1").data) != SendStatus.SENT:
+            return False
+        self._sent_count += len(part.messages)
+        part.sent_count_end = self._sent_count
+        self._sent.append(part)
+        return True
+
+    def _wait_a_little(self, deadline: float, to_send: bool = False) -> None:
+        """Sleeps until something happens, `deadline` at most, and does what it takes."""
+        until = min(deadline, self._resend_at) if self._refused else deadline
+        self._socket.wait(max(0.0, until - time.monotonic()), to_send=to_send)
+        self._read_frames()
+
+    def _read_frames(self) -> None:
+        """Takes what has come, notices a lost connection, and sends again what was refused and is due."""
+        if self._socket.is_closed:
+            return
+        for _ in range(_DRAIN_FRAMES):
+            frame = self._socket.receive()
+            if frame is None:
+                self._notice_loss()
+                break
+            self._read_frame(frame)
+        if self._refused and self._lost is None and time.monotonic() >= self._resend_at:
+            while self._refused and self._try_send(self._refused[0]):
+                del self._refused[0]
+
+    def _notice_loss(self) -> None:
+        self._socket.read_connection()
+        if not self._socket.is_lost or self._lost is not None:
+            return
+        while (frame := self._socket.receive()) is not None:  # came before the loss was noticed
+            self._read_frame(frame)
+        if self._lost is None:
+            self._lost = SessionLost(
+                "connection", where=self._where, found="closed by the server or the network", allowed="an open connection"
+            )
+
+    def _read_frame(self, frame: bytes) -> None:
+        template = _template_of(frame, self._where)
+        if template == REPORT_TEMPLATE:
+            self._inbox.append(frame)
+        elif template == _FRAME_REJECT:
+            self._read_rejection(np.frombuffer(frame, FRAME_REJECT_MESSAGE)[0])
+        elif template == _LOGOUT:
+            self._lost = self._ended(int(np.frombuffer(frame, LOGOUT_MESSAGE)[0]["reason"]))
+        else:
+            raise InvalidValueError("template", where=self._where, found=template, allowed="ExecutionReport, FrameReject or Logout")
+
+    def _read_rejection(self, reject: np.void) -> None:
+        refused_count = int(reject["rejected_count"])
+        self._answered_count += refused_count
+        if reject["reason"] != Reason.BUSY or not self._take_back(reject, refused_count):
+            self._failures.append(self._rejection(reject))
+            return
+        now = time.monotonic()
+        if reject["accepted_count"] > 0:
+            self._note_progress(now)
+        elif now - self._progress_at > self._timeout:
+            found = f"{sum(len(part.messages) for part in self._refused)} commands refused"
+            self._failures.append(TimedOut("server is busy", where=self._where, found=found, allowed=f"room within {self._timeout} s"))
+        self._resend_at = now + self._busy_wait
+        self._busy_wait = min(_BUSY_WAIT_MAX, 2 * self._busy_wait)
+
+    def _take_back(self, reject: np.void, count: int) -> bool:
+        """Of the frame that `reject` is about, the last `count` messages are to be sent again. False where it cannot be told which frame that is."""
+        if bytes(reject["field"]) != b"session_sequence":
+            return False
+        first_sequence = int(reject["found"])
+        for part in reversed(self._sent):
+            index = (first_sequence - part.first_sequence) % 2**32
+            if index + count == len(part.messages):
+                self._refused.append(_Sent(part.messages[index:], part.first_sequence + index, 0))
+                self._refused.sort(key=lambda refused: refused.first_sequence)
+                return True
+        return False
+
+    def _note_progress(self, now: float) -> None:
+        self._progress_at = now
+        self._busy_wait = _BUSY_WAIT_MIN
+
+    def _take_reports(self) -> Reports:
+        """The reports in the inbox, counted and checked for gaps."""
+        reports = join_frames(self._inbox, self._where)
+        sequences = reports["report_sequence"]
+        expected = np.arange(self.report_sequence + 1, self.report_sequence + 1 + len(reports), dtype=np.uint64)
+        wrong = np.flatnonzero(sequences != expected)
+        self._inbox = []
+        if len(wrong):
+            first = int(wrong[0])
+            self._inbox = [reports[first:].tobytes()]  # for the next call
+            if first == 0:
+                self.report_sequence = int(sequences[0]) - 1
+                raise ReportGap(where=self._where, expected=int(expected[0]), found=int(sequences[0]))
+            reports, sequences = reports[:first], sequences[:first]
+        self.report_sequence = int(sequences[-1])
+        self._answered_count += count_answers(reports)
+        while self._sent and self._sent[0].sent_count_end <= self._answered_count:
+            self._sent.popleft()
+        self._note_progress(time.monotonic())
+        return reports
+
+    def _receive_objects(self, timeout: float) -> bool:
+        """Whether reports came within `timeout` seconds; they are then among the objects."""
+        found = report_objects(self.receive(timeout), self.instruments)
+        self._objects.extend(found)
+        return bool(found)
+
+    def _raise_failure(self) -> None:
+        """Raises what went wrong and was not raised yet; a lost session is raised again and again."""
+        if self._failures:
+            raise self._failures.popleft()
+        if self._lost is not None:
+            raise self._lost
+
+    def _rejection(self, reject: np.void) -> FrameRejected:
+        return FrameRejected(
+            where=self._where,
+            reason=Reason(int(reject["reason"])),
+            field=bytes(reject["field"]).decode("ascii", "replace"),
+            found=int(reject["found"]),
+            allowed=int(reject["allowed"]),
+            message_index=int(reject["message_index"]),
+            byte_offset=int(reject["byte_offset"]),
+            accepted_count=int(reject["accepted_count"]),
+            rejected_count=int(reject["rejected_count"]),
+        )
+
+    def _ended(self, reason: int) -> SessionLost:
+        found = "logged out" if reason == Reason.NONE else explain(reason)
+        return SessionLost("session", where=self._where, found=found, allowed="a session that is logged on")
+
+
+def _message(layout: np.dtype[np.void], template: int) -> npt.NDArray[np.void]:
+    """One message, zero but for its header."""
+    message = np.zeros(1, dtype=layout)
+    message["block_length"] = layout.itemsize - HEADER_SIZE
+    message["template_id"] = template
+    message["schema_id"] = SCHEMA_ID
+    message["version"] = SCHEMA_VERSION
+    return message
+
+
+def _logon_frame(participant: str, session_number: int) -> bytes:
+    if not 1 <= len(participant) <= NAME_SIZE or not all("!" <= character <= "~" for character in participant):
+        raise InvalidValueError("participant", found=participant, allowed=f"1 to {NAME_SIZE} printable ASCII characters without space")
+    if not 0 <= session_number <= 65_535:
+        raise InvalidValueError("session_number", found=session_number, allowed="0 to 65,535")
+    logon = _message(LOGON_MESSAGE, _LOGON)
+    logon["participant_name"] = participant.encode("ascii")
+    logon["session_number"] = session_number
+    return logon.tobytes()
+
+
+def _template_of(frame: bytes, where: str) -> int:
+    """The template of a frame's first message. Raises InvalidValueError for an unknown header, or where the frame is not whole."""
+    header = _HEADER.unpack_from(frame) if len(frame) >= HEADER_SIZE else (0, 0, 0, 0)
+    block_length, template, schema, version = header
+    size = block_length + HEADER_SIZE
+    is_known = template in TEMPLATES and block_length == TEMPLATES[template][1] and (schema, version) == (SCHEMA_ID, SCHEMA_VERSION)
+    is_whole = len(frame) % size == 0 if template in (REPORT_TEMPLATE, _LOGON_ANSWER) else len(frame) == size
+    if not (is_known and is_whole):
+        found = f"{len(frame)} bytes with the header {header}"
+        raise InvalidValueError(
+            "frame", where=where, found=found, allowed=f"whole messages of schema {SCHEMA_ID}, version {SCHEMA_VERSION}"
+        )
+    return int(template)

@@ -1,0 +1,175 @@
+"""What a server is started with: defaults, a TOML file, and errors that name file, key, value and what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ome.enums import Policy
+from ome.errors import InvalidTypeError, InvalidValueError, OmeError
+from ome.instruments import Instrument
+from ome.messages import Limits
+
+__all__ = ["ConfigError", "ServerConfig", "load_config"]
+
+_POLICIES = {policy.name.lower(): policy for policy in Policy}
+_WAITS = ("spin", "yield", "block")
+_LOOPS = ("auto", "native", "python")
+
+
+class ConfigError(OmeError):
+    """A configuration is not one that a server can start with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Everything a server is started with. conf/ome.toml says what each is, its unit, range and default.
+
+    Raises ConfigError for a value outside its range.
+    """
+
+    directory: Path | None = None
+    orders_endpoint: str = "tcp://127.0.0.1:5555"
+    feed_endpoint: str = "tcp://127.0.0.1:5557"
+    policy: Policy = Policy.COMMIT
+    loop: str = "auto"
+    wait: str = "block"
+    ring_slots: int = 8_192
+    stream_slots: int = 8_192
+    segment_bytes: int = 64 << 20
+    flush_records: int = 1_000
+    flush_delay_ms: int = 10
+    snapshot_levels: int = 65_536
+    participants: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    instruments: tuple[Instrument, ...] = ()
+    source: str = "configuration"
+
+    def __post_init__(self) -> None:
+        if self.policy is not Policy.MEMORY and self.directory is None:
+            raise ConfigError("journal.directory", where=self.source, found=None, allowed='a directory, unless journal.policy is "memory"')
+        for key, value, allowed in (("ring.wait", self.wait, _WAITS), ("server.loop", self.loop, _LOOPS)):
+            if value not in allowed:
+                raise ConfigError(key, where=self.source, found=value, allowed=", ".join(allowed))
+        for key, value in (("ring.slots", self.ring_slots), ("ring.stream_slots", self.stream_slots)):
+            if not 2 <= value <= 1 << 24 or value & (value - 1):
+                raise ConfigError(key, where=self.source, found=value, allowed="a power of two, 2 to 16,777,216")
+        self._in_range("journal.segment_bytes", self.segment_bytes, 64 << 10, 1 << 40)
+        if self.segment_bytes % 4096:
+            raise ConfigError("journal.segment_bytes", where=self.source, found=self.segment_bytes, allowed="a multiple of 4,096")
+        self._in_range("journal.flush_records", self.flush_records, 1, 1 << 24)
+        self._in_range("journal.flush_delay_ms", self.flush_delay_ms, 0, 10_000)
+        self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 20)
+        symbols = [instrument.symbol for instrument in self.instruments]
+        twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
+        if twice:
+            raise ConfigError("instruments.symbol", where=self.source, found=", ".join(twice), allowed="each symbol once")
+        if len(symbols) > self.limits.instrument_count_max:
+            raise ConfigError("instruments", where=self.source, found=len(symbols), allowed=f"at most limits.instruments = {self.limits.instrument_count_max}")
+
+    def _in_range(self, key: str, value: int, least: int, most: int) -> None:
+        if not least <= value <= most:
+            raise ConfigError(key, where=self.source, found=value, allowed=f"{least:,} to {most:,}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A key of the file: which field of ServerConfig it sets, and how."""
+
+    field: str
+    kind: type
+    convert: Callable[[Any], Any] = lambda value: value
+
+
+def _policy(value: str) -> Policy:
+    if value not in _POLICIES:
+        raise InvalidValueError("policy", found=value, allowed=", ".join(_POLICIES))
+    return _POLICIES[value]
+
+
+_KEYS: Mapping[str, Mapping[str, _Key]] = {
+    "server": {
+        "orders": _Key("orders_endpoint", str),
+        "feed": _Key("feed_endpoint", str),
+        "loop": _Key("loop", str),
+        "participants": _Key("participants", list, tuple),
+    },
+    "journal": {
+        "directory": _Key("directory", str, Path),
+        "policy": _Key("policy", str, _policy),
+        "segment_bytes": _Key("segment_bytes", int),
+        "flush_records": _Key("flush_records", int),
+        "flush_delay_ms": _Key("flush_delay_ms", int),
+    },
+    "ring": {"slots": _Key("ring_slots", int), "stream_slots": _Key("stream_slots", int), "wait": _Key("wait", str)},
+    "feed": {"snapshot_levels": _Key("snapshot_levels", int)},
+    "limits": {
+        "orders": _Key("order_count_max", int),
+        "levels": _Key("level_count_max", int),
+        "instruments": _Key("instrument_count_max", int),
+        "sessions": _Key("session_count_max", int),
+    },
+}
+_INSTRUMENT_KEYS = {"symbol": str, "tick": str, "price_decimals": int, "quantity_decimals": int, "signed_prices": bool}
+
+
+def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConfig:
+    """The configuration in a TOML file; `overrides` replace fields of ServerConfig. Raises ConfigError."""
+    source = os.fspath(path)
+    try:
+        tables = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise ConfigError("configuration file", where=source, found=error.strerror, allowed="a file that can be read") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("configuration file", where=source, found=str(error), allowed="TOML") from None
+    values: dict[str, Any] = {"source": source}
+    instruments = tables.pop("instruments", [])
+    for table, entries in tables.items():
+        if table not in _KEYS or not isinstance(entries, dict):
+            raise ConfigError(f"table [{table}]", where=source, found=table, allowed=", ".join((*_KEYS, "instruments")))
+        for key, value in entries.items():
+            known = _KEYS[table].get(key)
+            if known is None:
+                raise ConfigError(f"key {table}.{key}", where=source, found=key, allowed=", ".join(_KEYS[table]))
+            values[known.field] = _converted(known, f"{table}.{key}", value, source)
+    limit_names = {name.name for name in dataclasses.fields(Limits)}
+    limits = {name: values.pop(name) for name in list(values) if name in limit_names}
+    try:
+        values["limits"] = Limits(**limits)
+    except OmeError as error:
+        raise ConfigError(f"limits.{error.what}", where=source, found=error.found, allowed=error.allowed) from None
+    values["instruments"] = tuple(_instrument(entry, index, source) for index, entry in enumerate(instruments))
+    return ServerConfig(**(values | overrides))  # type: ignore[arg-type]
+
+
+def _converted(key: _Key, name: str, value: object, source: str) -> Any:
+    if not isinstance(value, key.kind) or (key.kind is int and isinstance(value, bool)):
+        raise ConfigError(name, where=source, found=value, allowed=f"a value of type {key.kind.__name__}")
+    if key.kind is list and not all(isinstance(item, str) for item in value):  # type: ignore[attr-defined]
+        raise ConfigError(name, where=source, found=value, allowed="a list of strings")
+    try:
+        return key.convert(value)
+    except OmeError as error:
+        raise ConfigError(name, where=source, found=value, allowed=error.allowed) from None
+
+
+def _instrument(entry: object, index: int, source: str) -> Instrument:
+    where = f"{source}, instrument {index + 1}"
+    if not isinstance(entry, dict) or "symbol" not in entry:
+        raise ConfigError("[[instruments]]", where=where, found=entry, allowed="a table with a symbol")
+    for key, value in entry.items():
+        kind = _INSTRUMENT_KEYS.get(key)
+        if kind is None:
+            raise ConfigError(f"key instruments.{key}", where=where, found=key, allowed=", ".join(_INSTRUMENT_KEYS))
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            allowed = 'a string, as in tick = "0.01"' if key == "tick" else f"a value of type {kind.__name__}"
+            raise ConfigError(f"instruments.{key}", where=where, found=value, allowed=allowed)
+    try:
+        return Instrument(**entry)
+    except (InvalidTypeError, InvalidValueError) as error:
+        raise ConfigError(f"instruments.{error.what}", where=where, found=error.found, allowed=error.allowed) from None

@@ -1,0 +1,51 @@
+"""The market data feed: its XPUB socket and the thread that serves it, in C."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from ome._native import CData, ffi, lib
+from ome.transport.sockets import Socket
+from ome.transport.table import Loop, SocketTable
+
+__all__ = ["Publisher"]
+
+_TURN_MS = 100
+
+
+class Publisher:
+    """Publishes a venue's events as tops, levels and trades. `snapshot_levels` bounds a snapshot, for each side."""
+
+    def __init__(self, venue: CData, socket: Socket, *, loop: Loop, snapshot_levels: int) -> None:
+        self._table = SocketTable(socket, loop)
+        self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        feed = ffi.new("ome_feed_t **")
+        if lib.ome_feed_create(venue, self._table.pointer, self._event_fd, snapshot_levels, feed) != lib.OME_OK:
+            raise MemoryError("no memory for the feed")
+        self._pointer = feed[0]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Serves from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread, after it has published what can be published."""
+        self._stop.set()
+        os.eventfd_write(self._event_fd, 1)
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def close(self) -> None:
+        """Frees everything but the socket; the venue no longer runs."""
+        lib.ome_feed_destroy(self._pointer)
+        self._table.close()
+        os.close(self._event_fd)
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            if lib.ome_feed_run(self._pointer, _TURN_MS) != lib.OME_OK:
+                return
+        lib.ome_feed_run(self._pointer, 0)

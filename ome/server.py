@@ -1,0 +1,339 @@
+"""A running venue: configuration in; recovery, stages, gateway and feed out."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from ome._native import CData, ffi, lib
+from ome.codec import Records, encode_commands
+from ome.config import ConfigError, ServerConfig
+from ome.engine import EngineState, EngineView
+from ome.enums import CommandKind, Policy, Reason
+from ome.errors import OmeError
+from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway, instrument_definition
+from ome.instruments import Instrument
+from ome.messages import Command, DefineLimits, Limits
+from ome.metrics import COUNTERS_FILE
+from ome.publisher import Publisher
+from ome.recovery import JournalReport, Replay
+from ome.transport import Context
+from ome.transport.table import Loop
+
+__all__ = ["Server", "ServerError", "StartSummary", "StopSummary"]
+
+_WAITS = {"spin": 1, "yield": 2, "block": 3}
+_DEFINE_TIMEOUT_S = 60.0
+_LOCK_FILE = "lock"
+_READERS = 2  # of the outbound stream: reports and feed
+
+
+class ServerError(OmeError):
+    """The venue cannot start, or has stopped: its directory is in use, or a call on its journal failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSummary:
+    """What a start found and did. `torn_bytes` were cut from the end of the journal and kept beside it."""
+
+    recovered_commands: int
+    recovery_seconds: float
+    torn_bytes: int
+    next_sequence: int
+    instruments: int
+    policy: Policy
+    loop: Loop
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSummary:
+    """Where the engine stood when the venue stopped."""
+
+    state: EngineState
+    state_hash: int
+
+
+class Server:
+    """A venue in this process: `start`, then `wait` until somebody calls `stop` from another thread or a signal handler, then `close`.
+
+    Or as a context manager, which starts and closes. `orders_endpoint` and `feed_endpoint` are the addresses that it got.
+
+    Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self._stack = contextlib.ExitStack()
+        self._venue: CData = None
+        self._stopping = threading.Event()
+        self._defined = threading.Condition()
+        self._definitions_left = 0
+        self._refused: list[str] = []
+        self._instruments: dict[int, Instrument] = {}
+        self.orders_endpoint = ""
+        self.feed_endpoint = ""
+        self.summary: StartSummary | None = None
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # ---- start ----
+
+    def start(self, progress: Callable[[int], None] | None = None) -> StartSummary:
+        """Recovers, wires everything, opens for orders. `progress` gets the sequence that recovery has reached."""
+        try:
+            return self._start(progress)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _start(self, progress: Callable[[int], None] | None) -> StartSummary:
+        config = self.config
+        report, seconds, state = self._open_venue(progress)
+        context = self._stack.enter_context(Context())
+        orders = context.bind_router(config.orders_endpoint, frame_size_max_bytes=FRAME_SIZE_MAX_BYTES)
+        self._stack.callback(orders.close)
+        feed = context.bind_publisher(config.feed_endpoint)
+        self._stack.callback(feed.close)
+        self.orders_endpoint, self.feed_endpoint = orders.endpoint, feed.endpoint
+        loop = Loop(config.loop)
+        view = EngineView(lib.ome_venue_engine(self._venue))
+        self._gateway = Gateway(
+            self._venue,
+            orders,
+            loop=loop,
+            epoch=self._look().epoch,
+            policy=config.policy,
+            session_count_max=config.limits.session_count_max,
+            sessions=view.sessions,
+            participants=config.participants,
+            submit=self._submit,
+            cursor=lambda: int(self._look().cursor),
+            on_defined=self._on_defined,
+        )
+        self._publisher = Publisher(self._venue, feed, loop=loop, snapshot_levels=config.snapshot_levels)
+        definitions = self._definitions(view)
+        if lib.ome_venue_start(self._venue) != lib.OME_OK:
+            raise MemoryError("no memory for the venue's threads")
+        self._publisher.start()
+        self._gateway.start()
+        self._define(definitions)
+        self.summary = StartSummary(
+            recovered_commands=state.sequence if state is not None else 0,
+            recovery_seconds=seconds,
+            torn_bytes=report.torn_bytes if report is not None else 0,
+            next_sequence=int(self._look().cursor) + 1,
+            instruments=len(self._instruments),
+            policy=config.policy,
+            loop=self._gateway.loop,
+            epoch=int(self._look().epoch),
+        )
+        return self.summary
+
+    def _open_venue(self, progress: Callable[[int], None] | None) -> tuple[JournalReport | None, float, EngineState | None]:
+        """Replays the journal where there is one, and wires the venue around the engine."""
+        config = self.config
+        limits = config.limits
+        replay = report = state = None
+        seconds = 0.0
+        if config.policy is not Policy.MEMORY:
+            assert config.directory is not None, "the configuration was checked"
+            self._lock(config.directory)
+            replay = Replay(config.directory)
+            self._stack.callback(replay.close)
+            seconds = replay.run(progress=progress)
+            report = replay.report
+            if replay.view is not None:
+                state = replay.view.state
+                _check_limits(replay.view, limits, config)
+        elif config.directory is not None:
+            self._lock(config.directory)
+        engine = ffi.new("ome_engine_t **")
+        sizes = (limits.order_count_max, limits.level_count_max, limits.instrument_count_max, limits.session_count_max)
+        if lib.ome_engine_create(*sizes, engine) != lib.OME_OK:
+            raise MemoryError(f"no memory for an engine of {limits}")
+        venue = ffi.new("ome_venue_t **")
+        view = ffi.new("ome_venue_view_t *")
+        directory = ffi.NULL if replay is None else ffi.new("char[]", os.fsencode(config.directory or ""))
+        counters = ffi.NULL if config.directory is None else ffi.new("char[]", os.fsencode(config.directory / COUNTERS_FILE))
+        status = lib.ome_venue_create(
+            ffi.NULL if replay is None else replay.pointer,
+            engine[0],
+            directory,
+            counters,
+            config.policy,
+            config.ring_slots,
+            config.stream_slots,
+            _READERS,
+            _WAITS[config.wait],
+            config.segment_bytes,
+            config.flush_delay_ms * 1_000_000,
+            config.flush_records,
+            venue,
+            view,
+        )
+        if status != lib.OME_OK:
+            raise _venue_error(view, status, config)
+        self._venue = venue[0]
+        self._stack.callback(self._close_venue)
+        return report, seconds, state
+
+    def _lock(self, directory: Path) -> None:
+        """One server to a directory."""
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            file = (directory / _LOCK_FILE).open("a")
+        except OSError as error:
+            raise ServerError("journal.directory", where=self.config.source, found=str(error), allowed="a directory that can be written to") from None
+        self._stack.callback(file.close)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServerError("journal.directory", where=str(directory), found="a server that runs on it", allowed="one server to a directory") from None
+
+    def _definitions(self, view: EngineView) -> list[Command]:
+        """What the configuration defines and the journal does not. Raises ConfigError where they contradict each other."""
+        state = view.state
+        definitions: list[Command] = []
+        if state.sequence == 0:
+            definitions.append(DefineLimits(**{name: getattr(self.config.limits, name) for name in Limits.__slots__}))
+        known = view.instruments
+        for number, instrument in known.values():
+            self._instruments[number] = instrument
+            self._gateway.add_instrument(number, instrument)
+        for wanted in self.config.instruments:
+            if wanted.symbol in known:
+                has = known[wanted.symbol][1]
+                if has != wanted:
+                    raise ConfigError(f"instrument {wanted.symbol}", where=self.config.source, found=wanted, allowed=f"as the journal has it: {has}")
+                continue
+            number = len(self._instruments) + 1
+            self._instruments[number] = wanted
+            definitions.append(instrument_definition(number, wanted))
+        return definitions
+
+    def _define(self, definitions: list[Command]) -> None:
+        """Sends the definitions through the ring like every command, and waits until they have taken effect."""
+        self._definitions_left = len(definitions)
+        for command in definitions:
+            while (status := self._submit(encode_commands([command]))) == lib.OME_FULL:
+                time.sleep(0.001)
+            if status != lib.OME_OK:
+                break
+        deadline = time.monotonic() + _DEFINE_TIMEOUT_S
+        with self._defined:
+            while self._definitions_left and not self._refused and self.failure is None and time.monotonic() < deadline:
+                self._defined.wait(0.1)
+        self._raise_failure()
+        if self._definitions_left or self._refused:
+            raise ServerError("definitions", where=self.config.source, found=", ".join(self._refused) or "no answer", allowed="definitions that the engine takes")
+
+    def _on_defined(self, kind: int, instrument: int, reason: Reason) -> None:
+        with self._defined:
+            if reason is not Reason.NONE:
+                self._refused.append(f"{CommandKind(kind).name} {instrument}: {reason.name}")
+            elif kind == CommandKind.DEFINE_INSTRUMENT:
+                self._gateway.add_instrument(instrument, self._instruments[instrument])
+            self._definitions_left -= 1
+            self._defined.notify_all()
+
+    # ---- while it runs ----
+
+    @property
+    def failure(self) -> OmeError | None:
+        """Why the venue has stopped by itself, or None while it runs."""
+        view = self._look()
+        if view.is_failed:
+            return _venue_error(view, lib.OME_IO_ERROR, self.config)
+        error = self._gateway.error
+        if error is not None:
+            return ServerError("gateway", found=repr(error), allowed="a gateway that runs")
+        return None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until `stop` is called, or for `timeout` seconds; True when it was. Raises ServerError when the venue has stopped by itself."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._stopping.wait(0.05 if deadline is None else max(0.0, min(0.05, deadline - time.monotonic()))):
+            self._raise_failure()
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+        return True
+
+    def stop(self) -> None:
+        """Asks `wait` to return. Any thread, or a signal handler."""
+        self._stopping.set()
+
+    def _submit(self, commands: Records) -> int:
+        data = commands.tobytes()
+        return int(lib.ome_venue_submit(self._venue, ffi.from_buffer(data), len(commands)))
+
+    def _look(self) -> CData:
+        view = ffi.new("ome_venue_view_t *")
+        lib.ome_venue_look(self._venue, view)
+        return view
+
+    def _raise_failure(self) -> None:
+        failure = self.failure
+        if failure is not None:
+            raise failure
+
+    # ---- stop ----
+
+    def close(self) -> StopSummary | None:
+        """Takes no more orders, finishes what was taken, tells the clients, seals the journal. Returns where the engine stood; None where it never ran."""
+        summary = None
+        if self._venue is not None and self.summary is not None:
+            lib.ome_venue_stop(self._venue)
+            while not self._look().is_drained:
+                time.sleep(0.001)
+            if not self._look().is_failed:
+                view = EngineView(lib.ome_venue_engine(self._venue))
+                summary = StopSummary(state=view.state, state_hash=view.state_hash)
+        self._stack.close()
+        return summary
+
+    def _close_venue(self) -> None:
+        """Runs after the threads that read the stream have ended, and before their sockets close."""
+        if hasattr(self, "_gateway"):
+            self._gateway.stop()
+        if hasattr(self, "_publisher"):
+            self._publisher.stop()
+        lib.ome_venue_destroy(self._venue)
+        self._venue = None
+        if hasattr(self, "_gateway"):
+            self._gateway.close()
+        if hasattr(self, "_publisher"):
+            self._publisher.close()
+
+
+def _check_limits(view: EngineView, limits: Limits, config: ServerConfig) -> None:
+    """A journal's limits are those that it began with."""
+    has = view.limits
+    if has != limits:
+        raise ConfigError("limits", where=config.source, found=limits, allowed=f"those that the journal began with: {has}")
+
+
+def _venue_error(view: CData, status: int, config: ServerConfig) -> OmeError:
+    if view.error_call != ffi.NULL:
+        call = ffi.string(view.error_call).decode()
+        path = os.fsdecode(ffi.string(view.error_path)) if view.error_path != ffi.NULL else ""
+        found = os.strerror(view.error_number)
+        allowed = f"success; everything up to command {view.durable:,} is on disk" if view.durable else "success"
+        return ServerError(f"call {call}", where=path, found=found, allowed=allowed)
+    if status == lib.OME_IO_ERROR:
+        return ServerError("counters file", where=str(config.directory), found=os.strerror(ffi.errno), allowed="a directory that can be written to")
+    return ServerError("venue", where=config.source, found=f"status {status}", allowed="a valid configuration, and memory for it")
+
+
