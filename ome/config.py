@@ -129,6 +129,8 @@ def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConf
         raise ConfigError("configuration file", where=source, found=str(error), allowed="TOML") from None
     values: dict[str, Any] = {"source": source}
     instruments = tables.pop("instruments", [])
+    if not isinstance(instruments, list):
+        raise ConfigError("instruments", where=source, found=instruments, allowed="tables that begin with [[instruments]]")
     for table, entries in tables.items():
         if table not in _KEYS or not isinstance(entries, dict):
             raise ConfigError(f"table [{table}]", where=source, found=table, allowed=", ".join((*_KEYS, "instruments")))
@@ -142,7 +144,8 @@ def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConf
     try:
         values["limits"] = Limits(**limits)
     except OmeError as error:
-        raise ConfigError(f"limits.{error.what}", where=source, found=error.found, allowed=error.allowed) from None
+        key = next(key for key, known in _KEYS["limits"].items() if known.field == error.what)
+        raise ConfigError(f"limits.{key}", where=source, found=error.found, allowed=error.allowed) from None
     values["instruments"] = tuple(_instrument(entry, index, source) for index, entry in enumerate(instruments))
     return ServerConfig(**(values | overrides))  # type: ignore[arg-type]
 

@@ -32,7 +32,7 @@ from ome.messages import (
     Rested,
     Trade as TradeEvent,
 )
-from ome.units import Number, number_of, units_of
+from ome.units import Number, decimal_of, number_of, units_of
 
 __all__ = ["Book", "Engine", "EngineState", "EngineView", "Level", "Report", "RestingOrder", "Trade", "EngineClosedError", "OrderRejectedError"]
 
@@ -297,7 +297,7 @@ class Engine(EngineView):
         self._pointer = engine[0]
         self._batch = batch[0]
         self._numbers: dict[str, int] = {}
-        self._instruments: list[Instrument] = []
+        self._instruments: dict[int, Instrument] = {}
         self._accounts: dict[str, int] = {}
         self._client_order_ids = itertools.count(1)
         self.clock_ns = 0
@@ -338,10 +338,12 @@ class Engine(EngineView):
                     "commands", found=f"{commands.dtype}, shape {commands.shape}", allowed="a contiguous array of dtype COMMAND, one dimension"
                 )
             count = len(commands)
-        else:
+        elif isinstance(commands, bytes):
             count, rest = divmod(len(commands), _RECORD_SIZE)
             if rest:
                 raise InvalidValueError("commands", found=f"{len(commands)} bytes", allowed=f"a multiple of {_RECORD_SIZE} bytes")
+        else:
+            raise InvalidTypeError("commands", found=type(commands).__name__, allowed="an array of dtype COMMAND, or bytes")
         lib.ome_batch_apply(self._batch, engine, ffi.from_buffer(commands) if count else ffi.NULL, count)
         size = lib.ome_batch_event_count(self._batch) * _RECORD_SIZE
         events = np.empty(size, dtype=np.uint8)
@@ -358,7 +360,7 @@ class Engine(EngineView):
 
     def define(self, instrument: Instrument) -> int:
         """Opens an instrument for trading and returns its number. Raises OrderRejectedError where the engine refuses it: a symbol twice, or too many."""
-        number = len(self._instruments) + 1
+        number = self.state.instrument_count + 1
         command = DefineInstrument(
             timestamp_ns=self.clock_ns,
             instrument=number,
@@ -371,8 +373,6 @@ class Engine(EngineView):
         (event,) = self.submit(command)
         if isinstance(event, Rejected):
             raise OrderRejectedError(Reason(event.reason), where=f"instrument {instrument.symbol}")
-        self._instruments.append(instrument)
-        self._numbers[instrument.symbol] = number
         return number
 
     def buy(self, symbol: str, quantity: Number, at: Number | None = None, **options: object) -> Report:
@@ -419,10 +419,10 @@ class Engine(EngineView):
         order_id = _order_id(order)
         price = NULL_VALUE
         if at is not None:
+            decimal_of(at, "at")
             resting = self.order(order_id)
-            # The tick is the market's to check; the decimals are needed here. Of an order that is gone any instrument's will do.
-            decimals = self._instruments[resting.instrument - 1].price_decimals if resting is not None else 0
-            price = units_of(at, decimals, "at") if resting is not None else NULL_VALUE
+            if resting is not None:  # otherwise the market refuses the amend, whatever the price
+                price = units_of(at, self._instrument(resting.instrument).price_decimals, "at")
         new_quantity = open_quantity if open_quantity is not None else quantity
         flags = CommandFlags.BY_ORDER_ID | (CommandFlags.OPEN_QUANTITY if open_quantity is not None else 0)
         command = AmendOrder(
@@ -438,7 +438,7 @@ class Engine(EngineView):
     def book(self, symbol: str, depth: int | None = None) -> Book:
         """The best `depth` levels (None: all) of both sides."""
         number = self._number(symbol)
-        instrument = self._instruments[number - 1]
+        instrument = self._instrument(number)
 
         def side(which: Side) -> tuple[Level, ...]:
             return tuple(
@@ -450,7 +450,21 @@ class Engine(EngineView):
 
     # ---- inside ----
 
+    def _learn(self) -> None:
+        """Takes over the instruments that were defined since the last time, by `define` or by `apply`."""
+        if len(self._instruments) != self.state.instrument_count:
+            known = self.instruments.values()
+            self._instruments = dict(known)
+            self._numbers = {instrument.symbol: number for number, instrument in known}
+
+    def _instrument(self, number: int) -> Instrument:
+        if number not in self._instruments:
+            self._learn()
+        return self._instruments[number]
+
     def _number(self, symbol: str) -> int:
+        if symbol not in self._numbers:
+            self._learn()
         number = self._numbers.get(symbol)
         if number is None:
             raise InvalidValueError("symbol", found=symbol, allowed=", ".join(self._numbers) or "none: no instrument is defined")
@@ -474,7 +488,7 @@ class Engine(EngineView):
         client_order_id: int | None = None,
     ) -> Report:
         number = self._number(symbol)
-        instrument = self._instruments[number - 1]
+        instrument = self._instrument(number)
         if tif.upper() not in TimeInForce.__members__:
             raise InvalidValueError("tif", found=tif, allowed=", ".join(name.lower() for name in TimeInForce.__members__))
         command = NewOrder(
@@ -519,7 +533,7 @@ class Engine(EngineView):
 
     def _trade(self, event: TradeEvent) -> Trade:
         return Trade(
-            price=self._instruments[event.instrument - 1].price(event.price),
+            price=self._instrument(event.instrument).price(event.price),
             quantity=event.quantity,
             order_id=event.order_id,
             resting_order_id=event.resting_order_id,

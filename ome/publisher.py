@@ -6,6 +6,7 @@ import os
 import threading
 
 from ome._native import CData, ffi, lib
+from ome.errors import OmeError
 from ome.transport.sockets import Socket
 from ome.transport.table import Loop, SocketTable
 
@@ -26,6 +27,7 @@ class Publisher:
         self._pointer = feed[0]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="publisher", daemon=True)
+        self.error: OmeError | None = None
 
     def start(self) -> None:
         """Serves from now on."""
@@ -47,5 +49,6 @@ class Publisher:
     def _serve(self) -> None:
         while not self._stop.is_set():
             if lib.ome_feed_run(self._pointer, _TURN_MS) != lib.OME_OK:
+                self.error = OmeError("socket", where="publisher", found="closed, or a call on it failed", allowed="an open socket")
                 return
         lib.ome_feed_run(self._pointer, 0)

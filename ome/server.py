@@ -101,12 +101,13 @@ class Server:
 
     def _start(self, progress: Callable[[int], None] | None) -> StartSummary:
         config = self.config
+        transport = self._stack.enter_context(contextlib.ExitStack())  # before the venue, so that it closes after the threads that use it
         report, seconds, state = self._open_venue(progress)
-        context = self._stack.enter_context(Context())
+        context = transport.enter_context(Context())
         orders = context.bind_router(config.orders_endpoint, frame_size_max_bytes=FRAME_SIZE_MAX_BYTES)
-        self._stack.callback(orders.close)
+        transport.callback(orders.close)
         feed = context.bind_publisher(config.feed_endpoint)
-        self._stack.callback(feed.close)
+        transport.callback(feed.close)
         self.orders_endpoint, self.feed_endpoint = orders.endpoint, feed.endpoint
         loop = Loop(config.loop)
         view = EngineView(lib.ome_venue_engine(self._venue))
@@ -157,7 +158,8 @@ class Server:
             report = replay.report
             if replay.view is not None:
                 state = replay.view.state
-                _check_limits(replay.view, limits, config)
+                _check_limits(replay.view, config)
+                _check_instruments(replay.view, config)
         elif config.directory is not None:
             self._lock(config.directory)
         engine = ffi.new("ome_engine_t **")
@@ -204,7 +206,7 @@ class Server:
             raise ServerError("journal.directory", where=str(directory), found="a server that runs on it", allowed="one server to a directory") from None
 
     def _definitions(self, view: EngineView) -> list[Command]:
-        """What the configuration defines and the journal does not. Raises ConfigError where they contradict each other."""
+        """What the configuration defines and the journal does not."""
         state = view.state
         definitions: list[Command] = []
         if state.sequence == 0:
@@ -215,9 +217,6 @@ class Server:
             self._gateway.add_instrument(number, instrument)
         for wanted in self.config.instruments:
             if wanted.symbol in known:
-                has = known[wanted.symbol][1]
-                if has != wanted:
-                    raise ConfigError(f"instrument {wanted.symbol}", where=self.config.source, found=wanted, allowed=f"as the journal has it: {has}")
                 continue
             number = len(self._instruments) + 1
             self._instruments[number] = wanted
@@ -257,9 +256,9 @@ class Server:
         view = self._look()
         if view.is_failed:
             return _venue_error(view, lib.OME_IO_ERROR, self.config)
-        error = self._gateway.error
-        if error is not None:
-            return ServerError("gateway", found=repr(error), allowed="a gateway that runs")
+        for name, error in (("gateway", self._gateway.error), ("publisher", self._publisher.error)):
+            if error is not None:
+                return ServerError(name, found=repr(error), allowed=f"a {name} that runs")
         return None
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -296,9 +295,9 @@ class Server:
         summary = None
         if self._venue is not None and self.summary is not None:
             lib.ome_venue_stop(self._venue)
-            while not self._look().is_drained:
+            while not self._look().is_drained and self.failure is None:
                 time.sleep(0.001)
-            if not self._look().is_failed:
+            if self.failure is None:
                 view = EngineView(lib.ome_venue_engine(self._venue))
                 summary = StopSummary(state=view.state, state_hash=view.state_hash)
         self._stack.close()
@@ -318,11 +317,24 @@ class Server:
             self._publisher.close()
 
 
-def _check_limits(view: EngineView, limits: Limits, config: ServerConfig) -> None:
+def _check_limits(view: EngineView, config: ServerConfig) -> None:
     """A journal's limits are those that it began with."""
     has = view.limits
-    if has != limits:
-        raise ConfigError("limits", where=config.source, found=limits, allowed=f"those that the journal began with: {has}")
+    if has != config.limits:
+        raise ConfigError("limits", where=config.source, found=config.limits, allowed=f"those that the journal began with: {has}")
+
+
+def _check_instruments(view: EngineView, config: ServerConfig) -> None:
+    """An instrument stays as it was defined."""
+    known = view.instruments
+    for wanted in config.instruments:
+        if wanted.symbol in known and known[wanted.symbol][1] != wanted:
+            has = known[wanted.symbol][1]
+            raise ConfigError(f"instrument {wanted.symbol}", where=config.source, found=wanted, allowed=f"as the journal has it: {has}")
+    count = len(known.keys() | {wanted.symbol for wanted in config.instruments})
+    if count > config.limits.instrument_count_max:
+        allowed = f"at most limits.instruments = {config.limits.instrument_count_max}, the {len(known)} of the journal included"
+        raise ConfigError("instruments", where=config.source, found=count, allowed=allowed)
 
 
 def _venue_error(view: CData, status: int, config: ServerConfig) -> OmeError:

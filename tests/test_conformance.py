@@ -719,14 +719,14 @@ def test_a_level_that_no_message_made_is_a_mismatch(tmp_path: Path, market_facto
 
 def test_orders_are_seeded_by_name_where_messages_name_them_while_in_sight(tmp_path: Path, market_factory: MarketFactory) -> None:
     """A level that leaves before anything is said of its orders is one order; when it returns, those that trade stand as they trade."""
-    messages = ["1.0,1,5,3,100,-1", "1.1,3,5,3,100,-1", "1.2,2,7,1,101,-1", "1.3,4,8,4,101,-1", "1.4,4,7,2,101,-1"]
-    rows = ["100,3,99,2", "101,10,99,2", "101,9,99,2", "101,5,99,2", "101,3,99,2"]
+    messages = ["0.9,5,0,1,100,1", "1.0,1,5,3,100,-1", "1.1,3,5,3,100,-1", "1.2,2,7,1,101,-1", "1.3,4,8,4,101,-1", "1.4,4,7,2,101,-1"]
+    rows = ["101,10,99,2", "100,3,99,2", "101,10,99,2", "101,9,99,2", "101,5,99,2", "101,3,99,2"]
     folder = files_of(messages, rows, tmp_path / "day")
     assert run_lobster(folder, market_factory).trades == 2
     actions = [action for step in lobster_tape(folder) for action in step.actions if action.code == "S" and action.price == 101]
-    assert [(each.row, each.quantity) for each in actions] == [(2, 4), (2, 3), (2, 3)]
-    assert [each.order_id for each in actions[:2]] == [8, 7]
-    assert actions[2].order_id > 2**63
+    assert [(each.row, each.quantity) for each in actions] == [(1, 10), (3, 4), (3, 3), (3, 3)]
+    assert [each.order_id for each in actions[1:3]] == [8, 7]
+    assert all(each.order_id > 2**63 for each in (actions[0], actions[3]))
 
 
 def test_an_order_named_during_a_halt_is_seeded_once(tmp_path: Path, market_factory: MarketFactory) -> None:

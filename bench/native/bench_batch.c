@@ -19,7 +19,7 @@ typedef struct
     ome_engine_status_t status;
 } run_t;
 
-/* Ready for the flow's timed commands, after the same definitions as the Python engine makes. */
+/* Ready for the flow's timed commands. */
 static void prepare(const bench_flow_t *flow, ome_engine_t **engine, ome_batch_t **batch)
 {
     bench_touch_to_read(flow->commands, bench_flow_command_count(flow) * sizeof(ome_command_t));
@@ -28,12 +28,6 @@ static void prepare(const bench_flow_t *flow, ome_engine_t **engine, ome_batch_t
     {
         bench_fail("no memory for an engine");
     }
-    const ome_command_t limits = {.kind = OME_COMMAND_KIND_DEFINE_LIMITS,
-        .order_count_max = flow->order_count_max,
-        .level_count_max = LEVEL_COUNT_MAX,
-        .instrument_count_max = INSTRUMENT_COUNT_MAX,
-        .session_count_max = SESSION_COUNT_MAX};
-    ome_batch_apply(*batch, *engine, &limits, 1);
     ome_batch_apply(*batch, *engine, flow->commands, flow->untimed_count);
 }
 

@@ -46,8 +46,8 @@ typedef struct
 {
     uint32_t slot_count; /* a power of two, 2 to OME_RING_SLOT_COUNT_MAX */
     uint32_t consumer_count; /* 1 to OME_RING_CONSUMER_COUNT_MAX */
-    uint64_t
-        initial_sequence; /* the last sequence already used: 0, or where a restarted engine goes on; at most OME_SEQUENCE_INITIAL_MAX */
+    /* The last sequence already used: 0, or where a restarted engine goes on; at most OME_SEQUENCE_INITIAL_MAX. */
+    uint64_t initial_sequence;
     ome_wait_strategy_t wait_strategy;
 } ome_ring_config_t;
 
@@ -62,6 +62,8 @@ typedef struct
     ome_wait_t wait;
     ome_slot_t slots[];
 } ome_ring_t;
+static_assert(offsetof(ome_ring_t, slots) == sizeof(ome_ring_t), "slots follow at once");
+static_assert(sizeof(ome_ring_t) % OME_CACHE_LINE_SIZE == 0, "slots are aligned to cache lines");
 
 /* Bytes of memory for a ring of so many slots. */
 size_t ome_ring_size_bytes(uint32_t slot_count);

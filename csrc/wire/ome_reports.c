@@ -103,9 +103,10 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
         rejected = (ome_report_order_t){.owner = owner_of(event)};
         order = &rejected;
         break;
+    case OME_EVENT_KIND_RESTED:
+        break;
     default:
-        /* RESTED repeats what the reports before it said; definitions are nobody's order. */
-        return 0;
+        return 0; /* definitions are nobody's order */
     }
     sessions[0] = fill(&made[0], reports, event, order);
     made[0].last_quantity = last_quantity;

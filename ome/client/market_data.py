@@ -166,7 +166,7 @@ class MarketData:
             builder.apply(engine_sequence)
 
     def synchronize(self, timeout: float = 5.0) -> None:
-        """Polls until no book is stale and every top subscribed to is known. Raises TimedOut when that takes more than `timeout` seconds."""
+        """Polls until no book is stale and every top subscribed to is known. Raises TimedOut after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while missing := self._missing():
             if time.monotonic() >= deadline:
@@ -249,7 +249,7 @@ class MarketData:
         return Update(channel=channel, instrument=number, messages=messages, is_snapshot=_LEVEL_SNAPSHOT in parts)
 
     def _count(self, channel: Channel, number: int, messages: Messages) -> None:
-        """Counts a gap where the sequence jumps or the epoch changes. What is sent again, for a new subscriber, has the last one's sequence."""
+        """Counts a gap where the sequence jumps or the epoch changes. A top sent again, for a new subscriber, keeps its sequence."""
         first, last = int(messages["channel_sequence"][0]), int(messages["channel_sequence"][-1])
         epoch = int(messages["epoch"][0])
         known = self._last.get((channel, number))

@@ -98,17 +98,17 @@ class OrderEntry:
 
     - `buy`, `sell`, `cancel`, `reduce`, `amend` send one command each.
     - `reports` and `wait_for` give what the server says about orders, as objects.
-    - `send` and `receive` do the same with arrays, without any work per order in Python. A report is given once: by `receive`, or as an object.
-    - `instruments`, `logon`, `policy` are what the server said; `pending` counts the commands without an answer, `report_sequence` is the last
-      report that was received.
+    - `send` and `receive` do the same with arrays, without work per order in Python. A report is given once, as a row or as an object.
+    - `instruments`, `logon`, `policy` are what the server said; `pending` counts the commands without an answer, `report_sequence` is the
+      last report that was received.
 
-    `session_number` tells a participant's sessions apart; a second logon with the same one takes the session over. `timeout` is how many seconds
-    to wait for an answer to logon and logout, for room in the queue to the server, and while the server is busy. Sessions may share a `context`;
-    without one, each has its own.
+    `session_number` tells a participant's sessions apart; a second logon with the same one takes the session over. `timeout` is how many
+    seconds to wait for an answer to logon and logout, for room in the queue to the server, and while the server is busy. Sessions may share
+    a `context`; without one, each has its own.
 
-    Every method may raise SessionLost; sending and receiving also FrameRejected, InvalidValueError for bytes that are not the protocol's, and
-    TimedOut where the server stays busy. The constructor raises LogonRefused, TimedOut, EndpointError and InvalidValueError. One thread uses a
-    session.
+    Every method may raise SessionLost; sending and receiving also FrameRejected, InvalidValueError for bytes that are not the protocol's,
+    and TimedOut where the server stays busy. The constructor raises LogonRefused, TimedOut, EndpointError and InvalidValueError. One thread
+    uses a session.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class OrderEntry:
 
     @property
     def pending(self) -> int:
-        """Commands sent that no report given so far has answered. Exact while a participant's sessions leave each other's orders alone."""
+        """Commands sent that no report received so far answers. Exact while a participant's sessions leave each other's orders alone."""
         return self._sent_count - self._answered_count + sum(len(part.messages) for part in self._refused)
 
     def buy(
@@ -256,8 +256,8 @@ class OrderEntry:
     def send(self, commands: npt.NDArray[np.void], messages_per_frame: int | None = None) -> None:
         """Sends commands (dtype COMMAND or COMMAND_MESSAGE), as many in a frame as the server allows or as `messages_per_frame` says.
 
-        The template is the header's, or the kind of a COMMAND. What the server writes, and the session sequence, need not be filled. Returns
-        when all is in the queue to the server; reports that come meanwhile are kept. Raises TimedOut when that queue stays full,
+        The template is the header's, or the kind of a COMMAND. What the server writes, and the session sequence, need not be filled.
+        Returns when all is in the queue to the server; reports that come meanwhile are kept. Raises TimedOut when that queue stays full,
         InvalidTypeError for another array.
         """
         most = self.logon.frame_message_count_max
@@ -281,7 +281,7 @@ class OrderEntry:
     def receive(self, timeout: float = 0.0) -> Reports:
         """The reports that have come (dtype EXECUTION_REPORT_MESSAGE, read-only), in the order of the engine.
 
-        Waits up to `timeout` seconds for the first. Raises ReportGap where some are missing; those after the gap are given by the next call.
+        Waits up to `timeout` seconds for the first. Raises ReportGap where some are missing; the next call gives those after the gap.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -294,9 +294,9 @@ class OrderEntry:
             self._wait_a_little(deadline)
 
     def close(self) -> None:
-        """Logs out, waits for the server's answer and closes. Closing twice does nothing.
+        """Waits until all commands are answered, logs out, waits for the server's answer and closes. Closing twice does nothing.
 
-        Reports that came before the answer can still be read. Raises TimedOut when no answer comes, FrameRejected where one was not raised yet.
+        Reports that came before the answer can still be read. Raises TimedOut when no answer comes, FrameRejected where one is left.
         """
         if self._socket.is_closed:
             return
@@ -351,12 +351,15 @@ class OrderEntry:
         return logon, InstrumentDirectory.from_definitions(definitions)
 
     def _log_out(self) -> None:
+        """Waits for the answers to what was sent, which may still be refused or be reported, then says goodbye."""
+        deadline = time.monotonic() + self._timeout
+        while self._lost is None and self.pending > 0 and time.monotonic() < deadline:
+            self._wait_a_little(deadline)
         deadline = time.monotonic() + self._timeout
         logout = _message(LOGOUT_MESSAGE, _LOGOUT).tobytes()
         is_sent = False
         while self._lost is None:
-            if not is_sent and not self._refused:
-                is_sent = self._socket.send(logout) == SendStatus.SENT
+            is_sent = is_sent or self._socket.send(logout) == SendStatus.SENT
             if time.monotonic() >= deadline:
                 raise TimedOut("answer to the logout", where=self._where, found="none", allowed=f"one within {self._timeout} s")
             self._wait_a_little(deadline, to_send=not is_sent)
@@ -466,12 +469,20 @@ class OrderEntry:
         template = _template_of(frame, self._where)
         if template == REPORT_TEMPLATE:
             self._inbox.append(frame)
+            self._count_answers(frame)
         elif template == _FRAME_REJECT:
             self._read_rejection(np.frombuffer(frame, FRAME_REJECT_MESSAGE)[0])
         elif template == _LOGOUT:
             self._lost = self._ended(int(np.frombuffer(frame, LOGOUT_MESSAGE)[0]["reason"]))
         else:
             raise InvalidValueError("template", where=self._where, found=template, allowed="ExecutionReport, FrameReject or Logout")
+
+    def _count_answers(self, frame: bytes) -> None:
+        """Counts the commands that the reports of a frame answer, and forgets the frames of commands that are answered whole."""
+        self._answered_count += count_answers(np.frombuffer(frame, EXECUTION_REPORT_MESSAGE))
+        while self._sent and self._sent[0].sent_count_end <= self._answered_count:
+            self._sent.popleft()
+        self._note_progress(time.monotonic())
 
     def _read_rejection(self, reject: np.void) -> None:
         refused_count = int(reject["rejected_count"])
@@ -489,7 +500,7 @@ class OrderEntry:
         self._busy_wait = min(_BUSY_WAIT_MAX, 2 * self._busy_wait)
 
     def _take_back(self, reject: np.void, count: int) -> bool:
-        """Of the frame that `reject` is about, the last `count` messages are to be sent again. False where it cannot be told which frame that is."""
+        """Of the frame that `reject` names, the last `count` messages are to be sent again. False where it names none."""
         if bytes(reject["field"]) != b"session_sequence":
             return False
         first_sequence = int(reject["found"])
@@ -520,10 +531,6 @@ class OrderEntry:
                 raise ReportGap(where=self._where, expected=int(expected[0]), found=int(sequences[0]))
             reports, sequences = reports[:first], sequences[:first]
         self.report_sequence = int(sequences[-1])
-        self._answered_count += count_answers(reports)
-        while self._sent and self._sent[0].sent_count_end <= self._answered_count:
-            self._sent.popleft()
-        self._note_progress(time.monotonic())
         return reports
 
     def _receive_objects(self, timeout: float) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ome.conformance.cases import CaseResult, CasesResult, Outcome, run_cases
 from ome.conformance.lobster import LobsterResult, LobsterTape, lobster_tape, run_lobster
 from ome.conformance.market import Market, MarketFactory
-from ome.conformance.tape import Action, Book, Mismatch, Progress, Step, TapeResult, read_tape, run_steps, run_tape
+from ome.conformance.tape import Action, Book, Mismatch, Progress, Step, TapeResult, commands_of, read_tape, run_steps, run_tape
 
 __all__ = [
     "Action",
@@ -24,6 +24,7 @@ __all__ = [
     "Progress",
     "Step",
     "TapeResult",
+    "commands_of",
     "lobster_tape",
     "read_tape",
     "run_cases",

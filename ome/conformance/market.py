@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ome.codec import Records
 from ome.enums import Side
 from ome.instruments import Instrument
 
-__all__ = ["Market", "MarketFactory"]
+__all__ = ["Market", "MarketFactory", "SeekableMarket"]
 
 
 class Market(Protocol):
@@ -26,6 +26,16 @@ class Market(Protocol):
 
         Each is (price in price units, quantity in lots, order count). There are fewer than `depth` where the side has fewer.
         """
+
+
+@runtime_checkable
+class SeekableMarket(Market, Protocol):
+    """A market that is far away: many steps go into one call, and the books are then set to the end of each step in turn."""
+
+    steps_per_call: int
+
+    def seek(self, sequence: int) -> None:
+        """Sets the books to how they were after the command whose events carried `sequence`. Only forward."""
 
 
 MarketFactory = Callable[[Sequence[Instrument]], Market]

@@ -24,11 +24,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from ome.codec import COMMAND, command_structure, event_structure, record_bytes, records_of
-from ome.conformance.market import Market, MarketFactory
+from ome.codec import COMMAND, Records, command_structure, event_structure, record_bytes, records_of
+from ome.conformance.market import Market, MarketFactory, SeekableMarket
 from ome.enums import CommandFlags, CommandKind, EventKind, OrderType, Reason, Side, TimeInForce
 from ome.errors import InvalidValueError, OmeError
 from ome.instruments import Instrument
@@ -43,7 +44,7 @@ Trade = tuple[int, int, int, int]
 
 TAPE_INSTRUMENT: Final = Instrument("TAPE", tick=1, signed_prices=True)
 _ACTIONS_PER_STEP_MAX: Final = 1024
-_STEPS_PER_PROGRESS: Final = 4096
+_COMMANDS_PER_PROGRESS: Final = 4096
 _FORMS: Final = {
     "S": "row,S,id,side,price,quantity",
     "A": "row,A,id,side,price,quantity",
@@ -191,15 +192,24 @@ def run_steps(steps: Iterable[Step], market: Market, source: str, instrument: In
     """Applies the steps to instrument 1 of `market`, and compares all that comes out. Raises Mismatch at the first difference."""
     started = time.perf_counter()
     commands = trades = books = 0
-    for number, step in enumerate(steps, 1):
-        if step.actions:
-            _apply(step.actions, market, source)
-            commands += len(step.actions)
-            trades += sum([len(action.trades) for action in step.actions])
-        if step.book is not None:
+    pending = iter(steps)
+    seekable = market if isinstance(market, SeekableMarket) else None
+    steps_per_call = seekable.steps_per_call if seekable is not None else 1
+    while part := list(islice(pending, steps_per_call)):
+        actions = [action for step in part for action in step.actions]
+        sequences = _apply(actions, market, source) if actions else []
+        done = 0
+        for step in part:
+            done += len(step.actions)
+            if step.book is None:
+                continue
+            if seekable is not None and done:
+                seekable.seek(sequences[done - 1])
             _compare_book(step, step.book, market, source)
             books += 1
-        if progress is not None and number % _STEPS_PER_PROGRESS == 0:
+        commands += done
+        trades += sum([len(action.trades) for action in actions])
+        if progress is not None and commands // _COMMANDS_PER_PROGRESS != (commands - done) // _COMMANDS_PER_PROGRESS:
             progress(commands)
     seconds = time.perf_counter() - started
     return TapeResult(source=source, instrument=instrument, commands=commands, trades=trades, books=books, seconds=seconds)
@@ -301,14 +311,21 @@ def _record(action: Action) -> bytes:
     )
 
 
-def _apply(actions: Sequence[Action], market: Market, source: str) -> None:
-    """Applies the commands in one call and compares the events of each with what its action says."""
-    commands = records_of(b"".join([_record(action) for action in actions]), COMMAND)
+def commands_of(actions: Sequence[Action]) -> Records:
+    """The commands (dtype COMMAND) of these actions, for instrument 1 and participant 1."""
+    return records_of(b"".join([_record(action) for action in actions]), COMMAND)
+
+
+def _apply(actions: Sequence[Action], market: Market, source: str) -> list[int]:
+    """Applies the commands in one call and compares the events of each with what its action says. Returns the sequence of each."""
+    sequences = []
+    commands = commands_of(actions)
     events = _iterate_events(record_bytes(market.apply_records(commands)))
     event = next(events, None)
     for action in actions:
         found: list[_Event] = []
         sequence = event[0] if event is not None else 0
+        sequences.append(sequence)
         while event is not None and event[0] == sequence:
             found.append(event)
             event = next(events, None)
@@ -320,6 +337,7 @@ def _apply(actions: Sequence[Action], market: Market, source: str) -> None:
     if event is not None:
         last, texts = actions[-1], {"expected": "no more events", "found": _text([_told(event)], [event])}
         raise Mismatch("events", source=source, row=last.row, line=last.line, **texts)
+    return sequences
 
 
 def _told(event: _Event) -> _Told:

@@ -124,7 +124,7 @@ class Gateway:
         try:
             while not self._stop.is_set():
                 if not self._turn(_TURN_MS):
-                    return
+                    raise OmeError("socket", where="gateway", found="closed, or a call on it failed", allowed="an open socket")
             while self._turn(0) and self._said_something:
                 pass
             self._log_out_all()
@@ -161,7 +161,10 @@ class Gateway:
             return
         waiting = next((session for session, wanted in self._pending.items() if wanted[:2] == (name, number)), None)
         if waiting is not None:
-            self._pending[waiting] = (*self._pending[waiting][:3], peer)
+            _, _, participant, former = self._pending[waiting]
+            self._pending[waiting] = (name, number, participant, peer)
+            if former != peer:
+                self._send(former, encode_message("Logout", reason=Reason.SESSION_TAKEN_OVER))
             return
         self._define_session(peer, name, number)
 

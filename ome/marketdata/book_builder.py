@@ -115,7 +115,7 @@ class BookBuilder:
     """Builds the book of one instrument.
 
     - `take` takes the messages of a frame, `apply` brings the book up to date, `levels` and `book` show it.
-    - `needs_snapshot`: updates are missing from what was received; `is_stale`: from what was applied. `gap_count` counts how often that was.
+    - `needs_snapshot`: updates are missing from what was received; `is_stale`: from what was applied. `gap_count` counts how often.
     - `check` asserts what always holds.
     """
 
@@ -155,9 +155,8 @@ class BookBuilder:
                 self._apply_rows(head.rows)
                 self.engine_sequence, self.is_stale = head.engine_sequence, False
             else:
-                count = (
-                    len(head) if engine_sequence is None else int(np.searchsorted(head["engine_sequence"], engine_sequence, side="right"))
-                )
+                sequences = head["engine_sequence"]
+                count = len(head) if engine_sequence is None else int(np.searchsorted(sequences, engine_sequence, side="right"))
                 if count > 0:
                     self._apply_rows(head[:count])
                     self.engine_sequence = int(sequences[count - 1])

@@ -98,8 +98,7 @@ class Socket:
         return SendStatus.SENT
 
     def wait(self, timeout: float, *, to_send: bool = False, event_fd: int = -1) -> None:
-        """Sleeps until something may have been received, `event_fd` is readable, or `timeout` seconds are over; with `to_send`, until something
-        may be sent, too.
+        """Sleeps until something may be received (with `to_send`, or sent), `event_fd` is readable, or `timeout` seconds are over.
 
         `event_fd` is read empty. Raises SocketClosedError.
         """
@@ -181,7 +180,7 @@ class ClientSocket(Socket):
 
     def read_connection(self) -> None:
         """Brings `has_connected` and `is_lost` up to date."""
-        while not self._raw.closed and self._monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while not self._raw.closed and int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             event = parse_monitor_message(self._monitor.recv_multipart())["event"]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.has_connected = True
@@ -235,7 +234,7 @@ def _attach(raw: zmq.Socket[bytes], endpoint: str, how: str) -> None:
 
 
 def _refusal(raw: zmq.Socket[bytes], endpoint: str, number: int | None) -> EndpointError:
-    name = zmq.SocketType(raw.socket_type).name
+    name = zmq.SocketType(int(raw.getsockopt(zmq.TYPE))).name
     raw.close(0)
     reason = os.strerror(number or errno.EINVAL)
     return EndpointError(f"endpoint ({reason})", where=f"{name} socket", found=endpoint, allowed=_ALLOWED.get(number or 0, _ENDPOINTS))

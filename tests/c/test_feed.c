@@ -86,6 +86,7 @@ typedef struct
     ome_socket_t socket;
     int event_fd;
     _Atomic uint64_t durable;
+    bool gate_opens_when_asked; /* after the answer: as if it had opened a moment later */
     ome_counter_t counters[6];
 
     ome_event_t *events; /* all that the engine said since the feed began */
@@ -410,7 +411,12 @@ static ome_status_t socket_wait(void *context, int event_fd, uint32_t timeout_ms
 static uint64_t venue_durable(void *context)
 {
     venue_t *venue = context;
-    return atomic_load_explicit(&venue->durable, memory_order_acquire);
+    const uint64_t durable = atomic_load_explicit(&venue->durable, memory_order_acquire);
+    if (venue->gate_opens_when_asked)
+    {
+        atomic_store_explicit(&venue->durable, UINT64_MAX, memory_order_release);
+    }
+    return durable;
 }
 
 /* ---- running a venue by hand ---- */
@@ -920,6 +926,32 @@ static void many_subscriptions_at_once_cost_one_snapshot(void)
     venue_free(venue);
 }
 
+/* Events may always end inside a command when the feed looks: each of its batches ends with a command all the same, and who subscribes does not wait for ever. */
+static void a_stream_that_always_ends_inside_a_command_starves_nobody(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    define_instrument(venue, 1, 0);
+    order(venue, 1, OME_SIDE_SELL, 100, 1000);
+    for (uint32_t i = 0; i < 50; i++)
+    {
+        order(venue, 1, OME_SIDE_BUY, 100, 1); /* accepted, then traded */
+    }
+    CHECK(stream_events(venue, 3) == 3);
+    CHECK(ome_feed_do_work(venue->feed) > 0);
+    const consumer_t *consumer = join(venue, NULL, 0);
+    for (uint32_t i = 0; i < 10; i++)
+    {
+        CHECK(stream_events(venue, 2) == 2); /* the trade of one command, the acceptance of the next */
+        CHECK(ome_feed_do_work(venue->feed) > 0);
+        CHECK(ome_counter_get(&venue->counters[5]) >= 2 + i / 2);
+    }
+    CHECK(consumer->markets[1].has_levels);
+    CHECK(consumer->trade_count > 0);
+    drain(venue);
+    check_consumers(venue);
+    venue_free(venue);
+}
+
 /* A feed that is started beside an engine with a history goes on from there, and numbers trades as the engine does. */
 static void a_seeded_feed_goes_on_where_the_engine_stands(void)
 {
@@ -1078,6 +1110,21 @@ static void *open_gate_later(void *argument)
     return NULL;
 }
 
+/* What comes after the last look at the stream and the gate, and before the feed has said that it sleeps, wakes nobody: it looks once more. */
+static void run_does_not_sleep_when_the_gate_has_just_opened(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    define_instrument(venue, 1, 0);
+    CHECK(stream_events(venue, UINT32_MAX) == 1);
+    atomic_store_explicit(&venue->durable, 0, memory_order_relaxed);
+    venue->gate_opens_when_asked = true;
+    venue->closes_on_send = true;
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    CHECK(ome_feed_run(venue->feed, LONG_MS) == OME_STOPPED);
+    CHECK(ome_clock_monotonic_ns() - start_ns < UINT64_C(10000000000));
+    venue_free(venue);
+}
+
 /* run sleeps while there is nothing to do, returns when its time is over, and is woken by a publication, by the gate and by the end of the socket. */
 static void run_sleeps_and_is_woken(void)
 {
@@ -1117,11 +1164,13 @@ int main(void)
     RUN(a_batch_is_one_frame_for_each_channel_and_instrument);
     RUN(a_subscription_is_answered_for_each_topic_that_it_is_a_prefix_of);
     RUN(many_subscriptions_at_once_cost_one_snapshot);
+    RUN(a_stream_that_always_ends_inside_a_command_starves_nobody);
     RUN(a_seeded_feed_goes_on_where_the_engine_stands);
     RUN(a_frame_that_is_not_taken_leaves_a_gap);
     RUN(a_snapshot_of_a_deep_book_has_its_best_levels);
     RUN(a_bad_configuration_is_refused);
     RUN(a_stream_that_leaves_out_a_command_stops_the_feed);
+    RUN(run_does_not_sleep_when_the_gate_has_just_opened);
     RUN(run_sleeps_and_is_woken);
     return 0;
 }

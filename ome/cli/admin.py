@@ -1,0 +1,141 @@
+"""The `ome-admin` command: replay a journal, look at a running venue."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from ome.cli.terminal import failing, json_option, print_json, progress_bar
+from ome.enums import Policy
+from ome.metrics import Counters, Percentiles, percentiles
+from ome.recovery import Replay, Verdict
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ome", prog_name="ome-admin")
+def main() -> None:
+    """Administration of a venue. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity."""
+
+
+@main.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--to", type=click.IntRange(1), help="Stop after this command.")
+@click.option("--live", is_flag=True, help="A server may be writing: end at the last complete record.")
+@json_option
+@failing
+def replay(directory: Path, to: int | None, live: bool, as_json: bool) -> None:
+    """Replay a journal and print where it leads. Changes nothing. A damaged journal: the place, and exit 3."""
+    size = sum(path.stat().st_size for path in directory.glob("journal-*.ome"))
+    with Replay(directory, live=live) as source, progress_bar(f"replaying {directory}", to or size // 74, hidden=as_json) as progress:
+        seconds = source.run(to=to, progress=progress)
+        report, view = source.report, source.view
+        state = view.state if view is not None else None
+        state_hash = f"{view.state_hash:016x}" if view is not None else None
+    sequence = state.sequence if state is not None else 0
+    trades = state.trade_count if state is not None else 0
+    if as_json:
+        values = {"sequence": sequence, "commands": sequence, "trades": trades, "seconds": seconds, "state_hash": state_hash}
+        event_hash = f"{state.event_hash:016x}" if state is not None else None
+        print_json(values | {"event_hash": event_hash, "verdict": report.verdict, "torn_bytes": report.torn_bytes})
+        return
+    rate = sequence / seconds / 1e6 if seconds > 0 else 0.0
+    click.echo(f"replayed {sequence:,} commands in {seconds:.1f} s ({rate:.1f} M/s)  {trades:,} trades  state {state_hash or '-'}  sequence {sequence:,}")
+    if report.verdict is Verdict.TORN:
+        click.echo(f"torn tail: {report.torn_bytes:,} bytes in {report.path} from offset {report.offset:,}; the next start cuts them off and keeps them beside")
+
+
+@main.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("data"))
+@click.option("-i", "--interval", type=float, help="Repeat every so many seconds, with rates over the interval, until Ctrl-C.")
+@click.option("-n", "--count", type=click.IntRange(1), help="With --interval: end after so many lines.")
+@json_option
+@failing
+def stats(directory: Path, interval: float | None, count: int | None, as_json: bool) -> None:
+    """Statistics of the venue that runs on DIRECTORY, read from its counters file: no socket, right at any load."""
+    with Counters(directory) as counters:
+        if interval is None:
+            _print_totals(counters, as_json)
+            return
+        if not as_json:
+            click.echo("    orders/s   trades/s  cancels/s  rejects/s  sessions   p50 us   p99 us  journal lag  ring")
+        before = _Look(counters)
+        line = 0
+        try:
+            while count is None or line < count:
+                time.sleep(interval)
+                now = _Look(counters)
+                _print_rates(before, now, as_json)
+                before = now
+                line += 1
+        except KeyboardInterrupt:
+            pass
+
+
+class _Look:
+    """All counters at one moment."""
+
+    def __init__(self, counters: Counters) -> None:
+        self.at = time.monotonic()
+        self.values = counters.values()
+        self.latency = counters.buckets("latency.report").copy()
+
+    def rate(self, label: str, before: _Look) -> float:
+        return (self.values[label] - before.values[label]) / (self.at - before.at)
+
+    def latency_since(self, before: _Look) -> Percentiles:
+        return percentiles(self.latency - before.latency, 2**36)
+
+    @property
+    def lag(self) -> int:
+        """Commands matched and not on disk yet; none where there is no journal."""
+        if self.values["venue.policy"] == Policy.MEMORY:
+            return 0
+        return max(0, self.values["match.sequence"] - self.values["journal.sequence"])
+
+    @property
+    def ring_share(self) -> float:
+        """How full the inbound ring was when the match stage last looked."""
+        return (self.values["ring.cursor"] - self.values["match.sequence"]) / max(1, self.values["venue.ring_slots"])
+
+
+def _print_rates(before: _Look, now: _Look, as_json: bool) -> None:
+    rates = {
+        "orders": now.rate("gateway.orders_accepted", before),
+        "trades": now.rate("match.trades", before),
+        "cancels": now.rate("gateway.orders_cancelled", before),
+        "rejects": now.rate("gateway.commands_rejected", before),
+    }
+    latency = now.latency_since(before)
+    sessions = now.values["gateway.sessions"]
+    if as_json:
+        print_json(rates | {"sessions": sessions, "p50_ns": latency.p50_ns, "p99_ns": latency.p99_ns, "journal_lag": now.lag, "ring": now.ring_share})
+        return
+    columns = "".join(f"{rate:>{width},.0f}" for rate, width in zip(rates.values(), (12, 11, 11, 11), strict=True))
+    click.echo(
+        f"{columns}{sessions:>10,}{latency.p50_ns / 1000:>9,.0f}{latency.p99_ns / 1000:>9,.0f}{now.lag:>13,}{now.ring_share:>6.0%}"
+    )
+
+
+def _print_totals(counters: Counters, as_json: bool) -> None:
+    values = counters.values()
+    latencies = {label: counters.latency(label) for label in ("latency.report", "latency.commit")}
+    running = counters.is_running()
+    if as_json:
+        print_json({"running": running, "pid": counters.pid, "epoch": counters.epoch, "counters": values, "latencies": latencies})
+        return
+    click.echo(f"{'running' if running else 'stopped'}  pid {counters.pid}  epoch {counters.epoch}  policy {Policy(values['venue.policy']).name.lower()}")
+    for label, value in values.items():
+        click.echo(f"  {label:<32} {value:>20,}")
+    for label, latency in latencies.items():
+        click.echo(
+            f"  {label:<32} count {latency.count:,}  p50 {latency.p50_ns / 1000:,.1f} us  p99 {latency.p99_ns / 1000:,.1f} us  "
+            f"p99.9 {latency.p999_ns / 1000:,.1f} us  max {latency.max_ns / 1000:,.1f} us"
+        )
+
+
+if __name__ == "__main__":
+    main()

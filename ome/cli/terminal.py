@@ -1,0 +1,89 @@
+"""What all commands share: exit codes, errors as one line, JSON, progress and colours only on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from enum import Enum, IntEnum
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from ome.config import ConfigError
+from ome.conformance import Mismatch
+from ome.errors import InvalidTypeError, InvalidValueError, OmeError
+from ome.recovery import JournalIntegrityError
+
+__all__ = ["ExitCode", "failing", "json_option", "print_json", "progress_bar"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ExitCode(IntEnum):
+    """What the exit code of every command means."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    INTEGRITY = 3
+
+
+def failing(function: Callable[P, R]) -> Callable[P, R]:
+    """Turns exceptions of ome into one line on standard error and an exit code."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except OmeError as error:
+            click.echo(f"error: {error}", err=True)
+            raise SystemExit(_code(error)) from None
+
+    return wrapped
+
+
+def _code(error: OmeError) -> ExitCode:
+    if isinstance(error, JournalIntegrityError):
+        return ExitCode.INTEGRITY
+    if isinstance(error, ConfigError | InvalidValueError | InvalidTypeError) and not isinstance(error, Mismatch):
+        return ExitCode.USAGE
+    return ExitCode.FAILED
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.name.lower()
+    return str(value)
+
+
+def print_json(value: Any) -> None:
+    """Prints one line of JSON; dataclasses become objects, decimals strings."""
+    click.echo(json.dumps(value, default=_plain))
+
+
+@contextlib.contextmanager
+def progress_bar(label: str, length: int | None, *, hidden: bool = False) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, one line at the start and none after elsewhere. Gives a function that takes the count reached."""
+    if hidden or not sys.stderr.isatty() or not length:
+        if not hidden:
+            click.echo(label, err=True)
+        yield lambda _: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr, show_pos=True) as bar:
+        yield lambda position: bar.update(max(0, position - bar.pos))
+
+
+def paths(values: tuple[str, ...]) -> list[Path]:
+    """Arguments as paths."""
+    return [Path(value) for value in values]

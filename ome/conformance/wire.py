@@ -1,0 +1,154 @@
+"""A running server as a market for conformance runs: commands go over order entry, events come back as reports, books from the feed.
+
+Reports do not say "that was all", and the feed is silent about a command that changes no level. So each call ends with an order and its cancel in an
+instrument of its own, SYNC_INSTRUMENT: when their reports and level updates are here, all before them is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from ome.client import MarketData, OrderEntry
+from ome.client.reports import Reports
+from ome.codec import EVENT, Records, encode_commands
+from ome.enums import EventKind, OrderType, Side, TimeInForce
+from ome.errors import OmeError
+from ome.instruments import Instrument
+from ome.marketdata import Channel
+from ome.messages import CancelOrder, NewOrder
+
+__all__ = ["SYNC_INSTRUMENT", "WireMarket"]
+
+SYNC_INSTRUMENT: Final = Instrument("~SYNC", tick=1, price_decimals=0)
+"""Must be the server's last instrument."""
+
+_TIMEOUT_S: Final = 30.0
+_SYNC_ORDER: Final = 2**64 - 1  # its client order id
+_STEPS_PER_CALL: Final = 256
+
+
+class WireMarket:
+    """Speaks to a server as participants 1, 2, 3..., each with a session of its own. `close` it.
+
+    The server is fresh: its instruments are those that the run asked for, in the same order, then SYNC_INSTRUMENT.
+
+    Raises OmeError where reports or market data do not come within 30 s, or a session ends.
+    """
+
+    steps_per_call = _STEPS_PER_CALL
+
+    def __init__(self, orders_endpoint: str, feed_endpoint: str) -> None:
+        self._orders_endpoint = orders_endpoint
+        self._sessions: dict[int, OrderEntry] = {}
+        directory = self._session(1).instruments
+        self._sync_number = directory.number(SYNC_INSTRUMENT.symbol)
+        self._feed = MarketData(feed_endpoint, directory)
+        self._feed.subscribe(*directory, channels=(Channel.LEVELS,))
+        self._feed.synchronize()
+        self._kept: dict[int, list[Reports]] = {}
+
+    def close(self) -> None:
+        """Logs out and closes."""
+        for session in self._sessions.values():
+            session.close()
+        self._feed.close()
+
+    def apply_records(self, commands: Records) -> Records:
+        """Sends the commands and returns their events, made from the reports of all sessions. `levels` then waits for `seek`."""
+        start = 0
+        participants = commands["participant"]
+        for end in (*(np.flatnonzero(np.diff(participants.astype(np.int64))) + 1).tolist(), len(commands)):
+            self._session(int(participants[start])).send(commands[start:end])
+            start = end
+        for participant in list(self._sessions):
+            self._synchronize(participant)
+        reports = [np.concatenate(parts) for parts in self._kept.values()]
+        self._kept = {}
+        return _events(np.concatenate(reports), self._sync_number)
+
+    def seek(self, sequence: int) -> None:
+        """Sets the books to how they were after command `sequence`, which has been applied."""
+        self._feed.apply_until(sequence)
+
+    def levels(self, instrument: int, side: Side, depth: int | None) -> Sequence[tuple[int, int, int]]:
+        """The feed's book where `seek` has set it."""
+        return self._feed.levels(instrument, side, depth)
+
+    def _session(self, participant: int) -> OrderEntry:
+        while participant not in self._sessions:
+            number = len(self._sessions) + 1
+            session = OrderEntry(self._orders_endpoint, f"P{number}", timeout=_TIMEOUT_S)
+            self._sessions[number] = session
+            if session.logon.participant != number:
+                raise OmeError("participant", where=self._orders_endpoint, found=session.logon.participant, allowed=f"{number}: a fresh server")
+        return self._sessions[participant]
+
+    def _synchronize(self, participant: int) -> None:
+        """Waits until the session has all its reports, and the feed has published all of their commands."""
+        session = self._sessions[participant]
+        order = NewOrder(
+            client_order_id=_SYNC_ORDER,
+            price=participant,
+            quantity=1,
+            instrument=self._sync_number,
+            side=Side.BUY,
+            order_type=OrderType.LIMIT,
+            time_in_force=TimeInForce.GTC,
+        )
+        cancel = CancelOrder(client_order_id=_SYNC_ORDER, instrument=self._sync_number)
+        session.send(encode_commands([order, cancel]))
+        parts = self._kept.setdefault(participant, [])
+        cancelled_at = 0
+        while not cancelled_at:
+            reports = session.receive(_TIMEOUT_S)
+            if not len(reports):
+                raise OmeError("reports", where=self._orders_endpoint, found="none", allowed=f"one within {_TIMEOUT_S} s")
+            parts.append(reports)
+            mine = reports[(reports["client_order_id"] == _SYNC_ORDER) & (reports["kind"] == EventKind.CANCELLED)]
+            cancelled_at = int(mine["engine_sequence"][-1]) if len(mine) else 0
+        while not self._is_published(cancelled_at):
+            pass
+
+    def _is_published(self, sequence: int) -> bool:
+        updates = self._feed.poll(_TIMEOUT_S, apply=False)
+        if not updates:
+            raise OmeError("market data", where=self._orders_endpoint, found="none", allowed=f"an update within {_TIMEOUT_S} s")
+        return any(
+            update.instrument == self._sync_number and int(update.messages["engine_sequence"][-1]) >= sequence
+            for update in updates
+            if len(update.messages)
+        )
+
+
+def _events(reports: Reports, sync_number: int) -> Records:
+    """The events that these reports of all sessions tell of, in the order of the engine; without RESTED, which is not reported."""
+    reports = reports[reports["instrument"] != sync_number]
+    is_resting = (reports["kind"] == EventKind.TRADE) & (reports["is_aggressor"] == 0)
+    resting = reports[is_resting]
+    said = reports[~is_resting]
+    # In one command an order is first taken or changed, then it trades, then what is left is cancelled.
+    is_trade = said["kind"] == EventKind.TRADE
+    is_remainder = (said["kind"] == EventKind.CANCELLED) & (said["last_quantity"] > 0)
+    said = said[np.lexsort((said["trade_id"], np.where(is_trade, 1, np.where(is_remainder, 2, 0)), said["engine_sequence"]))]
+    events = np.zeros(len(said), dtype=EVENT)
+    names = {"sequence": "engine_sequence", "reason": "reason"} | {
+        name: name for name in ("order_id", "client_order_id", "price", "instrument", "kind", "side", "timestamp_ns", "account")
+    }
+    for target, source in names.items():
+        events[target] = said[source]
+    trades = np.flatnonzero(said["kind"] == EventKind.TRADE)
+    order = np.argsort(resting["trade_id"])
+    found = order[np.searchsorted(resting["trade_id"][order], said["trade_id"][trades])]
+    is_about_leaves = (said["kind"] == EventKind.ACCEPTED) | (said["kind"] == EventKind.AMENDED)
+    events["quantity"] = np.where(is_about_leaves, said["leaves_quantity"], said["last_quantity"])
+    # These share their bytes with a trade's timestamp and account, which it does not have.
+    for target, source in (("resting_order_id", "order_id"), ("resting_client_order_id", "client_order_id")):
+        column = events[target].copy()
+        column[trades] = resting[source][found]
+        events[target] = column
+    return events
+
+

@@ -1,0 +1,69 @@
+"""docs/RULES.md and the tests hold each other: every rule has a test that names it, and every test that the page names exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "RULES.md"
+_ROW = re.compile(r"^\| ([A-Z]\d+) \| .* \| (.*)\|$", re.MULTILINE)
+_RULE_ID = re.compile(r"\b[A-Z]\d+\b")
+
+
+def rules_of_page(page: str) -> dict[str, list[str]]:
+    """Each rule id of the table, with the tests that its last column names."""
+    return {rule: re.findall(r"`(\w+)`", tests) for rule, tests in _ROW.findall(page)}
+
+
+def rules_of_tests(sources: list[str]) -> dict[str, set[str]]:
+    """Each test function that opens its docstring with rule ids (`P1: ...`, `P1, P4: ...`), with those ids."""
+    found: dict[str, set[str]] = {}
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                head = (ast.get_docstring(node) or "").partition(":")[0]
+                found.setdefault(node.name, set()).update(_RULE_ID.findall(head) if re.match(r"[A-Z]\d", head) else ())
+    return found
+
+
+RULES = rules_of_page(PAGE.read_text())
+TESTS = rules_of_tests([path.read_text() for path in sorted(HERE.glob("test_*.py"))])
+
+
+def test_the_page_has_its_rules() -> None:
+    """Every rule that the reader of the page sees is read here: ids of five families, each counted from 1 without a gap."""
+    assert len(RULES) == PAGE.read_text().split("## What each command says")[0].count("\n| ") - 1
+    for family in {rule[0] for rule in RULES}:
+        numbers = [int(rule[1:]) for rule in RULES if rule[0] == family]
+        assert numbers == list(range(1, len(numbers) + 1)), family
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_has_a_test_that_names_it(rule: str) -> None:
+    """A rule without a test whose docstring opens with its id is a wish."""
+    assert [name for name, rules in TESTS.items() if rule in rules], f"no test names {rule}"
+    assert RULES[rule], f"the page names no test of {rule}"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_test_that_the_page_names_exists_and_names_the_rule(rule: str) -> None:
+    """The page's last column is true."""
+    for name in RULES[rule]:
+        assert name in TESTS, f"{rule}: {name} does not exist"
+        assert rule in TESTS[name], f"{rule}: the docstring of {name} opens with {sorted(TESTS[name]) or 'no rule'}"
+
+
+def test_tests_name_no_rule_that_the_page_does_not_have() -> None:
+    """A test that holds a rule which is not on the page holds nothing that a reader can know."""
+    assert {rule for rules in TESTS.values() for rule in rules} <= set(RULES)
+
+
+def test_a_rule_without_a_test_is_seen() -> None:
+    """The readers above can fail: an id, a name and a docstring that is none are told apart."""
+    assert rules_of_page("| Id | Rule | Tests |\n| Z1 | Text | `test_a`, `test_b` |\n| Z2 | Text | |\n") == {"Z1": ["test_a", "test_b"], "Z2": []}
+    source = 'def test_a():\n    """Z1, Z3: text Z9."""\ndef test_b():\n    """Holds Z2: text."""\ndef test_c():\n    pass\n'
+    assert rules_of_tests([source]) == {"test_a": {"Z1", "Z3"}, "test_b": set(), "test_c": set()}

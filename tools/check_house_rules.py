@@ -1,0 +1,92 @@
+"""Check the rules of the house on every file that git tracks, or would: tools/check_house_rules.py [ROOT]
+
+What is found is printed, one line each, with file and line and the rule. Ends with 0, or 1 if anything was found. Formatting is the
+formatters' work and is not checked here.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+SIZE_MAX_BYTES = 400_000
+# One letter of each is in brackets so that this file keeps the rules it checks.
+LEFT_OPEN = re.compile(r"\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(wor[k]|roo[t]|hom[e])/")
+MODULE_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager"}
+C_SUFFIXES = {".c", ".h", ".cpp"}
+
+
+def tracked_files(root: Path) -> list[Path]:
+    """The files of the work tree at `root` that git tracks, and those that it neither tracks nor ignores; relative to `root`."""
+    listing = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], check=True, capture_output=True
+    )
+    names = sorted(set(listing.stdout.decode().split("\0")) - {""})
+    return [Path(name) for name in names if (root / name).is_file()]
+
+
+def is_python(path: Path, text: str) -> bool:
+    """Whether it is a Python module or a script that Python runs."""
+    return path.suffix == ".py" or (not path.suffix and re.match(r"#!.*\bpython3?\b", text) is not None)
+
+
+def check_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Line and broken rule, for the rules that hold for every line of text."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := LEFT_OPEN.search(line):
+            yield number, f"{match[0]}: finish it, or say in words what does not exist"
+        if match := MACHINE_PATH.search(line):
+            yield number, f"{match[0]}: a path of one machine"
+        if "\t" in line:
+            yield number, "a tab: indent with spaces"
+
+
+def check_c(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Line and broken rule of a C or C++ file: it opens by saying what it is, or includes its header, which does, before all else."""
+    own_header = path.suffix != ".h" and re.match(rf'#include "([\w/]+/)?{re.escape(path.stem)}\.h"', text)
+    if not text.startswith(("/*", "//")) and not own_header:
+        yield 1, "opens neither with a comment that says what it is nor with its own header"
+
+
+def check_python(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Line and broken rule of a Python file."""
+    if path.stem in MODULE_NAMES or path.parent.name in MODULE_NAMES:
+        yield 1, f"named {path.stem if path.stem in MODULE_NAMES else path.parent.name}: name it for its concept"
+    if not ast.get_docstring(ast.parse(text, str(path))):
+        yield 1, "has no docstring"
+
+
+def check_file(root: Path, path: Path) -> Iterator[tuple[int, str]]:
+    """Line and broken rule, for every rule that `root`/`path` breaks."""
+    data = (root / path).read_bytes()
+    if len(data) > SIZE_MAX_BYTES:
+        yield 1, f"{len(data)} bytes: at most {SIZE_MAX_BYTES}"
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return
+    yield from check_lines(text)
+    if path.suffix in C_SUFFIXES:
+        yield from check_c(path, text)
+    elif is_python(path, text):
+        yield from check_python(path, text)
+
+
+def main(arguments: list[str]) -> int:
+    """Checks the work tree at the root given, or the repository; returns the exit code."""
+    root = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent
+    found = 0
+    for path in tracked_files(root):
+        for line, rule in check_file(root, path):
+            print(f"{path}:{line}: {rule}")
+            found += 1
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
