@@ -54,7 +54,8 @@ def _call(command: Sequence[str | Path]) -> bytes:
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
         output = (done.stdout + done.stderr).decode(errors="replace")[-4000:]
-        raise DriverError(" ".join(str(part) for part in command), found=f"exit status {done.returncode}\n{output}", allowed="0")
+        what = f"{output}\nexit status of {' '.join(str(part) for part in command)}"
+        raise DriverError(what, found=done.returncode, allowed="0")
     return done.stdout
 
 

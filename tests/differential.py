@@ -1,7 +1,7 @@
 """The core against the reference: the same commands through both, every byte of every event and both hashes compared.
 
-`compare` runs a random flow and returns the first `Difference`, or None; `shrink` drops commands from it while the two still differ; `story` tells
-it. The command is tools/differential.
+`compare` runs a random flow and returns the first `Difference`, or None; `shrink` drops commands from it while the two still differ;
+`story` tells it. The command is tools/differential.
 """
 
 from __future__ import annotations

@@ -793,6 +793,55 @@ def test_book_is_exact_or_stale_whatever_the_feed_loses_or_repeats(seed: int) ->
     assert builder.gap_count > 3
 
 
+def builder_with(source: FakeFeed) -> BookBuilder:
+    """A builder in step with a source: bid 100 for 7 lots, five updates so far."""
+    source.close()
+    source.sequence = 5
+    builder = BookBuilder()
+    builder.take(split_frame(source.snapshot_frame(5, [(Side.BUY, 100, 7)])))
+    builder.apply()
+    return builder
+
+
+def test_updates_that_a_snapshot_includes_are_ignored() -> None:
+    """PROTOCOL, Keeping a book, 3: they may be older than what the snapshot says."""
+    source = FakeFeed()
+    builder = builder_with(source)
+    source.sequence = 3
+    builder.take(split_frame(source.levels_frame([(4, Side.BUY, 100, 1)])))
+    builder.take(split_frame(source.levels_frame([(5, Side.BUY, 99, 1), (6, Side.BUY, 98, 2)])))
+    builder.apply()
+    assert builder.levels(Side.BUY) == [(100, 7, 1), (98, 2, 1)]
+    assert (builder.gap_count, builder.channel_sequence, builder.engine_sequence) == (0, 6, 6)
+
+
+def test_update_of_another_epoch_is_a_gap_although_its_sequence_is_the_next() -> None:
+    """PROTOCOL, Keeping a book, 4: another epoch is another stream."""
+    source = FakeFeed()
+    builder = builder_with(source)
+    source.epoch += 1
+    builder.take(split_frame(source.levels_frame([(6, Side.BUY, 98, 2)])))
+    builder.apply()
+    assert (builder.needs_snapshot, builder.is_stale, builder.gap_count) == (True, True, 1)
+    assert builder.levels(Side.BUY) == [(100, 7, 1)]
+
+
+@pytest.mark.parametrize(("sequence", "epoch"), [(6, 1), (2, 2)])
+def test_snapshot_for_somebody_else_heals_a_book_that_did_not_know_of_its_gap(sequence: int, epoch: int) -> None:
+    """PROTOCOL, Keeping a book, 5: one that is ahead, or of another epoch, is taken; one that says nothing new is not."""
+    source = FakeFeed()
+    builder = builder_with(source)
+    builder.take(split_frame(source.snapshot_frame(5, [(Side.BUY, 1, 1)])))
+    builder.apply()
+    assert builder.levels(Side.BUY) == [(100, 7, 1)]
+    source.sequence, source.epoch = sequence, epoch
+    builder.take(split_frame(source.snapshot_frame(9, [(Side.BUY, 97, 3)])))
+    builder.take(split_frame(source.levels_frame([(10, Side.BUY, 96, 1)])))
+    builder.apply()
+    assert builder.levels(Side.BUY) == [(97, 3, 1), (96, 1, 1)]
+    assert (builder.is_stale, builder.gap_count) == (False, 1)
+
+
 def test_check_finds_a_crossed_book() -> None:
     """BookBuilder.check asserts what always holds."""
     source = FakeFeed()
@@ -976,7 +1025,12 @@ def test_example_of_the_protocol_page_is_what_the_client_sends_and_reads(server:
         report = session.wait_for(session.buy("AAPL", 100, at="150.25", client_order_id=1))
     assert server.logons[0].tobytes() == example_bytes(0)
     assert server.commands[0].tobytes() == example_bytes(1)
-    assert (report.kind, report.symbol, report.price, report.leaves_quantity) == (EventKind.ACCEPTED, "AAPL", Decimal("150.25"), 100)
+    assert (report.kind, report.symbol, report.price, report.leaves_quantity) == (
+        EventKind.ACCEPTED,
+        "AAPL",
+        Decimal("150.25"),
+        Decimal(100),
+    )
     assert (report.order_id, report.engine_sequence, report.side) == (2**32 + 1, 7, Side.BUY)
     with MarketData(feed.socket.endpoint, DIRECTORY) as market_data:
         market_data.subscribe("AAPL", channels=(Channel.TOP,))
@@ -985,4 +1039,4 @@ def test_example_of_the_protocol_page_is_what_the_client_sends_and_reads(server:
         market_data.synchronize()
         top = market_data.top("AAPL")
         assert top is not None
-        assert (top.bid_price, top.bid_quantity, top.ask_price) == (Decimal("150.25"), 100, None)
+        assert (top.bid_price, top.bid_quantity, top.ask_price) == (Decimal("150.25"), Decimal(100), None)

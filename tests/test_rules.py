@@ -64,6 +64,9 @@ def test_tests_name_no_rule_that_the_page_does_not_have() -> None:
 
 def test_a_rule_without_a_test_is_seen() -> None:
     """The readers above can fail: an id, a name and a docstring that is none are told apart."""
-    assert rules_of_page("| Id | Rule | Tests |\n| Z1 | Text | `test_a`, `test_b` |\n| Z2 | Text | |\n") == {"Z1": ["test_a", "test_b"], "Z2": []}
+    assert rules_of_page("| Id | Rule | Tests |\n| Z1 | Text | `test_a`, `test_b` |\n| Z2 | Text | |\n") == {
+        "Z1": ["test_a", "test_b"],
+        "Z2": [],
+    }
     source = 'def test_a():\n    """Z1, Z3: text Z9."""\ndef test_b():\n    """Holds Z2: text."""\ndef test_c():\n    pass\n'
     assert rules_of_tests([source]) == {"test_a": {"Z1", "Z3"}, "test_b": set(), "test_c": set()}

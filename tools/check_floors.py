@@ -19,7 +19,7 @@ PYTHON_FLOORS = (
     ("errors", "units", "enums"),
     ("messages", "instruments"),
     ("config", "codec", "_native"),
-    ("engine", "reference", "journal", "sessions", "phases", "risk", "marketdata", "clearing", "metrics", "security"),
+    ("engine", "reference", "journal", "sessions", "phases", "risk", "marketdata", "clearing", "metrics", "security", "orderflow"),
     ("recovery",),
     ("transport",),
     ("client",),
@@ -59,7 +59,7 @@ class Violation:
     allowed: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: uses {self.found}; allowed: {self.allowed}"
+        return f"{self.path}:{self.line}: found {self.found}; allowed: {self.allowed}"
 
 
 def floor_of(floors: tuple[tuple[str, ...], ...], name: str) -> int | None:
@@ -108,7 +108,7 @@ def check_python(root: Path) -> Iterator[Violation]:
         place = path.relative_to(root)
         module = place.with_suffix("").parts[1]
         if floor_of(PYTHON_FLOORS, module) is None:
-            yield Violation(path=place, line=1, found=f"no floor: ome.{module}", allowed="modules that stand in the table of floors")
+            yield Violation(path=place, line=1, found=f"ome.{module}, which stands on no floor", allowed="modules of the table of floors")
             continue
         for line, imported in imported_modules(ast.parse(path.read_text(), str(path)), ".".join(place.parent.parts)):
             allowed = check_import(module, imported)
@@ -123,7 +123,7 @@ def check_c(root: Path) -> Iterator[Violation]:
         folder = place.parts[1] if len(place.parts) > 2 else C_ROOT
         floor = floor_of(C_FLOORS, folder)
         if floor is None:
-            yield Violation(path=place, line=1, found=f"no floor: csrc/{folder}", allowed="folders that stand in the table of floors")
+            yield Violation(path=place, line=1, found=f"csrc/{folder}, which stands on no floor", allowed="folders of the table of floors")
             continue
         forbidden = C_FORBIDDEN.get(folder, ())
         allowed = [folder, *(name for name in names_below(C_FLOORS, floor) if name not in forbidden)]

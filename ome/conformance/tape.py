@@ -195,6 +195,7 @@ def run_steps(steps: Iterable[Step], market: Market, source: str, instrument: In
     pending = iter(steps)
     seekable = market if isinstance(market, SeekableMarket) else None
     steps_per_call = seekable.steps_per_call if seekable is not None else 1
+    sequence = 0  # of the command before the book that is compared
     while part := list(islice(pending, steps_per_call)):
         actions = [action for step in part for action in step.actions]
         sequences = _apply(actions, market, source) if actions else []
@@ -203,8 +204,9 @@ def run_steps(steps: Iterable[Step], market: Market, source: str, instrument: In
             done += len(step.actions)
             if step.book is None:
                 continue
-            if seekable is not None and done:
-                seekable.seek(sequences[done - 1])
+            sequence = sequences[done - 1] if done else sequence
+            if seekable is not None:
+                seekable.seek(sequence)
             _compare_book(step, step.book, market, source)
             books += 1
         commands += done

@@ -49,6 +49,7 @@ class WireMarket:
         self._feed.subscribe(*directory, channels=(Channel.LEVELS,))
         self._feed.synchronize()
         self._kept: dict[int, list[Reports]] = {}
+        self._seek_to = 0
 
     def close(self) -> None:
         """Logs out and closes."""
@@ -57,7 +58,7 @@ class WireMarket:
         self._feed.close()
 
     def apply_records(self, commands: Records) -> Records:
-        """Sends the commands and returns their events, made from the reports of all sessions. `levels` then waits for `seek`."""
+        """Sends the commands and returns their events, made from the reports of all sessions."""
         start = 0
         participants = commands["participant"]
         for end in (*(np.flatnonzero(np.diff(participants.astype(np.int64))) + 1).tolist(), len(commands)):
@@ -67,14 +68,17 @@ class WireMarket:
             self._synchronize(participant)
         reports = [np.concatenate(parts) for parts in self._kept.values()]
         self._kept = {}
-        return _events(np.concatenate(reports), self._sync_number)
+        events = _events(np.concatenate(reports), self._sync_number)
+        self._seek_to = int(events["sequence"].max(initial=0))
+        return events
 
     def seek(self, sequence: int) -> None:
         """Sets the books to how they were after command `sequence`, which has been applied."""
-        self._feed.apply_until(sequence)
+        self._seek_to = sequence
 
     def levels(self, instrument: int, side: Side, depth: int | None) -> Sequence[tuple[int, int, int]]:
-        """The feed's book where `seek` has set it."""
+        """The feed's book after the last command applied, or where `seek` has set it."""
+        self._feed.apply_until(self._seek_to)
         return self._feed.levels(instrument, side, depth)
 
     def _session(self, participant: int) -> OrderEntry:
@@ -124,14 +128,14 @@ class WireMarket:
 
 
 def _events(reports: Reports, sync_number: int) -> Records:
-    """The events that these reports of all sessions tell of, in the order of the engine; without RESTED, which is not reported."""
+    """The events that these reports of all sessions tell of, in the order of the engine."""
     reports = reports[reports["instrument"] != sync_number]
     is_resting = (reports["kind"] == EventKind.TRADE) & (reports["is_aggressor"] == 0)
     resting = reports[is_resting]
     said = reports[~is_resting]
-    # In one command an order is first taken or changed, then it trades, then what is left is cancelled.
+    # In one command an order is first taken or changed, then it trades, then what is left rests or is cancelled.
     is_trade = said["kind"] == EventKind.TRADE
-    is_remainder = (said["kind"] == EventKind.CANCELLED) & (said["last_quantity"] > 0)
+    is_remainder = (said["kind"] == EventKind.CANCELLED) | (said["kind"] == EventKind.RESTED)
     said = said[np.lexsort((said["trade_id"], np.where(is_trade, 1, np.where(is_remainder, 2, 0)), said["engine_sequence"]))]
     events = np.zeros(len(said), dtype=EVENT)
     names = {"sequence": "engine_sequence", "reason": "reason"} | {
@@ -142,7 +146,7 @@ def _events(reports: Reports, sync_number: int) -> Records:
     trades = np.flatnonzero(said["kind"] == EventKind.TRADE)
     order = np.argsort(resting["trade_id"])
     found = order[np.searchsorted(resting["trade_id"][order], said["trade_id"][trades])]
-    is_about_leaves = (said["kind"] == EventKind.ACCEPTED) | (said["kind"] == EventKind.AMENDED)
+    is_about_leaves = np.isin(said["kind"], (EventKind.ACCEPTED, EventKind.AMENDED, EventKind.RESTED))
     events["quantity"] = np.where(is_about_leaves, said["leaves_quantity"], said["last_quantity"])
     # These share their bytes with a trade's timestamp and account, which it does not have.
     for target, source in (("resting_order_id", "order_id"), ("resting_client_order_id", "client_order_id")):

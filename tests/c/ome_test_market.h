@@ -1,0 +1,228 @@
+/* An engine in memory of its own, commands for it, a sink that keeps every event, and a seeded flow of commands: for tests. */
+#ifndef OME_TEST_MARKET_H
+#define OME_TEST_MARKET_H
+
+#include <string.h>
+
+#include "engine/ome_engine.h"
+#include "ome_test.h"
+
+/* ---- memory and engines ---- */
+
+/* Zeroed and aligned to a cache line; exactly so many bytes, so that the address sanitizer sees a step too far. */
+static inline void *market_memory(uint64_t size_bytes)
+{
+    void *memory = aligned_alloc(OME_CACHE_LINE_SIZE, (size_bytes + OME_CACHE_LINE_SIZE - 1) / OME_CACHE_LINE_SIZE * OME_CACHE_LINE_SIZE);
+    CHECK(memory != NULL);
+    memset(memory, 0, size_bytes);
+    return memory;
+}
+
+static inline ome_engine_t *market_engine(const ome_limits_t *limits)
+{
+    const uint64_t size_bytes = ome_engine_size_bytes(limits);
+    ome_engine_t *engine = NULL;
+    CHECK(size_bytes > 0);
+    CHECK(ome_engine_init(&engine, market_memory(size_bytes), size_bytes, limits) == OME_OK);
+    return engine;
+}
+
+/* ---- a sink that keeps what it gets ---- */
+
+#define RECORDER_WINDOW_COUNT_MAX 64u
+
+typedef struct
+{
+    ome_sink_t sink; /* first, so that a sink is its recorder */
+    ome_event_t window[RECORDER_WINDOW_COUNT_MAX];
+    ome_event_t *events;
+    uint64_t count;
+    uint64_t capacity;
+    uint64_t flush_count;
+} recorder_t;
+
+static inline void recorder_take_window(recorder_t *recorder)
+{
+    const uint64_t count = (uint64_t)(recorder->sink.next - recorder->window);
+    if (recorder->count + count > recorder->capacity)
+    {
+        recorder->capacity = 2 * (recorder->count + count);
+        recorder->events = realloc(recorder->events, recorder->capacity * sizeof(ome_event_t));
+        CHECK(recorder->events != NULL);
+    }
+    if (count > 0)
+    {
+        memcpy(recorder->events + recorder->count, recorder->window, count * sizeof(ome_event_t));
+    }
+    recorder->count += count;
+    recorder->sink.next = recorder->window;
+}
+
+static inline void recorder_flush(ome_sink_t *sink)
+{
+    recorder_t *recorder = (recorder_t *)sink;
+    CHECK(sink->next == sink->end);
+    recorder->flush_count++;
+    recorder_take_window(recorder);
+}
+
+/* A recorder whose window has `window_count` events. */
+static inline recorder_t *recorder_new(uint32_t window_count)
+{
+    CHECK(window_count >= 1 && window_count <= RECORDER_WINDOW_COUNT_MAX);
+    recorder_t *recorder = calloc(1, sizeof(recorder_t));
+    CHECK(recorder != NULL);
+    recorder->sink = (ome_sink_t){.next = recorder->window, .end = recorder->window + window_count, .flush = recorder_flush};
+    return recorder;
+}
+
+static inline void recorder_free(recorder_t *recorder)
+{
+    free(recorder->events);
+    free(recorder);
+}
+
+/* Applies a command; returns how many events it gave, which are the last of the recorder. */
+static inline uint64_t recorder_apply(recorder_t *recorder, ome_engine_t *engine, const ome_command_t *command)
+{
+    const uint64_t before = recorder->count;
+    ome_engine_apply(engine, command, &recorder->sink);
+    recorder_take_window(recorder);
+    return recorder->count - before;
+}
+
+/* ---- commands ---- */
+
+static inline ome_command_t define_limits(const ome_limits_t *limits)
+{
+    return (ome_command_t){.kind = OME_COMMAND_KIND_DEFINE_LIMITS,
+        .order_count_max = limits->order_count_max,
+        .level_count_max = limits->level_count_max,
+        .instrument_count_max = limits->instrument_count_max,
+        .session_count_max = limits->session_count_max};
+}
+
+static inline ome_command_t define_instrument(uint32_t number, const char *symbol, int64_t tick, uint16_t flags)
+{
+    ome_command_t command = {
+        .kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT, .instrument = number, .tick = tick, .price_decimals = 2, .instrument_flags = flags};
+    memcpy(command.symbol, symbol, strlen(symbol));
+    return command;
+}
+
+static inline ome_command_t define_session(uint16_t session, uint16_t participant, const char *name, uint16_t session_number)
+{
+    ome_command_t command = {
+        .kind = OME_COMMAND_KIND_DEFINE_SESSION, .session = session, .participant = participant, .session_number = session_number};
+    memcpy(command.participant_name, name, strlen(name));
+    return command;
+}
+
+/* A GTC limit order of the embedder's own (participant and session 0) on instrument 1. */
+static inline ome_command_t limit_order(uint8_t side, int64_t price, int64_t quantity, uint64_t client_order_id)
+{
+    return (ome_command_t){.kind = OME_COMMAND_KIND_NEW_ORDER,
+        .instrument = 1,
+        .side = side,
+        .order_type = OME_ORDER_TYPE_LIMIT,
+        .time_in_force = OME_TIME_IN_FORCE_GTC,
+        .price = price,
+        .quantity = quantity,
+        .client_order_id = client_order_id};
+}
+
+static inline ome_command_t cancel_order(uint64_t client_order_id)
+{
+    return (ome_command_t){.kind = OME_COMMAND_KIND_CANCEL_ORDER, .client_order_id = client_order_id};
+}
+
+static inline ome_command_t reduce_order(uint64_t client_order_id, int64_t quantity)
+{
+    return (ome_command_t){.kind = OME_COMMAND_KIND_REDUCE_ORDER, .client_order_id = client_order_id, .quantity = quantity};
+}
+
+static inline ome_command_t amend_order(uint64_t client_order_id, int64_t price, int64_t quantity)
+{
+    return (ome_command_t){
+        .kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = client_order_id, .price = price, .quantity = quantity};
+}
+
+/* ---- a flow ---- */
+
+/* Orders near a price that moves little, in few ids, so that most cancels, reductions and amends find an order and much trades. */
+typedef struct
+{
+    uint64_t random;
+    uint64_t timestamp_ns;
+    uint32_t instrument_count;  /* defined, with tick 1 */
+    uint32_t participant_count; /* session s is participant s's; 0: all are the embedder's own */
+    uint32_t order_id_count;    /* of client order ids, from 1 */
+    uint32_t price_count;       /* prices from 1000 on */
+} flow_t;
+
+static inline uint32_t flow_below(flow_t *flow, uint32_t count)
+{
+    return (uint32_t)(test_random(&flow->random) % count);
+}
+
+static inline void flow_new_order(flow_t *flow, ome_command_t *command)
+{
+    const uint32_t kind = flow_below(flow, 20);
+    command->kind = OME_COMMAND_KIND_NEW_ORDER;
+    command->instrument = 1 + flow_below(flow, flow->instrument_count);
+    command->side = (uint8_t)(OME_SIDE_BUY + flow_below(flow, 2));
+    command->order_type = kind == 0 ? OME_ORDER_TYPE_MARKET : OME_ORDER_TYPE_LIMIT;
+    command->time_in_force = (uint8_t)(kind < 3 ? OME_TIME_IN_FORCE_GTC + flow_below(flow, 3) : OME_TIME_IN_FORCE_GTC);
+    command->price = 1000 + flow_below(flow, flow->price_count) + (command->side == OME_SIDE_SELL ? flow->price_count / 2 : 0);
+    command->quantity = 1 + flow_below(flow, 50);
+    command->account = flow_below(flow, 4);
+}
+
+/* What is odd: a field of the command is something else. */
+static inline void flow_spoil(flow_t *flow, ome_command_t *command)
+{
+    uint8_t *bytes = (uint8_t *)command;
+    bytes[sizeof(uint64_t) + flow_below(flow, OME_BODY_SIZE)] = (uint8_t)test_random(&flow->random);
+}
+
+static inline ome_command_t flow_next(flow_t *flow)
+{
+    ome_command_t command = {.timestamp_ns = ++flow->timestamp_ns};
+    const uint32_t kind = flow_below(flow, 100);
+    const uint32_t participant = flow->participant_count > 0 ? 1 + flow_below(flow, flow->participant_count) : 0;
+    command.participant = (uint16_t)participant;
+    command.session = (uint16_t)participant;
+    if (kind < 55)
+    {
+        flow_new_order(flow, &command);
+    }
+    else if (kind < 72)
+    {
+        command.kind = OME_COMMAND_KIND_CANCEL_ORDER;
+    }
+    else if (kind < 82)
+    {
+        command.kind = OME_COMMAND_KIND_REDUCE_ORDER;
+        command.quantity = 1 + flow_below(flow, 20);
+    }
+    else
+    {
+        command.kind = OME_COMMAND_KIND_AMEND_ORDER;
+        command.price = flow_below(flow, 2) == 0 ? OME_NULL_VALUE : (int64_t)(1000 + flow_below(flow, flow->price_count));
+        command.quantity = flow_below(flow, 3) == 0 ? OME_NULL_VALUE : (int64_t)flow_below(flow, 60);
+        command.flags = flow_below(flow, 2) == 0 ? 0 : OME_COMMAND_FLAGS_OPEN_QUANTITY;
+    }
+    command.client_order_id = flow_below(flow, 16) == 0 ? 0 : 1 + flow_below(flow, flow->order_id_count);
+    if (kind >= 55 && flow_below(flow, 4) == 0)
+    {
+        command.flags |= OME_COMMAND_FLAGS_BY_ORDER_ID;
+        command.client_order_id = (uint64_t)(1 + flow_below(flow, 30)) << 32 | flow_below(flow, 200);
+    }
+    if (flow_below(flow, 50) == 0)
+    {
+        flow_spoil(flow, &command);
+    }
+    return command;
+}
+
+#endif

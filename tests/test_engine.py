@@ -1,0 +1,397 @@
+"""The embedded engine: what a user types, what comes back, and what is refused before it reaches the market."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from flows import flow
+
+from ome.codec import COMMAND, EVENT, encode_commands, record_bytes
+from ome.engine import Book, Engine, EngineClosedError, Level, OrderRejectedError, Report
+from ome.enums import EventKind, Reason, Side
+from ome.errors import InvalidTypeError, InvalidValueError, OmeError
+from ome.instruments import Instrument
+from ome.messages import DefineInstrument, DefineSession, Limits, NewOrder
+
+SMALL = Limits(order_count_max=100, level_count_max=50, instrument_count_max=3, session_count_max=4)
+
+
+@pytest.fixture
+def market() -> Iterator[Engine]:
+    """Two instruments: AAPL in cents and whole shares, BTC in thousandths."""
+    instruments = [Instrument("AAPL", tick="0.01"), Instrument("BTC", tick="0.5", quantity_decimals=3)]
+    with Engine(instruments, limits=SMALL) as engine:
+        yield engine
+        engine.check()
+
+
+# One order
+
+
+@pytest.mark.parametrize("price", [Decimal("150.25"), "150.25", "150.250", "1.5025e2"])
+def test_a_price_is_a_decimal_a_string_or_an_int(market: Engine, price: Decimal | str) -> None:
+    """Ways to write one number give one order."""
+    market.buy("AAPL", 100, at=price)
+    market.buy("AAPL", Decimal(5), at=151)
+    assert market.book("AAPL") == Book(
+        bids=(
+            Level(price=Decimal("151.00"), quantity=5, order_count=1),
+            Level(price=Decimal("150.25"), quantity=100, order_count=1),
+        ),
+        asks=(),
+    )
+
+
+@pytest.mark.parametrize("wrong", [150.25, float("nan"), np.float64(1.5), Fraction(1, 2), True, b"150", None, [1]])
+def test_floats_and_other_types_are_refused_where_money_and_quantity_are_meant(market: Engine, wrong: object) -> None:
+    """0.1 is not the number that it looks like: a TypeError, before anything happens. (A price of None is a market order.)"""
+    resting = market.buy("AAPL", 100, at="150.25")
+    before = market.state_hash
+    calls: list[Callable[[], object]] = [
+        lambda: market.buy("AAPL", wrong, at=150),  # type: ignore[arg-type]
+        lambda: market.reduce(resting, wrong if not isinstance(wrong, bool) else 1.0),  # type: ignore[arg-type]
+    ]
+    if wrong is not None:
+        calls.append(lambda: market.sell("AAPL", 1, at=wrong))  # type: ignore[arg-type]
+        calls.append(lambda: market.amend(resting, at=wrong))  # type: ignore[arg-type]
+        calls.append(lambda: market.amend(12345, at=wrong))  # type: ignore[arg-type]
+    for call in calls:
+        with pytest.raises(TypeError) as refused:
+            call()
+        assert isinstance(refused.value, InvalidTypeError)
+    assert market.state_hash == before
+
+
+@pytest.mark.parametrize(
+    ("call", "what", "allowed"),
+    [
+        (lambda market: market.buy("AAPL", 1, at="150.255"), "price of AAPL", "at most 2 decimals"),
+        (lambda market: market.buy("AAPL", "1.5", at=1), "quantity of AAPL", "at most 0 decimals"),
+        (lambda market: market.buy("AAPL", 1, at="x"), "price of AAPL", "a decimal number"),
+        (lambda market: market.buy("AAPL", 1, at="inf"), "price of AAPL", "a finite decimal number"),
+        (lambda market: market.buy("AAPL", 2**63, at=1), "quantity of AAPL", "-9223372036854775808 to"),
+        (lambda market: market.buy("NONE", 1, at=1), "symbol", "AAPL, BTC"),
+        (lambda market: market.book("NONE"), "symbol", "AAPL, BTC"),
+        (lambda market: market.buy("AAPL", 1, at=1, tif="day"), "tif", "gtc, ioc, fok"),
+        (lambda market: market.buy("AAPL", 1, at=1, account=2**32), "account", "an int from 0"),
+        (lambda market: market.amend(1, quantity=1, open_quantity=1), "quantity", "one of them"),
+        (lambda market: market.cancel(-1), "client_order_id", "an int from 0"),
+    ],
+)
+def test_a_value_outside_what_is_allowed_is_named_with_what_is(market: Engine, call: Callable[[Engine], object], what: str, allowed: str) -> None:
+    """The error says what was wrong and what is right, and nothing happened."""
+    before = market.state_hash
+    with pytest.raises(InvalidValueError) as refused:
+        call(market)
+    assert refused.value.what == what
+    assert allowed in refused.value.allowed
+    assert market.state_hash == before
+
+
+def test_a_report_tells_trades_remainder_and_cancelled(market: Engine) -> None:
+    """P2, T2, T3: trades at the resting prices; what is left of a GTC order rests, of an IOC order is cancelled."""
+    first = market.sell("AAPL", 100, at="150.25", account="maker")
+    assert (first.accepted, first.resting, first.cancelled, first.trades, first.reason) == (True, 100, 0, (), Reason.NONE)
+    second = market.buy("AAPL", 30, at="150.50", account="taker", tif="ioc")
+    (trade,) = second.trades
+    assert (trade.price, trade.quantity, trade.resting_order_id, trade.order_id) == (Decimal("150.25"), 30, first.order_id, second.order_id)
+    third = market.buy("AAPL", 100, at="150.25")
+    assert ([trade.quantity for trade in third.trades], third.resting, third.cancelled) == ([70], 30, 0)
+    fourth = market.sell("AAPL", 50, tif="ioc")
+    assert ([trade.quantity for trade in fourth.trades], fourth.resting, fourth.cancelled) == ([30], 0, 20)
+    assert fourth.reason == Reason.NO_LIQUIDITY
+    fifth = market.buy("AAPL", 50, at=1, tif="fok")
+    assert (fifth.accepted, fifth.cancelled, fifth.reason) == (True, 50, Reason.FILL_OR_KILL)
+    assert market.trade_count == 3
+
+
+def test_amend_reduce_and_cancel_report_what_they_did(market: Engine) -> None:
+    """A1, A2: what each says, and what is then in the book."""
+    order = market.buy("AAPL", 100, at="150.25")
+    assert market.reduce(order, 30).resting == 70
+    assert market.amend(order, open_quantity=60).resting == 60
+    assert market.amend(order, at="150.20").resting == 60
+    assert market.book("AAPL").best_bid == Level(price=Decimal("150.20"), quantity=60, order_count=1)
+    market.sell("AAPL", 10, at="150.20", tif="ioc")
+    assert market.amend(order.order_id, quantity=25).resting == 15
+    away = market.amend(order, quantity=10)
+    assert (away.cancelled, away.resting, away.reason) == (15, 0, Reason.AMENDED_AWAY)
+    other = market.sell("AAPL", 5, at=200)
+    assert market.reduce(other, 5).reason == Reason.REDUCED_AWAY
+    third = market.sell("AAPL", 5, at=200)
+    cancelled = market.cancel(third)
+    assert (cancelled.cancelled, cancelled.reason, cancelled.order_id) == (5, Reason.REQUESTED, third.order_id)
+    assert market.book("AAPL") == Book(bids=(), asks=())
+
+
+def test_an_amend_that_crosses_reports_its_trades(market: Engine) -> None:
+    """A4: an amend that crosses trades at once, under its own order id."""
+    market.sell("AAPL", 40, at=151)
+    order = market.buy("AAPL", 100, at=150)
+    report = market.amend(order, at=152)
+    assert [(trade.price, trade.quantity, trade.order_id) for trade in report.trades] == [(Decimal("151.00"), 40, order.order_id)]
+    assert report.resting == 60
+
+
+def test_what_the_market_refuses_is_a_report_and_raises_only_when_asked(market: Engine) -> None:
+    """A5: a command on an order that is gone is refused with a reason; raise_for_rejection makes it an exception."""
+    order = market.buy("AAPL", 1, at=150)
+    assert market.cancel(order).raise_for_rejection().accepted
+    for again in (market.cancel(order), market.reduce(order, 1), market.amend(order, at=151)):
+        assert (again.accepted, again.reason, again.order_id) == (False, Reason.ORDER_CLOSED, order.order_id)
+    assert market.cancel(99).reason == Reason.UNKNOWN_ORDER
+    with pytest.raises(OrderRejectedError, match="ORDER_CLOSED") as refused:
+        market.cancel(order).raise_for_rejection()
+    assert refused.value.reason == Reason.ORDER_CLOSED
+
+
+def test_a_price_off_the_tick_is_the_markets_to_refuse(market: Engine) -> None:
+    """A price that the instrument's decimals can write but its tick cannot is in the report."""
+    assert market.buy("BTC", 1, at="0.3").reason == Reason.PRICE_OFF_TICK
+    assert market.buy("BTC", 1, at=0).reason == Reason.PRICE_OUT_OF_RANGE
+    assert market.buy("BTC", 0, at="0.5").reason == Reason.ZERO_QUANTITY
+    assert market.buy("BTC", "-0.001", at="0.5").reason == Reason.NEGATIVE_QUANTITY
+
+
+def test_quantities_of_an_instrument_with_decimals_are_lots_in_reports(market: Engine) -> None:
+    """0.5 of an instrument with three quantity decimals is 500 lots."""
+    report = market.buy("BTC", "0.5", at="30000.5")
+    assert report.resting == 500
+    assert market.reduce(report, 100).resting == 400
+    assert market.book("BTC").bids == (Level(price=Decimal("30000.5"), quantity=400, order_count=1),)
+
+
+def test_accounts_are_names_or_numbers(market: Engine) -> None:
+    """The same name is the same account; a number is itself."""
+    reports = [market.buy("AAPL", 1, at=1, account=account) for account in ("maker", "taker", "maker", 77, 0)]
+    accounts = [order.account for report in reports if (order := market.order(report.order_id)) is not None]
+    assert accounts == [1, 2, 1, 77, 0]
+
+
+def test_participants_own_their_orders_and_client_order_ids(market: Engine) -> None:
+    """A5, A6: another participant's order is not to be touched, and its client order ids are its own."""
+    mine = market.buy("AAPL", 1, at=1, participant=1, client_order_id=7)
+    assert market.buy("AAPL", 1, at=1, participant=2, client_order_id=7).accepted
+    assert market.buy("AAPL", 1, at=1, participant=1, client_order_id=7).reason == Reason.DUPLICATE_CLIENT_ORDER_ID
+    assert market.cancel(mine, participant=2).reason == Reason.NOT_OWNER
+    assert market.cancel(mine, participant=1).accepted
+
+
+def test_limits_are_reached_and_left(market: Engine) -> None:
+    """The engine holds what its limits say, and goes on when there is room again."""
+    orders = [market.buy("AAPL", 1, at=1) for _ in range(SMALL.order_count_max)]
+    assert market.buy("AAPL", 1, at=1).reason == Reason.ORDER_LIMIT_REACHED
+    market.cancel(orders[50])
+    assert market.buy("AAPL", 1, at=1).accepted
+    assert market.limits == SMALL
+
+
+# Instruments
+
+
+def test_a_symbol_is_defined_once_and_as_many_as_there_is_room_for(market: Engine) -> None:
+    """A second definition of a symbol is refused, whatever its terms, and leaves the first as it was."""
+    for again in (Instrument("AAPL", tick="0.01"), Instrument("AAPL", tick="0.05")):
+        with pytest.raises(OrderRejectedError, match="command refused: BAD_DEFINITION in instrument AAPL"):
+            market.define(again)
+    assert market.define(Instrument("THIRD")) == 3
+    with pytest.raises(OrderRejectedError, match="BAD_DEFINITION"):
+        market.define(Instrument("FOURTH"))
+    assert {symbol: number for symbol, (number, _) in market.instruments.items()} == {"AAPL": 1, "BTC": 2, "THIRD": 3}
+    assert market.instruments["BTC"][1] == Instrument("BTC", tick="0.5", quantity_decimals=3)
+    assert market.buy("AAPL", 1, at="0.01").accepted
+
+
+def test_instruments_defined_by_commands_are_known_by_symbol(market: Engine) -> None:
+    """However an instrument was defined, it is there: for orders, books and the next definition."""
+    market.submit(DefineInstrument(instrument=3, symbol=b"OTHER", tick=5, price_decimals=1))
+    order = market.buy("OTHER", 2, at="1.5")
+    assert order.resting == 2
+    market.sell("AAPL", 2, at="2.0")
+    assert market.amend(order, at="2.5").resting == 2
+    assert market.book("OTHER").best_bid == Level(price=Decimal("2.5"), quantity=2, order_count=1)
+    with pytest.raises(OrderRejectedError, match="BAD_DEFINITION"):
+        market.define(Instrument("MORE"))
+
+
+def test_two_instruments_of_one_symbol_end_the_constructor() -> None:
+    """An engine that would not be what was asked for is not made."""
+    with pytest.raises(OrderRejectedError, match="BAD_DEFINITION"):
+        Engine([Instrument("A"), Instrument("A")], limits=SMALL)
+
+
+def test_sessions_are_listed(market: Engine) -> None:
+    """Sessions that commands defined can be read."""
+    market.submit(DefineSession(session=1, participant=1, participant_name=b"FIRM1", session_number=9))
+    (session,) = market.sessions
+    assert (session.session, session.participant, session.participant_name, session.session_number) == (1, 1, "FIRM1", 9)
+
+
+# Many commands
+
+
+def apply_flow(engine: Engine, count: int, step: int, *, as_bytes: bool = False) -> bytes:
+    """All events, as bytes, of a flow applied `step` commands at a time."""
+    commands = flow(11, count)
+    parts = []
+    for start in range(0, count, step):
+        part = commands[start : start + step]
+        parts.append(record_bytes(engine.apply(record_bytes(part) if as_bytes else part)))
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(("step", "as_bytes"), [(1, False), (7, True), (1000, False), (3000, True)])
+def test_arrays_and_bytes_in_any_batches_are_the_same(step: int, as_bytes: bool) -> None:
+    """D1: how commands are cut and whether they come as an array or as bytes changes nothing."""
+    with Engine() as whole, Engine() as cut:
+        assert apply_flow(cut, 3_000, step, as_bytes=as_bytes) == apply_flow(whole, 3_000, 3_000)
+        assert (cut.state_hash, cut.event_hash, cut.state) == (whole.state_hash, whole.event_hash, whole.state)
+
+
+def test_a_million_commands_at_once_are_the_same_as_in_small_batches() -> None:
+    """D1: one batch of 1,000,000 and a thousand batches of 1,000 give the same events and hashes."""
+    commands = np.concatenate([flow(11, 20_000).view("V64")] * 50).view(COMMAND)
+    with Engine() as whole, Engine() as cut:
+        events = record_bytes(whole.apply(commands))
+        parts = [record_bytes(cut.apply(commands[start : start + 1_000])) for start in range(0, len(commands), 1_000)]
+        assert len(commands) == 1_000_000
+        assert events == b"".join(parts)
+        assert (cut.state_hash, cut.event_hash) == (whole.state_hash, whole.event_hash)
+        assert whole.trade_count > 100_000
+        whole.check()
+
+
+def test_no_commands_give_no_events(market: Engine) -> None:
+    """An empty batch is a batch."""
+    before = market.state
+    for empty in (np.empty(0, dtype=COMMAND), b""):
+        events = market.apply(empty)
+        assert (events.dtype, events.shape) == (EVENT, (0,))
+    assert market.submit() == []
+    assert market.state == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros(64, dtype=np.uint8),
+        np.zeros(2, dtype=EVENT),
+        np.zeros((2, 2), dtype=COMMAND),
+        np.zeros(4, dtype=COMMAND)[::2],
+        np.zeros(4, dtype=COMMAND)[::-1],
+        [b"\0" * 64],
+        "\0" * 64,
+        None,
+    ],
+    ids=["bytes array", "events", "two dimensions", "every other", "reversed", "list", "text", "nothing"],
+)
+def test_arrays_that_are_not_commands_are_refused(market: Engine, wrong: object) -> None:
+    """Only a contiguous array of commands, or bytes: never a view whose memory holds something else in between."""
+    before = market.state
+    with pytest.raises(InvalidTypeError, match="commands: found"):
+        market.apply(wrong)  # type: ignore[arg-type]
+    assert market.state == before
+
+
+def test_bytes_that_are_not_whole_commands_are_refused(market: Engine) -> None:
+    """Nothing of a batch that ends inside a command is applied."""
+    before = market.state
+    with pytest.raises(InvalidValueError, match="found '127 bytes', allowed: a multiple of 64 bytes"):
+        market.apply(bytes(127))
+    assert market.state == before
+
+
+def test_returned_events_are_the_callers(market: Engine) -> None:
+    """The next call does not change what the one before returned."""
+    order = NewOrder(instrument=1, side=Side.BUY, price=1, quantity=1)
+    first = market.apply(encode_commands([order]))
+    kept = first.tobytes()
+    market.apply(encode_commands([order] * 100))
+    assert first.tobytes() == kept
+    assert first["kind"][0] == EventKind.ACCEPTED
+
+
+def test_another_thread_runs_while_a_batch_is_applied() -> None:
+    """The GIL is released: a thread that counts goes on counting during one long call."""
+    commands = np.concatenate([flow(12, 10_000).view("V64")] * 100).view(COMMAND)
+    ticks: list[float] = []
+    stop = threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.0005)
+
+    with Engine() as engine:
+        thread = threading.Thread(target=count)
+        thread.start()
+        start = time.perf_counter()
+        engine.apply(commands)
+        end = time.perf_counter()
+        stop.set()
+        thread.join()
+    during = sum(start < tick < end for tick in ticks)
+    assert during >= (end - start) / 0.02, f"{during} ticks in {end - start:.3f} s"
+
+
+# State
+
+
+def test_state_and_clock_are_those_of_the_calls() -> None:
+    """D1: two engines with the same calls have the same hashes; time stands still unless it is set."""
+
+    def trade(engine: Engine, clock_ns: int) -> tuple[int, int]:
+        engine.clock_ns = clock_ns
+        engine.sell("A", 1, at=1)
+        engine.buy("A", 1, at=1)
+        return engine.state_hash, engine.event_hash
+
+    with Engine([Instrument("A")]) as one, Engine([Instrument("A")]) as two, Engine([Instrument("A")]) as three:
+        assert trade(one, 0) == trade(two, 0) != trade(three, 5)
+        assert (three.state.time_ns, one.state.time_ns) == (5, 0)
+        assert one.sequence == 3
+
+
+def test_orders_of_a_side_are_listed_in_priority(market: Engine) -> None:
+    """P1: best price first; at a price, earliest first."""
+    names = [market.sell("AAPL", 1, at=price).client_order_id for price in (3, 2, 3, 1)]
+    listed = [order.client_order_id for order in market.orders(1, Side.SELL)]
+    assert listed == [names[3], names[1], names[0], names[2]]
+    assert market.orders(1, Side.BUY) == []
+    assert market.orders(9, Side.BUY) == []
+    assert market.levels(1, Side.SELL, 2) == [(100, 1, 1), (200, 1, 1)]
+
+
+def test_a_closed_engine_raises_and_closing_again_does_nothing() -> None:
+    """Every call after close says so; none touches memory that was freed."""
+    engine = Engine([Instrument("A")], limits=SMALL)
+    order: Report = engine.buy("A", 1, at=1)
+    engine.close()
+    engine.close()
+    calls: list[Callable[[], object]] = [
+        lambda: engine.buy("A", 1, at=1),
+        lambda: engine.cancel(order),
+        lambda: engine.amend(order, at=1),
+        lambda: engine.apply(b""),
+        lambda: engine.apply(np.empty(0, dtype=COMMAND)),
+        lambda: engine.define(Instrument("B")),
+        lambda: engine.book("A"),
+        lambda: engine.orders(1, Side.BUY),
+        lambda: engine.order(1),
+        lambda: engine.state,
+        lambda: engine.limits,
+        lambda: engine.state_hash,
+        lambda: engine.instruments,
+        lambda: engine.sessions,
+        engine.check,
+    ]
+    for call in calls:
+        with pytest.raises(EngineClosedError, match="found 'closed', allowed: an open engine"):
+            call()
+    assert issubclass(EngineClosedError, OmeError)
