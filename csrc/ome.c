@@ -126,10 +126,8 @@ ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, 
         return OME_NOT_FOUND;
     }
     const ome_instrument_t *from = &engine->books[number].instrument;
-    *instrument = (ome_instrument_view_t){.tick = from->tick,
-        .price_decimals = from->price_decimals,
-        .quantity_decimals = from->quantity_decimals,
-        .flags = from->flags};
+    *instrument = (ome_instrument_view_t){
+        .tick = from->tick, .price_decimals = from->price_decimals, .quantity_decimals = from->quantity_decimals, .flags = from->flags};
     memcpy(instrument->symbol, from->symbol, sizeof(instrument->symbol));
     return OME_OK;
 }

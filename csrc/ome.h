@@ -120,7 +120,6 @@ void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *comma
 const void *ome_batch_events(const ome_batch_t *batch);
 uint64_t ome_batch_event_count(const ome_batch_t *batch);
 
-
 /* ---- Replay: an engine from a journal ---- */
 
 typedef struct ome_replay ome_replay_t;
@@ -175,8 +174,8 @@ typedef struct
  * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed.
  * OME_OK; OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED; OME_UNSUPPORTED. */
 ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
-    uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes, uint64_t delay_ns,
-    uint32_t batch_count, ome_venue_t **venue, ome_venue_view_t *view);
+    uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
+    uint64_t delay_ns, uint32_t batch_count, ome_venue_t **venue, ome_venue_view_t *view);
 
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_venue_start(ome_venue_t *venue);
@@ -236,7 +235,8 @@ const uint8_t *ome_gateway_peer_of(const ome_gateway_t *gateway, uint16_t sessio
 uint64_t ome_gateway_report_sequence(const ome_gateway_t *gateway, uint16_t session);
 
 /* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
-ome_status_t ome_gateway_send(ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes);
+ome_status_t ome_gateway_send(
+    ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes);
 
 /* ---- Feed: market data on an XPUB socket ---- */
 
@@ -244,7 +244,8 @@ typedef struct ome_feed ome_feed_t;
 
 /* Reads the venue's stream as its second reader; before the venue starts. `event_fd` is an eventfd that wakes it; a snapshot has up to `snapshot_level_count_max` levels of a
  * side. OME_OK; OME_INVALID: the count; OME_NO_MEMORY. */
-ome_status_t ome_feed_create(ome_venue_t *venue, const ome_socket_t *socket, int event_fd, uint32_t snapshot_level_count_max, ome_feed_t **feed);
+ome_status_t ome_feed_create(
+    ome_venue_t *venue, const ome_socket_t *socket, int event_fd, uint32_t snapshot_level_count_max, ome_feed_t **feed);
 void ome_feed_destroy(ome_feed_t *feed);
 
 /* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED: the socket is closed. */

@@ -181,7 +181,8 @@ uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events,
 static bool takes_commands(void *context)
 {
     const ome_venue_t *venue = context;
-    return !atomic_load_explicit(&venue->is_stopping, memory_order_acquire) && !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
+    return !atomic_load_explicit(&venue->is_stopping, memory_order_acquire) &&
+           !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
 }
 
 static ome_counter_t *counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)

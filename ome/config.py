@@ -70,7 +70,12 @@ class ServerConfig:
         if twice:
             raise ConfigError("instruments.symbol", where=self.source, found=", ".join(twice), allowed="each symbol once")
         if len(symbols) > self.limits.instrument_count_max:
-            raise ConfigError("instruments", where=self.source, found=len(symbols), allowed=f"at most limits.instruments = {self.limits.instrument_count_max}")
+            raise ConfigError(
+                "instruments",
+                where=self.source,
+                found=len(symbols),
+                allowed=f"at most limits.instruments = {self.limits.instrument_count_max}",
+            )
 
     def _in_range(self, key: str, value: int, least: int, most: int) -> None:
         if not least <= value <= most:

@@ -19,8 +19,8 @@ from ome.messages import (
     NULL_VALUE,
     Accepted,
     AmendOrder,
-    CancelOrder,
     Cancelled,
+    CancelOrder,
     Command,
     DefineInstrument,
     Event,
@@ -30,11 +30,24 @@ from ome.messages import (
     ReduceOrder,
     Rejected,
     Rested,
+)
+from ome.messages import (
     Trade as TradeEvent,
 )
 from ome.units import Number, decimal_of, number_of, units_of
 
-__all__ = ["Book", "Engine", "EngineState", "EngineView", "Level", "Report", "RestingOrder", "Trade", "EngineClosedError", "OrderRejectedError"]
+__all__ = [
+    "Book",
+    "Engine",
+    "EngineClosedError",
+    "EngineState",
+    "EngineView",
+    "Level",
+    "OrderRejectedError",
+    "Report",
+    "RestingOrder",
+    "Trade",
+]
 
 _RECORD_SIZE = 64
 _DEPTH_MAX = 2**28  # levels of one side; more than an engine can hold
@@ -335,7 +348,9 @@ class Engine(EngineView):
         if isinstance(commands, np.ndarray):
             if commands.dtype != COMMAND or commands.ndim != 1 or not commands.flags.c_contiguous:
                 raise InvalidTypeError(
-                    "commands", found=f"{commands.dtype}, shape {commands.shape}", allowed="a contiguous array of dtype COMMAND, one dimension"
+                    "commands",
+                    found=f"{commands.dtype}, shape {commands.shape}",
+                    allowed="a contiguous array of dtype COMMAND, one dimension",
                 )
             count = len(commands)
         elif isinstance(commands, bytes):
@@ -544,5 +559,3 @@ class Engine(EngineView):
 
 def _order_id(order: Report | int) -> int:
     return order.order_id if isinstance(order, Report) else order
-
-

@@ -8,9 +8,9 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 
 __all__ = [
+    "DESCRIPTIONS",
     "CommandFlags",
     "CommandKind",
-    "DESCRIPTIONS",
     "EventFlags",
     "EventKind",
     "InstrumentFlags",

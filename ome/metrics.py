@@ -63,7 +63,9 @@ class Counters:
             with self.path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise CountersError("counters", where=str(self.path), found=str(error), allowed="the file of a server that runs, or ran, here") from None
+            raise CountersError(
+                "counters", where=str(self.path), found=str(error), allowed="the file of a server that runs, or ran, here"
+            ) from None
         header = self._header()
         self.pid = int(header["pid"])
         self.epoch = int(header["epoch"])

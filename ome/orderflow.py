@@ -43,7 +43,9 @@ def order_flow(seed: int, count: int, *, instruments: int = 3, participants: int
                 rows.append((cancel, participant, order_id, instrument, 0, 0, 0, 0, 0, 0))
                 continue
             price = (mids[instrument] + (-1 if side == buy else 1) * (1 + int(1 / (roll() + 0.02)))) * tick
-            rows.append((amend, participant, order_id, instrument, 0, price if roll() < 0.7 else NULL_VALUE, quantity + 10, 0, 0, open_quantity))
+            rows.append(
+                (amend, participant, order_id, instrument, 0, price if roll() < 0.7 else NULL_VALUE, quantity + 10, 0, 0, open_quantity)
+            )
             continue
         instrument = 1 + int(roll() * instruments)
         participant = 1 + int(roll() * participants)

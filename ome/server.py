@@ -198,12 +198,16 @@ class Server:
             directory.mkdir(parents=True, exist_ok=True)
             file = (directory / _LOCK_FILE).open("a")
         except OSError as error:
-            raise ServerError("journal.directory", where=self.config.source, found=str(error), allowed="a directory that can be written to") from None
+            raise ServerError(
+                "journal.directory", where=self.config.source, found=str(error), allowed="a directory that can be written to"
+            ) from None
         self._stack.callback(file.close)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ServerError("journal.directory", where=str(directory), found="a server that runs on it", allowed="one server to a directory") from None
+            raise ServerError(
+                "journal.directory", where=str(directory), found="a server that runs on it", allowed="one server to a directory"
+            ) from None
 
     def _definitions(self, view: EngineView) -> list[Command]:
         """What the configuration defines and the journal does not."""
@@ -237,7 +241,12 @@ class Server:
                 self._defined.wait(0.1)
         self._raise_failure()
         if self._definitions_left or self._refused:
-            raise ServerError("definitions", where=self.config.source, found=", ".join(self._refused) or "no answer", allowed="definitions that the engine takes")
+            raise ServerError(
+                "definitions",
+                where=self.config.source,
+                found=", ".join(self._refused) or "no answer",
+                allowed="definitions that the engine takes",
+            )
 
     def _on_defined(self, kind: int, instrument: int, reason: Reason) -> None:
         with self._defined:
@@ -345,7 +354,7 @@ def _venue_error(view: CData, status: int, config: ServerConfig) -> OmeError:
         allowed = f"success; everything up to command {view.durable:,} is on disk" if view.durable else "success"
         return ServerError(f"call {call}", where=path, found=found, allowed=allowed)
     if status == lib.OME_IO_ERROR:
-        return ServerError("counters file", where=str(config.directory), found=os.strerror(ffi.errno), allowed="a directory that can be written to")
+        return ServerError(
+            "counters file", where=str(config.directory), found=os.strerror(ffi.errno), allowed="a directory that can be written to"
+        )
     return ServerError("venue", where=config.source, found=f"status {status}", allowed="a valid configuration, and memory for it")
-
-

@@ -84,7 +84,9 @@ def test_floats_and_other_types_are_refused_where_money_and_quantity_are_meant(m
         (lambda market: market.cancel(-1), "client_order_id", "an int from 0"),
     ],
 )
-def test_a_value_outside_what_is_allowed_is_named_with_what_is(market: Engine, call: Callable[[Engine], object], what: str, allowed: str) -> None:
+def test_a_value_outside_what_is_allowed_is_named_with_what_is(
+    market: Engine, call: Callable[[Engine], object], what: str, allowed: str
+) -> None:
     """The error says what was wrong and what is right, and nothing happened."""
     before = market.state_hash
     with pytest.raises(InvalidValueError) as refused:

@@ -28,10 +28,9 @@ static inline uint64_t ome_hash_fold(uint64_t a, uint64_t b)
 
 static inline uint64_t ome_hash_mix(uint64_t hash, const uint64_t words[8])
 {
-    const uint64_t block = ome_hash_fold(words[0] ^ OME_HASH_K0, words[1] ^ OME_HASH_K1) ^
-        ome_hash_fold(words[2] ^ OME_HASH_K2, words[3] ^ OME_HASH_K3) ^
-        ome_hash_fold(words[4] ^ OME_HASH_K4, words[5] ^ OME_HASH_K5) ^
-        ome_hash_fold(words[6] ^ OME_HASH_K6, words[7] ^ OME_HASH_K7);
+    const uint64_t block =
+        ome_hash_fold(words[0] ^ OME_HASH_K0, words[1] ^ OME_HASH_K1) ^ ome_hash_fold(words[2] ^ OME_HASH_K2, words[3] ^ OME_HASH_K3) ^
+        ome_hash_fold(words[4] ^ OME_HASH_K4, words[5] ^ OME_HASH_K5) ^ ome_hash_fold(words[6] ^ OME_HASH_K6, words[7] ^ OME_HASH_K7);
     return ome_hash_fold(hash ^ block, OME_HASH_K0);
 }
 

@@ -24,8 +24,8 @@ bool ome_name_is_valid(const char name[OME_NAME_SIZE])
 bool ome_instrument_is_valid(const ome_command_t *definition)
 {
     return definition->tick >= 1 && definition->tick <= OME_TICK_MAX && definition->price_decimals <= OME_DECIMALS_MAX &&
-        definition->quantity_decimals <= OME_DECIMALS_MAX && (definition->instrument_flags & ~FLAGS_KNOWN) == 0 &&
-        ome_name_is_valid(definition->symbol);
+           definition->quantity_decimals <= OME_DECIMALS_MAX && (definition->instrument_flags & ~FLAGS_KNOWN) == 0 &&
+           ome_name_is_valid(definition->symbol);
 }
 
 /* Newton's iteration doubles the correct low bits: 3, 6, 12, 24, 48, 96. */

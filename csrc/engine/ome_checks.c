@@ -28,8 +28,8 @@ uint8_t ome_check_command(const ome_engine_t *engine, const ome_command_t *comma
     }
     if (command->session != 0 && is_order_command(command->kind))
     {
-        if (OME_UNLIKELY(command->session > engine->session_count ||
-                engine->sessions[command->session].participant != command->participant))
+        if (OME_UNLIKELY(
+                command->session > engine->session_count || engine->sessions[command->session].participant != command->participant))
         {
             return OME_REASON_UNKNOWN_SESSION;
         }
@@ -40,7 +40,7 @@ uint8_t ome_check_command(const ome_engine_t *engine, const ome_command_t *comma
 bool ome_check_level_room(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint64_t key)
 {
     return OME_LIKELY(!ome_ladder_pool_is_full(&engine->pools.ladder)) ||
-        ome_ladder_find(&book->ladders[ome_side_index(side)], &engine->pools.ladder, key) != 0;
+           ome_ladder_find(&book->ladders[ome_side_index(side)], &engine->pools.ladder, key) != 0;
 }
 
 static uint8_t check_price(const ome_book_t *book, int64_t price, uint8_t side, uint64_t *key)
@@ -121,9 +121,8 @@ uint8_t ome_check_new(const ome_engine_t *engine, const ome_command_t *command, 
             return reason;
         }
     }
-    if (command->client_order_id != 0 &&
-        OME_UNLIKELY(ome_order_index_find(
-                         &engine->pools.index, &engine->pools.orders, command->participant, command->client_order_id) != 0))
+    if (command->client_order_id != 0 && OME_UNLIKELY(ome_order_index_find(&engine->pools.index, &engine->pools.orders,
+                                                          command->participant, command->client_order_id) != 0))
     {
         return OME_REASON_DUPLICATE_CLIENT_ORDER_ID;
     }
@@ -161,8 +160,8 @@ static uint8_t check_reference(const ome_engine_t *engine, const ome_command_t *
     else
     {
         terms->slot = command->client_order_id == 0
-            ? 0
-            : ome_order_index_find(&engine->pools.index, orders, command->participant, command->client_order_id);
+                          ? 0
+                          : ome_order_index_find(&engine->pools.index, orders, command->participant, command->client_order_id);
         if (OME_UNLIKELY(terms->slot == 0))
         {
             return OME_REASON_UNKNOWN_ORDER;
@@ -228,8 +227,7 @@ static uint8_t check_amend_quantity(const ome_engine_t *engine, const ome_comman
 
 uint8_t ome_check_amend(const ome_engine_t *engine, const ome_command_t *command, ome_terms_t *terms)
 {
-    uint8_t reason =
-        check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID | OME_COMMAND_FLAGS_OPEN_QUANTITY, terms);
+    uint8_t reason = check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID | OME_COMMAND_FLAGS_OPEN_QUANTITY, terms);
     if (reason != OME_REASON_NONE)
     {
         return reason;

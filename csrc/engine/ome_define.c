@@ -6,8 +6,8 @@ static bool limits_agree(const ome_engine_t *engine, const ome_command_t *comman
 {
     const ome_limits_t *limits = &engine->limits;
     return engine->sequence == 1 && command->order_count_max == limits->order_count_max &&
-        command->level_count_max == limits->level_count_max && command->instrument_count_max == limits->instrument_count_max &&
-        command->session_count_max == limits->session_count_max;
+           command->level_count_max == limits->level_count_max && command->instrument_count_max == limits->instrument_count_max &&
+           command->session_count_max == limits->session_count_max;
 }
 
 static bool symbol_is_used(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE])
@@ -24,7 +24,8 @@ static bool symbol_is_used(const ome_engine_t *engine, const char symbol[OME_NAM
 
 static bool define_instrument(ome_engine_t *engine, const ome_command_t *command)
 {
-    const bool is_next = command->instrument == engine->instrument_count + 1 && engine->instrument_count < engine->limits.instrument_count_max;
+    const bool is_next =
+        command->instrument == engine->instrument_count + 1 && engine->instrument_count < engine->limits.instrument_count_max;
     if (!is_next || !ome_instrument_is_valid(command) || symbol_is_used(engine, command->symbol))
     {
         return false;

@@ -14,7 +14,7 @@ static bool in_limit(uint32_t value, uint32_t max)
 static bool limits_are_valid(const ome_limits_t *limits)
 {
     return in_limit(limits->order_count_max, OME_ORDER_COUNT_MAX) && in_limit(limits->level_count_max, OME_LEVEL_COUNT_MAX) &&
-        in_limit(limits->instrument_count_max, OME_INSTRUMENT_COUNT_MAX) && in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX);
+           in_limit(limits->instrument_count_max, OME_INSTRUMENT_COUNT_MAX) && in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX);
 }
 
 /* Lays an engine out in an arena; without memory it only measures. */
@@ -128,8 +128,7 @@ static void release(ome_engine_t *engine, const ome_incoming_t *incoming)
 }
 
 /* Trades what crosses; what is left rests or is cancelled. */
-static void aggress(
-    ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
+static void aggress(ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
 {
     const ome_aggressor_t aggressor = {
         .order_id = incoming->order_id, .client_order_id = incoming->client_order_id, .limit = terms->limit, .side = terms->side};
@@ -184,8 +183,7 @@ static void apply_new(ome_engine_t *engine, const ome_command_t *command, ome_si
         return;
     }
     write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_ACCEPTED, OME_REASON_NONE, 0);
-    if (command->time_in_force == OME_TIME_IN_FORCE_FOK &&
-        !ome_match_can_fill(engine, terms.book, terms.side, terms.limit, terms.leaves))
+    if (command->time_in_force == OME_TIME_IN_FORCE_FOK && !ome_match_can_fill(engine, terms.book, terms.side, terms.limit, terms.leaves))
     {
         release(engine, &incoming);
         write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_CANCELLED, OME_REASON_FILL_OR_KILL, 0);

@@ -11,7 +11,7 @@
 static_assert(offsetof(ome_event_t, account) == 48 && offsetof(ome_event_t, participant) == 52 && offsetof(ome_event_t, session) == 54,
     "the owner's word is account | participant << 32 | session << 48");
 static_assert(offsetof(ome_event_t, instrument) == 56 && offsetof(ome_event_t, kind) == 60 && offsetof(ome_event_t, side) == 61 &&
-        offsetof(ome_event_t, reason) == 62 && offsetof(ome_event_t, flags) == 63,
+                  offsetof(ome_event_t, reason) == 62 && offsetof(ome_event_t, flags) == 63,
     "the last word is instrument | kind << 32 | side << 40 | reason << 48 | flags << 56");
 
 static inline uint64_t ome_event_last_word(uint32_t instrument, uint8_t kind, uint8_t side, uint8_t reason, uint8_t flags)
@@ -28,8 +28,7 @@ static inline uint64_t ome_command_owner(const ome_command_t *command)
 static inline void ome_event_write(ome_engine_t *engine, ome_sink_t *sink, uint64_t order_id, uint64_t client_order_id, int64_t price,
     int64_t quantity, uint64_t fifth, uint64_t sixth, uint64_t last_word)
 {
-    const uint64_t words[8] = {
-        engine->sequence, order_id, client_order_id, (uint64_t)price, (uint64_t)quantity, fifth, sixth, last_word};
+    const uint64_t words[8] = {engine->sequence, order_id, client_order_id, (uint64_t)price, (uint64_t)quantity, fifth, sixth, last_word};
     __builtin_memcpy(sink->next, words, sizeof(words));
     engine->event_hash = ome_hash_mix(engine->event_hash, words);
     engine->event_count++;

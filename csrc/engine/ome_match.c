@@ -48,8 +48,8 @@ static int64_t match_level(
         order->leaves_quantity -= traded;
         order->cumulative_quantity += traded;
         engine->trade_count++;
-        const uint8_t flags = (uint8_t)((quantity == 0 ? OME_EVENT_FLAGS_AGGRESSOR_FILLED : 0) |
-            (fills_resting ? OME_EVENT_FLAGS_RESTING_FILLED : 0));
+        const uint8_t flags =
+            (uint8_t)((quantity == 0 ? OME_EVENT_FLAGS_AGGRESSOR_FILLED : 0) | (fills_resting ? OME_EVENT_FLAGS_RESTING_FILLED : 0));
         ome_event_write(engine, sink, aggressor->order_id, aggressor->client_order_id, level->price, traded, ome_order_id(pool, slot),
             order->client_order_id, ome_event_last_word(book->number, OME_EVENT_KIND_TRADE, aggressor->side, OME_REASON_NONE, flags));
         if (fills_resting)

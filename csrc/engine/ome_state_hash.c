@@ -29,8 +29,8 @@ static uint64_t mix_instrument(uint64_t hash, const ome_book_t *book)
     const ome_instrument_t *instrument = &book->instrument;
     uint64_t name[2];
     name_words(instrument->symbol, name);
-    const uint64_t settings = (uint64_t)instrument->price_decimals | (uint64_t)instrument->quantity_decimals << 8 |
-        (uint64_t)instrument->flags << 16;
+    const uint64_t settings =
+        (uint64_t)instrument->price_decimals | (uint64_t)instrument->quantity_decimals << 8 | (uint64_t)instrument->flags << 16;
     const uint64_t words[8] = {
         book->number, (uint64_t)instrument->tick, settings, name[0], name[1], (uint64_t)book->last_trade_price, 0, 0};
     return ome_hash_mix(hash, words);

@@ -93,7 +93,7 @@ static bool is_sync_due(const ome_journal_stage_t *stage, uint32_t count)
         return false;
     }
     return stage->gate->waits || count == 0 || unsynced >= stage->batch_count ||
-        ome_clock_monotonic_ns() - stage->oldest_unsynced_ns >= stage->delay_ns;
+           ome_clock_monotonic_ns() - stage->oldest_unsynced_ns >= stage->delay_ns;
 }
 
 uint32_t ome_journal_stage_do_work(ome_journal_stage_t *stage)

@@ -122,7 +122,8 @@ static ome_status_t open_journal(ome_venue_t *venue, ome_replay_t *replay, const
 
 static void make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
 {
-    ome_match_stage_init(&venue->match_stage, venue->engine, venue->ring, CONSUMER_MATCH, venue->stream, &venue->counters, &venue->is_failed);
+    ome_match_stage_init(
+        &venue->match_stage, venue->engine, venue->ring, CONSUMER_MATCH, venue->stream, &venue->counters, &venue->is_failed);
     venue->gate.waits = venue->policy == OME_POLICY_COMMIT;
     ome_gate_open(&venue->gate, venue->engine->sequence);
     if (venue->has_journal)

@@ -42,5 +42,7 @@ static const char *const histograms[] = {
 };
 static_assert(sizeof(histograms) / sizeof(histograms[0]) == OME_LATENCY_COUNT, "every histogram has a label");
 
-const ome_counters_table_t ome_venue_counters_table = {
-    .counters = counters, .counter_count = OME_COUNT_COUNT, .histogram_labels = histograms, .histogram_count = OME_LATENCY_COUNT};
+const ome_counters_table_t ome_venue_counters_table = {.counters = counters,
+    .counter_count = OME_COUNT_COUNT,
+    .histogram_labels = histograms,
+    .histogram_count = OME_LATENCY_COUNT};

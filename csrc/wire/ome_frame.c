@@ -57,7 +57,8 @@ static bool inspect_message(ome_frame_t *frame, const uint8_t *data, uint32_t si
 }
 
 static_assert(OME_BLOCK_LOGON == OME_BODY_SIZE && OME_BLOCK_LOGOUT == OME_BODY_SIZE && OME_BLOCK_NEW_ORDER == OME_BODY_SIZE &&
-        OME_BLOCK_CANCEL_ORDER == OME_BODY_SIZE && OME_BLOCK_REDUCE_ORDER == OME_BODY_SIZE && OME_BLOCK_AMEND_ORDER == OME_BODY_SIZE,
+                  OME_BLOCK_CANCEL_ORDER == OME_BODY_SIZE && OME_BLOCK_REDUCE_ORDER == OME_BODY_SIZE &&
+                  OME_BLOCK_AMEND_ORDER == OME_BODY_SIZE,
     "every message that a client may send has the same size");
 
 void ome_frame_inspect(ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, uint32_t message_count_max)

@@ -22,10 +22,10 @@ typedef struct
 {
     uint64_t found;
     uint64_t allowed;
-    const char *field;      /* at most OME_NAME_SIZE characters */
+    const char *field; /* at most OME_NAME_SIZE characters */
     uint32_t message_index;
     uint32_t byte_offset;
-    uint8_t reason;         /* OME_REASON_ */
+    uint8_t reason; /* OME_REASON_ */
 } ome_frame_fault_t;
 
 typedef struct

@@ -79,8 +79,7 @@ void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session)
     }
 }
 
-void ome_gateway_bind(
-    ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes)
+void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes)
 {
     ome_gateway_unbind(gateway, ome_session_table_find(&gateway->table, peer, peer_size_bytes));
     ome_gateway_unbind(gateway, session);
@@ -209,7 +208,7 @@ static void count_event(const ome_gateway_t *gateway, const ome_event_t *event, 
 static bool is_definition_answer(const ome_event_t *event)
 {
     return event->kind == OME_EVENT_KIND_DEFINED ||
-        (event->kind == OME_EVENT_KIND_REJECTED && event->command_kind >= OME_COMMAND_KIND_DEFINE_LIMITS);
+           (event->kind == OME_EVENT_KIND_REJECTED && event->command_kind >= OME_COMMAND_KIND_DEFINE_LIMITS);
 }
 
 /* Reads events that may be spoken of, until a definition is among them. Returns how many. */

@@ -67,8 +67,7 @@ const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
 /* Gives a session its connection, and ends what either had before. */
-void ome_gateway_bind(
-    ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes);
+void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes);
 
 /* Takes a session's connection away; nothing where it has none. */
 void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);

@@ -27,7 +27,8 @@ static uint64_t owner_of(const ome_event_t *event)
 }
 
 /* What all reports about an order have in common. Returns the session that it is for. */
-static uint16_t fill(ome_execution_report_t *report, const ome_reports_t *reports, const ome_event_t *event, const ome_report_order_t *order)
+static uint16_t fill(
+    ome_execution_report_t *report, const ome_reports_t *reports, const ome_event_t *event, const ome_report_order_t *order)
 {
     *report = (ome_execution_report_t){.engine_sequence = event->sequence,
         .timestamp_ns = reports->timestamp_ns,

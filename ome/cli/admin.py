@@ -43,9 +43,13 @@ def replay(directory: Path, to: int | None, live: bool, as_json: bool) -> None:
         print_json(values | {"event_hash": event_hash, "verdict": report.verdict, "torn_bytes": report.torn_bytes})
         return
     rate = sequence / seconds / 1e6 if seconds > 0 else 0.0
-    click.echo(f"replayed {sequence:,} commands in {seconds:.1f} s ({rate:.1f} M/s)  {trades:,} trades  state {state_hash or '-'}  sequence {sequence:,}")
+    click.echo(
+        f"replayed {sequence:,} commands in {seconds:.1f} s ({rate:.1f} M/s)  {trades:,} trades  state {state_hash or '-'}  sequence {sequence:,}"
+    )
     if report.verdict is Verdict.TORN:
-        click.echo(f"torn tail: {report.torn_bytes:,} bytes in {report.path} from offset {report.offset:,}; the next start cuts them off and keeps them beside")
+        click.echo(
+            f"torn tail: {report.torn_bytes:,} bytes in {report.path} from offset {report.offset:,}; the next start cuts them off and keeps them beside"
+        )
 
 
 @main.command()
@@ -112,12 +116,13 @@ def _print_rates(before: _Look, now: _Look, as_json: bool) -> None:
     latency = now.latency_since(before)
     sessions = now.values["gateway.sessions"]
     if as_json:
-        print_json(rates | {"sessions": sessions, "p50_ns": latency.p50_ns, "p99_ns": latency.p99_ns, "journal_lag": now.lag, "ring": now.ring_share})
+        print_json(
+            rates
+            | {"sessions": sessions, "p50_ns": latency.p50_ns, "p99_ns": latency.p99_ns, "journal_lag": now.lag, "ring": now.ring_share}
+        )
         return
     columns = "".join(f"{rate:>{width},.0f}" for rate, width in zip(rates.values(), (12, 11, 11, 11), strict=True))
-    click.echo(
-        f"{columns}{sessions:>10,}{latency.p50_ns / 1000:>9,.0f}{latency.p99_ns / 1000:>9,.0f}{now.lag:>13,}{now.ring_share:>6.0%}"
-    )
+    click.echo(f"{columns}{sessions:>10,}{latency.p50_ns / 1000:>9,.0f}{latency.p99_ns / 1000:>9,.0f}{now.lag:>13,}{now.ring_share:>6.0%}")
 
 
 def _print_totals(counters: Counters, as_json: bool) -> None:
@@ -127,7 +132,9 @@ def _print_totals(counters: Counters, as_json: bool) -> None:
     if as_json:
         print_json({"running": running, "pid": counters.pid, "epoch": counters.epoch, "counters": values, "latencies": latencies})
         return
-    click.echo(f"{'running' if running else 'stopped'}  pid {counters.pid}  epoch {counters.epoch}  policy {Policy(values['venue.policy']).name.lower()}")
+    click.echo(
+        f"{'running' if running else 'stopped'}  pid {counters.pid}  epoch {counters.epoch}  policy {Policy(values['venue.policy']).name.lower()}"
+    )
     for label, value in values.items():
         click.echo(f"  {label:<32} {value:>20,}")
     for label, latency in latencies.items():

@@ -1,6 +1,6 @@
 """The demonstration: a server process, a client process that sends order flow over ZeroMQ, the live book, a replay that must agree.
 
-    [ this process: live book, progress ] <--- market data --- [ server process: `ome run` ] <--- orders, reports ---> [ client process ]
+[ this process: live book, progress ] <--- market data --- [ server process: `ome run` ] <--- orders, reports ---> [ client process ]
 """
 
 from __future__ import annotations
@@ -70,7 +70,11 @@ class DemoResult:
 
     def text(self) -> str:
         """The summary that a person reads."""
-        day = "" if self.expected_trades_held is None else f"real day: every trade {'as it happened' if self.expected_trades_held else 'NOT as it happened'}\n"
+        day = (
+            ""
+            if self.expected_trades_held is None
+            else f"real day: every trade {'as it happened' if self.expected_trades_held else 'NOT as it happened'}\n"
+        )
         rate = self.replayed / self.replay_seconds if self.replay_seconds else 0.0
         return (
             f"orders {self.orders:,}  commands {self.commands:,}  trades {self.trades:,}  rejects {self.rejects:,}  policy {self.policy}\n"

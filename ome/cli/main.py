@@ -47,11 +47,15 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
 
 
 @main.command()
-@click.option("--config", type=click.Path(), help="TOML file; conf/ome.toml explains every key. Without one: three instruments, journal in ./data.")
+@click.option(
+    "--config", type=click.Path(), help="TOML file; conf/ome.toml explains every key. Without one: three instruments, journal in ./data."
+)
 @click.option("--directory", type=click.Path(path_type=Path), help="Journal and counters.")
 @click.option("--orders", "orders_endpoint", help=f"Endpoint of order entry. [default: {_ORDERS}]")
 @click.option("--feed", "feed_endpoint", help=f"Endpoint of market data. [default: {_FEED}]")
-@click.option("--policy", type=click.Choice([policy.name.lower() for policy in Policy]), help="How durable a command is before it is reported.")
+@click.option(
+    "--policy", type=click.Choice([policy.name.lower() for policy in Policy]), help="How durable a command is before it is reported."
+)
 @json_option
 @failing
 def run(config: str | None, policy: str | None, as_json: bool, **overrides: object) -> None:
@@ -76,17 +80,30 @@ def run(config: str | None, policy: str | None, as_json: bool, **overrides: obje
         stopped = server.close()
     if stopped is not None:
         if as_json:
-            print_json({"sequence": stopped.state.sequence, "trades": stopped.state.trade_count, "state_hash": f"{stopped.state_hash:016x}"})
+            print_json(
+                {"sequence": stopped.state.sequence, "trades": stopped.state.trade_count, "state_hash": f"{stopped.state_hash:016x}"}
+            )
         else:
-            click.echo(f"stopped at sequence {stopped.state.sequence:,}  {stopped.state.trade_count:,} trades  state {stopped.state_hash:016x}")
+            click.echo(
+                f"stopped at sequence {stopped.state.sequence:,}  {stopped.state.trade_count:,} trades  state {stopped.state_hash:016x}"
+            )
 
 
 @main.command()
 @click.option("--count", "order_count", type=click.IntRange(1_000), default=300_000, show_default=True, help="Commands of the session.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the order flow.")
-@click.option("--policy", type=click.Choice([policy.name.lower() for policy in Policy if policy is not Policy.MEMORY]), default="commit", show_default=True)
+@click.option(
+    "--policy",
+    type=click.Choice([policy.name.lower() for policy in Policy if policy is not Policy.MEMORY]),
+    default="commit",
+    show_default=True,
+)
 @click.option("--lobster", type=click.Path(exists=True, path_type=Path), help="A LOBSTER zip: the session is that real day.")
-@click.option("--directory", type=click.Path(path_type=Path), help="Keep the journal here; it must be empty. Otherwise a fresh folder that is removed.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    help="Keep the journal here; it must be empty. Otherwise a fresh folder that is removed.",
+)
 @json_option
 @failing
 def demo(order_count: int, seed: int, policy: str, lobster: Path | None, directory: Path | None, as_json: bool) -> None:
@@ -113,7 +130,9 @@ def demo(order_count: int, seed: int, policy: str, lobster: Path | None, directo
 @participant_option
 @json_option
 @failing
-def submit(side: str, symbol: str, quantity: Decimal, at: Decimal | None, tif: str, wait: float, orders: str, participant: str, as_json: bool) -> None:
+def submit(
+    side: str, symbol: str, quantity: Decimal, at: Decimal | None, tif: str, wait: float, orders: str, participant: str, as_json: bool
+) -> None:
     """Send one order and print what becomes of it."""
     rejected = False
     with OrderEntry(orders, participant) as session:
@@ -177,7 +196,9 @@ def tape(files: tuple[Path, ...], wire: bool, reference: bool, as_json: bool) ->
         if as_json:
             print_json(result)
         else:
-            click.echo(f"{file.name}: {result.commands:,} commands, {result.trades:,} trades, {result.books:,} books, all right ({result.seconds:.1f} s)")
+            click.echo(
+                f"{file.name}: {result.commands:,} commands, {result.trades:,} trades, {result.books:,} books, all right ({result.seconds:.1f} s)"
+            )
 
 
 def _commands_of(file: Path) -> int:

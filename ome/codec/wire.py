@@ -41,13 +41,19 @@ def encode_message(name: str, **fields: object) -> bytes:
 def decode_message(data: bytes, offset: int = 0) -> tuple[str, dict[str, Any]]:
     """Name and fields of the message at `offset`. Raises InvalidValueError where there is none of ours."""
     if len(data) - offset < HEADER_SIZE:
-        raise InvalidValueError("message", where=f"frame at byte {offset}", found=f"{len(data) - offset} bytes", allowed="a header of 8 bytes or more")
+        raise InvalidValueError(
+            "message", where=f"frame at byte {offset}", found=f"{len(data) - offset} bytes", allowed="a header of 8 bytes or more"
+        )
     template = int.from_bytes(data[offset + 2 : offset + 4], "little")
     if template not in TEMPLATES:
-        raise InvalidValueError("template_id", where=f"frame at byte {offset}", found=template, allowed=", ".join(str(t) for t in TEMPLATES))
+        raise InvalidValueError(
+            "template_id", where=f"frame at byte {offset}", found=template, allowed=", ".join(str(t) for t in TEMPLATES)
+        )
     name, block_length, layout = TEMPLATES[template]
     if len(data) - offset < HEADER_SIZE + block_length:
-        raise InvalidValueError(name, where=f"frame at byte {offset}", found=f"{len(data) - offset} bytes", allowed=f"{HEADER_SIZE + block_length}")
+        raise InvalidValueError(
+            name, where=f"frame at byte {offset}", found=f"{len(data) - offset} bytes", allowed=f"{HEADER_SIZE + block_length}"
+        )
     row = np.frombuffer(data, dtype=layout, count=1, offset=offset)[0]
     assert layout.names is not None, "a message has fields"
     return name, {field: row[field].item() for field in layout.names}

@@ -87,7 +87,9 @@ class WireMarket:
             session = OrderEntry(self._orders_endpoint, f"P{number}", timeout=_TIMEOUT_S)
             self._sessions[number] = session
             if session.logon.participant != number:
-                raise OmeError("participant", where=self._orders_endpoint, found=session.logon.participant, allowed=f"{number}: a fresh server")
+                raise OmeError(
+                    "participant", where=self._orders_endpoint, found=session.logon.participant, allowed=f"{number}: a fresh server"
+                )
         return self._sessions[participant]
 
     def _synchronize(self, participant: int) -> None:
@@ -154,5 +156,3 @@ def _events(reports: Reports, sync_number: int) -> Records:
         column[trades] = resting[source][found]
         events[target] = column
     return events
-
-

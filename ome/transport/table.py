@@ -41,7 +41,9 @@ class SocketTable:
             self.loop = Loop.NATIVE
             if status != lib.OME_OK:
                 if loop is Loop.NATIVE:
-                    raise TableError("libzmq's functions", where=library_path(), found=f"status {status}", allowed="the library that pyzmq has loaded")
+                    raise TableError(
+                        "libzmq's functions", where=library_path(), found=f"status {status}", allowed="the library that pyzmq has loaded"
+                    )
                 self.loop = Loop.PYTHON
         if self.loop is Loop.PYTHON:
             self._make_python()

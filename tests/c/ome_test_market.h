@@ -143,8 +143,7 @@ static inline ome_command_t reduce_order(uint64_t client_order_id, int64_t quant
 
 static inline ome_command_t amend_order(uint64_t client_order_id, int64_t price, int64_t quantity)
 {
-    return (ome_command_t){
-        .kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = client_order_id, .price = price, .quantity = quantity};
+    return (ome_command_t){.kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = client_order_id, .price = price, .quantity = quantity};
 }
 
 /* ---- a flow ---- */

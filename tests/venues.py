@@ -1,0 +1,239 @@
+"""What the tests of running venues share: a small configuration, a client that says any bytes, a reader of journals, and venues in processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import zmq
+
+from ome.codec import COMMAND, Records, records_of
+from ome.codec.layouts import HEADER_SIZE, TEMPLATES
+from ome.codec.wire import decode_message, encode_message
+from ome.config import ServerConfig
+from ome.enums import EventKind, OrderType, Side, TimeInForce
+from ome.instruments import Instrument
+from ome.messages import Limits
+
+ANY: Final = "tcp://127.0.0.1:0"
+LIMITS: Final = Limits(order_count_max=2_000, level_count_max=1_000, instrument_count_max=200, session_count_max=200)
+TIMEOUT_MS: Final = 5_000
+QUIET_MS: Final = 50
+_SEGMENT_HEADER_SIZE: Final = 4_096
+_PREFIX: Final = struct.Struct("<QHI")  # sequence, type, length; data and a checksum of 4 bytes follow
+
+Message = tuple[str, dict[str, Any]]
+
+
+def venue_config(directory: Path | None, **fields: Any) -> ServerConfig:
+    """A venue that starts fast: any free ports, two instruments, small limits, small segments."""
+    defaults: dict[str, Any] = {
+        "orders_endpoint": ANY,
+        "feed_endpoint": ANY,
+        "segment_bytes": 1 << 20,
+        "limits": LIMITS,
+        "instruments": (Instrument("AAPL", tick="0.01"), Instrument("OIL", tick="0.5", price_decimals=1)),
+    }
+    return ServerConfig(directory=directory, **(defaults | fields))
+
+
+def new_order(**fields: Any) -> bytes:
+    """A good limit order to buy 10 of instrument 1 at 100, but for `fields`."""
+    defaults = {
+        "instrument": 1,
+        "side": Side.BUY,
+        "order_type": OrderType.LIMIT,
+        "time_in_force": TimeInForce.GTC,
+        "price": 100,
+        "quantity": 10,
+    }
+    return encode_message("NewOrder", **(defaults | fields))
+
+
+def messages_of(frame: bytes) -> list[Message]:
+    """The messages of a frame, by name and fields."""
+    found, offset = [], 0
+    while offset < len(frame):
+        name, fields = decode_message(frame, offset)
+        found.append((name, fields))
+        offset += HEADER_SIZE + TEMPLATES[fields["template_id"]][1]
+    return found
+
+
+class Wire:
+    """A connection that says any bytes, and hears messages as name and fields."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.connect(endpoint)
+        self._heard: list[Message] = []
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Goes away without a word."""
+        self._socket.close(0)
+        self._context.term()
+
+    def say(self, *parts: bytes) -> None:
+        """Sends one message of these parts."""
+        self._socket.send_multipart(list(parts))
+
+    def hear(self) -> Message:
+        """The next message that came. Fails where none comes."""
+        while not self._heard:
+            assert self._socket.poll(TIMEOUT_MS), "the server said nothing"
+            self._heard += messages_of(self._socket.recv())
+        return self._heard.pop(0)
+
+    def hear_report(self) -> dict[str, Any]:
+        """The next message, which is an execution report; its kind as an EventKind."""
+        name, fields = self.hear()
+        assert name == "ExecutionReport", (name, fields)
+        return fields | {"kind": EventKind(fields["kind"])}
+
+    def hears_nothing(self) -> bool:
+        """Whether nothing comes for a while."""
+        return not self._heard and not self._socket.poll(QUIET_MS)
+
+    def ask(self, frame: bytes) -> Message:
+        """Says one frame and hears one message."""
+        self.say(frame)
+        return self.hear()
+
+    def log_on(self, name: bytes | str, number: int = 0) -> dict[str, Any]:
+        """The answer to a logon; what follows it in the frame is dropped."""
+        participant = name.encode("ascii") if isinstance(name, str) else name
+        kind, answer = self.ask(encode_message("Logon", participant_name=participant, session_number=number))
+        assert kind == "LogonAnswer", (kind, answer)
+        definitions, self._heard = self._heard[: answer["instrument_count"]], self._heard[answer["instrument_count"] :]
+        return answer | {"instruments": [fields for _, fields in definitions]}
+
+
+def journal_commands(directory: Path, count: int | None = None) -> Records:
+    """The first `count` commands of a journal (None: all), with their sequences. Reads records as docs/JOURNAL.md has them, checks no checksum."""
+    records = bytearray()
+    expected = 1
+    for path in sorted(directory.glob("journal-*.ome")):
+        for sequence, kind, body in _segment(path.read_bytes()):
+            if kind & 0x7FFF == 0 or (count is not None and expected > count):  # a seal
+                break
+            if sequence != expected:
+                assert count is None, f"sequence {sequence} where {expected} is expected"
+                break
+            records += sequence.to_bytes(8, "little") + body
+            expected += 1
+    assert count is None or expected == count + 1, f"{expected - 1} commands of {count}"
+    return records_of(records, COMMAND)
+
+
+def _segment(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    offset = _SEGMENT_HEADER_SIZE
+    while offset + _PREFIX.size <= len(data):
+        sequence, kind, length = _PREFIX.unpack_from(data, offset)
+        if sequence == 0:
+            return
+        yield sequence, kind, data[offset + _PREFIX.size : offset + _PREFIX.size + length]
+        offset += _PREFIX.size + length + 4
+
+
+def journal_end(directory: Path) -> tuple[Path, int]:
+    """The last segment that has records or none after it, and where its records (and seal) end."""
+    path = max(directory.glob("journal-*.ome"))
+    end = _SEGMENT_HEADER_SIZE + sum(_PREFIX.size + len(body) + 4 for _, _, body in _segment(path.read_bytes()))
+    return path, end
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file of a journal by name: to see that nothing changed."""
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.name.startswith("journal-")}
+
+
+class VenueProcess:
+    """`ome run` in a process of its own. `start` returns when it is open for orders."""
+
+    def __init__(self, config: Path) -> None:
+        self._command = [sys.executable, "-c", "from ome.cli.main import main; main()", "run", "--json", "--config", str(config)]
+        self._process: subprocess.Popen[str] | None = None
+        self.orders_endpoint = ""
+        self.feed_endpoint = ""
+
+    def start(self) -> dict[str, Any]:
+        """Starts it and returns the start's summary. Fails with what it printed where it does not start."""
+        process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._process = process
+        assert process.stdout is not None, "the output is a pipe"
+        line = process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the venue did not start: {process.communicate()[1]}")
+        started = json.loads(line)
+        self.orders_endpoint, self.feed_endpoint = started["orders"], started["feed"]
+        summary: dict[str, Any] = started["summary"]
+        return summary
+
+    def kill(self) -> None:
+        """SIGKILL: it has no chance to do anything."""
+        assert self._process is not None, "it was started"
+        self._process.kill()
+        self._process.communicate()
+        self._process = None
+
+    def stop(self) -> dict[str, Any]:
+        """SIGTERM: returns what it printed at its end."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(signal.SIGTERM)
+        output, errors = self._process.communicate(timeout=20)
+        assert self._process.returncode == 0, errors
+        self._process = None
+        stopped: dict[str, Any] = json.loads(output)
+        return stopped
+
+    def __enter__(self) -> VenueProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._process is not None:
+            self.kill()
+
+
+def config_file(directory: Path, *, policy: str = "commit", loop: str = "auto") -> Path:
+    """A configuration file for `ome run` whose journal is in `directory` / journal."""
+    path = directory / "ome.toml"
+    path.write_text(
+        f"""
+        [server]
+        orders = "{ANY}"
+        feed = "{ANY}"
+        loop = "{loop}"
+        [journal]
+        directory = "{directory / "journal"}"
+        policy = "{policy}"
+        segment_bytes = {1 << 18}
+        [limits]
+        orders = {LIMITS.order_count_max}
+        levels = {LIMITS.level_count_max}
+        instruments = {LIMITS.instrument_count_max}
+        sessions = {LIMITS.session_count_max}
+        [[instruments]]
+        symbol = "AAPL"
+        tick = "0.01"
+        [[instruments]]
+        symbol = "OIL"
+        tick = "0.5"
+        price_decimals = 1
+        """
+    )
+    return path
