@@ -1,7 +1,7 @@
 """Write the C source of the extension module `ome._native._ome` from the declarations in ome.h.
 
-Usage: cffi_build.py OME_H OUTPUT_C. The declarations are ome.h and the two headers that it includes, without their preprocessor lines; the compiler
-checks each against the real headers, because the module is compiled with them (cffi's API mode).
+Usage: cffi_build.py OME_H OUTPUT_C. The declarations are ome.h and the two headers that it includes, without their preprocessor lines; the
+compiler checks each against the real headers, because the module is compiled with them (cffi's API mode).
 """
 
 import sys

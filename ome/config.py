@@ -56,9 +56,9 @@ class ServerConfig:
         for key, value, allowed in (("ring.wait", self.wait, _WAITS), ("server.loop", self.loop, _LOOPS)):
             if value not in allowed:
                 raise ConfigError(key, where=self.source, found=value, allowed=", ".join(allowed))
-        for key, value in (("ring.slots", self.ring_slots), ("ring.stream_slots", self.stream_slots)):
-            if not 2 <= value <= 1 << 24 or value & (value - 1):
-                raise ConfigError(key, where=self.source, found=value, allowed="a power of two, 2 to 16,777,216")
+        for key, count in (("ring.slots", self.ring_slots), ("ring.stream_slots", self.stream_slots)):
+            if not 2 <= count <= 1 << 24 or count & (count - 1):
+                raise ConfigError(key, where=self.source, found=count, allowed="a power of two, 2 to 16,777,216")
         self._in_range("journal.segment_bytes", self.segment_bytes, 64 << 10, 1 << 40)
         if self.segment_bytes % 4096:
             raise ConfigError("journal.segment_bytes", where=self.source, found=self.segment_bytes, allowed="a multiple of 4,096")
@@ -152,7 +152,7 @@ def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConf
         key = next(key for key, known in _KEYS["limits"].items() if known.field == error.what)
         raise ConfigError(f"limits.{key}", where=source, found=error.found, allowed=error.allowed) from None
     values["instruments"] = tuple(_instrument(entry, index, source) for index, entry in enumerate(instruments))
-    return ServerConfig(**(values | overrides))  # type: ignore[arg-type]
+    return ServerConfig(**(values | overrides))
 
 
 def _converted(key: _Key, name: str, value: object, source: str) -> Any:

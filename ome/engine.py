@@ -12,12 +12,13 @@ import numpy as np
 
 from ome._native import CData, ffi, lib
 from ome.codec import COMMAND, EVENT, Records, decode_events, encode_commands
-from ome.enums import CommandFlags, EventKind, InstrumentFlags, OrderType, Reason, Side, TimeInForce
+from ome.enums import CommandFlags, EventFlags, EventKind, InstrumentFlags, OrderType, Reason, Side, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, InvariantError, OmeError
 from ome.instruments import Instrument
 from ome.messages import (
     NULL_VALUE,
     Accepted,
+    Amended,
     AmendOrder,
     Cancelled,
     CancelOrder,
@@ -30,8 +31,6 @@ from ome.messages import (
     ReduceOrder,
     Rejected,
     Rested,
-)
-from ome.messages import (
     Trade as TradeEvent,
 )
 from ome.units import Number, decimal_of, number_of, units_of
@@ -81,8 +80,9 @@ class Trade:
 class Report:
     """What one command did.
 
-    `order_id` is the order's, 0 where the command was refused and had none. `trades` are in the order in which they happened, quantities in lots.
-    `cancelled` counts the lots cancelled, `resting` those that joined or stayed in the book. `reason` is NONE, or why something was refused or cancelled.
+    `order_id` is the order's, 0 where the command was refused and had none. `trades` are in the order in which they happened, quantities in
+    lots. `cancelled` counts the lots cancelled, `resting` those that joined or stayed in the book. `reason` is NONE, or why something was
+    refused or cancelled.
     """
 
     order_id: int
@@ -339,8 +339,8 @@ class Engine(EngineView):
     def apply(self, commands: Records | bytes) -> Records:
         """Applies commands in order and returns all their events, in order.
 
-        `commands`: an array of dtype `ome.codec.COMMAND`, or bytes, 64 for each; their `sequence` is ignored: the engine numbers commands itself, from 1.
-        Returns a new array of dtype `ome.codec.EVENT`, `sequence` being the command's. The GIL is released.
+        `commands`: an array of dtype `ome.codec.COMMAND`, or bytes, 64 for each; their `sequence` is ignored: the engine numbers commands
+        itself, from 1. Returns a new array of dtype `ome.codec.EVENT`, `sequence` being the command's. The GIL is released.
 
         Raises InvalidTypeError or InvalidValueError where `commands` is neither.
         """
@@ -374,7 +374,10 @@ class Engine(EngineView):
     # ---- one command ----
 
     def define(self, instrument: Instrument) -> int:
-        """Opens an instrument for trading and returns its number. Raises OrderRejectedError where the engine refuses it: a symbol twice, or too many."""
+        """Opens an instrument for trading and returns its number.
+
+        Raises OrderRejectedError where the engine refuses it: a symbol twice, or too many.
+        """
         number = self.state.instrument_count + 1
         command = DefineInstrument(
             timestamp_ns=self.clock_ns,
@@ -393,7 +396,8 @@ class Engine(EngineView):
     def buy(self, symbol: str, quantity: Number, at: Number | None = None, **options: object) -> Report:
         """Enters a buy order for `quantity`, at a limit, or at the market where `at` is None.
 
-        Options: `tif` "gtc", "ioc" or "fok"; `account` a name or a number; `participant` a number; `client_order_id`, by default the next unused count.
+        Options: `tif` "gtc", "ioc" or "fok"; `account` a name or a number; `participant` a number; `client_order_id`, by default the next
+        unused count.
         """
         return self._enter(Side.BUY, symbol, quantity, at, **options)  # type: ignore[arg-type]
 
@@ -531,8 +535,8 @@ class Engine(EngineView):
             elif isinstance(event, Cancelled):
                 cancelled += event.quantity
                 reason = Reason(event.reason)
-            elif isinstance(event, Accepted | Rested) or event.kind == EventKind.AMENDED:
-                resting = event.quantity if event.flags & 1 else resting  # type: ignore[union-attr]
+            elif isinstance(event, Accepted | Amended | Rested):
+                resting = event.quantity if event.flags & EventFlags.RESTS else resting
         if first.kind == EventKind.REDUCED and (left := self.order(first.order_id)) is not None:
             resting = left.leaves_quantity
         return Report(

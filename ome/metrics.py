@@ -122,6 +122,7 @@ class Counters:
     def _histogram(self, label: str) -> np.void:
         start = _HEADER.itemsize + self._counter_count * _COUNTER.itemsize
         rows = np.frombuffer(self._map[start : start + self._histogram_count * _HISTOGRAM.itemsize], dtype=_HISTOGRAM)
+        row: np.void
         for row in rows:
             if row["label"].decode() == label:
                 return row

@@ -271,7 +271,10 @@ class Server:
         return None
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until `stop` is called, or for `timeout` seconds; True when it was. Raises ServerError when the venue has stopped by itself."""
+        """Waits until `stop` is called, or for `timeout` seconds; True when it was.
+
+        Raises ServerError when the venue has stopped by itself.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._stopping.wait(0.05 if deadline is None else max(0.0, min(0.05, deadline - time.monotonic()))):
             self._raise_failure()
@@ -300,7 +303,10 @@ class Server:
     # ---- stop ----
 
     def close(self) -> StopSummary | None:
-        """Takes no more orders, finishes what was taken, tells the clients, seals the journal. Returns where the engine stood; None where it never ran."""
+        """Takes no more orders, finishes what was taken, tells the clients, seals the journal.
+
+        Returns where the engine stood; None where it never ran.
+        """
         summary = None
         if self._venue is not None and self.summary is not None:
             lib.ome_venue_stop(self._venue)

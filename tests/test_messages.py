@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from strategies import commands, opening
 
 from ome.codec import COMMAND, EVENT, decode_commands, decode_events, encode_commands, encode_events, join_records, record_bytes, records_of

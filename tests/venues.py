@@ -1,4 +1,4 @@
-"""What the tests of running venues share: a small configuration, a client that says any bytes, a reader of journals, and venues in processes."""
+"""What the tests of running venues share: a small configuration, a client that says any bytes, a reader of journals, a process."""
 
 from __future__ import annotations
 
@@ -124,7 +124,10 @@ class Wire:
 
 
 def journal_commands(directory: Path, count: int | None = None) -> Records:
-    """The first `count` commands of a journal (None: all), with their sequences. Reads records as docs/JOURNAL.md has them, checks no checksum."""
+    """The first `count` commands of a journal (None: all), with their sequences.
+
+    Reads records as docs/JOURNAL.md has them, checks no checksum.
+    """
     records = bytearray()
     expected = 1
     for path in sorted(directory.glob("journal-*.ome")):

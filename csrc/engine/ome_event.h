@@ -28,9 +28,18 @@ static inline uint64_t ome_command_owner(const ome_command_t *command)
 static inline void ome_event_write(ome_engine_t *engine, ome_sink_t *sink, uint64_t order_id, uint64_t client_order_id, int64_t price,
     int64_t quantity, uint64_t fifth, uint64_t sixth, uint64_t last_word)
 {
-    const uint64_t words[8] = {engine->sequence, order_id, client_order_id, (uint64_t)price, (uint64_t)quantity, fifth, sixth, last_word};
-    __builtin_memcpy(sink->next, words, sizeof(words));
-    engine->event_hash = ome_hash_mix(engine->event_hash, words);
+    const uint64_t sequence = engine->sequence;
+    uint64_t *words = (uint64_t *)(void *)sink->next;
+    words[0] = sequence;
+    words[1] = order_id;
+    words[2] = client_order_id;
+    words[3] = (uint64_t)price;
+    words[4] = (uint64_t)quantity;
+    words[5] = fifth;
+    words[6] = sixth;
+    words[7] = last_word;
+    engine->event_hash = ome_hash_mix_words(engine->event_hash, sequence, order_id, client_order_id, (uint64_t)price, (uint64_t)quantity, fifth,
+        sixth, last_word);
     engine->event_count++;
     sink->next++;
     if (OME_UNLIKELY(sink->next == sink->end))

@@ -309,10 +309,36 @@ static uint32_t sequence_commands(ome_gateway_t *gateway, const uint8_t *message
     return taken;
 }
 
+static uint32_t session_sequence_at(const ome_socket_message_t *from, uint32_t index)
+{
+    ome_command_t command;
+    memcpy(&command, from->data + (size_t)index * OME_RECORD_SIZE, sizeof(command));
+    return command.session_sequence;
+}
+
+/* The messages from `taken` on are to be sent again, later. */
+static void refuse_busy(
+    ome_gateway_t *gateway, const ome_socket_message_t *from, ome_session_slot_t *session, uint32_t taken, uint32_t message_count)
+{
+    const uint32_t refused_sequence = session_sequence_at(from, taken);
+    const ome_frame_fault_t fault = {.found = refused_sequence,
+        .field = "session_sequence",
+        .message_index = taken,
+        .byte_offset = taken * OME_RECORD_SIZE,
+        .reason = OME_REASON_BUSY};
+    if (!session->is_refused)
+    {
+        session->is_refused = true;
+        session->refused_sequence = refused_sequence;
+    }
+    ome_counter_add(gateway->config.counters.messages_busy, message_count - taken);
+    refuse(gateway, from, &fault, taken, message_count - taken);
+}
+
 static void take_commands(ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_t *frame)
 {
-    const uint16_t session = ome_session_table_find(&gateway->table, from->peer, from->peer_size_bytes);
-    if (session == 0)
+    const uint16_t session_number = ome_session_table_find(&gateway->table, from->peer, from->peer_size_bytes);
+    if (session_number == 0)
     {
         const ome_frame_fault_t fault = {.field = "session", .reason = OME_REASON_NOT_LOGGED_ON};
         refuse(gateway, from, &fault, 0, frame->message_count);
@@ -324,17 +350,19 @@ static void take_commands(ome_gateway_t *gateway, const ome_socket_message_t *fr
         refuse(gateway, from, &fault, 0, frame->message_count);
         return;
     }
-    const uint32_t taken = sequence_commands(gateway, from->data, frame->message_count, session);
+    /* Frames that were under way when one was refused must not overtake it. */
+    ome_session_slot_t *session = &gateway->table.sessions[session_number];
+    if (session->is_refused && session_sequence_at(from, 0) != session->refused_sequence)
+    {
+        refuse_busy(gateway, from, session, 0, frame->message_count);
+        return;
+    }
+    session->is_refused = false;
+    const uint32_t taken = sequence_commands(gateway, from->data, frame->message_count, session_number);
     ome_counter_add(gateway->config.counters.messages_in, taken);
     if (taken < frame->message_count)
     {
-        const ome_frame_fault_t fault = {.found = frame->message_count - taken,
-            .field = "ring",
-            .message_index = taken,
-            .byte_offset = taken * OME_RECORD_SIZE,
-            .reason = OME_REASON_BUSY};
-        ome_counter_add(gateway->config.counters.messages_busy, frame->message_count - taken);
-        refuse(gateway, from, &fault, taken, frame->message_count - taken);
+        refuse_busy(gateway, from, session, taken, frame->message_count);
     }
 }
 

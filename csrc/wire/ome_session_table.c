@@ -56,6 +56,7 @@ void ome_session_table_bind(
     table->buckets[at] = session;
     table->connected_count++;
     slot->participant = participant;
+    slot->is_refused = false;
     slot->peer_size_bytes = (uint8_t)peer_size_bytes;
     memcpy(slot->peer, peer, peer_size_bytes);
 }

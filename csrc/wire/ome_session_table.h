@@ -17,6 +17,8 @@ typedef struct
     uint64_t report_sequence;   /* reports made for it in this epoch */
     uint32_t first_report;      /* of those waiting to be sent; index in the gateway's pool, 0 is none */
     uint32_t last_report;
+    uint32_t refused_sequence;  /* where it was told BUSY: what it sent after that waits until it begins there again */
+    bool is_refused;
     uint16_t participant;
     uint8_t peer_size_bytes;    /* 0: not connected */
     uint8_t peer[OME_PEER_SIZE_MAX];

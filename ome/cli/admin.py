@@ -44,11 +44,13 @@ def replay(directory: Path, to: int | None, live: bool, as_json: bool) -> None:
         return
     rate = sequence / seconds / 1e6 if seconds > 0 else 0.0
     click.echo(
-        f"replayed {sequence:,} commands in {seconds:.1f} s ({rate:.1f} M/s)  {trades:,} trades  state {state_hash or '-'}  sequence {sequence:,}"
+        f"replayed {sequence:,} commands in {seconds:.1f} s ({rate:.1f} M/s)  {trades:,} trades  "
+        f"state {state_hash or '-'}  sequence {sequence:,}"
     )
     if report.verdict is Verdict.TORN:
         click.echo(
-            f"torn tail: {report.torn_bytes:,} bytes in {report.path} from offset {report.offset:,}; the next start cuts them off and keeps them beside"
+            f"torn tail: {report.torn_bytes:,} bytes in {report.path} from offset {report.offset:,}; "
+            "the next start cuts them off and keeps them beside"
         )
 
 
@@ -133,7 +135,8 @@ def _print_totals(counters: Counters, as_json: bool) -> None:
         print_json({"running": running, "pid": counters.pid, "epoch": counters.epoch, "counters": values, "latencies": latencies})
         return
     click.echo(
-        f"{'running' if running else 'stopped'}  pid {counters.pid}  epoch {counters.epoch}  policy {Policy(values['venue.policy']).name.lower()}"
+        f"{'running' if running else 'stopped'}  pid {counters.pid}  epoch {counters.epoch}  "
+        f"policy {Policy(values['venue.policy']).name.lower()}"
     )
     for label, value in values.items():
         click.echo(f"  {label:<32} {value:>20,}")

@@ -45,7 +45,10 @@ _SESSIONS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoResult:
-    """What came of it. Latencies are a client's, from sending an order to its acknowledgement, at full load. `expected_trades_held` is None without a real day."""
+    """What came of it.
+
+    Latencies are a client's, from sending an order to its acknowledgement, at full load. `expected_trades_held` is None without a real day.
+    """
 
     orders: int
     commands: int

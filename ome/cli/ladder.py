@@ -29,7 +29,8 @@ def book_lines(symbol: str, book: Book, depth: int, note: str = "") -> list[str]
     lines = [f"{symbol}  {note}"]
     for name, levels, missing_first in (("ask", tuple(reversed(asks)), True), ("bid", bids, False)):
         rows = [
-            f"  {name} {level.price!s:>14} {level.quantity!s:>12} {level.order_count:>6} orders  {'#' * max(1, int(_BAR_WIDTH * level.quantity / most))}"
+            f"  {name} {level.price!s:>14} {level.quantity!s:>12} {level.order_count:>6} orders  "
+            f"{'#' * max(1, int(_BAR_WIDTH * level.quantity / most))}"
             for level in levels
         ]
         blanks = [""] * (depth - len(rows))

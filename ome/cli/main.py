@@ -10,8 +10,7 @@ from pathlib import Path
 
 import click
 
-from ome.cli import demo as demo_module
-from ome.cli import ladder
+from ome.cli import demo as demo_module, ladder
 from ome.cli.markets import core_markets, reference_markets, wire_markets
 from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
 from ome.client import MarketData, OrderEntry
@@ -144,8 +143,8 @@ def submit(
                 print_json(report)
             else:
                 click.echo(
-                    f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower()} price {report.price} last {report.last_quantity} "
-                    f"leaves {report.leaves_quantity} cumulative {report.cumulative_quantity}"
+                    f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower() if report.side else '-'} "
+                    f"price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} cumulative {report.cumulative_quantity}"
                     + (f" ({report.reason.name})" if report.reason else "")
                 )
     if rejected:
@@ -197,7 +196,8 @@ def tape(files: tuple[Path, ...], wire: bool, reference: bool, as_json: bool) ->
             print_json(result)
         else:
             click.echo(
-                f"{file.name}: {result.commands:,} commands, {result.trades:,} trades, {result.books:,} books, all right ({result.seconds:.1f} s)"
+                f"{file.name}: {result.commands:,} commands, {result.trades:,} trades, {result.books:,} books, "
+                f"all right ({result.seconds:.1f} s)"
             )
 
 

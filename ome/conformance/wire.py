@@ -1,7 +1,7 @@
 """A running server as a market for conformance runs: commands go over order entry, events come back as reports, books from the feed.
 
-Reports do not say "that was all", and the feed is silent about a command that changes no level. So each call ends with an order and its cancel in an
-instrument of its own, SYNC_INSTRUMENT: when their reports and level updates are here, all before them is.
+Reports do not say "that was all", and the feed is silent about a command that changes no level. So each call ends with an order and its
+cancel in an instrument of its own, SYNC_INSTRUMENT: when their reports and level updates are here, all before them is.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ def instrument_definition(number: int, instrument: Instrument) -> DefineInstrume
 class Gateway:
     """One ROUTER socket, its sessions, and the thread that serves them.
 
-    `submit` gives commands to the venue and returns its status; `cursor` is the last command sequenced. `participants` are those admitted; none given admits any.
-    `on_defined` is called with the fields of each definition's event, on the gateway's thread.
+    `submit` gives commands to the venue and returns its status; `cursor` is the last command sequenced. `participants` are those admitted;
+    none given admits any. `on_defined` is called with the fields of each definition's event, on the gateway's thread.
     """
 
     def __init__(

@@ -124,7 +124,10 @@ class Replay:
         )
 
     def step(self, count: int = _STEP_COUNT) -> bool:
-        """Applies up to `count` commands; False when the journal has no more. Raises JournalIntegrityError, or JournalError for a failed call."""
+        """Applies up to `count` commands; False when the journal has no more.
+
+        Raises JournalIntegrityError, or JournalError for a failed call.
+        """
         status = lib.ome_replay_step(self._pointer, count)
         if status in (lib.OME_OK, lib.OME_EMPTY):
             self.is_at_end = status == lib.OME_EMPTY

@@ -1,6 +1,7 @@
 """Sockets for the loops in C: libzmq's own functions on a socket made here, or Python's as the fallback.
 
-The loops are the same with either (csrc/wire/ome_socket.h). The fallback is for where libzmq's functions cannot be found; it is tested with the same tests.
+The loops are the same with either (csrc/wire/ome_socket.h). The fallback is for where libzmq's functions cannot be found; it is tested with
+the same tests.
 """
 
 from __future__ import annotations

@@ -1,0 +1,782 @@
+/* The engine: what it refuses to be made of, what it says byte for byte, its limits, its invariants after any flow, and its hashes. */
+#include <stdbool.h>
+
+#include "base/ome_hash.h"
+#include "ome_test_market.h"
+
+static uint64_t seed;
+
+static const ome_limits_t standard_limits = {.order_count_max = 64, .level_count_max = 32, .instrument_count_max = 4, .session_count_max = 4};
+
+typedef struct
+{
+    ome_engine_t *engine;
+    recorder_t *recorder;
+    uint64_t time_ns;
+} market_t;
+
+static market_t market_new(const ome_limits_t *limits, uint32_t window_count)
+{
+    return (market_t){.engine = market_engine(limits), .recorder = recorder_new(window_count)};
+}
+
+static void market_free(market_t *market)
+{
+    CHECK(ome_engine_check(market->engine) == NULL);
+    free(market->engine);
+    recorder_free(market->recorder);
+}
+
+/* Applies a command a moment later than the one before, and checks how many events it gives. */
+static void apply(market_t *market, ome_command_t command, uint64_t event_count)
+{
+    command.timestamp_ns = ++market->time_ns;
+    CHECK(recorder_apply(market->recorder, market->engine, &command) == event_count);
+    CHECK(market->engine->sequence == market->time_ns);
+}
+
+/* A market with one instrument, "ABC" with tick 1. */
+static market_t simple_market(void)
+{
+    market_t market = market_new(&standard_limits, 1);
+    apply(&market, define_instrument(1, "ABC", 1, 0), 1);
+    return market;
+}
+
+/* The event `from_end` before the last, which is 1. */
+static ome_event_t *event_from_end(const market_t *market, uint64_t from_end)
+{
+    CHECK(from_end >= 1 && from_end <= market->recorder->count);
+    return &market->recorder->events[market->recorder->count - from_end];
+}
+
+static uint8_t last_reason(const market_t *market)
+{
+    return event_from_end(market, 1)->reason;
+}
+
+static void apply_rejected(market_t *market, ome_command_t command, uint8_t reason)
+{
+    apply(market, command, 1);
+    CHECK(event_from_end(market, 1)->kind == OME_EVENT_KIND_REJECTED);
+    CHECK(last_reason(market) == reason);
+}
+
+static uint64_t order_id(uint32_t generation, uint32_t slot)
+{
+    return (uint64_t)generation << 32 | slot;
+}
+
+/* ---- making an engine ---- */
+
+/* Each limit has its range; outside it there is no size and no engine. */
+static void an_engine_is_made_only_with_limits_in_range(void)
+{
+    const ome_limits_t smallest = {1, 1, 1, 1};
+    const ome_limits_t largest = {OME_ORDER_COUNT_MAX, OME_LEVEL_COUNT_MAX, OME_INSTRUMENT_COUNT_MAX, OME_SESSION_COUNT_MAX};
+    CHECK(ome_engine_size_bytes(&smallest) > 0);
+    CHECK(ome_engine_size_bytes(&largest) > (UINT64_C(1) << 36));
+    const uint32_t maxima[4] = {OME_ORDER_COUNT_MAX, OME_LEVEL_COUNT_MAX, OME_INSTRUMENT_COUNT_MAX, OME_SESSION_COUNT_MAX};
+    for (uint32_t i = 0; i < 4; i++)
+    {
+        const uint32_t bad[3] = {0, maxima[i] + 1, UINT32_MAX};
+        for (uint32_t j = 0; j < 3; j++)
+        {
+            uint32_t values[4] = {1, 1, 1, 1};
+            values[i] = bad[j];
+            const ome_limits_t limits = {values[0], values[1], values[2], values[3]};
+            ome_engine_t *engine = NULL;
+            uint8_t *memory = market_memory(4096);
+            CHECK(ome_engine_size_bytes(&limits) == 0);
+            CHECK(ome_engine_init(&engine, memory, 4096, &limits) == OME_INVALID && engine == NULL);
+            free(memory);
+        }
+    }
+}
+
+/* Memory that is not aligned is invalid, one byte too little is too small, exactly enough is enough. */
+static void an_engine_is_made_only_in_aligned_memory_of_its_size(void)
+{
+    const uint64_t size_bytes = ome_engine_size_bytes(&standard_limits);
+    uint8_t *memory = market_memory(size_bytes + OME_CACHE_LINE_SIZE);
+    ome_engine_t *engine = NULL;
+    for (uint32_t offset = 1; offset < OME_CACHE_LINE_SIZE; offset++)
+    {
+        CHECK(ome_engine_init(&engine, memory + offset, size_bytes, &standard_limits) == OME_INVALID && engine == NULL);
+    }
+    CHECK(ome_engine_init(&engine, memory, size_bytes - 1, &standard_limits) == OME_NO_MEMORY && engine == NULL);
+    CHECK(ome_engine_init(&engine, memory, 0, &standard_limits) == OME_NO_MEMORY && engine == NULL);
+    CHECK(ome_engine_init(&engine, memory, size_bytes, &standard_limits) == OME_OK && engine != NULL);
+    CHECK(engine->sequence == 0 && engine->event_hash == OME_HASH_K7 && ome_engine_check(engine) == NULL);
+    free(memory);
+}
+
+/* ---- stories, byte by byte ---- */
+
+static void check_event(const market_t *market, uint64_t from_end, const ome_event_t *expected)
+{
+    CHECK(memcmp(event_from_end(market, from_end), expected, sizeof(*expected)) == 0);
+}
+
+/* Rules, NewOrder: an order rests, another trades with part of it, and each event has exactly its bytes. */
+static void a_trade_is_told_byte_for_byte(void)
+{
+    market_t market = simple_market();
+    ome_command_t sell = limit_order(OME_SIDE_SELL, 105, 10, 501);
+    sell.account = 9;
+    apply(&market, sell, 1);
+    check_event(&market, 1, &(ome_event_t){.sequence = 2, .order_id = order_id(1, 1), .client_order_id = 501, .price = 105,
+        .quantity = 10, .timestamp_ns = 2, .account = 9, .instrument = 1, .kind = OME_EVENT_KIND_ACCEPTED, .side = OME_SIDE_SELL,
+        .flags = OME_EVENT_FLAGS_RESTS});
+    ome_command_t buy = limit_order(OME_SIDE_BUY, 110, 4, 502);
+    buy.account = 8;
+    apply(&market, buy, 2);
+    check_event(&market, 2, &(ome_event_t){.sequence = 3, .order_id = order_id(1, 2), .client_order_id = 502, .price = 110,
+        .quantity = 4, .timestamp_ns = 3, .account = 8, .instrument = 1, .kind = OME_EVENT_KIND_ACCEPTED, .side = OME_SIDE_BUY});
+    check_event(&market, 1, &(ome_event_t){.sequence = 3, .order_id = order_id(1, 2), .client_order_id = 502, .price = 105, .quantity = 4,
+        .resting_order_id = order_id(1, 1), .resting_client_order_id = 501, .instrument = 1, .kind = OME_EVENT_KIND_TRADE,
+        .side = OME_SIDE_BUY, .flags = OME_EVENT_FLAGS_AGGRESSOR_FILLED});
+    buy.client_order_id = 503;
+    buy.quantity = 9;
+    apply(&market, buy, 3);
+    check_event(&market, 2, &(ome_event_t){.sequence = 4, .order_id = order_id(2, 2), .client_order_id = 503, .price = 105, .quantity = 6,
+        .resting_order_id = order_id(1, 1), .resting_client_order_id = 501, .instrument = 1, .kind = OME_EVENT_KIND_TRADE,
+        .side = OME_SIDE_BUY, .flags = OME_EVENT_FLAGS_RESTING_FILLED});
+    check_event(&market, 1, &(ome_event_t){.sequence = 4, .order_id = order_id(2, 2), .client_order_id = 503, .price = 110, .quantity = 3,
+        .timestamp_ns = 4, .account = 8, .instrument = 1, .kind = OME_EVENT_KIND_RESTED, .side = OME_SIDE_BUY,
+        .flags = OME_EVENT_FLAGS_RESTS});
+    CHECK(market.engine->trade_count == 2);
+    market_free(&market);
+}
+
+/* Rules, CancelOrder, ReduceOrder and AmendOrder: what becomes of an order at rest, byte for byte. */
+static void changes_of_an_order_at_rest_are_told_byte_for_byte(void)
+{
+    market_t market = simple_market();
+    apply(&market, limit_order(OME_SIDE_BUY, 100, 10, 7), 1);
+    ome_event_t expected = {.sequence = 3, .order_id = order_id(1, 1), .client_order_id = 7, .price = 100, .quantity = 3,
+        .timestamp_ns = 3, .instrument = 1, .kind = OME_EVENT_KIND_REDUCED, .side = OME_SIDE_BUY,
+        .flags = OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_KEPT_PRIORITY};
+    apply(&market, reduce_order(7, 3), 1);
+    check_event(&market, 1, &expected);
+    apply(&market, amend_order(7, OME_NULL_VALUE, 5), 1);
+    expected.sequence = expected.timestamp_ns = 4;
+    expected.kind = OME_EVENT_KIND_AMENDED;
+    expected.quantity = 5;
+    expected.flags = OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS | OME_EVENT_FLAGS_KEPT_PRIORITY;
+    check_event(&market, 1, &expected);
+    apply(&market, amend_order(7, 99, OME_NULL_VALUE), 1);
+    expected.sequence = expected.timestamp_ns = 5;
+    expected.price = 99;
+    expected.flags = OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS;
+    check_event(&market, 1, &expected);
+    apply(&market, cancel_order(7), 1);
+    expected.sequence = expected.timestamp_ns = 6;
+    expected.kind = OME_EVENT_KIND_CANCELLED;
+    expected.reason = OME_REASON_REQUESTED;
+    expected.flags = OME_EVENT_FLAGS_WAS_RESTING;
+    check_event(&market, 1, &expected);
+    apply(&market, cancel_order(7), 1);
+    check_event(&market, 1, &(ome_event_t){.sequence = 7, .client_order_id = 7, .timestamp_ns = 7, .kind = OME_EVENT_KIND_REJECTED,
+        .reason = OME_REASON_UNKNOWN_ORDER, .command_kind = OME_COMMAND_KIND_CANCEL_ORDER});
+    market_free(&market);
+}
+
+/* Rules, AmendOrder 4: an amend that crosses trades as aggressor under its own id, and what is left rests. */
+static void an_amend_that_crosses_trades_under_its_own_id(void)
+{
+    market_t market = simple_market();
+    apply(&market, limit_order(OME_SIDE_BUY, 100, 10, 7), 1);
+    apply(&market, limit_order(OME_SIDE_SELL, 104, 4, 8), 1);
+    apply(&market, amend_order(7, 105, OME_NULL_VALUE), 3);
+    check_event(&market, 3, &(ome_event_t){.sequence = 4, .order_id = order_id(1, 1), .client_order_id = 7, .price = 105, .quantity = 10,
+        .timestamp_ns = 4, .instrument = 1, .kind = OME_EVENT_KIND_AMENDED, .side = OME_SIDE_BUY, .flags = OME_EVENT_FLAGS_WAS_RESTING});
+    check_event(&market, 2, &(ome_event_t){.sequence = 4, .order_id = order_id(1, 1), .client_order_id = 7, .price = 104, .quantity = 4,
+        .resting_order_id = order_id(1, 2), .resting_client_order_id = 8, .instrument = 1, .kind = OME_EVENT_KIND_TRADE,
+        .side = OME_SIDE_BUY, .flags = OME_EVENT_FLAGS_RESTING_FILLED});
+    check_event(&market, 1, &(ome_event_t){.sequence = 4, .order_id = order_id(1, 1), .client_order_id = 7, .price = 105, .quantity = 6,
+        .timestamp_ns = 4, .instrument = 1, .kind = OME_EVENT_KIND_RESTED, .side = OME_SIDE_BUY, .flags = OME_EVENT_FLAGS_RESTS});
+    /* Its history stays: a total of 4 is what has traded already. */
+    apply(&market, amend_order(7, OME_NULL_VALUE, 4), 1);
+    check_event(&market, 1, &(ome_event_t){.sequence = 5, .order_id = order_id(1, 1), .client_order_id = 7, .price = 105, .quantity = 6,
+        .timestamp_ns = 5, .instrument = 1, .kind = OME_EVENT_KIND_CANCELLED, .side = OME_SIDE_BUY, .reason = OME_REASON_AMENDED_AWAY,
+        .flags = OME_EVENT_FLAGS_WAS_RESTING});
+    market_free(&market);
+}
+
+/* Rules, NewOrder 1 and 3: what IOC, FOK and market orders leave unfilled is cancelled, each with its reason. */
+static void remainders_that_do_not_rest_are_cancelled_with_their_reason(void)
+{
+    market_t market = simple_market();
+    apply(&market, limit_order(OME_SIDE_SELL, 100, 5, 1), 1);
+    apply(&market, limit_order(OME_SIDE_SELL, 101, 5, 2), 1);
+    ome_command_t buy = limit_order(OME_SIDE_BUY, 101, 11, 3);
+    buy.time_in_force = OME_TIME_IN_FORCE_FOK;
+    apply(&market, buy, 2);
+    CHECK(last_reason(&market) == OME_REASON_FILL_OR_KILL && event_from_end(&market, 1)->quantity == 11);
+    CHECK(event_from_end(&market, 1)->flags == 0);
+    buy.price = 100;
+    buy.time_in_force = OME_TIME_IN_FORCE_IOC;
+    apply(&market, buy, 3);
+    CHECK(last_reason(&market) == OME_REASON_IMMEDIATE_OR_CANCEL && event_from_end(&market, 1)->quantity == 6);
+    buy.price = 101;
+    buy.quantity = 5;
+    buy.time_in_force = OME_TIME_IN_FORCE_FOK;
+    apply(&market, buy, 2);
+    CHECK(event_from_end(&market, 1)->flags == (OME_EVENT_FLAGS_AGGRESSOR_FILLED | OME_EVENT_FLAGS_RESTING_FILLED));
+    buy.order_type = OME_ORDER_TYPE_MARKET;
+    buy.time_in_force = OME_TIME_IN_FORCE_GTC;
+    buy.price = -77; /* ignored */
+    apply(&market, buy, 2);
+    CHECK(last_reason(&market) == OME_REASON_NO_LIQUIDITY && event_from_end(&market, 1)->price == 0);
+    CHECK(market.engine->pools.ladder.level_count == 0);
+    market_free(&market);
+}
+
+/* Rules, "Definitions" and "Rejections": what is echoed. */
+static void definitions_and_their_rejections_are_told_byte_for_byte(void)
+{
+    market_t market = market_new(&standard_limits, 1);
+    apply(&market, define_limits(&standard_limits), 1);
+    check_event(&market, 1, &(ome_event_t){.sequence = 1, .timestamp_ns = 1, .kind = OME_EVENT_KIND_DEFINED,
+        .command_kind = OME_COMMAND_KIND_DEFINE_LIMITS});
+    apply(&market, define_session(1, 1, "FIRM", 77), 1);
+    check_event(&market, 1, &(ome_event_t){.sequence = 2, .timestamp_ns = 2, .participant = 1, .session = 1,
+        .kind = OME_EVENT_KIND_DEFINED, .command_kind = OME_COMMAND_KIND_DEFINE_SESSION});
+    apply(&market, define_session(2, 1, "FIRM", 77), 1);
+    check_event(&market, 1, &(ome_event_t){.sequence = 3, .timestamp_ns = 3, .participant = 1, .session = 2,
+        .kind = OME_EVENT_KIND_REJECTED, .reason = OME_REASON_BAD_DEFINITION, .command_kind = OME_COMMAND_KIND_DEFINE_SESSION});
+    apply(&market, define_instrument(1, "ABC", 1, 0), 1);
+    check_event(&market, 1, &(ome_event_t){.sequence = 4, .timestamp_ns = 4, .instrument = 1, .kind = OME_EVENT_KIND_DEFINED,
+        .command_kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT});
+    apply_rejected(&market, define_limits(&standard_limits), OME_REASON_BAD_DEFINITION);
+    apply_rejected(&market, define_instrument(2, "ABC", 1, 0), OME_REASON_BAD_DEFINITION);
+    apply_rejected(&market, define_instrument(3, "DEF", 1, 0), OME_REASON_BAD_DEFINITION);
+    apply_rejected(&market, define_session(2, 3, "OTHER", 1), OME_REASON_BAD_DEFINITION);
+    apply_rejected(&market, define_session(2, 2, "FIRM", 1), OME_REASON_BAD_DEFINITION);
+    apply(&market, define_session(2, 2, "OTHER", 77), 1);
+    apply(&market, define_session(3, 1, "FIRM", 78), 1);
+    CHECK(market.engine->session_count == 3 && market.engine->participant_count == 2 && market.engine->instrument_count == 1);
+    ome_command_t bad = limit_order(OME_SIDE_BUY, 100, 0, 55);
+    bad.account = 4;
+    bad.participant = 2;
+    bad.session = 2;
+    apply(&market, bad, 1);
+    check_event(&market, 1, &(ome_event_t){.sequence = market.time_ns, .client_order_id = 55, .price = 100,
+        .timestamp_ns = market.time_ns, .account = 4, .participant = 2, .session = 2, .instrument = 1, .kind = OME_EVENT_KIND_REJECTED,
+        .side = OME_SIDE_BUY, .reason = OME_REASON_ZERO_QUANTITY, .command_kind = OME_COMMAND_KIND_NEW_ORDER});
+    ome_command_t amend = amend_order(order_id(9, 9), 101, 12);
+    amend.flags = OME_COMMAND_FLAGS_BY_ORDER_ID;
+    apply(&market, amend, 1);
+    check_event(&market, 1, &(ome_event_t){.sequence = market.time_ns, .order_id = order_id(9, 9), .price = 101, .quantity = 12,
+        .timestamp_ns = market.time_ns, .kind = OME_EVENT_KIND_REJECTED, .reason = OME_REASON_UNKNOWN_ORDER,
+        .command_kind = OME_COMMAND_KIND_AMEND_ORDER});
+    market_free(&market);
+}
+
+/* DefineLimits is valid only first, and only with the engine's own limits. */
+static void limits_are_defined_first_and_as_they_are(void)
+{
+    for (uint32_t i = 0; i < 4; i++)
+    {
+        uint32_t values[4] = {64, 32, 4, 4};
+        values[i]++;
+        const ome_limits_t other = {values[0], values[1], values[2], values[3]};
+        market_t market = market_new(&standard_limits, 1);
+        apply_rejected(&market, define_limits(&other), OME_REASON_BAD_DEFINITION);
+        apply_rejected(&market, define_limits(&standard_limits), OME_REASON_BAD_DEFINITION);
+        market_free(&market);
+    }
+}
+
+/* ---- limits ---- */
+
+/* Rules, "Order of checks" 13: every accepted order takes a slot, also one that would never rest; a freed one is taken again at once. */
+static void an_order_is_refused_while_no_slot_is_free(void)
+{
+    const ome_limits_t limits = {.order_count_max = 3, .level_count_max = 8, .instrument_count_max = 1, .session_count_max = 1};
+    market_t market = market_new(&limits, 1);
+    apply(&market, define_instrument(1, "ABC", 1, 0), 1);
+    for (uint64_t id = 1; id <= 3; id++)
+    {
+        apply(&market, limit_order(OME_SIDE_SELL, 100, 5, id), 1);
+    }
+    apply_rejected(&market, limit_order(OME_SIDE_SELL, 100, 5, 4), OME_REASON_ORDER_LIMIT_REACHED);
+    ome_command_t taker = limit_order(OME_SIDE_BUY, 100, 5, 4);
+    taker.time_in_force = OME_TIME_IN_FORCE_IOC;
+    apply_rejected(&market, taker, OME_REASON_ORDER_LIMIT_REACHED);
+    apply(&market, cancel_order(2), 1);
+    apply(&market, taker, 2);
+    CHECK(event_from_end(&market, 1)->order_id == order_id(2, 2));
+    CHECK(event_from_end(&market, 1)->resting_order_id == order_id(1, 1));
+    /* Freed last is the aggressor's slot, before it that of the order that it filled. */
+    apply(&market, limit_order(OME_SIDE_SELL, 100, 5, 5), 1);
+    CHECK(event_from_end(&market, 1)->order_id == order_id(3, 2));
+    apply(&market, limit_order(OME_SIDE_SELL, 100, 5, 6), 1);
+    CHECK(event_from_end(&market, 1)->order_id == order_id(2, 1));
+    apply_rejected(&market, limit_order(OME_SIDE_SELL, 100, 5, 7), OME_REASON_ORDER_LIMIT_REACHED);
+    market_free(&market);
+}
+
+/* Rules, "Order of checks" 14 and 11: levels are counted over all instruments and sides; an order that joins a level or crosses needs none. */
+static void an_order_is_refused_while_no_level_is_free(void)
+{
+    const ome_limits_t limits = {.order_count_max = 16, .level_count_max = 3, .instrument_count_max = 2, .session_count_max = 1};
+    market_t market = market_new(&limits, 1);
+    apply(&market, define_instrument(1, "ABC", 1, 0), 1);
+    apply(&market, define_instrument(2, "DEF", 1, 0), 1);
+    ome_command_t other = limit_order(OME_SIDE_BUY, 50, 5, 1);
+    other.instrument = 2;
+    apply(&market, other, 1);
+    apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 2), 1);
+    apply(&market, limit_order(OME_SIDE_SELL, 105, 5, 3), 1);
+    apply_rejected(&market, limit_order(OME_SIDE_BUY, 99, 5, 4), OME_REASON_LEVEL_LIMIT_REACHED);
+    apply_rejected(&market, limit_order(OME_SIDE_SELL, 106, 5, 4), OME_REASON_LEVEL_LIMIT_REACHED);
+    apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 4), 1);
+    /* Alone at its price, an order would give its level back by moving; it is refused all the same. */
+    apply_rejected(&market, amend_order(3, 107, OME_NULL_VALUE), OME_REASON_LEVEL_LIMIT_REACHED);
+    /* An amend that cancels needs no level, and one that crosses takes the level that it empties. */
+    apply(&market, amend_order(4, 106, 12), 3);
+    CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_RESTED && event_from_end(&market, 1)->quantity == 7);
+    apply(&market, amend_order(4, 200, 5), 1);
+    CHECK(last_reason(&market) == OME_REASON_AMENDED_AWAY);
+    apply(&market, limit_order(OME_SIDE_SELL, 106, 20, 5), 1);
+    apply_rejected(&market, limit_order(OME_SIDE_SELL, 107, 5, 6), OME_REASON_LEVEL_LIMIT_REACHED);
+    apply(&market, limit_order(OME_SIDE_SELL, 100, 8, 6), 3);
+    CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_RESTED && event_from_end(&market, 1)->price == 100);
+    market_free(&market);
+}
+
+/* Rules, "Order of checks" 10 and 9: 2^60 for one order, 2^62 for a side, and what an order has traded and has open together. */
+static void quantities_are_refused_above_their_limits(void)
+{
+    market_t market = simple_market();
+    apply_rejected(&market, limit_order(OME_SIDE_BUY, 10, OME_QUANTITY_MAX + 1, 9), OME_REASON_QUANTITY_TOO_LARGE);
+    apply_rejected(&market, limit_order(OME_SIDE_BUY, 10, INT64_MAX, 9), OME_REASON_QUANTITY_TOO_LARGE);
+    apply_rejected(&market, limit_order(OME_SIDE_BUY, 10, INT64_MIN, 9), OME_REASON_NEGATIVE_QUANTITY);
+    for (uint64_t id = 1; id <= 4; id++)
+    {
+        apply(&market, limit_order(OME_SIDE_BUY, 10, OME_QUANTITY_MAX, id), 1);
+    }
+    apply_rejected(&market, limit_order(OME_SIDE_BUY, 10, 1, 9), OME_REASON_QUANTITY_TOO_LARGE);
+    apply(&market, reduce_order(1, 1), 1);
+    apply(&market, limit_order(OME_SIDE_BUY, 10, 1, 9), 1);
+    apply_rejected(&market, amend_order(9, OME_NULL_VALUE, 2), OME_REASON_QUANTITY_TOO_LARGE);
+    apply_rejected(&market, amend_order(9, OME_NULL_VALUE, INT64_MAX), OME_REASON_QUANTITY_TOO_LARGE);
+    apply(&market, amend_order(9, OME_NULL_VALUE, 1), 1);
+    /* Order 1 is at the front: it trades all but one lot, and grows again, until what it has traded would pass 2^62. */
+    int64_t traded = 0;
+    for (uint32_t round = 0; round < 4; round++)
+    {
+        ome_command_t taker = limit_order(OME_SIDE_SELL, 11, OME_QUANTITY_MAX - 2, 0);
+        taker.price = 10;
+        taker.time_in_force = OME_TIME_IN_FORCE_IOC;
+        apply(&market, taker, 2);
+        CHECK(event_from_end(&market, 1)->resting_client_order_id == 1);
+        traded += OME_QUANTITY_MAX - 2;
+        ome_command_t grow = amend_order(1, 11, OME_QUANTITY_MAX - 1); /* to the front, at a better price */
+        grow.flags = OME_COMMAND_FLAGS_OPEN_QUANTITY;
+        if (round == 3)
+        {
+            grow.quantity = OME_OPEN_QUANTITY_MAX - traded + 1;
+            apply_rejected(&market, grow, OME_REASON_QUANTITY_TOO_LARGE);
+            grow.quantity--;
+        }
+        apply(&market, grow, 1);
+    }
+    CHECK(ome_engine_check(market.engine) == NULL);
+    market_free(&market);
+}
+
+/* Rules, "Order ids": a slot whose generation is used up is not handed out again, so that the engine holds one order less. */
+static void a_retired_slot_makes_the_engine_hold_one_order_less(void)
+{
+    const ome_limits_t limits = {.order_count_max = 2, .level_count_max = 8, .instrument_count_max = 1, .session_count_max = 1};
+    market_t market = market_new(&limits, 1);
+    apply(&market, define_instrument(1, "ABC", 1, 0), 1);
+    apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 1), 1);
+    market.engine->pools.orders.orders[1].generation = UINT32_MAX;
+    ome_command_t cancel = cancel_order(order_id(UINT32_MAX, 1));
+    cancel.flags = OME_COMMAND_FLAGS_BY_ORDER_ID;
+    apply(&market, cancel, 1);
+    CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_CANCELLED);
+    apply_rejected(&market, cancel, OME_REASON_ORDER_CLOSED);
+    apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 1), 1);
+    CHECK(event_from_end(&market, 1)->order_id == order_id(1, 2));
+    apply_rejected(&market, limit_order(OME_SIDE_BUY, 100, 5, 2), OME_REASON_ORDER_LIMIT_REACHED);
+    market_free(&market);
+}
+
+/* ---- the sink ---- */
+
+/* A sweep of ten thousand orders over a thousand levels flushes after every event when the window has one, and says the same as with a large one. */
+static void a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event(void)
+{
+    const ome_limits_t limits = {.order_count_max = 10001, .level_count_max = 1000, .instrument_count_max = 1, .session_count_max = 1};
+    market_t markets[2] = {market_new(&limits, 1), market_new(&limits, RECORDER_WINDOW_COUNT_MAX)};
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        market_t *market = &markets[i];
+        apply(market, define_instrument(1, "ABC", 1, 0), 1);
+        for (uint32_t order = 0; order < 10000; order++)
+        {
+            apply(market, limit_order(OME_SIDE_SELL, 1 + order * 7919 % 1000, 1 + order % 3, order + 1), 1);
+        }
+        ome_command_t sweep = limit_order(OME_SIDE_BUY, 1000, OME_QUANTITY_MAX, 0);
+        sweep.time_in_force = OME_TIME_IN_FORCE_IOC;
+        const uint64_t first = market->recorder->count;
+        apply(market, sweep, 10002);
+        for (uint64_t at = first + 1; at < first + 10000; at++)
+        {
+            CHECK(market->recorder->events[at].kind == OME_EVENT_KIND_TRADE);
+            CHECK(at == first + 1 || market->recorder->events[at].price >= market->recorder->events[at - 1].price);
+        }
+        CHECK(last_reason(market) == OME_REASON_IMMEDIATE_OR_CANCEL);
+        CHECK(market->engine->pools.ladder.level_count == 0 && market->engine->pools.ladder.node_count == 0);
+    }
+    CHECK(markets[0].recorder->flush_count == markets[0].recorder->count);
+    CHECK(markets[1].recorder->flush_count == 10002 / RECORDER_WINDOW_COUNT_MAX);
+    CHECK(markets[0].recorder->count == markets[1].recorder->count);
+    CHECK(memcmp(markets[0].recorder->events, markets[1].recorder->events, markets[0].recorder->count * sizeof(ome_event_t)) == 0);
+    market_free(&markets[0]);
+    market_free(&markets[1]);
+}
+
+/* ---- flows ---- */
+
+#define FLOW_COUNT 100000u
+
+static flow_t flow_of(uint64_t flow_seed, uint32_t price_count)
+{
+    return (flow_t){.random = flow_seed,
+        .instrument_count = 3,
+        .participant_count = 3,
+        .order_id_count = 60,
+        .price_count = price_count};
+}
+
+static void define_flow(market_t *market)
+{
+    apply(market, define_instrument(1, "ONE", 1, 0), 1);
+    apply(market, define_instrument(2, "TWO", 1, OME_INSTRUMENT_FLAGS_SIGNED_PRICES), 1);
+    apply(market, define_instrument(3, "THREE", 1, 0), 1);
+    apply(market, define_session(1, 1, "A", 0), 1);
+    apply(market, define_session(2, 2, "B", 0), 1);
+    apply(market, define_session(3, 3, "C", 9), 1);
+}
+
+/* What a reader of events knows of each slot. */
+typedef struct
+{
+    int64_t leaves;
+    int64_t cumulative;
+    uint64_t id;
+} known_order_t;
+
+static void learn_trade(known_order_t *known, const ome_event_t *event)
+{
+    known_order_t *aggressor = &known[(uint32_t)event->order_id];
+    known_order_t *resting = &known[(uint32_t)event->resting_order_id];
+    CHECK(event->quantity > 0);
+    CHECK(aggressor->id == event->order_id && resting->id == event->resting_order_id);
+    aggressor->leaves -= event->quantity;
+    resting->leaves -= event->quantity;
+    aggressor->cumulative += event->quantity;
+    resting->cumulative += event->quantity;
+    CHECK((aggressor->leaves == 0) == ((event->flags & OME_EVENT_FLAGS_AGGRESSOR_FILLED) != 0));
+    CHECK((resting->leaves == 0) == ((event->flags & OME_EVENT_FLAGS_RESTING_FILLED) != 0));
+    CHECK(aggressor->leaves >= 0 && resting->leaves >= 0);
+}
+
+/* Rules P5: lots are conserved. */
+static void learn(known_order_t *known, const ome_event_t *event)
+{
+    known_order_t *order = &known[(uint32_t)event->order_id];
+    switch (event->kind)
+    {
+    case OME_EVENT_KIND_ACCEPTED:
+        CHECK(order->leaves == 0 && event->order_id > order->id);
+        *order = (known_order_t){.leaves = event->quantity, .id = event->order_id};
+        break;
+    case OME_EVENT_KIND_TRADE:
+        learn_trade(known, event);
+        break;
+    case OME_EVENT_KIND_CANCELLED:
+        CHECK(order->id == event->order_id && order->leaves == event->quantity);
+        order->leaves = 0;
+        break;
+    case OME_EVENT_KIND_REDUCED:
+        CHECK(order->id == event->order_id && order->leaves > event->quantity);
+        order->leaves -= event->quantity;
+        break;
+    case OME_EVENT_KIND_AMENDED:
+        CHECK(order->id == event->order_id && event->quantity > 0);
+        order->leaves = event->quantity;
+        break;
+    case OME_EVENT_KIND_RESTED:
+        CHECK(order->id == event->order_id && order->leaves == event->quantity);
+        break;
+    default:
+        break;
+    }
+}
+
+static void check_known(const ome_engine_t *engine, const known_order_t *known)
+{
+    const ome_order_pool_t *pool = &engine->pools.orders;
+    for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
+    {
+        CHECK(pool->orders[slot].leaves_quantity == known[slot].leaves);
+        CHECK(known[slot].leaves == 0 || pool->orders[slot].cumulative_quantity == known[slot].cumulative);
+        CHECK(ome_order_id(pool, slot) == known[slot].id);
+    }
+}
+
+/* After a hundred thousand commands over three instruments, through full pools and odd fields, every invariant holds, and what the events said is what the engine has. */
+static void invariants_hold_after_any_flow(void)
+{
+    static known_order_t known[65];
+    static uint32_t reasons[256];
+    static uint32_t kinds[256];
+    for (uint32_t flavour = 0; flavour < 2; flavour++)
+    {
+        market_t market = market_new(&standard_limits, 3);
+        flow_t flow = flow_of(seed ^ flavour, flavour == 0 ? 8 : 100);
+        memset(known, 0, sizeof(known));
+        define_flow(&market);
+        for (uint32_t i = 0; i < FLOW_COUNT; i++)
+        {
+            ome_command_t command = flow_next(&flow);
+            market.recorder->count = 0;
+            const uint64_t count = recorder_apply(market.recorder, market.engine, &command);
+            CHECK(count >= 1);
+            for (uint64_t at = 0; at < count; at++)
+            {
+                const ome_event_t *event = &market.recorder->events[at];
+                CHECK(event->sequence == market.engine->sequence);
+                learn(known, event);
+                kinds[event->kind]++;
+                reasons[event->reason]++;
+            }
+            if (i % 50 == 0)
+            {
+                const char *wrong = ome_engine_check(market.engine);
+                if (wrong != NULL)
+                {
+                    fprintf(stderr, "after command %" PRIu32 ": %s\n", i, wrong);
+                }
+                CHECK(wrong == NULL);
+                check_known(market.engine, known);
+            }
+        }
+        check_known(market.engine, known);
+        market_free(&market);
+    }
+    /* The flow is one: everything happened. */
+    for (uint32_t kind = OME_EVENT_KIND_ACCEPTED; kind <= OME_EVENT_KIND_RESTED; kind++)
+    {
+        CHECK(kinds[kind] > 100);
+    }
+    CHECK(reasons[OME_REASON_ORDER_LIMIT_REACHED] > 0 && reasons[OME_REASON_LEVEL_LIMIT_REACHED] > 0);
+    CHECK(reasons[OME_REASON_ORDER_CLOSED] > 0 && reasons[OME_REASON_DUPLICATE_CLIENT_ORDER_ID] > 0 && reasons[OME_REASON_NOT_OWNER] > 0);
+    CHECK(reasons[OME_REASON_FILL_OR_KILL] > 0 && reasons[OME_REASON_IMMEDIATE_OR_CANCEL] > 0 && reasons[OME_REASON_NO_LIQUIDITY] > 0);
+    CHECK(reasons[OME_REASON_AMENDED_AWAY] > 0 && reasons[OME_REASON_REDUCED_AWAY] > 0);
+}
+
+/* Rules D2: a rejected command changes nothing but the counters: with them set back, the state hash is as before. */
+static void a_rejected_command_changes_nothing_but_counters(void)
+{
+    market_t market = market_new(&standard_limits, 1);
+    flow_t flow = flow_of(seed ^ 2, 30);
+    define_flow(&market);
+    ome_engine_t *engine = market.engine;
+    uint32_t rejected_count = 0;
+    for (uint32_t i = 0; i < 5000; i++)
+    {
+        ome_command_t command = flow_next(&flow);
+        const uint64_t hash = ome_engine_state_hash(engine);
+        const uint64_t time_ns = engine->time_ns;
+        const uint32_t free_head = engine->pools.orders.free_head;
+        (void)recorder_apply(market.recorder, engine, &command);
+        if (event_from_end(&market, 1)->kind == OME_EVENT_KIND_REJECTED)
+        {
+            const uint64_t time_after_ns = engine->time_ns;
+            engine->time_ns = time_ns;
+            engine->sequence--;
+            engine->event_count--;
+            CHECK(ome_engine_state_hash(engine) == hash && engine->pools.orders.free_head == free_head);
+            engine->time_ns = time_after_ns;
+            engine->sequence++;
+            engine->event_count++;
+            rejected_count++;
+        }
+    }
+    CHECK(rejected_count > 500);
+    market_free(&market);
+}
+
+/* Rules D1: two engines say the same, byte for byte, and are the same, whether commands come one by one or many, and whatever the window of the sink. */
+static void the_same_commands_give_the_same_events_and_the_same_hashes(void)
+{
+    enum
+    {
+        COUNT = 20000
+    };
+    ome_command_t *commands = malloc(COUNT * sizeof(ome_command_t));
+    CHECK(commands != NULL);
+    flow_t flow = flow_of(seed ^ 3, 20);
+    for (uint32_t i = 0; i < COUNT; i++)
+    {
+        commands[i] = flow_next(&flow);
+    }
+    market_t one = market_new(&standard_limits, 1);
+    market_t many = market_new(&standard_limits, 7);
+    define_flow(&one);
+    define_flow(&many);
+    for (uint32_t i = 0; i < COUNT; i++)
+    {
+        ome_engine_apply(one.engine, &commands[i], &one.recorder->sink);
+        commands[i].sequence = UINT64_MAX - i; /* is ignored */
+    }
+    uint64_t state = seed;
+    for (uint32_t done = 0; done < COUNT;)
+    {
+        const uint32_t part = (uint32_t)(test_random(&state) % 300);
+        const uint32_t count = part < COUNT - done ? part : COUNT - done;
+        ome_engine_apply_many(many.engine, commands + done, count, &many.recorder->sink);
+        done += count;
+    }
+    recorder_take_window(one.recorder);
+    recorder_take_window(many.recorder);
+    CHECK(one.recorder->count == many.recorder->count && one.recorder->count == one.engine->event_count);
+    CHECK(memcmp(one.recorder->events, many.recorder->events, one.recorder->count * sizeof(ome_event_t)) == 0);
+    CHECK(one.engine->event_hash == many.engine->event_hash);
+    CHECK(ome_engine_state_hash(one.engine) == ome_engine_state_hash(many.engine));
+    uint64_t hash = OME_HASH_EVENTS_INITIAL;
+    for (uint64_t i = 0; i < one.recorder->count; i++)
+    {
+        uint64_t words[8];
+        memcpy(words, &one.recorder->events[i], sizeof(words));
+        hash = ome_hash_mix(hash, words);
+    }
+    CHECK(hash == one.engine->event_hash);
+    market_free(&one);
+    market_free(&many);
+    free(commands);
+}
+
+/* ---- the state hash ---- */
+
+/* Every bit of the memory given is in the hash. */
+static void check_bits_are_hashed(ome_engine_t *engine, void *memory, size_t size_bytes)
+{
+    uint8_t *bytes = memory;
+    const uint64_t hash = ome_engine_state_hash(engine);
+    for (size_t i = 0; i < 8 * size_bytes; i++)
+    {
+        bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+        CHECK(ome_engine_state_hash(engine) != hash);
+        bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+    }
+    CHECK(ome_engine_state_hash(engine) == hash);
+}
+
+/* Rules, "Hashes": whichever bit of what the state hash covers is another, the hash is another. */
+static void the_state_hash_changes_with_every_bit_that_it_covers(void)
+{
+    market_t market = market_new(&standard_limits, 1);
+    define_flow(&market);
+    ome_command_t order = limit_order(OME_SIDE_BUY, 100, 10, 31);
+    order.participant = order.session = 2;
+    order.account = 6;
+    apply(&market, order, 1);
+    apply(&market, limit_order(OME_SIDE_BUY, 100, 20, 32), 1);
+    apply(&market, limit_order(OME_SIDE_BUY, 99, 5, 33), 1);
+    apply(&market, limit_order(OME_SIDE_SELL, 100, 4, 34), 2); /* trades with the first */
+    ome_engine_t *engine = market.engine;
+    check_bits_are_hashed(engine, &engine->sequence, 8);
+    check_bits_are_hashed(engine, &engine->time_ns, 8);
+    check_bits_are_hashed(engine, &engine->trade_count, 8);
+    check_bits_are_hashed(engine, &engine->event_count, 8);
+    for (uint32_t number = 1; number <= 3; number++)
+    {
+        ome_book_t *book = &engine->books[number];
+        check_bits_are_hashed(engine, &book->number, 4);
+        check_bits_are_hashed(engine, &book->last_trade_price, 8);
+        check_bits_are_hashed(engine, &book->instrument.tick, 8);
+        check_bits_are_hashed(engine, &book->instrument.price_decimals, 1);
+        check_bits_are_hashed(engine, &book->instrument.quantity_decimals, 1);
+        check_bits_are_hashed(engine, &book->instrument.flags, 2);
+        check_bits_are_hashed(engine, book->instrument.symbol, OME_NAME_SIZE);
+        check_bits_are_hashed(engine, &engine->sessions[number], sizeof(ome_session_t));
+    }
+    for (uint32_t slot = 1; slot <= 3; slot++)
+    {
+        ome_order_t *resting = &engine->pools.orders.orders[slot];
+        check_bits_are_hashed(engine, &resting->leaves_quantity, 8);
+        check_bits_are_hashed(engine, &resting->cumulative_quantity, 8);
+        check_bits_are_hashed(engine, &resting->client_order_id, 8);
+        check_bits_are_hashed(engine, &resting->owner, 8);
+        check_bits_are_hashed(engine, &resting->generation, 4);
+        check_bits_are_hashed(engine, &engine->pools.ladder.levels[resting->level].price, 8);
+    }
+    market_free(&market);
+}
+
+/* The state hash after two orders on one side of one instrument, and two amends of the first. */
+static uint64_t hash_of_two_orders(uint8_t side, uint32_t instrument, int64_t first_quantity, int64_t second_quantity)
+{
+    market_t market = market_new(&standard_limits, 1);
+    define_flow(&market);
+    ome_command_t order = limit_order(side, 100, 10, 1);
+    order.instrument = instrument;
+    apply(&market, order, 1);
+    order.client_order_id = 2;
+    apply(&market, order, 1);
+    apply(&market, amend_order(1, OME_NULL_VALUE, first_quantity), 1);
+    apply(&market, amend_order(1, OME_NULL_VALUE, second_quantity), 1);
+    const uint64_t hash = ome_engine_state_hash(market.engine);
+    market_free(&market);
+    return hash;
+}
+
+/* Histories that differ only in the side of the orders, in their places in the queue (the first grew in between), or in a lot give different hashes. */
+static void the_state_hash_tells_places_in_the_book_apart(void)
+{
+    const uint64_t hash = hash_of_two_orders(OME_SIDE_BUY, 1, 10, 10);
+    CHECK(hash == hash_of_two_orders(OME_SIDE_BUY, 1, 10, 10));
+    CHECK(hash != hash_of_two_orders(OME_SIDE_SELL, 1, 10, 10));
+    CHECK(hash != hash_of_two_orders(OME_SIDE_BUY, 1, 11, 10));
+    CHECK(hash != hash_of_two_orders(OME_SIDE_BUY, 1, 10, 9));
+}
+
+/* So do histories that differ only in the instrument of the orders. */
+static void the_state_hash_tells_instruments_apart(void)
+{
+    CHECK(hash_of_two_orders(OME_SIDE_BUY, 1, 10, 10) != hash_of_two_orders(OME_SIDE_BUY, 2, 10, 10));
+}
+
+int main(void)
+{
+    seed = test_seed(14);
+    RUN(an_engine_is_made_only_with_limits_in_range);
+    RUN(an_engine_is_made_only_in_aligned_memory_of_its_size);
+    RUN(a_trade_is_told_byte_for_byte);
+    RUN(changes_of_an_order_at_rest_are_told_byte_for_byte);
+    RUN(an_amend_that_crosses_trades_under_its_own_id);
+    RUN(remainders_that_do_not_rest_are_cancelled_with_their_reason);
+    RUN(definitions_and_their_rejections_are_told_byte_for_byte);
+    RUN(limits_are_defined_first_and_as_they_are);
+    RUN(an_order_is_refused_while_no_slot_is_free);
+    RUN(an_order_is_refused_while_no_level_is_free);
+    RUN(quantities_are_refused_above_their_limits);
+    RUN(a_retired_slot_makes_the_engine_hold_one_order_less);
+    RUN(a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event);
+    RUN(invariants_hold_after_any_flow);
+    RUN(a_rejected_command_changes_nothing_but_counters);
+    RUN(the_same_commands_give_the_same_events_and_the_same_hashes);
+    RUN(the_state_hash_changes_with_every_bit_that_it_covers);
+    RUN(the_state_hash_tells_places_in_the_book_apart);
+    RUN(the_state_hash_tells_instruments_apart);
+    return 0;
+}

@@ -1,0 +1,337 @@
+/* Replay: what a journal makes of an engine, and what it says of a journal that cannot be replayed. */
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/ome_memory.h"
+#include "journal/ome_journal_writer.h"
+#include "ome_test_directory.h"
+#include "ome_test_market.h"
+#include "pipeline/ome_replay.h"
+
+#define COMMAND_COUNT 3000u
+
+static uint64_t seed;
+
+static const ome_limits_t standard_limits = {.order_count_max = 64, .level_count_max = 32, .instrument_count_max = 4, .session_count_max = 4};
+
+/* ---- a journal made by hand ---- */
+
+typedef struct
+{
+    ome_journal_writer_t writer;
+    void *memory;
+} journal_t;
+
+static void journal_open(journal_t *journal, const char *directory)
+{
+    const size_t size_bytes = ome_journal_writer_size_bytes(64);
+    const ome_journal_writer_config_t config = {.file_system = ome_file_system_posix(),
+        .directory = directory,
+        .segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MIN,
+        .epoch = 1,
+        .first_sequence = 1};
+    journal->memory = malloc(size_bytes);
+    CHECK(journal->memory != NULL);
+    CHECK(ome_journal_writer_open(&journal->writer, journal->memory, size_bytes, &config) == OME_OK);
+}
+
+static void journal_append(journal_t *journal, const ome_command_t *command, uint32_t length_bytes)
+{
+    const uint8_t *body = (const uint8_t *)command + sizeof(uint64_t);
+    CHECK(ome_journal_writer_append(&journal->writer, journal->writer.next_sequence, 1, body, length_bytes) == OME_OK);
+}
+
+static void journal_commit(journal_t *journal)
+{
+    CHECK(ome_journal_writer_commit(&journal->writer) == OME_OK);
+}
+
+static void journal_close(journal_t *journal)
+{
+    CHECK(ome_journal_writer_close(&journal->writer) == OME_OK);
+    free(journal->memory);
+}
+
+static ome_replay_t *replay_new(const char *directory, bool is_live)
+{
+    ome_replay_t *replay = calloc(1, sizeof(ome_replay_t));
+    CHECK(replay != NULL);
+    CHECK(ome_replay_open(replay, directory, is_live) == OME_OK);
+    return replay;
+}
+
+static void replay_free(ome_replay_t *replay)
+{
+    ome_replay_close(replay);
+    free(replay);
+}
+
+/* The commands of a venue's life: definitions, then a flow that uses them. */
+static ome_command_t *life_new(void)
+{
+    ome_command_t *commands = calloc(COMMAND_COUNT, sizeof(ome_command_t));
+    CHECK(commands != NULL);
+    commands[0] = define_limits(&standard_limits);
+    commands[1] = define_instrument(1, "ONE", 1, 0);
+    commands[2] = define_session(1, 1, "A", 0);
+    commands[3] = define_session(2, 2, "B", 0);
+    flow_t flow = {.random = seed, .instrument_count = 1, .participant_count = 2, .order_id_count = 50, .price_count = 20};
+    for (uint32_t i = 4; i < COMMAND_COUNT; i++)
+    {
+        commands[i] = flow_next(&flow);
+    }
+    return commands;
+}
+
+static void check_is_same(const ome_engine_t *engine, const ome_engine_t *other)
+{
+    CHECK(engine->sequence == other->sequence && engine->event_count == other->event_count);
+    CHECK(engine->event_hash == other->event_hash);
+    CHECK(ome_engine_state_hash(engine) == ome_engine_state_hash(other));
+    CHECK(ome_engine_check(engine) == NULL);
+}
+
+/* ---- tests ---- */
+
+/* A directory without a journal has no command, and is at its end at once, however often it is asked. */
+static void an_empty_directory_replays_to_nothing(void)
+{
+    const directory_t directory = directory_new();
+    ome_replay_t *replay = replay_new(directory.path, false);
+    CHECK(ome_replay_step(replay, 10) == OME_EMPTY);
+    CHECK(ome_replay_step(replay, 10) == OME_EMPTY);
+    CHECK(replay->reader.report.verdict == OME_JOURNAL_CLEAN && replay->reader.last_sequence == 0);
+    CHECK(replay->reason == NULL && ome_replay_take_engine(replay) == NULL);
+    replay_free(replay);
+    directory_remove(&directory);
+}
+
+/* The engine of a replay is the one that applied the commands, after every step, whatever the size of the steps, over several segments. */
+static void a_replay_is_the_engine_that_applied_the_commands(void)
+{
+    const directory_t directory = directory_new();
+    ome_command_t *commands = life_new();
+    journal_t journal;
+    journal_open(&journal, directory.path);
+    for (uint32_t i = 0; i < COMMAND_COUNT; i++)
+    {
+        journal_append(&journal, &commands[i], OME_BODY_SIZE);
+    }
+    journal_close(&journal);
+    static const uint64_t steps[] = {1, 7, 256, 1000000};
+    for (uint32_t i = 0; i < 4; i++)
+    {
+        ome_engine_t *engine = market_engine(&standard_limits);
+        recorder_t *recorder = recorder_new(RECORDER_WINDOW_COUNT_MAX);
+        ome_replay_t *replay = replay_new(directory.path, false);
+        ome_status_t status = OME_OK;
+        while (status == OME_OK)
+        {
+            status = ome_replay_step(replay, steps[i]);
+            const uint64_t left = COMMAND_COUNT - engine->sequence;
+            ome_engine_apply_many(engine, commands + engine->sequence, left < steps[i] ? left : steps[i], &recorder->sink);
+            if (steps[i] > 1 || engine->sequence % 256 == 0)
+            {
+                check_is_same(replay->engine, engine);
+            }
+        }
+        CHECK(status == OME_EMPTY && replay->reader.report.verdict == OME_JOURNAL_CLEAN);
+        CHECK(replay->reader.last_sequence == COMMAND_COUNT && replay->reader.segment_count > 2);
+        check_is_same(replay->engine, engine);
+        /* Taken, it is the caller's. */
+        ome_engine_t *taken = ome_replay_take_engine(replay);
+        const uint64_t taken_size_bytes = replay->engine_size_bytes;
+        replay_free(replay);
+        check_is_same(taken, engine);
+        ome_memory_unmap(taken, taken_size_bytes);
+        recorder_free(recorder);
+        free(engine);
+    }
+    free(commands);
+    directory_remove(&directory);
+}
+
+/* A replay of a journal that is being written follows it. */
+static void a_live_replay_follows_the_writer(void)
+{
+    const directory_t directory = directory_new();
+    ome_command_t *commands = life_new();
+    journal_t journal;
+    journal_open(&journal, directory.path);
+    ome_engine_t *engine = market_engine(&standard_limits);
+    recorder_t *recorder = recorder_new(RECORDER_WINDOW_COUNT_MAX);
+    ome_replay_t *replay = replay_new(directory.path, true);
+    CHECK(ome_replay_step(replay, 1000) == OME_EMPTY && replay->engine == NULL);
+    uint64_t state = seed;
+    for (uint32_t done = 0; done < COMMAND_COUNT;)
+    {
+        const uint32_t part = 1 + (uint32_t)(test_random(&state) % 200);
+        const uint32_t count = part < COMMAND_COUNT - done ? part : COMMAND_COUNT - done;
+        for (uint32_t i = 0; i < count; i++)
+        {
+            journal_append(&journal, &commands[done + i], OME_BODY_SIZE);
+        }
+        journal_commit(&journal);
+        ome_engine_apply_many(engine, commands + done, count, &recorder->sink);
+        done += count;
+        CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_EMPTY);
+        CHECK(replay->reader.report.verdict == OME_JOURNAL_READING);
+        check_is_same(replay->engine, engine);
+    }
+    journal_close(&journal);
+    replay_free(replay);
+    recorder_free(recorder);
+    free(engine);
+    free(commands);
+    directory_remove(&directory);
+}
+
+/* A journal whose only record is this one. */
+static void check_first_record_is_refused(const ome_command_t *command, uint32_t length_bytes, const char *part_of_reason)
+{
+    const directory_t directory = directory_new();
+    journal_t journal;
+    journal_open(&journal, directory.path);
+    journal_append(&journal, command, length_bytes);
+    journal_close(&journal);
+    ome_replay_t *replay = replay_new(directory.path, false);
+    CHECK(ome_replay_step(replay, 10) == OME_DAMAGED);
+    CHECK(replay->reason != NULL && strstr(replay->reason, part_of_reason) != NULL);
+    CHECK(replay->engine == NULL);
+    replay_free(replay);
+    directory_remove(&directory);
+}
+
+/* What cannot be applied is damage with a reason: another first command, limits that no engine has, a record that is no command. */
+static void a_journal_must_begin_with_limits_and_hold_commands(void)
+{
+    const ome_command_t order = limit_order(OME_SIDE_BUY, 1, 1, 1);
+    check_first_record_is_refused(&order, OME_BODY_SIZE, "DefineLimits");
+    for (uint32_t i = 0; i < 4; i++)
+    {
+        uint32_t values[4] = {64, 32, 4, 4};
+        values[i] = i % 2 == 0 ? 0 : UINT32_MAX;
+        const ome_limits_t limits = {values[0], values[1], values[2], values[3]};
+        const ome_command_t command = define_limits(&limits);
+        check_first_record_is_refused(&command, OME_BODY_SIZE, "limits in range");
+    }
+    const ome_command_t limits = define_limits(&standard_limits);
+    check_first_record_is_refused(&limits, OME_BODY_SIZE - 1, "56 bytes");
+    check_first_record_is_refused(&limits, 0, "56 bytes");
+}
+
+/* Where the record that cannot be applied comes later, the engine is as after the one before. */
+static void a_record_that_is_no_command_ends_the_replay_there(void)
+{
+    const directory_t directory = directory_new();
+    ome_command_t *commands = life_new();
+    journal_t journal;
+    journal_open(&journal, directory.path);
+    for (uint32_t i = 0; i < 20; i++)
+    {
+        journal_append(&journal, &commands[i], i == 12 ? 8 : OME_BODY_SIZE);
+    }
+    journal_close(&journal);
+    ome_replay_t *replay = replay_new(directory.path, false);
+    CHECK(ome_replay_step(replay, 100) == OME_DAMAGED);
+    CHECK(replay->reason != NULL && replay->engine->sequence == 12);
+    CHECK(ome_engine_check(replay->engine) == NULL);
+    replay_free(replay);
+    free(commands);
+    directory_remove(&directory);
+}
+
+/* Writes over bytes of the first segment. */
+static void overwrite(const directory_t *directory, uint64_t offset, const void *bytes, size_t size_bytes)
+{
+    char name[OME_JOURNAL_NAME_SIZE];
+    char path[128];
+    ome_journal_name(name, 1);
+    snprintf(path, sizeof(path), "%s/%s", directory->path, name);
+    const int file = open(path, O_WRONLY);
+    CHECK(file >= 0);
+    CHECK(pwrite(file, bytes, size_bytes, (off_t)offset) == (ssize_t)size_bytes);
+    CHECK(close(file) == 0);
+}
+
+/* A journal of 60 commands, each on disk before the next was written, whose bytes at `offset` are damaged; returns the replay at its end. */
+static ome_replay_t *replay_of_damage(const directory_t *directory, uint64_t offset, ome_status_t status)
+{
+    ome_command_t *commands = life_new();
+    journal_t journal;
+    journal_open(&journal, directory->path);
+    for (uint32_t i = 0; i < 60; i++)
+    {
+        journal_append(&journal, &commands[i], OME_BODY_SIZE);
+        journal_commit(&journal);
+    }
+    /* As after a crash: without a seal. */
+    (void)journal.writer.file_system->close(NULL, journal.writer.file);
+    free(journal.memory);
+    overwrite(directory, offset, "\xFF\xFE\xFD", 3);
+    ome_replay_t *replay = replay_new(directory->path, false);
+    CHECK(ome_replay_step(replay, 1000) == status);
+    CHECK(ome_replay_step(replay, 1000) == status); /* and again */
+    CHECK(ome_engine_check(replay->engine) == NULL);
+    free(commands);
+    return replay;
+}
+
+/* A tail that was being written is no damage: what was acknowledged before it is replayed, and the report says where it begins. */
+static void a_torn_tail_ends_the_replay_cleanly(void)
+{
+    const directory_t directory = directory_new();
+    const uint64_t end = OME_JOURNAL_HEADER_SIZE + 60 * OME_JOURNAL_COMMAND_SIZE;
+    ome_replay_t *replay = replay_of_damage(&directory, end + 5, OME_EMPTY);
+    CHECK(replay->reader.report.verdict == OME_JOURNAL_TORN && replay->reader.report.offset == end);
+    CHECK(replay->engine->sequence == 60 && replay->reader.last_sequence == 60 && replay->reason == NULL);
+    replay_free(replay);
+    directory_remove(&directory);
+}
+
+/* Damage among acknowledged records stops the replay there, and the reader's report says where. */
+static void damage_in_the_middle_stops_the_replay(void)
+{
+    const directory_t directory = directory_new();
+    const uint64_t offset = OME_JOURNAL_HEADER_SIZE + 20 * OME_JOURNAL_COMMAND_SIZE;
+    ome_replay_t *replay = replay_of_damage(&directory, offset + 30, OME_DAMAGED);
+    CHECK(replay->reader.report.verdict == OME_JOURNAL_DAMAGED && replay->reader.report.offset == offset);
+    CHECK(replay->reader.report.sequence_expected == 21 && replay->engine->sequence == 20);
+    CHECK(replay->reason == NULL && replay->reader.report.reason != NULL);
+    replay_free(replay);
+    directory_remove(&directory);
+}
+
+/* A name that is too long is invalid; a directory that is not there is an error of its system call. */
+static void a_directory_must_be_there_and_have_a_name_that_fits(void)
+{
+    char *name = malloc(2 * OME_PATH_SIZE);
+    CHECK(name != NULL);
+    memset(name, 'x', 2 * OME_PATH_SIZE);
+    name[2 * OME_PATH_SIZE - 1] = 0;
+    ome_replay_t *replay = calloc(1, sizeof(ome_replay_t));
+    CHECK(replay != NULL);
+    CHECK(ome_replay_open(replay, name, false) == OME_INVALID);
+    replay_free(replay);
+    replay = replay_new("/tmp/ome-test-that-is-not-there/at-all", false);
+    CHECK(ome_replay_step(replay, 1) == OME_IO_ERROR);
+    CHECK(replay->reader.error.number == ENOENT && replay->reader.error.call != NULL);
+    replay_free(replay);
+    free(name);
+}
+
+int main(void)
+{
+    seed = test_seed(15);
+    RUN(an_empty_directory_replays_to_nothing);
+    RUN(a_replay_is_the_engine_that_applied_the_commands);
+    RUN(a_live_replay_follows_the_writer);
+    RUN(a_journal_must_begin_with_limits_and_hold_commands);
+    RUN(a_record_that_is_no_command_ends_the_replay_there);
+    RUN(a_torn_tail_ends_the_replay_cleanly);
+    RUN(damage_in_the_middle_stops_the_replay);
+    RUN(a_directory_must_be_there_and_have_a_name_that_fits);
+    return 0;
+}
