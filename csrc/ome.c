@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/ome_assert.h"
+#include "base/ome_hash.h"
 #include "base/ome_memory.h"
 #include "engine/ome_engine.h"
 
@@ -45,7 +46,6 @@ void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status)
         .time_ns = engine->time_ns,
         .trade_count = engine->trade_count,
         .event_count = engine->event_count,
-        .event_hash = engine->event_hash,
         .instrument_count = engine->instrument_count,
         .session_count = engine->session_count,
         .participant_count = engine->participant_count,
@@ -151,6 +151,7 @@ struct ome_batch
     ome_sink_t sink; /* first, so that a sink is its batch */
     ome_event_t *events;
     uint64_t capacity;
+    uint64_t event_hash;
 };
 
 /* The window is full: doubles it. */
@@ -179,6 +180,7 @@ ome_status_t ome_batch_create(ome_batch_t **batch)
     }
     made->events = events;
     made->capacity = BATCH_EVENT_COUNT_INITIAL;
+    made->event_hash = OME_HASH_EVENTS_INITIAL;
     made->sink = (ome_sink_t){.next = events, .end = events + made->capacity, .flush = grow};
     *batch = made;
     return OME_OK;
@@ -193,20 +195,33 @@ void ome_batch_destroy(ome_batch_t *batch)
     }
 }
 
+static void apply_unaligned(ome_batch_t *batch, ome_engine_t *engine, const uint8_t *commands, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+    {
+        ome_command_t command;
+        memcpy(&command, commands + i * sizeof(command), sizeof(command));
+        ome_engine_apply(engine, &command, &batch->sink);
+    }
+}
+
 void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *commands, uint64_t count)
 {
     batch->sink.next = batch->events;
     if ((uintptr_t)commands % _Alignof(ome_command_t) == 0)
     {
         ome_engine_apply_many(engine, commands, count, &batch->sink);
-        return;
     }
-    for (uint64_t i = 0; i < count; i++)
+    else
     {
-        ome_command_t command;
-        memcpy(&command, (const uint8_t *)commands + i * sizeof(command), sizeof(command));
-        ome_engine_apply(engine, &command, &batch->sink);
+        apply_unaligned(batch, engine, commands, count);
     }
+    batch->event_hash = ome_hash_events(batch->event_hash, batch->events, ome_batch_event_count(batch));
+}
+
+uint64_t ome_batch_event_hash(const ome_batch_t *batch)
+{
+    return batch->event_hash;
 }
 
 const void *ome_batch_events(const ome_batch_t *batch)

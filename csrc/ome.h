@@ -26,7 +26,6 @@ typedef struct
     uint64_t time_ns;          /* highest timestamp of a command */
     uint64_t trade_count;
     uint64_t event_count;
-    uint64_t event_hash;       /* rolling, over all events */
     uint32_t instrument_count;
     uint32_t session_count;
     uint32_t participant_count;
@@ -120,6 +119,9 @@ void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *comma
 const void *ome_batch_events(const ome_batch_t *batch);
 uint64_t ome_batch_event_count(const ome_batch_t *batch);
 
+/* Rolling hash of all events that the batch has held, as docs/RULES.md defines it. */
+uint64_t ome_batch_event_hash(const ome_batch_t *batch);
+
 /* ---- Replay: an engine from a journal ---- */
 
 typedef struct ome_replay ome_replay_t;
@@ -132,6 +134,7 @@ typedef struct
     uint64_t sequence_expected;
     uint64_t sequence_found;    /* 0: none */
     uint64_t torn_bytes;        /* after the last valid record, when torn */
+    uint64_t event_hash;        /* rolling, over all events so far */
     const char *reason;         /* what is wrong; NULL when nothing is */
     const char *path;           /* the segment */
     const char *error_call;     /* the system call that failed; NULL: none */

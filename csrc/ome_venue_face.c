@@ -54,6 +54,7 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .sequence_expected = found->sequence_expected,
         .sequence_found = found->sequence_found,
         .torn_bytes = is_torn ? reader->tail_end - found->offset : 0,
+        .event_hash = ome_replay_event_hash(replay),
         .reason = replay->reason != NULL ? replay->reason : found->reason,
         .path = found->path,
         .error_call = reader->error.call,

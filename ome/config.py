@@ -12,7 +12,7 @@ from typing import Any
 
 from ome.enums import Policy
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
-from ome.instruments import Instrument
+from ome.instruments import NAME_SIZE, Instrument
 from ome.messages import Limits
 
 __all__ = ["ConfigError", "ServerConfig", "load_config"]
@@ -53,9 +53,9 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if self.policy is not Policy.MEMORY and self.directory is None:
             raise ConfigError("journal.directory", where=self.source, found=None, allowed='a directory, unless journal.policy is "memory"')
-        for key, value, allowed in (("ring.wait", self.wait, _WAITS), ("server.loop", self.loop, _LOOPS)):
-            if value not in allowed:
-                raise ConfigError(key, where=self.source, found=value, allowed=", ".join(allowed))
+        for key, value, choices in (("ring.wait", self.wait, _WAITS), ("server.loop", self.loop, _LOOPS)):
+            if value not in choices:
+                raise ConfigError(key, where=self.source, found=value, allowed=", ".join(choices))
         for key, count in (("ring.slots", self.ring_slots), ("ring.stream_slots", self.stream_slots)):
             if not 2 <= count <= 1 << 24 or count & (count - 1):
                 raise ConfigError(key, where=self.source, found=count, allowed="a power of two, 2 to 16,777,216")
@@ -65,6 +65,10 @@ class ServerConfig:
         self._in_range("journal.flush_records", self.flush_records, 1, 1 << 24)
         self._in_range("journal.flush_delay_ms", self.flush_delay_ms, 0, 10_000)
         self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 20)
+        for name in self.participants:
+            if not 1 <= len(name) <= NAME_SIZE or not all("!" <= character <= "~" for character in name):
+                allowed = f"1 to {NAME_SIZE} printable ASCII characters without space"
+                raise ConfigError("server.participants", where=self.source, found=name, allowed=allowed)
         symbols = [instrument.symbol for instrument in self.instruments]
         twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
         if twice:

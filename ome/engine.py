@@ -146,13 +146,12 @@ class RestingOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
-    """The counts of an engine since its first command, and its rolling event hash."""
+    """The counts of an engine since its first command."""
 
     sequence: int
     time_ns: int
     trade_count: int
     event_count: int
-    event_hash: int
     instrument_count: int
     session_count: int
     participant_count: int
@@ -172,7 +171,7 @@ class SessionState:
 class EngineView:
     """What can be read of a C engine, whoever owns it.
 
-    `levels`, `orders`, `order`, `instruments`, `sessions`, `state`, `state_hash`, `event_hash`, `check`.
+    `levels`, `orders`, `order`, `instruments`, `sessions`, `state`, `state_hash`, `check`.
     """
 
     def __init__(self, pointer: CData) -> None:
@@ -207,11 +206,6 @@ class EngineView:
     def trade_count(self) -> int:
         """Trades so far; also the last trade's id."""
         return self.state.trade_count
-
-    @property
-    def event_hash(self) -> int:
-        """Rolling hash of every event, 64 bits. Source: docs/RULES.md, Hashes."""
-        return self.state.event_hash
 
     @property
     def state_hash(self) -> int:
@@ -333,6 +327,13 @@ class Engine(EngineView):
             lib.ome_batch_destroy(self._batch)
             lib.ome_engine_destroy(self._pointer)
             self._pointer = None
+
+    @property
+    def event_hash(self) -> int:
+        """Rolling hash of every event, 64 bits. Source: docs/RULES.md, Hashes."""
+        if self._pointer is None:
+            raise EngineClosedError("engine", found="closed", allowed="an open engine")
+        return int(lib.ome_batch_event_hash(self._batch))
 
     # ---- many commands ----
 

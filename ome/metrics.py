@@ -138,7 +138,7 @@ def percentiles(buckets: np.ndarray[tuple[int], np.dtype[np.uint64]], max_ns: in
         if count == 0:
             return 0
         index = int(np.searchsorted(sums, max(1, -(-count * share // 1))))
-        return min(_bucket_end_ns(index), max_ns)
+        return max_ns if index == _BUCKET_COUNT - 1 else min(_bucket_end_ns(index), max_ns)  # the last bucket has no end
 
     return Percentiles(count=count, p50_ns=at(0.5), p99_ns=at(0.99), p999_ns=at(0.999), max_ns=max_ns)
 

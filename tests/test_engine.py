@@ -389,6 +389,7 @@ def test_a_closed_engine_raises_and_closing_again_does_nothing() -> None:
         lambda: engine.state,
         lambda: engine.limits,
         lambda: engine.state_hash,
+        lambda: engine.event_hash,
         lambda: engine.instruments,
         lambda: engine.sessions,
         engine.check,

@@ -584,7 +584,7 @@ def test_hashes_are_those_of_the_page_word_for_word(engine_factory: EngineFactor
         (5, 9, 1, 6, 1, 1, 1, 2),
         (1, 5, 2 | 3 << 8 | 1 << 16, abcdefgh, ord("I"), 2**64 - 10, 0, 0),
         (1, 1, 9, firm, 0, 0, 0, 0),
-        (1 << 32 | 1, 70, 2**64 - 10, 6, 4, 8 | 1 << 32 | 1 << 48, SELL, 0),
+        (1 << 32 | 1, 70, 2**64 - 10, 6, 4, 8 | 1 << 32 | 1 << 48, SELL, 1),
     ]
     state_hash = 0xEB44ACCAB455D165
     for block in blocks:

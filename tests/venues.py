@@ -194,6 +194,20 @@ class VenueProcess:
         self._process.communicate()
         self._process = None
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
+    def wait_for_failure(self) -> tuple[int, str]:
+        """Waits until it ends by itself: its exit code, and what it printed as error."""
+        assert self._process is not None, "it was started"
+        _, errors = self._process.communicate(timeout=20)
+        code = self._process.returncode
+        self._process = None
+        return code, errors
+
     def stop(self) -> dict[str, Any]:
         """SIGTERM: returns what it printed at its end."""
         assert self._process is not None, "it was started"

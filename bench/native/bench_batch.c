@@ -17,6 +17,7 @@ typedef struct
     const bench_flow_t *flow;
     uint64_t elapsed_ns;
     ome_engine_status_t status;
+    uint64_t event_hash;
 } run_t;
 
 /* Ready for the flow's timed commands. */
@@ -47,6 +48,7 @@ static void measure(void *context)
     }
     run->elapsed_ns = bench_thread_time_ns() - start_ns;
     ome_engine_status(engine, &run->status);
+    run->event_hash = ome_batch_event_hash(batch);
 }
 
 void bench_batch_run(uint64_t count, uint32_t repeat, uint64_t seed)
@@ -63,7 +65,7 @@ void bench_batch_run(uint64_t count, uint32_t repeat, uint64_t seed)
         bench_child_run(measure, run);
         printf("{\"type\": \"sample\", \"subject\": \"c\", \"operations\": %" PRIu64 ", \"elapsed_ns\": %" PRIu64 ", \"events\": %" PRIu64
                ", \"trades\": %" PRIu64 ", \"event_hash\": %" PRIu64 "}\n",
-            run->flow->timed_count, run->elapsed_ns, run->status.event_count, run->status.trade_count, run->status.event_hash);
+            run->flow->timed_count, run->elapsed_ns, run->status.event_count, run->status.trade_count, run->event_hash);
     }
 }
 

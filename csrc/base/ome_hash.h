@@ -26,17 +26,23 @@ static inline uint64_t ome_hash_fold(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* In registers: a block is hashed while it is written, not read back. */
-static inline uint64_t ome_hash_mix_words(uint64_t hash, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t w5, uint64_t w6, uint64_t w7)
+static inline uint64_t ome_hash_mix(uint64_t hash, const uint64_t words[8])
 {
-    const uint64_t block = ome_hash_fold(w0 ^ OME_HASH_K0, w1 ^ OME_HASH_K1) ^ ome_hash_fold(w2 ^ OME_HASH_K2, w3 ^ OME_HASH_K3) ^
-        ome_hash_fold(w4 ^ OME_HASH_K4, w5 ^ OME_HASH_K5) ^ ome_hash_fold(w6 ^ OME_HASH_K6, w7 ^ OME_HASH_K7);
+    const uint64_t block =
+        ome_hash_fold(words[0] ^ OME_HASH_K0, words[1] ^ OME_HASH_K1) ^ ome_hash_fold(words[2] ^ OME_HASH_K2, words[3] ^ OME_HASH_K3) ^
+        ome_hash_fold(words[4] ^ OME_HASH_K4, words[5] ^ OME_HASH_K5) ^ ome_hash_fold(words[6] ^ OME_HASH_K6, words[7] ^ OME_HASH_K7);
     return ome_hash_fold(hash ^ block, OME_HASH_K0);
 }
 
-static inline uint64_t ome_hash_mix(uint64_t hash, const uint64_t words[8])
+/* Continues the event hash by `count` events of 64 bytes, aligned to 8. */
+static inline uint64_t ome_hash_events(uint64_t hash, const void *events, uint64_t count)
 {
-    return ome_hash_mix_words(hash, words[0], words[1], words[2], words[3], words[4], words[5], words[6], words[7]);
+    const uint64_t *words = events;
+    for (uint64_t i = 0; i < count; i++)
+    {
+        hash = ome_hash_mix(hash, words + 8 * i);
+    }
+    return hash;
 }
 
 #endif

@@ -14,6 +14,10 @@
 
 #include "abi/ome_limits.h"
 
+/* For the few functions whose arguments must stay in registers. */
+#define OME_ALWAYS_INLINE static inline __attribute__((always_inline))
+#define OME_NEVER_INLINE static __attribute__((noinline))
+
 #define OME_CACHE_ALIGNED _Alignas(OME_CACHE_LINE_SIZE)
 
 /* Tells the processor that this is a loop that waits. */

@@ -8,6 +8,7 @@
 #ifndef OME_BOOK_H
 #define OME_BOOK_H
 
+#include "base/ome_assert.h"
 #include "base/ome_platform.h"
 #include "book/ome_instrument.h"
 #include "book/ome_ladder.h"
@@ -47,7 +48,7 @@ static inline uint8_t ome_side_opposite(uint8_t side)
 /* Bids are turned around, so that on both sides the best level has the smallest key. */
 static inline uint64_t ome_book_key(uint8_t side, uint64_t tick_index)
 {
-    return side == OME_SIDE_BUY ? ~tick_index : tick_index;
+    return tick_index ^ -(uint64_t)(side == OME_SIDE_BUY);
 }
 
 static inline uint64_t ome_book_price_key(const ome_book_t *book, uint8_t side, int64_t price)
@@ -62,27 +63,89 @@ static inline uint32_t ome_book_best(const ome_book_t *book, uint8_t side)
     return book->ladders[ome_side_index(side)].best;
 }
 
-/* Whether an order of `side` at `limit` would trade with a level at `price` of the other side. */
-static inline bool ome_book_crosses(uint8_t side, int64_t limit, int64_t price)
+/* The limit of an order in the other side's keys: it trades with levels whose key is at or below this. */
+static inline uint64_t ome_book_limit_key(uint64_t own_key)
 {
-    return side == OME_SIDE_BUY ? price <= limit : price >= limit;
+    return ~own_key;
 }
 
-/* Puts an order at the back of the level of its price. Its leaves and its client order id are set. If the price has no level the ladder pool must not be full. */
-void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key);
-
-/* Takes an order out of its queue, and the level with it when it was the last. The order keeps its leaves, its slot and its place in the index. */
-void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
-
-/* Takes lots off an order at rest; some must be left. It keeps its place. */
-void ome_book_reduce(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity);
-
-/* Ends an order at rest or one just unlinked: frees the slot and the client order id. */
-void ome_book_release(ome_book_pools_t *pools, uint32_t slot);
+/* Of an order without a limit. */
+#define OME_BOOK_ANY_KEY UINT64_MAX
 
 static inline uint16_t ome_owner_participant(uint64_t owner)
 {
     return (uint16_t)(owner >> 32);
+}
+
+/* Puts an order at the back of the level of its price. Its leaves and its client order id are set. If the price has no level the ladder pool must not be full. */
+static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key)
+{
+    const uint32_t side_index = ome_side_index(side);
+    const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
+    ome_level_t *level = &pools->ladder.levels[level_index];
+    ome_order_t *order = &pools->orders.orders[slot];
+    order->level = level_index & 0x3FFFFFFFu;
+    order->next = 0;
+    order->previous = level->tail;
+    if (level->order_count == 0)
+    {
+        level->price = price;
+        level->instrument = book->number;
+        level->side = side;
+        level->head = slot;
+    }
+    else
+    {
+        pools->orders.orders[level->tail].next = slot;
+    }
+    level->tail = slot;
+    level->order_count++;
+    level->quantity += order->leaves_quantity;
+    book->open_quantity[side_index] += order->leaves_quantity;
+}
+
+/* Takes an order out of its queue, and the level with it when it was the last. The order keeps its leaves, its slot and its place in the index. */
+static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
+{
+    ome_order_t *orders = pools->orders.orders;
+    const ome_order_t *order = &orders[slot];
+    ome_level_t *level = &pools->ladder.levels[order->level];
+    const uint32_t side_index = ome_side_index(level->side);
+    /* Pointers are chosen, not branches: whether an order is first or last in its queue is anybody's guess. */
+    uint32_t *const to_this = order->previous != 0 ? &orders[order->previous].next : &level->head;
+    uint32_t *const back_to_this = order->next != 0 ? &orders[order->next].previous : &level->tail;
+    *to_this = order->next;
+    *back_to_this = order->previous;
+    level->order_count--;
+    level->quantity -= order->leaves_quantity;
+    book->open_quantity[side_index] -= order->leaves_quantity;
+    if (level->order_count == 0)
+    {
+        OME_ASSERT(level->quantity == 0);
+        ome_ladder_remove(&book->ladders[side_index], &pools->ladder, order->level);
+    }
+}
+
+/* Takes lots off an order at rest; some must be left. It keeps its place. */
+static inline void ome_book_reduce(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
+{
+    ome_order_t *order = &pools->orders.orders[slot];
+    ome_level_t *level = &pools->ladder.levels[order->level];
+    order->leaves_quantity -= quantity;
+    OME_ASSERT(order->leaves_quantity > 0);
+    level->quantity -= quantity;
+    book->open_quantity[ome_side_index(level->side)] -= quantity;
+}
+
+/* Ends an order at rest or one just unlinked: frees the slot and the client order id. */
+static inline void ome_book_release(ome_book_pools_t *pools, uint32_t slot)
+{
+    const ome_order_t *order = &pools->orders.orders[slot];
+    if (order->client_order_id != 0)
+    {
+        ome_order_index_remove(&pools->index, ome_owner_participant(order->owner), order->client_order_id, slot);
+    }
+    ome_order_pool_free(&pools->orders, slot);
 }
 
 #endif

@@ -44,7 +44,8 @@ void ome_instrument_init(ome_instrument_t *instrument, const ome_command_t *defi
     const uint64_t tick = (uint64_t)definition->tick;
     const bool is_signed = (definition->instrument_flags & OME_INSTRUMENT_FLAGS_SIGNED_PRICES) != 0;
     instrument->price_min = is_signed ? -OME_PRICE_MAX : 1;
-    instrument->base = is_signed ? 0 - (uint64_t)OME_PRICE_MAX / tick * tick : 0;
+    /* Below every price that is allowed, on the tick or not, so that the distance from it is never negative. */
+    instrument->base = is_signed ? 0 - ((uint64_t)OME_PRICE_MAX / tick + 1) * tick : 0;
     instrument->tick = definition->tick;
     instrument->tick_shift = (uint8_t)__builtin_ctzll(tick);
     instrument->tick_inverse = inverse_of_odd(tick >> instrument->tick_shift);

@@ -210,16 +210,8 @@ uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool
     leaf->child[digit] = level;
     leaf->bitmap |= bit(digit);
     pool->levels[level].leaf = index;
-    pool->levels[level].digit = (uint8_t)digit;
-    const uint32_t best = ladder->best;
-    if (best == 0)
-    {
-        ladder->best = level;
-        return level;
-    }
-    const ome_ladder_node_t *best_leaf = &pool->nodes[pool->levels[best].leaf];
-    const uint64_t best_key = best_leaf->prefix << DIGIT_BITS | pool->levels[best].digit;
-    if (key < best_key)
+    pool->levels[level].key = key;
+    if (ladder->best == 0 || key < pool->levels[ladder->best].key)
     {
         ladder->best = level;
     }
@@ -228,7 +220,7 @@ uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool
 
 uint32_t ome_ladder_next(const ome_ladder_pool_t *pool, uint32_t level)
 {
-    uint32_t digit = pool->levels[level].digit;
+    uint32_t digit = digit_of(pool->levels[level].key, 0);
     const ome_ladder_node_t *node = &pool->nodes[pool->levels[level].leaf];
     uint64_t rest = node->bitmap & bits_above(digit);
     while (rest == 0)
@@ -279,7 +271,7 @@ void ome_ladder_remove(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t l
         ladder->best = ome_ladder_next(pool, level_index);
     }
     ome_ladder_node_t *leaf = &pool->nodes[level->leaf];
-    leaf->bitmap &= ~bit(level->digit);
+    leaf->bitmap &= ~bit(digit_of(level->key, 0));
     if (leaf->bitmap == 0)
     {
         remove_leaf(ladder, pool, level->leaf);

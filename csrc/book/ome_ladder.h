@@ -17,18 +17,19 @@
 
 /* OFFSET SIZE FIELD        UNIT
  *      0    8 price        price units
- *      8    8 quantity     lots of all its orders
- *     16    4 head         slot of the first order
- *     20    4 tail         slot of the last
- *     24    4 order_count  orders
- *     28    4 leaf         node that holds it
- *     32    4 instrument   number
- *     36    1 side         OME_SIDE_
- *     37    1 digit        its place in the leaf
- *     40   24 reserved */
+ *      8    8 key          its place in the ladder
+ *     16    8 quantity     lots of all its orders
+ *     24    4 head         slot of the first order
+ *     28    4 tail         slot of the last
+ *     32    4 order_count  orders
+ *     36    4 leaf         node that holds it
+ *     40    4 instrument   number
+ *     44    1 side         OME_SIDE_
+ *     45   19 reserved */
 typedef struct
 {
     int64_t price;
+    uint64_t key;
     int64_t quantity;
     uint32_t head;
     uint32_t tail;
@@ -36,8 +37,7 @@ typedef struct
     uint32_t leaf;
     uint32_t instrument;
     uint8_t side;
-    uint8_t digit;
-    uint8_t reserved[26];
+    uint8_t reserved[19];
 } ome_level_t;
 static_assert(sizeof(ome_level_t) == OME_CACHE_LINE_SIZE, "a level is one cache line");
 

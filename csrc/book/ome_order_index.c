@@ -1,17 +1,5 @@
 #include "book/ome_order_index.h"
 
-#include "base/ome_assert.h"
-
-static uint32_t entry_hash(uint64_t entry)
-{
-    return (uint32_t)(entry >> 32);
-}
-
-static uint16_t owner_participant(uint64_t owner)
-{
-    return (uint16_t)(owner >> 32);
-}
-
 void ome_order_index_init(ome_order_index_t *index, ome_arena_t *arena, uint32_t order_count_max)
 {
     uint64_t entry_count = 64;
@@ -21,64 +9,53 @@ void ome_order_index_init(ome_order_index_t *index, ome_arena_t *arena, uint32_t
     }
     index->entries = ome_arena_take(arena, entry_count * sizeof(uint64_t));
     index->mask = (uint32_t)(entry_count - 1);
+    index->drop_bits = 32 - (uint32_t)__builtin_ctzll(entry_count);
     index->count = 0;
 }
 
-uint32_t ome_order_index_find(const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id)
+uint32_t ome_order_index_search(
+    const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id, ome_index_place_t *at)
 {
-    const uint32_t hash = ome_order_index_hash(participant, client_order_id);
-    for (uint32_t at = hash & index->mask;; at = (at + 1) & index->mask)
+    uint64_t entry = index->entries[at->place];
+    for (uint32_t distance = 0; entry != 0 && ome_order_index_distance(index, entry, at->place) >= distance; distance++)
     {
-        const uint64_t entry = index->entries[at];
-        if (entry == 0)
+        if (ome_order_index_is(pool, entry, at->hash, participant, client_order_id))
         {
-            return 0;
+            return (uint32_t)entry;
         }
-        if (entry_hash(entry) == hash)
-        {
-            const uint32_t slot = (uint32_t)entry;
-            const ome_order_t *order = &pool->orders[slot];
-            if (order->client_order_id == client_order_id && owner_participant(order->owner) == participant)
-            {
-                return slot;
-            }
-        }
+        at->place = (at->place + 1) & index->mask;
+        entry = index->entries[at->place];
     }
+    return 0;
+}
+
+void ome_order_index_displace(ome_order_index_t *index, uint32_t place, uint64_t entry)
+{
+    while (index->entries[place] != 0)
+    {
+        const uint64_t other = index->entries[place];
+        if (ome_order_index_distance(index, other, place) < ome_order_index_distance(index, entry, place))
+        {
+            index->entries[place] = entry;
+            entry = other;
+        }
+        place = (place + 1) & index->mask;
+    }
+    index->entries[place] = entry;
 }
 
 void ome_order_index_insert(ome_order_index_t *index, uint16_t participant, uint64_t client_order_id, uint32_t slot)
 {
     const uint32_t hash = ome_order_index_hash(participant, client_order_id);
-    uint32_t at = hash & index->mask;
-    while (index->entries[at] != 0)
-    {
-        at = (at + 1) & index->mask;
-    }
-    index->entries[at] = (uint64_t)hash << 32 | slot;
-    index->count++;
+    ome_order_index_insert_at(index, (ome_index_place_t){hash, ome_order_index_home(index, hash)}, slot);
 }
 
-void ome_order_index_remove(ome_order_index_t *index, uint16_t participant, uint64_t client_order_id, uint32_t slot)
+void ome_order_index_close(ome_order_index_t *index, uint32_t hole)
 {
-    const uint32_t mask = index->mask;
-    const uint32_t hash = ome_order_index_hash(participant, client_order_id);
-    const uint64_t wanted = (uint64_t)hash << 32 | slot;
-    uint32_t hole = hash & mask;
-    while (index->entries[hole] != wanted)
+    for (uint32_t next = (hole + 1) & index->mask; ome_order_index_is_displaced(index, next); next = (next + 1) & index->mask)
     {
-        OME_ASSERT(index->entries[hole] != 0);
-        hole = (hole + 1) & mask;
+        index->entries[hole] = index->entries[next];
+        index->entries[next] = 0;
+        hole = next;
     }
-    /* Pull back whatever would no longer be reached across the hole (Knuth 6.4, algorithm R). */
-    for (uint32_t at = (hole + 1) & mask; index->entries[at] != 0; at = (at + 1) & mask)
-    {
-        const uint32_t home = entry_hash(index->entries[at]) & mask;
-        if (((at - home) & mask) >= ((at - hole) & mask))
-        {
-            index->entries[hole] = index->entries[at];
-            hole = at;
-        }
-    }
-    index->entries[hole] = 0;
-    index->count--;
 }

@@ -1,9 +1,10 @@
 /* Finds a participant's live order by the participant's own id.
  *
- * Open addressing with linear probing; removal shifts back, so there are no tombstones and no rehash, ever. An entry is a slot and 32 bits of hash: the
+ * Open addressing in Robin Hood order (Celis 1986): along a run, entries stand in the order of their homes, so that a search ends early and a removal
+ * shifts back only what is displaced. There are no tombstones and no rehash, ever. An entry is a slot and 32 bits of hash: the
  * home of any entry follows from the entry alone, and an order is only touched when its hash matches. Eight neighbouring ids share one cache
- * line, because clients count: entering ids in turn misses the cache once in eight. Participants and blocks of ids are scattered by
- * two multiplications (the finaliser of Stafford's mix13).
+ * line, because clients count: entering ids in turn misses the cache once in eight. Participants and blocks of eight ids are scattered by
+ * a multiplication (Fibonacci hashing, Knuth 6.4).
  *
  * Written and read by the matching thread alone. The order of entries never reaches an event. */
 #ifndef OME_ORDER_INDEX_H
@@ -13,31 +14,137 @@
 
 #include "book/ome_order_pool.h"
 
+#define OME_INDEX_BLOCK_BITS 6u
+#define OME_INDEX_BLOCK_MASK 63u
+
 typedef struct
 {
     uint64_t *entries; /* hash << 32 | slot; 0 is empty */
     uint32_t mask;     /* entry_count - 1 */
+    uint32_t drop_bits; /* of a hash's 26 bits, those that the table has no room for */
     uint32_t count;
 } ome_order_index_t;
 
 /* Room for `order_count_max` orders at a load of at most three quarters. */
 void ome_order_index_init(ome_order_index_t *index, ome_arena_t *arena, uint32_t order_count_max);
 
+/* 26 bits that scatter blocks of 64 neighbouring ids, then the id's place in its block. */
 static inline uint32_t ome_order_index_hash(uint16_t participant, uint64_t client_order_id)
 {
-    uint64_t x = (client_order_id >> 3) ^ ((uint64_t)participant << 48);
-    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return (uint32_t)(x >> 32) << 3 | (uint32_t)(client_order_id & 7);
+    const uint64_t block = (client_order_id >> OME_INDEX_BLOCK_BITS) ^ ((uint64_t)participant << 48);
+    return (uint32_t)(block * UINT64_C(0x9E3779B97F4A7C15) >> 38) << OME_INDEX_BLOCK_BITS |
+           (uint32_t)(client_order_id & OME_INDEX_BLOCK_MASK);
+}
+
+/* Where an entry of this hash belongs. */
+static inline uint32_t ome_order_index_home(const ome_order_index_t *index, uint32_t hash)
+{
+    return hash >> index->drop_bits >> OME_INDEX_BLOCK_BITS << OME_INDEX_BLOCK_BITS | (hash & OME_INDEX_BLOCK_MASK);
+}
+
+/* How far an entry is from where it belongs. */
+static inline uint32_t ome_order_index_distance(const ome_order_index_t *index, uint64_t entry, uint32_t at)
+{
+    return (at - ome_order_index_home(index, (uint32_t)(entry >> 32))) & index->mask;
+}
+
+/* Where a search has ended: the entry's place, or the place where it would go. Good until the index changes. */
+typedef struct
+{
+    uint32_t hash;
+    uint32_t place;
+} ome_index_place_t;
+
+/* Goes on from the home of a hash, where something else is. Returns the slot of the live order, or 0. */
+uint32_t ome_order_index_search(
+    const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id, ome_index_place_t *at);
+
+static inline bool ome_order_index_is(
+    const ome_order_pool_t *pool, uint64_t entry, uint32_t hash, uint16_t participant, uint64_t client_order_id)
+{
+    const ome_order_t *order = &pool->orders[(uint32_t)entry];
+    return (uint32_t)(entry >> 32) == hash && order->client_order_id == client_order_id && (uint16_t)(order->owner >> 32) == participant;
+}
+
+/* The slot of the live order, or 0. Nearly always it is at home, or nobody is. */
+static inline uint32_t ome_order_index_probe(
+    const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id, ome_index_place_t *at)
+{
+    at->hash = ome_order_index_hash(participant, client_order_id);
+    at->place = ome_order_index_home(index, at->hash);
+    const uint64_t entry = index->entries[at->place];
+    if (entry == 0)
+    {
+        return 0;
+    }
+    if (OME_LIKELY(ome_order_index_is(pool, entry, at->hash, participant, client_order_id)))
+    {
+        return (uint32_t)entry;
+    }
+    return ome_order_index_search(index, pool, participant, client_order_id, at);
 }
 
 /* The slot of the live order, or 0. */
-uint32_t ome_order_index_find(const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id);
+static inline uint32_t ome_order_index_find(
+    const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id)
+{
+    ome_index_place_t at;
+    return ome_order_index_probe(index, pool, participant, client_order_id, &at);
+}
 
-/* The id must not be there. */
+/* Enters an entry from `place` on, where others are; they move on. */
+void ome_order_index_displace(ome_order_index_t *index, uint32_t place, uint64_t entry);
+
+/* Enters an order where a probe has just not found its id. */
+static inline void ome_order_index_insert_at(ome_order_index_t *index, ome_index_place_t at, uint32_t slot)
+{
+    const uint64_t entry = (uint64_t)at.hash << 32 | slot;
+    index->count++;
+    if (OME_LIKELY(index->entries[at.place] == 0))
+    {
+        index->entries[at.place] = entry;
+        return;
+    }
+    ome_order_index_displace(index, at.place, entry);
+}
+
+/* Enters an order; its id must not be there. */
 void ome_order_index_insert(ome_order_index_t *index, uint16_t participant, uint64_t client_order_id, uint32_t slot);
 
-/* The id must be there. */
-void ome_order_index_remove(ome_order_index_t *index, uint16_t participant, uint64_t client_order_id, uint32_t slot);
+/* Whether there is an entry that belongs further up. One condition, not two: whether a neighbour is there is anybody's guess, but it is
+ * hardly ever displaced. */
+static inline bool ome_order_index_is_displaced(const ome_order_index_t *index, uint32_t at)
+{
+    const uint64_t entry = index->entries[at];
+    return (entry != 0) & (ome_order_index_distance(index, entry, at) != 0);
+}
+
+/* Moves what follows a hole up. */
+void ome_order_index_close(ome_order_index_t *index, uint32_t hole);
+
+/* Takes out the entry at `place`. */
+static inline void ome_order_index_remove_at(ome_order_index_t *index, uint32_t place)
+{
+    index->entries[place] = 0;
+    index->count--;
+    if (OME_UNLIKELY(ome_order_index_is_displaced(index, (place + 1) & index->mask)))
+    {
+        ome_order_index_close(index, place);
+    }
+}
+
+/* Takes an order out; it must be there. */
+static inline void ome_order_index_remove(ome_order_index_t *index, uint16_t participant, uint64_t client_order_id, uint32_t slot)
+{
+    const uint32_t hash = ome_order_index_hash(participant, client_order_id);
+    const uint64_t wanted = (uint64_t)hash << 32 | slot;
+    uint32_t place = ome_order_index_home(index, hash);
+    while (OME_UNLIKELY(index->entries[place] != wanted))
+    {
+        OME_ASSERT(index->entries[place] != 0);
+        place = (place + 1) & index->mask;
+    }
+    ome_order_index_remove_at(index, place);
+}
 
 #endif

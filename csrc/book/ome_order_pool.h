@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/ome_arena.h"
+#include "base/ome_assert.h"
 
 /* OFFSET SIZE FIELD                UNIT
  *      0    8 leaves_quantity      lots; 0 exactly when the slot holds no order at rest
@@ -55,9 +56,33 @@ static inline bool ome_order_pool_is_full(const ome_order_pool_t *pool)
 }
 
 /* Takes a slot and starts its next generation. The pool must not be full. */
-uint32_t ome_order_pool_take(ome_order_pool_t *pool);
+static inline uint32_t ome_order_pool_take(ome_order_pool_t *pool)
+{
+    uint32_t slot = pool->free_head;
+    if (OME_LIKELY(slot != 0))
+    {
+        pool->free_head = pool->orders[slot].next;
+    }
+    else
+    {
+        slot = ++pool->slots_ever_used;
+        OME_ASSERT(slot <= pool->slot_count_max);
+    }
+    pool->orders[slot].generation++;
+    return slot;
+}
 
-void ome_order_pool_free(ome_order_pool_t *pool, uint32_t slot);
+static inline void ome_order_pool_free(ome_order_pool_t *pool, uint32_t slot)
+{
+    ome_order_t *order = &pool->orders[slot];
+    order->leaves_quantity = 0;
+    if (OME_UNLIKELY(order->generation == UINT32_MAX))
+    {
+        return;
+    }
+    order->next = pool->free_head;
+    pool->free_head = slot;
+}
 
 static inline uint64_t ome_order_id(const ome_order_pool_t *pool, uint32_t slot)
 {

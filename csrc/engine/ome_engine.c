@@ -51,13 +51,13 @@ ome_status_t ome_engine_init(ome_engine_t **engine, void *memory, uint64_t size_
     }
     ome_arena_t arena = {.memory = memory};
     ome_engine_t *made = ome_arena_take(&arena, sizeof(ome_engine_t));
-    *made = (ome_engine_t){.limits = *limits, .event_hash = OME_HASH_EVENTS_INITIAL};
+    *made = (ome_engine_t){.limits = *limits};
     lay_out(made, &arena, limits);
     *engine = made;
     return OME_OK;
 }
 
-static void reject(ome_engine_t *engine, const ome_command_t *command, uint8_t reason, ome_sink_t *sink)
+OME_NEVER_INLINE void reject(ome_engine_t *engine, const ome_command_t *command, uint8_t reason, ome_sink_t *sink)
 {
     uint64_t order_id = 0;
     uint64_t client_order_id = 0;
@@ -94,14 +94,16 @@ typedef struct
     uint8_t remainder_reason; /* otherwise, why it is cancelled */
 } ome_incoming_t;
 
-static void write_order_event(ome_engine_t *engine, ome_sink_t *sink, const ome_incoming_t *order, const ome_terms_t *terms,
+OME_ALWAYS_INLINE void write_order_event(ome_engine_t *engine, ome_sink_t *sink, const ome_incoming_t *order, const ome_terms_t *terms,
     int64_t quantity, uint8_t kind, uint8_t reason, uint8_t flags)
 {
     ome_event_write(engine, sink, order->order_id, order->client_order_id, terms->price, quantity, order->timestamp_ns, order->owner,
         ome_event_last_word(terms->book->number, kind, terms->side, reason, flags));
 }
 
-static void rest(ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t leaves, int64_t cumulative)
+/* The order joins the back of its level. */
+OME_ALWAYS_INLINE void rest(
+    ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t leaves, int64_t cumulative)
 {
     ome_order_t *order = &engine->pools.orders.orders[incoming->slot];
     order->leaves_quantity = leaves;
@@ -109,10 +111,6 @@ static void rest(ome_engine_t *engine, const ome_incoming_t *incoming, const ome
     order->client_order_id = incoming->client_order_id;
     order->owner = incoming->owner;
     ome_book_add(terms->book, &engine->pools, incoming->slot, terms->side, terms->price, terms->key);
-    if (!incoming->is_indexed && incoming->client_order_id != 0)
-    {
-        ome_order_index_insert(&engine->pools.index, ome_owner_participant(incoming->owner), incoming->client_order_id, incoming->slot);
-    }
 }
 
 static void release(ome_engine_t *engine, const ome_incoming_t *incoming)
@@ -128,10 +126,11 @@ static void release(ome_engine_t *engine, const ome_incoming_t *incoming)
 }
 
 /* Trades what crosses; what is left rests or is cancelled. */
-static void aggress(ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
+OME_NEVER_INLINE void aggress(
+    ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
 {
     const ome_aggressor_t aggressor = {
-        .order_id = incoming->order_id, .client_order_id = incoming->client_order_id, .limit = terms->limit, .side = terms->side};
+        .order_id = incoming->order_id, .client_order_id = incoming->client_order_id, .limit_key = terms->limit_key, .side = terms->side};
     const int64_t leaves = ome_match(engine, terms->book, &aggressor, terms->leaves, sink);
     if (leaves == 0)
     {
@@ -142,6 +141,10 @@ static void aggress(ome_engine_t *engine, const ome_incoming_t *incoming, const 
     {
         /* A level is free: the one that was emptied last. */
         rest(engine, incoming, terms, leaves, cumulative + terms->leaves - leaves);
+        if (!incoming->is_indexed && incoming->client_order_id != 0)
+        {
+            ome_order_index_insert(&engine->pools.index, ome_owner_participant(incoming->owner), incoming->client_order_id, incoming->slot);
+        }
         write_order_event(engine, sink, incoming, terms, leaves, OME_EVENT_KIND_RESTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
         return;
     }
@@ -156,6 +159,22 @@ static uint8_t remainder_reason(const ome_command_t *command)
         return OME_REASON_NO_LIQUIDITY;
     }
     return OME_REASON_IMMEDIATE_OR_CANCEL;
+}
+
+/* A new order that does not simply join the book. */
+OME_NEVER_INLINE void enter_aggressor(
+    ome_engine_t *engine, const ome_command_t *command, ome_incoming_t incoming, ome_terms_t terms, ome_sink_t *sink)
+{
+    write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_ACCEPTED, OME_REASON_NONE, 0);
+    if (command->time_in_force == OME_TIME_IN_FORCE_FOK &&
+        !ome_match_can_fill(engine, terms.book, terms.side, terms.limit_key, terms.leaves))
+    {
+        release(engine, &incoming);
+        write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_CANCELLED, OME_REASON_FILL_OR_KILL, 0);
+        return;
+    }
+    incoming.remainder_reason = remainder_reason(command);
+    aggress(engine, &incoming, &terms, 0, sink);
 }
 
 static void apply_new(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
@@ -173,27 +192,22 @@ static void apply_new(ome_engine_t *engine, const ome_command_t *command, ome_si
         .owner = ome_command_owner(command),
         .timestamp_ns = command->timestamp_ns,
         .slot = slot,
-        .is_indexed = false,
-        .rests = command->order_type == OME_ORDER_TYPE_LIMIT && command->time_in_force == OME_TIME_IN_FORCE_GTC,
-        .remainder_reason = remainder_reason(command)};
-    if (incoming.rests && !terms.crosses)
+        .rests = command->order_type == OME_ORDER_TYPE_LIMIT && command->time_in_force == OME_TIME_IN_FORCE_GTC};
+    if (!incoming.rests || terms.crosses)
     {
-        rest(engine, &incoming, &terms, terms.leaves, 0);
-        write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_ACCEPTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
+        enter_aggressor(engine, command, incoming, terms, sink);
         return;
     }
-    write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_ACCEPTED, OME_REASON_NONE, 0);
-    if (command->time_in_force == OME_TIME_IN_FORCE_FOK && !ome_match_can_fill(engine, terms.book, terms.side, terms.limit, terms.leaves))
+    rest(engine, &incoming, &terms, terms.leaves, 0);
+    if (command->client_order_id != 0)
     {
-        release(engine, &incoming);
-        write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_CANCELLED, OME_REASON_FILL_OR_KILL, 0);
-        return;
+        ome_order_index_insert_at(&engine->pools.index, terms.index_place, slot);
     }
-    aggress(engine, &incoming, &terms, 0, sink);
+    write_order_event(engine, sink, &incoming, &terms, terms.leaves, OME_EVENT_KIND_ACCEPTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
 }
 
 /* The order at rest that a command means. */
-static ome_incoming_t resting_order(const ome_engine_t *engine, const ome_command_t *command, uint32_t slot)
+OME_ALWAYS_INLINE ome_incoming_t resting_order(const ome_engine_t *engine, const ome_command_t *command, uint32_t slot)
 {
     const ome_order_t *order = &engine->pools.orders.orders[slot];
     return (ome_incoming_t){.order_id = ome_order_id(&engine->pools.orders, slot),
@@ -207,7 +221,8 @@ static ome_incoming_t resting_order(const ome_engine_t *engine, const ome_comman
 }
 
 /* Takes an order out of the book for good. `terms` has the price that it rested at. */
-static void cancel_resting(ome_engine_t *engine, const ome_incoming_t *order, const ome_terms_t *terms, uint8_t reason, ome_sink_t *sink)
+OME_ALWAYS_INLINE void cancel_resting(
+    ome_engine_t *engine, const ome_incoming_t *order, const ome_terms_t *terms, uint8_t reason, ome_sink_t *sink)
 {
     const int64_t leaves = engine->pools.orders.orders[order->slot].leaves_quantity;
     ome_book_unlink(terms->book, &engine->pools, order->slot);
@@ -225,7 +240,17 @@ static void apply_cancel(ome_engine_t *engine, const ome_command_t *command, ome
         return;
     }
     const ome_incoming_t order = resting_order(engine, command, terms.slot);
-    cancel_resting(engine, &order, &terms, OME_REASON_REQUESTED, sink);
+    if ((command->flags & OME_COMMAND_FLAGS_BY_ORDER_ID) != 0)
+    {
+        cancel_resting(engine, &order, &terms, OME_REASON_REQUESTED, sink);
+        return;
+    }
+    /* As cancel_resting, with the index entry at hand. */
+    ome_book_unlink(terms.book, &engine->pools, terms.slot);
+    ome_order_index_remove_at(&engine->pools.index, terms.index_place.place);
+    ome_order_pool_free(&engine->pools.orders, terms.slot);
+    write_order_event(
+        engine, sink, &order, &terms, terms.leaves, OME_EVENT_KIND_CANCELLED, OME_REASON_REQUESTED, OME_EVENT_FLAGS_WAS_RESTING);
 }
 
 static void apply_reduce(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
@@ -249,7 +274,7 @@ static void apply_reduce(ome_engine_t *engine, const ome_command_t *command, ome
 }
 
 /* The amended order leaves its queue: it joins the back of a level, or trades first. */
-static void amend_moving(ome_engine_t *engine, const ome_incoming_t *order, const ome_terms_t *terms, ome_sink_t *sink)
+OME_NEVER_INLINE void amend_moving(ome_engine_t *engine, const ome_incoming_t *order, const ome_terms_t *terms, ome_sink_t *sink)
 {
     const int64_t cumulative = engine->pools.orders.orders[order->slot].cumulative_quantity;
     ome_book_unlink(terms->book, &engine->pools, order->slot);
@@ -284,7 +309,9 @@ static void apply_amend(ome_engine_t *engine, const ome_command_t *command, ome_
     }
     if (terms.price != old_price || terms.leaves > resting->leaves_quantity)
     {
-        amend_moving(engine, &order, &terms, sink);
+        const ome_incoming_t moving = order;
+        const ome_terms_t moving_terms = terms;
+        amend_moving(engine, &moving, &moving_terms, sink);
         return;
     }
     if (terms.leaves < resting->leaves_quantity)
@@ -295,9 +322,14 @@ static void apply_amend(ome_engine_t *engine, const ome_command_t *command, ome_
         OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS | OME_EVENT_FLAGS_KEPT_PRIORITY);
 }
 
-static void apply_definition(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+/* A definition, or a kind of command that is not known. */
+OME_NEVER_INLINE void apply_other(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
 {
-    const uint8_t reason = ome_define(engine, command);
+    uint8_t reason = OME_REASON_UNKNOWN_COMMAND;
+    if (command->kind >= OME_COMMAND_KIND_DEFINE_LIMITS && command->kind <= OME_COMMAND_KIND_DEFINE_SESSION)
+    {
+        reason = command->reserved != 0 ? OME_REASON_RESERVED_NOT_ZERO : ome_define(engine, command);
+    }
     if (reason != OME_REASON_NONE)
     {
         reject(engine, command, reason, sink);
@@ -311,12 +343,6 @@ void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_si
 {
     engine->sequence++;
     engine->time_ns = command->timestamp_ns > engine->time_ns ? command->timestamp_ns : engine->time_ns;
-    const uint8_t reason = ome_check_command(engine, command);
-    if (OME_UNLIKELY(reason != OME_REASON_NONE))
-    {
-        reject(engine, command, reason, sink);
-        return;
-    }
     switch (command->kind)
     {
     case OME_COMMAND_KIND_NEW_ORDER:
@@ -332,15 +358,32 @@ void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_si
         apply_amend(engine, command, sink);
         break;
     default:
-        apply_definition(engine, command, sink);
+        apply_other(engine, command, sink);
         break;
     }
+}
+
+/* How far ahead of a command its memory is asked for: the command itself, then the index entry of its client order id, then the order. */
+#define AHEAD_COMMAND 12u
+#define AHEAD_ENTRY 8u
+#define AHEAD_ORDER 4u
+
+static inline uint32_t home_of(const ome_engine_t *engine, const ome_command_t *command)
+{
+    return ome_order_index_home(&engine->pools.index, ome_order_index_hash(command->participant, command->client_order_id));
 }
 
 void ome_engine_apply_many(ome_engine_t *engine, const ome_command_t *commands, uint64_t count, ome_sink_t *sink)
 {
     for (uint64_t i = 0; i < count; i++)
     {
+        __builtin_prefetch(&commands[i + AHEAD_COMMAND]);
+        if (i + AHEAD_ENTRY < count)
+        {
+            __builtin_prefetch(&engine->pools.index.entries[home_of(engine, &commands[i + AHEAD_ENTRY])]);
+            const uint32_t slot = (uint32_t)engine->pools.index.entries[home_of(engine, &commands[i + AHEAD_ORDER])];
+            __builtin_prefetch(&engine->pools.orders.orders[slot]);
+        }
         ome_engine_apply(engine, &commands[i], sink);
     }
 }

@@ -34,7 +34,6 @@ typedef struct ome_engine
     uint64_t time_ns;        /* highest timestamp of a command */
     uint64_t trade_count;
     uint64_t event_count;
-    uint64_t event_hash;
     ome_book_t *books;       /* by instrument number; the first is not used */
     ome_session_t *sessions; /* by session number; the first is not used */
     uint32_t instrument_count;

@@ -2,23 +2,11 @@
 
 #include "engine/ome_event.h"
 
-static const ome_level_t *best_level(const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
-{
-    const uint32_t best = ome_book_best(book, side);
-    return best == 0 ? NULL : &engine->pools.ladder.levels[best];
-}
-
-bool ome_match_crosses(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, int64_t limit)
-{
-    const ome_level_t *level = best_level(engine, book, ome_side_opposite(side));
-    return level != NULL && ome_book_crosses(side, limit, level->price);
-}
-
-bool ome_match_can_fill(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, int64_t limit, int64_t quantity)
+bool ome_match_can_fill(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint64_t limit_key, int64_t quantity)
 {
     const ome_ladder_pool_t *ladder = &engine->pools.ladder;
     uint32_t level = ome_book_best(book, ome_side_opposite(side));
-    while (level != 0 && ome_book_crosses(side, limit, ladder->levels[level].price))
+    while (level != 0 && ladder->levels[level].key <= limit_key)
     {
         if (ladder->levels[level].quantity >= quantity)
         {
@@ -76,7 +64,7 @@ int64_t ome_match(ome_engine_t *engine, ome_book_t *book, const ome_aggressor_t 
     {
         const uint32_t level_index = ladder->best;
         ome_level_t *level = &engine->pools.ladder.levels[level_index];
-        if (!ome_book_crosses(aggressor->side, aggressor->limit, level->price))
+        if (level->key > aggressor->limit_key)
         {
             break;
         }

@@ -17,7 +17,7 @@ static uint64_t mix_side(uint64_t hash, const ome_engine_t *engine, const ome_bo
         {
             const ome_order_t *order = &pool->orders[slot];
             const uint64_t words[8] = {ome_order_id(pool, slot), order->client_order_id, (uint64_t)price, (uint64_t)order->leaves_quantity,
-                (uint64_t)order->cumulative_quantity, order->owner, side, 0};
+                (uint64_t)order->cumulative_quantity, order->owner, side, book->number};
             hash = ome_hash_mix(hash, words);
         }
     }

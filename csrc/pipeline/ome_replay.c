@@ -1,24 +1,32 @@
 #include "pipeline/ome_replay.h"
 
+#include "base/ome_hash.h"
 #include "base/ome_memory.h"
 
-static void forget_events(ome_sink_t *sink)
+static void hash_and_forget(ome_sink_t *sink)
 {
     ome_replay_t *replay = (ome_replay_t *)sink;
+    replay->event_hash = ome_replay_event_hash(replay);
     sink->next = replay->events;
+}
+
+uint64_t ome_replay_event_hash(const ome_replay_t *replay)
+{
+    return ome_hash_events(replay->event_hash, replay->events, (uint64_t)(replay->sink.next - replay->events));
 }
 
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, bool is_live)
 {
     const size_t size_bytes = ome_journal_reader_size_bytes();
     replay->reader.file = -1;
+    replay->event_hash = OME_HASH_EVENTS_INITIAL;
     replay->reader_memory = ome_memory_map(size_bytes);
     if (replay->reader_memory == NULL)
     {
         return OME_NO_MEMORY;
     }
     replay->sink = (ome_sink_t){
-        .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = forget_events};
+        .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = hash_and_forget};
     const ome_journal_reader_config_t config = {
         .file_system = ome_file_system_posix(), .directory = directory, .first_sequence = 1, .is_live = is_live};
     return ome_journal_reader_open(&replay->reader, replay->reader_memory, size_bytes, &config);

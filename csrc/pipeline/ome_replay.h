@@ -15,6 +15,7 @@ typedef struct ome_replay
     ome_engine_t *engine;    /* NULL before the first command */
     const char *reason;      /* why a record cannot be applied, where the reader found nothing wrong; otherwise NULL */
     uint64_t engine_size_bytes;
+    uint64_t event_hash;     /* of what was flushed so far: see ome_replay_event_hash */
     void *reader_memory;
     ome_event_t events[256]; /* regenerated, hashed, and not kept */
 } ome_replay_t;
@@ -28,6 +29,9 @@ ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
 
 /* Hands the engine over; the caller unmaps its memory of ome_engine_size_bytes. NULL when the journal had no command. */
 ome_engine_t *ome_replay_take_engine(ome_replay_t *replay);
+
+/* Rolling hash of all events so far. */
+uint64_t ome_replay_event_hash(const ome_replay_t *replay);
 
 void ome_replay_close(ome_replay_t *replay);
 

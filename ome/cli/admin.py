@@ -39,8 +39,7 @@ def replay(directory: Path, to: int | None, live: bool, as_json: bool) -> None:
     trades = state.trade_count if state is not None else 0
     if as_json:
         values = {"sequence": sequence, "commands": sequence, "trades": trades, "seconds": seconds, "state_hash": state_hash}
-        event_hash = f"{state.event_hash:016x}" if state is not None else None
-        print_json(values | {"event_hash": event_hash, "verdict": report.verdict, "torn_bytes": report.torn_bytes})
+        print_json(values | {"event_hash": f"{report.event_hash:016x}", "verdict": report.verdict, "torn_bytes": report.torn_bytes})
         return
     rate = sequence / seconds / 1e6 if seconds > 0 else 0.0
     click.echo(

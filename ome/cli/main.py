@@ -144,8 +144,8 @@ def submit(
             else:
                 click.echo(
                     f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower() if report.side else '-'} "
-                    f"price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} cumulative {report.cumulative_quantity}"
-                    + (f" ({report.reason.name})" if report.reason else "")
+                    f"price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} "
+                    f"cumulative {report.cumulative_quantity}" + (f" ({report.reason.name})" if report.reason else "")
                 )
     if rejected:
         raise SystemExit(ExitCode.FAILED)

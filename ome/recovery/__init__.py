@@ -45,7 +45,8 @@ class JournalIntegrityError(OmeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalReport:
-    """Where a reader stands. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the verdict is TORN."""
+    """Where a reader stands. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the verdict is TORN.
+    `event_hash` is the rolling hash of all events that the commands so far gave."""
 
     verdict: Verdict
     last_sequence: int
@@ -55,6 +56,7 @@ class JournalReport:
     sequence_expected: int
     sequence_found: int
     torn_bytes: int
+    event_hash: int
     reason: str
 
 
@@ -120,6 +122,7 @@ class Replay:
             sequence_expected=found.sequence_expected,
             sequence_found=found.sequence_found,
             torn_bytes=found.torn_bytes,
+            event_hash=found.event_hash,
             reason=_text(found.reason),
         )
 

@@ -601,7 +601,7 @@ class ReferenceEngine:
                             hashes.unsigned(order.cumulative),
                             order.account | order.participant << 32 | order.session << 48,
                             order.side,
-                            0,
+                            order.instrument,
                         )
 
     def _check(self) -> None:

@@ -58,6 +58,13 @@ def library_version() -> tuple[int, int, int]:
     return major, minor, patch
 
 
+class _RawContext(zmq.Context[zmq.Socket[bytes]]):
+    """Does not end itself when it is garbage: in a cycle it would wait for ever for sockets that are garbage too. Context ends it."""
+
+    def __del__(self) -> None:
+        pass
+
+
 class Context:
     """Owns one I/O thread and the sockets made with it. May be shared between threads; the sockets may not.
 
@@ -70,7 +77,8 @@ class Context:
 
     def __init__(self) -> None:
         library_version()
-        self._raw: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self._sockets: list[zmq.Socket[bytes]] = []
+        self._raw = _RawContext(io_threads=1)
 
     def bind_router(
         self,
@@ -106,6 +114,7 @@ class Context:
         """A client's order entry socket. It connects in the background, and says when it lost its connection."""
         raw = self._make(zmq.DEALER, heartbeat, high_water_mark_frames)
         socket = ClientSocket(raw, endpoint)  # its monitor must be there before the connection is
+        self._sockets.append(socket.monitor)
         try:
             connect(raw, endpoint)
         except OmeError:
@@ -125,6 +134,13 @@ class Context:
         """Closes what sockets are left and waits, for no longer than their linger, until all is sent. No thread may be inside a socket."""
         self._raw.destroy()
 
+    def __del__(self) -> None:
+        """Of a context that nobody closed: drops what was not sent."""
+        for socket in getattr(self, "_sockets", ()):
+            socket.close(0)
+        if hasattr(self, "_raw"):
+            self._raw.term()
+
     def __enter__(self) -> Context:
         return self
 
@@ -133,6 +149,7 @@ class Context:
 
     def _make(self, kind: int, heartbeat: Heartbeat, high_water_mark_frames: int) -> zmq.Socket[bytes]:
         raw = self._raw.socket(kind)
+        self._sockets = [*(socket for socket in self._sockets if not socket.closed), raw]
         raw.setsockopt(zmq.LINGER, _LINGER_MS)
         raw.setsockopt(zmq.SNDHWM, high_water_mark_frames)
         raw.setsockopt(zmq.RCVHWM, high_water_mark_frames)

@@ -176,12 +176,12 @@ class ClientSocket(Socket):
         self.has_connected = False
         self.is_lost = False
         """There was a connection, and it broke. libzmq makes a new one, which the server does not know."""
-        self._monitor = raw.get_monitor_socket(self._EVENTS)
+        self.monitor = raw.get_monitor_socket(self._EVENTS)
 
     def read_connection(self) -> None:
         """Brings `has_connected` and `is_lost` up to date."""
-        while not self._raw.closed and int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            event = parse_monitor_message(self._monitor.recv_multipart())["event"]
+        while not self._raw.closed and int(self.monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            event = parse_monitor_message(self.monitor.recv_multipart())["event"]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.has_connected = True
             elif event == zmq.EVENT_DISCONNECTED and self.has_connected:
@@ -194,7 +194,7 @@ class ClientSocket(Socket):
 
     def _poller(self, to_send: bool, event_fd: int) -> zmq.Poller:
         poller = super()._poller(to_send, event_fd)
-        poller.register(self._monitor, zmq.POLLIN)
+        poller.register(self.monitor, zmq.POLLIN)
         return poller
 
 

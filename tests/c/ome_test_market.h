@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/ome_hash.h"
 #include "engine/ome_engine.h"
 #include "ome_test.h"
 
@@ -39,6 +40,7 @@ typedef struct
     uint64_t count;
     uint64_t capacity;
     uint64_t flush_count;
+    uint64_t hash; /* rolling, of all events */
 } recorder_t;
 
 static inline void recorder_take_window(recorder_t *recorder)
@@ -50,11 +52,13 @@ static inline void recorder_take_window(recorder_t *recorder)
         recorder->events = realloc(recorder->events, recorder->capacity * sizeof(ome_event_t));
         CHECK(recorder->events != NULL);
     }
-    if (count > 0)
+    for (uint64_t i = 0; i < count; i++)
     {
-        memcpy(recorder->events + recorder->count, recorder->window, count * sizeof(ome_event_t));
+        uint64_t words[8];
+        memcpy(words, &recorder->window[i], sizeof(words));
+        recorder->hash = ome_hash_mix(recorder->hash, words);
+        recorder->events[recorder->count++] = recorder->window[i];
     }
-    recorder->count += count;
     recorder->sink.next = recorder->window;
 }
 
@@ -72,6 +76,7 @@ static inline recorder_t *recorder_new(uint32_t window_count)
     CHECK(window_count >= 1 && window_count <= RECORDER_WINDOW_COUNT_MAX);
     recorder_t *recorder = calloc(1, sizeof(recorder_t));
     CHECK(recorder != NULL);
+    recorder->hash = OME_HASH_EVENTS_INITIAL;
     recorder->sink = (ome_sink_t){.next = recorder->window, .end = recorder->window + window_count, .flush = recorder_flush};
     return recorder;
 }

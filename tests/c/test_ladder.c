@@ -79,7 +79,7 @@ static void check_path(const model_t *model, const ome_ladder_pool_t *pool, cons
         {
             CHECK(node->child[digit] == entry->level);
             CHECK(pool->levels[entry->level].leaf == index);
-            CHECK(pool->levels[entry->level].digit == digit);
+            CHECK(pool->levels[entry->level].key == entry->key);
             return;
         }
         CHECK(__builtin_popcountll(node->bitmap) >= 2);

@@ -94,7 +94,7 @@ static void check_is_empty(const model_t *model)
 /* The next id from `from` on whose home is at `home`. */
 static uint64_t id_with_home(const model_t *model, uint16_t participant, uint32_t home, uint64_t from)
 {
-    while ((ome_order_index_hash(participant, from) & model->index.mask) != home)
+    while (ome_order_index_home(&model->index, ome_order_index_hash(participant, from)) != home)
     {
         from++;
     }
@@ -248,11 +248,31 @@ static void a_table_filled_by_ids_of_one_home_still_ends_its_search(void)
     free(model.memory);
 }
 
-static int compare_words(const void *first, const void *second)
+typedef struct
 {
-    const uint64_t a = *(const uint64_t *)first;
-    const uint64_t b = *(const uint64_t *)second;
+    uint64_t client_order_id;
+    uint32_t hash;
+} tried_t;
+
+static int compare_hashes(const void *first, const void *second)
+{
+    const uint32_t a = ((const tried_t *)first)->hash;
+    const uint32_t b = ((const tried_t *)second)->hash;
     return a < b ? -1 : a > b;
+}
+
+static void check_are_told_apart(uint64_t first, uint64_t second)
+{
+    model_t model;
+    model_init(&model);
+    add(&model, 5, first);
+    CHECK(index_find(&model, 5, second) == 0);
+    add(&model, 5, second);
+    check_all_are_found(&model);
+    CHECK(index_find(&model, 5, first) != index_find(&model, 5, second));
+    remove_at(&model, 0);
+    CHECK(index_find(&model, 5, first) == 0 && index_find(&model, 5, second) != 0);
+    free(model.memory);
 }
 
 /* Two ids whose 32 bits of hash are the same are two orders: the order itself decides. */
@@ -260,38 +280,78 @@ static void ids_with_the_same_hash_are_told_apart(void)
 {
     enum
     {
-        TRIED_COUNT = 1 << 17
+        TRIED_COUNT = 1 << 18
     };
-    uint64_t *tried = malloc(TRIED_COUNT * sizeof(uint64_t));
+    uint64_t state = seed ^ 3;
+    tried_t *tried = malloc(TRIED_COUNT * sizeof(tried_t));
     CHECK(tried != NULL);
-    for (uint64_t i = 0; i < TRIED_COUNT; i++)
+    for (uint32_t i = 0; i < TRIED_COUNT; i++)
     {
-        tried[i] = (uint64_t)ome_order_index_hash(5, 8 * i + 8) << 32 | (8 * i + 8);
+        tried[i].client_order_id = test_random(&state) | 1;
+        tried[i].hash = ome_order_index_hash(5, tried[i].client_order_id);
     }
-    qsort(tried, TRIED_COUNT, sizeof(uint64_t), compare_words);
+    qsort(tried, TRIED_COUNT, sizeof(tried_t), compare_hashes);
     uint32_t pair_count = 0;
-    for (uint32_t i = 1; i < TRIED_COUNT && pair_count < 10; i++)
+    for (uint32_t i = 1; i < TRIED_COUNT; i++)
     {
-        if (tried[i - 1] >> 32 != tried[i] >> 32)
+        if (tried[i - 1].hash == tried[i].hash && tried[i - 1].client_order_id != tried[i].client_order_id)
         {
-            continue;
+            check_are_told_apart(tried[i - 1].client_order_id, tried[i].client_order_id);
+            pair_count++;
         }
-        const uint64_t first = tried[i - 1] & UINT32_MAX;
-        const uint64_t second = tried[i] & UINT32_MAX;
-        model_t model;
-        model_init(&model);
-        add(&model, 5, first);
-        CHECK(index_find(&model, 5, second) == 0);
-        add(&model, 5, second);
-        check_all_are_found(&model);
-        CHECK(index_find(&model, 5, first) != index_find(&model, 5, second));
-        remove_at(&model, 0);
-        CHECK(index_find(&model, 5, first) == 0 && index_find(&model, 5, second) != 0);
-        free(model.memory);
-        pair_count++;
     }
-    CHECK(pair_count == 10);
+    CHECK(pair_count > 0);
     free(tried);
+}
+
+/* Entries that are looked at to find each order, on the average, times 100: `client_order_id` i of participant p is p * participant_step + i * id_step + 1. */
+static uint64_t mean_probe_count(uint32_t participant_count, uint32_t id_count, uint64_t participant_step, uint64_t id_step)
+{
+    const uint32_t order_count = participant_count * id_count;
+    ome_arena_t measure = {0};
+    ome_order_index_t index;
+    ome_order_index_init(&index, &measure, order_count);
+    ome_arena_t arena = {.memory = market_memory(measure.used_bytes)};
+    ome_order_index_init(&index, &arena, order_count);
+    for (uint32_t slot = 1; slot <= order_count; slot++)
+    {
+        const uint32_t participant = (slot - 1) / id_count;
+        const uint64_t id = participant * participant_step + (slot - 1) % id_count * id_step + 1;
+        ome_order_index_insert(&index, (uint16_t)(participant + 1), id, slot);
+    }
+    uint64_t probe_count = 0;
+    for (uint32_t at = 0; at <= index.mask; at++)
+    {
+        probe_count += index.entries[at] != 0 ? 1 + ome_order_index_distance(&index, index.entries[at], at) : 0;
+    }
+    free(arena.memory);
+    return probe_count * 100 / order_count;
+}
+
+/* Clients count, each from its own number, in steps of their own: blocks of neighbours share their homes with those of others, and cost tens of entries at the worst; they
+ * never form one long run. */
+static void orders_of_clients_that_count_never_form_one_long_run(void)
+{
+    static const uint32_t participant_counts[] = {1, 10, 64, 500};
+    static const uint64_t participant_steps[] = {0, 1, 1000000, UINT64_C(1) << 32, UINT64_C(1) << 48, UINT64_C(1) << 56};
+    static const uint64_t id_steps[] = {1, 2, 10, 4096, 1000000, UINT64_C(1) << 32, UINT64_C(1) << 40};
+    for (uint32_t i = 0; i < 4; i++)
+    {
+        for (uint32_t j = 0; j < 6; j++)
+        {
+            for (uint32_t k = 0; k < 7; k++)
+            {
+                const uint64_t mean =
+                    mean_probe_count(participant_counts[i], 20000 / participant_counts[i], participant_steps[j], id_steps[k]);
+                if (mean >= 12800)
+                {
+                    fprintf(stderr, "%" PRIu32 " participants, steps %" PRIu64 " and %" PRIu64 ": %" PRIu64 " entries looked at\n",
+                        participant_counts[i], participant_steps[j], id_steps[k], mean / 100);
+                }
+                CHECK(mean < 12800);
+            }
+        }
+    }
 }
 
 /* The table holds any number of orders at a load of at most three quarters. */
@@ -414,5 +474,6 @@ int main(void)
     RUN(the_pool_hands_out_the_slot_freed_last_and_never_the_same_id_twice);
     RUN(an_order_id_is_live_or_closed_or_unknown);
     RUN(a_slot_whose_generation_is_used_up_is_retired);
+    RUN(orders_of_clients_that_count_never_form_one_long_run);
     return 0;
 }

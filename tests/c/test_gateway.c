@@ -1,0 +1,1627 @@
+/* The gateway: frames, the session table, reports, and the loop between a socket that is a table in memory and a real engine, by hand and with threads. */
+#define _GNU_SOURCE
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/ome_clock.h"
+#include "ome.h"
+#include "ome_test_directory.h"
+#include "ome_test_market.h"
+#include "pipeline/ome_match_stage.h"
+#include "pipeline/ome_venue.h"
+#include "wire/ome_frame.h"
+#include "wire/ome_gateway.h"
+#include "wire/ome_session_table.h"
+
+#define PEER_COUNT 4u
+#define PEER_SIZE 5u
+#define FRAME_COUNT_MAX 4096u
+#define REPORT_SIZE sizeof(ome_execution_report_t)
+#define LONG_NS UINT64_C(20000000000) /* a wait this long means that something hangs */
+
+static uint64_t seed;
+
+static const ome_limits_t standard_limits = {.order_count_max = 64,
+    .level_count_max = 32,
+    .instrument_count_max = 4,
+    .session_count_max = 4};
+
+static void set_header(void *message, uint16_t template_id)
+{
+    ome_message_header_set(message, template_id, OME_BODY_SIZE);
+}
+
+/* ---- frames ---- */
+
+/* A good frame of cancels in memory of exactly its size, so that the address sanitizer sees a step too far. */
+static uint8_t *good_frame(uint32_t message_count, uint32_t size_bytes)
+{
+    uint8_t *data = calloc(1, size_bytes > 0 ? size_bytes : 1);
+    CHECK(data != NULL);
+    for (uint32_t i = 0; i < message_count && (i + 1) * OME_RECORD_SIZE <= size_bytes; i++)
+    {
+        set_header(data + i * OME_RECORD_SIZE, (uint16_t)(OME_TEMPLATE_NEW_ORDER + i % 4));
+    }
+    return data;
+}
+
+static ome_frame_t inspect(const uint8_t *data, uint32_t size_bytes)
+{
+    ome_frame_t frame;
+    ome_frame_inspect(&frame, data, size_bytes, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
+    return frame;
+}
+
+static void check_fault(
+    const ome_frame_t *frame, uint8_t reason, const char *field, uint64_t found, uint64_t allowed, uint32_t message_index)
+{
+    CHECK(frame->content == OME_FRAME_BAD && frame->fault.reason == reason);
+    CHECK(strcmp(frame->fault.field, field) == 0 && strlen(field) <= OME_NAME_SIZE);
+    CHECK(frame->fault.found == found && frame->fault.allowed == allowed);
+    CHECK(frame->fault.message_index == message_index && frame->fault.byte_offset == message_index * OME_RECORD_SIZE);
+}
+
+/* Frames of 1 to 256 commands are good; their number is told. */
+static void frames_of_up_to_256_commands_are_good(void)
+{
+    for (uint32_t count = 1; count <= 256; count += 5)
+    {
+        uint8_t *data = good_frame(count, count * OME_RECORD_SIZE);
+        const ome_frame_t frame = inspect(data, count * OME_RECORD_SIZE);
+        CHECK(frame.content == OME_FRAME_COMMANDS && frame.message_count == count);
+        free(data);
+    }
+}
+
+/* One more than 256 is too long, and the first that is too many is named. */
+static void a_frame_of_257_commands_is_too_long(void)
+{
+    uint8_t *data = good_frame(257, 257 * OME_RECORD_SIZE);
+    ome_frame_t frame = inspect(data, 257 * OME_RECORD_SIZE);
+    check_fault(&frame, OME_REASON_FRAME_TOO_LONG, "message_count", 257, 256, 256);
+    frame = inspect(data, 256 * OME_RECORD_SIZE);
+    CHECK(frame.content == OME_FRAME_COMMANDS && frame.message_count == 256);
+    free(data);
+}
+
+/* Each fault of a message has its reason, field, value found and value allowed, in whichever message of the frame it is. */
+static void every_fault_of_a_message_is_named(void)
+{
+    for (uint32_t index = 0; index < 3; index++)
+    {
+        uint8_t *data = good_frame(3, 3 * OME_RECORD_SIZE);
+        ome_message_header_t *header = (ome_message_header_t *)(void *)(data + index * OME_RECORD_SIZE);
+        const ome_message_header_t good = *header;
+        header->schema_id = 7;
+        ome_frame_t frame = inspect(data, 3 * OME_RECORD_SIZE);
+        check_fault(&frame, OME_REASON_UNKNOWN_SCHEMA, "schema_id", 7, OME_SCHEMA_ID, index);
+        *header = good;
+        header->version = OME_SCHEMA_VERSION + 1;
+        frame = inspect(data, 3 * OME_RECORD_SIZE);
+        check_fault(&frame, OME_REASON_UNSUPPORTED_VERSION, "version", OME_SCHEMA_VERSION + 1, OME_SCHEMA_VERSION, index);
+        *header = good;
+        header->block_length = 55;
+        frame = inspect(data, 3 * OME_RECORD_SIZE);
+        check_fault(&frame, OME_REASON_BAD_BLOCK_LENGTH, "block_length", 55, OME_BODY_SIZE, index);
+        for (uint32_t template_id = 0; template_id < 70000; template_id += template_id < 300 ? 1 : 997)
+        {
+            const uint16_t id = (uint16_t)template_id;
+            *header = good;
+            header->template_id = id;
+            frame = inspect(data, 3 * OME_RECORD_SIZE);
+            if (id < 1 || (id > 4 && id != OME_TEMPLATE_LOGON && id != OME_TEMPLATE_LOGOUT))
+            {
+                check_fault(&frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", id, OME_TEMPLATE_AMEND_ORDER, index);
+            }
+        }
+        free(data);
+    }
+}
+
+/* A frame that ends inside a header or inside a block is truncated there; a frame of no bytes is empty. */
+static void every_truncation_is_named(void)
+{
+    for (uint32_t size_bytes = 0; size_bytes <= 3 * OME_RECORD_SIZE; size_bytes++)
+    {
+        uint8_t *data = good_frame(3, 3 * OME_RECORD_SIZE);
+        uint8_t *cut = malloc(size_bytes > 0 ? size_bytes : 1);
+        CHECK(cut != NULL);
+        memcpy(cut, data, size_bytes);
+        const ome_frame_t frame = inspect(cut, size_bytes);
+        const uint32_t index = size_bytes / OME_RECORD_SIZE;
+        const uint32_t left = size_bytes % OME_RECORD_SIZE;
+        if (size_bytes == 0)
+        {
+            check_fault(&frame, OME_REASON_FRAME_EMPTY, "frame", 0, OME_RECORD_SIZE, 0);
+        }
+        else if (left == 0)
+        {
+            CHECK(frame.content == OME_FRAME_COMMANDS && frame.message_count == index);
+        }
+        else if (left < OME_MESSAGE_HEADER_SIZE)
+        {
+            check_fault(&frame, OME_REASON_FRAME_TRUNCATED, "header", left, OME_MESSAGE_HEADER_SIZE, index);
+        }
+        else
+        {
+            check_fault(&frame, OME_REASON_FRAME_TRUNCATED, "block", left - OME_MESSAGE_HEADER_SIZE, OME_BODY_SIZE, index);
+        }
+        free(cut);
+        free(data);
+    }
+}
+
+/* Of several faults the first message's is told, and of one message's the first in the order of the reasons. */
+static void the_first_fault_is_the_one_that_is_told(void)
+{
+    uint8_t *data = good_frame(3, 3 * OME_RECORD_SIZE);
+    ome_message_header_t *header = (ome_message_header_t *)(void *)(data + OME_RECORD_SIZE);
+    *header = (ome_message_header_t){.block_length = 1, .template_id = 99, .schema_id = 2, .version = 9};
+    memset(data + 2 * OME_RECORD_SIZE, 0xFF, OME_MESSAGE_HEADER_SIZE);
+    static const uint8_t reasons[4] = {
+        OME_REASON_UNKNOWN_SCHEMA, OME_REASON_UNSUPPORTED_VERSION, OME_REASON_UNKNOWN_TEMPLATE, OME_REASON_BAD_BLOCK_LENGTH};
+    for (uint32_t i = 0; i < 4; i++)
+    {
+        const ome_frame_t frame = inspect(data, 3 * OME_RECORD_SIZE);
+        CHECK(frame.fault.reason == reasons[i] && frame.fault.message_index == 1);
+        header->schema_id = i == 0 ? OME_SCHEMA_ID : header->schema_id;
+        header->version = i == 1 ? OME_SCHEMA_VERSION : header->version;
+        header->template_id = i == 2 ? OME_TEMPLATE_CANCEL_ORDER : header->template_id;
+        header->block_length = i == 3 ? OME_BODY_SIZE : header->block_length;
+    }
+    const ome_frame_t frame = inspect(data, 3 * OME_RECORD_SIZE);
+    CHECK(frame.content == OME_FRAME_BAD && frame.fault.message_index == 2);
+    free(data);
+}
+
+/* A logon or a logout is alone in its frame: behind another message, or with another behind it, the frame is too long. */
+static void a_logon_or_logout_is_alone_in_its_frame(void)
+{
+    static const uint16_t ids[3] = {OME_TEMPLATE_LOGON, OME_TEMPLATE_LOGOUT, OME_TEMPLATE_NEW_ORDER};
+    for (uint32_t first = 0; first < 3; first++)
+    {
+        uint8_t *data = good_frame(2, 2 * OME_RECORD_SIZE);
+        set_header(data, ids[first]);
+        ome_frame_t frame = inspect(data, OME_RECORD_SIZE);
+        CHECK(frame.content == (first == 0 ? OME_FRAME_LOGON : first == 1 ? OME_FRAME_LOGOUT : OME_FRAME_COMMANDS));
+        CHECK(frame.message_count == 1);
+        for (uint32_t second = 0; second < 3; second++)
+        {
+            set_header(data + OME_RECORD_SIZE, ids[second]);
+            frame = inspect(data, 2 * OME_RECORD_SIZE);
+            if (first == 2 && second == 2)
+            {
+                CHECK(frame.content == OME_FRAME_COMMANDS && frame.message_count == 2);
+            }
+            else
+            {
+                check_fault(&frame, OME_REASON_FRAME_TOO_LONG, "message_count", 2, 1, 1);
+            }
+        }
+        free(data);
+    }
+}
+
+/* What must hold of the verdict on any bytes. */
+static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes)
+{
+    if (frame->content != OME_FRAME_BAD)
+    {
+        CHECK(frame->message_count == size_bytes / OME_RECORD_SIZE && size_bytes % OME_RECORD_SIZE == 0);
+        CHECK(frame->message_count >= 1 && frame->message_count <= OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
+        for (uint32_t i = 0; i < frame->message_count; i++)
+        {
+            ome_message_header_t header;
+            memcpy(&header, data + i * OME_RECORD_SIZE, sizeof(header));
+            CHECK(header.schema_id == OME_SCHEMA_ID && header.version == OME_SCHEMA_VERSION && header.block_length == OME_BODY_SIZE);
+            const bool is_command = header.template_id >= OME_TEMPLATE_NEW_ORDER && header.template_id <= OME_TEMPLATE_AMEND_ORDER;
+            CHECK(is_command == (frame->content == OME_FRAME_COMMANDS));
+        }
+        return;
+    }
+    const ome_frame_fault_t *fault = &frame->fault;
+    ome_frame_reject_t reject;
+    CHECK(fault->reason >= OME_REASON_FRAME_EMPTY && fault->reason <= OME_REASON_BAD_BLOCK_LENGTH);
+    CHECK(fault->byte_offset == fault->message_index * OME_RECORD_SIZE);
+    CHECK(fault->byte_offset < size_bytes || size_bytes == 0);
+    CHECK(fault->found != fault->allowed);
+    ome_frame_reject_set(&reject, fault, 0, 1);
+    CHECK(reject.reason == fault->reason && strncmp(reject.field, fault->field, sizeof(reject.field)) == 0);
+}
+
+/* A hundred thousand frames of random bytes, or of good ones with a few bytes changed or the end cut: each gets a verdict, and none is read past its end. */
+static void any_bytes_get_a_verdict(void)
+{
+    uint64_t state = seed;
+    uint32_t good_count = 0;
+    for (uint32_t i = 0; i < 100000; i++)
+    {
+        const uint32_t size_bytes = (uint32_t)(test_random(&state) % (i % 500 == 0 ? 260 * OME_RECORD_SIZE : 5 * OME_RECORD_SIZE));
+        const uint32_t whole = size_bytes / OME_RECORD_SIZE * OME_RECORD_SIZE;
+        uint8_t *data = good_frame(size_bytes / OME_RECORD_SIZE, i % 3 == 0 ? size_bytes : whole);
+        const uint32_t used = i % 3 == 0 ? size_bytes : whole;
+        for (uint32_t change = 0; change < test_random(&state) % 3 && used > 0; change++)
+        {
+            data[test_random(&state) % used] = (uint8_t)test_random(&state);
+        }
+        for (uint32_t at = 0; i % 3 == 0 && i % 2 == 0 && at < used; at++)
+        {
+            data[at] = (uint8_t)test_random(&state);
+        }
+        const ome_frame_t frame = inspect(data, used);
+        check_verdict(&frame, data, used);
+        good_count += frame.content == OME_FRAME_COMMANDS;
+        free(data);
+    }
+    CHECK(good_count > 10000 && good_count < 90000);
+}
+
+/* A FrameReject has exactly its bytes; a field of 16 characters needs no terminating zero. */
+static void a_frame_reject_is_told_byte_for_byte(void)
+{
+    const ome_frame_fault_t fault = {
+        .found = 5, .allowed = 6, .field = "session_sequence", .message_index = 7, .byte_offset = 448, .reason = 139};
+    ome_frame_reject_t reject;
+    memset(&reject, 0xEE, sizeof(reject));
+    ome_frame_reject_set(&reject, &fault, 7, 3);
+    ome_frame_reject_t expected = {
+        .found = 5, .allowed = 6, .message_index = 7, .byte_offset = 448, .accepted_count = 7, .rejected_count = 3, .reason = 139};
+    memcpy(expected.field, "session_sequence", 16);
+    ome_message_header_set(&expected, OME_TEMPLATE_FRAME_REJECT, OME_BLOCK_FRAME_REJECT);
+    CHECK(memcmp(&reject, &expected, sizeof(reject)) == 0);
+}
+
+/* ---- the session table ---- */
+
+/* The name of a connection; sizes from 1 to the largest, many with the same beginning. */
+static uint32_t peer_name(uint8_t *peer, uint32_t number)
+{
+    const uint32_t size_bytes = number % 7 == 0 ? 1 + number * 31 % OME_PEER_SIZE_MAX : PEER_SIZE;
+    memset(peer, (int)(number >> 8), size_bytes);
+    peer[size_bytes - 1] = (uint8_t)number;
+    return size_bytes;
+}
+
+/* Bind, find and unbind agree with a list, at any load, and leave nothing behind. */
+static void the_session_table_agrees_with_a_list(void)
+{
+    enum
+    {
+        SESSIONS = 100,
+        NAMES = 256
+    };
+    ome_arena_t measure = {0};
+    ome_session_table_t table;
+    ome_session_table_init(&table, &measure, SESSIONS);
+    ome_arena_t arena = {.memory = market_memory(measure.used_bytes)};
+    ome_session_table_init(&table, &arena, SESSIONS);
+    uint32_t name_of[SESSIONS + 1] = {0}; /* plus one; 0: not connected */
+    uint16_t session_of[NAMES] = {0};
+    uint32_t connected_count = 0;
+    uint64_t state = seed ^ 5;
+    uint8_t peer[OME_PEER_SIZE_MAX];
+    for (uint32_t step = 0; step < 50000; step++)
+    {
+        const uint16_t session = (uint16_t)(1 + test_random(&state) % SESSIONS);
+        const uint32_t name = (uint32_t)(test_random(&state) % NAMES);
+        const uint32_t size_bytes = peer_name(peer, name);
+        CHECK(ome_session_table_find(&table, peer, size_bytes) == session_of[name]);
+        CHECK(ome_session_table_is_bound(&table, session) == (name_of[session] != 0));
+        if (name_of[session] != 0 && (step / 4000 % 2 == 0 || test_random(&state) % 2 == 0))
+        {
+            session_of[name_of[session] - 1] = 0;
+            name_of[session] = 0;
+            ome_session_table_unbind(&table, session);
+            connected_count--;
+        }
+        else if (name_of[session] == 0 && session_of[name] == 0)
+        {
+            ome_session_table_bind(&table, session, 9, peer, size_bytes);
+            name_of[session] = name + 1;
+            session_of[name] = session;
+            connected_count++;
+        }
+        CHECK(table.connected_count == connected_count);
+        for (uint32_t i = 0; step % 64 == 0 && i < NAMES; i++)
+        {
+            CHECK(ome_session_table_find(&table, peer, peer_name(peer, i)) == session_of[i]);
+        }
+    }
+    for (uint16_t session = 1; session <= SESSIONS; session++)
+    {
+        if (name_of[session] != 0)
+        {
+            ome_session_table_unbind(&table, session);
+        }
+    }
+    for (uint32_t at = 0; at <= table.bucket_mask; at++)
+    {
+        CHECK(table.buckets[at] == 0);
+    }
+    CHECK(table.connected_count == 0);
+    free(arena.memory);
+}
+
+/* ---- a socket that is a table in memory ---- */
+
+typedef struct
+{
+    uint32_t peer;
+    uint32_t size_bytes;
+    uint8_t *data;
+} wire_frame_t;
+
+typedef struct
+{
+    ome_socket_t table;
+    pthread_mutex_t lock;
+    int event_fd; /* readable when a frame was put in */
+    wire_frame_t in[FRAME_COUNT_MAX];
+    uint32_t in_count;
+    uint32_t in_read;
+    uint8_t *handed_over; /* until the next receive */
+    wire_frame_t out[FRAME_COUNT_MAX];
+    uint32_t out_count;
+    uint32_t out_read; /* by the test */
+    uint32_t send_count; /* tried, also those refused */
+    ome_status_t statuses[PEER_COUNT]; /* what sending to each peer gives */
+    bool is_closed;
+    bool closes_in_wait;
+    const ome_gate_t *gate; /* no report of a command beyond it may be sent; NULL: not checked */
+} wire_t;
+
+static void peer_set(uint8_t *peer, uint32_t number)
+{
+    memcpy(peer, "peer", 4);
+    peer[4] = (uint8_t)number;
+}
+
+static ome_status_t wire_receive(void *context, ome_socket_message_t *message)
+{
+    static uint8_t peer[PEER_SIZE];
+    wire_t *wire = context;
+    pthread_mutex_lock(&wire->lock);
+    free(wire->handed_over);
+    wire->handed_over = NULL;
+    ome_status_t status = wire->is_closed ? OME_STOPPED : OME_EMPTY;
+    if (status == OME_EMPTY && wire->in_read < wire->in_count)
+    {
+        const wire_frame_t *frame = &wire->in[wire->in_read++];
+        wire->handed_over = frame->data;
+        peer_set(peer, frame->peer);
+        *message =
+            (ome_socket_message_t){.peer = peer, .data = frame->data, .peer_size_bytes = PEER_SIZE, .data_size_bytes = frame->size_bytes};
+        status = OME_OK;
+    }
+    pthread_mutex_unlock(&wire->lock);
+    return status;
+}
+
+static ome_status_t wire_send(void *context, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes)
+{
+    wire_t *wire = context;
+    CHECK(peer_size_bytes == PEER_SIZE && peer[4] < PEER_COUNT);
+    pthread_mutex_lock(&wire->lock);
+    wire->send_count++;
+    const ome_status_t status = wire->statuses[peer[4]];
+    if (status == OME_OK)
+    {
+        CHECK(wire->out_count < FRAME_COUNT_MAX);
+        wire_frame_t *frame = &wire->out[wire->out_count++];
+        *frame = (wire_frame_t){.peer = peer[4], .size_bytes = size_bytes, .data = malloc(size_bytes)};
+        CHECK(frame->data != NULL);
+        memcpy(frame->data, data, size_bytes);
+        for (uint32_t offset = 0; wire->gate != NULL && size_bytes % REPORT_SIZE == 0 && offset < size_bytes; offset += REPORT_SIZE)
+        {
+            ome_execution_report_t report;
+            memcpy(&report, data + offset, sizeof(report));
+            CHECK(report.engine_sequence <= ome_gate_limit(wire->gate));
+        }
+    }
+    pthread_mutex_unlock(&wire->lock);
+    return status;
+}
+
+static ome_status_t wire_wait(void *context, int event_fd, uint32_t timeout_ms)
+{
+    wire_t *wire = context;
+    struct pollfd items[2] = {{.fd = event_fd, .events = POLLIN}, {.fd = wire->event_fd, .events = POLLIN}};
+    if (wire->closes_in_wait)
+    {
+        return OME_STOPPED;
+    }
+    (void)poll(items, 2, (int)timeout_ms);
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        uint64_t count;
+        CHECK((items[i].revents & POLLIN) == 0 || read(items[i].fd, &count, sizeof(count)) == sizeof(count));
+    }
+    return OME_OK;
+}
+
+static wire_t *wire_new(void)
+{
+    wire_t *wire = calloc(1, sizeof(wire_t));
+    CHECK(wire != NULL && pthread_mutex_init(&wire->lock, NULL) == 0);
+    wire->event_fd = eventfd(0, EFD_NONBLOCK);
+    CHECK(wire->event_fd >= 0);
+    wire->table = (ome_socket_t){.context = wire, .receive = wire_receive, .send = wire_send, .wait = wire_wait};
+    return wire;
+}
+
+static void wire_free(wire_t *wire)
+{
+    while (wire->in_read < wire->in_count)
+    {
+        free(wire->in[wire->in_read++].data);
+    }
+    free(wire->handed_over);
+    for (uint32_t i = 0; i < wire->out_count; i++)
+    {
+        free(wire->out[i].data);
+    }
+    CHECK(close(wire->event_fd) == 0);
+    pthread_mutex_destroy(&wire->lock);
+    free(wire);
+}
+
+/* A client sends a frame. */
+static void wire_put(wire_t *wire, uint32_t peer, const void *data, uint32_t size_bytes)
+{
+    const uint64_t one = 1;
+    pthread_mutex_lock(&wire->lock);
+    CHECK(wire->in_count < FRAME_COUNT_MAX);
+    wire_frame_t *frame = &wire->in[wire->in_count++];
+    *frame = (wire_frame_t){.peer = peer, .size_bytes = size_bytes, .data = malloc(size_bytes > 0 ? size_bytes : 1)};
+    CHECK(frame->data != NULL);
+    memcpy(frame->data, data, size_bytes);
+    pthread_mutex_unlock(&wire->lock);
+    CHECK(write(wire->event_fd, &one, sizeof(one)) == sizeof(one));
+}
+
+/* ---- a house: engine, ring, stream and gateway, worked by hand ---- */
+
+typedef struct
+{
+    ome_engine_t *engine;
+    ome_ring_t *ring;
+    ome_stream_t *stream;
+    ome_counters_t counters;
+    ome_match_stage_t *stage;
+    ome_gateway_t *gateway;
+    wire_t *wire;
+    int event_fd;
+    atomic_bool is_abandoned;
+    bool is_open;
+    uint64_t durable;
+} house_t;
+
+static uint64_t house_durable(void *context)
+{
+    return ((const house_t *)context)->durable;
+}
+
+static bool house_is_open(void *context)
+{
+    return ((const house_t *)context)->is_open;
+}
+
+static ome_counter_t *counter_at(const house_t *house, ome_venue_counter_t counter)
+{
+    return ome_counters_counter(&house->counters, counter);
+}
+
+static uint64_t count_of(const house_t *house, ome_venue_counter_t counter)
+{
+    return ome_counter_get(counter_at(house, counter));
+}
+
+static ome_gateway_counters_t house_counters(const house_t *house)
+{
+    return (ome_gateway_counters_t){.frames_in = counter_at(house, OME_COUNT_FRAMES_IN),
+        .messages_in = counter_at(house, OME_COUNT_MESSAGES_IN),
+        .frames_rejected = counter_at(house, OME_COUNT_FRAMES_REJECTED),
+        .messages_busy = counter_at(house, OME_COUNT_MESSAGES_BUSY),
+        .reports = counter_at(house, OME_COUNT_REPORTS),
+        .reports_undelivered = counter_at(house, OME_COUNT_REPORTS_UNDELIVERED),
+        .sessions = counter_at(house, OME_COUNT_SESSIONS),
+        .sessions_ended = counter_at(house, OME_COUNT_SESSIONS_ENDED),
+        .orders = counter_at(house, OME_COUNT_ORDERS),
+        .cancels = counter_at(house, OME_COUNT_CANCELS),
+        .rejects = counter_at(house, OME_COUNT_REJECTS),
+        .report_latency = ome_counters_histogram(&house->counters, OME_LATENCY_REPORT)};
+}
+
+static void make_gateway(house_t *house)
+{
+    const ome_gateway_config_t config = {.ring = house->ring,
+        .stream = house->stream,
+        .durable = house_durable,
+        .is_open = house_is_open,
+        .context = house,
+        .socket = &house->wire->table,
+        .counters = house_counters(house),
+        .reader_index = 0,
+        .order_count_max = house->engine->limits.order_count_max,
+        .session_count_max = house->engine->limits.session_count_max,
+        .event_fd = house->event_fd};
+    const uint64_t size_bytes = ome_gateway_size_bytes(&config);
+    void *memory = market_memory(size_bytes);
+    CHECK(ome_gateway_init(&house->gateway, memory, size_bytes - 1, &config, house->engine) == OME_NO_MEMORY);
+    CHECK(ome_gateway_init(&house->gateway, memory, size_bytes, &config, house->engine) == OME_OK);
+}
+
+/* A house around an engine, which has a history or not. */
+static house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_count, uint32_t stream_slot_count)
+{
+    house_t *house = calloc(1, sizeof(house_t));
+    CHECK(house != NULL);
+    house->engine = engine;
+    house->is_open = true;
+    house->durable = UINT64_MAX;
+    house->wire = wire_new();
+    house->event_fd = eventfd(0, EFD_NONBLOCK);
+    CHECK(house->event_fd >= 0);
+    const ome_ring_config_t ring = {
+        .slot_count = ring_slot_count, .consumer_count = 1, .initial_sequence = engine->sequence, .wait_strategy = OME_WAIT_BLOCK};
+    const ome_stream_config_t stream = {.slot_count = stream_slot_count, .reader_count = 1, .wait_strategy = OME_WAIT_BLOCK};
+    const uint64_t ring_size_bytes = ome_ring_size_bytes(ring_slot_count);
+    const uint64_t stream_size_bytes = ome_stream_size_bytes(stream_slot_count);
+    const uint64_t counters_size_bytes = ome_counters_size_bytes(OME_COUNT_COUNT, OME_LATENCY_COUNT);
+    CHECK(ome_ring_init(&house->ring, market_memory(ring_size_bytes), ring_size_bytes, &ring) == OME_OK);
+    CHECK(ome_stream_init(&house->stream, market_memory(stream_size_bytes), stream_size_bytes, &stream) == OME_OK);
+    CHECK(ome_counters_init(&house->counters, market_memory(counters_size_bytes), counters_size_bytes, &ome_venue_counters_table, 1) ==
+          OME_OK);
+    house->stage = market_memory(sizeof(ome_match_stage_t));
+    ome_match_stage_init(house->stage, engine, house->ring, 0, house->stream, &house->counters, &house->is_abandoned);
+    make_gateway(house);
+    return house;
+}
+
+static void house_free(house_t *house)
+{
+    CHECK(ome_engine_check(house->engine) == NULL);
+    free(house->gateway);
+    free(house->stage);
+    free(house->counters.header);
+    free(house->stream);
+    free(house->ring);
+    free(house->engine);
+    wire_free(house->wire);
+    CHECK(close(house->event_fd) == 0);
+    free(house);
+}
+
+static ome_gateway_outcome_t run(house_t *house)
+{
+    return ome_gateway_run(house->gateway, 0);
+}
+
+static uint32_t match(house_t *house)
+{
+    uint32_t total = 0;
+    for (uint32_t count = 1; count > 0; total += count)
+    {
+        count = ome_match_stage_do_work(house->stage);
+    }
+    return total;
+}
+
+/* Takes frames, matches, and speaks, until there is nothing left to do. */
+static void work(house_t *house)
+{
+    for (;;)
+    {
+        const uint64_t before = ome_stream_reader_position(house->stream, 0);
+        const uint32_t read_before = house->wire->in_read;
+        CHECK(run(house) == OME_GATEWAY_IDLE);
+        const uint32_t matched = match(house);
+        if (matched == 0 && ome_stream_reader_position(house->stream, 0) == before && house->wire->in_read == read_before)
+        {
+            return;
+        }
+    }
+}
+
+/* The embedder's own command. */
+static void submit(house_t *house, const ome_command_t *command)
+{
+    uint64_t sequence;
+    CHECK(ome_ring_try_claim(house->ring, 1, &sequence) == OME_OK);
+    uint8_t *slot = ome_ring_slot(house->ring, sequence);
+    memcpy(slot + 8, (const uint8_t *)command + 8, OME_BODY_SIZE);
+    ome_ring_publish(house->ring, sequence, 1);
+}
+
+static void bind(house_t *house, uint16_t session, uint32_t peer)
+{
+    uint8_t name[PEER_SIZE];
+    peer_set(name, peer);
+    ome_gateway_bind(house->gateway, session, (uint16_t)(session + 40), name, PEER_SIZE);
+}
+
+static uint16_t session_of(const house_t *house, uint32_t peer)
+{
+    uint8_t name[PEER_SIZE];
+    peer_set(name, peer);
+    return ome_gateway_session_of(house->gateway, name, PEER_SIZE);
+}
+
+/* An engine with one instrument and three sessions; session s is participant s's. */
+static ome_engine_t *defined_engine(void)
+{
+    ome_engine_t *engine = market_engine(&standard_limits);
+    recorder_t *recorder = recorder_new(1);
+    const ome_command_t definitions[4] = {
+        define_instrument(1, "ONE", 1, 0), define_session(1, 1, "A", 0), define_session(2, 2, "B", 0), define_session(3, 3, "C", 0)};
+    ome_engine_apply_many(engine, definitions, 4, &recorder->sink);
+    CHECK(engine->session_count == 3);
+    recorder_free(recorder);
+    return engine;
+}
+
+/* A house where sessions 1 and 2 are connected as peers 1 and 2. */
+static house_t *simple_house(uint32_t ring_slot_count)
+{
+    uint8_t name[PEER_SIZE];
+    house_t *house = house_around(defined_engine(), ring_slot_count, 4096);
+    for (uint16_t session = 1; session <= 2; session++)
+    {
+        peer_set(name, session);
+        ome_gateway_bind(house->gateway, session, session, name, PEER_SIZE);
+    }
+    return house;
+}
+
+/* A client sends commands in one frame. */
+static void send_commands(house_t *house, uint32_t peer, const ome_command_t *commands, uint32_t count)
+{
+    uint8_t *frame = malloc(count * OME_RECORD_SIZE);
+    CHECK(frame != NULL);
+    memcpy(frame, commands, count * OME_RECORD_SIZE);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        set_header(frame + i * OME_RECORD_SIZE, commands[i].kind);
+    }
+    wire_put(house->wire, peer, frame, count * OME_RECORD_SIZE);
+    free(frame);
+}
+
+static void send_command(house_t *house, uint32_t peer, ome_command_t command)
+{
+    send_commands(house, peer, &command, 1);
+}
+
+/* The next frame that was sent to a peer. */
+static const wire_frame_t *next_frame(house_t *house, uint32_t peer)
+{
+    CHECK(house->wire->out_read < house->wire->out_count);
+    const wire_frame_t *frame = &house->wire->out[house->wire->out_read++];
+    CHECK(frame->peer == peer);
+    return frame;
+}
+
+static void check_silence(const house_t *house)
+{
+    CHECK(house->wire->out_read == house->wire->out_count);
+}
+
+static ome_frame_reject_t next_reject(house_t *house, uint32_t peer)
+{
+    const wire_frame_t *frame = next_frame(house, peer);
+    ome_frame_reject_t reject;
+    CHECK(frame->size_bytes == sizeof(reject));
+    memcpy(&reject, frame->data, sizeof(reject));
+    ome_message_header_t header;
+    memcpy(&header, &reject, sizeof(header));
+    CHECK(header.template_id == OME_TEMPLATE_FRAME_REJECT && header.block_length == OME_BLOCK_FRAME_REJECT);
+    CHECK(header.schema_id == OME_SCHEMA_ID && header.version == OME_SCHEMA_VERSION);
+    return reject;
+}
+
+static void check_counts(const ome_frame_reject_t *reject, uint8_t reason, uint32_t accepted_count, uint32_t rejected_count)
+{
+    CHECK(reject->reason == reason && reject->accepted_count == accepted_count && reject->rejected_count == rejected_count);
+}
+
+/* The next frame to a peer is one report and exactly this one, but for its time, which is that of the last command sequenced. */
+static void check_report(house_t *house, uint32_t peer, ome_execution_report_t expected)
+{
+    const wire_frame_t *frame = next_frame(house, peer);
+    const ome_command_t *command = ome_ring_slot(house->ring, expected.engine_sequence);
+    CHECK(frame->size_bytes == REPORT_SIZE);
+    ome_message_header_set(&expected, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
+    CHECK(command->sequence == expected.engine_sequence && command->timestamp_ns > UINT64_C(1600000000000000000));
+    expected.timestamp_ns = command->timestamp_ns;
+    expected.instrument = 1;
+    CHECK(memcmp(frame->data, &expected, REPORT_SIZE) == 0);
+}
+
+/* ---- sessions ---- */
+
+/* A session has one connection and a connection one session: what either had before ends. */
+static void a_session_is_taken_over_by_another_connection(void)
+{
+    house_t *house = house_around(defined_engine(), 16, 64);
+    uint32_t size_bytes;
+    CHECK(session_of(house, 1) == 0);
+    bind(house, 1, 1);
+    CHECK(session_of(house, 1) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    bind(house, 1, 2);
+    CHECK(session_of(house, 1) == 0 && session_of(house, 2) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    bind(house, 3, 2);
+    CHECK(session_of(house, 2) == 3 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    (void)ome_gateway_peer_of(house->gateway, 1, &size_bytes);
+    CHECK(size_bytes == 0);
+    bind(house, 3, 2); /* again */
+    CHECK(session_of(house, 2) == 3);
+    const uint8_t *peer = ome_gateway_peer_of(house->gateway, 3, &size_bytes);
+    CHECK(size_bytes == PEER_SIZE && memcmp(peer, "peer\2", PEER_SIZE) == 0);
+    bind(house, 1, 1);
+    CHECK(count_of(house, OME_COUNT_SESSIONS) == 2);
+    ome_gateway_unbind(house->gateway, 3);
+    ome_gateway_unbind(house->gateway, 3); /* nothing */
+    ome_gateway_unbind(house->gateway, 0);
+    ome_gateway_unbind(house->gateway, UINT16_MAX);
+    CHECK(session_of(house, 2) == 0 && session_of(house, 1) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    house_free(house);
+}
+
+/* Who has not logged on is told so, and nothing of it reaches the ring. */
+static void an_unknown_connection_is_refused(void)
+{
+    house_t *house = simple_house(16);
+    const ome_command_t commands[3] = {limit_order(OME_SIDE_BUY, 10, 1, 1), limit_order(OME_SIDE_BUY, 10, 1, 2), cancel_order(1)};
+    send_commands(house, 3, commands, 3);
+    const uint64_t cursor = ome_ring_cursor(house->ring);
+    work(house);
+    const ome_frame_reject_t reject = next_reject(house, 3);
+    check_counts(&reject, OME_REASON_NOT_LOGGED_ON, 0, 3);
+    CHECK(strcmp(reject.field, "session") == 0 && ome_ring_cursor(house->ring) == cursor);
+    CHECK(count_of(house, OME_COUNT_FRAMES_IN) == 1 && count_of(house, OME_COUNT_FRAMES_REJECTED) == 1);
+    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 0);
+    /* One whose session was taken over, too. */
+    bind(house, 1, 3);
+    send_command(house, 1, commands[0]);
+    work(house);
+    CHECK(next_reject(house, 1).reason == OME_REASON_NOT_LOGGED_ON);
+    check_silence(house);
+    house_free(house);
+}
+
+/* A venue that takes no more says so. */
+static void a_stopped_engine_refuses_commands(void)
+{
+    house_t *house = simple_house(16);
+    house->is_open = false;
+    const ome_command_t commands[2] = {limit_order(OME_SIDE_BUY, 10, 1, 1), cancel_order(1)};
+    send_commands(house, 1, commands, 2);
+    const uint64_t cursor = ome_ring_cursor(house->ring);
+    work(house);
+    const ome_frame_reject_t reject = next_reject(house, 1);
+    check_counts(&reject, OME_REASON_ENGINE_STOPPED, 0, 2);
+    CHECK(strcmp(reject.field, "engine") == 0 && ome_ring_cursor(house->ring) == cursor);
+    house_free(house);
+}
+
+/* A bad frame is refused whole, and the session goes on. */
+static void a_bad_frame_is_refused_whole(void)
+{
+    house_t *house = simple_house(16);
+    ome_command_t commands[3] = {limit_order(OME_SIDE_BUY, 10, 1, 1), limit_order(OME_SIDE_BUY, 10, 1, 2), cancel_order(1)};
+    commands[2].kind = 77;
+    send_commands(house, 1, commands, 3);
+    wire_put(house->wire, 1, commands, 10);
+    wire_put(house->wire, 1, commands, 0);
+    const uint64_t cursor = ome_ring_cursor(house->ring);
+    work(house);
+    ome_frame_reject_t reject = next_reject(house, 1);
+    check_counts(&reject, OME_REASON_UNKNOWN_TEMPLATE, 0, 3);
+    CHECK(strcmp(reject.field, "template_id") == 0 && reject.found == 77 && reject.allowed == OME_TEMPLATE_AMEND_ORDER);
+    CHECK(reject.message_index == 2 && reject.byte_offset == 2 * OME_RECORD_SIZE);
+    reject = next_reject(house, 1);
+    check_counts(&reject, OME_REASON_UNKNOWN_SCHEMA, 0, 1);
+    reject = next_reject(house, 1);
+    check_counts(&reject, OME_REASON_FRAME_EMPTY, 0, 1);
+    CHECK(ome_ring_cursor(house->ring) == cursor);
+    CHECK(count_of(house, OME_COUNT_FRAMES_IN) == 3 && count_of(house, OME_COUNT_FRAMES_REJECTED) == 3);
+    send_command(house, 1, commands[0]);
+    work(house);
+    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    house_free(house);
+}
+
+/* What only the server may say - time, participant, session, kind - it says; the rest of a command reaches the ring as it was sent. */
+static void the_server_stamps_what_is_its_own(void)
+{
+    house_t *house = simple_house(16);
+    ome_command_t command;
+    memset(&command, 0x5A, sizeof(command));
+    uint8_t frame[OME_RECORD_SIZE];
+    memcpy(frame, &command, sizeof(frame));
+    set_header(frame, OME_TEMPLATE_REDUCE_ORDER);
+    wire_put(house->wire, 2, frame, sizeof(frame));
+    const uint64_t before_ns = ome_clock_realtime_ns();
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    const ome_command_t *slot = ome_ring_slot(house->ring, ome_ring_cursor(house->ring));
+    CHECK(slot->timestamp_ns >= before_ns && slot->timestamp_ns <= ome_clock_realtime_ns());
+    CHECK(slot->participant == 2 && slot->session == 2 && slot->kind == OME_COMMAND_KIND_REDUCE_ORDER);
+    command.sequence = slot->sequence;
+    command.timestamp_ns = slot->timestamp_ns;
+    command.participant = command.session = 2;
+    command.kind = OME_COMMAND_KIND_REDUCE_ORDER;
+    CHECK(memcmp(slot, &command, sizeof(command)) == 0);
+    work(house);
+    house_free(house);
+}
+
+/* A logon or logout is handed to the caller with its connection, and frames behind it wait until the caller comes back. */
+static void a_logon_is_handed_to_the_caller_before_what_follows(void)
+{
+    house_t *house = house_around(defined_engine(), 16, 64);
+    ome_logon_t logon = {.session_number = 3};
+    memcpy(logon.participant_name, "A", 1);
+    set_header(&logon, OME_TEMPLATE_LOGON);
+    wire_put(house->wire, 1, &logon, sizeof(logon));
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 1, 1));
+    ome_logout_t logout = {0};
+    set_header(&logout, OME_TEMPLATE_LOGOUT);
+    wire_put(house->wire, 1, &logout, sizeof(logout));
+    CHECK(run(house) == OME_GATEWAY_MESSAGE);
+    uint32_t size_bytes;
+    const uint8_t *peer = ome_gateway_peer(house->gateway, &size_bytes);
+    CHECK(size_bytes == PEER_SIZE && memcmp(peer, "peer\1", PEER_SIZE) == 0);
+    CHECK(memcmp(ome_gateway_message(house->gateway), &logon, sizeof(logon)) == 0);
+    ome_gateway_bind(house->gateway, 1, 1, peer, size_bytes);
+    CHECK(ome_gateway_send(house->gateway, peer, size_bytes, (const uint8_t *)"answer", 6) == OME_OK);
+    CHECK(run(house) == OME_GATEWAY_MESSAGE); /* the order is taken on the way to the logout */
+    CHECK(memcmp(ome_gateway_message(house->gateway), &logout, sizeof(logout)) == 0);
+    work(house);
+    CHECK(next_frame(house, 1)->size_bytes == 6);
+    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    house_free(house);
+}
+
+/* A closed socket ends the loop, whether it shows in a receive or in a wait. */
+static void a_closed_socket_ends_the_loop(void)
+{
+    house_t *house = simple_house(16);
+    house->wire->closes_in_wait = true;
+    CHECK(ome_gateway_run(house->gateway, 1000) == OME_GATEWAY_STOPPED);
+    house->wire->closes_in_wait = false;
+    CHECK(ome_gateway_run(house->gateway, 1) == OME_GATEWAY_IDLE);
+    house->wire->is_closed = true;
+    CHECK(run(house) == OME_GATEWAY_STOPPED);
+    house_free(house);
+}
+
+/* ---- reports ---- */
+
+static uint64_t order_id(uint32_t generation, uint32_t slot)
+{
+    return (uint64_t)generation << 32 | slot;
+}
+
+/* An order's whole life, each report byte for byte: accepted, traded with, reduced, amended up and down, cancelled. Commands are 5 and on. */
+static void reports_say_what_is_open_and_what_has_traded(void)
+{
+    house_t *house = simple_house(64);
+    ome_execution_report_t report = {.report_sequence = 1,
+        .engine_sequence = 5,
+        .order_id = order_id(1, 1),
+        .client_order_id = 7,
+        .price = 100,
+        .leaves_quantity = 50,
+        .account = 3,
+        .kind = OME_EVENT_KIND_ACCEPTED,
+        .side = OME_SIDE_BUY};
+    ome_command_t order = limit_order(OME_SIDE_BUY, 100, 50, 7);
+    order.account = 3;
+    send_command(house, 1, order);
+    work(house);
+    check_report(house, 1, report);
+    ome_command_t sell = limit_order(OME_SIDE_SELL, 90, 20, 8);
+    sell.account = 4;
+    send_command(house, 2, sell);
+    house->wire->out_read = house->wire->out_count;
+    work(house);
+    /* The aggressor gets two reports in one frame, the resting order's session one. */
+    const wire_frame_t *frame = next_frame(house, 2);
+    CHECK(frame->size_bytes == 2 * REPORT_SIZE);
+    ome_execution_report_t accepted;
+    ome_execution_report_t traded;
+    memcpy(&accepted, frame->data, REPORT_SIZE);
+    memcpy(&traded, frame->data + REPORT_SIZE, REPORT_SIZE);
+    CHECK(accepted.kind == OME_EVENT_KIND_ACCEPTED && accepted.leaves_quantity == 20 && accepted.price == 90 &&
+          accepted.report_sequence == 1);
+    CHECK(traded.kind == OME_EVENT_KIND_TRADE && traded.leaves_quantity == 0 && traded.cumulative_quantity == 20);
+    CHECK(traded.price == 100 && traded.last_quantity == 20 && traded.is_aggressor == 1 && traded.trade_id == 1);
+    CHECK(traded.order_id == order_id(1, 2) && traded.client_order_id == 8 && traded.side == OME_SIDE_SELL && traded.account == 4);
+    CHECK(traded.report_sequence == 2 && traded.timestamp_ns == accepted.timestamp_ns);
+    report.report_sequence++;
+    report.engine_sequence++;
+    report.kind = OME_EVENT_KIND_TRADE;
+    report.last_quantity = 20;
+    report.leaves_quantity = 30;
+    report.cumulative_quantity = 20;
+    report.trade_id = 1;
+    check_report(house, 1, report);
+
+    static const struct
+    {
+        uint8_t kind;
+        int64_t price;
+        int64_t quantity;
+        int64_t last;
+        int64_t leaves;
+        uint8_t reason;
+    } changes[] = {
+        {OME_COMMAND_KIND_REDUCE_ORDER, 0, 5, 5, 25, 0},
+        {OME_COMMAND_KIND_AMEND_ORDER, OME_NULL_VALUE, 60, 0, 40, 0}, /* up: a total of 60 */
+        {OME_COMMAND_KIND_AMEND_ORDER, OME_NULL_VALUE, 30, 0, 10, 0}, /* down */
+        {OME_COMMAND_KIND_AMEND_ORDER, 101, OME_NULL_VALUE, 0, 10, 0},
+        {OME_COMMAND_KIND_CANCEL_ORDER, 0, 0, 10, 0, OME_REASON_REQUESTED},
+    };
+    static const uint8_t kinds[] = {
+        OME_EVENT_KIND_REDUCED, OME_EVENT_KIND_AMENDED, OME_EVENT_KIND_AMENDED, OME_EVENT_KIND_AMENDED, OME_EVENT_KIND_CANCELLED};
+    report.trade_id = 0;
+    for (uint32_t i = 0; i < 5; i++)
+    {
+        send_command(house, 1,
+            (ome_command_t){.kind = changes[i].kind, .client_order_id = 7, .price = changes[i].price, .quantity = changes[i].quantity});
+        work(house);
+        report.report_sequence++;
+        report.engine_sequence++;
+        report.kind = kinds[i];
+        report.price = i >= 3 ? 101 : 100;
+        report.last_quantity = changes[i].last;
+        report.leaves_quantity = changes[i].leaves;
+        report.reason = changes[i].reason;
+        check_report(house, 1, report);
+    }
+    /* A second cancel is refused; the report has what the command meant. */
+    send_command(house, 1, cancel_order(7));
+    work(house);
+    const wire_frame_t *refused = next_frame(house, 1);
+    CHECK(refused->size_bytes == REPORT_SIZE);
+    memcpy(&report, refused->data, REPORT_SIZE);
+    CHECK(report.kind == OME_EVENT_KIND_REJECTED && report.reason == OME_REASON_UNKNOWN_ORDER && report.client_order_id == 7);
+    CHECK(report.command_kind == OME_COMMAND_KIND_CANCEL_ORDER && report.leaves_quantity == 0 && report.report_sequence == 8);
+    check_silence(house);
+    CHECK(count_of(house, OME_COUNT_ORDERS) == 2 && count_of(house, OME_COUNT_CANCELS) == 1 && count_of(house, OME_COUNT_REJECTS) == 1);
+    CHECK(count_of(house, OME_COUNT_REPORTS) == 10 && count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 0);
+    house_free(house);
+}
+
+/* What a client knows of its orders, by slot, from its reports alone. */
+typedef struct
+{
+    uint64_t report_sequence;
+    uint64_t trade_id; /* of its last trade */
+    uint64_t id[65];
+    int64_t leaves[65];
+    int64_t cumulative[65];
+} client_t;
+
+typedef struct
+{
+    client_t clients[PEER_COUNT];
+    uint32_t traded[2]; /* reports of resting orders and of aggressors */
+    uint32_t kinds[256];
+} known_t;
+
+static void know_order(client_t *client, const ome_execution_report_t *report)
+{
+    const uint32_t slot = (uint32_t)report->order_id;
+    CHECK(slot >= 1 && slot <= 64);
+    if (report->kind == OME_EVENT_KIND_ACCEPTED)
+    {
+        client->id[slot] = report->order_id;
+        client->leaves[slot] = report->leaves_quantity;
+        client->cumulative[slot] = 0;
+    }
+    CHECK(client->id[slot] == report->order_id);
+    if (report->kind == OME_EVENT_KIND_TRADE)
+    {
+        CHECK(report->last_quantity > 0 && report->trade_id >= client->trade_id); /* equal where both sides are its own */
+        client->trade_id = report->trade_id;
+        client->cumulative[slot] += report->last_quantity;
+        client->leaves[slot] -= report->last_quantity;
+    }
+    else if (report->kind == OME_EVENT_KIND_REDUCED || report->kind == OME_EVENT_KIND_CANCELLED)
+    {
+        client->leaves[slot] -= report->last_quantity;
+    }
+    else if (report->kind == OME_EVENT_KIND_AMENDED)
+    {
+        client->leaves[slot] = report->leaves_quantity;
+    }
+    CHECK(report->leaves_quantity == client->leaves[slot] && report->cumulative_quantity == client->cumulative[slot]);
+    CHECK(report->kind != OME_EVENT_KIND_CANCELLED || report->leaves_quantity == 0);
+}
+
+static void know(known_t *known, uint32_t peer, const ome_execution_report_t *report)
+{
+    client_t *client = &known->clients[peer];
+    CHECK(report->report_sequence == ++client->report_sequence); /* no gap */
+    known->kinds[report->kind]++;
+    known->traded[report->is_aggressor] += report->kind == OME_EVENT_KIND_TRADE;
+    if (report->kind != OME_EVENT_KIND_REJECTED)
+    {
+        know_order(client, report);
+    }
+}
+
+/* Takes in all frames sent so far, which are reports; returns how many reports it was. */
+static uint32_t know_frames(known_t *known, house_t *house)
+{
+    uint32_t count = 0;
+    while (house->wire->out_read < house->wire->out_count)
+    {
+        const wire_frame_t *frame = &house->wire->out[house->wire->out_read++];
+        CHECK(frame->size_bytes % REPORT_SIZE == 0);
+        for (uint32_t offset = 0; offset < frame->size_bytes; offset += REPORT_SIZE, count++)
+        {
+            ome_execution_report_t report;
+            memcpy(&report, frame->data + offset, REPORT_SIZE);
+            know(known, frame->peer, &report);
+        }
+    }
+    return count;
+}
+
+static void forget_frames(house_t *house)
+{
+    for (uint32_t i = 0; i < house->wire->out_count; i++)
+    {
+        free(house->wire->out[i].data);
+    }
+    house->wire->out_count = house->wire->out_read = 0;
+    CHECK(house->wire->in_read == house->wire->in_count);
+    house->wire->in_count = house->wire->in_read = 0;
+}
+
+static void check_known(const known_t *known, const ome_engine_t *engine)
+{
+    const ome_order_pool_t *pool = &engine->pools.orders;
+    for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
+    {
+        const ome_order_t *order = &pool->orders[slot];
+        for (uint32_t peer = 1; peer < PEER_COUNT; peer++)
+        {
+            const client_t *client = &known->clients[peer];
+            const bool is_its_own = order->leaves_quantity > 0 && order->owner >> 48 == peer;
+            CHECK(client->leaves[slot] == (is_its_own ? order->leaves_quantity : 0));
+            CHECK(!is_its_own || client->cumulative[slot] == order->cumulative_quantity);
+            CHECK(!is_its_own || client->id[slot] == ome_order_id(pool, slot));
+        }
+    }
+}
+
+/* Whatever two clients do, from their reports alone they know what the engine knows of every order; no report sequence is missing, and each trade is told to both sides. */
+static void clients_know_from_reports_what_the_engine_knows(void)
+{
+    static known_t known;
+    house_t *house = simple_house(1024);
+    memset(&known, 0, sizeof(known));
+    flow_t flow = {.random = seed, .instrument_count = 1, .participant_count = 0, .order_id_count = 30, .price_count = 15};
+    uint64_t report_count = 0;
+    for (uint32_t round = 0; round < 600; round++)
+    {
+        for (uint32_t peer = 1; peer <= 2; peer++)
+        {
+            ome_command_t commands[20];
+            const uint32_t count = 1 + flow_below(&flow, 20);
+            for (uint32_t i = 0; i < count; i++)
+            {
+                commands[i] = flow_next(&flow);
+                commands[i].kind = (uint8_t)(commands[i].kind >= 1 && commands[i].kind <= 4 ? commands[i].kind : 1);
+            }
+            send_commands(house, peer, commands, count);
+        }
+        work(house);
+        report_count += know_frames(&known, house);
+        check_known(&known, house->engine);
+        forget_frames(house);
+    }
+    CHECK(known.traded[0] == known.traded[1] && known.traded[0] == house->engine->trade_count);
+    CHECK(house->engine->trade_count > 500);
+    CHECK(count_of(house, OME_COUNT_REPORTS) == report_count);
+    CHECK(count_of(house, OME_COUNT_ORDERS) == known.kinds[OME_EVENT_KIND_ACCEPTED]);
+    CHECK(count_of(house, OME_COUNT_CANCELS) == known.kinds[OME_EVENT_KIND_CANCELLED]);
+    CHECK(count_of(house, OME_COUNT_REJECTS) == known.kinds[OME_EVENT_KIND_REJECTED]);
+    for (uint32_t kind = OME_EVENT_KIND_ACCEPTED; kind <= OME_EVENT_KIND_AMENDED; kind++)
+    {
+        CHECK(known.kinds[kind] > 100);
+    }
+    CHECK(ome_gateway_report_sequence(house->gateway, 1) == known.clients[1].report_sequence);
+    CHECK(ome_gateway_report_sequence(house->gateway, 2) == known.clients[2].report_sequence);
+    house_free(house);
+}
+
+/* An amend that crosses is reported as amended with its new leaves, then trade by trade on both sides, and what is left as it rests. */
+static void an_amend_that_crosses_is_reported_step_by_step(void)
+{
+    house_t *house = simple_house(64);
+    static known_t known;
+    memset(&known, 0, sizeof(known));
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
+    send_command(house, 2, limit_order(OME_SIDE_SELL, 104, 3, 1));
+    send_command(house, 2, limit_order(OME_SIDE_SELL, 105, 4, 2));
+    work(house);
+    CHECK(know_frames(&known, house) == 3);
+    send_command(house, 1, amend_order(1, 106, 12));
+    work(house);
+    const wire_frame_t frame = house->wire->out[house->wire->out_read];
+    CHECK(frame.peer == 1);
+    ome_execution_report_t report;
+    memcpy(&report, frame.data, REPORT_SIZE);
+    CHECK(report.kind == OME_EVENT_KIND_AMENDED && report.leaves_quantity == 12 && report.price == 106 && report.cumulative_quantity == 0);
+    memcpy(&report, frame.data + REPORT_SIZE, REPORT_SIZE);
+    CHECK(report.kind == OME_EVENT_KIND_TRADE && report.price == 104 && report.leaves_quantity == 9 && report.cumulative_quantity == 3);
+    memcpy(&report, frame.data + 2 * REPORT_SIZE, REPORT_SIZE);
+    CHECK(report.kind == OME_EVENT_KIND_TRADE && report.price == 105 && report.leaves_quantity == 5 && report.cumulative_quantity == 7);
+    (void)know_frames(&known, house);
+    check_known(&known, house->engine);
+    CHECK(known.traded[0] == 2 && known.traded[1] == 2);
+    house_free(house);
+}
+
+/* A sweep of more trades than a turn takes and a frame usually has reaches both sides whole and in order. */
+static void a_sweep_larger_than_a_turn_is_reported_whole(void)
+{
+    const ome_limits_t limits = {.order_count_max = 3000, .level_count_max = 32, .instrument_count_max = 1, .session_count_max = 4};
+    ome_engine_t *engine = market_engine(&limits);
+    recorder_t *recorder = recorder_new(1);
+    const ome_command_t definitions[3] = {define_instrument(1, "ONE", 1, 0), define_session(1, 1, "A", 0), define_session(2, 2, "B", 0)};
+    ome_engine_apply_many(engine, definitions, 3, &recorder->sink);
+    for (uint32_t i = 0; i < 2500; i++)
+    {
+        ome_command_t order = limit_order(OME_SIDE_SELL, 100, 1, i + 1);
+        order.participant = order.session = 1;
+        ome_engine_apply(engine, &order, &recorder->sink);
+    }
+    recorder_free(recorder);
+    house_t *house = house_around(engine, 16, 4096);
+    uint8_t name[PEER_SIZE];
+    for (uint16_t session = 1; session <= 2; session++)
+    {
+        peer_set(name, session);
+        ome_gateway_bind(house->gateway, session, session, name, PEER_SIZE);
+    }
+    send_command(house, 2, limit_order(OME_SIDE_BUY, 100, 2500, 1));
+    work(house);
+    uint64_t sequences[PEER_COUNT] = {0};
+    uint64_t trades[PEER_COUNT] = {0};
+    while (house->wire->out_read < house->wire->out_count)
+    {
+        const wire_frame_t *frame = &house->wire->out[house->wire->out_read++];
+        for (uint32_t offset = 0; offset < frame->size_bytes; offset += REPORT_SIZE)
+        {
+            ome_execution_report_t report;
+            memcpy(&report, frame->data + offset, REPORT_SIZE);
+            CHECK(report.report_sequence == ++sequences[frame->peer]);
+            trades[frame->peer] += report.kind == OME_EVENT_KIND_TRADE;
+            CHECK(report.kind != OME_EVENT_KIND_TRADE || report.trade_id == trades[frame->peer]);
+        }
+    }
+    CHECK(trades[1] == 2500 && trades[2] == 2500 && sequences[1] == 2500 && sequences[2] == 2501);
+    house_free(house);
+}
+
+/* A gateway beside an engine with a history knows the orders at rest, and goes on counting trades. */
+static void a_gateway_takes_over_orders_at_rest(void)
+{
+    ome_engine_t *engine = defined_engine();
+    recorder_t *recorder = recorder_new(1);
+    ome_command_t orders[2] = {limit_order(OME_SIDE_BUY, 100, 10, 1), limit_order(OME_SIDE_SELL, 100, 4, 2)};
+    orders[0].participant = orders[0].session = 1;
+    orders[0].account = 6;
+    ome_engine_apply_many(engine, orders, 2, &recorder->sink);
+    CHECK(engine->trade_count == 1);
+    recorder_free(recorder);
+    house_t *house = house_around(engine, 16, 64);
+    uint8_t name[PEER_SIZE];
+    peer_set(name, 1);
+    ome_gateway_bind(house->gateway, 1, 1, name, PEER_SIZE);
+    ome_command_t sell = limit_order(OME_SIDE_SELL, 99, 5, 3);
+    sell.timestamp_ns = UINT64_C(1700000000000000000);
+    submit(house, &sell);
+    work(house);
+    check_report(house, 1,
+        (ome_execution_report_t){.report_sequence = 1,
+            .engine_sequence = 7,
+            .order_id = order_id(1, 1),
+            .client_order_id = 1,
+            .price = 100,
+            .last_quantity = 5,
+            .leaves_quantity = 1,
+            .cumulative_quantity = 9,
+            .trade_id = 2,
+            .account = 6,
+            .kind = OME_EVENT_KIND_TRADE,
+            .side = OME_SIDE_BUY});
+    check_silence(house);
+    house_free(house);
+}
+
+/* A report for a session without a connection is counted, and after the next logon the sequence shows the gap. */
+static void reports_for_nobody_are_counted_and_leave_a_gap(void)
+{
+    house_t *house = simple_house(64);
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
+    work(house);
+    ome_gateway_unbind(house->gateway, 1);
+    send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 3, 1));
+    send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 3, 2));
+    work(house);
+    CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 2 && count_of(house, OME_COUNT_SESSIONS_ENDED) == 0);
+    CHECK(ome_gateway_report_sequence(house->gateway, 1) == 3);
+    bind(house, 1, 3);
+    house->wire->out_read = house->wire->out_count;
+    send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 4, 3));
+    work(house);
+    CHECK(next_frame(house, 2)->size_bytes == 2 * REPORT_SIZE);
+    ome_execution_report_t report;
+    memcpy(&report, next_frame(house, 3)->data, REPORT_SIZE);
+    CHECK(report.report_sequence == 4 && report.cumulative_quantity == 10 && report.leaves_quantity == 0);
+    CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 2);
+    house_free(house);
+}
+
+/* A connection that does not read, or is gone, or a socket that refuses ends that session; the other gets everything. */
+static void a_slow_peer_loses_its_session_and_hurts_nobody(void)
+{
+    static const ome_status_t failures[3] = {OME_FULL, OME_NOT_FOUND, OME_STOPPED};
+    for (uint32_t i = 0; i < 3; i++)
+    {
+        house_t *house = simple_house(64);
+        send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
+        work(house);
+        house->wire->out_read = house->wire->out_count;
+        house->wire->statuses[1] = failures[i];
+        for (uint64_t id = 1; id <= 4; id++)
+        {
+            send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 2, id));
+        }
+        work(house);
+        CHECK(session_of(house, 1) == 0 && session_of(house, 2) == 2);
+        CHECK(count_of(house, OME_COUNT_SESSIONS_ENDED) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+        CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 4 && count_of(house, OME_COUNT_REPORTS) == 1 + 8);
+        uint32_t report_count = 0;
+        while (house->wire->out_read < house->wire->out_count)
+        {
+            report_count += next_frame(house, 2)->size_bytes / (uint32_t)REPORT_SIZE;
+        }
+        CHECK(report_count == 8);
+        /* Its order stays; what it sends now is refused until it logs on again. */
+        CHECK(house->engine->books[1].open_quantity[0] == 2);
+        house->wire->statuses[1] = OME_OK;
+        send_command(house, 1, cancel_order(1));
+        work(house);
+        CHECK(next_reject(house, 1).reason == OME_REASON_NOT_LOGGED_ON);
+        house_free(house);
+    }
+}
+
+/* ---- busy ---- */
+
+static void set_sequences(ome_command_t *commands, uint32_t count, uint32_t first)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        commands[i] = limit_order(OME_SIDE_BUY, 10, 1, first + i);
+        commands[i].session_sequence = first + i;
+    }
+}
+
+/* A full ring takes a part of a frame or nothing, says exactly how much, and after a repetition everything has been taken once and in order. */
+static void a_full_ring_is_busy_and_loses_nothing(void)
+{
+    house_t *house = simple_house(8);
+    ome_command_t commands[40];
+    set_sequences(commands, 40, 1);
+    send_commands(house, 1, commands, 20);
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    ome_frame_reject_t reject = next_reject(house, 1);
+    check_counts(&reject, OME_REASON_BUSY, 8, 12);
+    CHECK(reject.message_index == 8 && reject.byte_offset == 8 * OME_RECORD_SIZE);
+    CHECK(memcmp(reject.field, "session_sequence", sizeof(reject.field)) == 0);
+    CHECK(reject.found == 9);
+    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 8 && count_of(house, OME_COUNT_MESSAGES_BUSY) == 12);
+    CHECK(match(house) == 8);
+    /* A frame that was on its way must not overtake: refused although there is room. */
+    send_commands(house, 1, commands + 20, 3);
+    CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == 0);
+    while (house->wire->out[house->wire->out_read].size_bytes % REPORT_SIZE == 0)
+    {
+        house->wire->out_read++; /* reports of the first eight */
+    }
+    reject = next_reject(house, 1);
+    check_counts(&reject, OME_REASON_BUSY, 0, 3);
+    CHECK(reject.found == 21);
+    /* Sent again from where it was refused, the rest is taken, in as many parts as it needs. */
+    uint32_t done = 8;
+    while (done < 40)
+    {
+        const uint32_t part = 40 - done < 5 ? 40 - done : 5;
+        send_commands(house, 1, commands + done, part);
+        CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == part);
+        done += part;
+    }
+    work(house);
+    CHECK(house->engine->sequence == 4 + 40);
+    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 40 && count_of(house, OME_COUNT_MESSAGES_BUSY) == 15);
+    for (uint32_t i = 1; i <= 40; i++)
+    {
+        CHECK(house->engine->pools.orders.orders[i].client_order_id == i);
+    }
+    house_free(house);
+}
+
+/* Where there is room for a part of a frame that would fit into an empty ring, none of it is taken; another session is not held up by one that was refused. */
+static void a_busy_session_does_not_hold_up_another(void)
+{
+    house_t *house = simple_house(8);
+    ome_command_t commands[12];
+    set_sequences(commands, 12, 1);
+    send_commands(house, 1, commands, 5);
+    send_commands(house, 1, commands + 5, 5);
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    ome_frame_reject_t reject = next_reject(house, 1);
+    check_counts(&reject, OME_REASON_BUSY, 0, 5);
+    CHECK(reject.found == 6 && reject.message_index == 0);
+    send_commands(house, 2, commands, 3);
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    check_silence(house);
+    CHECK(match(house) == 8);
+    /* A new logon of the session begins anew. */
+    uint8_t name[PEER_SIZE];
+    peer_set(name, 3);
+    ome_gateway_bind(house->gateway, 1, 1, name, PEER_SIZE);
+    send_commands(house, 3, commands + 9, 2);
+    work(house);
+    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 10 && house->engine->sequence == 14);
+    house_free(house);
+}
+
+/* ---- the gate ---- */
+
+/* Of a command that may not be spoken of yet nothing is sent; when it may, all of it is, and nothing twice. */
+static void nothing_is_reported_before_the_gate_opens(void)
+{
+    static known_t known;
+    house_t *house = simple_house(64);
+    memset(&known, 0, sizeof(known));
+    house->durable = 4;
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1)); /* 5 */
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 2)); /* 6 */
+    send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 15, 1)); /* 7 */
+    work(house);
+    check_silence(house);
+    CHECK(ome_gateway_run(house->gateway, 20) == OME_GATEWAY_IDLE);
+    check_silence(house);
+    static const uint32_t counts[4] = {0, 1, 1, 5};
+    for (uint32_t i = 0; i < 4; i++)
+    {
+        house->durable = 4 + i;
+        work(house);
+        CHECK(know_frames(&known, house) == counts[i]);
+    }
+    house->durable = UINT64_MAX;
+    work(house);
+    check_silence(house);
+    check_known(&known, house->engine);
+    house_free(house);
+}
+
+/* ---- definitions ---- */
+
+/* A definition that took effect, or was refused, comes to the caller when it may be spoken of, after the reports before it and before those after it. */
+static void a_definition_comes_to_the_caller_in_its_place(void)
+{
+    house_t *house = simple_house(64);
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1)); /* 5 */
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    const ome_command_t good = define_session(4, 4, "D", 0);
+    const ome_command_t bad = define_instrument(9, "NINE", 1, 0);
+    submit(house, &good); /* 6 */
+    submit(house, &bad); /* 7 */
+    send_command(house, 1, cancel_order(1)); /* 8 */
+    house->durable = 5;
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK(match(house) == 4);
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    check_silence(house);
+    house->durable = 8;
+    CHECK(run(house) == OME_GATEWAY_DEFINED);
+    ome_event_t event;
+    memcpy(&event, ome_gateway_event(house->gateway), sizeof(event));
+    CHECK(event.sequence == 6 && event.kind == OME_EVENT_KIND_DEFINED && event.session == 4 && event.participant == 4);
+    check_silence(house);
+    CHECK(run(house) == OME_GATEWAY_DEFINED);
+    memcpy(&event, ome_gateway_event(house->gateway), sizeof(event));
+    CHECK(event.sequence == 7 && event.kind == OME_EVENT_KIND_REJECTED && event.reason == OME_REASON_BAD_DEFINITION);
+    CHECK(event.command_kind == OME_COMMAND_KIND_DEFINE_INSTRUMENT);
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    house_free(house);
+}
+
+/* ---- threads ---- */
+
+typedef struct
+{
+    pthread_t thread;
+    ome_gateway_t *gateway;
+    atomic_bool is_over;
+} loop_t;
+
+static void *loop_run(void *argument)
+{
+    loop_t *loop = argument;
+    while (!atomic_load_explicit(&loop->is_over, memory_order_acquire))
+    {
+        const ome_gateway_outcome_t outcome = ome_gateway_run(loop->gateway, 50);
+        CHECK(outcome == OME_GATEWAY_IDLE || outcome == OME_GATEWAY_DEFINED);
+    }
+    return NULL;
+}
+
+/* Reports of a peer so far, and the first frames that were refused. */
+static uint32_t count_reports(wire_t *wire, uint32_t peer, uint32_t *reject_count)
+{
+    uint32_t count = 0;
+    *reject_count = 0;
+    pthread_mutex_lock(&wire->lock);
+    for (uint32_t i = 0; i < wire->out_count; i++)
+    {
+        const bool is_reports = wire->out[i].size_bytes % REPORT_SIZE == 0;
+        count += wire->out[i].peer == peer && is_reports ? wire->out[i].size_bytes / (uint32_t)REPORT_SIZE : 0;
+        *reject_count += wire->out[i].peer == peer && !is_reports;
+    }
+    pthread_mutex_unlock(&wire->lock);
+    return count;
+}
+
+static ome_venue_t *gateway_venue(const char *directory)
+{
+    ome_venue_t *venue = NULL;
+    ome_venue_view_t view;
+    ome_engine_t *engine = NULL;
+    ome_replay_t *replay = NULL;
+    CHECK(ome_engine_create(64, 32, 4, 4, &engine) == OME_OK);
+    CHECK(ome_replay_create(directory, 0, &replay) == OME_OK && ome_replay_step(replay, 1) == OME_EMPTY);
+    CHECK(ome_venue_create(replay, engine, directory, NULL, OME_POLICY_COMMIT, 256, 512, 1, OME_WAIT_BLOCK, OME_JOURNAL_SEGMENT_SIZE_MIN,
+              1000000, 64, &venue, &view) == OME_OK);
+    ome_replay_destroy(replay);
+    return venue;
+}
+
+/* In a venue with all its threads every command of two clients is answered, while the gateway sleeps and is woken by frames and by the gate; nothing is sent of what is not on disk. */
+static void clients_of_a_running_venue_get_every_answer(void)
+{
+    enum
+    {
+        ROUNDS = 60,
+        COUNT = 10
+    };
+    const directory_t directory = directory_new();
+    ome_venue_t *venue = gateway_venue(directory.path);
+    wire_t *wire = wire_new();
+    loop_t loop = {.is_over = false};
+    const int event_fd = eventfd(0, EFD_NONBLOCK);
+    wire->gate = &venue->gate;
+    CHECK(ome_gateway_create(venue, &wire->table, event_fd, &loop.gateway) == OME_OK);
+    uint8_t name[PEER_SIZE];
+    for (uint16_t session = 1; session <= 2; session++)
+    {
+        peer_set(name, session);
+        ome_gateway_bind(loop.gateway, session, session, name, PEER_SIZE);
+    }
+    CHECK(ome_venue_start(venue) == OME_OK);
+    CHECK(pthread_create(&loop.thread, NULL, loop_run, &loop) == 0);
+    const ome_command_t definitions[4] = {
+        define_limits(&standard_limits), define_instrument(1, "ONE", 1, 0), define_session(1, 1, "A", 0), define_session(2, 2, "B", 0)};
+    CHECK(ome_venue_submit(venue, definitions, 4) == OME_OK);
+    const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
+    for (uint32_t round = 1; round <= ROUNDS; round++)
+    {
+        for (uint32_t peer = 1; peer <= 2; peer++)
+        {
+            /* Each command is answered by one report: cancels of nothing, but for a pair that trades. */
+            uint8_t frame[COUNT * OME_RECORD_SIZE] = {0};
+            for (uint32_t i = 0; i < COUNT; i++)
+            {
+                set_header(frame + i * OME_RECORD_SIZE, OME_TEMPLATE_CANCEL_ORDER);
+            }
+            const ome_command_t order = limit_order((uint8_t)peer, 10, 1, round);
+            memcpy(frame + OME_MESSAGE_HEADER_SIZE, (const uint8_t *)&order + OME_MESSAGE_HEADER_SIZE, OME_BODY_SIZE);
+            set_header(frame, OME_TEMPLATE_NEW_ORDER);
+            wire_put(wire, peer, frame, sizeof(frame));
+        }
+        uint32_t rejects = 0;
+        for (uint32_t peer = 1; peer <= 2; peer++)
+        {
+            while (count_reports(wire, peer, &rejects) < round * (COUNT + 1)) /* and the trade */
+            {
+                CHECK(rejects == 0 && ome_clock_monotonic_ns() < end_ns);
+                (void)sched_yield();
+            }
+            CHECK(count_reports(wire, peer, &rejects) == round * (COUNT + 1));
+        }
+    }
+    ome_venue_stop(venue);
+    while (!ome_venue_is_drained(venue))
+    {
+        CHECK(ome_clock_monotonic_ns() < end_ns);
+        (void)sched_yield();
+    }
+    atomic_store_explicit(&loop.is_over, true, memory_order_release);
+    CHECK(pthread_join(loop.thread, NULL) == 0);
+    CHECK(ome_venue_engine(venue)->trade_count == ROUNDS && ome_gateway_report_sequence(loop.gateway, 1) == ROUNDS * (COUNT + 1));
+    ome_gateway_destroy(loop.gateway);
+    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK(close(event_fd) == 0);
+    wire_free(wire);
+    directory_remove(&directory);
+}
+
+/* A command of the embedder's whose session was never defined is rejected; the rejection is for nobody here, and touches nothing, wherever the session's place would be. */
+static void a_rejection_for_a_session_beyond_the_limit_touches_nothing(void)
+{
+    house_t *house = simple_house(64);
+    uint64_t reject_count = 0;
+    for (uint32_t session = standard_limits.session_count_max + 1; session <= UINT16_MAX; session += session < 2000 ? 1 : 1009)
+    {
+        ome_command_t command = limit_order(OME_SIDE_BUY, 10, 1, 1);
+        command.session = (uint16_t)session;
+        submit(house, &command);
+        work(house);
+        reject_count++;
+    }
+    check_silence(house);
+    CHECK(count_of(house, OME_COUNT_REJECTS) == reject_count);
+    house_free(house);
+}
+
+int main(void)
+{
+    seed = test_seed(17);
+    RUN(frames_of_up_to_256_commands_are_good);
+    RUN(a_frame_of_257_commands_is_too_long);
+    RUN(every_fault_of_a_message_is_named);
+    RUN(every_truncation_is_named);
+    RUN(the_first_fault_is_the_one_that_is_told);
+    RUN(a_logon_or_logout_is_alone_in_its_frame);
+    RUN(any_bytes_get_a_verdict);
+    RUN(a_frame_reject_is_told_byte_for_byte);
+    RUN(the_session_table_agrees_with_a_list);
+    RUN(a_session_is_taken_over_by_another_connection);
+    RUN(an_unknown_connection_is_refused);
+    RUN(a_stopped_engine_refuses_commands);
+    RUN(a_bad_frame_is_refused_whole);
+    RUN(the_server_stamps_what_is_its_own);
+    RUN(a_logon_is_handed_to_the_caller_before_what_follows);
+    RUN(a_closed_socket_ends_the_loop);
+    RUN(reports_say_what_is_open_and_what_has_traded);
+    RUN(clients_know_from_reports_what_the_engine_knows);
+    RUN(an_amend_that_crosses_is_reported_step_by_step);
+    RUN(a_sweep_larger_than_a_turn_is_reported_whole);
+    RUN(a_gateway_takes_over_orders_at_rest);
+    RUN(reports_for_nobody_are_counted_and_leave_a_gap);
+    RUN(a_slow_peer_loses_its_session_and_hurts_nobody);
+    RUN(a_full_ring_is_busy_and_loses_nothing);
+    RUN(a_busy_session_does_not_hold_up_another);
+    RUN(nothing_is_reported_before_the_gate_opens);
+    RUN(a_definition_comes_to_the_caller_in_its_place);
+    RUN(clients_of_a_running_venue_get_every_answer);
+    RUN(a_rejection_for_a_session_beyond_the_limit_touches_nothing);
+    return 0;
+}
