@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/ome_clock.h"
 #include "base/ome_memory.h"
 #include "pipeline/ome_venue.h"
 #include "wire/ome_feed.h"
@@ -148,33 +147,40 @@ static uint64_t speakable(void *context)
     return ome_gate_limit(&((ome_venue_t *)context)->gate);
 }
 
+/* The next event of a reader may be spoken of. */
+typedef struct
+{
+    ome_venue_t *venue;
+    uint32_t reader_index;
+} next_event_t;
+
+static bool is_speakable(const void *context)
+{
+    const next_event_t *next = context;
+    const void *slots = NULL;
+    return ome_stream_available(next->venue->stream, next->reader_index, &slots) > 0 &&
+           ((const ome_event_t *)slots)->sequence <= speakable(next->venue);
+}
+
 uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events, uint32_t count_max, uint64_t timeout_ns)
 {
-    const uint64_t deadline_ns = ome_clock_monotonic_ns() + timeout_ns;
-    for (;;)
+    const next_event_t next = {.venue = venue, .reader_index = reader_index};
+    if (ome_wait_for(ome_stream_reader_wait(venue->stream, reader_index), is_speakable, &next, timeout_ns) != OME_OK)
     {
-        const void *slots = NULL;
-        uint32_t count = ome_stream_available(venue->stream, reader_index, &slots);
-        count = count < count_max ? count : count_max;
-        const uint64_t limit = speakable(venue);
-        const ome_event_t *from = slots;
-        while (count > 0 && from[count - 1].sequence > limit)
-        {
-            count--;
-        }
-        if (count > 0)
-        {
-            memcpy(events, slots, (size_t)count * sizeof(ome_event_t));
-            ome_stream_advance(venue->stream, reader_index, count);
-            return count;
-        }
-        const uint64_t now_ns = ome_clock_monotonic_ns();
-        if (now_ns >= deadline_ns)
-        {
-            return 0;
-        }
-        (void)ome_stream_wait(venue->stream, reader_index, deadline_ns - now_ns);
+        return 0;
     }
+    const void *slots = NULL;
+    uint32_t count = ome_stream_available(venue->stream, reader_index, &slots);
+    count = count < count_max ? count : count_max;
+    const uint64_t limit = speakable(venue);
+    const ome_event_t *from = slots;
+    while (from[count - 1].sequence > limit)
+    {
+        count--;
+    }
+    memcpy(events, slots, (size_t)count * sizeof(ome_event_t));
+    ome_stream_advance(venue->stream, reader_index, count);
+    return count;
 }
 
 /* ---- Gateway ---- */
@@ -182,8 +188,7 @@ uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events,
 static bool takes_commands(void *context)
 {
     const ome_venue_t *venue = context;
-    return !atomic_load_explicit(&venue->is_stopping, memory_order_acquire) &&
-           !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
+    return !ome_ring_is_closed(venue->ring) && !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
 }
 
 static ome_counter_t *counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)

@@ -88,6 +88,10 @@ ome_status_t ome_ring_try_claim(ome_ring_t *ring, uint32_t count, uint64_t *firs
     uint64_t cursor = atomic_load_explicit(&ring->cursor.value, memory_order_relaxed);
     do
     {
+        if (OME_UNLIKELY((cursor & OME_RING_CLOSED) != 0))
+        {
+            return OME_STOPPED;
+        }
         if (!has_room(ring, cursor + count))
         {
             return OME_FULL;
@@ -177,9 +181,25 @@ void ome_ring_consumer_advance(ome_ring_t *ring, uint32_t consumer_index, uint64
     atomic_store_explicit(&consumer->value, sequence, memory_order_release);
 }
 
+void ome_ring_close(ome_ring_t *ring)
+{
+    (void)atomic_fetch_or_explicit(&ring->cursor.value, OME_RING_CLOSED, memory_order_relaxed);
+}
+
+bool ome_ring_is_closed(const ome_ring_t *ring)
+{
+    return (atomic_load_explicit(&ring->cursor.value, memory_order_relaxed) & OME_RING_CLOSED) != 0;
+}
+
+bool ome_ring_is_finished(const ome_ring_t *ring, uint64_t sequence)
+{
+    /* One load: whatever is claimed once it shows CLOSED is all that ever will be. */
+    return atomic_load_explicit(&ring->cursor.value, memory_order_relaxed) == (sequence | OME_RING_CLOSED);
+}
+
 uint64_t ome_ring_cursor(const ome_ring_t *ring)
 {
-    return atomic_load_explicit(&ring->cursor.value, memory_order_relaxed);
+    return atomic_load_explicit(&ring->cursor.value, memory_order_relaxed) & ~OME_RING_CLOSED;
 }
 
 uint64_t ome_ring_consumer_sequence(const ome_ring_t *ring, uint32_t consumer_index)

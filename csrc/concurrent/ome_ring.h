@@ -25,6 +25,7 @@
 #ifndef OME_RING_H
 #define OME_RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,10 @@
 #include "abi/ome_status.h"
 #include "concurrent/ome_sequence.h"
 #include "concurrent/ome_wait.h"
+
+/* In the cursor: no more claims. Sequences stay far below it. */
+#define OME_RING_CLOSED (UINT64_C(1) << 63)
+static_assert(OME_SEQUENCE_INITIAL_MAX < OME_RING_CLOSED / 2 + 1, "a sequence never reaches the bit that closes the ring");
 
 #define OME_RING_CLAIM_SPIN_NS_DEFAULT UINT64_C(100000)
 
@@ -76,7 +81,7 @@ ome_status_t ome_ring_init(ome_ring_t **ring, void *memory, size_t size_bytes, c
 /* ---- producers ---- */
 
 /* Claims `count` consecutive slots, 1 to slot_count, and sets `*first_sequence`. OME_OK; OME_FULL when the consumers have not freed so many;
- * OME_INVALID when `count` is 0 or more than the ring has. */
+ * OME_STOPPED when the ring is closed; OME_INVALID when `count` is 0 or more than the ring has. */
 ome_status_t ome_ring_try_claim(ome_ring_t *ring, uint32_t count, uint64_t *first_sequence);
 
 /* As ome_ring_try_claim, but tries for `spin_ns` before it says OME_FULL, which is the answer busy. Between tries it gives the core away,
@@ -91,6 +96,14 @@ static inline void *ome_ring_slot(ome_ring_t *ring, uint64_t sequence)
 
 /* Hands claimed and filled slots to the consumers, in the order of their sequences, and wakes who sleeps. A claim may be published in parts. */
 void ome_ring_publish(ome_ring_t *ring, uint64_t first_sequence, uint32_t count);
+
+/* No claim succeeds from now on; what was claimed is still published and processed. Any thread, for good. */
+void ome_ring_close(ome_ring_t *ring);
+
+bool ome_ring_is_closed(const ome_ring_t *ring);
+
+/* Whether the ring is closed and `sequence` is the last that was ever claimed. */
+bool ome_ring_is_finished(const ome_ring_t *ring, uint64_t sequence);
 
 /* ---- consumers ---- */
 

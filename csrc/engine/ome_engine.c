@@ -363,27 +363,29 @@ void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_si
     }
 }
 
-/* How far ahead of a command its memory is asked for: the command itself, then the index entry of its client order id, then the order. */
+/* How far ahead of a command its memory is asked for: the command itself, then the index entry of its client order id, then the order that is there. */
 #define AHEAD_COMMAND 12u
 #define AHEAD_ENTRY 8u
 #define AHEAD_ORDER 4u
 
-static inline uint32_t home_of(const ome_engine_t *engine, const ome_command_t *command)
+static inline uint64_t *home_entry(const ome_engine_t *engine, const ome_command_t *command)
 {
-    return ome_order_index_home(&engine->pools.index, ome_order_index_hash(command->participant, command->client_order_id));
+    const ome_order_index_t *index = &engine->pools.index;
+    return &index->entries[ome_order_index_home(index, ome_order_index_hash(command->participant, command->client_order_id))];
 }
 
 void ome_engine_apply_many(ome_engine_t *engine, const ome_command_t *commands, uint64_t count, ome_sink_t *sink)
 {
-    for (uint64_t i = 0; i < count; i++)
+    uint64_t i = 0;
+    for (; i + AHEAD_COMMAND < count; i++)
     {
         __builtin_prefetch(&commands[i + AHEAD_COMMAND]);
-        if (i + AHEAD_ENTRY < count)
-        {
-            __builtin_prefetch(&engine->pools.index.entries[home_of(engine, &commands[i + AHEAD_ENTRY])]);
-            const uint32_t slot = (uint32_t)engine->pools.index.entries[home_of(engine, &commands[i + AHEAD_ORDER])];
-            __builtin_prefetch(&engine->pools.orders.orders[slot]);
-        }
+        __builtin_prefetch(home_entry(engine, &commands[i + AHEAD_ENTRY]));
+        __builtin_prefetch(&engine->pools.orders.orders[(uint32_t)*home_entry(engine, &commands[i + AHEAD_ORDER])]);
+        ome_engine_apply(engine, &commands[i], sink);
+    }
+    for (; i < count; i++)
+    {
         ome_engine_apply(engine, &commands[i], sink);
     }
 }

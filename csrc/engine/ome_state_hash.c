@@ -1,4 +1,4 @@
-/* The state hash: a walk over everything that later commands depend on, in an order that the rules fix. */
+/* The state hash: a walk over books, instruments, sessions and counts in an order that the rules fix. Which slot the next order takes is not in it. */
 #include "base/ome_hash.h"
 #include "engine/ome_engine.h"
 

@@ -19,19 +19,19 @@ static void open_window(ome_sink_t *sink)
 {
     ome_match_stage_t *stage = (ome_match_stage_t *)sink;
     publish(stage);
-    void *slots = NULL;
-    uint32_t count = ome_stream_window(stage->stream, &slots);
-    while (count == 0)
+    void *slots = stage->nowhere;
+    uint32_t count = 1;
+    /* Relaxed: it is only a flag to be seen some time. Asked first, so that nothing is published behind what went nowhere. */
+    while (!atomic_load_explicit(stage->is_abandoned, memory_order_relaxed))
     {
-        /* Relaxed: it is only a flag to be seen some time. */
-        if (atomic_load_explicit(stage->is_abandoned, memory_order_relaxed))
+        count = ome_stream_window(stage->stream, &slots);
+        if (count > 0)
         {
-            slots = stage->nowhere;
-            count = 1;
             break;
         }
         (void)ome_stream_wait_room(stage->stream, ROOM_WAIT_NS);
-        count = ome_stream_window(stage->stream, &slots);
+        slots = stage->nowhere;
+        count = 1;
     }
     stage->written_from = slots;
     sink->next = slots;

@@ -53,6 +53,10 @@ ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)
 {
     for (uint64_t i = 0; i < count_max; i++)
     {
+        if (replay->reason != NULL)
+        {
+            return OME_DAMAGED;
+        }
         ome_journal_record_t record;
         ome_status_t status = ome_journal_reader_next(&replay->reader, &record);
         if (status != OME_OK)

@@ -189,17 +189,11 @@ static void set_flag(atomic_bool *flag)
     atomic_store_explicit(flag, true, memory_order_release);
 }
 
-/* Nobody will publish to the ring any more, and this consumer has seen all of it. */
-static bool ring_is_finished(const ome_venue_t *venue, uint64_t next_sequence)
-{
-    return flag_is_set(&venue->is_stopping) && ome_ring_cursor(venue->ring) < next_sequence;
-}
-
 static void *match_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     ome_match_stage_t *stage = &venue->match_stage;
-    while (!flag_is_set(&venue->is_failed) && !ring_is_finished(venue, stage->next_sequence))
+    while (!flag_is_set(&venue->is_failed) && !ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
     {
         if (ome_match_stage_do_work(stage) == 0)
         {
@@ -223,9 +217,10 @@ static void *journal_loop(void *argument)
         if (stage->status != OME_OK)
         {
             set_flag(&venue->is_failed);
+            ome_ring_close(venue->ring);
             break;
         }
-        if (ring_is_finished(venue, stage->next_sequence))
+        if (ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
         {
             break;
         }
@@ -273,7 +268,7 @@ ome_status_t ome_venue_start(ome_venue_t *venue)
 
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count)
 {
-    if (flag_is_set(&venue->is_stopping) || flag_is_set(&venue->is_failed))
+    if (flag_is_set(&venue->is_failed))
     {
         return OME_STOPPED;
     }
@@ -296,7 +291,7 @@ ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t
 
 void ome_venue_stop(ome_venue_t *venue)
 {
-    set_flag(&venue->is_stopping);
+    ome_ring_close(venue->ring);
 }
 
 bool ome_venue_is_drained(const ome_venue_t *venue)
@@ -324,7 +319,7 @@ ome_status_t ome_venue_close(ome_venue_t *venue)
     }
     if (venue->has_journal)
     {
-        status = ome_journal_writer_close(&venue->writer);
+        status = ome_journal_writer_close(&venue->writer) == OME_OK ? OME_OK : OME_IO_ERROR;
         venue->has_journal = false;
     }
     ome_memory_unmap(venue->writer_memory, venue->writer_memory_size_bytes);

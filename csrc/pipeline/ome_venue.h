@@ -55,8 +55,7 @@ typedef struct ome_venue
     pthread_t journal_thread;
     pthread_t prepare_thread;
     bool is_started;
-    OME_CACHE_ALIGNED atomic_bool is_stopping; /* takes nothing new; finishes what is in the ring */
-    atomic_bool is_failed;                     /* the journal has stopped */
+    OME_CACHE_ALIGNED atomic_bool is_failed; /* the journal has stopped */
     atomic_bool is_match_done;
     atomic_bool is_journal_done;
     ome_gate_t gate;

@@ -132,9 +132,9 @@ ome_status_t ome_gateway_send(
 
 static void pool_report(ome_gateway_t *gateway, const ome_execution_report_t *report, uint16_t session_number)
 {
-    if (session_number == 0)
+    if (session_number == 0 || session_number > gateway->table.session_count_max)
     {
-        return; /* the venue's own */
+        return; /* the embedder's own, or one that there cannot be */
     }
     ome_session_slot_t *session = &gateway->table.sessions[session_number];
     session->report_sequence++;
@@ -208,7 +208,8 @@ static void count_event(const ome_gateway_t *gateway, const ome_event_t *event, 
 static bool is_definition_answer(const ome_event_t *event)
 {
     return event->kind == OME_EVENT_KIND_DEFINED ||
-           (event->kind == OME_EVENT_KIND_REJECTED && event->command_kind >= OME_COMMAND_KIND_DEFINE_LIMITS);
+           (event->kind == OME_EVENT_KIND_REJECTED && event->command_kind >= OME_COMMAND_KIND_DEFINE_LIMITS &&
+               event->command_kind <= OME_COMMAND_KIND_DEFINE_SESSION);
 }
 
 /* Reads events that may be spoken of, until a definition is among them. Returns how many. */
@@ -379,8 +380,8 @@ static bool take_frame(ome_gateway_t *gateway, const ome_socket_message_t *from)
     }
     if (frame.content == OME_FRAME_BAD)
     {
-        const uint32_t whole = from->data_size_bytes / OME_RECORD_SIZE;
-        refuse(gateway, from, &frame.fault, 0, whole > 1 ? whole : 1);
+        const uint32_t message_count = (from->data_size_bytes + OME_RECORD_SIZE - 1) / OME_RECORD_SIZE;
+        refuse(gateway, from, &frame.fault, 0, message_count > 1 ? message_count : 1);
         return false;
     }
     OME_ASSERT(from->peer_size_bytes <= OME_PEER_SIZE_MAX);

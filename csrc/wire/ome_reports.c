@@ -81,8 +81,9 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
         return make_trade(reports, event, made, sessions);
     }
     reports->timestamp_ns = event->timestamp_ns;
-    ome_report_order_t *order = &reports->orders[(uint32_t)event->order_id];
-    ome_report_order_t rejected;
+    /* A rejection may name any order id. */
+    ome_report_order_t rejected = {.owner = owner_of(event)};
+    ome_report_order_t *order = event->kind == OME_EVENT_KIND_REJECTED ? &rejected : &reports->orders[(uint32_t)event->order_id];
     int64_t last_quantity = 0;
     switch (event->kind)
     {
@@ -101,8 +102,6 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
         last_quantity = event->quantity;
         break;
     case OME_EVENT_KIND_REJECTED:
-        rejected = (ome_report_order_t){.owner = owner_of(event)};
-        order = &rejected;
         break;
     case OME_EVENT_KIND_RESTED:
         break;
