@@ -23,10 +23,10 @@ _COLUMNS = ("kind", "participant", "client_order_id", "instrument", "side", "pri
 def order_flow(seed: int, count: int, *, instruments: int = 3, participants: int = 2, tick: int = 1) -> Records:
     """`count` commands (dtype COMMAND) of `participants` 1, 2... in instruments 1, 2..., prices in multiples of `tick` price units.
 
-    The middle of each instrument wanders. Of the new orders 15 % are immediate-or-cancel at the other side's prices; the others rest at
-    power-law distances from the middle, one in five is amended, and nearly all are cancelled after a short life, some when they have traded
-    already. Client order ids count up, by participant. `participant` is for whoever sends the flow to pick the session; a server overwrites
-    it.
+    The middle of each instrument wanders. Of the new orders 15 % are immediate-or-cancel at the other side's prices, and small; the others
+    rest at power-law distances from the middle, one in five is amended, and nearly all are cancelled after a short life, some when they have
+    traded already. Client order ids count up, by participant. `participant` is for whoever sends the flow to pick the session; a server
+    overwrites it.
     """
     random = Random(seed)
     roll = random.random
@@ -43,24 +43,24 @@ def order_flow(seed: int, count: int, *, instruments: int = 3, participants: int
             if not amends:
                 rows.append((cancel, participant, order_id, instrument, 0, 0, 0, 0, 0, 0))
                 continue
-            price = (mids[instrument] + (-1 if side == buy else 1) * (1 + int(1 / (roll() + 0.02)))) * tick
+            price = (mids[instrument] + (-1 if side == buy else 1) * (2 + int(2 / (roll() + 0.02)))) * tick
             rows.append(
                 (amend, participant, order_id, instrument, 0, price if roll() < 0.7 else NULL_VALUE, quantity + 10, 0, 0, open_quantity)
             )
             continue
         instrument = 1 + int(roll() * instruments)
         participant = 1 + int(roll() * participants)
-        if roll() < 0.2:
+        if roll() < 0.05:
             mids[instrument] += 1 if roll() < 0.5 else -1
         side = 1 + (roll() < 0.5)
         away = -1 if side == buy else 1
         order_id = next(ids[participant])
         quantity = 10 * (1 + int(roll() * 20))
         if roll() < 0.15:
-            price = (mids[instrument] - away * int(roll() * 4)) * tick
-            rows.append((new, participant, order_id, instrument, side, price, quantity, limit, ioc, 0))
+            price = (mids[instrument] - away * int(roll() * 3)) * tick
+            rows.append((new, participant, order_id, instrument, side, price, 10 + quantity // 80 * 10, limit, ioc, 0))
             continue
-        distance = min(500, int(1 / (roll() + 0.002)))
+        distance = min(500, 1 + int(2 / (roll() + 0.004)))
         price = (mids[instrument] + away * distance) * tick
         rows.append((new, participant, order_id, instrument, side, price, quantity, limit, gtc, 0))
         if roll() < 0.95:
