@@ -1,0 +1,32 @@
+"""An order matching engine: a market inside your process, and a venue that takes orders over ZeroMQ.
+
+- Here: the embedded engine. `Engine` is a market, `Instrument` what it trades; docs/RULES.md says what each command does.
+- `ome.client`: order entry and market data of a running venue. `ome.server`: a venue, started from `ome.config.ServerConfig`.
+- `ome.recovery`: the replay of a journal. `ome.reference`: the same rules in plain Python, the oracle of the tests.
+
+Prices and quantities are `Decimal`, `str` or `int`, never floats. Whatever is refused raises an `OmeError`; what the market refuses is in
+the report.
+"""
+
+from __future__ import annotations
+
+from ome.engine import Book, Engine, Level, OrderRejectedError, Report, RestingOrder, Trade
+from ome.enums import Reason, Side
+from ome.errors import OmeError
+from ome.instruments import Instrument
+from ome.messages import Limits
+
+__all__ = [
+    "Book",
+    "Engine",
+    "Instrument",
+    "Level",
+    "Limits",
+    "OmeError",
+    "OrderRejectedError",
+    "Reason",
+    "Report",
+    "RestingOrder",
+    "Side",
+    "Trade",
+]

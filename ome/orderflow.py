@@ -24,8 +24,8 @@ def order_flow(seed: int, count: int, *, instruments: int = 3, participants: int
     """`count` commands (dtype COMMAND) of `participants` 1, 2... in instruments 1, 2..., prices in multiples of `tick` price units.
 
     The middle of each instrument wanders. Of the new orders 15 % are immediate-or-cancel at the other side's prices, and small; the others
-    rest at power-law distances from the middle, one in five is amended, and nearly all are cancelled after a short life, some when they have
-    traded already. Client order ids count up, by participant. `participant` is for whoever sends the flow to pick the session; a server
+    rest at power-law distances from the middle, one in five is amended, and nearly all are cancelled after a short life, some when they
+    have traded. Client order ids count up, by participant. `participant` is for whoever sends the flow to pick the session; a server
     overwrites it.
     """
     random = Random(seed)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ome.config import ConfigError, ServerConfig, load_config
+from ome.config import _INSTRUMENT_KEYS, _KEYS, ConfigError, ServerConfig, load_config
 from ome.enums import Policy
 from ome.instruments import Instrument
 from ome.messages import Limits
 
 JOURNAL = '[journal]\ndirectory = "data"\n'
+EXAMPLE = Path(__file__).parent.parent / "conf" / "ome.toml"
 
 
 def load(folder: Path, text: str, **overrides: object) -> ServerConfig:
@@ -102,6 +104,16 @@ def test_every_key_sets_its_field(tmp_path: Path) -> None:
         ),
         source=str(tmp_path / "ome.toml"),
     )
+
+
+def test_the_commented_file_holds_every_key_with_its_default() -> None:
+    """conf/ome.toml is the manual of the configuration: no key is missing in it, and each is set to its default."""
+    tables = tomllib.loads(EXAMPLE.read_text())
+    assert set(tables.pop("instruments")[0]) == set(_INSTRUMENT_KEYS)
+    assert {table: set(entries) for table, entries in tables.items()} == {table: set(keys) for table, keys in _KEYS.items()}
+    config = load_config(EXAMPLE)
+    instruments = tuple(Instrument(symbol, tick="0.01") for symbol in ("AAPL", "AMZN", "MSFT"))
+    assert config == ServerConfig(directory=Path("data"), instruments=instruments, source=str(EXAMPLE))
 
 
 def test_overrides_replace_what_the_file_says(tmp_path: Path) -> None:

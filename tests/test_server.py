@@ -333,7 +333,7 @@ BAD_FRAMES: Final[list[tuple[str, bytes, Reason, str, int, int, int, int]]] = [
     ("one byte", b"x", Reason.FRAME_TRUNCATED, "header", 1, 8, 0, 1),
     ("cut in the header", new_order()[:7], Reason.FRAME_TRUNCATED, "header", 7, 8, 0, 1),
     ("cut in the block", new_order()[:-1], Reason.FRAME_TRUNCATED, "block", 55, 56, 0, 1),
-    ("second message cut", new_order() + new_order()[:12], Reason.FRAME_TRUNCATED, "block", 4, 56, 1, 1),
+    ("second message cut", new_order() + new_order()[:12], Reason.FRAME_TRUNCATED, "block", 4, 56, 1, 2),
     ("schema", spoiled(new_order(), schema_id=7), Reason.UNKNOWN_SCHEMA, "schema_id", 7, 28_525, 0, 1),
     ("version", spoiled(new_order(), version=2), Reason.UNSUPPORTED_VERSION, "version", 2, 1, 0, 1),
     ("block length", spoiled(new_order(), block_length=57), Reason.BAD_BLOCK_LENGTH, "block_length", 57, 56, 0, 1),

@@ -2,7 +2,7 @@
  *
  * Runs one benchmark and prints JSON lines: `build`, then what the benchmark says of itself (`flow`, `check`), then a `sample` for each timed run,
  * then perhaps `latency`. bench/run makes figures of them. `flow-mixed` writes a flow as bytes instead. Ends with 0, 1 when a check fails, 2 when called
- * wrongly. */
+ * wrongly. `headline` and `pipeline` leave files in the current directory. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +11,8 @@
 
 #include "bench_batch.h"
 #include "bench_book.h"
+#include "bench_headline.h"
+#include "bench_pipeline.h"
 #include "bench_ring.h"
 
 #define COUNT_MAX UINT64_C(100000000)
@@ -58,6 +60,16 @@ static void run_ring_3(const options_t *options)
     bench_ring_run(3, options->count, options->repeat);
 }
 
+static void run_headline(const options_t *options)
+{
+    bench_headline_run(options->count, options->repeat);
+}
+
+static void run_pipeline(const options_t *options)
+{
+    bench_pipeline_run(options->count, options->repeat, options->seed);
+}
+
 static void write_flow_mixed(const options_t *options)
 {
     bench_batch_write_flow(options->count, options->seed);
@@ -76,6 +88,8 @@ static const struct
     {"batch", run_batch, 1},
     {"ring-1", run_ring_1, 1},
     {"ring-3", run_ring_3, 1},
+    {"headline", run_headline, 1},
+    {"pipeline", run_pipeline, 1},
     {"flow-mixed", write_flow_mixed, 0},
 };
 #define BENCHMARK_COUNT (sizeof(BENCHMARKS) / sizeof(BENCHMARKS[0]))

@@ -66,6 +66,7 @@ void ome_frame_inspect(ome_frame_t *frame, const uint8_t *data, uint32_t size_by
     *frame = (ome_frame_t){.content = OME_FRAME_COMMANDS};
     if (size_bytes == 0)
     {
+        frame->message_count = 1;
         (void)fail(frame, OME_REASON_FRAME_EMPTY, "frame", 0, OME_RECORD_SIZE);
         return;
     }
@@ -76,13 +77,15 @@ void ome_frame_inspect(ome_frame_t *frame, const uint8_t *data, uint32_t size_by
         ome_message_header_t header;
         if (!inspect_message(frame, data, size_bytes, &header))
         {
+            frame->message_count++;
             return;
         }
         const bool is_alone = is_session_message(header.template_id);
         const uint32_t allowed = is_alone || frame->content != OME_FRAME_COMMANDS ? 1 : message_count_max;
         if (frame->message_count >= allowed)
         {
-            (void)fail(frame, OME_REASON_FRAME_TOO_LONG, "message_count", size_bytes / OME_RECORD_SIZE, allowed);
+            frame->message_count = (size_bytes + OME_RECORD_SIZE - 1) / OME_RECORD_SIZE;
+            (void)fail(frame, OME_REASON_FRAME_TOO_LONG, "message_count", frame->message_count, allowed);
             return;
         }
         frame->message_count++;

@@ -31,7 +31,7 @@ typedef struct
 typedef struct
 {
     ome_frame_content_t content;
-    uint32_t message_count;
+    uint32_t message_count; /* of a bad frame, as far as they can be told apart */
     ome_frame_fault_t fault;
 } ome_frame_t;
 

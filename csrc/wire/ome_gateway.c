@@ -380,8 +380,7 @@ static bool take_frame(ome_gateway_t *gateway, const ome_socket_message_t *from)
     }
     if (frame.content == OME_FRAME_BAD)
     {
-        const uint32_t message_count = (from->data_size_bytes + OME_RECORD_SIZE - 1) / OME_RECORD_SIZE;
-        refuse(gateway, from, &frame.fault, 0, message_count > 1 ? message_count : 1);
+        refuse(gateway, from, &frame.fault, 0, frame.message_count);
         return false;
     }
     OME_ASSERT(from->peer_size_bytes <= OME_PEER_SIZE_MAX);

@@ -1,7 +1,7 @@
 """The typed face of the C library. The only module that touches cffi.
 
-`lib` has the functions of csrc/ome.h, which says what each does and may return; pointers are `CData`. A status is compared with `lib.OME_OK`
-and its like.
+`lib` has the functions of csrc/ome.h, which says what each does and may return; pointers are `CData`. A status is compared with
+`lib.OME_OK` and its like.
 """
 
 from __future__ import annotations

@@ -1,0 +1,186 @@
+#include "bench_pipeline.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/ome_clock.h"
+#include "base/ome_memory.h"
+#include "bench_child.h"
+#include "bench_flow.h"
+#include "bench_venue.h"
+#include "bench_window.h"
+
+#define FLOW_NAME "mixed"
+#define LEVEL_COUNT_MAX UINT32_C(65536)
+#define JOURNAL_RECORD_SIZE_BYTES UINT64_C(74)
+#define ZEROS_SIZE_BYTES (UINT64_C(1) << 20)
+
+/* What a child is to do, and what it found; in shared memory. */
+typedef struct
+{
+    const bench_flow_t *flow;
+    bench_venue_result_t venue;
+    bench_window_t window; /* of the matcher */
+    uint64_t matcher_trade_count;
+    uint64_t elapsed_ns;
+} run_t;
+
+static ome_limits_t limits_of(const bench_flow_t *flow)
+{
+    return (ome_limits_t){
+        .order_count_max = flow->order_count_max, .level_count_max = LEVEL_COUNT_MAX, .instrument_count_max = 1, .session_count_max = 1};
+}
+
+static const ome_command_t *commands_at(void *context, uint64_t at, uint32_t count)
+{
+    (void)count;
+    const run_t *run = context;
+    return run->flow->commands + run->flow->untimed_count + at;
+}
+
+static void measure_venue(void *context)
+{
+    run_t *run = context;
+    const bench_flow_t *flow = run->flow;
+    const ome_limits_t limits = limits_of(flow);
+    bench_touch_to_read(flow->commands, bench_flow_command_count(flow) * sizeof(ome_command_t));
+    /* A journal begins with the limits. */
+    const ome_command_t before[2] = {{.kind = OME_COMMAND_KIND_DEFINE_LIMITS,
+                                         .order_count_max = limits.order_count_max,
+                                         .level_count_max = limits.level_count_max,
+                                         .instrument_count_max = limits.instrument_count_max,
+                                         .session_count_max = limits.session_count_max},
+        flow->commands[0]};
+    const bench_venue_load_t load = {.limits = limits,
+        .policy = OME_POLICY_COMMIT,
+        .before = before,
+        .before_count = 2,
+        .count = flow->timed_count,
+        .commands = commands_at,
+        .context = run};
+    bench_venue_run(&load, &run->venue);
+    run->elapsed_ns = run->venue.elapsed_ns;
+}
+
+static void write_whole(int file, const void *data, uint64_t size_bytes, uint64_t offset)
+{
+    if (pwrite(file, data, size_bytes, (off_t)offset) != (ssize_t)size_bytes)
+    {
+        bench_fail("a write to the current directory failed");
+    }
+}
+
+/* A file of zeros on the disk, to be written over. */
+static int zeroed_file(uint64_t size_bytes)
+{
+    char path[] = "disk-XXXXXX";
+    const int file = mkstemp(path);
+    void *zeros = calloc(1, ZEROS_SIZE_BYTES);
+    if (file < 0 || zeros == NULL)
+    {
+        bench_fail("no file can be made in the current directory");
+    }
+    for (uint64_t at = 0; at < size_bytes; at += ZEROS_SIZE_BYTES)
+    {
+        write_whole(file, zeros, ZEROS_SIZE_BYTES, at);
+    }
+    if (fsync(file) != 0)
+    {
+        bench_fail("fsync failed");
+    }
+    free(zeros);
+    return file;
+}
+
+/* As many bytes as the journal's records have, in as many groups as the venue has committed. */
+static void measure_disk(void *context)
+{
+    run_t *run = context;
+    const uint64_t count = run->flow->timed_count;
+    const uint64_t group_count = run->venue.commit_count;
+    uint8_t *data = malloc(count * JOURNAL_RECORD_SIZE_BYTES);
+    if (data == NULL)
+    {
+        bench_fail("no memory for the bytes to write");
+    }
+    memset(data, 0x5A, count * JOURNAL_RECORD_SIZE_BYTES);
+    const int file = zeroed_file(count * JOURNAL_RECORD_SIZE_BYTES);
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    uint64_t written = 0; /* records */
+    for (uint64_t group = 1; group <= group_count; group++)
+    {
+        const uint64_t end = (uint64_t)((unsigned __int128)count * group / group_count);
+        const uint64_t offset = written * JOURNAL_RECORD_SIZE_BYTES;
+        write_whole(file, data + offset, (end - written) * JOURNAL_RECORD_SIZE_BYTES, offset);
+        if (fdatasync(file) != 0)
+        {
+            bench_fail("fdatasync failed");
+        }
+        written = end;
+    }
+    run->elapsed_ns = ome_clock_monotonic_ns() - start_ns;
+    (void)close(file);
+}
+
+static void measure_matcher(void *context)
+{
+    run_t *run = context;
+    const bench_flow_t *flow = run->flow;
+    const ome_limits_t limits = limits_of(flow);
+    const uint64_t size_bytes = ome_engine_size_bytes(&limits);
+    void *memory = ome_memory_map(size_bytes);
+    ome_engine_t *engine = NULL;
+    if (memory == NULL || ome_engine_init(&engine, memory, size_bytes, &limits) != OME_OK)
+    {
+        bench_fail("no engine");
+    }
+    bench_touch_to_write(memory, size_bytes);
+    bench_touch_to_read(flow->commands, bench_flow_command_count(flow) * sizeof(ome_command_t));
+    bench_window_init_counting(&run->window);
+    ome_engine_apply_many(engine, flow->commands, flow->untimed_count, &run->window.sink);
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    ome_engine_apply_many(engine, flow->commands + flow->untimed_count, flow->timed_count, &run->window.sink);
+    run->elapsed_ns = ome_clock_monotonic_ns() - start_ns;
+    bench_window_finish(&run->window);
+    run->matcher_trade_count = engine->trade_count;
+}
+
+static void print_sample(const char *subject, const run_t *run)
+{
+    printf("{\"type\": \"sample\", \"subject\": \"%s\", \"operations\": %" PRIu64 ", \"elapsed_ns\": %" PRIu64 ", \"commits\": %" PRIu64
+           ", \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 "}\n",
+        subject, run->flow->timed_count, run->elapsed_ns, run->venue.commit_count, run->venue.percentile_50_ns,
+        run->venue.percentile_99_ns);
+}
+
+void bench_pipeline_run(uint64_t count, uint32_t repeat, uint64_t seed)
+{
+    run_t *run = bench_shared_memory(sizeof(*run));
+    run->flow = bench_flow_make(FLOW_NAME, count, seed);
+    if (run->flow->untimed_count != 1)
+    {
+        bench_fail("the flow is expected to open with its definition alone");
+    }
+    printf("{\"type\": \"flow\", \"flow\": \"" FLOW_NAME "\", \"seed\": %" PRIu64 ", \"commands\": %" PRIu64
+           ", \"policy\": \"commit\", \"batch\": %u, \"record_bytes\": %" PRIu64 "}\n",
+        seed, run->flow->timed_count, BENCH_VENUE_BATCH_COUNT, JOURNAL_RECORD_SIZE_BYTES);
+    for (uint32_t i = 0; i < repeat; i++)
+    {
+        bench_child_run(measure_venue, run);
+        print_sample("ome", run);
+        bench_child_run(measure_disk, run);
+        print_sample("disk", run);
+        bench_child_run(measure_matcher, run);
+        print_sample("matcher", run);
+        /* The definition of the limits is an event too. */
+        if (run->venue.event_count != run->window.event_count + 1 || run->venue.trade_count != run->matcher_trade_count)
+        {
+            bench_fail("the venue gave %" PRIu64 " events, %" PRIu64 " trades; the matcher %" PRIu64 ", %" PRIu64, run->venue.event_count,
+                run->venue.trade_count, run->window.event_count, run->matcher_trade_count);
+        }
+    }
+}
