@@ -1,4 +1,4 @@
-"""The native driver `ome_bench`: built when it is stale, run, and its JSON lines read."""
+"""The native driver `ome_bench` and the library of the wire's loops: built when it is stale, run, and its JSON lines read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = ["DriverError", "Output", "build", "run", "run_bytes"]
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
 DRIVER = BUILD / "bench" / "ome_bench"
+WIRE_LIBRARY = BUILD / "bench" / "libome_bench_wire.so"
 
 
 class DriverError(OmeError):
@@ -50,8 +52,8 @@ def _int(value: object) -> int:
     return value
 
 
-def _call(command: Sequence[str | Path]) -> bytes:
-    done = subprocess.run(command, capture_output=True, check=False)
+def _call(command: Sequence[str | Path], directory: Path | None = None) -> bytes:
+    done = subprocess.run(command, capture_output=True, check=False, cwd=directory)
     if done.returncode != 0:
         output = (done.stdout + done.stderr).decode(errors="replace")[-4000:]
         what = f"{output}\nexit status of {' '.join(str(part) for part in command)}"
@@ -60,19 +62,23 @@ def _call(command: Sequence[str | Path]) -> bytes:
 
 
 def build() -> None:
-    """Builds the driver in build/bench when a source is newer. Raises DriverError where there is no cmake or no compiler, or it fails."""
+    """Builds both in build/bench when a source is newer. Raises DriverError where there is no cmake or no compiler, or it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     cmake = shutil.which("cmake", path=path)
     if cmake is None:
         raise DriverError("cmake", where="PATH", found="nothing", allowed="CMake 3.20 or later")
     if not (BUILD / "CMakeCache.txt").exists():
         _call([cmake, "-S", ROOT / "csrc", "-B", BUILD, "-DOME_BENCH=ON", "-DCMAKE_BUILD_TYPE=Release"])
-    _call([cmake, "--build", BUILD, "--target", "ome_bench"])
+    _call([cmake, "--build", BUILD])
 
 
 def run_bytes(name: str, *, count: int, repeat: int, seed: int) -> bytes:
-    """What the driver's benchmark `name` prints. Raises DriverError when a check in it fails."""
-    return _call([DRIVER, name, "--count", str(count), "--repeat", str(repeat), "--seed", str(seed)])
+    """What the driver's benchmark `name` prints. It writes files, if any, to a folder in build/bench that is removed afterwards.
+
+    Raises DriverError when a check in it fails.
+    """
+    with tempfile.TemporaryDirectory(dir=BUILD) as directory:
+        return _call([DRIVER, name, "--count", str(count), "--repeat", str(repeat), "--seed", str(seed)], Path(directory))
 
 
 def run(name: str, *, count: int, repeat: int, seed: int) -> Output:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bench import batch, book, ring
+from bench import batch, book, pipeline, ring, wire
 from bench.figure import Figure
 from bench.options import Options
 from ome.errors import InvalidValueError
@@ -19,6 +19,12 @@ FIGURES: dict[str, Callable[[Options], Figure]] = {
     "batch": batch.batch,
     "ring-1": ring.one_producer,
     "ring-3": ring.three_producers,
+    "headline": pipeline.headline,
+    "pipeline": pipeline.pipeline,
+    "wire-1": wire.frames_of_1,
+    "wire-16": wire.frames_of_16,
+    "wire-64": wire.frames_of_64,
+    "rtt": wire.round_trip,
 }
 
 

@@ -11,12 +11,15 @@
 #define START_PRICE INT64_C(1000000)
 #define QUANTITY_MAX 100u
 #define SMALL_BOOK_ORDER_COUNT UINT32_C(65536)
-#define MIXED_LIVE_MIN 1000u
-#define MIXED_LIVE_MAX 8000u
+/* As many as rest in the book of a share that is traded much. */
+#define MIXED_LIVE_MIN 10000u
+#define MIXED_LIVE_MAX 20000u
+/* Each numbers its orders from 1, above its own number in the high half. */
+#define PARTICIPANT_COUNT 16u
 #define MIXED_DISTANCE_MAX 64u
 #define DEEP_ORDERS_PER_LEVEL 100u
 
-/* An order as the generator knows it, by client order id. */
+/* An order as the generator knows it, by its number: orders count from 1, whoever enters them. */
 typedef struct
 {
     uint32_t live_index; /* its place in `live`, plus 1; 0 when it is not at rest */
@@ -29,10 +32,10 @@ typedef struct
     bench_flow_t *flow;
     bench_textbook_t *book;
     known_order_t *orders;
-    uint64_t *live; /* client order ids of the orders at rest, in no order */
+    uint64_t *live; /* numbers of the orders at rest, in no order */
     uint64_t live_count;
     uint64_t command_count;
-    uint64_t client_order_id; /* last given */
+    uint64_t order_number; /* last given */
     uint64_t random;
     uint64_t deep_level_count;
     int64_t mid; /* price */
@@ -62,21 +65,38 @@ static int64_t random_quantity(generator_t *generator)
     return 1 + (int64_t)below(generator, QUANTITY_MAX);
 }
 
+/* ---- whose orders, and their ids ---- */
+
+static uint16_t participant_of(uint64_t number)
+{
+    return (uint16_t)(1 + number % PARTICIPANT_COUNT);
+}
+
+static uint64_t client_order_id_of(uint64_t number)
+{
+    return (uint64_t)participant_of(number) << 32 | (1 + number / PARTICIPANT_COUNT);
+}
+
+static uint64_t number_of(uint64_t client_order_id)
+{
+    return (uint64_t)((uint32_t)client_order_id - 1) * PARTICIPANT_COUNT + (client_order_id >> 32) - 1;
+}
+
 /* ---- what is at rest ---- */
 
-static void live_add(generator_t *generator, uint64_t client_order_id)
+static void live_add(generator_t *generator, uint64_t number)
 {
-    known_order_t *order = &generator->orders[client_order_id];
+    known_order_t *order = &generator->orders[number];
     if (order->live_index == 0)
     {
-        generator->live[generator->live_count] = client_order_id;
+        generator->live[generator->live_count] = number;
         order->live_index = (uint32_t)++generator->live_count;
     }
 }
 
-static void live_remove(generator_t *generator, uint64_t client_order_id)
+static void live_remove(generator_t *generator, uint64_t number)
 {
-    known_order_t *order = &generator->orders[client_order_id];
+    known_order_t *order = &generator->orders[number];
     if (order->live_index != 0)
     {
         const uint64_t last = generator->live[--generator->live_count];
@@ -93,15 +113,15 @@ static void follow_event(generator_t *generator, const ome_event_t *event)
     case OME_EVENT_KIND_TRADE:
         if ((event->flags & OME_EVENT_FLAGS_RESTING_FILLED) != 0)
         {
-            live_remove(generator, event->resting_client_order_id);
+            live_remove(generator, number_of(event->resting_client_order_id));
         }
         if ((event->flags & OME_EVENT_FLAGS_AGGRESSOR_FILLED) != 0)
         {
-            live_remove(generator, event->client_order_id);
+            live_remove(generator, number_of(event->client_order_id));
         }
         break;
     case OME_EVENT_KIND_CANCELLED:
-        live_remove(generator, event->client_order_id);
+        live_remove(generator, number_of(event->client_order_id));
         break;
     case OME_EVENT_KIND_REJECTED:
         bench_fail("the generator made a command that is rejected, with reason %u", event->reason);
@@ -110,7 +130,7 @@ static void follow_event(generator_t *generator, const ome_event_t *event)
     default:
         if ((event->flags & OME_EVENT_FLAGS_RESTS) != 0)
         {
-            live_add(generator, event->client_order_id);
+            live_add(generator, number_of(event->client_order_id));
         }
         break;
     }
@@ -132,8 +152,13 @@ static void put(generator_t *generator, ome_command_t command)
 {
     bench_flow_t *flow = generator->flow;
     command.timestamp_ns = ++generator->command_count;
-    command.participant = 1;
     command.instrument = 1;
+    if (command.kind <= OME_COMMAND_KIND_AMEND_ORDER)
+    {
+        /* Until here an order is its number. */
+        command.participant = participant_of(command.client_order_id);
+        command.client_order_id = client_order_id_of(command.client_order_id);
+    }
     flow->commands[generator->command_count - 1] = command;
     bench_textbook_apply(generator->book, &command, 1, &generator->window.sink);
     follow_events(&generator->window.sink);
@@ -155,10 +180,10 @@ static void put_definition(generator_t *generator)
 
 static void put_new(generator_t *generator, uint8_t side, int64_t price, int64_t quantity, uint8_t time_in_force)
 {
-    generator->client_order_id++;
-    generator->orders[generator->client_order_id].side = side;
+    generator->order_number++;
+    generator->orders[generator->order_number].side = side;
     put(generator, (ome_command_t){.kind = OME_COMMAND_KIND_NEW_ORDER,
-                       .client_order_id = generator->client_order_id,
+                       .client_order_id = generator->order_number,
                        .price = price,
                        .quantity = quantity,
                        .side = side,
@@ -220,11 +245,11 @@ static void mixed_reduce(generator_t *generator)
 /* A new price, and every second time a new quantity too. */
 static void mixed_amend(generator_t *generator)
 {
-    const uint64_t client_order_id = random_live(generator);
-    const int64_t price = mixed_price(generator, generator->orders[client_order_id].side);
+    const uint64_t number = random_live(generator);
+    const int64_t price = mixed_price(generator, generator->orders[number].side);
     const int64_t quantity = below(generator, 2) == 0 ? OME_NULL_VALUE : random_quantity(generator);
     put(generator,
-        (ome_command_t){.kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = client_order_id, .price = price, .quantity = quantity});
+        (ome_command_t){.kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = number, .price = price, .quantity = quantity});
 }
 
 static void mixed_step(generator_t *generator)

@@ -134,11 +134,15 @@ static void measure_matcher(void *context)
     const uint64_t size_bytes = ome_engine_size_bytes(&limits);
     void *memory = ome_memory_map(size_bytes);
     ome_engine_t *engine = NULL;
-    if (memory == NULL || ome_engine_init(&engine, memory, size_bytes, &limits) != OME_OK)
+    if (memory == NULL)
     {
-        bench_fail("no engine");
+        bench_fail("no memory for an engine");
     }
     bench_touch_to_write(memory, size_bytes);
+    if (ome_engine_init(&engine, memory, size_bytes, &limits) != OME_OK)
+    {
+        bench_fail("the engine refused its limits");
+    }
     bench_touch_to_read(flow->commands, bench_flow_command_count(flow) * sizeof(ome_command_t));
     bench_window_init_counting(&run->window);
     ome_engine_apply_many(engine, flow->commands, flow->untimed_count, &run->window.sink);

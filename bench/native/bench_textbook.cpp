@@ -92,6 +92,28 @@ void warm_heap(size_t size_bytes)
 
 constexpr size_t HEAP_BYTES_PER_ORDER = 192; /* a node of the list, a node and a bucket of the hash map, and levels */
 
+/* A client order id is unique among its participant's orders. */
+struct order_key_t
+{
+    uint64_t client_order_id;
+    uint16_t participant;
+
+    bool operator==(const order_key_t &other) const
+    {
+        return client_order_id == other.client_order_id && participant == other.participant;
+    }
+};
+
+/* As in boost::hash_combine. */
+struct order_key_hash_t
+{
+    size_t operator()(const order_key_t &key) const
+    {
+        const size_t hash = std::hash<uint64_t>()(key.client_order_id);
+        return hash ^ (std::hash<uint16_t>()(key.participant) + 0x9E3779B9 + (hash << 6) + (hash >> 2));
+    }
+};
+
 } // namespace
 
 struct bench_textbook
@@ -108,7 +130,7 @@ struct bench_textbook
     }
 
     levels_t levels[2];
-    std::unordered_map<uint64_t, queue_t::iterator> orders;
+    std::unordered_map<order_key_t, queue_t::iterator, order_key_hash_t> orders;
     uint64_t sequence = 0;
     uint64_t last_order_id = 0;
 
@@ -195,7 +217,7 @@ void bench_textbook::trade(order_t &aggressor, uint8_t side, int64_t limit, ome_
         written(sink);
         if (resting.leaves == 0)
         {
-            orders.erase(resting.client_order_id);
+            orders.erase({resting.client_order_id, resting.participant});
             level.queue.pop_front();
         }
         if (level.queue.empty())
@@ -235,7 +257,7 @@ void bench_textbook::apply_new(const ome_command_t &command, ome_sink_t *sink)
         reject(command, command.quantity == 0 ? OME_REASON_ZERO_QUANTITY : OME_REASON_NEGATIVE_QUANTITY, sink);
         return;
     }
-    if (orders.find(command.client_order_id) != orders.end())
+    if (orders.find({command.client_order_id, command.participant}) != orders.end())
     {
         reject(command, OME_REASON_DUPLICATE_CLIENT_ORDER_ID, sink);
         return;
@@ -260,7 +282,7 @@ void bench_textbook::apply_new(const ome_command_t &command, ome_sink_t *sink)
         return;
     }
     queue_t node{order};
-    orders.emplace(order.client_order_id, node.begin());
+    orders.emplace(order_key_t{order.client_order_id, order.participant}, node.begin());
     join(node, command.side, command.price);
     if (!rests_whole)
     {
@@ -273,14 +295,14 @@ void bench_textbook::cancel(const ome_command_t &command, queue_t::iterator orde
 {
     write_order(sink, command, *order, order->level->side, order->level->price, order->leaves, OME_EVENT_KIND_CANCELLED, reason,
         OME_EVENT_FLAGS_WAS_RESTING);
-    orders.erase(order->client_order_id);
+    orders.erase({order->client_order_id, order->participant});
     queue_t gone;
     leave(order, gone);
 }
 
 void bench_textbook::apply_cancel(const ome_command_t &command, ome_sink_t *sink)
 {
-    const auto found = orders.find(command.client_order_id);
+    const auto found = orders.find({command.client_order_id, command.participant});
     if (found == orders.end())
     {
         reject(command, OME_REASON_UNKNOWN_ORDER, sink);
@@ -291,7 +313,7 @@ void bench_textbook::apply_cancel(const ome_command_t &command, ome_sink_t *sink
 
 void bench_textbook::apply_reduce(const ome_command_t &command, ome_sink_t *sink)
 {
-    const auto found = orders.find(command.client_order_id);
+    const auto found = orders.find({command.client_order_id, command.participant});
     if (found == orders.end())
     {
         reject(command, OME_REASON_UNKNOWN_ORDER, sink);
@@ -316,7 +338,7 @@ void bench_textbook::apply_reduce(const ome_command_t &command, ome_sink_t *sink
 
 void bench_textbook::apply_amend(const ome_command_t &command, ome_sink_t *sink)
 {
-    const auto found = orders.find(command.client_order_id);
+    const auto found = orders.find({command.client_order_id, command.participant});
     if (found == orders.end())
     {
         reject(command, OME_REASON_UNKNOWN_ORDER, sink);
@@ -357,7 +379,7 @@ void bench_textbook::apply_amend(const ome_command_t &command, ome_sink_t *sink)
         trade(order, side, price, sink);
         if (order.leaves == 0)
         {
-            orders.erase(order.client_order_id);
+            orders.erase({order.client_order_id, order.participant});
             return;
         }
         write_order(sink, command, order, side, price, order.leaves, OME_EVENT_KIND_RESTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/ome_clock.h"
 #include "base/ome_counters.h"
@@ -18,6 +19,7 @@
 #define SEGMENT_SIZE_BYTES (UINT64_C(64) << 20)
 #define DELAY_NS UINT64_C(10000000)
 #define UNSYNCED_COUNT_MAX 1000u
+#define BUSY_PAUSE_NS 100000 /* a producer that only spins takes a core from the stages it waits for */
 
 typedef struct
 {
@@ -40,6 +42,24 @@ static ome_replay_t *new_journal(const char *directory)
     return replay;
 }
 
+/* With its pages there. The venue gives the memory back. */
+static ome_engine_t *make_engine(const ome_limits_t *limits)
+{
+    const uint64_t size_bytes = ome_engine_size_bytes(limits);
+    void *memory = ome_memory_map(size_bytes);
+    if (memory == NULL)
+    {
+        bench_fail("no memory for an engine");
+    }
+    bench_touch_to_write(memory, size_bytes);
+    ome_engine_t *engine = NULL;
+    if (ome_engine_init(&engine, memory, size_bytes, limits) != OME_OK)
+    {
+        bench_fail("the engine refused its limits");
+    }
+    return engine;
+}
+
 static ome_venue_t *open_venue(const bench_venue_load_t *load)
 {
     char directory[] = "journal-XXXXXX";
@@ -47,18 +67,11 @@ static ome_venue_t *open_venue(const bench_venue_load_t *load)
     {
         bench_fail("no folder can be made in the current directory");
     }
-    ome_engine_t *engine = NULL;
-    const ome_limits_t *limits = &load->limits;
-    if (ome_engine_create(limits->order_count_max, limits->level_count_max, limits->instrument_count_max, limits->session_count_max,
-            &engine) != OME_OK)
-    {
-        bench_fail("no memory for an engine");
-    }
     ome_replay_t *replay = new_journal(directory);
     ome_venue_t *venue = NULL;
     ome_venue_view_t view;
-    const ome_status_t status = ome_venue_create(replay, engine, directory, NULL, load->policy, OME_RING_SLOT_COUNT_DEFAULT,
-        STREAM_SLOT_COUNT, 1, OME_WAIT_BLOCK, SEGMENT_SIZE_BYTES, DELAY_NS, UNSYNCED_COUNT_MAX, &venue, &view);
+    const ome_status_t status = ome_venue_create(replay, make_engine(&load->limits), directory, NULL, load->policy,
+        OME_RING_SLOT_COUNT_DEFAULT, STREAM_SLOT_COUNT, 1, OME_WAIT_BLOCK, SEGMENT_SIZE_BYTES, DELAY_NS, UNSYNCED_COUNT_MAX, &venue, &view);
     if (status != OME_OK || ome_venue_start(venue) != OME_OK)
     {
         bench_fail("the venue does not start: status %d", (int)status);
@@ -73,6 +86,7 @@ static void submit(run_t *run, const ome_command_t *commands, uint32_t count)
     while ((status = ome_venue_submit(run->venue, commands, count)) == OME_FULL)
     {
         run->result->busy_count++;
+        (void)nanosleep(&(struct timespec){.tv_nsec = BUSY_PAUSE_NS}, NULL);
     }
     if (status != OME_OK)
     {

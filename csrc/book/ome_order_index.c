@@ -9,7 +9,7 @@ void ome_order_index_init(ome_order_index_t *index, ome_arena_t *arena, uint32_t
     }
     index->entries = ome_arena_take(arena, entry_count * sizeof(uint64_t));
     index->mask = (uint32_t)(entry_count - 1);
-    index->drop_bits = 32 - (uint32_t)__builtin_ctzll(entry_count);
+    index->home_shift = 32 - (uint32_t)__builtin_ctzll(entry_count);
     index->count = 0;
 }
 

@@ -1,10 +1,11 @@
 /* Finds a participant's live order by the participant's own id.
  *
  * Open addressing in Robin Hood order (Celis 1986): along a run, entries stand in the order of their homes, so that a search ends early and a removal
- * shifts back only what is displaced. There are no tombstones and no rehash, ever. An entry is a slot and 32 bits of hash: the
- * home of any entry follows from the entry alone, and an order is only touched when its hash matches. Sixteen neighbouring ids share two cache
- * lines, because clients count: entering ids in turn misses the cache once in eight. Participants and blocks of sixteen ids are scattered by
- * a multiplication (Fibonacci hashing, Knuth 6.4).
+ * shifts back only what is displaced. There are no tombstones and no rehash, ever. An entry is a slot and 32 bits of hash: the home of
+ * any entry follows from the entry alone, and an order is only touched when its hash matches.
+ *
+ * Ids are scattered, though clients count. Keeping neighbouring ids together is faster for one participant alone; with several the blocks fall on each
+ * other, and what is displaced costs more than the cache misses, which are asked for ahead (ome_engine_apply_many).
  *
  * Written and read by the matching thread alone. The order of entries never reaches an event. */
 #ifndef OME_ORDER_INDEX_H
@@ -14,32 +15,30 @@
 
 #include "book/ome_order_pool.h"
 
-#define OME_INDEX_BLOCK_BITS 4u
-#define OME_INDEX_BLOCK_MASK 15u
-
 typedef struct
 {
     uint64_t *entries; /* hash << 32 | slot; 0 is empty */
-    uint32_t mask;     /* entry_count - 1 */
-    uint32_t drop_bits; /* of a hash's 28 bits, those that the table has no room for */
+    uint32_t mask;       /* entry_count - 1 */
+    uint32_t home_shift; /* a home is the hash's highest bits */
     uint32_t count;
 } ome_order_index_t;
 
 /* Room for `order_count_max` orders at a load of at most three quarters. */
 void ome_order_index_init(ome_order_index_t *index, ome_arena_t *arena, uint32_t order_count_max);
 
-/* 28 bits that scatter blocks of 16 neighbouring ids, then the id's place in its block. */
+/* Two rounds of xor and multiply; the high bits of a product are the best mixed. */
 static inline uint32_t ome_order_index_hash(uint16_t participant, uint64_t client_order_id)
 {
-    const uint64_t block = (client_order_id >> OME_INDEX_BLOCK_BITS) ^ ((uint64_t)participant << 48);
-    return (uint32_t)(block * UINT64_C(0x9E3779B97F4A7C15) >> 36) << OME_INDEX_BLOCK_BITS |
-           (uint32_t)(client_order_id & OME_INDEX_BLOCK_MASK);
+    uint64_t x = client_order_id + participant * UINT64_C(0x9E3779B97F4A7C15);
+    x = (x ^ (x >> 32)) * UINT64_C(0xD6E8FEB86659FD93);
+    x = (x ^ (x >> 32)) * UINT64_C(0xD6E8FEB86659FD93);
+    return (uint32_t)(x >> 32);
 }
 
 /* Where an entry of this hash belongs. */
 static inline uint32_t ome_order_index_home(const ome_order_index_t *index, uint32_t hash)
 {
-    return hash >> index->drop_bits >> OME_INDEX_BLOCK_BITS << OME_INDEX_BLOCK_BITS | (hash & OME_INDEX_BLOCK_MASK);
+    return hash >> index->home_shift;
 }
 
 /* How far an entry is from where it belongs. */

@@ -77,10 +77,11 @@ uint32_t ome_match_stage_do_work(ome_match_stage_t *stage)
         open_window(&stage->sink);
     }
     OME_ASSERT(stage->engine->sequence + 1 == stage->next_sequence);
-    for (uint32_t i = 0; i < count; i++)
-    {
-        ome_engine_apply(stage->engine, ome_ring_slot(stage->ring, stage->next_sequence + i), &stage->sink);
-    }
+    /* In one piece, or in two where the ring wraps. */
+    const uint32_t to_wrap = stage->ring->slot_count - (uint32_t)(stage->next_sequence & (stage->ring->slot_count - 1));
+    const uint32_t first = count < to_wrap ? count : to_wrap;
+    ome_engine_apply_many(stage->engine, ome_ring_slot(stage->ring, stage->next_sequence), first, &stage->sink);
+    ome_engine_apply_many(stage->engine, ome_ring_slot(stage->ring, stage->next_sequence + first), count - first, &stage->sink);
     stage->next_sequence += count;
     publish(stage);
     ome_ring_consumer_advance(stage->ring, stage->consumer_index, stage->next_sequence - 1);

@@ -1,0 +1,83 @@
+"""The other end of the wire's figures, a process of its own: python -m bench.peer KIND [...]
+
+Prints its endpoint and ends when its standard input does. KIND is `venue DIRECTORY` (a server, policy `async`), `answer FRAMES ANSWERS
+ANSWERS_PER_FRAME ANSWER_BYTES` (a bare ROUTER) or `tcp REQUEST_BYTES ANSWER_BYTES` (bare TCP).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bench.wire_library import library
+from ome._native import ffi
+from ome.cli.main import DEFAULT_INSTRUMENTS
+from ome.config import ServerConfig
+from ome.enums import Policy
+from ome.gateway import FRAME_SIZE_MAX_BYTES
+from ome.server import Server
+from ome.transport import Context
+from ome.transport.table import Loop, SocketTable
+
+_ANY = "tcp://127.0.0.1:0"
+
+
+def _announce(endpoint: str) -> None:
+    print(endpoint, flush=True)
+
+
+@contextlib.contextmanager
+def _native_table(context: Context) -> Iterator[SocketTable]:
+    router = context.bind_router(_ANY, frame_size_max_bytes=FRAME_SIZE_MAX_BYTES)
+    table = SocketTable(router, Loop.NATIVE)
+    try:
+        yield table
+    finally:
+        table.close()
+
+
+def _venue(directory: str) -> None:
+    config = ServerConfig(
+        directory=Path(directory),
+        orders_endpoint=_ANY,
+        feed_endpoint=_ANY,
+        policy=Policy.ASYNC,
+        instruments=DEFAULT_INSTRUMENTS,
+    )
+    with Server(config) as server:
+        _announce(server.orders_endpoint)
+        sys.stdin.read()
+
+
+def _answer(frames: str, answers: str, answers_per_frame: str, answer_bytes: str) -> None:
+    with Context() as context, _native_table(context) as table:
+        _announce(table.socket.endpoint)
+        pointer = int(ffi.cast("uintptr_t", table.pointer))
+        library().bench_wire_answer(pointer, int(frames), int(answers), int(answers_per_frame), int(answer_bytes))
+        sys.stdin.read()
+
+
+def _tcp(request_bytes: str, answer_bytes: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        _announce(str(listener.getsockname()[1]))
+        connection, _ = listener.accept()
+    with connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        answer = bytes(int(answer_bytes))
+        while connection.recv(int(request_bytes), socket.MSG_WAITALL):
+            connection.sendall(answer)
+
+
+_KINDS: dict[str, Callable[..., None]] = {"venue": _venue, "answer": _answer, "tcp": _tcp}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs what the arguments name."""
+    _KINDS[arguments[0]](*arguments[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
