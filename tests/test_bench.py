@@ -27,7 +27,6 @@ def built_driver() -> None:
     driver.build()
 
 
-
 @pytest.mark.parametrize("name", registry.FIGURES)
 def test_each_figure_has_a_value_beside_its_yardstick(name: str) -> None:
     """A figure is its median, the yardstick's in the same unit, and the ratio of the two; its configuration says how it was measured."""
