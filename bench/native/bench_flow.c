@@ -248,13 +248,12 @@ static void mixed_amend(generator_t *generator)
     const uint64_t number = random_live(generator);
     const int64_t price = mixed_price(generator, generator->orders[number].side);
     const int64_t quantity = below(generator, 2) == 0 ? OME_NULL_VALUE : random_quantity(generator);
-    put(generator,
-        (ome_command_t){.kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = number, .price = price, .quantity = quantity});
+    put(generator, (ome_command_t){.kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = number, .price = price, .quantity = quantity});
 }
 
 static void mixed_step(generator_t *generator)
 {
-    if (below(generator, 64) == 0)
+    if (below(generator, 1024) == 0)
     {
         generator->mid += below(generator, 2) == 0 ? 1 : -1;
     }

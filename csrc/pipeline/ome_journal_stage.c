@@ -82,6 +82,8 @@ static ome_status_t write_group(ome_journal_stage_t *stage, uint32_t count)
     {
         status = ome_journal_writer_write(stage->writer);
     }
+    /* Relaxed: it is only a hint to be seen some time. A venue that writes little makes no second segment. */
+    atomic_store_explicit(&stage->is_spare_due, stage->writer->offset > stage->writer->segment_size_bytes / 4, memory_order_relaxed);
     return status;
 }
 

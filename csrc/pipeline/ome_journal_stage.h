@@ -8,6 +8,8 @@
 #ifndef OME_JOURNAL_STAGE_H
 #define OME_JOURNAL_STAGE_H
 
+#include <stdatomic.h>
+
 #include "concurrent/ome_ring.h"
 #include "concurrent/ome_stream.h"
 #include "journal/ome_journal_writer.h"
@@ -28,6 +30,7 @@ typedef struct
     uint32_t consumer_index;
     uint32_t reader_count; /* of the stream */
     ome_status_t status;   /* OME_OK, or why it stopped */
+    atomic_bool is_spare_due; /* read by the thread that prepares: a quarter of the segment is used, so the next one should be made */
 } ome_journal_stage_t;
 
 typedef struct

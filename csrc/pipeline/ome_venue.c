@@ -237,7 +237,8 @@ static void *prepare_loop(void *argument)
     const struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
     while (!flag_is_set(&venue->is_journal_done))
     {
-        if (ome_journal_writer_prepare_next(&venue->writer) != OME_OK)
+        const bool is_due = atomic_load_explicit(&venue->journal_stage.is_spare_due, memory_order_relaxed);
+        if (is_due && ome_journal_writer_prepare_next(&venue->writer) != OME_OK)
         {
             break;
         }
