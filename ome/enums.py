@@ -17,7 +17,10 @@ __all__ = [
     "OrderType",
     "Policy",
     "Reason",
+    "SelfTradePrevention",
+    "SelfTradeScope",
     "Side",
+    "Term",
     "TimeInForce",
 ]
 
@@ -29,9 +32,13 @@ class CommandKind(IntEnum):
     CANCEL_ORDER = 2
     REDUCE_ORDER = 3
     AMEND_ORDER = 4
+    ORDER_TERMS = 5
+    MASS_CANCEL = 6
     DEFINE_LIMITS = 32
     DEFINE_INSTRUMENT = 33
     DEFINE_SESSION = 34
+    EXPIRE_ORDERS = 35
+    SET_LAST_PRICE = 36
 
 
 class EventKind(IntEnum):
@@ -45,6 +52,10 @@ class EventKind(IntEnum):
     AMENDED = 70
     RESTED = 71
     DEFINED = 72
+    TRIGGERED = 73
+    DISPLAYED = 74
+    PREVENTED = 75
+    COMPLETED = 76
 
 
 class Side(IntEnum):
@@ -59,6 +70,10 @@ class OrderType(IntEnum):
 
     LIMIT = 1
     MARKET = 2
+    STOP = 3
+    STOP_LIMIT = 4
+    TRAILING_STOP = 5
+    TRAILING_STOP_LIMIT = 6
 
 
 class TimeInForce(IntEnum):
@@ -67,6 +82,42 @@ class TimeInForce(IntEnum):
     GTC = 1
     IOC = 2
     FOK = 3
+    DAY = 4
+    GTD = 5
+
+
+class SelfTradePrevention(IntEnum):
+    """What happens when an aggressor meets an order of its own group."""
+
+    NONE = 0
+    CANCEL_NEWEST = 1
+    CANCEL_OLDEST = 2
+    CANCEL_BOTH = 3
+    DECREMENT = 4
+
+
+class SelfTradeScope(IntEnum):
+    """Which resting orders are of the aggressor's group."""
+
+    ACCOUNT = 0
+    PARTICIPANT = 1
+    GROUP = 2
+
+
+class Term(IntEnum):
+    """What a value in OrderTerms is."""
+
+    NONE = 0
+    STOP_PRICE = 1
+    TRAIL_AMOUNT = 2
+    TRAIL_BASIS_POINTS = 3
+    DISPLAY_QUANTITY = 4
+    MINIMUM_QUANTITY = 5
+    EXPIRE_TIME = 6
+    BUDGET = 7
+    COLLAR_TICKS = 8
+    SELF_TRADE_GROUP = 9
+    NEW_CLIENT_ORDER_ID = 10
 
 
 class CommandFlags(IntFlag):
@@ -74,12 +125,21 @@ class CommandFlags(IntFlag):
 
     BY_ORDER_ID = 1
     OPEN_QUANTITY = 2
+    CONTINUED = 4
+    POST_ONLY = 8
+    HIDDEN = 16
+    BY_ACCOUNT = 32
+    BY_SESSION = 64
+    ANY_PARTICIPANT = 128
+    END_OF_DAY = 256
 
 
 class InstrumentFlags(IntFlag):
     """Options of an instrument."""
 
     SIGNED_PRICES = 1
+    MARKET_TO_LIMIT = 2
+    POST_ONLY_SLIDES = 4
 
 
 class EventFlags(IntFlag):
@@ -90,6 +150,8 @@ class EventFlags(IntFlag):
     AGGRESSOR_FILLED = 4
     RESTING_FILLED = 8
     WAS_RESTING = 16
+    HIDDEN = 32
+    WAITING = 64
 
 
 class Policy(IntEnum):
@@ -101,7 +163,7 @@ class Policy(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why; append only. Within each block a lower number wins where several apply."""
+    """Why; append only. Which wins where several apply: the order of checks in RULES.md."""
 
     NONE = 0
     UNKNOWN_COMMAND = 1
@@ -125,12 +187,25 @@ class Reason(IntEnum):
     ORDER_LIMIT_REACHED = 19
     LEVEL_LIMIT_REACHED = 20
     BAD_DEFINITION = 21
+    BAD_TERM = 22
+    INCOMPLETE_COMMAND = 23
+    BAD_SELF_TRADE_PREVENTION = 24
+    POST_ONLY_WOULD_TAKE = 25
+    NO_LAST_PRICE = 26
+    ALREADY_EXPIRED = 27
+    SPECIAL_LIMIT_REACHED = 28
     REQUESTED = 64
     IMMEDIATE_OR_CANCEL = 65
     FILL_OR_KILL = 66
     NO_LIQUIDITY = 67
     AMENDED_AWAY = 68
     REDUCED_AWAY = 69
+    COLLAR = 70
+    BUDGET = 71
+    MINIMUM_QUANTITY = 72
+    SELF_TRADE_PREVENTION = 73
+    EXPIRED = 74
+    MASS_CANCELLED = 75
     FRAME_EMPTY = 128
     FRAME_TRUNCATED = 129
     FRAME_TOO_LONG = 130
@@ -169,12 +244,25 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.ORDER_LIMIT_REACHED: "The engine holds as many live orders as its limits allow",
     Reason.LEVEL_LIMIT_REACHED: "The engine holds as many price levels as its limits allow",
     Reason.BAD_DEFINITION: "A definition is not valid, or contradicts one before",
+    Reason.BAD_TERM: "A term is not known, is given twice, is missing, has a value out of range, or does not belong to this order",
+    Reason.INCOMPLETE_COMMAND: "A continued command was not followed by its terms, or terms follow no command",
+    Reason.BAD_SELF_TRADE_PREVENTION: "The instruction or its scope is not known",
+    Reason.POST_ONLY_WOULD_TAKE: "A post-only order would trade",
+    Reason.NO_LAST_PRICE: "A trailing stop needs a last trade price or a stop price",
+    Reason.ALREADY_EXPIRED: "The deadline is not after the engine's time",
+    Reason.SPECIAL_LIMIT_REACHED: "The engine holds as many orders with special terms as its limits allow",
     Reason.REQUESTED: "Cancelled because its owner asked for it",
     Reason.IMMEDIATE_OR_CANCEL: "What an IOC order left unfilled is cancelled",
     Reason.FILL_OR_KILL: "Not all of the order could trade, so none did",
     Reason.NO_LIQUIDITY: "What a market order left unfilled is cancelled: the other side is empty",
     Reason.AMENDED_AWAY: "The amended total is not above what has traded already",
     Reason.REDUCED_AWAY: "The reduction took all that was open",
+    Reason.COLLAR: "What is left would trade beyond the protection collar",
+    Reason.BUDGET: "All of it could trade, but not within the budget",
+    Reason.MINIMUM_QUANTITY: "Less than the minimum quantity could trade at once",
+    Reason.SELF_TRADE_PREVENTION: "It met an order of its own group",
+    Reason.EXPIRED: "Its time is over",
+    Reason.MASS_CANCELLED: "A mass cancel meant it",
     Reason.FRAME_EMPTY: "The frame has no bytes",
     Reason.FRAME_TRUNCATED: "The frame ends inside a message",
     Reason.FRAME_TOO_LONG: "The frame has more messages than are allowed in one",

@@ -19,8 +19,8 @@ static_assert(OME_OPEN_QUANTITY_MAX <= INT64_MAX - OME_QUANTITY_MAX, "the sum of
 #define OME_TICK_MAX (INT64_C(1) << 62)
 
 #define OME_ORDER_COUNT_MAX (UINT32_C(1) << 30)
-#define OME_LEVEL_COUNT_MAX (UINT32_C(1) << 28)
-static_assert(OME_LEVEL_COUNT_MAX < (UINT32_C(1) << 30), "an order holds its level in 30 bits");
+#define OME_LEVEL_COUNT_MAX ((UINT32_C(1) << 24) - 1)
+static_assert(OME_LEVEL_COUNT_MAX < (UINT32_C(1) << 24), "an order holds its level in 24 bits");
 #define OME_INSTRUMENT_COUNT_MAX (UINT32_C(1) << 20)
 #define OME_SESSION_COUNT_MAX UINT32_C(65535)
 

@@ -28,9 +28,13 @@ enum
     OME_COMMAND_KIND_CANCEL_ORDER = 2, /* Take an order out of the book */
     OME_COMMAND_KIND_REDUCE_ORDER = 3, /* Take a quantity off an order; keeps priority */
     OME_COMMAND_KIND_AMEND_ORDER = 4, /* Change price, quantity or both */
+    OME_COMMAND_KIND_ORDER_TERMS = 5, /* More terms of the order command before it; both are one command */
+    OME_COMMAND_KIND_MASS_CANCEL = 6, /* Cancel all orders that match */
     OME_COMMAND_KIND_DEFINE_LIMITS = 32, /* Sizes of the engine; the first command of every journal */
     OME_COMMAND_KIND_DEFINE_INSTRUMENT = 33, /* Open an instrument for trading */
     OME_COMMAND_KIND_DEFINE_SESSION = 34, /* Give a participant's session its numbers */
+    OME_COMMAND_KIND_EXPIRE_ORDERS = 35, /* Cancel what has expired at a cutoff; also the end of the day */
+    OME_COMMAND_KIND_SET_LAST_PRICE = 36, /* Give an instrument a last trade price from outside */
 };
 
 /* What happened; equal to its template id. */
@@ -44,6 +48,10 @@ enum
     OME_EVENT_KIND_AMENDED = 70, /* An order has a new price or quantity */
     OME_EVENT_KIND_RESTED = 71, /* What an aggressor left unfilled joined the book */
     OME_EVENT_KIND_DEFINED = 72, /* A definition took effect */
+    OME_EVENT_KIND_TRIGGERED = 73, /* A stop's price was reached: it is an aggressor now */
+    OME_EVENT_KIND_DISPLAYED = 74, /* What an order with a peak displays has changed */
+    OME_EVENT_KIND_PREVENTED = 75, /* Two orders of one group met and did not trade */
+    OME_EVENT_KIND_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done */
 };
 
 /* Buy or sell. */
@@ -58,6 +66,10 @@ enum
 {
     OME_ORDER_TYPE_LIMIT = 1, /* Trades at its price or better */
     OME_ORDER_TYPE_MARKET = 2, /* Trades at any price, never rests */
+    OME_ORDER_TYPE_STOP = 3, /* A market order once its stop price is reached */
+    OME_ORDER_TYPE_STOP_LIMIT = 4, /* A limit order once its stop price is reached */
+    OME_ORDER_TYPE_TRAILING_STOP = 5, /* A stop whose stop price follows the market at a distance */
+    OME_ORDER_TYPE_TRAILING_STOP_LIMIT = 6, /* A trailing stop with a limit at a distance from its stop price */
 };
 
 /* What happens to what does not trade at once. */
@@ -66,6 +78,42 @@ enum
     OME_TIME_IN_FORCE_GTC = 1, /* Good till cancelled: it rests */
     OME_TIME_IN_FORCE_IOC = 2, /* Immediate or cancel: it is cancelled */
     OME_TIME_IN_FORCE_FOK = 3, /* Fill or kill: all trades at once, or nothing does */
+    OME_TIME_IN_FORCE_DAY = 4, /* As GTC, until the end of the day */
+    OME_TIME_IN_FORCE_GTD = 5, /* Good till date: as GTC, until its deadline */
+};
+
+/* What happens when an aggressor meets an order of its own group. */
+enum
+{
+    OME_SELF_TRADE_PREVENTION_NONE = 0, /* They trade */
+    OME_SELF_TRADE_PREVENTION_CANCEL_NEWEST = 1, /* The aggressor is cancelled */
+    OME_SELF_TRADE_PREVENTION_CANCEL_OLDEST = 2, /* The resting order is cancelled; the aggressor goes on */
+    OME_SELF_TRADE_PREVENTION_CANCEL_BOTH = 3, /* Both are cancelled */
+    OME_SELF_TRADE_PREVENTION_DECREMENT = 4, /* Both shrink by the smaller quantity; what reaches zero is cancelled */
+};
+
+/* Which resting orders are of the aggressor's group. */
+enum
+{
+    OME_SELF_TRADE_SCOPE_ACCOUNT = 0, /* Those of the same participant and account */
+    OME_SELF_TRADE_SCOPE_PARTICIPANT = 1, /* Those of the same participant */
+    OME_SELF_TRADE_SCOPE_GROUP = 2, /* Those of the same participant with the same self-trade group */
+};
+
+/* What a value in OrderTerms is. */
+enum
+{
+    OME_TERM_NONE = 0, /* Nothing; its value is zero */
+    OME_TERM_STOP_PRICE = 1, /* Price that triggers a stop */
+    OME_TERM_TRAIL_AMOUNT = 2, /* Distance of a trailing stop from the last price, in price units, a multiple of the tick */
+    OME_TERM_TRAIL_BASIS_POINTS = 3, /* The same in hundredths of a percent of the last price, 1 to 10000 */
+    OME_TERM_DISPLAY_QUANTITY = 4, /* Peak of an iceberg, in lots */
+    OME_TERM_MINIMUM_QUANTITY = 5, /* Lots that must trade at once, or the order is cancelled */
+    OME_TERM_EXPIRE_TIME = 6, /* Deadline of a GTD order, nanoseconds since 1970 */
+    OME_TERM_BUDGET = 7, /* Of a fill or kill: highest total cost of a buy, lowest total proceeds of a sell, in price units times lots */
+    OME_TERM_COLLAR_TICKS = 8, /* How far from the best opposite price an order without limit may trade, in ticks */
+    OME_TERM_SELF_TRADE_GROUP = 9, /* Number of the participant's self-trade group */
+    OME_TERM_NEW_CLIENT_ORDER_ID = 10, /* Of an amend: the client order id that the order has from now on */
 };
 
 /* Options of a command. */
@@ -73,12 +121,21 @@ enum
 {
     OME_COMMAND_FLAGS_BY_ORDER_ID = 1, /* client_order_id holds the engine's order id of the order meant */
     OME_COMMAND_FLAGS_OPEN_QUANTITY = 2, /* An amend's quantity is the new open quantity, not the new total */
+    OME_COMMAND_FLAGS_CONTINUED = 4, /* The next record has more terms of this command */
+    OME_COMMAND_FLAGS_POST_ONLY = 8, /* The order must not trade when it enters or moves */
+    OME_COMMAND_FLAGS_HIDDEN = 16, /* The order is not displayed */
+    OME_COMMAND_FLAGS_BY_ACCOUNT = 32, /* A mass cancel means only orders of its account */
+    OME_COMMAND_FLAGS_BY_SESSION = 64, /* A mass cancel means only orders that came by target_session */
+    OME_COMMAND_FLAGS_ANY_PARTICIPANT = 128, /* A mass cancel means everybody's orders; not for clients */
+    OME_COMMAND_FLAGS_END_OF_DAY = 256, /* DAY orders expire too */
 };
 
 /* Options of an instrument. */
 enum
 {
     OME_INSTRUMENT_FLAGS_SIGNED_PRICES = 1, /* Prices of zero and below are allowed */
+    OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT = 2, /* What a market order that has traded leaves rests at its last price */
+    OME_INSTRUMENT_FLAGS_POST_ONLY_SLIDES = 4, /* A post-only order that would trade rests one tick away from the opposite best instead of being refused */
 };
 
 /* More about an event. */
@@ -89,6 +146,8 @@ enum
     OME_EVENT_FLAGS_AGGRESSOR_FILLED = 4, /* The trade filled the aggressor */
     OME_EVENT_FLAGS_RESTING_FILLED = 8, /* The trade filled the resting order */
     OME_EVENT_FLAGS_WAS_RESTING = 16, /* The order was in the book before this event */
+    OME_EVENT_FLAGS_HIDDEN = 32, /* What the event says of lots in the book is not displayed; in a trade, the resting order's lots were not */
+    OME_EVENT_FLAGS_WAITING = 64, /* The order waits for its stop price after this event; in a cancel, it did */
 };
 
 /* How durable a command is before anything is said about it. */
@@ -99,7 +158,7 @@ enum
     OME_POLICY_MEMORY = 3, /* No journal */
 };
 
-/* Why; append only. Within each block a lower number wins where several apply. */
+/* Why; append only. Which wins where several apply: the order of checks in RULES.md. */
 enum
 {
     OME_REASON_NONE = 0, /* No reason is needed */
@@ -124,12 +183,25 @@ enum
     OME_REASON_ORDER_LIMIT_REACHED = 19, /* The engine holds as many live orders as its limits allow */
     OME_REASON_LEVEL_LIMIT_REACHED = 20, /* The engine holds as many price levels as its limits allow */
     OME_REASON_BAD_DEFINITION = 21, /* A definition is not valid, or contradicts one before */
+    OME_REASON_BAD_TERM = 22, /* A term is not known, is given twice, is missing, has a value out of range, or does not belong to this order */
+    OME_REASON_INCOMPLETE_COMMAND = 23, /* A continued command was not followed by its terms, or terms follow no command */
+    OME_REASON_BAD_SELF_TRADE_PREVENTION = 24, /* The instruction or its scope is not known */
+    OME_REASON_POST_ONLY_WOULD_TAKE = 25, /* A post-only order would trade */
+    OME_REASON_NO_LAST_PRICE = 26, /* A trailing stop needs a last trade price or a stop price */
+    OME_REASON_ALREADY_EXPIRED = 27, /* The deadline is not after the engine's time */
+    OME_REASON_SPECIAL_LIMIT_REACHED = 28, /* The engine holds as many orders with special terms as its limits allow */
     OME_REASON_REQUESTED = 64, /* Cancelled because its owner asked for it */
     OME_REASON_IMMEDIATE_OR_CANCEL = 65, /* What an IOC order left unfilled is cancelled */
     OME_REASON_FILL_OR_KILL = 66, /* Not all of the order could trade, so none did */
     OME_REASON_NO_LIQUIDITY = 67, /* What a market order left unfilled is cancelled: the other side is empty */
     OME_REASON_AMENDED_AWAY = 68, /* The amended total is not above what has traded already */
     OME_REASON_REDUCED_AWAY = 69, /* The reduction took all that was open */
+    OME_REASON_COLLAR = 70, /* What is left would trade beyond the protection collar */
+    OME_REASON_BUDGET = 71, /* All of it could trade, but not within the budget */
+    OME_REASON_MINIMUM_QUANTITY = 72, /* Less than the minimum quantity could trade at once */
+    OME_REASON_SELF_TRADE_PREVENTION = 73, /* It met an order of its own group */
+    OME_REASON_EXPIRED = 74, /* Its time is over */
+    OME_REASON_MASS_CANCELLED = 75, /* A mass cancel meant it */
     OME_REASON_FRAME_EMPTY = 128, /* The frame has no bytes */
     OME_REASON_FRAME_TRUNCATED = 129, /* The frame ends inside a message */
     OME_REASON_FRAME_TOO_LONG = 130, /* The frame has more messages than are allowed in one */
@@ -152,9 +224,13 @@ enum
     OME_TEMPLATE_CANCEL_ORDER = 2, /* Cancel what is left of an order */
     OME_TEMPLATE_REDUCE_ORDER = 3, /* Take a quantity off an order; it keeps its place */
     OME_TEMPLATE_AMEND_ORDER = 4, /* Give an order a new price, a new quantity, or both */
+    OME_TEMPLATE_ORDER_TERMS = 5, /* Up to three more terms of the NewOrder or AmendOrder right before it, whose flags have CONTINUED. Both are one command */
+    OME_TEMPLATE_MASS_CANCEL = 6, /* Cancel every order of the participant that matches */
     OME_TEMPLATE_DEFINE_LIMITS = 32, /* Sizes of the engine; only as the first command. Not sent by clients */
     OME_TEMPLATE_DEFINE_INSTRUMENT = 33, /* Open an instrument; also the reference data in the answer to a logon */
     OME_TEMPLATE_DEFINE_SESSION = 34, /* Give a participant's session its numbers. Not sent by clients */
+    OME_TEMPLATE_EXPIRE_ORDERS = 35, /* Cancel GTD orders whose deadline is at or before a cutoff, and at the end of the day DAY orders. Not sent by clients */
+    OME_TEMPLATE_SET_LAST_PRICE = 36, /* Give an instrument a last trade price, as from a close or another venue; stops are looked at. Not sent by clients */
     OME_TEMPLATE_ACCEPTED = 65, /* An order was taken. What follows in the same command happened to it at once */
     OME_TEMPLATE_REJECTED = 66, /* A command was refused. Nothing changed but counters */
     OME_TEMPLATE_TRADE = 67, /* An aggressor met a resting order, at the resting order's price. Follows an event with the order's owner and time in the same command */
@@ -163,6 +239,10 @@ enum
     OME_TEMPLATE_AMENDED = 70, /* An order has a new price or quantity */
     OME_TEMPLATE_RESTED = 71, /* What an aggressor left unfilled joined the book */
     OME_TEMPLATE_DEFINED = 72, /* A definition took effect */
+    OME_TEMPLATE_TRIGGERED = 73, /* A stop's price was reached. What follows in the same command happened to it as an aggressor */
+    OME_TEMPLATE_DISPLAYED = 74, /* What an order with a peak displays has changed. Not reported to its owner */
+    OME_TEMPLATE_PREVENTED = 75, /* An aggressor met a resting order of its own group. Not a trade; what becomes of the two follows */
+    OME_TEMPLATE_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done */
     OME_TEMPLATE_LOGON = 128, /* Opens a session. The first message of a connection, alone in its frame */
     OME_TEMPLATE_LOGON_ANSWER = 129, /* Answers a logon; followed in the same frame by a DefineInstrument for each instrument */
     OME_TEMPLATE_LOGOUT = 130, /* Ends a session; sent by either side. The server answers a client's with its own */
@@ -181,9 +261,13 @@ enum
     OME_BLOCK_CANCEL_ORDER = 56,
     OME_BLOCK_REDUCE_ORDER = 56,
     OME_BLOCK_AMEND_ORDER = 56,
+    OME_BLOCK_ORDER_TERMS = 56,
+    OME_BLOCK_MASS_CANCEL = 56,
     OME_BLOCK_DEFINE_LIMITS = 56,
     OME_BLOCK_DEFINE_INSTRUMENT = 56,
     OME_BLOCK_DEFINE_SESSION = 56,
+    OME_BLOCK_EXPIRE_ORDERS = 56,
+    OME_BLOCK_SET_LAST_PRICE = 56,
     OME_BLOCK_ACCEPTED = 56,
     OME_BLOCK_REJECTED = 56,
     OME_BLOCK_TRADE = 56,
@@ -192,6 +276,10 @@ enum
     OME_BLOCK_AMENDED = 56,
     OME_BLOCK_RESTED = 56,
     OME_BLOCK_DEFINED = 56,
+    OME_BLOCK_TRIGGERED = 56,
+    OME_BLOCK_DISPLAYED = 56,
+    OME_BLOCK_PREVENTED = 56,
+    OME_BLOCK_COMPLETED = 56,
     OME_BLOCK_LOGON = 56,
     OME_BLOCK_LOGON_ANSWER = 56,
     OME_BLOCK_LOGOUT = 56,
@@ -203,21 +291,28 @@ enum
     OME_BLOCK_LEVEL_SNAPSHOT = 72,
 };
 
-/* NewOrder, CancelOrder, ReduceOrder, AmendOrder, DefineLimits, DefineInstrument, DefineSession.
+/* NewOrder, CancelOrder, ReduceOrder, AmendOrder, OrderTerms, MassCancel, DefineLimits, DefineInstrument, DefineSession, ExpireOrders, SetLastPrice.
  *
  * OFFSET SIZE FIELD
  *      8    8 timestamp_ns
  *     16    8 client_order_id
+ *     16    8 value_1
  *     16    4 order_count_max
  *     16   16 symbol
  *     16   16 participant_name
+ *     16    8 cutoff_ns
  *     20    4 level_count_max
  *     24    8 price
+ *     24    8 value_2
+ *     24    2 target_session
  *     24    4 instrument_count_max
  *     28    4 session_count_max
  *     32    8 quantity
+ *     32    8 value_3
+ *     32    4 special_count_max
  *     32    8 tick
  *     40    4 account
+ *     40    4 collar_ticks
  *     44    2 participant
  *     46    2 session
  *     48    4 session_sequence
@@ -225,13 +320,18 @@ enum
  *     52    4 instrument
  *     56    1 kind
  *     57    1 side
+ *     57    1 term_1
  *     57    1 price_decimals
  *     58    1 order_type
+ *     58    1 term_2
  *     58    1 quantity_decimals
  *     59    1 time_in_force
+ *     59    1 term_3
  *     60    2 flags
  *     60    2 instrument_flags
+ *     62    1 self_trade_prevention
  *     62    2 reserved
+ *     63    1 self_trade_scope
  */
 typedef struct
 {
@@ -246,9 +346,15 @@ typedef struct
         };
         struct
         {
+            int64_t value_1;
+            int64_t value_2;
+        };
+        struct
+        {
             uint32_t order_count_max;
             uint32_t level_count_max;
-            uint32_t instrument_count_max;
+            uint16_t target_session;
+            uint8_t reserved_26[2]; /* zero; named by its offset */
             uint32_t session_count_max;
         };
         struct
@@ -259,6 +365,12 @@ typedef struct
         {
             char participant_name[16];
         };
+        struct
+        {
+            uint64_t cutoff_ns;
+            uint32_t instrument_count_max;
+            uint8_t reserved_28[4]; /* zero; named by its offset */
+        };
     };
     union
     {
@@ -268,10 +380,29 @@ typedef struct
         };
         struct
         {
+            int64_t value_3;
+        };
+        struct
+        {
+            uint32_t special_count_max;
+            uint8_t reserved_36[4]; /* zero; named by its offset */
+        };
+        struct
+        {
             int64_t tick;
         };
     };
-    uint32_t account;
+    union
+    {
+        struct
+        {
+            uint32_t account;
+        };
+        struct
+        {
+            uint32_t collar_ticks;
+        };
+    };
     uint16_t participant;
     uint16_t session;
     union
@@ -296,6 +427,10 @@ typedef struct
         };
         struct
         {
+            uint8_t term_1;
+        };
+        struct
+        {
             uint8_t price_decimals;
         };
     };
@@ -307,10 +442,24 @@ typedef struct
         };
         struct
         {
+            uint8_t term_2;
+        };
+        struct
+        {
             uint8_t quantity_decimals;
         };
     };
-    uint8_t time_in_force;
+    union
+    {
+        struct
+        {
+            uint8_t time_in_force;
+        };
+        struct
+        {
+            uint8_t term_3;
+        };
+    };
     union
     {
         struct
@@ -322,21 +471,39 @@ typedef struct
             uint16_t instrument_flags;
         };
     };
-    uint16_t reserved;
+    union
+    {
+        struct
+        {
+            uint8_t self_trade_prevention;
+            uint8_t self_trade_scope;
+        };
+        struct
+        {
+            uint16_t reserved;
+        };
+    };
 } ome_command_t;
 static_assert(sizeof(ome_command_t) == 64, "ome_command_t has no padding");
 static_assert(offsetof(ome_command_t, timestamp_ns) == 8, "ome_command_t.timestamp_ns is in place");
 static_assert(offsetof(ome_command_t, client_order_id) == 16, "ome_command_t.client_order_id is in place");
+static_assert(offsetof(ome_command_t, value_1) == 16, "ome_command_t.value_1 is in place");
 static_assert(offsetof(ome_command_t, order_count_max) == 16, "ome_command_t.order_count_max is in place");
 static_assert(offsetof(ome_command_t, symbol) == 16, "ome_command_t.symbol is in place");
 static_assert(offsetof(ome_command_t, participant_name) == 16, "ome_command_t.participant_name is in place");
+static_assert(offsetof(ome_command_t, cutoff_ns) == 16, "ome_command_t.cutoff_ns is in place");
 static_assert(offsetof(ome_command_t, level_count_max) == 20, "ome_command_t.level_count_max is in place");
 static_assert(offsetof(ome_command_t, price) == 24, "ome_command_t.price is in place");
+static_assert(offsetof(ome_command_t, value_2) == 24, "ome_command_t.value_2 is in place");
+static_assert(offsetof(ome_command_t, target_session) == 24, "ome_command_t.target_session is in place");
 static_assert(offsetof(ome_command_t, instrument_count_max) == 24, "ome_command_t.instrument_count_max is in place");
 static_assert(offsetof(ome_command_t, session_count_max) == 28, "ome_command_t.session_count_max is in place");
 static_assert(offsetof(ome_command_t, quantity) == 32, "ome_command_t.quantity is in place");
+static_assert(offsetof(ome_command_t, value_3) == 32, "ome_command_t.value_3 is in place");
+static_assert(offsetof(ome_command_t, special_count_max) == 32, "ome_command_t.special_count_max is in place");
 static_assert(offsetof(ome_command_t, tick) == 32, "ome_command_t.tick is in place");
 static_assert(offsetof(ome_command_t, account) == 40, "ome_command_t.account is in place");
+static_assert(offsetof(ome_command_t, collar_ticks) == 40, "ome_command_t.collar_ticks is in place");
 static_assert(offsetof(ome_command_t, participant) == 44, "ome_command_t.participant is in place");
 static_assert(offsetof(ome_command_t, session) == 46, "ome_command_t.session is in place");
 static_assert(offsetof(ome_command_t, session_sequence) == 48, "ome_command_t.session_sequence is in place");
@@ -344,15 +511,20 @@ static_assert(offsetof(ome_command_t, session_number) == 48, "ome_command_t.sess
 static_assert(offsetof(ome_command_t, instrument) == 52, "ome_command_t.instrument is in place");
 static_assert(offsetof(ome_command_t, kind) == 56, "ome_command_t.kind is in place");
 static_assert(offsetof(ome_command_t, side) == 57, "ome_command_t.side is in place");
+static_assert(offsetof(ome_command_t, term_1) == 57, "ome_command_t.term_1 is in place");
 static_assert(offsetof(ome_command_t, price_decimals) == 57, "ome_command_t.price_decimals is in place");
 static_assert(offsetof(ome_command_t, order_type) == 58, "ome_command_t.order_type is in place");
+static_assert(offsetof(ome_command_t, term_2) == 58, "ome_command_t.term_2 is in place");
 static_assert(offsetof(ome_command_t, quantity_decimals) == 58, "ome_command_t.quantity_decimals is in place");
 static_assert(offsetof(ome_command_t, time_in_force) == 59, "ome_command_t.time_in_force is in place");
+static_assert(offsetof(ome_command_t, term_3) == 59, "ome_command_t.term_3 is in place");
 static_assert(offsetof(ome_command_t, flags) == 60, "ome_command_t.flags is in place");
 static_assert(offsetof(ome_command_t, instrument_flags) == 60, "ome_command_t.instrument_flags is in place");
+static_assert(offsetof(ome_command_t, self_trade_prevention) == 62, "ome_command_t.self_trade_prevention is in place");
 static_assert(offsetof(ome_command_t, reserved) == 62, "ome_command_t.reserved is in place");
+static_assert(offsetof(ome_command_t, self_trade_scope) == 63, "ome_command_t.self_trade_scope is in place");
 
-/* Accepted, Rejected, Trade, Cancelled, Reduced, Amended, Rested, Defined.
+/* Accepted, Rejected, Trade, Cancelled, Reduced, Amended, Rested, Defined, Triggered, Displayed, Prevented, Completed.
  *
  * OFFSET SIZE FIELD
  *      8    8 order_id

@@ -81,7 +81,11 @@ static inline uint16_t ome_owner_participant(uint64_t owner)
 static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key)
 {
     const uint32_t side_index = ome_side_index(side);
-    const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
+    uint32_t level_index = ome_ladder_find_near(&book->ladders[side_index], &pools->ladder, key);
+    if (OME_UNLIKELY(level_index == 0))
+    {
+        level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
+    }
     ome_level_t *level = &pools->ladder.levels[level_index];
     ome_order_t *order = &pools->orders.orders[slot];
     order->level = level_index & 0x3FFFFFFFu;

@@ -50,6 +50,7 @@ void ome_instrument_init(ome_instrument_t *instrument, const ome_command_t *defi
     instrument->tick_shift = (uint8_t)__builtin_ctzll(tick);
     instrument->tick_inverse = inverse_of_odd(tick >> instrument->tick_shift);
     instrument->tick_index_max = UINT64_MAX / tick;
+    instrument->tick_index_top = ((uint64_t)OME_PRICE_MAX - instrument->base) / tick;
     instrument->price_decimals = definition->price_decimals;
     instrument->quantity_decimals = definition->quantity_decimals;
     instrument->reserved = 0;

@@ -17,6 +17,7 @@ typedef struct
     uint64_t base;              /* price of key 0: a multiple of the tick, at or below price_min; two's complement */
     uint64_t tick_inverse;      /* of the tick's odd part, modulo 2^64 */
     uint64_t tick_index_max;    /* (2^64 - 1) / tick */
+    uint64_t tick_index_top;    /* of the highest price allowed; the lowest has 1 */
     int64_t tick;               /* price units */
     uint8_t tick_shift;         /* tick = odd part << tick_shift */
     uint8_t price_decimals;
@@ -46,6 +47,15 @@ static inline bool ome_instrument_tick_index(const ome_instrument_t *instrument,
     const uint32_t shift = instrument->tick_shift;
     *tick_index = product >> shift | product << (-shift & 63u);
     return *tick_index <= instrument->tick_index_max;
+}
+
+/* Both of the above at once: false also when the price is out of range, whatever it is. */
+static inline bool ome_instrument_is_price(const ome_instrument_t *instrument, int64_t price, uint64_t *tick_index)
+{
+    const uint64_t product = ((uint64_t)price - instrument->base) * instrument->tick_inverse;
+    const uint32_t shift = instrument->tick_shift;
+    *tick_index = product >> shift | product << (-shift & 63u);
+    return *tick_index - 1 < instrument->tick_index_top;
 }
 
 #endif

@@ -64,6 +64,13 @@ static uint32_t take_level(ome_ladder_pool_t *pool)
     return level;
 }
 
+static void free_level(ome_ladder_pool_t *pool, uint32_t index)
+{
+    pool->levels[index].head = pool->level_free_head;
+    pool->level_free_head = index;
+    pool->level_count--;
+}
+
 static uint32_t take_node(ome_ladder_pool_t *pool, uint64_t key, uint32_t shift)
 {
     uint32_t index = pool->node_free_head;
@@ -119,17 +126,13 @@ static void take_place(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t n
 /* The leaf that holds the key, or would; 0 where there is none. */
 static uint32_t find_leaf(const ome_ladder_t *ladder, const ome_ladder_pool_t *pool, uint64_t key)
 {
-    if (ladder->best == 0)
-    {
-        return 0;
-    }
-    uint32_t index = pool->levels[ladder->best].leaf;
-    if (OME_LIKELY(pool->nodes[index].prefix == prefix_of(key, 0)))
+    uint32_t index = ladder->near[prefix_of(key, 0) % OME_LADDER_NEAR_COUNT];
+    if (OME_LIKELY(index != 0 && pool->nodes[index].prefix == prefix_of(key, 0)))
     {
         return index;
     }
     index = ladder->root;
-    for (;;)
+    while (index != 0)
     {
         const ome_ladder_node_t *node = &pool->nodes[index];
         if (node->prefix != prefix_of(key, node->shift))
@@ -147,6 +150,7 @@ static uint32_t find_leaf(const ome_ladder_t *ladder, const ome_ladder_pool_t *p
         }
         index = node->child[digit];
     }
+    return 0;
 }
 
 /* Makes the leaf of a key that has none. */
@@ -200,6 +204,7 @@ uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool
     {
         index = insert_leaf(ladder, pool, key);
     }
+    ladder->near[prefix_of(key, 0) % OME_LADDER_NEAR_COUNT] = index;
     ome_ladder_node_t *leaf = &pool->nodes[index];
     const uint32_t digit = digit_of(key, 0);
     if ((leaf->bitmap & bit(digit)) != 0)
@@ -211,9 +216,10 @@ uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool
     leaf->bitmap |= bit(digit);
     pool->levels[level].leaf = index;
     pool->levels[level].key = key;
-    if (ladder->best == 0 || key < pool->levels[ladder->best].key)
+    if (ladder->best == 0 || ~key > ladder->reach)
     {
         ladder->best = level;
+        ladder->reach = ~key;
     }
     return level;
 }
@@ -246,6 +252,8 @@ static void remove_leaf(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t 
 {
     const uint32_t parent_index = pool->nodes[leaf].parent;
     const uint32_t digit = pool->nodes[leaf].digit;
+    uint32_t *near = &ladder->near[pool->nodes[leaf].prefix % OME_LADDER_NEAR_COUNT];
+    *near = *near == leaf ? 0 : *near;
     free_node(pool, leaf);
     if (parent_index == 0)
     {
@@ -266,17 +274,27 @@ void ome_ladder_remove(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t l
 {
     ome_level_t *level = &pool->levels[level_index];
     OME_ASSERT(level->order_count == 0);
+    const uint32_t leaf_index = level->leaf;
+    ome_ladder_node_t *leaf = &pool->nodes[leaf_index];
+    const uint64_t rest = leaf->bitmap & ~bit(digit_of(level->key, 0));
+    if (rest == 0 && leaf->parent == 0)
+    {
+        /* It was the last of all. */
+        *ladder = (ome_ladder_t){0};
+        free_node(pool, leaf_index);
+        free_level(pool, level_index);
+        return;
+    }
     if (ladder->best == level_index)
     {
-        ladder->best = ome_ladder_next(pool, level_index);
+        /* Nothing better is there: the best of what is left in the leaf is the next, if there is anything. */
+        ladder->best = rest != 0 ? leaf->child[lowest(rest)] : ome_ladder_next(pool, level_index);
+        ladder->reach = ~pool->levels[ladder->best].key;
     }
-    ome_ladder_node_t *leaf = &pool->nodes[level->leaf];
-    leaf->bitmap &= ~bit(digit_of(level->key, 0));
-    if (leaf->bitmap == 0)
+    leaf->bitmap = rest;
+    if (rest == 0)
     {
-        remove_leaf(ladder, pool, level->leaf);
+        remove_leaf(ladder, pool, leaf_index);
     }
-    level->head = pool->level_free_head;
-    pool->level_free_head = level_index;
-    pool->level_count--;
+    free_level(pool, level_index);
 }

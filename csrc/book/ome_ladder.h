@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/ome_arena.h"
+#include "base/ome_assert.h"
 
 /* OFFSET SIZE FIELD        UNIT
  *      0    8 price        price units
@@ -40,6 +41,9 @@ typedef struct
     uint8_t reserved[19];
 } ome_level_t;
 static_assert(sizeof(ome_level_t) == OME_CACHE_LINE_SIZE, "a level is one cache line");
+
+/* How many leaves of a side are kept at hand. */
+#define OME_LADDER_NEAR_COUNT 4u
 
 typedef struct
 {
@@ -68,8 +72,11 @@ typedef struct
 
 typedef struct
 {
-    uint32_t root; /* node, 0 when the side is empty */
+    uint64_t
+        reach; /* the best level's key with all bits turned over: keys of the other side from 1 up to this one cross. 0 when the side is empty */
     uint32_t best; /* level, 0 when the side is empty */
+    uint32_t root; /* node, 0 when the side is empty */
+    uint32_t near[OME_LADDER_NEAR_COUNT]; /* leaf last met, by the lowest bits of its prefix; 0 for none */
 } ome_ladder_t;
 
 void ome_ladder_pool_init(ome_ladder_pool_t *pool, ome_arena_t *arena, uint32_t level_count_max);
@@ -77,6 +84,17 @@ void ome_ladder_pool_init(ome_ladder_pool_t *pool, ome_arena_t *arena, uint32_t 
 static inline bool ome_ladder_pool_is_full(const ome_ladder_pool_t *pool)
 {
     return pool->level_count == pool->level_count_max;
+}
+
+/* The level of this key where it is in a leaf that was met of late; otherwise 0, which says nothing. */
+static inline uint32_t ome_ladder_find_near(const ome_ladder_t *ladder, const ome_ladder_pool_t *pool, uint64_t key)
+{
+    const ome_ladder_node_t *leaf = &pool->nodes[ladder->near[(key >> 6) % OME_LADDER_NEAR_COUNT]];
+    if (OME_LIKELY(leaf->prefix == key >> 6) && OME_LIKELY((leaf->bitmap >> (key & 63) & 1) != 0))
+    {
+        return leaf->child[key & 63];
+    }
+    return 0;
 }
 
 /* The level of this key, or 0. */

@@ -26,13 +26,12 @@ typedef struct
 /* Room for `order_count_max` orders at a load of at most three quarters. */
 void ome_order_index_init(ome_order_index_t *index, ome_arena_t *arena, uint32_t order_count_max);
 
-/* Two rounds of xor and multiply; the high bits of a product are the best mixed. */
+/* The two halves of one long product, folded (as in wyhash). */
 static inline uint32_t ome_order_index_hash(uint16_t participant, uint64_t client_order_id)
 {
-    uint64_t x = client_order_id + participant * UINT64_C(0x9E3779B97F4A7C15);
-    x = (x ^ (x >> 32)) * UINT64_C(0xD6E8FEB86659FD93);
-    x = (x ^ (x >> 32)) * UINT64_C(0xD6E8FEB86659FD93);
-    return (uint32_t)(x >> 32);
+    const unsigned __int128 product =
+        (unsigned __int128)(client_order_id ^ UINT64_C(0x9E3779B97F4A7C15)) * (participant ^ UINT64_C(0xD6E8FEB86659FD93));
+    return (uint32_t)(((uint64_t)product ^ (uint64_t)(product >> 64)) >> 32);
 }
 
 /* Where an entry of this hash belongs. */
@@ -65,14 +64,12 @@ static inline bool ome_order_index_is(
     return (uint32_t)(entry >> 32) == hash && order->client_order_id == client_order_id && (uint16_t)(order->owner >> 32) == participant;
 }
 
-/* The slot of the live order, or 0. Nearly always it is at home, or nobody is. */
-static inline uint32_t ome_order_index_probe(
+/* The slot of the live order, or 0. Nearly always it is at home, or nobody is. `at` is the home of the id. */
+static inline uint32_t ome_order_index_probe_from(
     const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id, ome_index_place_t *at)
 {
-    at->hash = ome_order_index_hash(participant, client_order_id);
-    at->place = ome_order_index_home(index, at->hash);
     const uint64_t entry = index->entries[at->place];
-    if (entry == 0)
+    if (OME_LIKELY(entry == 0))
     {
         return 0;
     }
@@ -81,6 +78,14 @@ static inline uint32_t ome_order_index_probe(
         return (uint32_t)entry;
     }
     return ome_order_index_search(index, pool, participant, client_order_id, at);
+}
+
+static inline uint32_t ome_order_index_probe(
+    const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id, ome_index_place_t *at)
+{
+    at->hash = ome_order_index_hash(participant, client_order_id);
+    at->place = ome_order_index_home(index, at->hash);
+    return ome_order_index_probe_from(index, pool, participant, client_order_id, at);
 }
 
 /* The slot of the live order, or 0. */

@@ -5,6 +5,7 @@
 #include "engine/ome_define.h"
 #include "engine/ome_event.h"
 #include "engine/ome_match.h"
+#include "engine/ome_plain.h"
 
 static bool in_limit(uint32_t value, uint32_t max)
 {
@@ -14,7 +15,8 @@ static bool in_limit(uint32_t value, uint32_t max)
 static bool limits_are_valid(const ome_limits_t *limits)
 {
     return in_limit(limits->order_count_max, OME_ORDER_COUNT_MAX) && in_limit(limits->level_count_max, OME_LEVEL_COUNT_MAX) &&
-           in_limit(limits->instrument_count_max, OME_INSTRUMENT_COUNT_MAX) && in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX);
+           in_limit(limits->instrument_count_max, OME_INSTRUMENT_COUNT_MAX) && in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX) &&
+           limits->special_count_max <= OME_ORDER_COUNT_MAX;
 }
 
 /* Lays an engine out in an arena; without memory it only measures. */
@@ -339,10 +341,45 @@ OME_NEVER_INLINE void apply_other(ome_engine_t *engine, const ome_command_t *com
         ome_event_last_word(command->instrument, OME_EVENT_KIND_DEFINED, 0, OME_REASON_NONE, command->kind));
 }
 
-void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+void ome_plain_take(ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink)
 {
-    engine->sequence++;
-    engine->time_ns = command->timestamp_ns > engine->time_ns ? command->timestamp_ns : engine->time_ns;
+    const uint32_t slot = ome_order_pool_take(&engine->pools.orders);
+    const uint64_t order_id = ome_order_id(&engine->pools.orders, slot);
+    const uint64_t client_order_id = command->client_order_id;
+    const uint8_t side = command->side;
+    const int64_t quantity = command->quantity;
+    const uint64_t owner = ome_command_owner(command);
+    ome_event_write(engine, sink, order_id, client_order_id, command->price, quantity, command->timestamp_ns, owner,
+        ome_event_last_word(book->number, OME_EVENT_KIND_ACCEPTED, side, OME_REASON_NONE, 0));
+    const ome_aggressor_t aggressor = {
+        .order_id = order_id, .client_order_id = client_order_id, .limit_key = ome_book_limit_key(key), .side = side};
+    const int64_t leaves = ome_match(engine, book, &aggressor, quantity, sink);
+    if (leaves != 0 && command->time_in_force == OME_TIME_IN_FORCE_GTC)
+    {
+        ome_order_t *order = &engine->pools.orders.orders[slot];
+        order->leaves_quantity = leaves;
+        order->cumulative_quantity = quantity - leaves;
+        order->client_order_id = client_order_id;
+        order->owner = owner;
+        ome_book_add(book, &engine->pools, slot, side, command->price, key);
+        /* From its home: matching has taken entries out. */
+        const ome_index_place_t home = {.hash = hash, .place = ome_order_index_home(&engine->pools.index, hash)};
+        ome_order_index_insert_at(&engine->pools.index, home, slot);
+        ome_event_write(engine, sink, order_id, client_order_id, command->price, leaves, command->timestamp_ns, owner,
+            ome_event_last_word(book->number, OME_EVENT_KIND_RESTED, side, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS));
+        return;
+    }
+    ome_order_pool_free(&engine->pools.orders, slot);
+    if (leaves != 0)
+    {
+        ome_event_write(engine, sink, order_id, client_order_id, command->price, leaves, command->timestamp_ns, owner,
+            ome_event_last_word(book->number, OME_EVENT_KIND_CANCELLED, side, OME_REASON_IMMEDIATE_OR_CANCEL, 0));
+    }
+}
+
+/* The full path: every command, every check, every reason. */
+OME_NEVER_INLINE void apply_any(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
     switch (command->kind)
     {
     case OME_COMMAND_KIND_NEW_ORDER:
@@ -363,26 +400,67 @@ void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_si
     }
 }
 
-/* How far ahead of a command its memory is asked for: the command itself, then the index entry of its client order id, then the order that is there. */
+OME_ALWAYS_INLINE void apply(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
+{
+    engine->sequence++;
+    engine->time_ns = command->timestamp_ns > engine->time_ns ? command->timestamp_ns : engine->time_ns;
+    const uint64_t form = ome_plain_form(command);
+    if (ome_plain_is_new(form))
+    {
+        if (OME_LIKELY(ome_plain_new(engine, command, hash, sink)))
+        {
+            return;
+        }
+    }
+    else if (ome_plain_is_cancel(form))
+    {
+        if (OME_LIKELY(ome_plain_cancel(engine, command, hash, sink)))
+        {
+            return;
+        }
+    }
+    else if (ome_plain_is_amend(form))
+    {
+        if (OME_LIKELY(ome_plain_amend(engine, command, hash, sink)))
+        {
+            return;
+        }
+    }
+    apply_any(engine, command, sink);
+}
+
+void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
+    apply(engine, command, ome_order_index_hash(command->participant, command->client_order_id), sink);
+}
+
+/* How far ahead of a command its memory is asked for: the command itself, then the index entry of its client order id, then the order that is there.
+ * The hash of an id is worked out once, when its entry is asked for. */
 #define AHEAD_COMMAND 12u
 #define AHEAD_ENTRY 8u
 #define AHEAD_ORDER 4u
 
-static inline uint64_t *home_entry(const ome_engine_t *engine, const ome_command_t *command)
-{
-    const ome_order_index_t *index = &engine->pools.index;
-    return &index->entries[ome_order_index_home(index, ome_order_index_hash(command->participant, command->client_order_id))];
-}
-
 void ome_engine_apply_many(ome_engine_t *engine, const ome_command_t *commands, uint64_t count, ome_sink_t *sink)
 {
+    const uint64_t *const entries = engine->pools.index.entries;
+    const ome_order_t *const orders = engine->pools.orders.orders;
+    const uint32_t home_shift = engine->pools.index.home_shift;
+    uint32_t hashes[AHEAD_ENTRY]; /* of the commands from i on, each at its number modulo AHEAD_ENTRY */
     uint64_t i = 0;
-    for (; i + AHEAD_COMMAND < count; i++)
+    for (; i < AHEAD_ENTRY && count > AHEAD_COMMAND; i++)
     {
+        hashes[i] = ome_order_index_hash(commands[i].participant, commands[i].client_order_id);
+    }
+    for (i = 0; i + AHEAD_COMMAND < count; i++)
+    {
+        const ome_command_t *const ahead = &commands[i + AHEAD_ENTRY];
+        const uint32_t hash = hashes[i % AHEAD_ENTRY];
+        const uint32_t hash_ahead = ome_order_index_hash(ahead->participant, ahead->client_order_id);
+        hashes[i % AHEAD_ENTRY] = hash_ahead;
         __builtin_prefetch(&commands[i + AHEAD_COMMAND]);
-        __builtin_prefetch(home_entry(engine, &commands[i + AHEAD_ENTRY]));
-        __builtin_prefetch(&engine->pools.orders.orders[(uint32_t)*home_entry(engine, &commands[i + AHEAD_ORDER])]);
-        ome_engine_apply(engine, &commands[i], sink);
+        __builtin_prefetch(&entries[hash_ahead >> home_shift]);
+        __builtin_prefetch(&orders[(uint32_t)entries[hashes[(i + AHEAD_ORDER) % AHEAD_ENTRY] >> home_shift]]);
+        apply(engine, &commands[i], hash, sink);
     }
     for (; i < count; i++)
     {

@@ -10,16 +10,8 @@
 #include "abi/ome_records.h"
 #include "abi/ome_status.h"
 #include "book/ome_book.h"
+#include "engine/ome_engine_limits.h"
 #include "engine/ome_sink.h"
-
-/* Sizes that are fixed when an engine is made. Each at least 1, at most OME_..._COUNT_MAX. */
-typedef struct ome_limits
-{
-    uint32_t order_count_max;
-    uint32_t level_count_max;
-    uint32_t instrument_count_max;
-    uint32_t session_count_max;
-} ome_limits_t;
 
 typedef struct
 {

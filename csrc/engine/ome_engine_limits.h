@@ -1,0 +1,17 @@
+/* The sizes that an engine is made with. Public: ome.h includes this file. */
+#ifndef OME_ENGINE_LIMITS_H
+#define OME_ENGINE_LIMITS_H
+
+#include <stdint.h>
+
+/* Each at least 1, at most OME_..._COUNT_MAX (abi/ome_limits.h); special_count_max may be 0, at most OME_ORDER_COUNT_MAX. */
+typedef struct ome_limits
+{
+    uint32_t order_count_max;      /* orders that live at once, waiting ones included; to 2^30 */
+    uint32_t level_count_max;      /* price levels at once, of all instruments and both sides; to 2^24 - 1 */
+    uint32_t instrument_count_max; /* to 2^20 */
+    uint32_t session_count_max;    /* to 65535 */
+    uint32_t special_count_max;    /* orders at once that wait, or have a peak, a deadline or a self-trade group; 0 to 2^30 */
+} ome_limits_t;
+
+#endif
