@@ -304,11 +304,11 @@ enum
  *     20    4 level_count_max
  *     24    8 price
  *     24    8 value_2
- *     24    2 target_session
  *     24    4 instrument_count_max
  *     28    4 session_count_max
  *     32    8 quantity
  *     32    8 value_3
+ *     32    2 target_session
  *     32    4 special_count_max
  *     32    8 tick
  *     40    4 account
@@ -353,8 +353,7 @@ typedef struct
         {
             uint32_t order_count_max;
             uint32_t level_count_max;
-            uint16_t target_session;
-            uint8_t reserved_26[2]; /* zero; named by its offset */
+            uint32_t instrument_count_max;
             uint32_t session_count_max;
         };
         struct
@@ -368,8 +367,7 @@ typedef struct
         struct
         {
             uint64_t cutoff_ns;
-            uint32_t instrument_count_max;
-            uint8_t reserved_28[4]; /* zero; named by its offset */
+            uint8_t reserved_24[8]; /* zero; named by its offset */
         };
     };
     union
@@ -381,6 +379,11 @@ typedef struct
         struct
         {
             int64_t value_3;
+        };
+        struct
+        {
+            uint16_t target_session;
+            uint8_t reserved_34[6]; /* zero; named by its offset */
         };
         struct
         {
@@ -495,11 +498,11 @@ static_assert(offsetof(ome_command_t, cutoff_ns) == 16, "ome_command_t.cutoff_ns
 static_assert(offsetof(ome_command_t, level_count_max) == 20, "ome_command_t.level_count_max is in place");
 static_assert(offsetof(ome_command_t, price) == 24, "ome_command_t.price is in place");
 static_assert(offsetof(ome_command_t, value_2) == 24, "ome_command_t.value_2 is in place");
-static_assert(offsetof(ome_command_t, target_session) == 24, "ome_command_t.target_session is in place");
 static_assert(offsetof(ome_command_t, instrument_count_max) == 24, "ome_command_t.instrument_count_max is in place");
 static_assert(offsetof(ome_command_t, session_count_max) == 28, "ome_command_t.session_count_max is in place");
 static_assert(offsetof(ome_command_t, quantity) == 32, "ome_command_t.quantity is in place");
 static_assert(offsetof(ome_command_t, value_3) == 32, "ome_command_t.value_3 is in place");
+static_assert(offsetof(ome_command_t, target_session) == 32, "ome_command_t.target_session is in place");
 static_assert(offsetof(ome_command_t, special_count_max) == 32, "ome_command_t.special_count_max is in place");
 static_assert(offsetof(ome_command_t, tick) == 32, "ome_command_t.tick is in place");
 static_assert(offsetof(ome_command_t, account) == 40, "ome_command_t.account is in place");
