@@ -1,36 +1,10 @@
 #include "base/ome_checksum.h"
 
-#include "base/ome_platform.h"
-
-#include <stdatomic.h>
-#include <string.h>
-
-/* The instruction by assembler text: gcc and clang of different ages want it named and enabled in different ways. */
-
 #if defined(__x86_64__)
 
-bool ome_crc32c_has_instruction(void)
+static bool has_instruction(void)
 {
     return __builtin_cpu_supports("sse4.2");
-}
-
-static inline uint32_t step_8(uint32_t crc, uint64_t word)
-{
-    uint64_t wide = crc;
-    __asm__("crc32q %1, %0" : "+r"(wide) : "r"(word));
-    return (uint32_t)wide;
-}
-
-static inline uint32_t step_4(uint32_t crc, uint32_t word)
-{
-    __asm__("crc32l %1, %0" : "+r"(crc) : "r"(word));
-    return crc;
-}
-
-static inline uint32_t step_1(uint32_t crc, uint8_t byte)
-{
-    __asm__("crc32b %1, %0" : "+r"(crc) : "r"(byte));
-    return crc;
 }
 
 #else
@@ -39,55 +13,12 @@ static inline uint32_t step_1(uint32_t crc, uint8_t byte)
 
 #define HWCAP_OF_CRC32 (1u << 7)
 
-bool ome_crc32c_has_instruction(void)
+static bool has_instruction(void)
 {
     return (getauxval(AT_HWCAP) & HWCAP_OF_CRC32) != 0;
 }
 
-static inline uint32_t step_8(uint32_t crc, uint64_t word)
-{
-    __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(crc) : "r"(word));
-    return crc;
-}
-
-static inline uint32_t step_4(uint32_t crc, uint32_t word)
-{
-    __asm__(".arch_extension crc\n\tcrc32cw %w0, %w0, %w1" : "+r"(crc) : "r"(word));
-    return crc;
-}
-
-static inline uint32_t step_1(uint32_t crc, uint8_t byte)
-{
-    __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(crc) : "r"((uint32_t)byte));
-    return crc;
-}
-
 #endif
-
-uint32_t ome_crc32c_instruction(uint32_t crc, const void *data, size_t size)
-{
-    const uint8_t *bytes = data;
-    crc = ~crc;
-    for (; size >= 8; size -= 8, bytes += 8)
-    {
-        uint64_t word;
-        memcpy(&word, bytes, 8);
-        crc = step_8(crc, word);
-    }
-    if (size >= 4)
-    {
-        uint32_t word;
-        memcpy(&word, bytes, 4);
-        crc = step_4(crc, word);
-        size -= 4;
-        bytes += 4;
-    }
-    for (; size > 0; size--, bytes++)
-    {
-        crc = step_1(crc, *bytes);
-    }
-    return ~crc;
-}
 
 /* Half a byte at a time: the remainders of 0 to 15. A larger table would be faster; every processor of the last decade has the instruction. */
 uint32_t ome_crc32c_table(uint32_t crc, const void *data, size_t size)
@@ -105,21 +36,20 @@ uint32_t ome_crc32c_table(uint32_t crc, const void *data, size_t size)
     return ~crc;
 }
 
-typedef uint32_t (*crc32c_function_t)(uint32_t crc, const void *data, size_t size);
+_Atomic(int) ome_crc32c_choice = OME_CRC32C_UNKNOWN;
 
-static uint32_t choose(uint32_t crc, const void *data, size_t size);
-
-/* Relaxed: every thread that chooses stores the same value, and it points to code, not to data. */
-static _Atomic(crc32c_function_t) chosen = choose;
-
-static uint32_t choose(uint32_t crc, const void *data, size_t size)
+bool ome_crc32c_has_instruction(void)
 {
-    const crc32c_function_t function = ome_crc32c_has_instruction() ? ome_crc32c_instruction : ome_crc32c_table;
-    atomic_store_explicit(&chosen, function, memory_order_relaxed);
-    return function(crc, data, size);
+    int choice = atomic_load_explicit(&ome_crc32c_choice, memory_order_relaxed);
+    if (choice == OME_CRC32C_UNKNOWN)
+    {
+        choice = has_instruction() ? OME_CRC32C_INSTRUCTION : OME_CRC32C_TABLE;
+        atomic_store_explicit(&ome_crc32c_choice, choice, memory_order_relaxed);
+    }
+    return choice == OME_CRC32C_INSTRUCTION;
 }
 
-uint32_t ome_crc32c(uint32_t crc, const void *data, size_t size)
+uint32_t ome_crc32c_choose(uint32_t crc, const void *data, size_t size)
 {
-    return atomic_load_explicit(&chosen, memory_order_relaxed)(crc, data, size);
+    return ome_crc32c_has_instruction() ? ome_crc32c_instruction(crc, data, size) : ome_crc32c_table(crc, data, size);
 }

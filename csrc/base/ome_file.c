@@ -1,3 +1,5 @@
+/* The table of the operating system. O_DIRECT is one of Linux's own, and has to be asked for. */
+#define _GNU_SOURCE
 #include "base/ome_file.h"
 
 #include "base/ome_assert.h"
@@ -5,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,11 +27,16 @@ static int posix_open(void *context, const char *path, ome_file_mode_t mode)
         [OME_FILE_READ] = O_RDONLY,
         [OME_FILE_WRITE] = O_RDWR,
         [OME_FILE_CREATE] = O_RDWR | O_CREAT | O_TRUNC,
+        [OME_FILE_CREATE_DIRECT] = O_RDWR | O_CREAT | O_TRUNC | O_DIRECT,
     };
     int file;
     do
     {
         file = open(path, flags[mode] | O_CLOEXEC, FILE_PERMISSIONS);
+        if (file < 0 && errno == EINVAL && mode == OME_FILE_CREATE_DIRECT)
+        {
+            file = open(path, flags[OME_FILE_CREATE] | O_CLOEXEC, FILE_PERMISSIONS); /* this file system always uses the page cache */
+        }
     } while (file < 0 && errno == EINTR);
     return result_of(file);
 }
@@ -40,6 +48,13 @@ static int posix_close(void *context, int file)
     return result == -EINTR ? 0 : result; /* on Linux the descriptor is gone */
 }
 
+/* After EINVAL from a write: true when it was past the page cache, and will not be when it is made again. Nothing was written. */
+static bool falls_back_to_page_cache(int file)
+{
+    const int flags = fcntl(file, F_GETFL);
+    return flags >= 0 && (flags & O_DIRECT) != 0 && fcntl(file, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 static int posix_write(void *context, int file, const void *data, size_t size_bytes, uint64_t offset)
 {
     (void)context;
@@ -47,7 +62,7 @@ static int posix_write(void *context, int file, const void *data, size_t size_by
     while (size_bytes > 0)
     {
         const ssize_t written = pwrite(file, bytes, size_bytes, (off_t)offset);
-        if (written < 0 && errno == EINTR)
+        if (written < 0 && (errno == EINTR || (errno == EINVAL && falls_back_to_page_cache(file))))
         {
             continue;
         }

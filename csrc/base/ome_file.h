@@ -3,8 +3,8 @@
  *
  * Every function is a whole operation: it has happened, or it returns a negative errno. Interrupted calls are made again and short
  * transfers are continued by the table, except that a sync is never made twice: after a failed one the kernel may have dropped the pages
- * and would say that all is well. A path is absolute or relative to the process. The table has no state of its own; calls on different
- * files may be made by different threads. */
+ * and would say that all is well. A write past the page cache that the file system refuses is made through it. A path is absolute or
+ * relative to the process. The table has no state of its own; calls on different files may be made by different threads. */
 #ifndef OME_FILE_H
 #define OME_FILE_H
 
@@ -18,8 +18,12 @@ typedef enum
 {
     OME_FILE_READ = 0, /* an existing file, for reading */
     OME_FILE_WRITE = 1, /* an existing file, for reading and writing */
-    OME_FILE_CREATE = 2 /* a new or emptied file, for reading and writing */
+    OME_FILE_CREATE = 2, /* a new or emptied file, for reading and writing */
+    OME_FILE_CREATE_DIRECT = 3 /* the same, for writing whole blocks: past the page cache, where the file system can do that */
 } ome_file_mode_t;
+
+/* Whoever writes to a file made by OME_FILE_CREATE_DIRECT gives offset, size and memory in multiples of this. */
+#define OME_FILE_BLOCK_SIZE 4096u
 
 typedef void (*ome_file_visit_t)(void *visitor, const char *name);
 

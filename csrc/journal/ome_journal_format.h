@@ -115,13 +115,22 @@ typedef struct
 /* Writes a record of OME_JOURNAL_ENVELOPE_SIZE + length bytes; gives its checksum. Data may be NULL where length is 0. */
 static inline uint32_t ome_journal_encode(uint8_t *bytes, uint64_t sequence, uint16_t type, const void *data, uint32_t length)
 {
-    const ome_journal_prefix_t prefix = {.sequence = sequence, .type = type, .length = length};
-    memcpy(bytes, &prefix, OME_JOURNAL_PREFIX_SIZE);
-    if (length > 0)
+    /* No load here reads what two stores have put together, which would wait for both: the prefix is stored as two words, of which the second
+     * reaches two bytes too far, and the checksum reads where the data come from. */
+    const uint64_t prefix[2] = {sequence, type | (uint64_t)length << 16};
+    memcpy(bytes, &prefix[0], sizeof(prefix[0]));
+    memcpy(bytes + sizeof(prefix[0]), &prefix[1], sizeof(prefix[1]));
+    uint32_t checksum = ome_crc32c(0, prefix, OME_JOURNAL_PREFIX_SIZE);
+    if (length == OME_BODY_SIZE) /* nearly always; of a known size both are a few instructions */
+    {
+        memcpy(bytes + OME_JOURNAL_PREFIX_SIZE, data, OME_BODY_SIZE);
+        checksum = ome_crc32c(checksum, data, OME_BODY_SIZE);
+    }
+    else if (length > 0)
     {
         memcpy(bytes + OME_JOURNAL_PREFIX_SIZE, data, length);
+        checksum = ome_crc32c(checksum, data, length);
     }
-    const uint32_t checksum = ome_crc32c(0, bytes, OME_JOURNAL_PREFIX_SIZE + length);
     memcpy(bytes + OME_JOURNAL_PREFIX_SIZE + length, &checksum, sizeof(checksum));
     return checksum;
 }

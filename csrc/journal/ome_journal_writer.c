@@ -12,13 +12,18 @@ enum
     SPARE_FAILED = 2
 };
 
-#define ZEROS_SIZE (64u << 10)
-static_assert(OME_JOURNAL_SEGMENT_SIZE_MIN % ZEROS_SIZE == 0, "the smallest segment is written whole");
+#define BLOCK_SIZE OME_FILE_BLOCK_SIZE
+static_assert(sizeof(ome_journal_header_t) == BLOCK_SIZE, "a header is written as one block");
 
-/* Zeros are synced in parts of this size: a large amount of unwritten pages would make a group commit of the other thread wait for them. */
-#define ZEROS_SYNC_SIZE (UINT64_C(1) << 20)
+/* Zeros are written in parts of this size: while a part is written, a group commit of the other thread waits for it. */
+#define ZEROS_SIZE (1u << 20)
 
-static const uint8_t zeros[ZEROS_SIZE];
+/* Not const, so that it is in no file; never written, so that it is one page of zeros in memory. */
+static _Alignas(BLOCK_SIZE) uint8_t zeros[ZEROS_SIZE];
+
+/* Room for a block that is not full, any record behind it, and what it takes to begin where a block may. */
+#define MEMORY_SIZE_MIN ((size_t)4 * BLOCK_SIZE)
+static_assert(MEMORY_SIZE_MIN - BLOCK_SIZE >= BLOCK_SIZE + OME_JOURNAL_RECORD_SIZE_MAX, "any record fits, and so does the seal");
 
 /* The writer's own thread sets it, and reads it relaxed; the other thread needs no more than to see it some time. */
 static bool is_stopped(const ome_journal_writer_t *writer)
@@ -37,7 +42,7 @@ static ome_status_t make_zeros(const ome_journal_writer_t *writer, const char *p
 {
     const ome_file_system_t *const file_system = writer->file_system;
     void *const context = file_system->context;
-    *file = file_system->open(context, path, OME_FILE_CREATE);
+    *file = file_system->open(context, path, OME_FILE_CREATE_DIRECT);
     if (*file < 0)
     {
         return ome_file_failed(error, *file, "open", path);
@@ -51,11 +56,11 @@ static ome_status_t make_zeros(const ome_journal_writer_t *writer, const char *p
         call = "pwrite";
         result = file_system->write(context, *file, zeros, size, offset);
         offset += size;
-        if (result >= 0 && (offset % ZEROS_SYNC_SIZE == 0 || offset == writer->segment_size_bytes))
-        {
-            call = "fdatasync";
-            result = file_system->sync_data(context, *file);
-        }
+    }
+    if (result >= 0)
+    {
+        call = "fdatasync";
+        result = file_system->sync_data(context, *file);
     }
     if (result < 0)
     {
@@ -102,9 +107,9 @@ static ome_status_t take_zeros(ome_journal_writer_t *writer, int *file, char *pa
 static ome_status_t name_segment(ome_journal_writer_t *writer, int file, const char *temporary)
 {
     const ome_file_system_t *const file_system = writer->file_system;
-    ome_journal_header_t header;
-    ome_journal_header_set(&header, writer->epoch, writer->next_sequence, writer->segment_size_bytes, writer->checksum);
-    int result = file_system->write(file_system->context, file, &header, sizeof(header), 0);
+    ome_journal_header_t *const header = (void *)writer->buffer; /* which is empty */
+    ome_journal_header_set(header, writer->epoch, writer->next_sequence, writer->segment_size_bytes, writer->checksum);
+    int result = file_system->write(file_system->context, file, header, sizeof(*header), 0);
     if (result < 0)
     {
         return stop(writer, result, "pwrite", temporary);
@@ -141,6 +146,8 @@ static ome_status_t begin_segment(ome_journal_writer_t *writer)
     }
     writer->file = file;
     writer->offset = OME_JOURNAL_HEADER_SIZE;
+    writer->buffer_offset = OME_JOURNAL_HEADER_SIZE;
+    writer->buffer_used_bytes = 0;
     ome_journal_name(name, writer->next_sequence);
     status = ome_file_join(writer->path, writer->directory, name);
     OME_ASSERT(status == OME_OK);
@@ -176,10 +183,15 @@ static ome_status_t check_replaceable(ome_journal_writer_t *writer)
     return size > OME_JOURNAL_HEADER_SIZE ? stop(writer, -EEXIST, "open", writer->path) : OME_OK;
 }
 
+static size_t whole_blocks(size_t size_bytes)
+{
+    return (size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
+}
+
 size_t ome_journal_writer_size_bytes(uint32_t group_count_max)
 {
     const size_t size = (size_t)group_count_max * OME_JOURNAL_COMMAND_SIZE;
-    return size > OME_JOURNAL_RECORD_SIZE_MAX ? size : OME_JOURNAL_RECORD_SIZE_MAX;
+    return MEMORY_SIZE_MIN + (size > OME_JOURNAL_RECORD_SIZE_MAX ? whole_blocks(size - OME_JOURNAL_RECORD_SIZE_MAX) : 0);
 }
 
 ome_status_t ome_journal_writer_open(
@@ -198,13 +210,14 @@ ome_status_t ome_journal_writer_open(
     {
         return OME_INVALID;
     }
-    if (size_bytes < OME_JOURNAL_RECORD_SIZE_MAX)
+    if (size_bytes < MEMORY_SIZE_MIN)
     {
         return OME_NO_MEMORY;
     }
+    const size_t before_bytes = -(uintptr_t)memory % BLOCK_SIZE;
     writer->file_system = config->file_system;
-    writer->buffer = memory;
-    writer->buffer_capacity_bytes = size_bytes;
+    writer->buffer = (uint8_t *)memory + before_bytes;
+    writer->buffer_capacity_bytes = (size_bytes - before_bytes) / BLOCK_SIZE * BLOCK_SIZE;
     writer->segment_size_bytes = config->segment_size_bytes;
     writer->epoch = config->epoch;
     writer->next_sequence = config->first_sequence;
@@ -250,7 +263,8 @@ ome_status_t ome_journal_writer_append(
     OME_ASSERT(length_bytes <= OME_JOURNAL_DATA_SIZE_MAX);
     const size_t size = OME_JOURNAL_ENVELOPE_SIZE + length_bytes;
     ome_status_t status = OME_OK;
-    if (writer->offset + writer->buffer_used_bytes + size + OME_JOURNAL_ENVELOPE_SIZE > writer->segment_size_bytes) /* and the seal */
+    const uint64_t end = writer->buffer_offset + writer->buffer_used_bytes + size;
+    if (end + OME_JOURNAL_ENVELOPE_SIZE > writer->segment_size_bytes) /* and the seal */
     {
         status = next_segment(writer);
     }
@@ -270,25 +284,38 @@ ome_status_t ome_journal_writer_append(
     return OME_OK;
 }
 
+/* All of the buffer was written: what is left in it is a last block that is not full. */
+static void keep_last_block(ome_journal_writer_t *writer)
+{
+    const size_t kept_bytes = writer->buffer_used_bytes % BLOCK_SIZE;
+    const size_t done_bytes = writer->buffer_used_bytes - kept_bytes;
+    memmove(writer->buffer, writer->buffer + done_bytes, kept_bytes);
+    writer->buffer_offset += done_bytes;
+    writer->buffer_used_bytes = kept_bytes;
+}
+
 ome_status_t ome_journal_writer_write(ome_journal_writer_t *writer)
 {
     if (is_stopped(writer))
     {
         return OME_STOPPED;
     }
-    if (writer->buffer_used_bytes == 0)
+    const uint64_t end = writer->buffer_offset + writer->buffer_used_bytes;
+    if (end == writer->offset)
     {
         return OME_OK;
     }
     const ome_file_system_t *const file_system = writer->file_system;
-    const int result = file_system->write(file_system->context, writer->file, writer->buffer, writer->buffer_used_bytes, writer->offset);
+    const size_t size = whole_blocks(writer->buffer_used_bytes);
+    memset(writer->buffer + writer->buffer_used_bytes, 0, size - writer->buffer_used_bytes);
+    const int result = file_system->write(file_system->context, writer->file, writer->buffer, size, writer->buffer_offset);
     if (result < 0)
     {
         return stop(writer, result, "pwrite", writer->path);
     }
-    writer->offset += writer->buffer_used_bytes;
-    writer->buffer_used_bytes = 0;
+    writer->offset = end;
     writer->written_sequence = writer->next_sequence - 1;
+    keep_last_block(writer);
     return OME_OK;
 }
 
@@ -342,19 +369,19 @@ ome_status_t ome_journal_writer_prepare_next(ome_journal_writer_t *writer)
 static ome_status_t seal(ome_journal_writer_t *writer)
 {
     const ome_file_system_t *const file_system = writer->file_system;
-    const ome_status_t status = ome_journal_writer_commit(writer);
+    ome_status_t status = ome_journal_writer_commit(writer);
     if (status != OME_OK)
     {
         return status;
     }
-    uint8_t bytes[OME_JOURNAL_ENVELOPE_SIZE];
-    ome_journal_encode(bytes, writer->next_sequence, OME_JOURNAL_TYPE_SEAL, NULL, 0);
-    int result = file_system->write(file_system->context, writer->file, bytes, sizeof(bytes), writer->offset);
-    if (result < 0)
+    ome_journal_encode(writer->buffer + writer->buffer_used_bytes, writer->next_sequence, OME_JOURNAL_TYPE_SEAL, NULL, 0);
+    writer->buffer_used_bytes += OME_JOURNAL_ENVELOPE_SIZE;
+    status = ome_journal_writer_write(writer);
+    if (status != OME_OK)
     {
-        return stop(writer, result, "pwrite", writer->path);
+        return status;
     }
-    result = file_system->sync_data(file_system->context, writer->file);
+    const int result = file_system->sync_data(file_system->context, writer->file);
     return result < 0 ? stop(writer, result, "fdatasync", writer->path) : OME_OK;
 }
 

@@ -9,6 +9,8 @@
  * - A segment's name appears after its zeros and its header are on disk.
  * - After the first call that failed nothing is written or synced again: a failed fsync leaves a file whose content nobody knows, and the
  *   second one says that all is well. The engine has to stop, and the next start decides by what is on the disk.
+ * - Segments are written past the page cache, where the file system can do that, and in whole blocks everywhere: what is behind the last record in its
+ *   block is zeros, and the next write repeats that block with more in it. So the buffer begins where a block does.
  *
  * What it does not do: keep two writers out of one directory, choose when to sync, start threads. */
 #ifndef OME_JOURNAL_WRITER_H
@@ -33,11 +35,12 @@ typedef struct
 {
     /* The writer's thread. */
     const ome_file_system_t *file_system;
-    uint8_t *buffer; /* records that were appended and not written yet */
-    size_t buffer_capacity_bytes;
+    uint8_t *buffer; /* the block that was written last, if it is not full, and the records that were appended since */
+    size_t buffer_capacity_bytes; /* whole blocks */
     size_t buffer_used_bytes;
+    uint64_t buffer_offset; /* in the segment: where the buffer will be written; where a block begins */
     uint64_t segment_size_bytes;
-    uint64_t offset; /* in the segment: where the buffer will be written */
+    uint64_t offset; /* in the segment: where what was written ends */
     uint64_t epoch;
     uint64_t next_sequence;
     uint64_t written_sequence; /* handed to the operating system up to here: survives the end of the process */

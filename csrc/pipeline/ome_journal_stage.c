@@ -3,6 +3,8 @@
 #include "abi/ome_records.h"
 #include "base/ome_clock.h"
 
+#define PART_COUNT_MAX 256u
+
 void ome_journal_stage_init(ome_journal_stage_t *stage, const ome_journal_stage_config_t *config)
 {
     *stage = (ome_journal_stage_t){.writer = config->writer,
@@ -23,6 +25,7 @@ uint64_t ome_journal_stage_unsynced_count(const ome_journal_stage_t *stage)
     return stage->writer->written_sequence - stage->writer->durable_sequence;
 }
 
+/* The slots are free again when this returns OME_OK: the writer has copied them. */
 static ome_status_t append(ome_journal_stage_t *stage, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -37,6 +40,32 @@ static ome_status_t append(ome_journal_stage_t *stage, uint32_t count)
         {
             return status;
         }
+    }
+    stage->next_sequence += count;
+    ome_ring_consumer_advance(stage->ring, stage->consumer_index, stage->next_sequence - 1);
+    return OME_OK;
+}
+
+/* Appends what is there and what comes meanwhile, at most as much as the ring holds; gives how much. In parts, so that the slots of one part are
+ * filled again while the next is appended. */
+static ome_status_t append_group(ome_journal_stage_t *stage, uint32_t *group_count)
+{
+    const uint32_t group_count_max = stage->ring->slot_count;
+    *group_count = 0;
+    while (*group_count < group_count_max)
+    {
+        const uint32_t left = group_count_max - *group_count;
+        const uint32_t count = ome_ring_available(stage->ring, stage->next_sequence, left < PART_COUNT_MAX ? left : PART_COUNT_MAX);
+        if (count == 0)
+        {
+            break;
+        }
+        const ome_status_t status = append(stage, count);
+        if (status != OME_OK)
+        {
+            return status;
+        }
+        *group_count += count;
     }
     return OME_OK;
 }
@@ -71,13 +100,13 @@ static ome_status_t sync(ome_journal_stage_t *stage)
     return status;
 }
 
-static ome_status_t write_group(ome_journal_stage_t *stage, uint32_t count)
+static ome_status_t write_group(ome_journal_stage_t *stage, uint32_t *count)
 {
     if (ome_journal_stage_unsynced_count(stage) == 0)
     {
         stage->oldest_unsynced_ns = ome_clock_monotonic_ns();
     }
-    ome_status_t status = append(stage, count);
+    ome_status_t status = append_group(stage, count);
     if (status == OME_OK)
     {
         status = ome_journal_writer_write(stage->writer);
@@ -104,16 +133,11 @@ uint32_t ome_journal_stage_do_work(ome_journal_stage_t *stage)
     {
         return 0;
     }
-    const uint32_t count = ome_ring_available(stage->ring, stage->next_sequence, stage->ring->slot_count);
-    if (count > 0)
+    uint32_t count;
+    stage->status = write_group(stage, &count);
+    if (stage->status != OME_OK)
     {
-        stage->status = write_group(stage, count);
-        if (stage->status != OME_OK)
-        {
-            return 0;
-        }
-        stage->next_sequence += count;
-        ome_ring_consumer_advance(stage->ring, stage->consumer_index, stage->next_sequence - 1);
+        return 0;
     }
     if (!is_sync_due(stage, count))
     {

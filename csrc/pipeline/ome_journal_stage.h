@@ -4,6 +4,8 @@
  * order waits for nobody. Under `commit` every group is synced before the gate opens. Under `async` a group is handed to the operating system at once, and synced when
  * the stream is idle, when `batch_count` commands are waiting, or when the oldest has waited `delay_ns`.
  *
+ * A slot of the ring is free again as soon as its command is copied into the writer's buffer, before it is written.
+ *
  * One thread. After an error it does nothing any more; what is in the ring stays there. */
 #ifndef OME_JOURNAL_STAGE_H
 #define OME_JOURNAL_STAGE_H

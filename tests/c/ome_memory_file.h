@@ -30,6 +30,7 @@ typedef struct
     size_t capacity;
     size_t seen_size;
     size_t disk_size;
+    bool is_direct; /* opened for whole blocks: any other write is an error of the test's subject */
 } memory_node_t;
 
 typedef struct
@@ -144,12 +145,17 @@ static inline int memory_open(void *context, const char *path, ome_file_mode_t m
         return -memory->fail_number;
     }
     const int index = memory_find(&memory->seen, path);
-    if (mode != OME_FILE_CREATE)
+    if (mode == OME_FILE_READ || mode == OME_FILE_WRITE)
     {
-        return index < 0 ? -ENOENT : memory->seen.entries[index].node;
+        if (index < 0)
+        {
+            return -ENOENT;
+        }
+        memory->nodes[memory->seen.entries[index].node].is_direct = false;
+        return memory->seen.entries[index].node;
     }
     CHECK(memory->node_count < MEMORY_NODE_COUNT_MAX); /* creating over a file makes a new one: nothing depends on the difference */
-    memory->nodes[memory->node_count] = (memory_node_t){0};
+    memory->nodes[memory->node_count] = (memory_node_t){.is_direct = mode == OME_FILE_CREATE_DIRECT};
     memory_reserve(&memory->nodes[memory->node_count], 1);
     memory_change(memory, path, memory->node_count);
     return memory->node_count++;
@@ -167,6 +173,7 @@ static inline int memory_write(void *context, int file, const void *data, size_t
     memory_file_system_t *memory = context;
     memory_node_t *node = &memory->nodes[file];
     const bool fails = memory_fails(memory);
+    CHECK(!node->is_direct || (offset | size_bytes | (uintptr_t)data) % OME_FILE_BLOCK_SIZE == 0);
     if (fails)
     {
         size_bytes = memory->fail == MEMORY_FAIL_TORN ? size_bytes / 2 : 0;

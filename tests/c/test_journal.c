@@ -25,7 +25,7 @@ static uint64_t segment_size_bytes = SEGMENT_SIZE;
 static memory_file_system_t memory;
 static ome_journal_writer_t writer;
 static ome_journal_reader_t reader;
-static uint8_t writer_memory[GROUP_COUNT_MAX * OME_JOURNAL_COMMAND_SIZE];
+static uint8_t writer_memory[GROUP_COUNT_MAX * OME_JOURNAL_COMMAND_SIZE + 5 * OME_FILE_BLOCK_SIZE];
 static uint8_t reader_memory[1 << 20];
 
 /* The data of a record is a function of its sequence, so that any record can be checked. Most have the length of a command. */
@@ -246,6 +246,37 @@ static void test_a_group_may_be_larger_than_the_buffer_and_the_segment(void)
     CHECK(reader.last_sequence == 5000);
     check_goes_on();
     memory_end(&memory);
+}
+
+/* Rule: with memory for groups of n commands a group of n is written by one call, wherever the memory begins and the group before it has ended. */
+static void test_memory_for_a_group_is_enough_to_write_it_at_once(void)
+{
+    static const size_t shifts[] = {0, 1, 64, 2048, OME_FILE_BLOCK_SIZE - 1};
+    const uint8_t body[OME_BODY_SIZE] = {0};
+    for (uint32_t count = 100; count < GROUP_COUNT_MAX; count += 7)
+    {
+        const size_t size = ome_journal_writer_size_bytes(count);
+        const size_t shift = shifts[count % 5];
+        CHECK(shift + size <= sizeof(writer_memory));
+        memory_start(&memory, seed);
+        const ome_journal_writer_config_t config = {
+            .file_system = &memory.table, .directory = DIRECTORY, .segment_size_bytes = SEGMENT_SIZE, .epoch = 1, .first_sequence = 1};
+        CHECK(ome_journal_writer_open(&writer, writer_memory + shift, size, &config) == OME_OK);
+        for (uint32_t group = 0; group < 3; group++)
+        {
+            const uint64_t call_count = memory.call_count;
+            for (uint32_t index = 0; index < count; index++)
+            {
+                CHECK(ome_journal_writer_append(&writer, writer.next_sequence, 1, body, OME_BODY_SIZE) == OME_OK);
+            }
+            CHECK(ome_journal_writer_write(&writer) == OME_OK);
+            CHECK(memory.call_count == call_count + 1);
+            CHECK(ome_journal_writer_write(&writer) == OME_OK);
+            CHECK(memory.call_count == call_count + 1); /* there was nothing to write */
+        }
+        CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        memory_end(&memory);
+    }
 }
 
 /* Rule: segments of any size are read, also by a reader that sees a part of them at a time. */
@@ -1051,8 +1082,7 @@ static void test_wrong_configurations_are_refused(void)
         CHECK(ome_journal_writer_close(&writer) == OME_STOPPED);
     }
     CHECK(ome_journal_writer_open(&writer, writer_memory, 100, &good) == OME_NO_MEMORY);
-    CHECK(ome_journal_writer_size_bytes(16384) == 16384u * 74u);
-    CHECK(ome_journal_writer_size_bytes(1) == OME_JOURNAL_RECORD_SIZE_MAX);
+    CHECK(ome_journal_writer_open(&writer, writer_memory, ome_journal_writer_size_bytes(1) - 1, &good) == OME_NO_MEMORY);
     ome_journal_reader_config_t config = {.file_system = &memory.table, .directory = DIRECTORY, .first_sequence = 0};
     CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_INVALID);
     config.first_sequence = 1;
@@ -1114,6 +1144,54 @@ static void test_another_thread_may_prepare_segments(void)
     remove_files();
 }
 
+/* Rule: a live reader, which reads through the page cache, sees at once what was written past it, also in blocks that it has read before. */
+static void test_a_live_reader_sees_what_was_written_past_the_page_cache(void)
+{
+    const ome_file_system_t *file_system = ome_file_system_posix();
+    memset(&reader, 0, sizeof(reader));
+    CHECK(open_writer(file_system, directory) == OME_OK);
+    open_reader(file_system, directory, true);
+    for (uint64_t group = 0; group < 60; group++)
+    {
+        commit_groups(1 + group % 40, 40);
+        CHECK(read_on() == OME_EMPTY);
+        CHECK(reader.last_sequence == writer.durable_sequence);
+    }
+    CHECK(reader.segment_count > 1);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    ome_journal_reader_close(&reader);
+    remove_files();
+}
+
+/* Rule: a file for whole blocks takes them, and what the file system refuses to take past the page cache goes through it. */
+static void test_a_file_for_whole_blocks_falls_back_to_the_page_cache(void)
+{
+    static _Alignas(OME_FILE_BLOCK_SIZE) uint8_t blocks[2 * OME_FILE_BLOCK_SIZE];
+    static uint8_t bytes[2 * OME_FILE_BLOCK_SIZE];
+    const ome_file_system_t *table = ome_file_system_posix();
+    char path[OME_PATH_SIZE];
+    CHECK(ome_file_join(path, directory, "blocks") == OME_OK);
+    const int file = table->open(NULL, path, OME_FILE_CREATE_DIRECT);
+    CHECK(file >= 0);
+    memset(blocks, 3, sizeof(blocks));
+    CHECK(table->write(NULL, file, blocks, sizeof(blocks), 0) == 0);
+    memset(blocks, 4, sizeof(blocks));
+    CHECK(table->write(NULL, file, blocks, OME_FILE_BLOCK_SIZE, OME_FILE_BLOCK_SIZE) == 0);
+    CHECK(table->write(NULL, file, blocks + 1, 11, 5) == 0); /* EINVAL past the page cache */
+    CHECK(table->write(NULL, file, blocks, OME_FILE_BLOCK_SIZE, 2 * OME_FILE_BLOCK_SIZE) == 0);
+    CHECK(table->sync_data(NULL, file) == 0);
+    CHECK(table->size(NULL, file) == 3 * OME_FILE_BLOCK_SIZE);
+    CHECK(table->close(NULL, file) == 0);
+    const int again = table->open(NULL, path, OME_FILE_READ);
+    CHECK(table->read(NULL, again, bytes, sizeof(bytes), 0) == sizeof(bytes));
+    for (size_t index = 0; index < sizeof(bytes); index++)
+    {
+        CHECK(bytes[index] == ((index >= 5 && index < 16) || index >= OME_FILE_BLOCK_SIZE ? 4 : 3));
+    }
+    CHECK(table->close(NULL, again) == 0);
+    remove_files();
+}
+
 /* Rule: the table of the operating system does whole operations or says why not, and errors name the call and the file. */
 static void test_the_table_of_the_operating_system(void)
 {
@@ -1163,16 +1241,20 @@ static void test_a_short_write_is_continued_and_then_an_error(void)
     if (child == 0)
     {
         const ome_file_system_t *table = ome_file_system_posix();
-        const struct rlimit limit = {.rlim_cur = 1000, .rlim_max = 1000};
+        const struct rlimit limit = {.rlim_cur = 5000, .rlim_max = 5000};
         char path[OME_PATH_SIZE];
-        static const uint8_t bytes[2000];
+        static const _Alignas(OME_FILE_BLOCK_SIZE) uint8_t bytes[2 * OME_FILE_BLOCK_SIZE];
         signal(SIGXFSZ, SIG_IGN);
         CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
         CHECK(ome_file_join(path, directory, "limited") == OME_OK);
-        const int file = table->open(NULL, path, OME_FILE_CREATE);
-        CHECK(file >= 0);
-        CHECK(table->write(NULL, file, bytes, sizeof(bytes), 0) == -EFBIG);
-        CHECK(table->size(NULL, file) == 1000);
+        for (int mode = OME_FILE_CREATE; mode <= OME_FILE_CREATE_DIRECT; mode++)
+        {
+            const int file = table->open(NULL, path, (ome_file_mode_t)mode);
+            CHECK(file >= 0);
+            CHECK(table->write(NULL, file, bytes, sizeof(bytes), 0) == -EFBIG);
+            CHECK(table->size(NULL, file) == 5000);
+            CHECK(table->close(NULL, file) == 0);
+        }
         _exit(0);
     }
     int status;
@@ -1189,6 +1271,7 @@ int main(void)
     RUN(test_only_names_of_segments_are_taken_for_segments);
     RUN(test_records_come_back_over_many_segments_and_runs);
     RUN(test_a_group_may_be_larger_than_the_buffer_and_the_segment);
+    RUN(test_memory_for_a_group_is_enough_to_write_it_at_once);
     RUN(test_a_segment_may_be_larger_than_what_is_read_at_once);
     RUN(test_a_seal_fits_in_a_segment_that_is_full);
     RUN(test_an_empty_journal_is_clean_and_its_epochs_grow);
@@ -1210,6 +1293,8 @@ int main(void)
     RUN(test_a_live_reader_follows_the_writer);
     RUN(test_wrong_configurations_are_refused);
     RUN(test_another_thread_may_prepare_segments);
+    RUN(test_a_live_reader_sees_what_was_written_past_the_page_cache);
+    RUN(test_a_file_for_whole_blocks_falls_back_to_the_page_cache);
     RUN(test_the_table_of_the_operating_system);
     RUN(test_a_short_write_is_continued_and_then_an_error);
     CHECK(rmdir(directory) == 0);
