@@ -1,4 +1,4 @@
-"""The native driver `ome_bench` and the library of the wire's loops: built when it is stale, run, and its JSON lines read."""
+"""The native parts, `ome_bench`, `ome_instructions` and the library of the wire's loops: built when stale, run, and their lines read."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = ["DriverError", "Output", "build", "run", "run_bytes"]
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
 DRIVER = BUILD / "bench" / "ome_bench"
+INSTRUCTIONS = BUILD / "bench" / "ome_instructions"
 WIRE_LIBRARY = BUILD / "bench" / "libome_bench_wire.so"
 
 
@@ -62,7 +63,7 @@ def _call(command: Sequence[str | Path], directory: Path | None = None) -> bytes
 
 
 def build() -> None:
-    """Builds both in build/bench when a source is newer. Raises DriverError where there is no cmake or no compiler, or it fails."""
+    """Builds them in build/bench when a source is newer. Raises DriverError where there is no cmake or no compiler, or it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     cmake = shutil.which("cmake", path=path)
     if cmake is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bench import batch, book, pipeline, ring, wire
+from bench import batch, book, memory, pipeline, ring, wire
 from bench.figure import Figure
 from bench.options import Options
 from ome.errors import InvalidValueError
@@ -14,8 +14,13 @@ __all__ = ["FIGURES", "select"]
 FIGURES: dict[str, Callable[[Options], Figure]] = {
     "book-seed": book.seed,
     "book-mixed": book.mixed,
+    "book-mixed-p999": book.mixed_p999,
+    "book-mixed-ioc-p999": book.mixed_ioc_p999,
+    "book-wide": book.wide,
+    "book-churn": book.churn,
     "book-deep-build": book.deep_build,
     "book-deep-churn": book.deep_churn,
+    "memory": memory.memory,
     "batch": batch.batch,
     "ring-1": ring.one_producer,
     "ring-3": ring.three_producers,

@@ -24,8 +24,11 @@ typedef struct
 static void prepare(const bench_flow_t *flow, ome_engine_t **engine, ome_batch_t **batch)
 {
     bench_touch_to_read(flow->commands, bench_flow_command_count(flow) * sizeof(ome_command_t));
-    if (ome_engine_create(flow->order_count_max, LEVEL_COUNT_MAX, INSTRUMENT_COUNT_MAX, SESSION_COUNT_MAX, engine) != OME_OK ||
-        ome_batch_create(batch) != OME_OK)
+    const ome_limits_t limits = {.order_count_max = flow->order_count_max,
+        .level_count_max = LEVEL_COUNT_MAX,
+        .instrument_count_max = INSTRUMENT_COUNT_MAX,
+        .session_count_max = SESSION_COUNT_MAX};
+    if (ome_engine_create(&limits, engine) != OME_OK || ome_batch_create(batch) != OME_OK)
     {
         bench_fail("no memory for an engine");
     }
@@ -69,9 +72,9 @@ void bench_batch_run(uint64_t count, uint32_t repeat, uint64_t seed)
     }
 }
 
-void bench_batch_write_flow(uint64_t count, uint64_t seed)
+void bench_batch_write_flow(const char *flow_name, uint64_t count, uint64_t seed)
 {
-    const bench_flow_t *flow = bench_flow_make(FLOW_NAME, count, seed);
+    const bench_flow_t *flow = bench_flow_make(flow_name, count, seed);
     const uint64_t command_count = bench_flow_command_count(flow);
     if (fwrite(flow->commands, sizeof(ome_command_t), command_count, stdout) != command_count)
     {

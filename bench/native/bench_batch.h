@@ -9,7 +9,7 @@
 /* Prints `repeat` samples as JSON lines, each with the engine's event hash. */
 void bench_batch_run(uint64_t count, uint32_t repeat, uint64_t seed);
 
-/* Writes the mixed flow to standard output: commands of 64 bytes, the first of which defines the instrument. */
-void bench_batch_write_flow(uint64_t count, uint64_t seed);
+/* Writes a flow of bench_flow.h to standard output: commands of 64 bytes, the first of which define the instruments. */
+void bench_batch_write_flow(const char *flow_name, uint64_t count, uint64_t seed);
 
 #endif

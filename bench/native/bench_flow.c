@@ -1,6 +1,7 @@
 #include "bench_flow.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,13 +19,43 @@
 #define PARTICIPANT_COUNT 16u
 #define MIXED_DISTANCE_MAX 64u
 #define DEEP_ORDERS_PER_LEVEL 100u
+#define LEVEL_COUNT_MAX UINT32_C(65536)
+
+#define WIDE_INSTRUMENT_COUNT 4096u
+#define WIDE_BUILD_COUNT UINT32_C(131072)
+#define WIDE_LIVE_MIN 100000u
+#define WIDE_LIVE_MAX 200000u
+#define WIDE_COUNT_MAX (UINT32_C(1) << 18) /* orders and levels */
+
+#define CHURN_ORDER_COUNT_MAX UINT32_C(16384)
+#define CHURN_LIVE_MAX 4000u
+#define CHURN_LIFE_MAX 4096u /* new orders; the size of the wheel */
+#define CHURN_DUE_COUNT_MAX 4u /* actions of one order */
+#define CHURN_IOC_PERCENT 15u
+#define CHURN_AMEND_PERCENT 20u
+#define CHURN_CANCEL_PERCENT 95u
+#define CHURN_TWICE 64u /* one in so many */
+#define CHURN_DISTANCE_SCALE UINT64_C(64)
+#define CHURN_DISTANCE_MAX UINT64_C(4096)
+#define CHURN_MID_STEP 8u /* new orders for each step of the mid price */
 
 /* An order as the generator knows it, by its number: orders count from 1, whoever enters them. */
 typedef struct
 {
+    int64_t price; /* as last asked for, as is the quantity */
+    uint32_t quantity;
     uint32_t live_index; /* its place in `live`, plus 1; 0 when it is not at rest */
+    uint32_t instrument;
     uint8_t side;
 } known_order_t;
+
+/* What will be done to an order of the churn flow, at a place of the wheel. */
+typedef struct
+{
+    uint64_t number;
+    uint32_t next; /* plus 1; 0 is none */
+    uint8_t kind;  /* of the command */
+} due_t;
 
 typedef struct
 {
@@ -38,7 +69,14 @@ typedef struct
     uint64_t order_number; /* last given */
     uint64_t random;
     uint64_t deep_level_count;
-    int64_t mid; /* price */
+    int64_t *mids; /* prices, by instrument number */
+    uint32_t instrument; /* of the next new order */
+    uint64_t live_min;
+    uint64_t live_max;
+    due_t *due;      /* churn only */
+    uint32_t *wheel; /* by time modulo CHURN_LIFE_MAX: the first thing due, plus 1 */
+    uint64_t time;   /* new orders so far */
+    uint32_t due_count;
 } generator_t;
 
 /* SplitMix64 (Steele, Lea, Flood 2014). */
@@ -124,7 +162,12 @@ static void follow_event(generator_t *generator, const ome_event_t *event)
         live_remove(generator, number_of(event->client_order_id));
         break;
     case OME_EVENT_KIND_REJECTED:
-        bench_fail("the generator made a command that is rejected, with reason %u", event->reason);
+        generator->flow->rejected_count++;
+        if (generator->wheel == NULL || event->reason != OME_REASON_UNKNOWN_ORDER)
+        {
+            bench_fail("the generator made a command that is rejected, with reason %u", event->reason);
+        }
+        break;
     case OME_EVENT_KIND_DEFINED:
         break;
     default:
@@ -152,10 +195,10 @@ static void put(generator_t *generator, ome_command_t command)
 {
     bench_flow_t *flow = generator->flow;
     command.timestamp_ns = ++generator->command_count;
-    command.instrument = 1;
     if (command.kind <= OME_COMMAND_KIND_AMEND_ORDER)
     {
         /* Until here an order is its number. */
+        command.instrument = generator->orders[command.client_order_id].instrument;
         command.participant = participant_of(command.client_order_id);
         command.client_order_id = client_order_id_of(command.client_order_id);
     }
@@ -171,17 +214,21 @@ static void put(generator_t *generator, ome_command_t command)
     }
 }
 
-static void put_definition(generator_t *generator)
+/* Symbols are BENCH and five digits. */
+static void put_definition(generator_t *generator, uint32_t instrument)
 {
-    ome_command_t command = {.kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT, .tick = 1};
-    memcpy(command.symbol, "BENCH", sizeof("BENCH"));
+    ome_command_t command = {.kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT, .instrument = instrument, .tick = 1};
+    char symbol[sizeof(command.symbol) + 1] = {0};
+    (void)snprintf(symbol, sizeof(symbol), "BENCH%05u", instrument);
+    memcpy(command.symbol, symbol, sizeof(command.symbol));
     put(generator, command);
 }
 
 static void put_new(generator_t *generator, uint8_t side, int64_t price, int64_t quantity, uint8_t time_in_force)
 {
     generator->order_number++;
-    generator->orders[generator->order_number].side = side;
+    generator->orders[generator->order_number] =
+        (known_order_t){.price = price, .quantity = (uint32_t)quantity, .instrument = generator->instrument, .side = side};
     put(generator, (ome_command_t){.kind = OME_COMMAND_KIND_NEW_ORDER,
                        .client_order_id = generator->order_number,
                        .price = price,
@@ -213,25 +260,29 @@ static void seed_step(generator_t *generator)
 /* ---- mixed ---- */
 
 /* Near the mid price more often than far from it. */
-static int64_t mixed_price(generator_t *generator, uint8_t side)
+static int64_t mixed_price(generator_t *generator, uint32_t instrument, uint8_t side)
 {
     const uint64_t product = below(generator, MIXED_DISTANCE_MAX) * below(generator, MIXED_DISTANCE_MAX);
     const int64_t distance = (int64_t)(product / MIXED_DISTANCE_MAX);
-    return side == OME_SIDE_BUY ? generator->mid - distance : generator->mid + 1 + distance;
+    const int64_t mid = generator->mids[instrument];
+    return side == OME_SIDE_BUY ? mid - distance : mid + 1 + distance;
 }
 
 static void mixed_new(generator_t *generator)
 {
     const uint8_t side = random_side(generator);
-    put_new(generator, side, mixed_price(generator, side), random_quantity(generator), OME_TIME_IN_FORCE_GTC);
+    put_new(generator, side, mixed_price(generator, generator->instrument, side), random_quantity(generator), OME_TIME_IN_FORCE_GTC);
 }
 
-static void mixed_ioc(generator_t *generator)
+/* At the touch or up to `through_max` ticks behind it. */
+static void put_ioc_near_touch(generator_t *generator, uint8_t through_max)
 {
     const uint8_t side = random_side(generator);
     const bool buys = side == OME_SIDE_BUY;
-    const int64_t touch = bench_textbook_best(generator->book, buys ? OME_SIDE_SELL : OME_SIDE_BUY, generator->mid);
-    const int64_t through = (int64_t)below(generator, 3);
+    const uint32_t instrument = generator->instrument;
+    const int64_t touch =
+        bench_textbook_best(generator->book, instrument, buys ? OME_SIDE_SELL : OME_SIDE_BUY, generator->mids[instrument]);
+    const int64_t through = (int64_t)below(generator, through_max + 1u);
     put_new(generator, side, buys ? touch + through : touch - through, random_quantity(generator), OME_TIME_IN_FORCE_IOC);
 }
 
@@ -246,7 +297,8 @@ static void mixed_reduce(generator_t *generator)
 static void mixed_amend(generator_t *generator)
 {
     const uint64_t number = random_live(generator);
-    const int64_t price = mixed_price(generator, generator->orders[number].side);
+    const known_order_t *order = &generator->orders[number];
+    const int64_t price = mixed_price(generator, order->instrument, order->side);
     const int64_t quantity = below(generator, 2) == 0 ? OME_NULL_VALUE : random_quantity(generator);
     put(generator, (ome_command_t){.kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = number, .price = price, .quantity = quantity});
 }
@@ -255,13 +307,13 @@ static void mixed_step(generator_t *generator)
 {
     if (below(generator, 1024) == 0)
     {
-        generator->mid += below(generator, 2) == 0 ? 1 : -1;
+        generator->mids[generator->instrument] += below(generator, 2) == 0 ? 1 : -1;
     }
     const uint64_t draw = below(generator, 100);
-    const bool is_thin = generator->live_count < MIXED_LIVE_MIN;
+    const bool is_thin = generator->live_count < generator->live_min;
     if (draw >= 53)
     {
-        if (generator->live_count < MIXED_LIVE_MAX)
+        if (generator->live_count < generator->live_max)
         {
             mixed_new(generator);
             return;
@@ -279,7 +331,7 @@ static void mixed_step(generator_t *generator)
     }
     else if (draw < 43)
     {
-        mixed_ioc(generator);
+        put_ioc_near_touch(generator, 2);
     }
     else if (draw < 48)
     {
@@ -289,6 +341,117 @@ static void mixed_step(generator_t *generator)
     {
         mixed_amend(generator);
     }
+}
+
+/* ---- wide ---- */
+
+/* A uniform draw to the third power: the k-th has a share in proportion to k^(-2/3). */
+static uint32_t wide_instrument(generator_t *generator)
+{
+    const uint64_t draw = below(generator, UINT64_C(1) << 16);
+    return 1 + (uint32_t)((draw * draw * draw * WIDE_INSTRUMENT_COUNT) >> 48);
+}
+
+static void wide_new(generator_t *generator)
+{
+    generator->instrument = wide_instrument(generator);
+    mixed_new(generator);
+}
+
+static void wide_step(generator_t *generator)
+{
+    generator->instrument = wide_instrument(generator);
+    mixed_step(generator);
+}
+
+/* ---- churn ---- */
+
+static void plan(generator_t *generator, uint64_t number, uint8_t kind, uint64_t delay)
+{
+    uint32_t *first = &generator->wheel[(generator->time + delay) % CHURN_LIFE_MAX];
+    generator->due[generator->due_count] = (due_t){.number = number, .next = *first, .kind = kind};
+    *first = ++generator->due_count;
+}
+
+static int64_t churn_price(generator_t *generator, uint8_t side)
+{
+    const uint64_t one = UINT64_C(1) << 32;
+    const uint64_t least = one * CHURN_DISTANCE_SCALE / (CHURN_DISTANCE_SCALE + CHURN_DISTANCE_MAX);
+    const uint64_t draw = least + 1 + below(generator, one - least);
+    const int64_t distance = (int64_t)(one * CHURN_DISTANCE_SCALE / draw - CHURN_DISTANCE_SCALE);
+    return side == OME_SIDE_BUY ? generator->mids[1] - distance : generator->mids[1] + 1 + distance;
+}
+
+static void churn_amend(generator_t *generator, uint64_t number)
+{
+    known_order_t *order = &generator->orders[number];
+    order->quantity += 1 + (uint32_t)below(generator, QUANTITY_MAX);
+    if (below(generator, 4) > 0)
+    {
+        order->price += below(generator, 2) == 0 ? 1 : -1;
+    }
+    put(generator,
+        (ome_command_t){
+            .kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = number, .price = order->price, .quantity = order->quantity});
+}
+
+/* An order that may rest, and what will be done to it. */
+static void churn_new(generator_t *generator)
+{
+    const uint8_t side = random_side(generator);
+    put_new(generator, side, churn_price(generator, side), random_quantity(generator), OME_TIME_IN_FORCE_GTC);
+    const uint64_t number = generator->order_number;
+    const uint64_t life = 2 + below(generator, 1 + below(generator, CHURN_LIFE_MAX - 3));
+    if (below(generator, 100) < CHURN_CANCEL_PERCENT)
+    {
+        plan(generator, number, OME_COMMAND_KIND_CANCEL_ORDER, life);
+        if (below(generator, CHURN_TWICE) == 0)
+        {
+            plan(generator, number, OME_COMMAND_KIND_CANCEL_ORDER, life + 1);
+        }
+    }
+    if (below(generator, 100) < CHURN_AMEND_PERCENT)
+    {
+        plan(generator, number, OME_COMMAND_KIND_AMEND_ORDER, 1 + below(generator, life));
+        if (below(generator, CHURN_TWICE) == 0)
+        {
+            plan(generator, number, OME_COMMAND_KIND_AMEND_ORDER, life + 1);
+        }
+    }
+}
+
+/* What is due; when nothing is, time goes on by one new order. */
+static void churn_step(generator_t *generator)
+{
+    uint32_t *first = &generator->wheel[generator->time % CHURN_LIFE_MAX];
+    if (*first != 0)
+    {
+        const due_t due = generator->due[*first - 1];
+        *first = due.next;
+        if (due.kind == OME_COMMAND_KIND_AMEND_ORDER)
+        {
+            churn_amend(generator, due.number);
+            return;
+        }
+        put(generator, (ome_command_t){.kind = OME_COMMAND_KIND_CANCEL_ORDER, .client_order_id = due.number});
+        return;
+    }
+    if (generator->live_count >= CHURN_LIVE_MAX)
+    {
+        put_cancel(generator);
+        return;
+    }
+    generator->time++;
+    if (generator->time % CHURN_MID_STEP == 0)
+    {
+        generator->mids[1] += below(generator, 2) == 0 ? 1 : -1;
+    }
+    if (below(generator, 100) < CHURN_IOC_PERCENT)
+    {
+        put_ioc_near_touch(generator, 3);
+        return;
+    }
+    churn_new(generator);
 }
 
 /* ---- deep ---- */
@@ -315,7 +478,7 @@ static void deep_step(generator_t *generator)
     else
     {
         const uint8_t side = random_side(generator);
-        const int64_t touch = bench_textbook_best(generator->book, side == OME_SIDE_BUY ? OME_SIDE_SELL : OME_SIDE_BUY, START_PRICE);
+        const int64_t touch = bench_textbook_best(generator->book, 1, side == OME_SIDE_BUY ? OME_SIDE_SELL : OME_SIDE_BUY, START_PRICE);
         put_new(generator, side, touch, random_quantity(generator), OME_TIME_IN_FORCE_IOC);
     }
 }
@@ -325,16 +488,47 @@ static void deep_step(generator_t *generator)
 typedef struct
 {
     const char *name;
-    bool is_deep;
-    bool has_build; /* `count` steps of `deep_new` before the clock runs */
+    void (*build)(generator_t *generator); /* a step before the clock runs; NULL where there is none */
     void (*step)(generator_t *generator);
+    uint32_t build_count; /* steps of `build`; 0 is `count` */
+    uint32_t instrument_count;
+    uint32_t order_count_max; /* 0 follows from `count` */
+    uint32_t level_count_max;
+    uint32_t live_min; /* orders at rest */
+    uint32_t live_max;
+    bool has_wheel;
 } flow_kind_t;
 
 static const flow_kind_t FLOW_KINDS[] = {
-    {.name = "seed", .step = seed_step},
-    {.name = "mixed", .step = mixed_step},
-    {.name = "deep-build", .is_deep = true, .step = deep_new},
-    {.name = "deep-churn", .is_deep = true, .has_build = true, .step = deep_step},
+    {.name = "seed",
+        .step = seed_step,
+        .instrument_count = 1,
+        .order_count_max = SMALL_BOOK_ORDER_COUNT,
+        .level_count_max = LEVEL_COUNT_MAX},
+    {.name = "mixed",
+        .step = mixed_step,
+        .instrument_count = 1,
+        .order_count_max = SMALL_BOOK_ORDER_COUNT,
+        .level_count_max = LEVEL_COUNT_MAX,
+        .live_min = MIXED_LIVE_MIN,
+        .live_max = MIXED_LIVE_MAX},
+    {.name = "wide",
+        .build = wide_new,
+        .step = wide_step,
+        .build_count = WIDE_BUILD_COUNT,
+        .instrument_count = WIDE_INSTRUMENT_COUNT,
+        .order_count_max = WIDE_COUNT_MAX,
+        .level_count_max = WIDE_COUNT_MAX,
+        .live_min = WIDE_LIVE_MIN,
+        .live_max = WIDE_LIVE_MAX},
+    {.name = "churn",
+        .step = churn_step,
+        .instrument_count = 1,
+        .order_count_max = CHURN_ORDER_COUNT_MAX,
+        .level_count_max = CHURN_ORDER_COUNT_MAX,
+        .has_wheel = true},
+    {.name = "deep-build", .step = deep_new, .instrument_count = 1, .level_count_max = LEVEL_COUNT_MAX},
+    {.name = "deep-churn", .build = deep_new, .step = deep_step, .instrument_count = 1, .level_count_max = LEVEL_COUNT_MAX},
 };
 
 typedef struct
@@ -364,16 +558,29 @@ static void generate(void *context)
     bench_window_init_counting(&generator->window);
     generator->window.sink.flush = follow_events;
     generator->flow = flow;
-    generator->book = bench_textbook_create(flow->order_count_max);
+    bench_textbook_warm_heap(flow->order_count_max);
+    generator->book = bench_textbook_create(flow->order_count_max, flow->instrument_count);
     generator->orders = zeroed(count + 1, sizeof(*generator->orders));
     generator->live = zeroed(count + 1, sizeof(*generator->live));
     generator->random = making->seed;
     generator->deep_level_count = flow->timed_count / DEEP_ORDERS_PER_LEVEL + 2;
-    generator->mid = START_PRICE;
-    put_definition(generator);
+    generator->live_min = making->kind->live_min;
+    generator->live_max = making->kind->live_max;
+    generator->mids = zeroed(flow->instrument_count + 1, sizeof(*generator->mids));
+    if (making->kind->has_wheel)
+    {
+        generator->due = zeroed(count * CHURN_DUE_COUNT_MAX, sizeof(*generator->due));
+        generator->wheel = zeroed(CHURN_LIFE_MAX, sizeof(*generator->wheel));
+    }
+    for (uint32_t instrument = 1; instrument <= flow->instrument_count; instrument++)
+    {
+        generator->mids[instrument] = START_PRICE;
+        put_definition(generator, instrument);
+    }
+    generator->instrument = 1;
     while (generator->command_count < flow->untimed_count)
     {
-        deep_new(generator);
+        making->kind->build(generator);
     }
     while (generator->command_count < count)
     {
@@ -401,12 +608,15 @@ bench_flow_t *bench_flow_make(const char *name, uint64_t count, uint64_t seed)
     {
         return NULL;
     }
-    const uint64_t untimed_count = kind->has_build ? count + 1 : 1;
+    const uint64_t build_count = kind->build == NULL ? 0 : kind->build_count != 0 ? kind->build_count : count;
+    const uint64_t untimed_count = kind->instrument_count + build_count;
     bench_flow_t *flow = bench_shared_memory(sizeof(*flow) + (untimed_count + count) * sizeof(ome_command_t));
     flow->untimed_count = untimed_count;
     flow->timed_count = count;
+    flow->instrument_count = kind->instrument_count;
+    flow->level_count_max = kind->level_count_max;
     /* A deep book has room for a sixteenth more than was built: churn adds as many orders as it cancels, give or take. */
-    flow->order_count_max = kind->is_deep ? (uint32_t)(count + count / 16) + 4096 : SMALL_BOOK_ORDER_COUNT;
+    flow->order_count_max = kind->order_count_max != 0 ? kind->order_count_max : (uint32_t)(count + count / 16) + 4096;
     making_t making = {.flow = flow, .kind = kind, .seed = seed};
     bench_child_run(generate, &making);
     return flow;

@@ -1,7 +1,7 @@
 /* ome_bench NAME [--count N] [--repeat R] [--seed S]
  *
- * Runs one benchmark and prints JSON lines: `build`, then what the benchmark says of itself (`flow`, `check`), then a `sample` for each timed run,
- * then perhaps `latency`. bench/run makes figures of them. `flow-mixed` writes a flow as bytes instead. Ends with 0, 1 when a check fails, 2 when called
+ * Runs one benchmark and prints JSON lines: `build`, then what the benchmark says of itself (`flow`, `check`), then a `sample`, `pass` or `resident` for each
+ * run, then perhaps `latency`. bench/run makes figures of them. `flow-mixed` and `flow-wide` write a flow as bytes instead. Ends with 0, 1 when a check fails, 2 when called
  * wrongly. `headline` and `pipeline` leave files in the current directory. */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,7 +11,9 @@
 
 #include "bench_batch.h"
 #include "bench_book.h"
+#include "bench_churn.h"
 #include "bench_headline.h"
+#include "bench_memory.h"
 #include "bench_pipeline.h"
 #include "bench_ring.h"
 
@@ -33,6 +35,26 @@ static void run_book_seed(const options_t *options)
 static void run_book_mixed(const options_t *options)
 {
     bench_book_run("mixed", options->count, options->repeat, options->seed, 1);
+}
+
+static void run_book_mixed_latency(const options_t *options)
+{
+    bench_book_run_latency("mixed", options->count, options->repeat, options->seed);
+}
+
+static void run_book_wide(const options_t *options)
+{
+    bench_book_run("wide", options->count, options->repeat, options->seed, 0);
+}
+
+static void run_book_churn(const options_t *options)
+{
+    bench_churn_run(options->count, options->repeat, options->seed);
+}
+
+static void run_memory(const options_t *options)
+{
+    bench_memory_run(options->count, options->repeat, options->seed);
 }
 
 static void run_book_deep_build(const options_t *options)
@@ -72,7 +94,12 @@ static void run_pipeline(const options_t *options)
 
 static void write_flow_mixed(const options_t *options)
 {
-    bench_batch_write_flow(options->count, options->seed);
+    bench_batch_write_flow("mixed", options->count, options->seed);
+}
+
+static void write_flow_wide(const options_t *options)
+{
+    bench_batch_write_flow("wide", options->count, options->seed);
 }
 
 static const struct
@@ -83,14 +110,19 @@ static const struct
 } BENCHMARKS[] = {
     {"book-seed", run_book_seed, 1},
     {"book-mixed", run_book_mixed, 1},
+    {"book-mixed-latency", run_book_mixed_latency, 1},
+    {"book-wide", run_book_wide, 1},
+    {"book-churn", run_book_churn, 1},
     {"book-deep-build", run_book_deep_build, 1},
     {"book-deep-churn", run_book_deep_churn, 1},
+    {"memory", run_memory, 1},
     {"batch", run_batch, 1},
     {"ring-1", run_ring_1, 1},
     {"ring-3", run_ring_3, 1},
     {"headline", run_headline, 1},
     {"pipeline", run_pipeline, 1},
     {"flow-mixed", write_flow_mixed, 0},
+    {"flow-wide", write_flow_wide, 0},
 };
 #define BENCHMARK_COUNT (sizeof(BENCHMARKS) / sizeof(BENCHMARKS[0]))
 

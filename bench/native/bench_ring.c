@@ -1,24 +1,22 @@
-/* For the functions that keep a thread on a core. */
-#define _GNU_SOURCE
-
 #include "bench_ring.h"
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
 #include "bench_child.h"
+#include "bench_cores.h"
 #include "bench_queue.h"
 #include "concurrent/ome_ring.h"
+
+static_assert(BENCH_CORE_COUNT_MAX >= 1 + BENCH_RING_PRODUCER_COUNT_MAX, "each thread can have a core");
 
 #define SLOT_COUNT OME_RING_SLOT_COUNT_DEFAULT
 #define BATCH_COUNT 16u
 #define TAKE_COUNT_MAX 256u
-#define CORE_COUNT_MAX (1 + BENCH_RING_PRODUCER_COUNT_MAX)
 #define WAIT_TIMEOUT_NS UINT64_C(1000000000)
 #define PAYLOAD_KEY UINT64_C(0x9E3779B97F4A7C15)
 
@@ -49,8 +47,7 @@ typedef struct run
     ome_ring_t *ring;
     bench_queue_t queue;
     pthread_barrier_t start;
-    uint32_t cores[CORE_COUNT_MAX];
-    uint32_t core_count;
+    bench_cores_t cores; /* the consumer on the first, all producers on the others in turn */
     uint64_t received[BENCH_RING_PRODUCER_COUNT_MAX]; /* written by the consumer */
 } run_t;
 
@@ -169,45 +166,10 @@ typedef struct
     pthread_t thread;
 } producer_t;
 
-/* Keeps the calling thread on one core of those that the process may use: the consumer on the first, all producers on the others in turn. On one core nothing
- * is to be kept apart. */
-static void take_core(const run_t *run, uint32_t thread_index)
-{
-    if (run->core_count < 2)
-    {
-        return;
-    }
-    const uint32_t core = run->cores[thread_index == 0 ? 0 : 1 + (thread_index - 1) % (run->core_count - 1)];
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(core, &set);
-    if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
-    {
-        bench_fail("could not move a thread to core %" PRIu32, core);
-    }
-}
-
-/* Before any thread is moved. */
-static void find_cores(run_t *run)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof(set), &set) != 0)
-    {
-        bench_fail("could not find out which cores may be used");
-    }
-    for (uint32_t core = 0; core < CPU_SETSIZE && run->core_count < CORE_COUNT_MAX; core++)
-    {
-        if (CPU_ISSET(core, &set))
-        {
-            run->cores[run->core_count++] = core;
-        }
-    }
-}
-
 static void *produce(void *context)
 {
     producer_t *producer = context;
-    take_core(producer->run, producer->producer_index + 1);
+    bench_cores_take(&producer->run->cores, producer->producer_index + 1);
     pthread_barrier_wait(&producer->run->start);
     producer->run->subject->produce(producer->run, producer->producer_index);
     return NULL;
@@ -264,8 +226,8 @@ void bench_ring_run(uint32_t producer_count, uint64_t count, uint32_t repeat)
     run_t run = {.producer_count = producer_count, .count_per_producer = (count + round_count - 1) / round_count * BATCH_COUNT};
     const uint64_t ring_bytes = ome_ring_size_bytes(SLOT_COUNT);
     const uint64_t queue_bytes = SLOT_COUNT * sizeof(bench_record_t);
-    find_cores(&run);
-    take_core(&run, 0);
+    bench_cores_find(&run.cores);
+    bench_cores_take(&run.cores, 0);
     void *ring_memory = ome_memory_map(ring_bytes);
     void *queue_memory = ome_memory_map(queue_bytes);
     if (ring_memory == NULL || queue_memory == NULL)
@@ -276,7 +238,7 @@ void bench_ring_run(uint32_t producer_count, uint64_t count, uint32_t repeat)
     printf("{\"type\": \"flow\", \"producers\": %" PRIu32 ", \"messages\": %" PRIu64 ", \"message_bytes\": %u, \"slots\": %u, "
            "\"batch\": %u, \"take_max\": %u, \"wait\": \"block\", \"cores_used\": %" PRIu32 "}\n",
         producer_count, total(&run), OME_RECORD_SIZE, SLOT_COUNT, BATCH_COUNT, TAKE_COUNT_MAX,
-        run.core_count < producer_count + 1 ? run.core_count : producer_count + 1);
+        run.cores.core_count < producer_count + 1 ? run.cores.core_count : producer_count + 1);
     for (uint32_t i = 0; i < 2 * repeat; i++)
     {
         run.subject = &SUBJECTS[i % 2];

@@ -9,6 +9,7 @@
 #include <list>
 #include <map>
 #include <unordered_map>
+#include <vector>
 
 #include "abi/ome_limits.h"
 
@@ -35,12 +36,19 @@ struct level_t
 {
     int64_t price = 0;
     int64_t quantity = 0;
+    uint32_t instrument = 0;
     uint8_t side = 0;
     queue_t queue;
 };
 
 /* Bids are keyed by their price negated, so that on both sides the best level is the first. */
 using levels_t = std::map<int64_t, level_t>;
+
+/* One instrument: bids, asks. */
+struct sides_t
+{
+    levels_t levels[2];
+};
 
 int64_t key_of(uint8_t side, int64_t price)
 {
@@ -76,20 +84,6 @@ void written(ome_sink_t *sink)
     }
 }
 
-/* Pages that the heap will need are there before the clock runs: one piece as large as all of them is taken, written, and kept by the heap. */
-void warm_heap(size_t size_bytes)
-{
-    mallopt(M_MMAP_THRESHOLD, INT_MAX);
-    mallopt(M_TRIM_THRESHOLD, INT_MAX);
-    void *piece = std::malloc(size_bytes);
-    if (piece != nullptr)
-    {
-        std::memset(piece, 1, size_bytes);
-        __asm__ __volatile__("" : : "r"(piece) : "memory");
-    }
-    std::free(piece);
-}
-
 constexpr size_t HEAP_BYTES_PER_ORDER = 192; /* a node of the list, a node and a bucket of the hash map, and levels */
 
 /* A client order id is unique among its participant's orders. */
@@ -118,18 +112,18 @@ struct order_key_hash_t
 
 struct bench_textbook
 {
-    explicit bench_textbook(uint32_t order_count)
+    bench_textbook(uint32_t order_count, uint32_t instrument_count) : books(instrument_count + 1)
     {
         orders.reserve(order_count);
     }
 
     void apply(const ome_command_t &command, ome_sink_t *sink);
-    levels_t &side_levels(uint8_t side)
+    levels_t &side_levels(uint32_t instrument, uint8_t side)
     {
-        return levels[side - 1];
+        return books[instrument].levels[side - 1];
     }
 
-    levels_t levels[2];
+    std::vector<sides_t> books; /* by instrument number; the first is not used */
     std::unordered_map<order_key_t, queue_t::iterator, order_key_hash_t> orders;
     uint64_t sequence = 0;
     uint64_t last_order_id = 0;
@@ -141,17 +135,17 @@ struct bench_textbook
     void apply_amend(const ome_command_t &command, ome_sink_t *sink);
     void define(const ome_command_t &command, ome_sink_t *sink);
     void reject(const ome_command_t &command, uint8_t reason, ome_sink_t *sink);
-    void write_order(ome_sink_t *sink, const ome_command_t &command, const order_t &order, uint8_t side, int64_t price, int64_t quantity,
-        uint8_t kind, uint8_t reason, int flags);
-    bool touches(uint8_t side, int64_t limit);
-    void trade(order_t &aggressor, uint8_t side, int64_t limit, ome_sink_t *sink);
-    void join(queue_t &from, uint8_t side, int64_t price);
+    void write_order(ome_sink_t *sink, const ome_command_t &command, const order_t &order, uint32_t instrument, uint8_t side, int64_t price,
+        int64_t quantity, uint8_t kind, uint8_t reason, int flags);
+    bool touches(uint32_t instrument, uint8_t side, int64_t limit);
+    void trade(order_t &aggressor, uint32_t instrument, uint8_t side, int64_t limit, ome_sink_t *sink);
+    void join(queue_t &from, uint32_t instrument, uint8_t side, int64_t price);
     void leave(queue_t::iterator order, queue_t &to);
     void cancel(const ome_command_t &command, queue_t::iterator order, uint8_t reason, ome_sink_t *sink);
 };
 
-void bench_textbook::write_order(ome_sink_t *sink, const ome_command_t &command, const order_t &order, uint8_t side, int64_t price,
-    int64_t quantity, uint8_t kind, uint8_t reason, int flags)
+void bench_textbook::write_order(ome_sink_t *sink, const ome_command_t &command, const order_t &order, uint32_t instrument, uint8_t side,
+    int64_t price, int64_t quantity, uint8_t kind, uint8_t reason, int flags)
 {
     ome_event_t &event = *sink->next;
     event.sequence = sequence;
@@ -163,7 +157,7 @@ void bench_textbook::write_order(ome_sink_t *sink, const ome_command_t &command,
     event.account = order.account;
     event.participant = order.participant;
     event.session = order.session;
-    event.instrument = 1;
+    event.instrument = instrument;
     event.kind = kind;
     event.side = side;
     event.reason = reason;
@@ -176,21 +170,21 @@ void bench_textbook::reject(const ome_command_t &command, uint8_t reason, ome_si
     const bool is_new = command.kind == OME_COMMAND_KIND_NEW_ORDER;
     const int64_t price = is_new || command.kind == OME_COMMAND_KIND_AMEND_ORDER ? command.price : 0;
     const int64_t quantity = command.kind == OME_COMMAND_KIND_CANCEL_ORDER ? 0 : command.quantity;
-    write_order(sink, command, order_of(command, 0), is_new ? command.side : uint8_t{0}, price, quantity, OME_EVENT_KIND_REJECTED, reason,
-        command.kind);
+    write_order(sink, command, order_of(command, 0), command.instrument, is_new ? command.side : uint8_t{0}, price, quantity,
+        OME_EVENT_KIND_REJECTED, reason, command.kind);
 }
 
-bool bench_textbook::touches(uint8_t side, int64_t limit)
+bool bench_textbook::touches(uint32_t instrument, uint8_t side, int64_t limit)
 {
-    const levels_t &others = side_levels(opposite(side));
+    const levels_t &others = side_levels(instrument, opposite(side));
     return !others.empty() && crosses(side, limit, others.begin()->second.price);
 }
 
 /* Trades with what is at the limit or better. */
-void bench_textbook::trade(order_t &aggressor, uint8_t side, int64_t limit, ome_sink_t *sink)
+void bench_textbook::trade(order_t &aggressor, uint32_t instrument, uint8_t side, int64_t limit, ome_sink_t *sink)
 {
-    levels_t &others = side_levels(opposite(side));
-    while (aggressor.leaves > 0 && touches(side, limit))
+    levels_t &others = side_levels(instrument, opposite(side));
+    while (aggressor.leaves > 0 && touches(instrument, side, limit))
     {
         level_t &level = others.begin()->second;
         order_t &resting = level.queue.front();
@@ -208,7 +202,7 @@ void bench_textbook::trade(order_t &aggressor, uint8_t side, int64_t limit, ome_
         event.quantity = traded;
         event.resting_order_id = resting.order_id;
         event.resting_client_order_id = resting.client_order_id;
-        event.instrument = 1;
+        event.instrument = instrument;
         event.kind = OME_EVENT_KIND_TRADE;
         event.side = side;
         event.reason = OME_REASON_NONE;
@@ -228,10 +222,11 @@ void bench_textbook::trade(order_t &aggressor, uint8_t side, int64_t limit, ome_
 }
 
 /* Moves the one order of `from` to the back of the level of its price. */
-void bench_textbook::join(queue_t &from, uint8_t side, int64_t price)
+void bench_textbook::join(queue_t &from, uint32_t instrument, uint8_t side, int64_t price)
 {
-    level_t &level = side_levels(side)[key_of(side, price)];
+    level_t &level = side_levels(instrument, side)[key_of(side, price)];
     level.price = price;
+    level.instrument = instrument;
     level.side = side;
     from.front().level = &level;
     level.quantity += from.front().leaves;
@@ -246,7 +241,7 @@ void bench_textbook::leave(queue_t::iterator order, queue_t &to)
     to.splice(to.end(), level.queue, order);
     if (level.queue.empty())
     {
-        side_levels(level.side).erase(key_of(level.side, level.price));
+        side_levels(level.instrument, level.side).erase(key_of(level.side, level.price));
     }
 }
 
@@ -264,12 +259,12 @@ void bench_textbook::apply_new(const ome_command_t &command, ome_sink_t *sink)
     }
     order_t order = order_of(command, ++last_order_id);
     const bool may_rest = command.time_in_force == OME_TIME_IN_FORCE_GTC;
-    const bool rests_whole = may_rest && !touches(command.side, command.price);
-    write_order(sink, command, order, command.side, command.price, command.quantity, OME_EVENT_KIND_ACCEPTED, OME_REASON_NONE,
-        rests_whole ? OME_EVENT_FLAGS_RESTS : 0);
+    const bool rests_whole = may_rest && !touches(command.instrument, command.side, command.price);
+    write_order(sink, command, order, command.instrument, command.side, command.price, command.quantity, OME_EVENT_KIND_ACCEPTED,
+        OME_REASON_NONE, rests_whole ? OME_EVENT_FLAGS_RESTS : 0);
     if (!rests_whole)
     {
-        trade(order, command.side, command.price, sink);
+        trade(order, command.instrument, command.side, command.price, sink);
     }
     if (order.leaves == 0)
     {
@@ -277,24 +272,24 @@ void bench_textbook::apply_new(const ome_command_t &command, ome_sink_t *sink)
     }
     if (!may_rest)
     {
-        write_order(
-            sink, command, order, command.side, command.price, order.leaves, OME_EVENT_KIND_CANCELLED, OME_REASON_IMMEDIATE_OR_CANCEL, 0);
+        write_order(sink, command, order, command.instrument, command.side, command.price, order.leaves, OME_EVENT_KIND_CANCELLED,
+            OME_REASON_IMMEDIATE_OR_CANCEL, 0);
         return;
     }
     queue_t node{order};
     orders.emplace(order_key_t{order.client_order_id, order.participant}, node.begin());
-    join(node, command.side, command.price);
+    join(node, command.instrument, command.side, command.price);
     if (!rests_whole)
     {
-        write_order(
-            sink, command, order, command.side, command.price, order.leaves, OME_EVENT_KIND_RESTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
+        write_order(sink, command, order, command.instrument, command.side, command.price, order.leaves, OME_EVENT_KIND_RESTED,
+            OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
     }
 }
 
 void bench_textbook::cancel(const ome_command_t &command, queue_t::iterator order, uint8_t reason, ome_sink_t *sink)
 {
-    write_order(sink, command, *order, order->level->side, order->level->price, order->leaves, OME_EVENT_KIND_CANCELLED, reason,
-        OME_EVENT_FLAGS_WAS_RESTING);
+    write_order(sink, command, *order, order->level->instrument, order->level->side, order->level->price, order->leaves,
+        OME_EVENT_KIND_CANCELLED, reason, OME_EVENT_FLAGS_WAS_RESTING);
     orders.erase({order->client_order_id, order->participant});
     queue_t gone;
     leave(order, gone);
@@ -332,8 +327,8 @@ void bench_textbook::apply_reduce(const ome_command_t &command, ome_sink_t *sink
     }
     order.leaves -= command.quantity;
     order.level->quantity -= command.quantity;
-    write_order(sink, command, order, order.level->side, order.level->price, command.quantity, OME_EVENT_KIND_REDUCED, OME_REASON_NONE,
-        OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_KEPT_PRIORITY);
+    write_order(sink, command, order, order.level->instrument, order.level->side, order.level->price, command.quantity,
+        OME_EVENT_KIND_REDUCED, OME_REASON_NONE, OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_KEPT_PRIORITY);
 }
 
 void bench_textbook::apply_amend(const ome_command_t &command, ome_sink_t *sink)
@@ -350,6 +345,7 @@ void bench_textbook::apply_amend(const ome_command_t &command, ome_sink_t *sink)
         return;
     }
     order_t &order = *found->second;
+    const uint32_t instrument = order.level->instrument;
     const uint8_t side = order.level->side;
     const int64_t old_price = order.level->price;
     const int64_t price = command.price == OME_NULL_VALUE ? old_price : command.price;
@@ -364,27 +360,28 @@ void bench_textbook::apply_amend(const ome_command_t &command, ome_sink_t *sink)
     {
         order.level->quantity -= order.leaves - leaves;
         order.leaves = leaves;
-        write_order(sink, command, order, side, price, leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE,
+        write_order(sink, command, order, instrument, side, price, leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE,
             OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS | OME_EVENT_FLAGS_KEPT_PRIORITY);
         return;
     }
     queue_t node;
     leave(found->second, node);
     order.leaves = leaves;
-    const bool trades = touches(side, price);
-    write_order(sink, command, order, side, price, leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE,
+    const bool trades = touches(instrument, side, price);
+    write_order(sink, command, order, instrument, side, price, leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE,
         trades ? OME_EVENT_FLAGS_WAS_RESTING : OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS);
     if (trades)
     {
-        trade(order, side, price, sink);
+        trade(order, instrument, side, price, sink);
         if (order.leaves == 0)
         {
             orders.erase({order.client_order_id, order.participant});
             return;
         }
-        write_order(sink, command, order, side, price, order.leaves, OME_EVENT_KIND_RESTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
+        write_order(
+            sink, command, order, instrument, side, price, order.leaves, OME_EVENT_KIND_RESTED, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS);
     }
-    join(node, side, price);
+    join(node, instrument, side, price);
 }
 
 /* A definition's bytes are its own: none of them is an order's. */
@@ -393,7 +390,7 @@ void bench_textbook::define(const ome_command_t &command, ome_sink_t *sink)
     order_t nothing{};
     nothing.participant = command.participant;
     nothing.session = command.session;
-    write_order(sink, command, nothing, 0, 0, 0, OME_EVENT_KIND_DEFINED, OME_REASON_NONE, command.kind);
+    write_order(sink, command, nothing, command.instrument, 0, 0, 0, OME_EVENT_KIND_DEFINED, OME_REASON_NONE, command.kind);
 }
 
 void bench_textbook::apply(const ome_command_t &command, ome_sink_t *sink)
@@ -421,10 +418,24 @@ void bench_textbook::apply(const ome_command_t &command, ome_sink_t *sink)
     }
 }
 
-bench_textbook_t *bench_textbook_create(uint32_t order_count)
+/* One piece as large as all of them is taken, written, and kept by the heap. */
+void bench_textbook_warm_heap(uint32_t order_count)
 {
-    warm_heap(order_count * HEAP_BYTES_PER_ORDER);
-    return new bench_textbook(order_count);
+    const size_t size_bytes = order_count * HEAP_BYTES_PER_ORDER;
+    mallopt(M_MMAP_THRESHOLD, INT_MAX);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    void *piece = std::malloc(size_bytes);
+    if (piece != nullptr)
+    {
+        std::memset(piece, 1, size_bytes);
+        __asm__ __volatile__("" : : "r"(piece) : "memory");
+    }
+    std::free(piece);
+}
+
+bench_textbook_t *bench_textbook_create(uint32_t order_count, uint32_t instrument_count)
+{
+    return new bench_textbook(order_count, instrument_count);
 }
 
 void bench_textbook_apply(bench_textbook_t *book, const ome_command_t *commands, uint64_t count, ome_sink_t *sink)
@@ -435,8 +446,8 @@ void bench_textbook_apply(bench_textbook_t *book, const ome_command_t *commands,
     }
 }
 
-int64_t bench_textbook_best(const bench_textbook_t *book, uint8_t side, int64_t otherwise)
+int64_t bench_textbook_best(const bench_textbook_t *book, uint32_t instrument, uint8_t side, int64_t otherwise)
 {
-    const levels_t &levels = book->levels[side - 1];
+    const levels_t &levels = book->books[instrument].levels[side - 1];
     return levels.empty() ? otherwise : levels.begin()->second.price;
 }

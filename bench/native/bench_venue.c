@@ -10,7 +10,7 @@
 #include "base/ome_memory.h"
 #include "bench_child.h"
 #include "concurrent/ome_ring.h"
-#include "ome.h"
+#include "ome_venue_face.h"
 #include "pipeline/ome_venue.h"
 
 #define READ_COUNT_MAX 256u
