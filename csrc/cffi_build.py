@@ -1,13 +1,30 @@
-"""Write the C source of the extension module `ome._native._ome` from the declarations in ome.h.
+"""Write the C source of the extension module `ome._native._ome` from the declarations in the public headers.
 
-Usage: cffi_build.py OME_H OUTPUT_C. The declarations are ome.h and the two headers that it includes, without their preprocessor lines; the
+Usage: cffi_build.py CSRC OUTPUT_C. The declarations are those of HEADERS, without their preprocessor lines and what is for C++ only; the
 compiler checks each against the real headers, because the module is compiled with them (cffi's API mode).
 """
 
+import re
 import sys
 from pathlib import Path
 
 from cffi import FFI
+
+# Lowest first: each uses the types of those before it.
+HEADERS = (
+    "abi/ome_status.h",
+    "engine/ome_engine_limits.h",
+    "engine/ome_sink.h",
+    "wire/ome_socket.h",
+    "ome.h",
+    "ome_venue_face.h",
+)
+
+# Python reads and writes records as arrays: their fields are not declared to cffi.
+RECORDS = """
+typedef struct { ...; } ome_command_t;
+typedef struct { ...; } ome_event_t;
+"""
 
 # A socket table whose functions are Python's: the fallback where libzmq cannot be found.
 PYTHON_SOCKET = """
@@ -21,17 +38,17 @@ extern "Python" {
 
 
 def declarations(header: Path) -> str:
-    return "\n".join(line for line in header.read_text().splitlines() if not line.startswith("#"))
+    text = re.sub(r"#ifdef __cplusplus\n.*?#endif\n", "", header.read_text(), flags=re.DOTALL)
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
 
 
-def main(header: str, output: str) -> None:
-    face = Path(header)
+def main(csrc: str, output: str) -> None:
     builder = FFI()
-    builder.cdef(declarations(face.parent / "abi" / "ome_status.h"))
-    builder.cdef(declarations(face.parent / "wire" / "ome_socket.h"))
-    builder.cdef(declarations(face))
+    builder.cdef(RECORDS)
+    for header in HEADERS:
+        builder.cdef(declarations(Path(csrc) / header))
     builder.cdef(PYTHON_SOCKET)
-    builder.set_source("ome._native._ome", '#include "ome.h"', py_limited_api=True)
+    builder.set_source("ome._native._ome", '#include "ome_venue_face.h"', py_limited_api=True)
     builder.emit_c_code(output)
 
 

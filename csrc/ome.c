@@ -11,15 +11,13 @@
 #define BATCH_EVENT_COUNT_INITIAL 4096u
 
 static_assert(sizeof(ome_depth_t) == 24, "ome_depth_t has no padding");
-static_assert(sizeof(ome_order_view_t) == 56, "ome_order_view_t has no padding");
-static_assert(sizeof(ome_instrument_view_t) == 32, "ome_instrument_view_t has no padding");
+static_assert(sizeof(ome_order_view_t) == 112, "ome_order_view_t has no padding");
+static_assert(sizeof(ome_instrument_view_t) == 40, "ome_instrument_view_t has no padding");
 static_assert(sizeof(ome_session_view_t) == 24, "ome_session_view_t has no padding");
 
-ome_status_t ome_engine_create(
-    uint32_t order_count_max, uint32_t level_count_max, uint32_t instrument_count_max, uint32_t session_count_max, ome_engine_t **engine)
+ome_status_t ome_engine_create(const ome_limits_t *limits, ome_engine_t **engine)
 {
-    const ome_limits_t limits = {order_count_max, level_count_max, instrument_count_max, session_count_max};
-    const uint64_t size_bytes = ome_engine_size_bytes(&limits);
+    const uint64_t size_bytes = ome_engine_size_bytes(limits);
     if (size_bytes == 0)
     {
         return OME_INVALID;
@@ -29,7 +27,7 @@ ome_status_t ome_engine_create(
     {
         return OME_NO_MEMORY;
     }
-    return ome_engine_init(engine, memory, size_bytes, &limits);
+    return ome_engine_init(engine, memory, size_bytes, limits);
 }
 
 void ome_engine_destroy(ome_engine_t *engine)
@@ -50,10 +48,12 @@ void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status)
         .session_count = engine->session_count,
         .participant_count = engine->participant_count,
         .level_count = engine->pools.ladder.level_count,
+        .special_count = engine->pools.specials.record_count,
         .order_count_max = engine->limits.order_count_max,
         .level_count_max = engine->limits.level_count_max,
         .instrument_count_max = engine->limits.instrument_count_max,
-        .session_count_max = engine->limits.session_count_max};
+        .session_count_max = engine->limits.session_count_max,
+        .special_count_max = engine->limits.special_count_max};
 }
 
 static bool has_instrument(const ome_engine_t *engine, uint32_t number)
@@ -61,52 +61,198 @@ static bool has_instrument(const ome_engine_t *engine, uint32_t number)
     return number >= 1 && number <= engine->instrument_count;
 }
 
+static bool is_side(uint8_t side)
+{
+    return side == OME_SIDE_BUY || side == OME_SIDE_SELL;
+}
+
+/* ---- Market data ---- */
+
+/* Level `index`, or the next worse one that displays something; 0 for none. */
+static uint32_t displayed_from(const ome_engine_t *engine, uint32_t index)
+{
+    const ome_ladder_pool_t *ladder = &engine->pools.ladder;
+    while (index != 0 && ladder->levels[index].order_count == 0)
+    {
+        index = ome_ladder_next(ladder, index);
+    }
+    return index;
+}
+
+static ome_depth_t depth_of(const ome_engine_t *engine, uint32_t index)
+{
+    const ome_level_t *level = &engine->pools.ladder.levels[index];
+    return (ome_depth_t){.price = level->price, .quantity = level->quantity, .order_count = level->order_count};
+}
+
 static uint32_t best_of(const ome_engine_t *engine, uint32_t instrument, uint8_t side)
 {
-    const bool is_side = side == OME_SIDE_BUY || side == OME_SIDE_SELL;
-    return is_side && has_instrument(engine, instrument) ? ome_book_best(&engine->books[instrument], side) : 0;
+    return is_side(side) && has_instrument(engine, instrument) ? ome_book_best(&engine->books[instrument], side) : 0;
+}
+
+ome_status_t ome_engine_best(const ome_engine_t *engine, uint32_t instrument, uint8_t side, ome_depth_t *depth)
+{
+    if (!is_side(side))
+    {
+        return OME_INVALID;
+    }
+    if (!has_instrument(engine, instrument))
+    {
+        return OME_NOT_FOUND;
+    }
+    const uint32_t index = displayed_from(engine, best_of(engine, instrument, side));
+    if (index == 0)
+    {
+        return OME_EMPTY;
+    }
+    *depth = depth_of(engine, index);
+    return OME_OK;
+}
+
+ome_status_t ome_engine_depth(const ome_engine_t *engine, uint32_t instrument, uint8_t side, int64_t price, ome_depth_t *depth)
+{
+    if (!is_side(side))
+    {
+        return OME_INVALID;
+    }
+    if (!has_instrument(engine, instrument))
+    {
+        return OME_NOT_FOUND;
+    }
+    const ome_book_t *book = &engine->books[instrument];
+    uint64_t tick_index;
+    if (!ome_instrument_price_in_range(&book->instrument, price) || !ome_instrument_tick_index(&book->instrument, price, &tick_index))
+    {
+        return OME_INVALID;
+    }
+    const uint32_t index = ome_ladder_find(&book->ladders[ome_side_index(side)], &engine->pools.ladder, ome_book_key(side, tick_index));
+    if (index == 0 || displayed_from(engine, index) != index)
+    {
+        return OME_EMPTY;
+    }
+    *depth = depth_of(engine, index);
+    return OME_OK;
 }
 
 uint32_t ome_engine_levels(const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_depth_t *levels)
 {
-    const ome_ladder_pool_t *ladder = &engine->pools.ladder;
     uint32_t count = 0;
-    for (uint32_t index = best_of(engine, instrument, side); index != 0 && count < count_max; index = ome_ladder_next(ladder, index))
+    uint32_t index = displayed_from(engine, best_of(engine, instrument, side));
+    while (index != 0 && count < count_max)
     {
-        const ome_level_t *level = &ladder->levels[index];
-        levels[count++] = (ome_depth_t){.price = level->price, .quantity = level->quantity, .order_count = level->order_count};
+        levels[count++] = depth_of(engine, index);
+        index = displayed_from(engine, ome_ladder_next(&engine->pools.ladder, index));
     }
     return count;
+}
+
+/* ---- Orders ---- */
+
+/* The scope that an order came in with: a group is only there where it is the scope. */
+static uint8_t scope_of(const ome_order_t *order, const ome_special_t *special)
+{
+    if (special->group != 0)
+    {
+        return OME_SELF_TRADE_SCOPE_GROUP;
+    }
+    return (order->marks & OME_ORDER_MARK_SCOPE_PARTICIPANT) != 0 ? OME_SELF_TRADE_SCOPE_PARTICIPANT : OME_SELF_TRADE_SCOPE_ACCOUNT;
+}
+
+/* What an order tells wherever it is. */
+static ome_order_view_t view_terms(const ome_engine_t *engine, uint32_t slot, const ome_special_t *special)
+{
+    const ome_order_t *order = &engine->pools.orders.orders[slot];
+    const uint64_t owner = ome_book_owner(&engine->pools, order);
+    return (ome_order_view_t){.order_id = ome_order_id(&engine->pools.orders, slot),
+        .client_order_id = order->client_order_id,
+        .leaves_quantity = ome_book_leaves(&engine->pools, order),
+        .cumulative_quantity = order->cumulative_quantity,
+        .peak_quantity = special->peak,
+        .deadline_ns = special->deadline_ns,
+        .account = (uint32_t)owner,
+        .self_trade_group = special->group,
+        .participant = ome_owner_participant(owner),
+        .session = (uint16_t)(owner >> 48),
+        .is_hidden = (order->marks & OME_ORDER_MARK_HIDDEN) != 0,
+        .is_post_only = (order->marks & OME_ORDER_MARK_POST_ONLY) != 0,
+        .self_trade_prevention = order->marks >> OME_ORDER_SELF_TRADE_SHIFT & 7u,
+        .self_trade_scope = scope_of(order, special)};
+}
+
+static uint8_t resting_time_in_force(const ome_order_t *order, const ome_special_t *special)
+{
+    if (special->deadline_ns != 0)
+    {
+        return OME_TIME_IN_FORCE_GTD;
+    }
+    return (order->marks & OME_ORDER_MARK_DAY) != 0 ? OME_TIME_IN_FORCE_DAY : OME_TIME_IN_FORCE_GTC;
 }
 
 static ome_order_view_t view_order(const ome_engine_t *engine, uint32_t slot)
 {
     const ome_order_t *order = &engine->pools.orders.orders[slot];
+    const ome_special_t *special = &engine->pools.specials.records[ome_order_special(order)];
+    ome_order_view_t view = view_terms(engine, slot, special);
+    if (ome_special_waits(special))
+    {
+        view.is_waiting = 1;
+        view.price = special->limit;
+        view.stop_price = special->stop_price;
+        view.trail_amount = special->trail_amount;
+        view.trail_basis_points = special->trail_basis_points;
+        view.instrument = special->instrument;
+        view.side = special->side;
+        view.order_type = special->order_type;
+        view.time_in_force = special->time_in_force;
+        return view;
+    }
     const ome_level_t *level = &engine->pools.ladder.levels[order->level];
-    return (ome_order_view_t){.order_id = ome_order_id(&engine->pools.orders, slot),
-        .client_order_id = order->client_order_id,
-        .price = level->price,
-        .leaves_quantity = order->leaves_quantity,
-        .cumulative_quantity = order->cumulative_quantity,
-        .account = (uint32_t)order->owner,
-        .participant = ome_owner_participant(order->owner),
-        .session = (uint16_t)(order->owner >> 48),
-        .instrument = level->instrument,
-        .side = level->side};
+    view.price = level->price;
+    view.instrument = level->instrument;
+    view.side = level->side;
+    view.displayed_quantity = view.is_hidden ? 0 : order->leaves_quantity;
+    view.order_type = OME_ORDER_TYPE_LIMIT;
+    view.time_in_force = resting_time_in_force(order, special);
+    return view;
+}
+
+/* Lists a queue, from `slot` on. Returns how many orders are in `orders` then. */
+static uint32_t view_queue(const ome_engine_t *engine, uint32_t slot, uint32_t count, uint32_t count_max, ome_order_view_t *orders)
+{
+    for (; slot != 0 && count < count_max; slot = engine->pools.orders.orders[slot].next)
+    {
+        orders[count++] = view_order(engine, slot);
+    }
+    return count;
+}
+
+/* Lists the queues of a ladder, from level `index` on. */
+static uint32_t view_levels(
+    const ome_engine_t *engine, const ome_ladder_pool_t *ladder, uint32_t index, uint32_t count_max, ome_order_view_t *orders)
+{
+    uint32_t count = 0;
+    for (; index != 0 && count < count_max; index = ome_ladder_next(ladder, index))
+    {
+        count = view_queue(engine, ladder->levels[index].head, count, count_max, orders);
+        count = view_queue(engine, ladder->levels[index].hidden_head, count, count_max, orders);
+    }
+    return count;
 }
 
 uint32_t ome_engine_orders(const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_order_view_t *orders)
 {
-    const ome_ladder_pool_t *ladder = &engine->pools.ladder;
-    uint32_t count = 0;
-    for (uint32_t index = best_of(engine, instrument, side); index != 0; index = ome_ladder_next(ladder, index))
+    return view_levels(engine, &engine->pools.ladder, best_of(engine, instrument, side), count_max, orders);
+}
+
+uint32_t ome_engine_waiting_orders(
+    const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_order_view_t *orders)
+{
+    if (!is_side(side) || !has_instrument(engine, instrument))
     {
-        for (uint32_t slot = ladder->levels[index].head; slot != 0 && count < count_max; slot = engine->pools.orders.orders[slot].next)
-        {
-            orders[count++] = view_order(engine, slot);
-        }
+        return 0;
     }
-    return count;
+    const ome_ladder_t *stops = &engine->books[instrument].stops[ome_side_index(side)];
+    return view_levels(engine, &engine->pools.stops, stops->best, count_max, orders);
 }
 
 ome_status_t ome_engine_order(const ome_engine_t *engine, uint64_t order_id, ome_order_view_t *order)
@@ -119,6 +265,19 @@ ome_status_t ome_engine_order(const ome_engine_t *engine, uint64_t order_id, ome
     return OME_OK;
 }
 
+ome_status_t ome_engine_client_order(const ome_engine_t *engine, uint16_t participant, uint64_t client_order_id, ome_order_view_t *order)
+{
+    const uint32_t slot = ome_order_index_find(&engine->pools.index, &engine->pools.orders, participant, client_order_id);
+    if (slot == 0)
+    {
+        return OME_NOT_FOUND;
+    }
+    *order = view_order(engine, slot);
+    return OME_OK;
+}
+
+/* ---- Definitions ---- */
+
 ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, ome_instrument_view_t *instrument)
 {
     if (!has_instrument(engine, number))
@@ -126,8 +285,12 @@ ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, 
         return OME_NOT_FOUND;
     }
     const ome_instrument_t *from = &engine->books[number].instrument;
-    *instrument = (ome_instrument_view_t){
-        .tick = from->tick, .price_decimals = from->price_decimals, .quantity_decimals = from->quantity_decimals, .flags = from->flags};
+    *instrument = (ome_instrument_view_t){.tick = from->tick,
+        .last_trade_price = engine->books[number].last_trade_price,
+        .collar_ticks = from->collar_ticks,
+        .flags = from->flags,
+        .price_decimals = from->price_decimals,
+        .quantity_decimals = from->quantity_decimals};
     memcpy(instrument->symbol, from->symbol, sizeof(instrument->symbol));
     return OME_OK;
 }
@@ -151,6 +314,7 @@ struct ome_batch
     ome_sink_t sink; /* first, so that a sink is its batch */
     ome_event_t *events;
     uint64_t capacity;
+    uint64_t taken_count;
     uint64_t event_hash;
 };
 
@@ -208,6 +372,7 @@ static void apply_unaligned(ome_batch_t *batch, ome_engine_t *engine, const uint
 void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *commands, uint64_t count)
 {
     batch->sink.next = batch->events;
+    batch->taken_count = 0;
     if ((uintptr_t)commands % _Alignof(ome_command_t) == 0)
     {
         ome_engine_apply_many(engine, commands, count, &batch->sink);
@@ -217,6 +382,18 @@ void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *comma
         apply_unaligned(batch, engine, commands, count);
     }
     batch->event_hash = ome_hash_events(batch->event_hash, batch->events, ome_batch_event_count(batch));
+}
+
+uint64_t ome_batch_take(ome_batch_t *batch, void *events, uint64_t count_max)
+{
+    const uint64_t left = ome_batch_event_count(batch) - batch->taken_count;
+    const uint64_t count = left < count_max ? left : count_max;
+    if (count > 0)
+    {
+        memcpy(events, batch->events + batch->taken_count, count * sizeof(ome_event_t));
+    }
+    batch->taken_count += count;
+    return count;
 }
 
 uint64_t ome_batch_event_hash(const ome_batch_t *batch)

@@ -1,257 +1,255 @@
-/* ome: the public face of the C library, and the source of the declarations that Python uses (cffi_build.py reads this file).
+/* ome: an order matching engine as a C library. This header is its manual.
  *
- * An engine is a pure state machine: `ome_batch_apply` feeds it commands, 64 bytes each (ome_command_t in abi/ome_records.h), and gives back events of 64 bytes
- * (ome_event_t). What each command does is told in docs/RULES.md. One engine is used by one thread at a time; different engines are independent.
+ * An engine is a pure state machine. Commands go in, events come out; both are records of 64 bytes (ome_command_t and ome_event_t in
+ * abi/ome_records.h, which this header includes). The same commands give the same events, byte for byte, and the same state, on every
+ * machine: it sees no clock, no randomness, no file and no network. What each command does is told in docs/RULES.md, how to build and
+ * link, and a whole program, in docs/EMBEDDING.md.
  *
- * Functions that can fail return an ome_status_t (abi/ome_status.h); what each may return stands with it. */
+ *     ome_limits_t limits = {.order_count_max = 1000, .level_count_max = 1000, .instrument_count_max = 1, .session_count_max = 1,
+ *         .special_count_max = 100};
+ *     ome_engine_t *engine;
+ *     ome_batch_t *batch;
+ *     if (ome_engine_create(&limits, &engine) != OME_OK || ome_batch_create(&batch) != OME_OK) ...
+ *     ome_batch_apply(batch, engine, commands, command_count);
+ *     while ((event_count = ome_batch_take(batch, events, 256)) > 0) ...
+ *
+ * Conventions, for every function here:
+ *
+ * - What can fail returns an ome_status_t (abi/ome_status.h), and its comment lists all that it may return; where it is not OME_OK, what
+ *   the pointers point to is not written. A command that is refused is no failure: it is a REJECTED event with its reason, and has
+ *   changed nothing but counters.
+ * - Pointers must not be NULL, but for the argument of a _destroy function and for an array of which nothing is asked (a count of 0).
+ * - Threads: nothing here locks, and no function is safe to call on an engine while another thread calls one on it, queries included;
+ *   only queries (those that take a const engine) may run at the same time as each other. The same holds for a batch. Different engines
+ *   and batches are independent, on any threads.
+ * - Memory: an engine lies in one block whose size follows from its limits and never changes. Only _create functions and a batch that
+ *   grows ask the system for memory.
+ * - Numbers: instruments and sessions count from 1 in the order in which they were defined. A side is OME_SIDE_BUY or OME_SIDE_SELL.
+ *   Prices are in the instrument's price unit (10^-price_decimals), quantities in lots, times in nanoseconds since 1970.
+ * - A broken invariant of the library itself prints where and aborts the process: it does not go on with a wrong book. No command can
+ *   cause that. */
 #ifndef OME_H
 #define OME_H
 
 #include <stdint.h>
 
+#include "abi/ome_records.h"
 #include "abi/ome_status.h"
-#include "wire/ome_socket.h"
+#include "engine/ome_engine_limits.h"
+#include "engine/ome_sink.h"
 
-/* ---- Engine ---- */
+#ifdef __cplusplus
+extern "C"
+{
+#endif
+
+/* ---- Making an engine ----
+ *
+ * Limits are set when an engine is made (ome_limits_t). Reaching one is a rejection with its own reason (ORDER_LIMIT_REACHED,
+ * LEVEL_LIMIT_REACHED, SPECIAL_LIMIT_REACHED; BAD_DEFINITION for instruments and sessions); everything that lives already goes on, and
+ * there is room again as soon as something ends. */
 
 typedef struct ome_engine ome_engine_t;
 
-/* Sizes that are fixed when an engine is made: orders at rest at once (to 2^30), price levels over all instruments (to 2^28), instruments (to 2^20), sessions (to 65535). */
-typedef struct ome_limits ome_limits_t;
+/* Bytes that an engine of these limits needs; 0 when a limit is out of range. Touches nothing. */
+uint64_t ome_engine_size_bytes(const ome_limits_t *limits);
 
-/* What the layers above read of an engine: all counts since its first command. */
-typedef struct
-{
-    uint64_t sequence;         /* commands applied */
-    uint64_t time_ns;          /* highest timestamp of a command */
-    uint64_t trade_count;
-    uint64_t event_count;
-    uint32_t instrument_count;
-    uint32_t session_count;
-    uint32_t participant_count;
-    uint32_t level_count;      /* price levels in use */
-    uint32_t order_count_max;  /* limits */
-    uint32_t level_count_max;
-    uint32_t instrument_count_max;
-    uint32_t session_count_max;
-} ome_engine_status_t;
+/* Makes an engine in `memory` of yours: zeroed, aligned to 64 bytes, and yours to free, as a whole, when the engine is no longer used;
+ * never ome_engine_destroy such an engine. The engine holds pointers into its memory, so it cannot be moved or copied.
+ * Returns OME_OK; OME_INVALID: a limit is out of range, or the memory is not aligned; OME_NO_MEMORY: `size_bytes` is below
+ * ome_engine_size_bytes. */
+ome_status_t ome_engine_init(ome_engine_t **engine, void *memory, uint64_t size_bytes, const ome_limits_t *limits);
 
+/* Makes an engine in memory of its own, which is reserved now and touched as the books grow; in huge pages where the system grants them.
+ * Returns OME_OK; OME_INVALID: a limit is out of range; OME_NO_MEMORY. */
+ome_status_t ome_engine_create(const ome_limits_t *limits, ome_engine_t **engine);
+
+/* Frees an engine made by ome_engine_create; NULL is allowed. */
+void ome_engine_destroy(ome_engine_t *engine);
+
+/* ---- Applying commands ----
+ *
+ * The engine numbers the commands itself, from 1: the `sequence` that a command carries is ignored, each event carries that of the
+ * command that caused it. Time is what the commands say (timestamp_ns); it never runs backwards, a command from the past has the time of
+ * the latest before it. How many events a command gives is not bounded by anything useful: one order may meet every other, and set off
+ * every stop. So there is no call that could run out of room; there are three ways to take events:
+ *
+ *   by a sink      the engine writes into a window of yours, and calls you when it is full: nothing is copied, nothing allocated
+ *   in a batch     the batch keeps all events of a call, in memory that grows; you read them in place
+ *   in a buffer    of any size of yours, filled from the batch as often as there is more
+ *
+ * Orders of more than one record (flag CONTINUED, then OrderTerms) may be split over calls; the command is applied with its last record. */
+
+/* A sink (engine/ome_sink.h) is `next`, where the next event is written, `end`, and `flush`, which the engine calls when they meet.
+ * flush must take what is in the window, or give another, so that next < end again; it must not call the engine. After a call, the
+ * events from the start of your window to `next` are not flushed yet: take them and set `next` back, or leave them and go on. Put the
+ * sink first in a struct of yours, and flush finds the struct by a cast.
+ *
+ * Applies one command of 64 bytes, aligned to 8. Never fails. Takes some tens of nanoseconds in a book that the cache holds. */
+void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink);
+
+/* Applies `count` commands, one after another: as ome_engine_apply in a loop, but faster, since it asks for the memory of those that
+ * come ahead. `count` may be 0. */
+void ome_engine_apply_many(ome_engine_t *engine, const ome_command_t *commands, uint64_t count, ome_sink_t *sink);
+
+/* A store of events, for as many engines as you like, one call at a time. */
+typedef struct ome_batch ome_batch_t;
+
+/* Returns OME_OK or OME_NO_MEMORY. */
+ome_status_t ome_batch_create(ome_batch_t **batch);
+
+/* NULL is allowed. */
+void ome_batch_destroy(ome_batch_t *batch);
+
+/* Forgets the events of the call before, applies `count` commands of 64 bytes each, and keeps their events until the next call.
+ * `commands` needs no alignment. The store grows to the largest call and never shrinks. Ends the process when no memory can be had for
+ * it: the commands are applied by then, and what they caused must not be lost. */
+void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *commands, uint64_t count);
+
+/* Copies the next events of the last ome_batch_apply, those not taken yet, to `events`, which has room for `count_max`. Returns how
+ * many; 0 when all are taken. */
+uint64_t ome_batch_take(ome_batch_t *batch, void *events, uint64_t count_max);
+
+/* All events of the last ome_batch_apply in place, taken or not, until the next one; and how many they are. */
+const void *ome_batch_events(const ome_batch_t *batch);
+uint64_t ome_batch_event_count(const ome_batch_t *batch);
+
+/* Rolling hash of all events that the batch ever held, as docs/RULES.md defines it. Two runs that agree in it have said the same. */
+uint64_t ome_batch_event_hash(const ome_batch_t *batch);
+
+/* ---- Market data ----
+ *
+ * What the market may see: displayed lots only. Hidden orders and the reserves of icebergs are not in it, and a level that holds nothing
+ * else is not there. */
+
+/* A price level. */
 typedef struct
 {
     int64_t price;         /* price units */
-    int64_t quantity;      /* lots */
-    uint32_t order_count;
+    int64_t quantity;      /* lots displayed */
+    uint32_t order_count;  /* orders that display lots */
     uint32_t reserved;
 } ome_depth_t;
 
-/* An order at rest. */
+/* The best level of a side.
+ * Returns OME_OK; OME_EMPTY: nothing is displayed on that side; OME_NOT_FOUND: no such instrument; OME_INVALID: no such side. One load,
+ * but for levels with hidden orders alone. */
+ome_status_t ome_engine_best(const ome_engine_t *engine, uint32_t instrument, uint8_t side, ome_depth_t *depth);
+
+/* The level at a price.
+ * Returns OME_OK; OME_EMPTY: nothing is displayed there; OME_NOT_FOUND: no such instrument; OME_INVALID: no such side, or a price that
+ * is out of range or not on the tick. */
+ome_status_t ome_engine_depth(const ome_engine_t *engine, uint32_t instrument, uint8_t side, int64_t price, ome_depth_t *depth);
+
+/* Up to `count_max` levels of a side, best first; returns how many. 0 for an instrument or a side that is not there. */
+uint32_t ome_engine_levels(const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_depth_t *levels);
+
+/* ---- Orders ----
+ *
+ * What their owners may see, and whoever runs the market: all of it. */
+
+/* An order that lives: at rest in the book, or waiting for its stop price. */
 typedef struct
 {
     uint64_t order_id;
-    uint64_t client_order_id;
-    int64_t price;               /* price units */
-    int64_t leaves_quantity;     /* lots */
+    uint64_t client_order_id;    /* 0: none */
+    int64_t price;               /* price units; where it waits its limit, of a TRAILING_STOP_LIMIT its distance, 0 without limit */
+    int64_t leaves_quantity;     /* lots, the reserve included */
     int64_t cumulative_quantity; /* lots */
+    int64_t displayed_quantity;  /* lots that the market sees; the rest of the leaves is reserve, or hidden, or waits */
+    int64_t peak_quantity;       /* lots that an iceberg displays anew; 0: it is none */
+    int64_t stop_price;          /* price units; 0 where it does not wait, as in the next and in trail_basis_points */
+    int64_t trail_amount;        /* price units; 0 where the distance is not given as such */
+    uint64_t deadline_ns;        /* 0: none */
     uint32_t account;
+    uint32_t instrument;
+    uint32_t self_trade_group;   /* 0: none */
     uint16_t participant;
     uint16_t session;
-    uint32_t instrument;
+    uint16_t trail_basis_points;
     uint8_t side;
-    uint8_t reserved[3];
+    uint8_t order_type;          /* OME_ORDER_TYPE_; LIMIT where it does not wait */
+    uint8_t time_in_force;       /* OME_TIME_IN_FORCE_; GTC, DAY or GTD where it does not wait */
+    uint8_t is_waiting;
+    uint8_t is_hidden;
+    uint8_t is_post_only;
+    uint8_t self_trade_prevention; /* OME_SELF_TRADE_PREVENTION_ */
+    uint8_t self_trade_scope;      /* OME_SELF_TRADE_SCOPE_ */
+    uint8_t reserved[6];
 } ome_order_view_t;
+
+/* Returns OME_OK, or OME_NOT_FOUND when no such order lives. One load. */
+ome_status_t ome_engine_order(const ome_engine_t *engine, uint64_t order_id, ome_order_view_t *order);
+
+/* The same by the participant's own id. One search of a hash table. */
+ome_status_t ome_engine_client_order(const ome_engine_t *engine, uint16_t participant, uint64_t client_order_id, ome_order_view_t *order);
+
+/* Up to `count_max` orders of a side at rest, in the order in which they would trade: levels best first; in a level what is displayed
+ * from the front of its queue, then the hidden orders from the front of theirs. Returns how many; 0 for an instrument or a side that is
+ * not there. */
+uint32_t ome_engine_orders(const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_order_view_t *orders);
+
+/* Up to `count_max` orders of a side that wait, in the order in which they would trigger: buys by rising stop price, sells by falling,
+ * at one stop price by entry. Returns how many. */
+uint32_t ome_engine_waiting_orders(
+    const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_order_view_t *orders);
+
+/* ---- Definitions and counts ---- */
 
 typedef struct
 {
-    char symbol[16];
+    char symbol[16]; /* zero padded */
     int64_t tick; /* price units */
+    int64_t last_trade_price; /* price units; OME_NULL_VALUE before the first */
+    uint32_t collar_ticks; /* 0: none */
+    uint16_t flags; /* OME_INSTRUMENT_FLAGS_ */
     uint8_t price_decimals;
     uint8_t quantity_decimals;
-    uint16_t flags;
-    uint32_t reserved;
 } ome_instrument_view_t;
 
 typedef struct
 {
-    char participant_name[16];
+    char participant_name[16]; /* zero padded */
     uint16_t participant;
     uint16_t session_number;
     uint32_t reserved;
 } ome_session_view_t;
 
-/* Makes an engine in memory of its own. OME_OK; OME_INVALID: a limit is out of range; OME_NO_MEMORY. */
-ome_status_t ome_engine_create(
-    uint32_t order_count_max, uint32_t level_count_max, uint32_t instrument_count_max, uint32_t session_count_max, ome_engine_t **engine);
-void ome_engine_destroy(ome_engine_t *engine);
-
-void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status);
-
-/* Hash of the whole state: walks every order. */
-uint64_t ome_engine_state_hash(const ome_engine_t *engine);
-
-/* Walks everything and returns NULL, or what is wrong: for tests. */
-const char *ome_engine_check(const ome_engine_t *engine);
-
-/* Up to `count_max` levels of a side (1 buy, 2 sell), best first; returns how many. 0 for an instrument that is not there. */
-uint32_t ome_engine_levels(const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_depth_t *levels);
-
-/* Up to `count_max` orders of a side in priority; returns how many. */
-uint32_t ome_engine_orders(const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_order_view_t *orders);
-
-/* OME_OK, or OME_NOT_FOUND when it is not at rest. */
-ome_status_t ome_engine_order(const ome_engine_t *engine, uint64_t order_id, ome_order_view_t *order);
-
-/* Numbers count from 1. OME_OK, or OME_NOT_FOUND. */
+/* Both: numbers count from 1. Returns OME_OK, or OME_NOT_FOUND. */
 ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, ome_instrument_view_t *instrument);
 ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome_session_view_t *session);
 
-/* ---- Batch: many commands in, all their events out ---- */
-
-typedef struct ome_batch ome_batch_t;
-
-/* OME_OK or OME_NO_MEMORY. */
-ome_status_t ome_batch_create(ome_batch_t **batch);
-void ome_batch_destroy(ome_batch_t *batch);
-
-/* Applies `count` commands of 64 bytes each, and keeps their events until the next call. `commands` needs no alignment. Ends the process when no memory can be had for the events:
- * the commands are applied by then, and what they caused must not be lost. */
-void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *commands, uint64_t count);
-
-const void *ome_batch_events(const ome_batch_t *batch);
-uint64_t ome_batch_event_count(const ome_batch_t *batch);
-
-/* Rolling hash of all events that the batch has held, as docs/RULES.md defines it. */
-uint64_t ome_batch_event_hash(const ome_batch_t *batch);
-
-/* ---- Replay: an engine from a journal ---- */
-
-typedef struct ome_replay ome_replay_t;
-
+/* Counts since the first command, what is in use, and the limits. */
 typedef struct
 {
-    uint64_t last_sequence;     /* last command of the journal so far */
-    uint64_t epoch;             /* of the last segment */
-    uint64_t offset;            /* in the file at `path`: the end of what is valid */
-    uint64_t sequence_expected;
-    uint64_t sequence_found;    /* 0: none */
-    uint64_t torn_bytes;        /* after the last valid record, when torn */
-    uint64_t event_hash;        /* rolling, over all events so far */
-    const char *reason;         /* what is wrong; NULL when nothing is */
-    const char *path;           /* the segment */
-    const char *error_call;     /* the system call that failed; NULL: none */
-    const char *error_path;
-    int32_t error_number;       /* errno */
-    int32_t verdict;            /* 0 reading, 1 clean, 2 torn, 3 damaged, 4 unsupported */
-} ome_replay_report_t;
+    uint64_t sequence; /* records applied */
+    uint64_t time_ns; /* highest timestamp of a record */
+    uint64_t trade_count;
+    uint64_t event_count;
+    uint32_t instrument_count;
+    uint32_t session_count;
+    uint32_t participant_count;
+    uint32_t level_count; /* price levels in use */
+    uint32_t special_count; /* special orders that live */
+    uint32_t order_count_max; /* limits */
+    uint32_t level_count_max;
+    uint32_t instrument_count_max;
+    uint32_t session_count_max;
+    uint32_t special_count_max;
+} ome_engine_status_t;
 
-/* Opens the journal in `directory`, which must exist; `is_live`: a server may be writing it. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. */
-ome_status_t ome_replay_create(const char *directory, int is_live, ome_replay_t **replay);
-void ome_replay_destroy(ome_replay_t *replay);
+void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status);
 
-/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: see the report; OME_NO_MEMORY. */
-ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
+/* ---- Agreement ---- */
 
-/* The engine so far; NULL before the first command. */
-const ome_engine_t *ome_replay_engine(const ome_replay_t *replay);
+/* Hash of the whole state, as docs/RULES.md defines it: two engines that agree in it will go on alike. Walks every order. */
+uint64_t ome_engine_state_hash(const ome_engine_t *engine);
 
-/* The texts live as long as the replay. */
-void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report);
+/* Walks everything and returns NULL, or what is wrong, a constant: for tests. Slow. */
+const char *ome_engine_check(const ome_engine_t *engine);
 
-/* ---- Venue: rings, stages and threads around an engine ---- */
-
-typedef struct ome_venue ome_venue_t;
-
-typedef struct
-{
-    uint64_t epoch;
-    uint64_t cursor;         /* last command sequenced */
-    uint64_t durable;        /* last command on disk */
-    const char *error_call;  /* the system call that failed; NULL: none */
-    const char *error_path;
-    int32_t error_number;    /* errno */
-    int32_t is_failed;
-    int32_t is_drained;
-    int32_t reserved;
-} ome_venue_view_t;
-
-/* With a journal (policy 1 commit, 2 async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the journal is empty `engine` does. Without (policy 3 memory): `replay` and
- * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed.
- * OME_OK; OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED; OME_UNSUPPORTED. */
-ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
-    uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
-    uint64_t delay_ns, uint32_t batch_count, ome_venue_t **venue, ome_venue_view_t *view);
-
-/* Starts the threads. OME_OK or OME_NO_MEMORY. */
-ome_status_t ome_venue_start(ome_venue_t *venue);
-
-/* Sequences `count` commands (64 bytes each), stamped with the time now. Any thread. OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: more than the ring has slots. */
-ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count);
-
-/* No new commands from now on; the readers go on until the view says that it is drained. */
-void ome_venue_stop(ome_venue_t *venue);
-
-void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view);
-
-/* To read: before the start, or once it is drained. */
-const ome_engine_t *ome_venue_engine(const ome_venue_t *venue);
-
-/* Ends the threads, seals the journal, frees everything. OME_OK or OME_IO_ERROR. */
-ome_status_t ome_venue_destroy(ome_venue_t *venue);
-
-/* Reads events of a venue that may be spoken of, as reader `reader_index`, into `events`; waits up to `timeout_ns` for the first. Returns how many. */
-uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events, uint32_t count_max, uint64_t timeout_ns);
-
-/* ---- Sockets ---- */
-
-typedef struct ome_zmq ome_zmq_t;
-
-/* libzmq's functions from the loaded library at `path`. OME_OK; OME_NOT_FOUND; OME_UNSUPPORTED: its version is not major * 10000 + minor * 100 + patch; OME_NO_MEMORY. */
-ome_status_t ome_zmq_create(const char *path, int version, ome_zmq_t **zmq);
-void ome_zmq_destroy(ome_zmq_t *zmq);
-
-/* A table over an open ZeroMQ socket, which outlives it. OME_OK; OME_NO_MEMORY. */
-ome_status_t ome_zmq_socket_create(const ome_zmq_t *zmq, void *handle, int has_peers, ome_socket_t **table);
-void ome_zmq_socket_destroy(ome_socket_t *table);
-
-/* ---- Gateway: order entry on a ROUTER socket ---- */
-
-typedef struct ome_gateway ome_gateway_t;
-
-/* Reads the venue's reports stream; before the venue starts. `event_fd` is an eventfd that wakes it. OME_OK; OME_NO_MEMORY. */
-ome_status_t ome_gateway_create(ome_venue_t *venue, const ome_socket_t *socket, int event_fd, ome_gateway_t **gateway);
-void ome_gateway_destroy(ome_gateway_t *gateway);
-
-/* Works until there is something for the caller, or for about `timeout_ms`. */
-ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
-
-/* The connection and the 64 bytes of a message; the event (64 bytes) of a definition. Valid until the next run. */
-const uint8_t *ome_gateway_peer(const ome_gateway_t *gateway, uint32_t *size_bytes);
-const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
-const void *ome_gateway_event(const ome_gateway_t *gateway);
-
-/* Gives a session its connection, and ends what either had before; takes it away. */
-void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes);
-void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
-
-/* The session of a connection, or 0; the connection of a session (size 0 where it has none); the reports that a session was sent. */
-uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes);
-const uint8_t *ome_gateway_peer_of(const ome_gateway_t *gateway, uint16_t session, uint32_t *size_bytes);
-uint64_t ome_gateway_report_sequence(const ome_gateway_t *gateway, uint16_t session);
-
-/* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
-ome_status_t ome_gateway_send(
-    ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes);
-
-/* ---- Feed: market data on an XPUB socket ---- */
-
-typedef struct ome_feed ome_feed_t;
-
-/* Reads the venue's stream as its second reader; before the venue starts. `event_fd` is an eventfd that wakes it; a snapshot has up to `snapshot_level_count_max` levels of a
- * side. OME_OK; OME_INVALID: the count; OME_NO_MEMORY. */
-ome_status_t ome_feed_create(
-    ome_venue_t *venue, const ome_socket_t *socket, int event_fd, uint32_t snapshot_level_count_max, ome_feed_t **feed);
-void ome_feed_destroy(ome_feed_t *feed);
-
-/* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED: the socket is closed. */
-ome_status_t ome_feed_run(ome_feed_t *feed, uint32_t timeout_ms);
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,5 +1,5 @@
 /* The part of ome.h that runs a venue: replay, stages, gateway and feed, each made in memory of its own. */
-#include "ome.h"
+#include "ome_venue_face.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -43,7 +43,7 @@ PRIVATE = {"ome._native._ome": "_native"}
 
 # The files of csrc/ itself are the top floor.
 C_ROOT = "."
-C_FLOORS = (("abi",), ("base",), ("concurrent", "book", "journal"), ("engine",), ("pipeline", "wire"), (C_ROOT,))
+C_FLOORS = (("abi",), ("base",), ("concurrent", "book", "journal"), ("engine",), ("pipeline", "wire"), (C_ROOT,), ("examples",))
 # The engine is a pure state machine: it knows neither threads nor files.
 C_FORBIDDEN = {"engine": ("concurrent", "journal")}
 C_INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')

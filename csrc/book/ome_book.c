@@ -1,14 +1,302 @@
 #include "book/ome_book.h"
 
-void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max)
+#include "book/ome_deadline_heap.h"
+
+void ome_book_pools_init(
+    ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max, uint32_t special_count_max)
 {
     ome_order_pool_init(&pools->orders, arena, order_count_max);
     ome_order_index_init(&pools->index, arena, order_count_max);
     ome_ladder_pool_init(&pools->ladder, arena, level_count_max);
+    ome_special_pool_init(&pools->specials, arena, special_count_max);
+    ome_ladder_pool_init(&pools->stops, arena, special_count_max);
 }
 
 void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition)
 {
-    *book = (ome_book_t){.number = number};
+    *book = (ome_book_t){.number = number, .last_trade_price = OME_NULL_VALUE};
     ome_instrument_init(&book->instrument, definition);
+}
+
+/* The two ends of a queue of orders that are linked by `next` and `previous`. */
+typedef struct
+{
+    uint32_t *head;
+    uint32_t *tail;
+} queue_t;
+
+static queue_t queue_of(ome_level_t *level, const ome_order_t *order)
+{
+    if ((order->marks & OME_ORDER_MARK_HIDDEN) != 0)
+    {
+        return (queue_t){&level->hidden_head, &level->hidden_tail};
+    }
+    return (queue_t){&level->head, &level->tail};
+}
+
+/* Puts an order behind `previous`, which is in the queue, or at the front where that is 0. */
+static void insert_behind(ome_order_t *orders, queue_t queue, uint32_t previous, uint32_t slot)
+{
+    uint32_t *const to_this = previous != 0 ? &orders[previous].next : queue.head;
+    const uint32_t next = *to_this;
+    uint32_t *const back_to_this = next != 0 ? &orders[next].previous : queue.tail;
+    orders[slot].next = next;
+    orders[slot].previous = previous;
+    *to_this = slot;
+    *back_to_this = slot;
+}
+
+static void detach(ome_order_t *orders, queue_t queue, uint32_t slot)
+{
+    const ome_order_t *order = &orders[slot];
+    *(order->previous != 0 ? &orders[order->previous].next : queue.head) = order->next;
+    *(order->next != 0 ? &orders[order->next].previous : queue.tail) = order->previous;
+}
+
+static ome_special_t *special_of(ome_book_pools_t *pools, const ome_order_t *order)
+{
+    return &pools->specials.records[ome_order_special(order)];
+}
+
+static bool is_hidden(const ome_order_t *order)
+{
+    return (order->marks & OME_ORDER_MARK_HIDDEN) != 0;
+}
+
+/* Of the order's leaves, which are all that it has, displays the peak and puts the rest into the reserve. */
+static void display(ome_special_t *special, ome_order_t *order)
+{
+    if (special->peak != 0 && order->leaves_quantity > special->peak)
+    {
+        special->reserve_quantity = order->leaves_quantity - special->peak;
+        order->leaves_quantity = special->peak;
+    }
+}
+
+void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key)
+{
+    const uint32_t side_index = ome_side_index(side);
+    const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
+    ome_level_t *level = &pools->ladder.levels[level_index];
+    ome_order_t *order = &pools->orders.orders[slot];
+    level->price = price;
+    level->instrument = book->number;
+    level->side = side;
+    order->level = level_index & OME_LEVEL_COUNT_MAX;
+    book->open_quantity[side_index] += order->leaves_quantity;
+    display(special_of(pools, order), order);
+    const queue_t queue = queue_of(level, order);
+    insert_behind(pools->orders.orders, queue, *queue.tail, slot);
+    if (is_hidden(order))
+    {
+        level->hidden_quantity += order->leaves_quantity;
+        return;
+    }
+    level->order_count++;
+    level->quantity += order->leaves_quantity;
+    level->hidden_quantity += special_of(pools, order)->reserve_quantity;
+}
+
+void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
+{
+    ome_order_t *order = &pools->orders.orders[slot];
+    ome_level_t *level = &pools->ladder.levels[order->level];
+    const uint32_t side_index = ome_side_index(level->side);
+    detach(pools->orders.orders, queue_of(level, order), slot);
+    if (is_hidden(order))
+    {
+        level->hidden_quantity -= order->leaves_quantity;
+    }
+    else
+    {
+        const uint32_t special = ome_order_special(order);
+        level->order_count--;
+        level->quantity -= order->leaves_quantity;
+        if (special != 0)
+        {
+            level->hidden_quantity -= pools->specials.records[special].reserve_quantity;
+            order->leaves_quantity += pools->specials.records[special].reserve_quantity;
+            pools->specials.records[special].reserve_quantity = 0;
+        }
+    }
+    book->open_quantity[side_index] -= order->leaves_quantity;
+    if (level->order_count == 0 && level->hidden_head == 0)
+    {
+        OME_ASSERT(level->quantity == 0);
+        OME_ASSERT(level->hidden_quantity == 0);
+        ome_ladder_remove(&book->ladders[side_index], &pools->ladder, order->level);
+    }
+}
+
+int64_t ome_book_shrink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
+{
+    ome_order_t *order = &pools->orders.orders[slot];
+    ome_level_t *level = &pools->ladder.levels[order->level];
+    book->open_quantity[ome_side_index(level->side)] -= quantity;
+    if (is_hidden(order))
+    {
+        level->hidden_quantity -= quantity;
+        order->leaves_quantity -= quantity;
+        OME_ASSERT(order->leaves_quantity > 0);
+        return 0;
+    }
+    int64_t displayed = quantity;
+    const uint32_t special = ome_order_special(order);
+    if (special != 0)
+    {
+        int64_t *reserve = &pools->specials.records[special].reserve_quantity;
+        const int64_t from_reserve = quantity < *reserve ? quantity : *reserve;
+        *reserve -= from_reserve;
+        level->hidden_quantity -= from_reserve;
+        displayed -= from_reserve;
+    }
+    level->quantity -= displayed;
+    order->leaves_quantity -= displayed;
+    OME_ASSERT(order->leaves_quantity > 0);
+    return special_of(pools, order)->peak != 0 ? displayed : 0;
+}
+
+int64_t ome_book_trade(ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
+{
+    ome_order_t *order = &pools->orders.orders[slot];
+    ome_level_t *level = &pools->ladder.levels[order->level];
+    const queue_t queue = queue_of(level, order);
+    OME_ASSERT(quantity > 0);
+    order->leaves_quantity -= quantity;
+    order->cumulative_quantity += quantity;
+    OME_ASSERT(order->leaves_quantity >= 0);
+    *(is_hidden(order) ? &level->hidden_quantity : &level->quantity) -= quantity;
+    if (order->leaves_quantity > 0)
+    {
+        return 0;
+    }
+    detach(pools->orders.orders, queue, slot);
+    const uint32_t special_index = ome_order_special(order);
+    if (special_index == 0 || pools->specials.records[special_index].reserve_quantity == 0)
+    {
+        level->order_count -= !is_hidden(order);
+        return 0;
+    }
+    ome_special_t *special = &pools->specials.records[special_index];
+    order->leaves_quantity = special->reserve_quantity;
+    level->hidden_quantity -= special->reserve_quantity;
+    special->reserve_quantity = 0;
+    display(special, order);
+    level->hidden_quantity += special->reserve_quantity;
+    level->quantity += order->leaves_quantity;
+    insert_behind(pools->orders.orders, queue, *queue.tail, slot);
+    return order->leaves_quantity;
+}
+
+void ome_book_make_special(ome_book_pools_t *pools, uint32_t slot, uint32_t special_index)
+{
+    ome_order_t *order = &pools->orders.orders[slot];
+    ome_special_t *special = &pools->specials.records[special_index];
+    special->account = (uint32_t)order->owner;
+    special->order_id = ome_order_id(&pools->orders, slot);
+    order->owner = (order->owner & ~(uint64_t)UINT32_MAX) | special_index;
+    order->marks |= OME_ORDER_MARK_SPECIAL;
+    if (special->deadline_ns != 0)
+    {
+        ome_deadline_heap_insert(&pools->specials, special_index);
+    }
+}
+
+void ome_book_make_plain(ome_book_pools_t *pools, uint32_t slot)
+{
+    ome_order_t *order = &pools->orders.orders[slot];
+    const uint32_t special_index = ome_order_special(order);
+    OME_ASSERT(special_index != 0);
+    order->owner = ome_book_owner(pools, order);
+    order->marks &= (uint8_t)~OME_ORDER_MARK_SPECIAL;
+    if (pools->specials.records[special_index].heap_position != 0)
+    {
+        ome_deadline_heap_remove(&pools->specials, special_index);
+    }
+    ome_special_pool_free(&pools->specials, special_index);
+}
+
+void ome_book_end(ome_book_pools_t *pools, uint32_t slot)
+{
+    if (ome_order_special(&pools->orders.orders[slot]) != 0)
+    {
+        ome_book_make_plain(pools, slot);
+    }
+    ome_book_release(pools, slot);
+}
+
+static void list_trailing(ome_book_t *book, ome_special_pool_t *pool, uint32_t index)
+{
+    ome_special_t *special = &pool->records[index];
+    special->previous = 0;
+    special->next = book->trailing_head;
+    if (book->trailing_head != 0)
+    {
+        pool->records[book->trailing_head].previous = index;
+    }
+    book->trailing_head = index;
+}
+
+static void unlist_trailing(ome_book_t *book, ome_special_pool_t *pool, uint32_t index)
+{
+    const ome_special_t *special = &pool->records[index];
+    *(special->previous != 0 ? &pool->records[special->previous].next : &book->trailing_head) = special->next;
+    if (special->next != 0)
+    {
+        pool->records[special->next].previous = special->previous;
+    }
+}
+
+static bool is_trailing(const ome_special_t *special)
+{
+    return special->order_type == OME_ORDER_TYPE_TRAILING_STOP || special->order_type == OME_ORDER_TYPE_TRAILING_STOP_LIMIT;
+}
+
+void ome_book_wait(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
+{
+    ome_order_t *orders = pools->orders.orders;
+    const uint32_t index = ome_order_special(&orders[slot]);
+    ome_special_t *special = &pools->specials.records[index];
+    uint64_t tick_index;
+    const bool is_on_tick = ome_instrument_tick_index(&book->instrument, special->stop_price, &tick_index);
+    OME_ASSERT(is_on_tick);
+    special->level =
+        ome_ladder_find_or_insert(&book->stops[ome_side_index(special->side)], &pools->stops, ome_book_stop_key(special->side, tick_index));
+    special->flags |= OME_SPECIAL_WAITS;
+    ome_level_t *level = &pools->stops.levels[special->level];
+    level->price = special->stop_price;
+    level->instrument = book->number;
+    level->side = special->side;
+    level->order_count++;
+    /* A stop that moves may have entered before those that are there. */
+    uint32_t previous = level->tail;
+    while (previous != 0 && pools->specials.records[ome_order_special(&orders[previous])].entry > special->entry)
+    {
+        previous = orders[previous].previous;
+    }
+    insert_behind(orders, (queue_t){&level->head, &level->tail}, previous, slot);
+    if (is_trailing(special))
+    {
+        list_trailing(book, &pools->specials, index);
+    }
+    book->waiting_count++;
+}
+
+void ome_book_stop_waiting(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
+{
+    const uint32_t index = ome_order_special(&pools->orders.orders[slot]);
+    ome_special_t *special = &pools->specials.records[index];
+    ome_level_t *level = &pools->stops.levels[special->level];
+    detach(pools->orders.orders, (queue_t){&level->head, &level->tail}, slot);
+    if (--level->order_count == 0)
+    {
+        ome_ladder_remove(&book->stops[ome_side_index(special->side)], &pools->stops, special->level);
+    }
+    if (is_trailing(special))
+    {
+        unlist_trailing(book, &pools->specials, index);
+    }
+    special->flags &= (uint8_t)~OME_SPECIAL_WAITS;
+    special->level = 0;
+    book->waiting_count--;
 }

@@ -1,10 +1,13 @@
-/* The book of one instrument: two ladders of levels, each level a queue of orders.
+/* The book of one instrument: two ladders of levels, each level a queue of the orders that it displays and a queue of hidden ones; and two ladders of the
+ * stops that wait.
  *
  * All books of an engine share one ome_book_pools_t. Functions here keep queues, levels and totals right; they know nothing of matching, events or
- * rejects. Written and read by the matching thread alone.
+ * rejects. The inline ones are for plain orders, those in ome_book.c for all. Written and read by the matching thread alone.
  *
- * Invariants: a level that exists has orders; its quantity is the sum of their leaves; open_quantity is the sum of the side's levels; every order's
- * level is the one whose queue it is in; an order with a client order id is in the index. */
+ * An order with a peak is in the queue of what is displayed with what it displays as its leaves; the rest is the reserve in its special record.
+ *
+ * Invariants: a level that exists has orders; its quantity is the sum of the leaves in the queue displayed, its hidden quantity those in the hidden queue and all reserves;
+ * open_quantity is the sum of the side's levels; every order's level is the one whose queue it is in; an order with a client order id is in the index. */
 #ifndef OME_BOOK_H
 #define OME_BOOK_H
 
@@ -14,24 +17,31 @@
 #include "book/ome_ladder.h"
 #include "book/ome_order_index.h"
 #include "book/ome_order_pool.h"
+#include "book/ome_special.h"
 
 typedef struct
 {
     ome_order_pool_t orders;
     ome_order_index_t index;
     ome_ladder_pool_t ladder;
+    ome_special_pool_t specials;
+    ome_ladder_pool_t stops; /* levels of stop prices: never more than special orders */
 } ome_book_pools_t;
 
 typedef struct
 {
     OME_CACHE_ALIGNED ome_ladder_t ladders[2]; /* by ome_side_index */
-    int64_t open_quantity[2];                  /* lots at rest */
-    int64_t last_trade_price;                  /* price units; 0 before the first trade */
-    uint32_t number;                           /* of the instrument, from 1 */
+    int64_t open_quantity[2]; /* lots at rest, hidden ones included */
+    int64_t last_trade_price; /* price units; OME_NULL_VALUE before the first trade */
+    uint32_t number; /* of the instrument, from 1 */
+    uint32_t waiting_count; /* stops that wait */
     ome_instrument_t instrument;
+    ome_ladder_t stops[2]; /* by ome_side_index of the order; the best is the first to trigger (ome_book_stop_key) */
+    uint32_t trailing_head; /* special record of a trailing stop that waits */
 } ome_book_t;
 
-void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max);
+void ome_book_pools_init(
+    ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max, uint32_t special_count_max);
 
 void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition);
 
@@ -72,12 +82,38 @@ static inline uint64_t ome_book_limit_key(uint64_t own_key)
 /* Of an order without a limit. */
 #define OME_BOOK_ANY_KEY UINT64_MAX
 
+/* A buy triggers from the lowest stop price up, a sell from the highest down: the other way round than they trade. */
+static inline uint64_t ome_book_stop_key(uint8_t side, uint64_t tick_index)
+{
+    return ome_book_key(ome_side_opposite(side), tick_index);
+}
+
 static inline uint16_t ome_owner_participant(uint64_t owner)
 {
     return (uint16_t)(owner >> 32);
 }
 
-/* Puts an order at the back of the level of its price. Its leaves and its client order id are set. If the price has no level the ladder pool must not be full. */
+/* The record of a special order; of any other order 0. */
+static inline uint32_t ome_order_special(const ome_order_t *order)
+{
+    return (order->marks & OME_ORDER_MARK_SPECIAL) != 0 ? (uint32_t)order->owner : 0;
+}
+
+/* The owner's word as in an event. */
+static inline uint64_t ome_book_owner(const ome_book_pools_t *pools, const ome_order_t *order)
+{
+    const uint32_t special = ome_order_special(order);
+    return special == 0 ? order->owner : (order->owner & ~(uint64_t)UINT32_MAX) | pools->specials.records[special].account;
+}
+
+/* All that is open, the reserve included. */
+static inline int64_t ome_book_leaves(const ome_book_pools_t *pools, const ome_order_t *order)
+{
+    return order->leaves_quantity + pools->specials.records[ome_order_special(order)].reserve_quantity;
+}
+
+/* Puts an order without a peak at the back of what the level of its price displays. Its leaves and its client order id are set. If the price has no level the ladder
+ * pool must not be full. */
 static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key)
 {
     const uint32_t side_index = ome_side_index(side);
@@ -88,7 +124,7 @@ static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint3
     }
     ome_level_t *level = &pools->ladder.levels[level_index];
     ome_order_t *order = &pools->orders.orders[slot];
-    order->level = level_index & 0x3FFFFFFFu;
+    order->level = level_index & OME_LEVEL_COUNT_MAX;
     order->next = 0;
     order->previous = level->tail;
     if (level->order_count == 0)
@@ -108,7 +144,7 @@ static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint3
     book->open_quantity[side_index] += order->leaves_quantity;
 }
 
-/* Takes an order out of its queue, and the level with it when it was the last. The order keeps its leaves, its slot and its place in the index. */
+/* Takes a displayed order without a reserve out of its queue, and the level with it when it was the last. The order keeps its leaves, its slot and its place in the index. */
 static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
 {
     ome_order_t *orders = pools->orders.orders;
@@ -123,14 +159,14 @@ static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, ui
     level->order_count--;
     level->quantity -= order->leaves_quantity;
     book->open_quantity[side_index] -= order->leaves_quantity;
-    if (level->order_count == 0)
+    if (level->order_count == 0 && level->hidden_head == 0)
     {
         OME_ASSERT(level->quantity == 0);
         ome_ladder_remove(&book->ladders[side_index], &pools->ladder, order->level);
     }
 }
 
-/* Takes lots off an order at rest; some must be left. It keeps its place. */
+/* Takes lots off a displayed order at rest; some must be left. It keeps its place. */
 static inline void ome_book_reduce(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
 {
     ome_order_t *order = &pools->orders.orders[slot];
@@ -141,7 +177,7 @@ static inline void ome_book_reduce(ome_book_t *book, ome_book_pools_t *pools, ui
     book->open_quantity[ome_side_index(level->side)] -= quantity;
 }
 
-/* Ends an order at rest or one just unlinked: frees the slot and the client order id. */
+/* Ends an order that is not special, at rest or just unlinked: frees the slot and the client order id. */
 static inline void ome_book_release(ome_book_pools_t *pools, uint32_t slot)
 {
     const ome_order_t *order = &pools->orders.orders[slot];
@@ -151,5 +187,36 @@ static inline void ome_book_release(ome_book_pools_t *pools, uint32_t slot)
     }
     ome_order_pool_free(&pools->orders, slot);
 }
+
+/* ---- any order, special and hidden ones too ---- */
+
+/* Puts an order at the back of its queue at a price: its leaves are all that is open. Room as for ome_book_add. Where it has a peak it displays that much of it; the level's
+ * hidden quantity has the rest. */
+void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key);
+
+/* Takes an order out of its queue, and the level with it when it was the last. Its leaves are all that was open. */
+void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
+
+/* Takes lots off an order at rest, off its reserve first; some must be left. It keeps its place. Returns how many lots less it displays where it has a peak, otherwise 0. */
+int64_t ome_book_shrink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity);
+
+/* Takes traded lots off an order at rest, no more than its leaves. Where that was all, the order goes out of its queue; but if it has a reserve it is displayed anew at the back of
+ * the queue. The level stays, perhaps empty, and open_quantity as it was: both are the caller's. Returns how much is displayed anew. */
+int64_t ome_book_trade(ome_book_pools_t *pools, uint32_t slot, int64_t quantity);
+
+/* Makes an order special: its account goes into the record, the record's index into its owner's word. */
+void ome_book_make_special(ome_book_pools_t *pools, uint32_t slot, uint32_t special_index);
+
+/* Makes it an order like any other again, and frees the record. */
+void ome_book_make_plain(ome_book_pools_t *pools, uint32_t slot);
+
+/* Ends an order that is in no queue: frees the slot, the client order id and the special record. */
+void ome_book_end(ome_book_pools_t *pools, uint32_t slot);
+
+/* Puts a stop into the queue of its stop price, behind those that entered before it. Side, stop price and entry are in its record. */
+void ome_book_wait(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
+
+/* Takes a stop out of its queue. */
+void ome_book_stop_waiting(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define FLAGS_KNOWN OME_INSTRUMENT_FLAGS_SIGNED_PRICES
+#define FLAGS_KNOWN (OME_INSTRUMENT_FLAGS_SIGNED_PRICES | OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT | OME_INSTRUMENT_FLAGS_POST_ONLY_SLIDES)
 
 bool ome_name_is_valid(const char name[OME_NAME_SIZE])
 {
@@ -54,6 +54,7 @@ void ome_instrument_init(ome_instrument_t *instrument, const ome_command_t *defi
     instrument->price_decimals = definition->price_decimals;
     instrument->quantity_decimals = definition->quantity_decimals;
     instrument->reserved = 0;
+    instrument->collar_ticks = definition->collar_ticks;
     instrument->flags = definition->instrument_flags;
     memcpy(instrument->symbol, definition->symbol, OME_NAME_SIZE);
 }

@@ -24,6 +24,7 @@ typedef struct
     uint8_t quantity_decimals;
     uint8_t reserved;
     uint16_t flags;             /* OME_INSTRUMENT_FLAGS_ */
+    uint32_t collar_ticks;      /* how far from the best opposite price an order without limit may trade; 0 for any */
     char symbol[OME_NAME_SIZE];
 } ome_instrument_t;
 
@@ -56,6 +57,17 @@ static inline bool ome_instrument_is_price(const ome_instrument_t *instrument, i
     const uint32_t shift = instrument->tick_shift;
     *tick_index = product >> shift | product << (-shift & 63u);
     return *tick_index - 1 < instrument->tick_index_top;
+}
+
+/* The highest and the lowest price that are allowed and on the tick. */
+static inline int64_t ome_instrument_price_top(const ome_instrument_t *instrument)
+{
+    return (int64_t)(instrument->base + instrument->tick_index_top * (uint64_t)instrument->tick);
+}
+
+static inline int64_t ome_instrument_price_bottom(const ome_instrument_t *instrument)
+{
+    return (int64_t)(instrument->base + (uint64_t)instrument->tick);
 }
 
 #endif

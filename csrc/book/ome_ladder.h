@@ -19,14 +19,17 @@
 /* OFFSET SIZE FIELD        UNIT
  *      0    8 price        price units
  *      8    8 key          its place in the ladder
- *     16    8 quantity     lots of all its orders
- *     24    4 head         slot of the first order
+ *     16    8 quantity     lots displayed
+ *     24    4 head         slot of the first order displayed
  *     28    4 tail         slot of the last
- *     32    4 order_count  orders
+ *     32    4 order_count  orders displayed
  *     36    4 leaf         node that holds it
  *     40    4 instrument   number
  *     44    1 side         OME_SIDE_
- *     45   19 reserved */
+ *     45    3 reserved
+ *     48    4 hidden_head      slot of the first hidden order
+ *     52    4 hidden_tail      slot of the last
+ *     56    8 hidden_quantity  lots of hidden orders, and what displayed orders hold in reserve */
 typedef struct
 {
     int64_t price;
@@ -38,7 +41,10 @@ typedef struct
     uint32_t leaf;
     uint32_t instrument;
     uint8_t side;
-    uint8_t reserved[19];
+    uint8_t reserved[3];
+    uint32_t hidden_head;
+    uint32_t hidden_tail;
+    int64_t hidden_quantity;
 } ome_level_t;
 static_assert(sizeof(ome_level_t) == OME_CACHE_LINE_SIZE, "a level is one cache line");
 

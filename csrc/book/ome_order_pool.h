@@ -13,17 +13,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "abi/ome_records.h"
 #include "base/ome_arena.h"
 #include "base/ome_assert.h"
 
+/* What an order is beside a plain one. In the state hash. */
+#define OME_ORDER_MARK_SPECIAL 1u   /* it has a record: ome_special.h */
+#define OME_ORDER_MARK_POST_ONLY 2u
+#define OME_ORDER_MARK_DAY 4u
+#define OME_ORDER_MARK_HIDDEN 8u
+#define OME_ORDER_SELF_TRADE_SHIFT 4u /* three bits: OME_SELF_TRADE_PREVENTION_ */
+#define OME_ORDER_MARK_SCOPE_PARTICIPANT 128u
+static_assert(OME_SELF_TRADE_PREVENTION_DECREMENT < 8, "the instruction takes three bits");
+
 /* OFFSET SIZE FIELD                UNIT
- *      0    8 leaves_quantity      lots; 0 exactly when the slot holds no order at rest
+ *      0    8 leaves_quantity      lots, of an order with a peak those displayed; 0 exactly when the slot holds no live order
  *      8    8 cumulative_quantity  lots
  *     16    8 client_order_id
- *     24    8 owner                account | participant << 32 | session << 48, as in an event
+ *     24    8 owner                account | participant << 32 | session << 48, as in an event; of a special order its record instead of the account
  *     32    4 next                 slot; towards the back of the queue. In a free slot: the next free one
  *     36    4 previous             slot; towards the front
- *     40    4 level                index of its price level in the low 30 bits
+ *     40    4 level, marks         index of its price level in the low 24 bits, OME_ORDER_MARK_ in the high 8
  *     44    4 generation           of the last order that took this slot */
 typedef struct
 {
@@ -33,8 +43,8 @@ typedef struct
     uint64_t owner;
     uint32_t next;
     uint32_t previous;
-    uint32_t level : 30;
-    uint32_t reserved : 2;
+    uint32_t level : 24;
+    uint32_t marks : 8;
     uint32_t generation;
 } ome_order_t;
 static_assert(sizeof(ome_order_t) == 48, "48 bytes and 13 of the index make an order at rest cost less than a cache line");

@@ -1,4 +1,4 @@
-/* Every check of a command before anything changes, in the order that docs/RULES.md gives. Internal to engine/.
+/* Every check of a plain command before anything changes, in the order that docs/RULES.md gives. Internal to engine/.
  *
  * The engine is only read. What the checks had to work out on the way is kept, so that it is not worked out twice. */
 #ifndef OME_CHECKS_H
@@ -7,6 +7,9 @@
 #include "base/ome_assert.h"
 #include "engine/ome_engine.h"
 #include "engine/ome_match.h"
+
+/* No reason: the command, or the order that it means, is not plain; ome_special_checks.h has its checks, from the first on. */
+#define OME_CHECK_SPECIAL 255u
 
 typedef struct
 {
@@ -151,7 +154,7 @@ OME_ALWAYS_INLINE uint8_t ome_check_new(const ome_engine_t *engine, const ome_co
 
 /* Finds the order that a cancel, reduce or amend means, and whether the sender may touch it. */
 OME_ALWAYS_INLINE uint8_t check_reference(
-    const ome_engine_t *engine, const ome_command_t *command, uint16_t flags_known, ome_terms_t *terms)
+    const ome_engine_t *engine, const ome_command_t *command, uint16_t flags_known, uint8_t marks_not_known, ome_terms_t *terms)
 {
     const ome_order_pool_t *orders = &engine->pools.orders;
     const uint8_t reason = check_sender(engine, command);
@@ -183,6 +186,10 @@ OME_ALWAYS_INLINE uint8_t check_reference(
         }
     }
     const ome_order_t *order = &orders->orders[terms->slot];
+    if (OME_UNLIKELY((order->marks & marks_not_known) != 0))
+    {
+        return OME_CHECK_SPECIAL;
+    }
     const ome_level_t *level = &engine->pools.ladder.levels[order->level];
     terms->book = &engine->books[level->instrument];
     terms->side = level->side;
@@ -201,12 +208,13 @@ OME_ALWAYS_INLINE uint8_t check_reference(
 
 OME_ALWAYS_INLINE uint8_t ome_check_cancel(const ome_engine_t *engine, const ome_command_t *command, ome_terms_t *terms)
 {
-    return check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID, terms);
+    return check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID, OME_ORDER_MARK_SPECIAL | OME_ORDER_MARK_HIDDEN, terms);
 }
 
 OME_ALWAYS_INLINE uint8_t ome_check_reduce(const ome_engine_t *engine, const ome_command_t *command, ome_terms_t *terms)
 {
-    const uint8_t reason = check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID, terms);
+    const uint8_t reason =
+        check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID, OME_ORDER_MARK_SPECIAL | OME_ORDER_MARK_HIDDEN, terms);
     if (reason != OME_REASON_NONE)
     {
         return reason;
@@ -242,7 +250,8 @@ OME_ALWAYS_INLINE uint8_t check_amend_quantity(const ome_engine_t *engine, const
 
 OME_ALWAYS_INLINE uint8_t ome_check_amend(const ome_engine_t *engine, const ome_command_t *command, ome_terms_t *terms)
 {
-    uint8_t reason = check_reference(engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID | OME_COMMAND_FLAGS_OPEN_QUANTITY, terms);
+    uint8_t reason = check_reference(
+        engine, command, OME_COMMAND_FLAGS_BY_ORDER_ID | OME_COMMAND_FLAGS_OPEN_QUANTITY, (uint8_t)~OME_ORDER_MARK_DAY, terms);
     if (reason != OME_REASON_NONE)
     {
         return reason;

@@ -4,8 +4,13 @@
 #include "engine/ome_checks.h"
 #include "engine/ome_define.h"
 #include "engine/ome_event.h"
+#include "engine/ome_expiry.h"
+#include "engine/ome_mass_cancel.h"
 #include "engine/ome_match.h"
 #include "engine/ome_plain.h"
+#include "engine/ome_special_orders.h"
+#include "engine/ome_stop.h"
+#include "engine/ome_terms.h"
 
 static bool in_limit(uint32_t value, uint32_t max)
 {
@@ -24,7 +29,7 @@ static void lay_out(ome_engine_t *engine, ome_arena_t *arena, const ome_limits_t
 {
     engine->books = ome_arena_take(arena, ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_book_t));
     engine->sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_t));
-    ome_book_pools_init(&engine->pools, arena, limits->order_count_max, limits->level_count_max);
+    ome_book_pools_init(&engine->pools, arena, limits->order_count_max, limits->level_count_max, limits->special_count_max);
 }
 
 uint64_t ome_engine_size_bytes(const ome_limits_t *limits)
@@ -53,34 +58,10 @@ ome_status_t ome_engine_init(ome_engine_t **engine, void *memory, uint64_t size_
     }
     ome_arena_t arena = {.memory = memory};
     ome_engine_t *made = ome_arena_take(&arena, sizeof(ome_engine_t));
-    *made = (ome_engine_t){.limits = *limits};
+    *made = (ome_engine_t){.attention_ns = UINT64_MAX, .limits = *limits};
     lay_out(made, &arena, limits);
     *engine = made;
     return OME_OK;
-}
-
-OME_NEVER_INLINE void reject(ome_engine_t *engine, const ome_command_t *command, uint8_t reason, ome_sink_t *sink)
-{
-    uint64_t order_id = 0;
-    uint64_t client_order_id = 0;
-    int64_t price = 0;
-    int64_t quantity = 0;
-    uint64_t owner = ome_command_owner(command) & ~(uint64_t)UINT32_MAX;
-    uint8_t side = 0;
-    const uint8_t kind = command->kind;
-    if (kind >= OME_COMMAND_KIND_NEW_ORDER && kind <= OME_COMMAND_KIND_AMEND_ORDER)
-    {
-        const bool is_new = kind == OME_COMMAND_KIND_NEW_ORDER;
-        const bool by_order_id = !is_new && (command->flags & OME_COMMAND_FLAGS_BY_ORDER_ID) != 0;
-        order_id = by_order_id ? command->client_order_id : 0;
-        client_order_id = by_order_id ? 0 : command->client_order_id;
-        price = is_new || kind == OME_COMMAND_KIND_AMEND_ORDER ? command->price : 0;
-        quantity = kind == OME_COMMAND_KIND_CANCEL_ORDER ? 0 : command->quantity;
-        side = is_new ? command->side : 0;
-        owner = ome_command_owner(command);
-    }
-    ome_event_write(engine, sink, order_id, client_order_id, price, quantity, command->timestamp_ns, owner,
-        ome_event_last_word(command->instrument, OME_EVENT_KIND_REJECTED, side, reason, kind));
 }
 
 /* An order that is on its way through the book: a new one, or one that an amend took out of its queue. */
@@ -91,6 +72,7 @@ typedef struct
     uint64_t owner;
     uint64_t timestamp_ns;
     uint32_t slot;
+    uint8_t marks;            /* OME_ORDER_MARK_ */
     bool is_indexed;          /* its client order id is in the index already */
     bool rests;               /* what is left joins the book */
     uint8_t remainder_reason; /* otherwise, why it is cancelled */
@@ -112,6 +94,7 @@ OME_ALWAYS_INLINE void rest(
     order->cumulative_quantity = cumulative;
     order->client_order_id = incoming->client_order_id;
     order->owner = incoming->owner;
+    order->marks = incoming->marks;
     ome_book_add(terms->book, &engine->pools, incoming->slot, terms->side, terms->price, terms->key);
 }
 
@@ -128,11 +111,13 @@ static void release(ome_engine_t *engine, const ome_incoming_t *incoming)
 }
 
 /* Trades what crosses; what is left rests or is cancelled. */
-OME_NEVER_INLINE void aggress(
-    ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
+static void aggress(ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
 {
-    const ome_aggressor_t aggressor = {
-        .order_id = incoming->order_id, .client_order_id = incoming->client_order_id, .limit_key = terms->limit_key, .side = terms->side};
+    const ome_aggressor_t aggressor = {.order_id = incoming->order_id,
+        .client_order_id = incoming->client_order_id,
+        .limit_key = terms->limit_key,
+        .timestamp_ns = incoming->timestamp_ns,
+        .side = terms->side};
     const int64_t leaves = ome_match(engine, terms->book, &aggressor, terms->leaves, sink);
     if (leaves == 0)
     {
@@ -177,15 +162,48 @@ OME_NEVER_INLINE void enter_aggressor(
     }
     incoming.remainder_reason = remainder_reason(command);
     aggress(engine, &incoming, &terms, 0, sink);
+    ome_stop_follow(engine, terms.book, incoming.timestamp_ns, sink);
+}
+
+/* Whether a new order has nothing that the plain path does not know: no options, no instruction, and for an order without limit an instrument that says nothing of those. */
+OME_ALWAYS_INLINE bool is_plain_new(const ome_engine_t *engine, const ome_command_t *command)
+{
+    const bool is_market = command->order_type == OME_ORDER_TYPE_MARKET;
+    if ((command->flags | command->reserved) != 0 || (command->order_type != OME_ORDER_TYPE_LIMIT && !is_market) ||
+        command->time_in_force > OME_TIME_IN_FORCE_FOK)
+    {
+        return false;
+    }
+    if (!is_market || command->instrument == 0 || command->instrument > engine->instrument_count)
+    {
+        return true;
+    }
+    const ome_instrument_t *instrument = &engine->books[command->instrument].instrument;
+    return instrument->collar_ticks == 0 && (instrument->flags & OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT) == 0;
+}
+
+OME_NEVER_INLINE void apply_special_new(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
+    if ((command->flags & OME_COMMAND_FLAGS_CONTINUED) != 0)
+    {
+        ome_terms_hold(engine, command);
+        return;
+    }
+    ome_special_new(engine, command, &OME_GIVEN_NONE, sink);
 }
 
 static void apply_new(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
 {
     ome_terms_t terms;
+    if (OME_UNLIKELY(!is_plain_new(engine, command)))
+    {
+        apply_special_new(engine, command, sink);
+        return;
+    }
     const uint8_t reason = ome_check_new(engine, command, &terms);
     if (OME_UNLIKELY(reason != OME_REASON_NONE))
     {
-        reject(engine, command, reason, sink);
+        ome_reject(engine, command, reason, sink);
         return;
     }
     const uint32_t slot = ome_order_pool_take(&engine->pools.orders);
@@ -217,6 +235,7 @@ OME_ALWAYS_INLINE ome_incoming_t resting_order(const ome_engine_t *engine, const
         .owner = order->owner,
         .timestamp_ns = command->timestamp_ns,
         .slot = slot,
+        .marks = order->marks,
         .is_indexed = true,
         .rests = true,
         .remainder_reason = OME_REASON_NONE};
@@ -236,9 +255,14 @@ static void apply_cancel(ome_engine_t *engine, const ome_command_t *command, ome
 {
     ome_terms_t terms;
     const uint8_t reason = ome_check_cancel(engine, command, &terms);
+    if (OME_UNLIKELY(reason == OME_CHECK_SPECIAL))
+    {
+        ome_special_cancel(engine, command, sink);
+        return;
+    }
     if (OME_UNLIKELY(reason != OME_REASON_NONE))
     {
-        reject(engine, command, reason, sink);
+        ome_reject(engine, command, reason, sink);
         return;
     }
     const ome_incoming_t order = resting_order(engine, command, terms.slot);
@@ -259,9 +283,14 @@ static void apply_reduce(ome_engine_t *engine, const ome_command_t *command, ome
 {
     ome_terms_t terms;
     const uint8_t reason = ome_check_reduce(engine, command, &terms);
+    if (OME_UNLIKELY(reason == OME_CHECK_SPECIAL))
+    {
+        ome_special_reduce(engine, command, sink);
+        return;
+    }
     if (OME_UNLIKELY(reason != OME_REASON_NONE))
     {
-        reject(engine, command, reason, sink);
+        ome_reject(engine, command, reason, sink);
         return;
     }
     const ome_incoming_t order = resting_order(engine, command, terms.slot);
@@ -284,6 +313,7 @@ OME_NEVER_INLINE void amend_moving(ome_engine_t *engine, const ome_incoming_t *o
     {
         write_order_event(engine, sink, order, terms, terms->leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE, OME_EVENT_FLAGS_WAS_RESTING);
         aggress(engine, order, terms, cumulative, sink);
+        ome_stop_follow(engine, terms->book, order->timestamp_ns, sink);
         return;
     }
     rest(engine, order, terms, terms->leaves, cumulative);
@@ -293,11 +323,21 @@ OME_NEVER_INLINE void amend_moving(ome_engine_t *engine, const ome_incoming_t *o
 
 static void apply_amend(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
 {
+    if (OME_UNLIKELY((command->flags & OME_COMMAND_FLAGS_CONTINUED) != 0))
+    {
+        ome_terms_hold(engine, command);
+        return;
+    }
     ome_terms_t terms;
     const uint8_t reason = ome_check_amend(engine, command, &terms);
+    if (OME_UNLIKELY(reason == OME_CHECK_SPECIAL))
+    {
+        ome_special_amend(engine, command, &OME_GIVEN_NONE, sink);
+        return;
+    }
     if (OME_UNLIKELY(reason != OME_REASON_NONE))
     {
-        reject(engine, command, reason, sink);
+        ome_reject(engine, command, reason, sink);
         return;
     }
     const ome_incoming_t order = resting_order(engine, command, terms.slot);
@@ -324,24 +364,49 @@ static void apply_amend(ome_engine_t *engine, const ome_command_t *command, ome_
         OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS | OME_EVENT_FLAGS_KEPT_PRIORITY);
 }
 
-/* A definition, or a kind of command that is not known. */
-OME_NEVER_INLINE void apply_other(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+static void apply_definition(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
 {
-    uint8_t reason = OME_REASON_UNKNOWN_COMMAND;
-    if (command->kind >= OME_COMMAND_KIND_DEFINE_LIMITS && command->kind <= OME_COMMAND_KIND_DEFINE_SESSION)
-    {
-        reason = command->reserved != 0 ? OME_REASON_RESERVED_NOT_ZERO : ome_define(engine, command);
-    }
+    const uint8_t reason = command->reserved != 0 ? OME_REASON_RESERVED_NOT_ZERO : ome_define(engine, command);
     if (reason != OME_REASON_NONE)
     {
-        reject(engine, command, reason, sink);
+        ome_reject(engine, command, reason, sink);
         return;
     }
     ome_event_write(engine, sink, 0, 0, 0, 0, command->timestamp_ns, ome_command_owner(command) & ~(uint64_t)UINT32_MAX,
         ome_event_last_word(command->instrument, OME_EVENT_KIND_DEFINED, 0, OME_REASON_NONE, command->kind));
 }
 
-void ome_plain_take(ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink)
+/* What is not a command about one order, or not known. */
+OME_NEVER_INLINE void apply_other(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+{
+    switch (command->kind)
+    {
+    case OME_COMMAND_KIND_ORDER_TERMS:
+        ome_terms_apply(engine, command, sink);
+        break;
+    case OME_COMMAND_KIND_MASS_CANCEL:
+        ome_mass_cancel(engine, command, sink);
+        break;
+    case OME_COMMAND_KIND_DEFINE_LIMITS:
+    case OME_COMMAND_KIND_DEFINE_INSTRUMENT:
+    case OME_COMMAND_KIND_DEFINE_SESSION:
+        apply_definition(engine, command, sink);
+        break;
+    case OME_COMMAND_KIND_EXPIRE_ORDERS:
+        ome_expire_orders(engine, command, sink);
+        break;
+    case OME_COMMAND_KIND_SET_LAST_PRICE:
+        ome_set_last_price(engine, command, sink);
+        break;
+    default:
+        ome_reject(engine, command, OME_REASON_UNKNOWN_COMMAND, sink);
+        break;
+    }
+}
+
+/* As ome_plain_take, but for the stops. */
+OME_ALWAYS_INLINE void take(
+    ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink)
 {
     const uint32_t slot = ome_order_pool_take(&engine->pools.orders);
     const uint64_t order_id = ome_order_id(&engine->pools.orders, slot);
@@ -351,8 +416,11 @@ void ome_plain_take(ome_engine_t *engine, const ome_command_t *command, ome_book
     const uint64_t owner = ome_command_owner(command);
     ome_event_write(engine, sink, order_id, client_order_id, command->price, quantity, command->timestamp_ns, owner,
         ome_event_last_word(book->number, OME_EVENT_KIND_ACCEPTED, side, OME_REASON_NONE, 0));
-    const ome_aggressor_t aggressor = {
-        .order_id = order_id, .client_order_id = client_order_id, .limit_key = ome_book_limit_key(key), .side = side};
+    const ome_aggressor_t aggressor = {.order_id = order_id,
+        .client_order_id = client_order_id,
+        .limit_key = ome_book_limit_key(key),
+        .timestamp_ns = command->timestamp_ns,
+        .side = side};
     const int64_t leaves = ome_match(engine, book, &aggressor, quantity, sink);
     if (leaves != 0 && command->time_in_force == OME_TIME_IN_FORCE_GTC)
     {
@@ -361,6 +429,7 @@ void ome_plain_take(ome_engine_t *engine, const ome_command_t *command, ome_book
         order->cumulative_quantity = quantity - leaves;
         order->client_order_id = client_order_id;
         order->owner = owner;
+        order->marks = 0;
         ome_book_add(book, &engine->pools, slot, side, command->price, key);
         /* From its home: matching has taken entries out. */
         const ome_index_place_t home = {.hash = hash, .place = ome_order_index_home(&engine->pools.index, hash)};
@@ -375,6 +444,12 @@ void ome_plain_take(ome_engine_t *engine, const ome_command_t *command, ome_book
         ome_event_write(engine, sink, order_id, client_order_id, command->price, leaves, command->timestamp_ns, owner,
             ome_event_last_word(book->number, OME_EVENT_KIND_CANCELLED, side, OME_REASON_IMMEDIATE_OR_CANCEL, 0));
     }
+}
+
+void ome_plain_take(ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink)
+{
+    take(engine, command, book, key, hash, sink);
+    ome_stop_follow(engine, book, command->timestamp_ns, sink);
 }
 
 /* The full path: every command, every check, every reason. */
@@ -404,6 +479,10 @@ OME_ALWAYS_INLINE void apply(ome_engine_t *engine, const ome_command_t *command,
 {
     engine->sequence++;
     engine->time_ns = command->timestamp_ns > engine->time_ns ? command->timestamp_ns : engine->time_ns;
+    if (OME_UNLIKELY(engine->time_ns >= engine->attention_ns))
+    {
+        ome_attend(engine, command, sink);
+    }
     const uint64_t form = ome_plain_form(command);
     if (ome_plain_is_new(form))
     {

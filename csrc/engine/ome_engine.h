@@ -13,6 +13,24 @@
 #include "engine/ome_engine_limits.h"
 #include "engine/ome_sink.h"
 
+/* The terms of one command, by OME_TERM_. */
+#define OME_TERM_COUNT 11u
+#define OME_TERMS_BAD 1u /* in `given`: one of them cannot be */
+
+typedef struct
+{
+    int64_t values[OME_TERM_COUNT]; /* 0 where a term is not given; of one given twice the first */
+    uint32_t given;                 /* bit n: term n is given */
+} ome_given_t;
+
+/* A command of several records whose last one has not come. */
+typedef struct
+{
+    ome_command_t command; /* its first record */
+    ome_given_t given;     /* by the records since */
+    bool waits;
+} ome_pending_t;
+
 typedef struct
 {
     char participant_name[OME_NAME_SIZE];
@@ -24,15 +42,22 @@ typedef struct ome_engine
 {
     uint64_t sequence;       /* commands applied */
     uint64_t time_ns;        /* highest timestamp of a command */
+    uint64_t
+        attention_ns; /* from this time on a command is not the first thing to do: no later than the earliest deadline; 0 while a command waits for its terms */
     uint64_t trade_count;
     uint64_t event_count;
-    ome_book_t *books;       /* by instrument number; the first is not used */
+    ome_book_t *books; /* by instrument number; the first is not used */
     ome_session_t *sessions; /* by session number; the first is not used */
     uint32_t instrument_count;
     uint32_t session_count;
     uint32_t participant_count;
     ome_limits_t limits;
     ome_book_pools_t pools;
+    int64_t first_trade_price; /* of the last aggressor, where its book has stops that wait; OME_NULL_VALUE when it has not traded */
+    uint32_t
+        elected_head; /* slot of the first of the stops that were triggered and have not entered; linked by `next`; 0 between commands */
+    uint32_t elected_tail;
+    ome_pending_t pending;
 } ome_engine_t;
 
 /* Bytes that an engine of these limits needs; 0 when a limit is out of range. Most are touched only when they are used. */

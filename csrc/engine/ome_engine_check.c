@@ -1,7 +1,59 @@
 /* The invariants of the engine, walked in full. Slow; for tests. */
 #include "engine/ome_engine.h"
+#include "engine/ome_stop.h"
 
-static const char *check_order(const ome_engine_t *engine, uint32_t slot, uint32_t level_index, uint32_t previous)
+/* What is counted along the walk, and compared with what the pools say. */
+typedef struct
+{
+    uint32_t order_count;
+    uint32_t level_count;
+    uint32_t stop_level_count;
+    uint32_t indexed_count;
+    uint32_t special_count;
+    uint32_t deadline_count;
+} count_t;
+
+static const ome_special_t *special_of(const ome_engine_t *engine, uint32_t slot)
+{
+    return &engine->pools.specials.records[ome_order_special(&engine->pools.orders.orders[slot])];
+}
+
+static const char *check_special(const ome_engine_t *engine, uint32_t slot, count_t *count)
+{
+    const ome_special_pool_t *pool = &engine->pools.specials;
+    const uint32_t index = ome_order_special(&engine->pools.orders.orders[slot]);
+    if (index == 0)
+    {
+        return NULL;
+    }
+    if (index > pool->records_ever_used || pool->records[index].order_id != ome_order_id(&engine->pools.orders, slot))
+    {
+        return "a special order's record is not its own";
+    }
+    const ome_special_t *special = &pool->records[index];
+    if (special->peak == 0 && special->deadline_ns == 0 && special->group == 0 && !ome_special_waits(special))
+    {
+        return "an order is special for nothing";
+    }
+    if ((special->deadline_ns != 0) != (special->heap_position != 0))
+    {
+        return "an order is among the deadlines without one, or has one and is not";
+    }
+    if (special->deadline_ns != 0 && (special->heap_position > pool->heap_count || pool->heap[special->heap_position] != index))
+    {
+        return "an order is not at its place among the deadlines";
+    }
+    if (special->deadline_ns != 0 && special->deadline_ns < engine->attention_ns)
+    {
+        return "a deadline would be missed";
+    }
+    count->special_count++;
+    count->deadline_count += special->deadline_ns != 0;
+    return NULL;
+}
+
+/* What holds for every live order, wherever it is. */
+static const char *check_order(const ome_engine_t *engine, uint32_t slot, uint32_t previous, count_t *count)
 {
     const ome_order_pool_t *pool = &engine->pools.orders;
     const ome_order_t *order = &pool->orders[slot];
@@ -11,11 +63,7 @@ static const char *check_order(const ome_engine_t *engine, uint32_t slot, uint32
     }
     if (order->leaves_quantity <= 0 || order->cumulative_quantity < 0)
     {
-        return "an order at rest has no lots open";
-    }
-    if (order->level != level_index)
-    {
-        return "an order does not point at the level whose queue it is in";
+        return "a live order has no lots open";
     }
     if (order->previous != previous)
     {
@@ -24,45 +72,90 @@ static const char *check_order(const ome_engine_t *engine, uint32_t slot, uint32
     if (order->client_order_id != 0 &&
         ome_order_index_find(&engine->pools.index, pool, ome_owner_participant(order->owner), order->client_order_id) != slot)
     {
-        return "an order at rest is not found by its client order id";
+        return "a live order is not found by its client order id";
     }
-    return NULL;
+    count->order_count++;
+    count->indexed_count += order->client_order_id != 0;
+    return check_special(engine, slot, count);
 }
 
-static const char *check_level(const ome_engine_t *engine, uint32_t level_index, uint32_t *indexed_count)
+/* ---- levels ---- */
+
+typedef struct
 {
-    const ome_level_t *level = &engine->pools.ladder.levels[level_index];
-    int64_t quantity = 0;
-    uint32_t count = 0;
-    uint32_t previous = 0;
-    for (uint32_t slot = level->head; slot != 0; slot = engine->pools.orders.orders[slot].next)
+    uint32_t order_count;
+    uint32_t last;
+    int64_t quantity;
+    int64_t reserve_quantity;
+} queue_t;
+
+static const char *check_queue(
+    const ome_engine_t *engine, uint32_t level_index, uint32_t head, bool is_hidden, queue_t *queue, count_t *count)
+{
+    const ome_order_t *orders = engine->pools.orders.orders;
+    *queue = (queue_t){0};
+    for (uint32_t slot = head; slot != 0; slot = orders[slot].next)
     {
-        const char *wrong = check_order(engine, slot, level_index, previous);
+        const char *wrong = check_order(engine, slot, queue->last, count);
+        const ome_special_t *special = special_of(engine, slot);
         if (wrong != NULL)
         {
             return wrong;
         }
-        quantity += engine->pools.orders.orders[slot].leaves_quantity;
-        *indexed_count += engine->pools.orders.orders[slot].client_order_id != 0;
-        previous = slot;
-        if (++count > level->order_count)
+        if (orders[slot].level != level_index || ome_special_waits(special))
         {
-            return "a queue is longer than its level says";
+            return "an order does not point at the level whose queue it is in";
+        }
+        if (((orders[slot].marks & OME_ORDER_MARK_HIDDEN) != 0) != is_hidden)
+        {
+            return "a hidden order is displayed, or one that is not is hidden";
+        }
+        if (special->peak != 0 ? orders[slot].leaves_quantity > special->peak : special->reserve_quantity != 0)
+        {
+            return "an order displays more than its peak, or has a reserve without one";
+        }
+        queue->quantity += orders[slot].leaves_quantity;
+        queue->reserve_quantity += special->reserve_quantity;
+        queue->last = slot;
+        if (++queue->order_count > engine->pools.orders.slots_ever_used)
+        {
+            return "a queue goes round";
         }
     }
-    if (count == 0 || count != level->order_count)
+    return NULL;
+}
+
+static const char *check_level(const ome_engine_t *engine, uint32_t level_index, count_t *count)
+{
+    const ome_level_t *level = &engine->pools.ladder.levels[level_index];
+    queue_t displayed;
+    queue_t hidden;
+    const char *wrong = check_queue(engine, level_index, level->head, false, &displayed, count);
+    if (wrong != NULL)
+    {
+        return wrong;
+    }
+    wrong = check_queue(engine, level_index, level->hidden_head, true, &hidden, count);
+    if (wrong != NULL)
+    {
+        return wrong;
+    }
+    if (displayed.order_count + hidden.order_count == 0 || displayed.order_count != level->order_count)
     {
         return "a level does not hold the orders that it counts";
     }
-    if (previous != level->tail)
+    if (displayed.last != level->tail || hidden.last != level->hidden_tail)
     {
         return "a level's tail is not the last of its queue";
     }
-    return quantity == level->quantity ? NULL : "a level's quantity is not the sum of its orders";
+    if (displayed.quantity != level->quantity || hidden.quantity + displayed.reserve_quantity != level->hidden_quantity)
+    {
+        return "a level's quantity is not the sum of its orders";
+    }
+    return NULL;
 }
 
-static const char *check_side(
-    const ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint32_t *level_count, uint32_t *indexed_count)
+static const char *check_side(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, count_t *count)
 {
     const ome_ladder_pool_t *ladder = &engine->pools.ladder;
     const uint32_t side_index = ome_side_index(side);
@@ -71,7 +164,7 @@ static const char *check_side(
     for (uint32_t index = book->ladders[side_index].best; index != 0; index = ome_ladder_next(ladder, index))
     {
         const ome_level_t *level = &ladder->levels[index];
-        const char *wrong = check_level(engine, index, indexed_count);
+        const char *wrong = check_level(engine, index, count);
         if (wrong != NULL)
         {
             return wrong;
@@ -86,8 +179,8 @@ static const char *check_side(
             return "a level is not where its price belongs";
         }
         last_key = key;
-        quantity += level->quantity;
-        if (++*level_count > ladder->level_count)
+        quantity += level->quantity + level->hidden_quantity;
+        if (++count->level_count > ladder->level_count)
         {
             return "a side holds more levels than are in use";
         }
@@ -95,35 +188,205 @@ static const char *check_side(
     return quantity == book->open_quantity[side_index] ? NULL : "a side's open quantity is not the sum of its levels";
 }
 
-const char *ome_engine_check(const ome_engine_t *engine)
+/* ---- stops ---- */
+
+static const char *check_stop(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint32_t level_index, uint32_t slot)
 {
-    uint32_t level_count = 0;
-    uint32_t indexed_count = 0;
-    for (uint32_t number = 1; number <= engine->instrument_count; number++)
+    const ome_special_t *special = special_of(engine, slot);
+    const ome_level_t *level = &engine->pools.stops.levels[level_index];
+    if (!ome_special_waits(special) || special->level != level_index || special->stop_price != level->price || special->side != side ||
+        special->instrument != book->number)
     {
-        const ome_book_t *book = &engine->books[number];
-        for (uint8_t side = OME_SIDE_BUY; side <= OME_SIDE_SELL; side++)
+        return "a stop is not where its stop price belongs";
+    }
+    if (special->reserve_quantity != 0)
+    {
+        return "a stop that waits has a reserve";
+    }
+    if (ome_stop_is_past(book, side, special->stop_price))
+    {
+        return "a stop waits past its trigger";
+    }
+    if (ome_order_type_trails(special->order_type) && ome_stop_moved_price(book, special) != special->stop_price)
+    {
+        return "a trailing stop has not followed the last price";
+    }
+    const uint32_t next = engine->pools.orders.orders[slot].next;
+    return next != 0 && special_of(engine, next)->entry < special->entry ? "stops of one price are not in the order of their entry" : NULL;
+}
+
+static const char *check_stop_level(
+    const ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint32_t level_index, uint32_t *waiting_count, count_t *count)
+{
+    const ome_level_t *level = &engine->pools.stops.levels[level_index];
+    uint32_t previous = 0;
+    uint32_t order_count = 0;
+    for (uint32_t slot = level->head; slot != 0; slot = engine->pools.orders.orders[slot].next)
+    {
+        const char *wrong = check_order(engine, slot, previous, count);
+        if (wrong == NULL)
         {
-            const char *wrong = check_side(engine, book, side, &level_count, &indexed_count);
+            wrong = check_stop(engine, book, side, level_index, slot);
+        }
+        if (wrong != NULL)
+        {
+            return wrong;
+        }
+        previous = slot;
+        if (++order_count > level->order_count)
+        {
+            return "a queue of stops is longer than its level says";
+        }
+    }
+    *waiting_count += order_count;
+    return order_count > 0 && order_count == level->order_count && previous == level->tail ? NULL
+                                                                                           : "a queue of stops is not what its level says";
+}
+
+static const char *check_trailing_list(const ome_engine_t *engine, const ome_book_t *book, uint32_t trailing_count)
+{
+    const ome_special_pool_t *pool = &engine->pools.specials;
+    uint32_t count = 0;
+    uint32_t previous = 0;
+    for (uint32_t index = book->trailing_head; index != 0; index = pool->records[index].next)
+    {
+        const ome_special_t *special = &pool->records[index];
+        if (special->previous != previous || !ome_special_waits(special) || !ome_order_type_trails(special->order_type) ||
+            special->instrument != book->number)
+        {
+            return "the list of trailing stops holds what does not belong there";
+        }
+        previous = index;
+        if (++count > trailing_count)
+        {
+            return "the list of trailing stops is too long";
+        }
+    }
+    return count == trailing_count ? NULL : "a trailing stop is not in the list";
+}
+
+static uint32_t count_trailing(const ome_engine_t *engine, const ome_ladder_t *ladder)
+{
+    const ome_ladder_pool_t *pool = &engine->pools.stops;
+    uint32_t count = 0;
+    for (uint32_t index = ladder->best; index != 0; index = ome_ladder_next(pool, index))
+    {
+        for (uint32_t slot = pool->levels[index].head; slot != 0; slot = engine->pools.orders.orders[slot].next)
+        {
+            count += ome_order_type_trails(special_of(engine, slot)->order_type);
+        }
+    }
+    return count;
+}
+
+static const char *check_stops(const ome_engine_t *engine, const ome_book_t *book, count_t *count)
+{
+    uint32_t waiting_count = 0;
+    for (uint8_t side = OME_SIDE_BUY; side <= OME_SIDE_SELL; side++)
+    {
+        const ome_ladder_t *ladder = &book->stops[ome_side_index(side)];
+        for (uint32_t index = ladder->best; index != 0; index = ome_ladder_next(&engine->pools.stops, index))
+        {
+            const char *wrong = check_stop_level(engine, book, side, index, &waiting_count, count);
             if (wrong != NULL)
             {
                 return wrong;
             }
-        }
-        const uint32_t bid = ome_book_best(book, OME_SIDE_BUY);
-        const uint32_t ask = ome_book_best(book, OME_SIDE_SELL);
-        if (bid != 0 && ask != 0 && engine->pools.ladder.levels[bid].price >= engine->pools.ladder.levels[ask].price)
-        {
-            return "the book is crossed";
+            if (++count->stop_level_count > engine->pools.stops.level_count)
+            {
+                return "there are more levels of stops than are in use";
+            }
         }
     }
-    if (level_count != engine->pools.ladder.level_count)
+    if (waiting_count != book->waiting_count)
+    {
+        return "a book does not hold the stops that it counts";
+    }
+    return check_trailing_list(engine, book, count_trailing(engine, &book->stops[0]) + count_trailing(engine, &book->stops[1]));
+}
+
+/* ---- the whole ---- */
+
+static const char *check_book(const ome_engine_t *engine, const ome_book_t *book, count_t *count)
+{
+    for (uint8_t side = OME_SIDE_BUY; side <= OME_SIDE_SELL; side++)
+    {
+        const char *wrong = check_side(engine, book, side, count);
+        if (wrong != NULL)
+        {
+            return wrong;
+        }
+    }
+    const uint32_t bid = ome_book_best(book, OME_SIDE_BUY);
+    const uint32_t ask = ome_book_best(book, OME_SIDE_SELL);
+    if (bid != 0 && ask != 0 && engine->pools.ladder.levels[bid].price >= engine->pools.ladder.levels[ask].price)
+    {
+        return "the book is crossed";
+    }
+    return check_stops(engine, book, count);
+}
+
+static const char *check_heap(const ome_special_pool_t *pool)
+{
+    for (uint32_t position = 2; position <= pool->heap_count; position++)
+    {
+        const ome_special_t *special = &pool->records[pool->heap[position]];
+        const ome_special_t *parent = &pool->records[pool->heap[position / 2]];
+        if (special->deadline_ns < parent->deadline_ns ||
+            (special->deadline_ns == parent->deadline_ns && special->order_id < parent->order_id))
+        {
+            return "the deadlines are not in order";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_counts(const ome_engine_t *engine, const count_t *count)
+{
+    const ome_book_pools_t *pools = &engine->pools;
+    uint32_t live_order_count = 0;
+    for (uint32_t slot = 1; slot <= pools->orders.slots_ever_used; slot++)
+    {
+        live_order_count += pools->orders.orders[slot].leaves_quantity > 0;
+    }
+    if (count->order_count != live_order_count)
+    {
+        return "an order lives that is in no queue";
+    }
+    if (count->level_count != pools->ladder.level_count || count->stop_level_count != pools->stops.level_count)
     {
         return "levels are in use that no book holds";
     }
-    if (engine->pools.ladder.node_count > 2 * level_count)
+    if (pools->ladder.node_count > 2 * count->level_count || pools->stops.node_count > 2 * count->stop_level_count)
     {
         return "nodes are in use that no level needs";
     }
-    return indexed_count == engine->pools.index.count ? NULL : "the index holds orders that no book does";
+    if (count->special_count != pools->specials.record_count || count->deadline_count != pools->specials.heap_count)
+    {
+        return "special records are in use that no order has";
+    }
+    return count->indexed_count == pools->index.count ? NULL : "the index holds orders that no book does";
+}
+
+const char *ome_engine_check(const ome_engine_t *engine)
+{
+    count_t count = {0};
+    for (uint32_t number = 1; number <= engine->instrument_count; number++)
+    {
+        const char *wrong = check_book(engine, &engine->books[number], &count);
+        if (wrong != NULL)
+        {
+            return wrong;
+        }
+    }
+    if (engine->elected_head != 0)
+    {
+        return "a stop was triggered and has not entered";
+    }
+    if (engine->pending.waits && engine->attention_ns != 0)
+    {
+        return "a command waits for its terms unattended";
+    }
+    const char *wrong = check_heap(&engine->pools.specials);
+    return wrong != NULL ? wrong : check_counts(engine, &count);
 }

@@ -45,4 +45,7 @@ static inline void ome_event_write(ome_engine_t *engine, ome_sink_t *sink, uint6
     }
 }
 
+/* Says that a command is refused, in the words of the command. */
+void ome_reject(ome_engine_t *engine, const ome_command_t *command, uint8_t reason, ome_sink_t *sink);
+
 #endif

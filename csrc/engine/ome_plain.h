@@ -45,6 +45,9 @@ static inline bool ome_plain_is_amend(uint64_t form)
     return form == OME_COMMAND_KIND_AMEND_ORDER;
 }
 
+/* Orders whose cancels and amends are not plain: those that are in another queue than that of the orders displayed, or hold more than a slot. */
+#define OME_PLAIN_MARKS_NOT_KNOWN (OME_ORDER_MARK_SPECIAL | OME_ORDER_MARK_HIDDEN)
+
 OME_ALWAYS_INLINE bool ome_plain_knows_sender(const ome_engine_t *engine, const ome_command_t *command)
 {
     return command->session == 0 ||
@@ -68,7 +71,8 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
     }
     ome_book_t *const book = &engine->books[instrument];
     const int64_t quantity = command->quantity;
-    const int64_t open_quantity = book->open_quantity[side_index] + quantity;
+    /* In unsigned numbers, since the quantity may be anything; what is looked at has not overflowed. */
+    const int64_t open_quantity = (int64_t)((uint64_t)book->open_quantity[side_index] + (uint64_t)quantity);
     uint64_t tick_index;
     if (OME_UNLIKELY((uint64_t)quantity - 1 >= (uint64_t)OME_QUANTITY_MAX || open_quantity > OME_OPEN_QUANTITY_MAX ||
                      !ome_instrument_is_price(&book->instrument, command->price, &tick_index)))
@@ -112,8 +116,8 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
     order->owner = owner;
     order->next = 0;
     order->previous = tail;
-    order->level = level_index & 0x3FFFFFFFu;
-    order->reserved = 0;
+    order->level = level_index & OME_LEVEL_COUNT_MAX;
+    order->marks = 0;
     if (OME_UNLIKELY(level->order_count == 0))
     {
         level->price = command->price;
@@ -153,6 +157,10 @@ OME_ALWAYS_INLINE bool ome_plain_cancel(ome_engine_t *engine, const ome_command_
     ome_order_t *const orders = pools->orders.orders;
     const ome_order_t *const order = &orders[slot];
     const uint32_t level_index = order->level;
+    if (OME_UNLIKELY((order->marks & OME_PLAIN_MARKS_NOT_KNOWN) != 0))
+    {
+        return false;
+    }
     ome_level_t *const level = &pools->ladder.levels[level_index];
     const uint32_t instrument = level->instrument;
     if (OME_UNLIKELY(command->instrument != instrument && command->instrument != 0))
@@ -176,7 +184,7 @@ OME_ALWAYS_INLINE bool ome_plain_cancel(ome_engine_t *engine, const ome_command_
     book->open_quantity[side_index] -= quantity;
     ome_event_write(engine, sink, order_id, client_order_id, level->price, quantity, command->timestamp_ns, owner,
         ome_event_last_word(instrument, OME_EVENT_KIND_CANCELLED, level->side, OME_REASON_REQUESTED, OME_EVENT_FLAGS_WAS_RESTING));
-    if (--level->order_count == 0)
+    if (--level->order_count == 0 && level->hidden_head == 0)
     {
         ome_ladder_remove(&book->ladders[side_index], &pools->ladder, level_index);
     }
@@ -200,6 +208,10 @@ OME_ALWAYS_INLINE bool ome_plain_amend(ome_engine_t *engine, const ome_command_t
         return false;
     }
     ome_order_t *const order = &pools->orders.orders[slot];
+    if (OME_UNLIKELY((order->marks & OME_PLAIN_MARKS_NOT_KNOWN) != 0))
+    {
+        return false;
+    }
     const ome_level_t *const level = &pools->ladder.levels[order->level];
     const uint32_t instrument = level->instrument;
     const uint8_t side = level->side;
@@ -212,9 +224,9 @@ OME_ALWAYS_INLINE bool ome_plain_amend(ome_engine_t *engine, const ome_command_t
         return false;
     }
     const int64_t leaves = command->quantity == OME_NULL_VALUE ? old_leaves : command->quantity - order->cumulative_quantity;
-    const int64_t open_quantity = book->open_quantity[ome_side_index(side)] - old_leaves + leaves;
     uint64_t tick_index;
-    if (OME_UNLIKELY(leaves <= 0 || leaves > OME_QUANTITY_MAX || open_quantity > OME_OPEN_QUANTITY_MAX ||
+    if (OME_UNLIKELY(leaves <= 0 || leaves > OME_QUANTITY_MAX ||
+                     book->open_quantity[ome_side_index(side)] - old_leaves + leaves > OME_OPEN_QUANTITY_MAX ||
                      order->cumulative_quantity + leaves > OME_OPEN_QUANTITY_MAX ||
                      !ome_instrument_is_price(&book->instrument, price, &tick_index)))
     {

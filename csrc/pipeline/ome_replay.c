@@ -3,6 +3,8 @@
 #include "base/ome_hash.h"
 #include "base/ome_memory.h"
 
+#define COMMAND_COUNT_MAX (sizeof(((ome_replay_t *)NULL)->commands) / sizeof(ome_command_t))
+
 static void hash_and_forget(ome_sink_t *sink)
 {
     ome_replay_t *replay = (ome_replay_t *)sink;
@@ -38,7 +40,8 @@ static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first
     const ome_limits_t limits = {.order_count_max = first->order_count_max,
         .level_count_max = first->level_count_max,
         .instrument_count_max = first->instrument_count_max,
-        .session_count_max = first->session_count_max};
+        .session_count_max = first->session_count_max,
+        .special_count_max = first->special_count_max};
     replay->engine_size_bytes = ome_engine_size_bytes(&limits);
     if (first->kind != OME_COMMAND_KIND_DEFINE_LIMITS || replay->engine_size_bytes == 0)
     {
@@ -49,38 +52,54 @@ static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first
     return memory == NULL ? OME_NO_MEMORY : ome_engine_init(&replay->engine, memory, replay->engine_size_bytes, &limits);
 }
 
-ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)
+/* Reads the next command. */
+static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
 {
-    for (uint64_t i = 0; i < count_max; i++)
+    ome_journal_record_t record;
+    const ome_status_t status = ome_journal_reader_next(&replay->reader, &record);
+    if (status != OME_OK)
     {
-        if (replay->reason != NULL)
-        {
-            return OME_DAMAGED;
-        }
-        ome_journal_record_t record;
-        ome_status_t status = ome_journal_reader_next(&replay->reader, &record);
+        return status;
+    }
+    if (record.length != OME_BODY_SIZE)
+    {
+        replay->reason = "a record of the journal does not hold a command of 56 bytes";
+        return OME_DAMAGED;
+    }
+    command->sequence = record.sequence;
+    memcpy((uint8_t *)command + sizeof(uint64_t), record.data, OME_BODY_SIZE);
+    return replay->engine == NULL ? make_engine(replay, command) : OME_OK;
+}
+
+/* Reads up to `count_max` commands, and applies those that are read together: the engine asks ahead for their memory. */
+static ome_status_t step_group(ome_replay_t *replay, uint64_t count_max, uint64_t *count)
+{
+    ome_status_t status = OME_OK;
+    for (*count = 0; *count < count_max; ++*count)
+    {
+        status = read_command(replay, &replay->commands[*count]);
         if (status != OME_OK)
         {
-            return status;
+            break;
         }
-        if (record.length != OME_BODY_SIZE)
-        {
-            replay->reason = "a record of the journal does not hold a command of 56 bytes";
-            return OME_DAMAGED;
-        }
-        ome_command_t command = {.sequence = record.sequence};
-        memcpy((uint8_t *)&command + sizeof(uint64_t), record.data, OME_BODY_SIZE);
-        if (replay->engine == NULL)
-        {
-            status = make_engine(replay, &command);
-            if (status != OME_OK)
-            {
-                return status;
-            }
-        }
-        ome_engine_apply(replay->engine, &command, &replay->sink);
     }
-    return OME_OK;
+    if (*count > 0)
+    {
+        ome_engine_apply_many(replay->engine, replay->commands, *count, &replay->sink);
+    }
+    return status;
+}
+
+ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)
+{
+    ome_status_t status = replay->reason != NULL ? OME_DAMAGED : OME_OK;
+    while (status == OME_OK && count_max > 0)
+    {
+        uint64_t count;
+        status = step_group(replay, count_max < COMMAND_COUNT_MAX ? count_max : COMMAND_COUNT_MAX, &count);
+        count_max -= count;
+    }
+    return status;
 }
 
 ome_engine_t *ome_replay_take_engine(ome_replay_t *replay)

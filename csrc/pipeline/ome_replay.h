@@ -12,18 +12,20 @@ typedef struct ome_replay
 {
     ome_sink_t sink; /* first, so that a sink is its replay */
     ome_journal_reader_t reader;
-    ome_engine_t *engine;    /* NULL before the first command */
-    const char *reason;      /* why a record cannot be applied, where the reader found nothing wrong; otherwise NULL */
+    ome_engine_t *engine;        /* NULL before the first command */
+    const char *reason;          /* why a record cannot be applied, where the reader found nothing wrong; otherwise NULL */
     uint64_t engine_size_bytes;
-    uint64_t event_hash;     /* of what was flushed so far: see ome_replay_event_hash */
+    uint64_t event_hash;         /* of what was flushed so far: see ome_replay_event_hash */
     void *reader_memory;
-    ome_event_t events[256]; /* regenerated, hashed, and not kept */
+    ome_command_t commands[256]; /* read and applied together */
+    ome_event_t events[256];     /* regenerated, hashed, and not kept */
 } ome_replay_t;
 
 /* Opens the journal in `directory`, which must exist. `replay` is zeroed memory. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. */
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, bool is_live);
 
-/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here (reader.report says how); OME_DAMAGED, OME_UNSUPPORTED
+/* Applies up to `count_max` commands; a command of several records, of which each counts, may be split over steps. Everything before the end or an error is applied when it is
+ * told. OME_OK: there may be more; OME_EMPTY: the journal ends here (reader.report says how); OME_DAMAGED, OME_UNSUPPORTED
  * (reader.report, or `reason`); OME_IO_ERROR (reader.error); OME_NO_MEMORY. */
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
 

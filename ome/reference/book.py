@@ -1,4 +1,6 @@
-"""The book of one instrument: two sides, each a sorted map of price levels, each level a queue. Source: docs/RULES.md, P1, P5, P6.
+"""The book of one instrument: two sides, each a sorted map of price levels, each level two queues.
+
+Source: docs/RULES.md, P1, P3, P5 to P7, I1, I2.
 
 Levels are sorted by *rank*, the price with its sign turned for bids, so that on both sides the best level comes first.
 """
@@ -8,28 +10,38 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from sortedcontainers import SortedDict
 
 from ome.enums import Side
 from ome.messages import DefineInstrument
 from ome.reference.orders import Order
+from ome.reference.stops import StopBook
 
 __all__ = ["Book", "BookSide", "Level"]
 
 
 @dataclass(slots=True)
 class Level:
-    """The orders at one price, earliest first. `quantity` is the sum of their leaves."""
+    """The orders at one price: those that display lots and those that are hidden, earliest first in both queues, by order id."""
 
     price: int
-    quantity: int = 0
-    queue: OrderedDict[int, Order] = field(default_factory=OrderedDict)
+    displayed: OrderedDict[int, Order] = field(default_factory=OrderedDict)
+    hidden: OrderedDict[int, Order] = field(default_factory=OrderedDict)
+
+    def __iter__(self) -> Iterator[Order]:
+        """P1, P7: the orders in the order in which they would trade."""
+        return chain(self.displayed.values(), self.hidden.values())
 
     @property
     def first(self) -> Order:
-        """The order that trades next."""
-        return next(iter(self.queue.values()))
+        """P1, P7: the order that trades next."""
+        return next(iter(self.displayed.values() if self.displayed else self.hidden.values()))
+
+    def queue_of(self, order: Order) -> OrderedDict[int, Order]:
+        """P7: the queue where this order stands, or would."""
+        return self.hidden if order.is_hidden else self.displayed
 
 
 class BookSide:
@@ -40,6 +52,7 @@ class BookSide:
         self.open_quantity = 0
         self._levels: SortedDict[int, Level] = SortedDict()
         self._sign = -1 if side == Side.BUY else 1
+        self._arrival_count = 0
 
     def __len__(self) -> int:
         """How many levels there are."""
@@ -60,57 +73,78 @@ class BookSide:
         return price * self._sign in self._levels
 
     def is_crossed_by(self, limit: int | None) -> bool:
-        """Whether an order of the other side with this limit (None for a market order) can trade with the best level."""
+        """P3: whether an order of the other side with this limit (None for no limit) can trade with the best level."""
         return bool(self._levels) and (limit is None or self._levels.peekitem(0)[0] <= limit * self._sign)
 
-    def has_within(self, limit: int | None, quantity: int) -> bool:
-        """Whether an order of the other side with this limit (None for a market order) finds at least `quantity` lots."""
+    def within(self, limit: int | None) -> Iterator[Level]:
+        """P3: the levels that an order of the other side with this limit (None for no limit) can trade with, best first."""
         for rank, level in self._levels.items():
             if limit is not None and rank > limit * self._sign:
-                return False
-            quantity -= level.quantity
-            if quantity <= 0:
-                return True
-        return False
+                return
+            yield level
 
     def join(self, order: Order) -> bool:
-        """The order joins the back of the queue at its price. Returns whether that opened a level."""
+        """P1, I1: the order joins the back of its queue, an iceberg with its peak. Returns whether that opened a level."""
         rank = order.price * self._sign
         level = self._levels.get(rank)
         opened = level is None
         if level is None:
             level = self._levels[rank] = Level(order.price)
-        level.queue[order.order_id] = order
-        level.quantity += order.leaves
+        if order.peak:
+            order.displayed = min(order.peak, order.leaves)
+        self._arrival_count += 1
+        order.arrival = self._arrival_count
+        level.queue_of(order)[order.order_id] = order
         self.open_quantity += order.leaves
         return opened
 
     def leave(self, order: Order) -> bool:
-        """The order leaves the book, wherever it stands in its queue. Returns whether that closed its level."""
+        """P5: the order leaves the book, wherever it stands in its queue. Returns whether that closed its level."""
         level = self._levels[order.price * self._sign]
-        del level.queue[order.order_id]
-        level.quantity -= order.leaves
+        del level.queue_of(order)[order.order_id]
+        order.displayed = 0
         self.open_quantity -= order.leaves
-        if level.queue:
+        if level.displayed or level.hidden:
             return False
         del self._levels[order.price * self._sign]
         return True
 
-    def shrink(self, order: Order, quantity: int) -> None:
-        """The order, which stays where it is, has `quantity` lots less open."""
+    def trade(self, order: Order, quantity: int) -> None:
+        """P6: the order, which stays where it is, has traded `quantity` lots of those that it shows."""
         order.leaves -= quantity
-        self._levels[order.price * self._sign].quantity -= quantity
+        order.cumulative += quantity
         self.open_quantity -= quantity
+        if order.peak:
+            order.displayed -= quantity
+
+    def shrink(self, order: Order, quantity: int) -> int:
+        """A1: the order, which stays where it is, has `quantity` lots less open, of an iceberg the reserve first.
+
+        Returns by how much the peak of an iceberg shrinks.
+        """
+        order.leaves -= quantity
+        self.open_quantity -= quantity
+        gone = max(0, order.displayed - order.leaves)
+        order.displayed -= gone
+        return gone
+
+    def refresh(self, order: Order) -> None:
+        """I2: an iceberg whose peak is used up displays the next one at the back of the queue."""
+        order.displayed = min(order.peak, order.leaves)
+        self._arrival_count += 1
+        order.arrival = self._arrival_count
+        self._levels[order.price * self._sign].displayed.move_to_end(order.order_id)
 
 
 class Book:
-    """An instrument as it was defined, its bids and asks, and the price of its last trade (0 before the first)."""
+    """An instrument as it was defined, its bids and asks, its waiting orders and its last trade price (None before the first)."""
 
     def __init__(self, definition: DefineInstrument) -> None:
         self.definition = definition
         self.bids = BookSide(Side.BUY)
         self.asks = BookSide(Side.SELL)
-        self.last_trade_price = 0
+        self.stops = StopBook(definition)
+        self.last_trade_price: int | None = None
 
     def side(self, side: int) -> BookSide:
         """The side where an order of `side` rests."""

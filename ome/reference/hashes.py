@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["EVENTS_INITIAL", "STATE_INITIAL", "fold_records", "fold_words", "unsigned"]
+__all__ = ["EVENTS_INITIAL", "STATE_INITIAL", "Words", "fold_records", "fold_words", "unsigned"]
 
 _MASK: Final = 2**64 - 1
 _K0: Final = 0x9E3779B97F4A7C15

@@ -5,7 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Order", "OrderIds"]
+from ome.enums import OrderType, TimeInForce
+
+__all__ = [
+    "LIMIT",
+    "MARKET",
+    "RESTING_TIMES",
+    "STOP",
+    "STOP_LIMIT",
+    "TRAILING_STOP",
+    "TRAILING_STOP_LIMIT",
+    "TYPES_WITH_LIMIT",
+    "Order",
+    "OrderIds",
+]
+
+# Plain integers: an IntEnum's member costs more to reach and to compare.
+LIMIT: Final = int(OrderType.LIMIT)
+MARKET: Final = int(OrderType.MARKET)
+STOP: Final = int(OrderType.STOP)
+STOP_LIMIT: Final = int(OrderType.STOP_LIMIT)
+TRAILING_STOP: Final = int(OrderType.TRAILING_STOP)
+TRAILING_STOP_LIMIT: Final = int(OrderType.TRAILING_STOP_LIMIT)
+TYPES_WITH_LIMIT: Final = (LIMIT, STOP_LIMIT, TRAILING_STOP_LIMIT)
+RESTING_TIMES: Final = frozenset((int(TimeInForce.GTC), int(TimeInForce.DAY), int(TimeInForce.GTD)))
+"""The times in force under which what is left of an order stays."""
 
 GENERATION_MAX: Final = 2**32 - 1
 _SLOT_MASK: Final = 2**32 - 1
@@ -13,19 +37,79 @@ _SLOT_MASK: Final = 2**32 - 1
 
 @dataclass(slots=True, kw_only=True)
 class Order:
-    """An accepted order. Its total is `leaves` (lots still open) plus `cumulative` (lots traded)."""
+    """An accepted order. `leaves` are lots still open, reserve included; with `cumulative`, lots traded, they are its total.
+
+    It waits while its type is one of the four stop types. When it triggers it becomes LIMIT or MARKET, and so do the rules for it.
+    """
 
     order_id: int
     client_order_id: int
     instrument: int
     side: int
-    price: int  # its limit; 0 for a market order
+    order_type: int
+    time_in_force: int
+    price: int  # its limit; 0 for an order without; of a waiting TRAILING_STOP_LIMIT the distance from its stop price
     leaves: int
     cumulative: int = 0
     account: int
     participant: int
     session: int
-    arrival: int = 0  # grows with each order that joins the back of a level: in a queue, a lower one is earlier
+
+    # As long as it lives
+    is_post_only: bool = False
+    is_hidden: bool = False
+    instruction: int = 0  # a SelfTradePrevention
+    scope: int = 0  # a SelfTradeScope
+    group: int = 0  # self-trade group; 0 for none
+    peak: int = 0  # of an iceberg, in lots; 0 for an order that is none
+    deadline_ns: int = 0  # of a GTD order; 0 for an order that has none
+
+    # When it enters
+    minimum_quantity: int = 0  # 0 for none
+    collar_ticks: int | None = None
+    budget: int | None = None
+
+    # While it waits
+    stop_price: int = 0
+    trail_amount: int = 0
+    trail_basis_points: int = 0
+    entry: int = 0  # sequence of the command since which it has its place
+
+    # At rest
+    displayed: int = 0  # of an iceberg: the part of its leaves that the market sees
+    arrival: int = 0  # grows with each order that joins the back of a queue: in a queue, a lower one is earlier
+
+    @property
+    def is_waiting(self) -> bool:
+        """S1: whether it waits for its stop price, outside the book."""
+        return self.order_type >= STOP
+
+    @property
+    def is_trailing(self) -> bool:
+        """S6: whether it waits for a stop price that follows the market."""
+        return self.order_type >= TRAILING_STOP
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether it has a limit, or will have one when it triggers."""
+        return self.order_type in TYPES_WITH_LIMIT
+
+    @property
+    def would_rest(self) -> bool:
+        """T2: whether what does not trade joins the book."""
+        return self.order_type in TYPES_WITH_LIMIT and self.time_in_force in RESTING_TIMES
+
+    @property
+    def is_special(self) -> bool:
+        """Section Order of checks: whether it counts against `special_count_max`."""
+        return self.order_type >= STOP or self.peak > 0 or self.deadline_ns > 0 or self.group > 0
+
+    @property
+    def shown(self) -> int:
+        """P7, I1: the lots that the market sees while it rests."""
+        if self.is_hidden:
+            return 0
+        return self.displayed if self.peak else self.leaves
 
 
 class OrderIds:

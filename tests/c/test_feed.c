@@ -11,7 +11,7 @@
 
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
-#include "ome.h"
+#include "ome_venue_face.h"
 #include "ome_test.h"
 #include "wire/ome_feed.h"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/ome_clock.h"
-#include "ome.h"
+#include "ome_venue_face.h"
 #include "ome_test_directory.h"
 #include "ome_test_market.h"
 #include "pipeline/ome_match_stage.h"

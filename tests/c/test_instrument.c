@@ -181,10 +181,11 @@ static void a_definition_is_valid_only_within_every_limit(void)
     changed.quantity_decimals = OME_DECIMALS_MAX + 1;
     CHECK(!ome_instrument_is_valid(&changed));
     changed.quantity_decimals = 0;
-    for (uint32_t flag = 1; flag < 16; flag++)
+    for (uint32_t flag = 0; flag < 16; flag++)
     {
         changed.instrument_flags = (uint16_t)(1u << flag);
-        CHECK(!ome_instrument_is_valid(&changed));
+        const bool is_known = changed.instrument_flags <= OME_INSTRUMENT_FLAGS_POST_ONLY_SLIDES;
+        CHECK(ome_instrument_is_valid(&changed) == is_known);
     }
     changed.instrument_flags = 0;
     changed.symbol[0] = 0;
@@ -197,8 +198,10 @@ static void an_instrument_keeps_its_definition(void)
     ome_command_t definition = define_instrument(7, "ABCDEFGHIJKLMNOP", 12, OME_INSTRUMENT_FLAGS_SIGNED_PRICES);
     definition.price_decimals = 3;
     definition.quantity_decimals = 4;
+    definition.collar_ticks = 77;
     ome_instrument_t instrument;
     ome_instrument_init(&instrument, &definition);
+    CHECK(instrument.collar_ticks == 77);
     CHECK(instrument.tick == 12 && instrument.price_decimals == 3 && instrument.quantity_decimals == 4);
     CHECK(instrument.flags == OME_INSTRUMENT_FLAGS_SIGNED_PRICES && memcmp(instrument.symbol, "ABCDEFGHIJKLMNOP", 16) == 0);
 }

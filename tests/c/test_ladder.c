@@ -356,9 +356,9 @@ static void the_ends_of_a_price_range_are_in_order_on_both_sides(void)
         const uint32_t count = is_signed ? 9 : 7;
         ome_arena_t measure = {0};
         ome_book_pools_t pools;
-        ome_book_pools_init(&pools, &measure, 32, 32);
+        ome_book_pools_init(&pools, &measure, 32, 32, 8);
         ome_arena_t arena = {.memory = market_memory(measure.used_bytes)};
-        ome_book_pools_init(&pools, &arena, 32, 32);
+        ome_book_pools_init(&pools, &arena, 32, 32, 8);
         const ome_command_t definition = define_instrument(1, "X", 1, (uint16_t)is_signed);
         ome_book_t *book = market_memory(sizeof(ome_book_t));
         ome_book_init(book, 1, &definition);

@@ -17,7 +17,8 @@ static uint64_t seed;
 static const ome_limits_t standard_limits = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 4,
-    .session_count_max = 4};
+    .session_count_max = 4,
+    .special_count_max = 16};
 
 /* ---- a journal made by hand ---- */
 
@@ -71,12 +72,35 @@ static void replay_free(ome_replay_t *replay)
     free(replay);
 }
 
-/* The commands of a venue's life: definitions, then a flow that uses them. */
-static ome_command_t *life_new(void)
+static ome_command_t limits_command(const ome_limits_t *limits)
+{
+    return (ome_command_t){.kind = OME_COMMAND_KIND_DEFINE_LIMITS,
+        .order_count_max = limits->order_count_max,
+        .level_count_max = limits->level_count_max,
+        .instrument_count_max = limits->instrument_count_max,
+        .session_count_max = limits->session_count_max,
+        .special_count_max = limits->special_count_max};
+}
+
+/* An order of the embedder's own in two records: an iceberg, or a stop. */
+static void add_long_order(ome_command_t commands[2], uint32_t index)
+{
+    const uint8_t side = (uint8_t)(OME_SIDE_BUY + index % 2);
+    const bool is_stop = index % 3 == 0;
+    commands[0] = limit_order(side, 1000 + index % 20, 20, 1000000 + index);
+    commands[0].flags = OME_COMMAND_FLAGS_CONTINUED;
+    commands[0].order_type = is_stop ? OME_ORDER_TYPE_STOP_LIMIT : OME_ORDER_TYPE_LIMIT;
+    commands[1] = (ome_command_t){.kind = OME_COMMAND_KIND_ORDER_TERMS,
+        .term_1 = is_stop ? OME_TERM_STOP_PRICE : OME_TERM_DISPLAY_QUANTITY,
+        .value_1 = is_stop ? 1000 + index % 20 : 3};
+}
+
+/* The commands of a venue's life: definitions, then a flow that uses them, with orders of two records here and there. */
+static ome_command_t *life_of(const ome_limits_t *limits)
 {
     ome_command_t *commands = calloc(COMMAND_COUNT, sizeof(ome_command_t));
     CHECK(commands != NULL);
-    commands[0] = define_limits(&standard_limits);
+    commands[0] = limits_command(limits);
     commands[1] = define_instrument(1, "ONE", 1, 0);
     commands[2] = define_session(1, 1, "A", 0);
     commands[3] = define_session(2, 2, "B", 0);
@@ -85,7 +109,16 @@ static ome_command_t *life_new(void)
     {
         commands[i] = flow_next(&flow);
     }
+    for (uint32_t i = 20; i + 1 < COMMAND_COUNT; i += 19)
+    {
+        add_long_order(&commands[i], i);
+    }
     return commands;
+}
+
+static ome_command_t *life_new(void)
+{
+    return life_of(&standard_limits);
 }
 
 /* Same engines; those that have applied the same commands have said the same. */
@@ -111,11 +144,10 @@ static void an_empty_directory_replays_to_nothing(void)
     directory_remove(&directory);
 }
 
-/* The engine of a replay is the one that applied the commands, after every step, whatever the size of the steps, over several segments. */
-static void a_replay_is_the_engine_that_applied_the_commands(void)
+static void check_replay_is_the_engine(const ome_limits_t *limits)
 {
     const directory_t directory = directory_new();
-    ome_command_t *commands = life_new();
+    ome_command_t *commands = life_of(limits);
     journal_t journal;
     journal_open(&journal, directory.path);
     for (uint32_t i = 0; i < COMMAND_COUNT; i++)
@@ -123,10 +155,10 @@ static void a_replay_is_the_engine_that_applied_the_commands(void)
         journal_append(&journal, &commands[i], OME_BODY_SIZE);
     }
     journal_close(&journal);
-    static const uint64_t steps[] = {1, 7, 256, 1000000};
-    for (uint32_t i = 0; i < 4; i++)
+    static const uint64_t steps[] = {1, 7, 255, 256, 257, 1000000};
+    for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
     {
-        ome_engine_t *engine = market_engine(&standard_limits);
+        ome_engine_t *engine = market_engine(limits);
         recorder_t *recorder = recorder_new(RECORDER_WINDOW_COUNT_MAX);
         ome_replay_t *replay = replay_new(directory.path, false);
         ome_status_t status = OME_OK;
@@ -156,6 +188,20 @@ static void a_replay_is_the_engine_that_applied_the_commands(void)
     }
     free(commands);
     directory_remove(&directory);
+}
+
+/* The engine of a replay is the one that applied the commands, after every step, whatever the size of the steps and where they cut a command of two records, over several segments. */
+static void a_replay_is_the_engine_that_applied_the_commands(void)
+{
+    check_replay_is_the_engine(&standard_limits);
+}
+
+/* A journal from before there were special orders has 0 for them in its limits: it replays to an engine that takes none. */
+static void a_journal_without_a_limit_for_special_orders_is_replayed(void)
+{
+    ome_limits_t limits = standard_limits;
+    limits.special_count_max = 0;
+    check_replay_is_the_engine(&limits);
 }
 
 /* A replay of a journal that is being written follows it. */
@@ -216,18 +262,18 @@ static void a_journal_must_begin_with_limits_and_hold_commands(void)
 {
     const ome_command_t order = limit_order(OME_SIDE_BUY, 1, 1, 1);
     check_first_record_is_refused(&order, OME_BODY_SIZE, "DefineLimits");
-    ome_command_t other = define_limits(&standard_limits);
+    ome_command_t other = limits_command(&standard_limits);
     other.kind = OME_COMMAND_KIND_DEFINE_SESSION; /* whatever its other bytes would say */
     check_first_record_is_refused(&other, OME_BODY_SIZE, "DefineLimits");
-    for (uint32_t i = 0; i < 4; i++)
+    for (uint32_t i = 0; i < 5; i++)
     {
-        uint32_t values[4] = {64, 32, 4, 4};
-        values[i] = i % 2 == 0 ? 0 : UINT32_MAX;
-        const ome_limits_t limits = {values[0], values[1], values[2], values[3]};
-        const ome_command_t command = define_limits(&limits);
+        uint32_t values[5] = {64, 32, 4, 4, 16};
+        values[i] = i % 2 == 0 && i != 4 ? 0 : UINT32_MAX;
+        const ome_limits_t limits = {values[0], values[1], values[2], values[3], values[4]};
+        const ome_command_t command = limits_command(&limits);
         check_first_record_is_refused(&command, OME_BODY_SIZE, "limits in range");
     }
-    const ome_command_t limits = define_limits(&standard_limits);
+    const ome_command_t limits = limits_command(&standard_limits);
     check_first_record_is_refused(&limits, OME_BODY_SIZE - 1, "56 bytes");
     check_first_record_is_refused(&limits, 0, "56 bytes");
 }
@@ -337,6 +383,7 @@ int main(void)
     seed = test_seed(15);
     RUN(an_empty_directory_replays_to_nothing);
     RUN(a_replay_is_the_engine_that_applied_the_commands);
+    RUN(a_journal_without_a_limit_for_special_orders_is_replayed);
     RUN(a_live_replay_follows_the_writer);
     RUN(a_journal_must_begin_with_limits_and_hold_commands);
     RUN(a_record_that_is_no_command_ends_the_replay_there);

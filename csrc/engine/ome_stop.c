@@ -1,0 +1,204 @@
+#include "engine/ome_stop.h"
+
+#include "engine/ome_entry.h"
+#include "engine/ome_match.h"
+
+#define BASIS_POINTS_OF_ONE 10000
+
+/* A price kept within the prices of the instrument. */
+static int64_t keep_within(const ome_book_t *book, __int128 price)
+{
+    const int64_t top = ome_instrument_price_top(&book->instrument);
+    const int64_t bottom = ome_instrument_price_bottom(&book->instrument);
+    return price > top ? top : price < bottom ? bottom : (int64_t)price;
+}
+
+static __int128 trailing_distance(const ome_book_t *book, const ome_special_t *special)
+{
+    if (special->trail_amount != 0)
+    {
+        return special->trail_amount;
+    }
+    const __int128 last = book->last_trade_price < 0 ? -(__int128)book->last_trade_price : book->last_trade_price;
+    const __int128 step = (__int128)book->instrument.tick * BASIS_POINTS_OF_ONE;
+    const __int128 ticks = (last * special->trail_basis_points + step - 1) / step;
+    return (ticks > 0 ? ticks : 1) * book->instrument.tick;
+}
+
+int64_t ome_stop_trailed_price(const ome_book_t *book, const ome_special_t *special)
+{
+    const __int128 distance = trailing_distance(book, special);
+    return keep_within(book, special->side == OME_SIDE_BUY ? book->last_trade_price + distance : book->last_trade_price - distance);
+}
+
+int64_t ome_stop_moved_price(const ome_book_t *book, const ome_special_t *special)
+{
+    if (book->last_trade_price == OME_NULL_VALUE)
+    {
+        return special->stop_price;
+    }
+    const int64_t trailed = ome_stop_trailed_price(book, special);
+    const bool is_better = special->side == OME_SIDE_BUY ? trailed < special->stop_price : trailed > special->stop_price;
+    return is_better ? trailed : special->stop_price;
+}
+
+bool ome_stop_is_past(const ome_book_t *book, uint8_t side, int64_t stop_price)
+{
+    if (book->last_trade_price == OME_NULL_VALUE)
+    {
+        return false;
+    }
+    return side == OME_SIDE_BUY ? book->last_trade_price >= stop_price : book->last_trade_price <= stop_price;
+}
+
+void ome_stop_elect(ome_engine_t *engine, uint32_t slot)
+{
+    engine->pools.orders.orders[slot].next = 0;
+    if (engine->elected_head == 0)
+    {
+        engine->elected_head = slot;
+    }
+    else
+    {
+        engine->pools.orders.orders[engine->elected_tail].next = slot;
+    }
+    engine->elected_tail = slot;
+}
+
+/* Trailing stops of both sides move in their favour (S6). */
+static void move_trailing(ome_engine_t *engine, ome_book_t *book)
+{
+    ome_special_pool_t *pool = &engine->pools.specials;
+    uint32_t index = book->trailing_head;
+    while (index != 0)
+    {
+        ome_special_t *special = &pool->records[index];
+        const uint32_t slot = (uint32_t)special->order_id;
+        const int64_t stop_price = ome_stop_moved_price(book, special);
+        index = special->next; /* before it comes back to the head of the list */
+        if (stop_price != special->stop_price)
+        {
+            ome_book_stop_waiting(book, &engine->pools, slot);
+            special->stop_price = stop_price;
+            ome_book_wait(book, &engine->pools, slot);
+        }
+    }
+}
+
+/* Elects what one side has at or past its stop price, in the order in which it triggers (S2). */
+static void elect_side(ome_engine_t *engine, ome_book_t *book, uint8_t side)
+{
+    const ome_ladder_t *ladder = &book->stops[ome_side_index(side)];
+    while (ladder->best != 0 && ome_stop_is_past(book, side, engine->pools.stops.levels[ladder->best].price))
+    {
+        const uint32_t slot = engine->pools.stops.levels[ladder->best].head;
+        ome_book_stop_waiting(book, &engine->pools, slot);
+        ome_stop_elect(engine, slot);
+    }
+}
+
+void ome_stop_look(ome_engine_t *engine, ome_book_t *book, int64_t price)
+{
+    book->last_trade_price = price;
+    move_trailing(engine, book);
+    elect_side(engine, book, OME_SIDE_BUY);
+    elect_side(engine, book, OME_SIDE_SELL);
+}
+
+void ome_stop_look_after(ome_engine_t *engine, ome_book_t *book)
+{
+    const int64_t last = book->last_trade_price;
+    if (engine->first_trade_price == OME_NULL_VALUE)
+    {
+        return;
+    }
+    ome_stop_look(engine, book, engine->first_trade_price);
+    if (last != engine->first_trade_price)
+    {
+        ome_stop_look(engine, book, last);
+    }
+}
+
+/* The order that a triggered stop is; its record keeps what outlives the trigger, and goes where that is nothing. */
+static ome_entrant_t entrant_of(ome_engine_t *engine, uint32_t slot, uint64_t timestamp_ns)
+{
+    const ome_order_t *order = &engine->pools.orders.orders[slot];
+    ome_special_t *special = &engine->pools.specials.records[ome_order_special(order)];
+    ome_book_t *book = &engine->books[special->instrument];
+    ome_entrant_t entrant = {.book = book,
+        .order_id = special->order_id,
+        .client_order_id = order->client_order_id,
+        .owner = ome_book_owner(&engine->pools, order),
+        .timestamp_ns = timestamp_ns,
+        .leaves = order->leaves_quantity,
+        .minimum_quantity = special->minimum_quantity,
+        .budget = special->budget,
+        .slot = slot,
+        .group = special->group,
+        .collar_ticks = special->collar_ticks,
+        .side = special->side,
+        .time_in_force = special->time_in_force,
+        .has_limit = ome_order_type_has_limit(special->order_type),
+        .has_collar = (special->flags & OME_SPECIAL_HAS_COLLAR) != 0,
+        .has_budget = (special->flags & OME_SPECIAL_HAS_BUDGET) != 0};
+    if (entrant.has_limit)
+    {
+        const __int128 from = ome_order_type_trails(special->order_type) ? special->stop_price : 0;
+        entrant.price = keep_within(book, from + special->limit);
+        entrant.key = ome_book_price_key(book, entrant.side, entrant.price);
+    }
+    special->stop_price = special->limit = special->trail_amount = 0;
+    special->trail_basis_points = 0;
+    if (special->peak == 0 && special->deadline_ns == 0 && special->group == 0)
+    {
+        ome_book_make_plain(&engine->pools, slot);
+    }
+    entrant.marks = order->marks;
+    return entrant;
+}
+
+/* Rules, Stops: why a triggered order is cancelled before it meets anything; a post-only one may slide. */
+static uint8_t check_triggered(const ome_engine_t *engine, ome_entrant_t *entrant)
+{
+    const ome_book_t *book = entrant->book;
+    if (book->open_quantity[ome_side_index(entrant->side)] + entrant->leaves > OME_OPEN_QUANTITY_MAX)
+    {
+        return OME_REASON_QUANTITY_TOO_LARGE;
+    }
+    if ((entrant->marks & OME_ORDER_MARK_POST_ONLY) != 0 &&
+        ome_match_crosses(engine, book, entrant->side, ome_book_limit_key(entrant->key)) &&
+        !ome_entry_slide(engine, book, entrant->side, &entrant->price, &entrant->key))
+    {
+        return OME_REASON_POST_ONLY_WOULD_TAKE;
+    }
+    return OME_REASON_NONE;
+}
+
+static void enter(ome_engine_t *engine, uint32_t slot, uint64_t timestamp_ns, ome_sink_t *sink)
+{
+    const ome_order_t *order = &engine->pools.orders.orders[slot];
+    const int64_t stop_price = engine->pools.specials.records[ome_order_special(order)].stop_price;
+    ome_entrant_t entrant = entrant_of(engine, slot, timestamp_ns);
+    ome_event_write(engine, sink, entrant.order_id, entrant.client_order_id, stop_price, entrant.leaves, timestamp_ns, entrant.owner,
+        ome_event_last_word(entrant.book->number, OME_EVENT_KIND_TRIGGERED, entrant.side, OME_REASON_NONE, 0));
+    engine->first_trade_price = OME_NULL_VALUE;
+    const uint8_t reason = check_triggered(engine, &entrant);
+    if (reason != OME_REASON_NONE)
+    {
+        ome_entry_cancel(engine, &entrant, reason, sink);
+        return;
+    }
+    ome_entry_run(engine, &entrant, sink);
+    ome_stop_look_after(engine, entrant.book);
+}
+
+void ome_stop_run(ome_engine_t *engine, uint64_t timestamp_ns, ome_sink_t *sink)
+{
+    while (engine->elected_head != 0)
+    {
+        const uint32_t slot = engine->elected_head;
+        engine->elected_head = engine->pools.orders.orders[slot].next;
+        enter(engine, slot, timestamp_ns, sink);
+    }
+    engine->elected_tail = 0;
+}

@@ -1,0 +1,141 @@
+/* The part of the C library that runs a venue: replay of a journal, stages and threads, gateway, feed. Beside ome.h, whose conventions hold here too, it is what Python uses
+ * (cffi_build.py reads both); it is not installed for C programs, and changes with them. */
+#ifndef OME_VENUE_FACE_H
+#define OME_VENUE_FACE_H
+
+#include "ome.h"
+#include "wire/ome_socket.h"
+
+/* ---- Replay: an engine from a journal ---- */
+
+typedef struct ome_replay ome_replay_t;
+
+typedef struct
+{
+    uint64_t last_sequence; /* last command of the journal so far */
+    uint64_t epoch; /* of the last segment */
+    uint64_t offset; /* in the file at `path`: the end of what is valid */
+    uint64_t sequence_expected;
+    uint64_t sequence_found; /* 0: none */
+    uint64_t torn_bytes; /* after the last valid record, when torn */
+    uint64_t event_hash; /* rolling, over all events so far */
+    const char *reason; /* what is wrong; NULL when nothing is */
+    const char *path; /* the segment */
+    const char *error_call; /* the system call that failed; NULL: none */
+    const char *error_path;
+    int32_t error_number; /* errno */
+    int32_t verdict; /* 0 reading, 1 clean, 2 torn, 3 damaged, 4 unsupported */
+} ome_replay_report_t;
+
+/* Opens the journal in `directory`, which must exist; `is_live`: a server may be writing it. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. */
+ome_status_t ome_replay_create(const char *directory, int is_live, ome_replay_t **replay);
+void ome_replay_destroy(ome_replay_t *replay);
+
+/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: see the report; OME_NO_MEMORY. */
+ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
+
+/* The engine so far; NULL before the first command. */
+const ome_engine_t *ome_replay_engine(const ome_replay_t *replay);
+
+/* The texts live as long as the replay. */
+void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report);
+
+/* ---- Venue: rings, stages and threads around an engine ---- */
+
+typedef struct ome_venue ome_venue_t;
+
+typedef struct
+{
+    uint64_t epoch;
+    uint64_t cursor; /* last command sequenced */
+    uint64_t durable; /* last command on disk */
+    const char *error_call; /* the system call that failed; NULL: none */
+    const char *error_path;
+    int32_t error_number; /* errno */
+    int32_t is_failed;
+    int32_t is_drained;
+    int32_t reserved;
+} ome_venue_view_t;
+
+/* With a journal (policy 1 commit, 2 async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the journal is empty `engine` does. Without (policy 3 memory): `replay` and
+ * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed.
+ * OME_OK; OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED; OME_UNSUPPORTED. */
+ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
+    uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
+    uint64_t delay_ns, uint32_t batch_count, ome_venue_t **venue, ome_venue_view_t *view);
+
+/* Starts the threads. OME_OK or OME_NO_MEMORY. */
+ome_status_t ome_venue_start(ome_venue_t *venue);
+
+/* Sequences `count` commands (64 bytes each), stamped with the time now. Any thread. OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: more than the ring has slots. */
+ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count);
+
+/* No new commands from now on; the readers go on until the view says that it is drained. */
+void ome_venue_stop(ome_venue_t *venue);
+
+void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view);
+
+/* To read: before the start, or once it is drained. */
+const ome_engine_t *ome_venue_engine(const ome_venue_t *venue);
+
+/* Ends the threads, seals the journal, frees everything. OME_OK or OME_IO_ERROR. */
+ome_status_t ome_venue_destroy(ome_venue_t *venue);
+
+/* Reads events of a venue that may be spoken of, as reader `reader_index`, into `events`; waits up to `timeout_ns` for the first. Returns how many. */
+uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events, uint32_t count_max, uint64_t timeout_ns);
+
+/* ---- Sockets ---- */
+
+typedef struct ome_zmq ome_zmq_t;
+
+/* libzmq's functions from the loaded library at `path`. OME_OK; OME_NOT_FOUND; OME_UNSUPPORTED: its version is not major * 10000 + minor * 100 + patch; OME_NO_MEMORY. */
+ome_status_t ome_zmq_create(const char *path, int version, ome_zmq_t **zmq);
+void ome_zmq_destroy(ome_zmq_t *zmq);
+
+/* A table over an open ZeroMQ socket, which outlives it. OME_OK; OME_NO_MEMORY. */
+ome_status_t ome_zmq_socket_create(const ome_zmq_t *zmq, void *handle, int has_peers, ome_socket_t **table);
+void ome_zmq_socket_destroy(ome_socket_t *table);
+
+/* ---- Gateway: order entry on a ROUTER socket ---- */
+
+typedef struct ome_gateway ome_gateway_t;
+
+/* Reads the venue's reports stream; before the venue starts. `event_fd` is an eventfd that wakes it. OME_OK; OME_NO_MEMORY. */
+ome_status_t ome_gateway_create(ome_venue_t *venue, const ome_socket_t *socket, int event_fd, ome_gateway_t **gateway);
+void ome_gateway_destroy(ome_gateway_t *gateway);
+
+/* Works until there is something for the caller, or for about `timeout_ms`. */
+ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
+
+/* The connection and the 64 bytes of a message; the event (64 bytes) of a definition. Valid until the next run. */
+const uint8_t *ome_gateway_peer(const ome_gateway_t *gateway, uint32_t *size_bytes);
+const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
+const void *ome_gateway_event(const ome_gateway_t *gateway);
+
+/* Gives a session its connection, and ends what either had before; takes it away. */
+void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes);
+void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
+
+/* The session of a connection, or 0; the connection of a session (size 0 where it has none); the reports that a session was sent. */
+uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes);
+const uint8_t *ome_gateway_peer_of(const ome_gateway_t *gateway, uint16_t session, uint32_t *size_bytes);
+uint64_t ome_gateway_report_sequence(const ome_gateway_t *gateway, uint16_t session);
+
+/* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
+ome_status_t ome_gateway_send(
+    ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes);
+
+/* ---- Feed: market data on an XPUB socket ---- */
+
+typedef struct ome_feed ome_feed_t;
+
+/* Reads the venue's stream as its second reader; before the venue starts. `event_fd` is an eventfd that wakes it; a snapshot has up to `snapshot_level_count_max` levels of a
+ * side. OME_OK; OME_INVALID: the count; OME_NO_MEMORY. */
+ome_status_t ome_feed_create(
+    ome_venue_t *venue, const ome_socket_t *socket, int event_fd, uint32_t snapshot_level_count_max, ome_feed_t **feed);
+void ome_feed_destroy(ome_feed_t *feed);
+
+/* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED: the socket is closed. */
+ome_status_t ome_feed_run(ome_feed_t *feed, uint32_t timeout_ms);
+
+#endif

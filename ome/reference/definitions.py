@@ -1,0 +1,73 @@
+"""DefineLimits, DefineInstrument and DefineSession. Source: docs/RULES.md, Definitions."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+from ome.enums import InstrumentFlags, Reason
+from ome.messages import Command, DefineInstrument, DefineLimits, DefineSession
+from ome.reference.book import Book
+from ome.reference.market import Market
+from ome.reference.records import Row
+
+__all__ = ["define"]
+
+TICK_MAX: Final = 2**62
+DECIMALS_MAX: Final = 18
+_INSTRUMENT_FLAGS: Final = sum(InstrumentFlags)
+
+
+def define(market: Market, command: Row, definition: Command) -> None:
+    """DEFINED, or REJECTED where a number does not follow the last, a name is taken, or a value is out of range."""
+    match definition:
+        case DefineLimits():
+            is_good = _are_the_limits(market, definition)
+        case DefineInstrument():
+            if is_good := _is_good_instrument(market, definition):
+                market.books.append(Book(definition))
+        case DefineSession():
+            if is_good := _is_good_session(market, definition):
+                market.sessions.append(definition)
+                market.participants[definition.participant_name] = definition.participant
+        case _:
+            raise AssertionError("only definitions come here")
+    if is_good:
+        market.events.say_defined(command)
+    else:
+        market.events.reject(command, Reason.BAD_DEFINITION)
+
+
+def _are_the_limits(market: Market, definition: DefineLimits) -> bool:
+    """Only as the first command, and exactly those that the engine was made with."""
+    limits = dataclasses.asdict(market.limits)
+    return market.events.sequence == 1 and all(getattr(definition, name) == value for name, value in limits.items())
+
+
+def _is_good_instrument(market: Market, definition: DefineInstrument) -> bool:
+    number = len(market.books) + 1
+    return (
+        definition.instrument == number <= market.limits.instrument_count_max
+        and 1 <= definition.tick <= TICK_MAX
+        and definition.price_decimals <= DECIMALS_MAX
+        and definition.quantity_decimals <= DECIMALS_MAX
+        and not definition.instrument_flags & ~_INSTRUMENT_FLAGS
+        and _is_name(definition.symbol)
+        and all(book.definition.symbol != definition.symbol for book in market.books)
+    )
+
+
+def _is_good_session(market: Market, definition: DefineSession) -> bool:
+    number = len(market.sessions) + 1
+    pair = (definition.participant_name, definition.session_number)
+    return (
+        definition.session == number <= market.limits.session_count_max
+        and definition.participant == market.participants.get(definition.participant_name, len(market.participants) + 1)
+        and _is_name(definition.participant_name)
+        and all((session.participant_name, session.session_number) != pair for session in market.sessions)
+    )
+
+
+def _is_name(name: bytes) -> bool:
+    """Whether these are 1 to 16 printable ASCII characters without space."""
+    return 1 <= len(name) <= 16 and all(0x21 <= character <= 0x7E for character in name)

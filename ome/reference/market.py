@@ -1,0 +1,151 @@
+"""All that the engine knows between two commands, and what may happen to an order: it lives, rests, shrinks, leaves, ends.
+
+The rules stand in the modules of the commands; what is here keeps books, indexes and counts together. Source: docs/RULES.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sortedcontainers import SortedSet
+
+from ome.enums import EventKind, Reason
+from ome.messages import DefineSession, Limits
+from ome.reference.book import Book, BookSide
+from ome.reference.events import HIDDEN, KEPT_PRIORITY, RESTS, WAITING, WAS_RESTING, EventLog
+from ome.reference.orders import Order, OrderIds
+from ome.reference.records import Row
+from ome.reference.terms import Continued
+
+__all__ = ["Market"]
+
+CANCELLED, DISPLAYED, REDUCED = int(EventKind.CANCELLED), int(EventKind.DISPLAYED), int(EventKind.REDUCED)
+QUANTITY_MAX: Final = 2**60
+OPEN_QUANTITY_MAX: Final = 2**62
+
+
+class Market:
+    """The state of an engine. `events` is where it says what happens."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.events = EventLog()
+        self.time_ns = 0  # the highest timestamp so far
+        self.trade_count = 0
+        self.books: list[Book] = []  # of instrument 1, 2, ...
+        self.sessions: list[DefineSession] = []  # 1, 2, ...
+        self.participants: dict[bytes, int] = {}  # number by name
+        self.ids = OrderIds(limits.order_count_max)
+        self.live: dict[int, Order] = {}  # at rest and waiting, by order id
+        self.live_by_client_id: dict[tuple[int, int], Order] = {}  # by participant and client order id
+        self.special: set[int] = set()  # ids of live orders that count against special_count_max
+        self.deadlines: SortedSet[tuple[int, int]] = SortedSet()  # deadline and order id of each live order that has one
+        self.level_count = 0
+        self.continued: Continued | None = None  # the command that waits for more terms
+
+    # Questions
+
+    def book_of(self, order: Order) -> Book:
+        """The book of the order's instrument."""
+        return self.books[order.instrument - 1]
+
+    def is_instrument(self, number: int) -> bool:
+        """Whether this instrument is defined."""
+        return 1 <= number <= len(self.books)
+
+    def is_session_known(self, command: Row) -> bool:
+        """Check 3: session 0 is the embedder itself; any other is defined, and for this participant."""
+        if command.session == 0:
+            return True
+        return command.session <= len(self.sessions) and self.sessions[command.session - 1].participant == command.participant
+
+    def has_room_at(self, side: BookSide, price: int) -> bool:
+        """Section Order of checks: whether an order can rest at this price: there is a level, or one is free."""
+        return side.has_level(price) or self.level_count < self.limits.level_count_max
+
+    # The life of an order
+
+    def accept(self, order: Order) -> None:
+        """The order is live from now on."""
+        self.live[order.order_id] = order
+        if order.client_order_id:
+            self.live_by_client_id[order.participant, order.client_order_id] = order
+        if order.is_special:
+            self.special.add(order.order_id)
+            if order.deadline_ns:
+                self.deadlines.add((order.deadline_ns, order.order_id))
+
+    def rename(self, order: Order, client_order_id: int) -> None:
+        """Section AmendOrder: the order has another client order id."""
+        if order.client_order_id:
+            del self.live_by_client_id[order.participant, order.client_order_id]
+        order.client_order_id = client_order_id
+        self.live_by_client_id[order.participant, client_order_id] = order
+
+    def close(self, order: Order) -> None:
+        """A6: the order is live no longer: its client order id may be used again, its slot too."""
+        del self.live[order.order_id]
+        if order.client_order_id:
+            del self.live_by_client_id[order.participant, order.client_order_id]
+        if order.order_id in self.special:
+            self.special.remove(order.order_id)
+            self.deadlines.discard((order.deadline_ns, order.order_id))
+        self.ids.release(order.order_id)
+
+    def rest(self, order: Order, kind: int, flags: int = 0) -> None:
+        """Section NewOrder, step 5: the order joins its level, and an event of `kind` says so. I1: an iceberg shows its peak only."""
+        self.level_count += self.book_of(order).side(order.side).join(order)
+        if order.is_hidden or order.peak:
+            flags |= HIDDEN
+        self.events.say(kind, order, order.leaves, flags=flags | RESTS)
+        if order.peak:
+            self.events.say(DISPLAYED, order, order.displayed, flags=RESTS)
+
+    def leave(self, order: Order) -> int:
+        """The order leaves the book, an iceberg's peak first. Returns the flags of the event that says why."""
+        if order.peak:
+            self.events.say(DISPLAYED, order, -order.displayed, flags=WAS_RESTING)
+        self.drop(order)
+        return self.flags_at_rest(order)
+
+    def drop(self, order: Order) -> None:
+        """P5: the order is out of the book, and its level too when it is empty. Nothing is said."""
+        self.level_count -= self.book_of(order).side(order.side).leave(order)
+
+    def shrink(self, order: Order, quantity: int) -> int:
+        """A1: the order keeps its place with `quantity` lots less. An iceberg's reserve goes first, and if its peak shrinks that is said.
+
+        Returns the flags of the event that says why.
+        """
+        if order.is_waiting:
+            order.leaves -= quantity
+            return WAITING | KEPT_PRIORITY
+        gone = self.book_of(order).side(order.side).shrink(order, quantity)
+        if gone:
+            self.events.say(DISPLAYED, order, -gone, flags=WAS_RESTING | RESTS | KEPT_PRIORITY)
+        return self.flags_at_rest(order) | KEPT_PRIORITY
+
+    @staticmethod
+    def flags_at_rest(order: Order) -> int:
+        """Section CancelOrder: events of a hidden order and of an iceberg have HIDDEN beside WAS_RESTING."""
+        return WAS_RESTING | HIDDEN if order.is_hidden or order.peak else WAS_RESTING
+
+    def cancel(self, order: Order, reason: Reason) -> None:
+        """What is left of an order at rest or waiting is gone."""
+        if order.is_waiting:
+            self.book_of(order).stops.leave(order)
+            flags = WAITING
+        else:
+            flags = self.leave(order)
+        self.events.say(CANCELLED, order, order.leaves, flags=flags, reason=reason)
+        self.close(order)
+
+    def cancel_aggressor(self, order: Order, reason: Reason) -> None:
+        """What is left of an order that is neither in the book nor waiting is gone."""
+        self.events.say(CANCELLED, order, order.leaves, reason=reason)
+        self.close(order)
+
+    def reduce(self, order: Order, quantity: int, reason: Reason = Reason.NONE) -> None:
+        """A1: the order loses `quantity` lots, fewer than it has, and keeps its place."""
+        flags = self.shrink(order, quantity)
+        self.events.say(REDUCED, order, quantity, flags=flags, reason=reason)
