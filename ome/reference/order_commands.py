@@ -153,15 +153,14 @@ def _why_prices_refused(book: Book, command: Row, order: Order, terms: Terms) ->
 
 def _amend_resting(market: Market, order: Order, change: _Change) -> None:
     """A1, A3, A4: the order keeps its place, joins the back of a queue, or trades where it crosses."""
+    _take_over_client_id(market, order, change)
     if change.price == order.price and change.leaves <= order.leaves:
         flags = market.shrink(order, order.leaves - change.leaves)
-        _take_over_client_id(market, order, change)
         market.events.say(AMENDED, order, order.leaves, flags=flags | RESTS)
         return
     flags = market.leave(order)
     order.price = change.price
     order.leaves = change.leaves
-    _take_over_client_id(market, order, change)
     book = market.book_of(order)
     if not book.opposite(order.side).is_crossed_by(order.price):
         market.rest(order, AMENDED, flags)
