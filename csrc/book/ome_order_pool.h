@@ -43,8 +43,15 @@ typedef struct
     uint64_t owner;
     uint32_t next;
     uint32_t previous;
-    uint32_t level : 24;
-    uint32_t marks : 8;
+    union
+    {
+        struct
+        {
+            uint32_t level : 24;
+            uint32_t marks : 8;
+        };
+        uint32_t level_and_marks; /* both at once: the level alone, where there are no marks */
+    };
     uint32_t generation;
 } ome_order_t;
 static_assert(sizeof(ome_order_t) == 48, "48 bytes and 13 of the index make an order at rest cost less than a cache line");
@@ -52,7 +59,8 @@ static_assert(offsetof(ome_order_t, owner) == 24, "an order has no padding");
 
 typedef struct
 {
-    ome_order_t *orders; /* slot_count_max + 1; the first is not used */
+    ome_order_t *
+        orders; /* slot_count_max + 1; the first is no order. It is marked special, so that who walks a queue until a special order stops at its end */
     uint32_t slot_count_max;
     uint32_t slots_ever_used;
     uint32_t free_head;

@@ -122,6 +122,13 @@ void ome_stream_publish(ome_stream_t *stream, uint32_t count)
     }
 }
 
+void ome_stream_publish_whole(ome_stream_t *stream, uint32_t count)
+{
+    /* Relaxed, but before the release of `published`: a reader that has seen all of these slots sees this, too. */
+    atomic_store_explicit(&stream->whole.value, own_value(&stream->published) + count, memory_order_relaxed);
+    ome_stream_publish(stream, count);
+}
+
 /* The reader's own position. */
 static uint64_t own_position(const ome_stream_t *stream, uint32_t reader_index)
 {
@@ -144,6 +151,11 @@ uint32_t ome_stream_available(ome_stream_t *stream, uint32_t reader_index, const
     const uint32_t count = contiguous(stream, position, readable_count(stream, position), &slot_index);
     *slots = stream->slots + (size_t)slot_index * OME_RECORD_SIZE;
     return count;
+}
+
+bool ome_stream_is_whole(const ome_stream_t *stream, uint32_t reader_index)
+{
+    return atomic_load_explicit(&stream->whole.value, memory_order_relaxed) == own_position(stream, reader_index);
 }
 
 typedef struct

@@ -16,7 +16,10 @@
  * producer sleeps on `room`. A reader that detaches never holds the producer back again; it may be detached by another thread, when
  * it is certain that it reads no more.
  *
- * Invariants: slowest <= every attached reader <= published <= slowest + slot_count.
+ * What the producer publishes may be the part of a group, such as the events of one command. `whole` says where the last group that is complete ends, so that a
+ * reader that has read everything knows whether more of the group is to come.
+ *
+ * Invariants: slowest <= every attached reader <= published <= slowest + slot_count. A position that was once `whole` is never inside a group.
  *
  * The stream knows nothing of what may be said yet: a reader compares the sequence in a record with what is durable itself.
  * It holds no pointers, so it may lie in memory that processes share.
@@ -57,6 +60,7 @@ typedef struct
     uint8_t padding[OME_SEQUENCE_SIZE - 2 * sizeof(uint32_t)];
     ome_sequence_t published; /* slots published */
     ome_sequence_t slowest_cache; /* the producer's own: the slowest reader when it last looked */
+    ome_sequence_t whole; /* position behind the last group that is complete; may run ahead of `published` for a moment */
     ome_wait_t room;
     ome_stream_reader_t readers[OME_RING_CONSUMER_COUNT_MAX];
     uint8_t slots[];
@@ -82,10 +86,16 @@ ome_status_t ome_stream_wait_room(ome_stream_t *stream, uint64_t timeout_ns);
 /* Hands the first `count` slots of the window, written, to the readers, and wakes who sleeps. */
 void ome_stream_publish(ome_stream_t *stream, uint32_t count);
 
+/* The same, where a group ends with them; `count` may be 0, when all of the group was published before. */
+void ome_stream_publish_whole(ome_stream_t *stream, uint32_t count);
+
 /* ---- reader `reader_index` ---- */
 
 /* Sets `*slots` to the first slot that was not read and returns how many are readable and contiguous from there. */
 uint32_t ome_stream_available(ome_stream_t *stream, uint32_t reader_index, const void **slots);
+
+/* Whether a group ends where the reader stands. False also while what comes next is on its way: then it will be readable, and the reader woken. */
+bool ome_stream_is_whole(const ome_stream_t *stream, uint32_t reader_index);
 
 /* Waits until a slot is readable. OME_OK; OME_EMPTY when `timeout_ns` ran out first. */
 ome_status_t ome_stream_wait(ome_stream_t *stream, uint32_t reader_index, uint64_t timeout_ns);

@@ -110,8 +110,9 @@ static void release(ome_engine_t *engine, const ome_incoming_t *incoming)
     }
 }
 
-/* Trades what crosses; what is left rests or is cancelled. */
-static void aggress(ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
+/* Trades what crosses; what is left rests or is cancelled. Stops are the caller's. */
+OME_NEVER_INLINE void trade_and_rest(
+    ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
 {
     const ome_aggressor_t aggressor = {.order_id = incoming->order_id,
         .client_order_id = incoming->client_order_id,
@@ -139,6 +140,21 @@ static void aggress(ome_engine_t *engine, const ome_incoming_t *incoming, const 
     write_order_event(engine, sink, incoming, terms, leaves, OME_EVENT_KIND_CANCELLED, incoming->remainder_reason, 0);
 }
 
+/* The same, and what follows from it where stops wait. */
+static void aggress(ome_engine_t *engine, const ome_incoming_t *incoming, const ome_terms_t *terms, int64_t cumulative, ome_sink_t *sink)
+{
+    ome_book_t *book = terms->book;
+    if (OME_LIKELY(book->waiting_count == 0))
+    {
+        trade_and_rest(engine, incoming, terms, cumulative, sink);
+        return;
+    }
+    ome_stop_watch(engine, book, terms->side, terms->limit_key);
+    trade_and_rest(engine, incoming, terms, cumulative, sink);
+    ome_stop_look_after(engine, book);
+    ome_stop_run(engine, incoming->timestamp_ns, sink);
+}
+
 static uint8_t remainder_reason(const ome_command_t *command)
 {
     if (command->order_type == OME_ORDER_TYPE_MARKET)
@@ -162,7 +178,6 @@ OME_NEVER_INLINE void enter_aggressor(
     }
     incoming.remainder_reason = remainder_reason(command);
     aggress(engine, &incoming, &terms, 0, sink);
-    ome_stop_follow(engine, terms.book, incoming.timestamp_ns, sink);
 }
 
 /* Whether a new order has nothing that the plain path does not know: no options, no instruction, and for an order without limit an instrument that says nothing of those. */
@@ -313,7 +328,6 @@ OME_NEVER_INLINE void amend_moving(ome_engine_t *engine, const ome_incoming_t *o
     {
         write_order_event(engine, sink, order, terms, terms->leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE, OME_EVENT_FLAGS_WAS_RESTING);
         aggress(engine, order, terms, cumulative, sink);
-        ome_stop_follow(engine, terms->book, order->timestamp_ns, sink);
         return;
     }
     rest(engine, order, terms, terms->leaves, cumulative);
@@ -446,10 +460,24 @@ OME_ALWAYS_INLINE void take(
     }
 }
 
+/* ome_plain_take where stops wait. */
+OME_NEVER_INLINE void take_and_trigger(
+    ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink)
+{
+    ome_stop_watch(engine, book, command->side, ome_book_limit_key(key));
+    take(engine, command, book, key, hash, sink);
+    ome_stop_look_after(engine, book);
+    ome_stop_run(engine, command->timestamp_ns, sink);
+}
+
 void ome_plain_take(ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink)
 {
+    if (OME_UNLIKELY(book->waiting_count != 0))
+    {
+        take_and_trigger(engine, command, book, key, hash, sink);
+        return;
+    }
     take(engine, command, book, key, hash, sink);
-    ome_stop_follow(engine, book, command->timestamp_ns, sink);
 }
 
 /* The full path: every command, every check, every reason. */

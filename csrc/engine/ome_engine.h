@@ -53,7 +53,8 @@ typedef struct ome_engine
     uint32_t participant_count;
     ome_limits_t limits;
     ome_book_pools_t pools;
-    int64_t first_trade_price; /* of the last aggressor, where its book has stops that wait; OME_NULL_VALUE when it has not traded */
+    int64_t
+        first_trade_price; /* of the aggressor that runs, where stops are to be looked at for it; OME_NULL_VALUE while it has not traded */
     uint32_t
         elected_head; /* slot of the first of the stops that were triggered and have not entered; linked by `next`; 0 between commands */
     uint32_t elected_tail;

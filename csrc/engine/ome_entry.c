@@ -2,6 +2,7 @@
 
 #include "engine/ome_match.h"
 #include "engine/ome_self_trade.h"
+#include "engine/ome_stop.h"
 
 bool ome_entry_slide(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, int64_t *price, uint64_t *key)
 {
@@ -96,6 +97,7 @@ static int64_t trade(ome_engine_t *engine, ome_entrant_t *entrant, ome_sink_t *s
         .limit_key = entrant->limit_key,
         .timestamp_ns = entrant->timestamp_ns,
         .side = entrant->side};
+    ome_stop_watch(engine, entrant->book, entrant->side, entrant->limit_key);
     const int64_t leaves = ome_match(engine, entrant->book, &aggressor, entrant->leaves, sink);
     const int64_t traded = entrant->leaves - leaves;
     entrant->leaves = leaves;

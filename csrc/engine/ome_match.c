@@ -57,7 +57,7 @@ int64_t ome_match_order(
 }
 
 /* Trades with the queue of one level; returns what is left. Filled orders leave the queue; the level stays, perhaps empty. Ends before a special order that it
- * would fill: more than the slot goes with that, or it displays more. */
+ * would fill, since more than the slot goes with that, or it displays more; and at the end of the queue, where slot 0 looks like one. */
 OME_ALWAYS_INLINE int64_t match_level(
     ome_engine_t *engine, const ome_book_t *book, const ome_aggressor_t *aggressor, ome_level_t *level, int64_t quantity, ome_sink_t *sink)
 {
@@ -66,7 +66,7 @@ OME_ALWAYS_INLINE int64_t match_level(
     const uint64_t last_word = ome_event_last_word(book->number, OME_EVENT_KIND_TRADE, aggressor->side, OME_REASON_NONE, 0);
     const int64_t quantity_before = quantity;
     uint32_t slot = level->head;
-    while (slot != 0)
+    for (;;)
     {
         ome_order_t *const order = &orders[slot];
         const uint64_t order_id = (uint64_t)order->generation << 32 | slot;
@@ -121,35 +121,32 @@ OME_NEVER_INLINE int64_t match_other(
     return ome_match_order(engine, book, aggressor, slot, quantity, sink);
 }
 
-/* Where stops wait they are to be looked at for the first price at which this aggressor trades. */
-OME_NEVER_INLINE void remember_first_price(ome_engine_t *engine, const ome_ladder_t *ladder, uint64_t own_key)
-{
-    const bool crosses = ladder->best != 0 && ladder->reach >= own_key;
-    engine->first_trade_price = crosses ? engine->pools.ladder.levels[ladder->best].price : OME_NULL_VALUE;
-}
-
 int64_t ome_match(ome_engine_t *engine, ome_book_t *book, const ome_aggressor_t *aggressor, int64_t quantity, ome_sink_t *sink)
 {
     const uint32_t other = ome_side_index(ome_side_opposite(aggressor->side));
     ome_ladder_t *const ladder = &book->ladders[other];
     const int64_t quantity_at_start = quantity;
     const uint64_t own_key = ~aggressor->limit_key;
-    if (OME_UNLIKELY(book->waiting_count != 0))
-    {
-        remember_first_price(engine, ladder, own_key);
-    }
     while (ladder->best != 0 && ladder->reach >= own_key)
     {
         const uint32_t level_index = ladder->best;
         ome_level_t *const level = &engine->pools.ladder.levels[level_index];
         book->last_trade_price = level->price;
         quantity = match_level(engine, book, aggressor, level, quantity, sink);
-        if (level->order_count == 0 && level->hidden_head == 0)
+        if (level->order_count != 0)
+        {
+            if (OME_LIKELY(quantity == 0))
+            {
+                break;
+            }
+            quantity = match_other(engine, book, aggressor, level, quantity, sink);
+        }
+        else if (OME_LIKELY(level->hidden_head == 0))
         {
             OME_ASSERT(level->quantity == 0);
             ome_ladder_remove(ladder, &engine->pools.ladder, level_index);
         }
-        else if (OME_UNLIKELY(quantity != 0 || level->order_count == 0))
+        else
         {
             quantity = match_other(engine, book, aggressor, level, quantity, sink);
         }

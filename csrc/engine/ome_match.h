@@ -24,7 +24,7 @@ static inline bool ome_match_crosses(const ome_engine_t *engine, const ome_book_
 /* Whether `quantity` lots rest within the limit, hidden ones and reserves included. */
 bool ome_match_can_fill(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint64_t limit_key, int64_t quantity);
 
-/* Trades until the quantity is used up or nothing is within the limit; returns what is left. Where the book has stops that wait, sets first_trade_price. */
+/* Trades until the quantity is used up or nothing is within the limit; returns what is left. */
 int64_t ome_match(ome_engine_t *engine, ome_book_t *book, const ome_aggressor_t *aggressor, int64_t quantity, ome_sink_t *sink);
 
 /* Trades with one order, of any sort, and says so; a level that this leaves empty goes. Returns what is left of `quantity`. open_quantity is the caller's. */

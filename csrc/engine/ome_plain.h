@@ -116,8 +116,7 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
     order->owner = owner;
     order->next = 0;
     order->previous = tail;
-    order->level = level_index & OME_LEVEL_COUNT_MAX;
-    order->marks = 0;
+    order->level_and_marks = level_index;
     if (OME_UNLIKELY(level->order_count == 0))
     {
         level->price = command->price;

@@ -105,6 +105,13 @@ void ome_stop_look(ome_engine_t *engine, ome_book_t *book, int64_t price)
     elect_side(engine, book, OME_SIDE_SELL);
 }
 
+void ome_stop_watch(ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint64_t limit_key)
+{
+    const uint32_t best = ome_book_best(book, ome_side_opposite(side));
+    const bool crosses = ome_match_crosses(engine, book, side, limit_key);
+    engine->first_trade_price = crosses ? engine->pools.ladder.levels[best].price : OME_NULL_VALUE;
+}
+
 void ome_stop_look_after(ome_engine_t *engine, ome_book_t *book)
 {
     const int64_t last = book->last_trade_price;

@@ -44,20 +44,13 @@ void ome_stop_elect(ome_engine_t *engine, uint32_t slot);
 /* The price becomes the last trade price; trailing stops move; what it triggers is elected. */
 void ome_stop_look(ome_engine_t *engine, ome_book_t *book, int64_t price);
 
+/* Before an aggressor whose first trade, if it crosses, is with the best level: remembers that price. */
+void ome_stop_watch(ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint64_t limit_key);
+
 /* What follows an aggressor: stops are looked at for its first and its last trade price. */
 void ome_stop_look_after(ome_engine_t *engine, ome_book_t *book);
 
 /* The elected enter, one after another, until none is left. */
 void ome_stop_run(ome_engine_t *engine, uint64_t timestamp_ns, ome_sink_t *sink);
-
-/* Both, where any stop waits in the book: the end of every aggressor's command. */
-static inline void ome_stop_follow(ome_engine_t *engine, ome_book_t *book, uint64_t timestamp_ns, ome_sink_t *sink)
-{
-    if (OME_UNLIKELY(book->waiting_count != 0))
-    {
-        ome_stop_look_after(engine, book);
-        ome_stop_run(engine, timestamp_ns, sink);
-    }
-}
 
 #endif

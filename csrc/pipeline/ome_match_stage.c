@@ -1,24 +1,27 @@
 #include "pipeline/ome_match_stage.h"
 
 #include "base/ome_assert.h"
+#include "book/ome_deadline_heap.h"
 
 #define ROOM_WAIT_NS UINT64_C(1000000)
 
-static void publish(ome_match_stage_t *stage)
+/* The events written to the window and not published; 0 where they go nowhere. */
+static uint32_t written_count(const ome_match_stage_t *stage)
 {
-    const uint32_t count = (uint32_t)(stage->sink.next - stage->written_from);
-    if (count > 0 && stage->written_from != stage->nowhere)
-    {
-        ome_stream_publish(stage->stream, count);
-    }
-    stage->written_from = stage->sink.next;
+    return stage->written_from == stage->nowhere ? 0 : (uint32_t)(stage->sink.next - stage->written_from);
 }
 
-/* The window is full, or there is none yet: publishes it and opens the next. */
+/* The window is full, perhaps inside a command, or there is none yet: publishes it and opens the next. */
 static void open_window(ome_sink_t *sink)
 {
     ome_match_stage_t *stage = (ome_match_stage_t *)sink;
-    publish(stage);
+    const uint32_t written = written_count(stage);
+    if (written > 0)
+    {
+        ome_stream_publish(stage->stream, written);
+        stage->has_open_group = true;
+    }
+    stage->written_from = stage->sink.next;
     void *slots = stage->nowhere;
     uint32_t count = 1;
     /* Relaxed: it is only a flag to be seen some time. Asked first, so that nothing is published behind what went nowhere. */
@@ -38,6 +41,14 @@ static void open_window(ome_sink_t *sink)
     sink->end = sink->next + count;
 }
 
+/* When something expires next, for whoever watches the clock; 0: nothing does. */
+static void tell_deadline(const ome_match_stage_t *stage)
+{
+    const ome_special_pool_t *specials = &stage->engine->pools.specials;
+    const uint32_t first = ome_deadline_heap_first(specials);
+    ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_DEADLINE), specials->records[first].deadline_ns);
+}
+
 void ome_match_stage_init(ome_match_stage_t *stage, ome_engine_t *engine, ome_ring_t *ring, uint32_t consumer_index, ome_stream_t *stream,
     const ome_counters_t *counters, const atomic_bool *is_abandoned)
 {
@@ -52,11 +63,25 @@ void ome_match_stage_init(ome_match_stage_t *stage, ome_engine_t *engine, ome_ri
     stage->written_from = stage->nowhere;
     stage->sink.next = stage->nowhere;
     stage->sink.end = stage->nowhere;
+    tell_deadline(stage);
+}
+
+/* What was written since the last window was opened ends with a command. */
+static void publish_whole(ome_match_stage_t *stage)
+{
+    const uint32_t written = written_count(stage);
+    if (written > 0 || stage->has_open_group)
+    {
+        ome_stream_publish_whole(stage->stream, written);
+        stage->has_open_group = false;
+    }
+    stage->written_from = stage->sink.next;
 }
 
 static void count_work(const ome_match_stage_t *stage)
 {
     const ome_engine_t *engine = stage->engine;
+    tell_deadline(stage);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_COMMANDS), engine->sequence);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_EVENTS), engine->event_count);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_TRADES), engine->trade_count);
@@ -83,7 +108,7 @@ uint32_t ome_match_stage_do_work(ome_match_stage_t *stage)
     ome_engine_apply_many(stage->engine, ome_ring_slot(stage->ring, stage->next_sequence), first, &stage->sink);
     ome_engine_apply_many(stage->engine, ome_ring_slot(stage->ring, stage->next_sequence + first), count - first, &stage->sink);
     stage->next_sequence += count;
-    publish(stage);
+    publish_whole(stage);
     ome_ring_consumer_advance(stage->ring, stage->consumer_index, stage->next_sequence - 1);
     count_work(stage);
     return count;

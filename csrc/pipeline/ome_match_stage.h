@@ -1,7 +1,7 @@
 /* The match stage: takes commands from the inbound ring, applies them, writes their events into the outbound stream.
  *
  * The only thread that touches the engine while the pipeline runs. Matching does not wait for the journal; what is said about it does (ome_gate). When the stream is full
- * the stage waits for its slowest reader: nothing is dropped. Once `is_abandoned` is set, when the venue has failed and nobody will read, events go nowhere instead. */
+ * the stage waits for its slowest reader: nothing is dropped. What it publishes at the end of a batch ends with a command, and the stream says so (`whole`). Once `is_abandoned` is set, when the venue has failed and nobody will read, events go nowhere instead. */
 #ifndef OME_MATCH_STAGE_H
 #define OME_MATCH_STAGE_H
 
@@ -25,6 +25,7 @@ typedef struct
     ome_event_t *written_from; /* start of what was written to the window and not published */
     uint64_t next_sequence;
     uint32_t consumer_index;
+    bool has_open_group; /* a window was published whose last command may be incomplete */
     ome_event_t nowhere[1];
 } ome_match_stage_t;
 

@@ -9,6 +9,7 @@ static const ome_counter_definition_t counters[] = {
     [OME_COUNT_EVENTS] = TOTAL("match.events"),
     [OME_COUNT_TRADES] = TOTAL("match.trades"),
     [OME_COUNT_LEVELS] = GAUGE("match.levels"),
+    [OME_COUNT_DEADLINE] = {"match.next_deadline", OME_COUNTER_KIND_GAUGE, OME_COUNTER_UNIT_NANOSECONDS},
     [OME_COUNT_DURABLE] = SEQUENCE("journal.sequence"),
     [OME_COUNT_COMMITS] = TOTAL("journal.commits"),
     [OME_COUNT_JOURNAL_UNPREPARED] = TOTAL("journal.segments_unprepared"),

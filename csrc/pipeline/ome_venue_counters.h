@@ -11,6 +11,7 @@ typedef enum
     OME_COUNT_EVENTS,
     OME_COUNT_TRADES,
     OME_COUNT_LEVELS,            /* price levels in use */
+    OME_COUNT_DEADLINE,          /* when the next order expires, nanoseconds since 1970; 0: none does */
     /* journal stage */
     OME_COUNT_DURABLE,           /* sequence of the last command on disk */
     OME_COUNT_COMMITS,

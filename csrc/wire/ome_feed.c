@@ -57,6 +57,7 @@ typedef struct
     queue_t levels;
     queue_t trades;
     uint32_t next_wanted; /* instrument; 0 ends the list */
+    uint32_t next_touched;
     bool is_touched;
     bool wants_top;
     bool wants_levels;
@@ -70,16 +71,18 @@ struct ome_feed
     uint32_t instrument_count;
 
     uint64_t sequence; /* last command that was read whole */
+    uint64_t command_sequence; /* of the last event that was read */
     uint64_t timestamp_ns; /* of the command that is being read, or of the last */
     uint64_t trade_count;
-    bool in_command; /* the next event belongs to the command after `sequence` */
+    bool in_command; /* there may be more events of the command of `command_sequence` */
+    bool is_heard; /* somebody has subscribed, some time */
     bool is_stopped;
 
     message_t *messages; /* of the batch; the first is not used */
     uint32_t *next_message; /* 0 ends a queue */
     uint32_t message_count;
-    uint32_t touched[OME_FEED_BATCH_EVENT_COUNT]; /* instruments that the batch has messages of */
-    uint32_t touched_count;
+    uint32_t touched_first; /* instruments that the batch says something of, in the order first met */
+    uint32_t touched_last;
 
     uint32_t wanted_first; /* instruments that somebody has to be told of */
     uint32_t wanted_last;
@@ -173,6 +176,7 @@ ome_status_t ome_feed_seed(ome_feed_t *feed, const ome_engine_t *engine)
     }
     feed->instrument_count = engine->instrument_count;
     feed->sequence = engine->sequence;
+    feed->command_sequence = engine->sequence;
     feed->timestamp_ns = engine->time_ns;
     feed->trade_count = engine->trade_count;
     ome_counter_set(feed->config.counters.last_sequence, feed->sequence);
@@ -222,9 +226,12 @@ static void send_queue(ome_feed_t *feed, uint32_t channel, uint32_t number, queu
 
 static void send_messages(ome_feed_t *feed)
 {
-    for (uint32_t i = 0; i < feed->touched_count; i++)
+    if (feed->message_count == 0)
     {
-        const uint32_t number = feed->touched[i];
+        return;
+    }
+    for (uint32_t number = feed->touched_first; number != 0; number = feed->instruments[number].next_touched)
+    {
         instrument_t *instrument = &feed->instruments[number];
         send_queue(feed, OME_FEED_CHANNEL_TRADES, number, &instrument->trades);
         send_queue(feed, OME_FEED_CHANNEL_LEVELS, number, &instrument->levels);
@@ -237,6 +244,10 @@ static void send_top(ome_feed_t *feed, uint32_t number)
     instrument_t *instrument = &feed->instruments[number];
     const top_t *top = &instrument->top;
     instrument->top_sequence++;
+    if (!feed->is_heard)
+    {
+        return;
+    }
     const ome_top_of_book_t message = {.sequence = HEADER(OME_TEMPLATE_TOP_OF_BOOK, OME_BLOCK_TOP_OF_BOOK),
         .channel_sequence = instrument->top_sequence,
         .engine_sequence = feed->sequence,
@@ -262,19 +273,26 @@ static instrument_t *instrument_of(const ome_feed_t *feed, uint32_t number)
 
 static void touch(ome_feed_t *feed, uint32_t number, instrument_t *instrument)
 {
-    if (!instrument->is_touched)
+    if (instrument->is_touched)
     {
-        /* A command is of one instrument, and only the batch's last one has events beyond the first OME_FEED_BATCH_EVENT_COUNT. */
-        OME_ASSERT(feed->touched_count < OME_FEED_BATCH_EVENT_COUNT);
-        instrument->is_touched = true;
-        feed->touched[feed->touched_count++] = number;
+        return;
     }
+    instrument->is_touched = true;
+    instrument->next_touched = 0;
+    if (feed->touched_first == 0)
+    {
+        feed->touched_first = number;
+    }
+    else
+    {
+        feed->instruments[feed->touched_last].next_touched = number;
+    }
+    feed->touched_last = number;
 }
 
-/* A new message at the end of a queue of this instrument. */
-static message_t *append(ome_feed_t *feed, uint32_t number, instrument_t *instrument, queue_t *queue)
+/* A new message at the end of a queue of an instrument that is touched. */
+static message_t *append(ome_feed_t *feed, queue_t *queue)
 {
-    touch(feed, number, instrument);
     if (feed->message_count == OME_FEED_MESSAGE_COUNT_MAX)
     {
         send_messages(feed);
@@ -299,17 +317,21 @@ static void print_trade(ome_feed_t *feed, const ome_event_t *event)
     instrument_t *instrument = instrument_of(feed, event->instrument);
     feed->trade_count++;
     instrument->trade_sequence++;
-    append(feed, event->instrument, instrument, &instrument->trades)->trade =
-        (ome_trade_print_t){.sequence = HEADER(OME_TEMPLATE_TRADE_PRINT, OME_BLOCK_TRADE_PRINT),
-            .channel_sequence = instrument->trade_sequence,
-            .engine_sequence = event->sequence,
-            .timestamp_ns = feed->timestamp_ns,
-            .trade_id = feed->trade_count,
-            .price = event->price,
-            .quantity = event->quantity,
-            .instrument = event->instrument,
-            .epoch = feed->config.epoch,
-            .side = event->side};
+    if (!feed->is_heard)
+    {
+        return;
+    }
+    touch(feed, event->instrument, instrument);
+    append(feed, &instrument->trades)->trade = (ome_trade_print_t){.sequence = HEADER(OME_TEMPLATE_TRADE_PRINT, OME_BLOCK_TRADE_PRINT),
+        .channel_sequence = instrument->trade_sequence,
+        .engine_sequence = event->sequence,
+        .timestamp_ns = feed->timestamp_ns,
+        .trade_id = feed->trade_count,
+        .price = event->price,
+        .quantity = event->quantity,
+        .instrument = event->instrument,
+        .epoch = feed->config.epoch,
+        .side = event->side};
 }
 
 static ome_level_update_t level_update(const ome_feed_t *feed, const ome_level_t *level, uint64_t channel_sequence)
@@ -329,28 +351,18 @@ static ome_level_update_t level_update(const ome_feed_t *feed, const ome_level_t
 /* The command is complete: says what it changed. */
 static void end_command(ome_feed_t *feed)
 {
-    feed->sequence++;
+    feed->in_command = false;
+    feed->sequence = feed->command_sequence;
     ome_level_t level;
     while (ome_feed_book_take_change(&feed->book, &level))
     {
         instrument_t *instrument = instrument_of(feed, level.instrument);
+        touch(feed, level.instrument, instrument);
         instrument->level_sequence++;
-        append(feed, level.instrument, instrument, &instrument->levels)->level = level_update(feed, &level, instrument->level_sequence);
-    }
-}
-
-/* Whether a command has no event after this one. An order that came to trade is filled, rests or is cancelled last. */
-static bool ends_command(const ome_event_t *event)
-{
-    switch (event->kind)
-    {
-    case OME_EVENT_KIND_ACCEPTED:
-    case OME_EVENT_KIND_AMENDED:
-        return (event->flags & OME_EVENT_FLAGS_RESTS) != 0;
-    case OME_EVENT_KIND_TRADE:
-        return (event->flags & OME_EVENT_FLAGS_AGGRESSOR_FILLED) != 0;
-    default:
-        return true;
+        if (feed->is_heard)
+        {
+            append(feed, &instrument->levels)->level = level_update(feed, &level, instrument->level_sequence);
+        }
     }
 }
 
@@ -411,6 +423,7 @@ static void subscribe(ome_feed_t *feed, const ome_socket_message_t *message)
 {
     if (message->data_size_bytes >= 1 && message->data_size_bytes <= 1 + OME_FEED_TOPIC_SIZE && message->data[0] == 1)
     {
+        feed->is_heard = true;
         want_prefix(feed, OME_FEED_CHANNEL_TOP, message->data + 1, message->data_size_bytes - 1);
         want_prefix(feed, OME_FEED_CHANNEL_LEVELS, message->data + 1, message->data_size_bytes - 1);
     }
@@ -451,6 +464,10 @@ static uint32_t put_side(ome_feed_t *feed, uint32_t number, uint8_t side, uint32
 /* Returns the messages sent. */
 static uint32_t send_snapshot(ome_feed_t *feed, uint32_t number)
 {
+    if (!feed->is_heard)
+    {
+        return 1;
+    }
     bool is_cut = false;
     uint32_t count = put_side(feed, number, OME_SIDE_BUY, 1, &is_cut);
     count = put_side(feed, number, OME_SIDE_SELL, count, &is_cut);
@@ -494,41 +511,30 @@ static uint32_t send_wanted(ome_feed_t *feed)
 
 /* ---- reading ---- */
 
-/* False when this is not the event that has to come next. */
-static bool read_event(ome_feed_t *feed, const ome_event_t *event)
+/* Follows an event of the command that is being read. */
+static void read_event(ome_feed_t *feed, const ome_event_t *event)
 {
-    if (event->sequence != feed->sequence + 1)
-    {
-        return false;
-    }
-    if (event->kind != OME_EVENT_KIND_TRADE)
-    {
-        feed->timestamp_ns = event->timestamp_ns;
-    }
-    else
+    if (event->kind == OME_EVENT_KIND_TRADE)
     {
         print_trade(feed, event);
+    }
+    else if (event->kind != OME_EVENT_KIND_PREVENTED) /* which has no time, either */
+    {
+        feed->timestamp_ns = event->timestamp_ns;
     }
     if (event->kind == OME_EVENT_KIND_DEFINED && event->command_kind == OME_COMMAND_KIND_DEFINE_INSTRUMENT)
     {
         define_instrument(feed, event->instrument);
     }
     ome_feed_book_apply(&feed->book, event);
-    feed->in_command = !ends_command(event);
-    if (!feed->in_command)
-    {
-        end_command(feed);
-    }
-    return true;
 }
 
 /* Sends what the batch has to say. */
 static void end_batch(ome_feed_t *feed)
 {
     send_messages(feed);
-    for (uint32_t i = 0; i < feed->touched_count; i++)
+    for (uint32_t number = feed->touched_first; number != 0; number = feed->instruments[number].next_touched)
     {
-        const uint32_t number = feed->touched[i];
         instrument_t *instrument = &feed->instruments[number];
         instrument->is_touched = false;
         const top_t top = current_top(feed, number);
@@ -538,42 +544,64 @@ static void end_batch(ome_feed_t *feed)
             send_top(feed, number);
         }
     }
-    feed->touched_count = 0;
+    feed->touched_first = 0;
     ome_counter_set(feed->config.counters.last_sequence, feed->sequence);
 }
 
-/* Returns the events read. When they end inside a command the batch stays open, and goes on with the rest of that command and no further. */
+/* Whether the command that is being read has no event more, when `count` of `readable` events are read. */
+static bool ends_here(const ome_feed_t *feed, const ome_event_t *events, uint32_t count, uint32_t readable)
+{
+    return count < readable ? events[count].sequence != feed->command_sequence
+                            : ome_stream_is_whole(feed->config.stream, feed->config.reader_index);
+}
+
+/* Returns how much was done. When the events end inside a command the batch stays open, and goes on with the rest of that command and no further. */
 static uint32_t read_batch(ome_feed_t *feed)
 {
     const void *slots;
-    const uint32_t available =
-        min(ome_stream_available(feed->config.stream, feed->config.reader_index, &slots), OME_FEED_BATCH_EVENT_COUNT);
+    const uint32_t readable = ome_stream_available(feed->config.stream, feed->config.reader_index, &slots);
+    const uint32_t available = min(readable, OME_FEED_BATCH_EVENT_COUNT);
     const ome_event_t *events = slots;
     const uint64_t durable = feed->config.durable(feed->config.durable_context);
-    const bool is_continued = feed->in_command;
+    const bool was_open = feed->in_command;
     uint32_t count = 0;
-    while (count < available && events[count].sequence <= durable)
+    for (; count < available && events[count].sequence <= durable; count++)
     {
-        if (!read_event(feed, &events[count]))
+        const uint64_t sequence = events[count].sequence;
+        if (feed->in_command && sequence != feed->command_sequence)
         {
-            feed->is_stopped = true;
-            break;
+            end_command(feed);
+            if (was_open)
+            {
+                break;
+            }
         }
-        count++;
-        if (is_continued && !feed->in_command)
+        if (!feed->in_command)
         {
-            break;
+            if (sequence <= feed->sequence)
+            {
+                feed->is_stopped = true;
+                break;
+            }
+            feed->in_command = true;
+            feed->command_sequence = sequence;
         }
+        read_event(feed, &events[count]);
     }
     if (count > 0)
     {
         ome_stream_advance(feed->config.stream, feed->config.reader_index, count);
-        if (!feed->in_command)
-        {
-            end_batch(feed);
-        }
     }
-    return count;
+    if (feed->in_command && ends_here(feed, events, count, readable))
+    {
+        end_command(feed);
+    }
+    const bool has_ended = !feed->in_command && (count > 0 || was_open);
+    if (has_ended)
+    {
+        end_batch(feed);
+    }
+    return count + has_ended;
 }
 
 uint32_t ome_feed_do_work(ome_feed_t *feed)
@@ -600,6 +628,10 @@ static bool has_event(const ome_feed_t *feed)
 {
     const void *slots;
     const uint32_t available = ome_stream_available(feed->config.stream, feed->config.reader_index, &slots);
+    if (feed->in_command)
+    {
+        return available > 0 || ome_stream_is_whole(feed->config.stream, feed->config.reader_index); /* the rest of it, or its end */
+    }
     return available > 0 && ((const ome_event_t *)slots)->sequence <= feed->config.durable(feed->config.durable_context);
 }
 

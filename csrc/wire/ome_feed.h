@@ -8,15 +8,17 @@
  *   levels  a LevelUpdate for each level that a command changed, as it is after that command, in the order first changed
  *   trades  a TradePrint for each trade
  *   top     a TopOfBook at the end of a batch where the best bid or ask is another than was last published
+ * All of it is what is displayed: hidden orders and the reserves of icebergs appear in trades alone.
  * A batch is what the stream held, at most about OME_FEED_BATCH_EVENT_COUNT events, and ends with a command. What a batch says about one channel and instrument goes
- * out as one frame, or as several where there are more than OME_FEED_MESSAGE_COUNT_MAX messages in all.
+ * out as one frame, or as several where there are more than OME_FEED_MESSAGE_COUNT_MAX messages in all. A command ends where the next event is another command's, or
+ * where the stream says so.
  *
  * Who subscribes is told how things stand: for each topic that the subscription is a prefix of, a LevelSnapshot with all levels, or the TopOfBook. It goes to all subscribers
  * of the topic; those who are in step find nothing new in it. So does who subscribed before the instrument was defined, when it is. Several subscriptions that wait at
  * the same time are served by one snapshot. The socket must report each subscription, also one that somebody else has already (XPUB_VERBOSE).
  *
  * `channel_sequence` counts the messages of a channel and instrument from 1. A frame that the socket does not take is dropped and counted; who misses it sees the gap
- * and subscribes again. Nothing here waits for a subscriber.
+ * and subscribes again. Nothing here waits for a subscriber. Until somebody subscribes for the first time the messages are counted and not made.
  *
  * Threads: one at a time calls do_work or run. It is a reader of the stream and uses the socket. It must keep reading, for it holds the producer back; when it has stopped, the
  * owner detaches it from the stream.
@@ -90,7 +92,7 @@ ome_status_t ome_feed_seed(ome_feed_t *feed, const ome_engine_t *engine);
 /* Does what can be done now: reads subscriptions and events, sends. Never blocks, and does a bounded amount. Returns how much it was; 0 when there was nothing to do, or it has stopped. */
 uint32_t ome_feed_do_work(ome_feed_t *feed);
 
-/* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED when the socket is closed, or the stream has left out a command: it does no more then. */
+/* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED when the socket is closed, or the sequences of the events went back: it does no more then. */
 ome_status_t ome_feed_run(ome_feed_t *feed, uint32_t timeout_ms);
 
 #endif

@@ -8,8 +8,8 @@ void ome_feed_book_init(ome_feed_book_t *book, ome_arena_t *arena, const ome_lim
     book->instrument_count_max = limits->instrument_count_max;
     book->changed_first = 0;
     book->changed_last = 0;
-    /* One more than the engine has: emptied levels stay until the end of a command, which makes at most one new level. */
-    ome_ladder_pool_init(&book->ladder, arena, limits->level_count_max + 1);
+    /* More than the engine has: emptied levels stay until the end of a command, and its order and each stop that it triggers may make a new one. */
+    ome_ladder_pool_init(&book->ladder, arena, limits->level_count_max + 1 + limits->special_count_max);
     book->ladders = ome_arena_take(arena, 2 * ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_ladder_t));
     book->orders = ome_arena_take(arena, ((uint64_t)limits->order_count_max + 1) * sizeof(ome_feed_order_t));
 }
@@ -27,6 +27,7 @@ static uint64_t key_of(uint8_t side, int64_t price)
     return ome_book_key(side, (uint64_t)price ^ UINT64_C(1) << 63);
 }
 
+/* To be called before the level changes. */
 static void mark_changed(ome_feed_book_t *book, uint32_t level_index)
 {
     ome_level_t *level = &book->ladder.levels[level_index];
@@ -36,6 +37,8 @@ static void mark_changed(ome_feed_book_t *book, uint32_t level_index)
     }
     level->head = 1;
     level->tail = 0;
+    level->hidden_quantity = level->quantity;
+    level->hidden_head = level->order_count;
     if (book->changed_first == 0)
     {
         book->changed_first = level_index;
@@ -55,8 +58,8 @@ static ome_feed_order_t *slot_of(const ome_feed_book_t *book, uint64_t order_id)
     return &book->orders[slot];
 }
 
-/* The order, which must rest. */
-static ome_feed_order_t *resting(const ome_feed_book_t *book, uint64_t order_id)
+/* The order, some of which must be displayed. */
+static ome_feed_order_t *displayed(const ome_feed_book_t *book, uint64_t order_id)
 {
     ome_feed_order_t *order = slot_of(book, order_id);
     OME_ASSERT(order->generation == (uint32_t)(order_id >> 32));
@@ -73,39 +76,65 @@ static void add(ome_feed_book_t *book, uint32_t instrument, uint8_t side, int64_
     level->price = price;
     level->instrument = instrument;
     level->side = side;
+    mark_changed(book, level_index);
     level->order_count++;
     level->quantity += quantity;
     *order = (ome_feed_order_t){.leaves_quantity = quantity, .level = level_index, .generation = (uint32_t)(order_id >> 32)};
-    mark_changed(book, level_index);
 }
 
-/* Takes lots off an order at rest, and the order off its level when none are left. */
-static void take_off(ome_feed_book_t *book, ome_feed_order_t *order, int64_t quantity)
+static void add_order(ome_feed_book_t *book, const ome_event_t *event)
 {
+    add(book, event->instrument, event->side, event->price, event->order_id, event->quantity);
+}
+
+/* Takes lots off what is displayed of an order, and the order off its level when none are left. */
+static void take_off(ome_feed_book_t *book, uint64_t order_id, int64_t quantity)
+{
+    ome_feed_order_t *order = displayed(book, order_id);
     ome_level_t *level = &book->ladder.levels[order->level];
     OME_ASSERT(quantity <= order->leaves_quantity);
+    mark_changed(book, order->level);
     order->leaves_quantity -= quantity;
     level->quantity -= quantity;
     level->order_count -= order->leaves_quantity == 0;
-    mark_changed(book, order->level);
 }
 
+/* Of an order that was displayed whole. */
 static void amend(ome_feed_book_t *book, const ome_event_t *event)
 {
-    ome_feed_order_t *order = resting(book, event->order_id);
+    const int64_t leaves_quantity = displayed(book, event->order_id)->leaves_quantity;
     if ((event->flags & OME_EVENT_FLAGS_KEPT_PRIORITY) != 0)
     {
-        if (event->quantity != order->leaves_quantity)
+        if (event->quantity != leaves_quantity)
         {
-            take_off(book, order, order->leaves_quantity - event->quantity);
+            take_off(book, event->order_id, leaves_quantity - event->quantity);
         }
         return;
     }
-    take_off(book, order, order->leaves_quantity);
+    take_off(book, event->order_id, leaves_quantity);
     if ((event->flags & OME_EVENT_FLAGS_RESTS) != 0)
     {
-        add(book, event->instrument, event->side, event->price, event->order_id, event->quantity);
+        add_order(book, event);
     }
+}
+
+/* Lots of an order with a peak. One whose peak was used up by the trade before is not displayed when it is displayed anew. */
+static void display(ome_feed_book_t *book, const ome_event_t *event)
+{
+    if (event->quantity > 0)
+    {
+        add_order(book, event);
+    }
+    else
+    {
+        take_off(book, event->order_id, -event->quantity);
+    }
+}
+
+/* Whether the event, of a kind that has flags, says `flag` of lots that are displayed. */
+static bool says_displayed(const ome_event_t *event, uint8_t flag)
+{
+    return (event->flags & (flag | OME_EVENT_FLAGS_HIDDEN)) == flag;
 }
 
 void ome_feed_book_apply(ome_feed_book_t *book, const ome_event_t *event)
@@ -114,48 +143,58 @@ void ome_feed_book_apply(ome_feed_book_t *book, const ome_event_t *event)
     {
     case OME_EVENT_KIND_ACCEPTED:
     case OME_EVENT_KIND_RESTED:
-        if ((event->flags & OME_EVENT_FLAGS_RESTS) != 0)
+        if (says_displayed(event, OME_EVENT_FLAGS_RESTS))
         {
-            add(book, event->instrument, event->side, event->price, event->order_id, event->quantity);
+            add_order(book, event);
         }
         break;
     case OME_EVENT_KIND_TRADE:
-        take_off(book, resting(book, event->resting_order_id), event->quantity);
-        break;
-    case OME_EVENT_KIND_CANCELLED:
-        if ((event->flags & OME_EVENT_FLAGS_WAS_RESTING) != 0)
+        if ((event->flags & OME_EVENT_FLAGS_HIDDEN) == 0)
         {
-            take_off(book, resting(book, event->order_id), event->quantity);
+            take_off(book, event->resting_order_id, event->quantity);
         }
         break;
+    case OME_EVENT_KIND_CANCELLED:
     case OME_EVENT_KIND_REDUCED:
-        take_off(book, resting(book, event->order_id), event->quantity);
+        if (says_displayed(event, OME_EVENT_FLAGS_WAS_RESTING))
+        {
+            take_off(book, event->order_id, event->quantity);
+        }
         break;
     case OME_EVENT_KIND_AMENDED:
-        amend(book, event);
+        if (says_displayed(event, OME_EVENT_FLAGS_WAS_RESTING))
+        {
+            amend(book, event);
+        }
         break;
-    default: /* a rejection or a definition */
+    case OME_EVENT_KIND_DISPLAYED:
+        display(book, event);
+        break;
+    default: /* nothing rests otherwise than before */
         break;
     }
 }
 
 bool ome_feed_book_take_change(ome_feed_book_t *book, ome_level_t *level)
 {
-    const uint32_t level_index = book->changed_first;
-    if (level_index == 0)
+    bool has_changed = false;
+    while (!has_changed && book->changed_first != 0)
     {
-        return false;
+        const uint32_t level_index = book->changed_first;
+        ome_level_t *changed = &book->ladder.levels[level_index];
+        book->changed_first = changed->tail;
+        changed->head = 0;
+        has_changed = changed->quantity != changed->hidden_quantity || changed->order_count != changed->hidden_head;
+        changed->hidden_quantity = 0;
+        changed->hidden_head = 0;
+        *level = *changed;
+        if (changed->order_count == 0)
+        {
+            OME_ASSERT(changed->quantity == 0);
+            ome_ladder_remove(ladder_of(book, changed->instrument, changed->side), &book->ladder, level_index);
+        }
     }
-    ome_level_t *changed = &book->ladder.levels[level_index];
-    book->changed_first = changed->tail;
-    changed->head = 0;
-    *level = *changed;
-    if (changed->order_count == 0)
-    {
-        OME_ASSERT(changed->quantity == 0);
-        ome_ladder_remove(ladder_of(book, changed->instrument, changed->side), &book->ladder, level_index);
-    }
-    return true;
+    return has_changed;
 }
 
 uint32_t ome_feed_book_best(const ome_feed_book_t *book, uint32_t instrument, uint8_t side)
@@ -172,7 +211,8 @@ static void seed_side(ome_feed_book_t *book, const ome_engine_t *engine, uint32_
         const ome_level_t *level = &ladder->levels[index];
         for (uint32_t slot = level->head; slot != 0; slot = orders->orders[slot].next)
         {
-            add(book, instrument, side, level->price, ome_order_id(orders, slot), orders->orders[slot].leaves_quantity);
+            add(book, instrument, side, level->price, ome_order_id(orders, slot),
+                orders->orders[slot].leaves_quantity); /* what is displayed of it */
         }
     }
 }

@@ -1,8 +1,8 @@
-/* The feed's own picture of every book: which order rests where, with how much, and what each price level holds.
+/* The feed's own picture of every book, as far as it is displayed: which order is displayed where, with how much, and what each price level displays.
  *
- * It follows the engine by its events alone and never asks it. A level is found by its price, not by ticks, so nothing about instruments has to be known. Levels
- * have no queues: priority is not published. A level that a command empties stays, with no orders, until its change is taken, so that a command may change any number
- * of levels, and one more than once, and needs no room for it.
+ * It follows the engine by its events alone and never asks it. Hidden orders, reserves and waiting stops are not in it. A level is found by its price, not by ticks, so nothing
+ * about instruments has to be known. Levels have no queues: priority is not published. A level that a command empties stays, with no orders, until its change is taken, so that a
+ * command may change any number of levels, and one more than once. A change that another of the same command undoes is none.
  *
  *     apply, for each event of a command; then take_change, until there is none
  *
@@ -20,9 +20,9 @@
 #include "engine/ome_engine.h"
 
 /* OFFSET SIZE FIELD            UNIT
- *      0    8 leaves_quantity  lots; 0 exactly when the slot holds no order at rest
+ *      0    8 leaves_quantity  lots displayed; 0 exactly when the slot holds no order that is displayed
  *      8    4 level            index of its price level
- *     12    4 generation       of the order that rests in this slot */
+ *     12    4 generation       of the order that is displayed in this slot */
 typedef struct
 {
     int64_t leaves_quantity;
@@ -38,14 +38,16 @@ typedef struct
     ome_feed_order_t *orders; /* by slot; the first is not used */
     uint32_t order_count_max;
     uint32_t instrument_count_max;
-    uint32_t changed_first; /* levels changed since the last take, in the order first changed; linked by `tail`, and `head` is 1 in each */
+    /* Levels touched since the last take, in the order first touched: linked by `tail`, `head` is 1 in each, and `hidden_quantity` and `hidden_head` hold the
+     * quantity and the order_count that it had. */
+    uint32_t changed_first;
     uint32_t changed_last;
 } ome_feed_book_t;
 
 /* Lays an empty book out in an arena over zeroed memory; without memory it only measures. */
 void ome_feed_book_init(ome_feed_book_t *book, ome_arena_t *arena, const ome_limits_t *limits);
 
-/* Fills an empty book with the orders of an engine of the same limits. Leaves no change. */
+/* Fills an empty book with what is displayed in the books of an engine of the same limits. Leaves no change. */
 void ome_feed_book_seed(ome_feed_book_t *book, const ome_engine_t *engine);
 
 /* Follows one event. */

@@ -4,9 +4,9 @@
 
 #include "base/ome_assert.h"
 
-static bool is_order_command(uint16_t template_id)
+static bool is_client_command(uint16_t template_id)
 {
-    return template_id >= OME_TEMPLATE_NEW_ORDER && template_id <= OME_TEMPLATE_AMEND_ORDER;
+    return template_id >= OME_TEMPLATE_NEW_ORDER && template_id <= OME_TEMPLATE_MASS_CANCEL;
 }
 
 static bool is_session_message(uint16_t template_id)
@@ -41,9 +41,9 @@ static bool inspect_message(ome_frame_t *frame, const uint8_t *data, uint32_t si
     {
         return fail(frame, OME_REASON_UNSUPPORTED_VERSION, "version", header->version, OME_SCHEMA_VERSION);
     }
-    if (!is_order_command(header->template_id) && !is_session_message(header->template_id))
+    if (!is_client_command(header->template_id) && !is_session_message(header->template_id))
     {
-        return fail(frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", header->template_id, OME_TEMPLATE_AMEND_ORDER);
+        return fail(frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", header->template_id, OME_TEMPLATE_MASS_CANCEL);
     }
     if (header->block_length != OME_BODY_SIZE)
     {
@@ -58,12 +58,59 @@ static bool inspect_message(ome_frame_t *frame, const uint8_t *data, uint32_t si
 
 static_assert(OME_BLOCK_LOGON == OME_BODY_SIZE && OME_BLOCK_LOGOUT == OME_BODY_SIZE && OME_BLOCK_NEW_ORDER == OME_BODY_SIZE &&
                   OME_BLOCK_CANCEL_ORDER == OME_BODY_SIZE && OME_BLOCK_REDUCE_ORDER == OME_BODY_SIZE &&
-                  OME_BLOCK_AMEND_ORDER == OME_BODY_SIZE,
+                  OME_BLOCK_AMEND_ORDER == OME_BODY_SIZE && OME_BLOCK_ORDER_TERMS == OME_BODY_SIZE &&
+                  OME_BLOCK_MASS_CANCEL == OME_BODY_SIZE,
     "every message that a client may send has the same size");
 
-void ome_frame_inspect(ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, uint32_t message_count_max)
+/* The command that the messages so far have left open. */
+typedef struct
+{
+    uint32_t message_count; /* 0: the next message begins a command */
+    uint32_t message_count_max;
+} open_command_t;
+
+static uint16_t flags_of(const uint8_t *message)
+{
+    uint16_t flags;
+    memcpy(&flags, message + offsetof(ome_command_t, flags), sizeof(flags));
+    return flags;
+}
+
+/* OrderTerms stand behind a message that says CONTINUED, and nothing else does. On the other commands CONTINUED is a flag like any that does not belong to
+ * them: the engine's to refuse. */
+static bool inspect_command(ome_frame_t *frame, open_command_t *command, const uint8_t *message, uint16_t template_id)
+{
+    const bool is_terms = template_id == OME_TEMPLATE_ORDER_TERMS;
+    if (is_terms != (command->message_count > 0))
+    {
+        const uint16_t allowed = is_terms ? OME_TEMPLATE_AMEND_ORDER : OME_TEMPLATE_ORDER_TERMS;
+        return fail(frame, OME_REASON_INCOMPLETE_COMMAND, "template_id", template_id, allowed);
+    }
+    const bool may_continue = is_terms || template_id == OME_TEMPLATE_NEW_ORDER || template_id == OME_TEMPLATE_AMEND_ORDER;
+    if (!may_continue || (flags_of(message) & OME_COMMAND_FLAGS_CONTINUED) == 0)
+    {
+        command->message_count = 0;
+        return true;
+    }
+    command->message_count++;
+    if (command->message_count >= command->message_count_max)
+    {
+        return fail(
+            frame, OME_REASON_INCOMPLETE_COMMAND, "command_messages", (uint64_t)command->message_count + 1, command->message_count_max);
+    }
+    return true;
+}
+
+static uint32_t message_count_of(uint32_t size_bytes)
+{
+    return (size_bytes + OME_RECORD_SIZE - 1) / OME_RECORD_SIZE;
+}
+
+void ome_frame_inspect(
+    ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, uint32_t message_count_max, uint32_t command_message_count_max)
 {
     *frame = (ome_frame_t){.content = OME_FRAME_COMMANDS};
+    open_command_t command = {.message_count_max = command_message_count_max};
     if (size_bytes == 0)
     {
         frame->message_count = 1;
@@ -84,7 +131,7 @@ void ome_frame_inspect(ome_frame_t *frame, const uint8_t *data, uint32_t size_by
         const uint32_t allowed = is_alone || frame->content != OME_FRAME_COMMANDS ? 1 : message_count_max;
         if (frame->message_count >= allowed)
         {
-            frame->message_count = (size_bytes + OME_RECORD_SIZE - 1) / OME_RECORD_SIZE;
+            frame->message_count = message_count_of(size_bytes);
             (void)fail(frame, OME_REASON_FRAME_TOO_LONG, "message_count", frame->message_count, allowed);
             return;
         }
@@ -93,6 +140,16 @@ void ome_frame_inspect(ome_frame_t *frame, const uint8_t *data, uint32_t size_by
         {
             frame->content = header.template_id == OME_TEMPLATE_LOGON ? OME_FRAME_LOGON : OME_FRAME_LOGOUT;
         }
+        else if (!inspect_command(frame, &command, data + offset, header.template_id))
+        {
+            frame->message_count = message_count_of(size_bytes);
+            return;
+        }
+    }
+    if (command.message_count > 0)
+    {
+        const uint16_t flags = flags_of(data + frame->fault.byte_offset);
+        (void)fail(frame, OME_REASON_INCOMPLETE_COMMAND, "flags", flags, flags - (uint32_t)OME_COMMAND_FLAGS_CONTINUED);
     }
 }
 

@@ -12,7 +12,7 @@
 
 typedef enum
 {
-    OME_FRAME_COMMANDS, /* order commands, message_count of them, 64 bytes each */
+    OME_FRAME_COMMANDS, /* whole commands of one or several messages, message_count in all, 64 bytes each */
     OME_FRAME_LOGON,
     OME_FRAME_LOGOUT,
     OME_FRAME_BAD /* see `fault` */
@@ -35,8 +35,13 @@ typedef struct
     ome_frame_fault_t fault;
 } ome_frame_t;
 
-/* Looks at `size_bytes` bytes. A frame has at most `message_count_max` commands; a logon or a logout is alone in its frame. */
-void ome_frame_inspect(ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, uint32_t message_count_max);
+/* The most messages of one command that a client may send: all terms there are take three more; one is to spare. */
+#define OME_FRAME_COMMAND_MESSAGE_COUNT_MAX 5u
+
+/* Looks at `size_bytes` bytes. A frame has at most `message_count_max` messages, and a command at most `command_message_count_max` of them, all in the same frame; a
+ * logon or a logout is alone in its frame. */
+void ome_frame_inspect(
+    ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, uint32_t message_count_max, uint32_t command_message_count_max);
 
 /* Writes an SBE header at `message`. */
 static inline void ome_message_header_set(void *message, uint16_t template_id, uint16_t block_length)

@@ -31,6 +31,7 @@ struct ome_gateway
     uint8_t message[OME_RECORD_SIZE];
     ome_event_t event;
     bool has_event;
+    uint32_t command_message_count_max;
 };
 
 static void lay_out(ome_gateway_t *gateway, ome_arena_t *arena, const ome_gateway_config_t *config)
@@ -61,6 +62,8 @@ ome_status_t ome_gateway_init(
     ome_arena_t arena = {.memory = memory};
     ome_gateway_t *made = ome_arena_take(&arena, sizeof(ome_gateway_t));
     made->config = *config;
+    made->command_message_count_max =
+        config->ring->slot_count < OME_FRAME_COMMAND_MESSAGE_COUNT_MAX ? config->ring->slot_count : OME_FRAME_COMMAND_MESSAGE_COUNT_MAX;
     lay_out(made, &arena, config);
     ome_reports_seed(&made->reports, engine);
     (void)ome_wait_set_event_fd(ome_stream_reader_wait(config->stream, config->reader_index), config->event_fd);
@@ -189,6 +192,8 @@ static void count_event(const ome_gateway_t *gateway, const ome_event_t *event, 
     switch (event->kind)
     {
     case OME_EVENT_KIND_TRADE:
+    case OME_EVENT_KIND_PREVENTED: /* has no time of its own */
+    case OME_EVENT_KIND_DISPLAYED: /* makes no report */
         return;
     case OME_EVENT_KIND_ACCEPTED:
         ome_counter_add(counters->orders, 1);
@@ -289,7 +294,23 @@ static void fill_slots(const ome_gateway_t *gateway, const uint8_t *messages, ui
     }
 }
 
-/* Returns how many of the commands were taken: all of them, unless the ring stays full. */
+/* Of `count` messages the most, from the first on, that end with a whole command. The message behind them, if they are not all, is there. */
+static uint32_t whole_count(const uint8_t *messages, uint32_t count)
+{
+    for (;;)
+    {
+        ome_message_header_t header;
+        memcpy(&header, messages + (size_t)count * OME_RECORD_SIZE, sizeof(header));
+        if (header.template_id != OME_TEMPLATE_ORDER_TERMS)
+        {
+            return count;
+        }
+        count--;
+    }
+}
+
+/* Returns how many of the messages were taken: all of them, unless the ring stays full. The messages of a command are claimed together, so that no other producer's come in
+ * between. */
 static uint32_t sequence_commands(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
     ome_ring_t *ring = gateway->config.ring;
@@ -297,13 +318,14 @@ static uint32_t sequence_commands(ome_gateway_t *gateway, const uint8_t *message
     while (taken < count)
     {
         const uint32_t left = count - taken;
-        const uint32_t part = left < ring->slot_count ? left : ring->slot_count;
+        const uint8_t *rest = messages + (size_t)taken * OME_RECORD_SIZE;
+        const uint32_t part = left <= ring->slot_count ? left : whole_count(rest, ring->slot_count);
         uint64_t first_sequence;
         if (ome_ring_claim(ring, part, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first_sequence) != OME_OK)
         {
             break;
         }
-        fill_slots(gateway, messages + (size_t)taken * OME_RECORD_SIZE, first_sequence, part, session);
+        fill_slots(gateway, rest, first_sequence, part, session);
         ome_ring_publish(ring, first_sequence, part);
         taken += part;
     }
@@ -372,7 +394,7 @@ static bool take_frame(ome_gateway_t *gateway, const ome_socket_message_t *from)
 {
     ome_frame_t frame;
     ome_counter_add(gateway->config.counters.frames_in, 1);
-    ome_frame_inspect(&frame, from->data, from->data_size_bytes, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
+    ome_frame_inspect(&frame, from->data, from->data_size_bytes, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX, gateway->command_message_count_max);
     if (frame.content == OME_FRAME_COMMANDS)
     {
         take_commands(gateway, from, &frame);

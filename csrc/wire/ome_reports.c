@@ -16,8 +16,12 @@ void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine)
     for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
     {
         const ome_order_t *order = &pool->orders[slot];
-        reports->orders[slot] = (ome_report_order_t){
-            .leaves_quantity = order->leaves_quantity, .cumulative_quantity = order->cumulative_quantity, .owner = order->owner};
+        if (order->leaves_quantity > 0)
+        {
+            reports->orders[slot] = (ome_report_order_t){.leaves_quantity = ome_book_leaves(&engine->pools, order),
+                .cumulative_quantity = order->cumulative_quantity,
+                .owner = ome_book_owner(&engine->pools, order)};
+        }
     }
 }
 
@@ -52,14 +56,18 @@ static void trade_order(ome_report_order_t *order, int64_t quantity)
     order->cumulative_quantity += quantity;
 }
 
-/* The aggressor's report, then the resting order's. */
-static uint32_t make_trade(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
+/* Two orders met: the aggressor's report, then the resting order's. Where they did not trade, what becomes of them is in the events that follow. */
+static uint32_t make_meeting(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
 {
     ome_report_order_t *aggressor = &reports->orders[(uint32_t)event->order_id];
     ome_report_order_t *resting = &reports->orders[(uint32_t)event->resting_order_id];
-    trade_order(aggressor, event->quantity);
-    trade_order(resting, event->quantity);
-    reports->trade_count++;
+    const bool is_trade = event->kind == OME_EVENT_KIND_TRADE;
+    if (is_trade)
+    {
+        trade_order(aggressor, event->quantity);
+        trade_order(resting, event->quantity);
+        reports->trade_count++;
+    }
     sessions[0] = fill(&made[0], reports, event, aggressor);
     sessions[1] = fill(&made[1], reports, event, resting);
     made[0].is_aggressor = 1;
@@ -69,21 +77,22 @@ static uint32_t make_trade(ome_reports_t *reports, const ome_event_t *event, ome
     for (uint32_t i = 0; i < 2; i++)
     {
         made[i].last_quantity = event->quantity;
-        made[i].trade_id = reports->trade_count;
+        made[i].trade_id = is_trade ? reports->trade_count : 0;
     }
     return 2;
 }
 
 uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
 {
-    if (event->kind == OME_EVENT_KIND_TRADE)
+    if (event->kind == OME_EVENT_KIND_TRADE || event->kind == OME_EVENT_KIND_PREVENTED)
     {
-        return make_trade(reports, event, made, sessions);
+        return make_meeting(reports, event, made, sessions);
     }
     reports->timestamp_ns = event->timestamp_ns;
-    /* A rejection may name any order id. */
-    ome_report_order_t rejected = {.owner = owner_of(event)};
-    ome_report_order_t *order = event->kind == OME_EVENT_KIND_REJECTED ? &rejected : &reports->orders[(uint32_t)event->order_id];
+    /* These two are about a command, not about an order; a rejection may name any order id. */
+    const bool is_of_command = event->kind == OME_EVENT_KIND_REJECTED || event->kind == OME_EVENT_KIND_COMPLETED;
+    ome_report_order_t nobodys = {.owner = owner_of(event)};
+    ome_report_order_t *order = is_of_command ? &nobodys : &reports->orders[(uint32_t)event->order_id];
     int64_t last_quantity = 0;
     switch (event->kind)
     {
@@ -101,16 +110,19 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
         order->leaves_quantity = 0;
         last_quantity = event->quantity;
         break;
-    case OME_EVENT_KIND_REJECTED:
+    case OME_EVENT_KIND_COMPLETED:
+        last_quantity = event->quantity;
         break;
+    case OME_EVENT_KIND_REJECTED:
     case OME_EVENT_KIND_RESTED:
+    case OME_EVENT_KIND_TRIGGERED:
         break;
     default:
-        return 0; /* definitions are nobody's order */
+        return 0; /* definitions are nobody's order, and what is displayed is the market's to see */
     }
     sessions[0] = fill(&made[0], reports, event, order);
     made[0].last_quantity = last_quantity;
-    if (event->kind == OME_EVENT_KIND_REJECTED)
+    if (is_of_command)
     {
         made[0].command_kind = event->command_kind;
     }

@@ -1,6 +1,6 @@
 /* From events to execution reports.
  *
- * An event says what happened; a report says what it means for one order: also what is left open and what has traded so far. So this keeps, for each slot of an order, its leaves, its cumulative quantity and its
+ * An event says what happened; a report says what it means for one order: also what is left open, reserves included, and what has traded so far. So this keeps, for each slot of an order, its leaves, its cumulative quantity and its
  * owner. Trade ids count the trades, and times are those of the command. One thread. */
 #ifndef OME_REPORTS_H
 #define OME_REPORTS_H
@@ -27,7 +27,7 @@ typedef struct
 
 void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max);
 
-/* Takes over the orders that are at rest when the engine's thread has not started. */
+/* Takes over the orders that live, at rest or waiting, when the engine's thread has not started. */
 void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine);
 
 /* Makes the reports of one event, at most two, with header and without report_sequence; `sessions` says for whom each is. Returns how many. */

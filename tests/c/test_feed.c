@@ -12,12 +12,13 @@
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
 #include "ome_venue_face.h"
-#include "ome_test.h"
+#include "ome_test_market.h"
 #include "wire/ome_feed.h"
 
 #define INSTRUMENT_COUNT 4u
 #define COMMAND_COUNT_MAX 16384u
 #define EVENT_COUNT_MAX 65536u
+#define SPECIAL_COUNT_MAX 60u
 #define LEVEL_COUNT_MAX 4096u /* of one side, in a consumer's book */
 #define CONSUMER_COUNT_MAX 4u
 #define SUBSCRIPTION_COUNT_MAX 64u
@@ -444,8 +445,12 @@ static venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_max, ui
 {
     venue_t *venue = ome_memory_map(sizeof(venue_t));
     CHECK(venue != NULL);
-    venue->limits = (ome_limits_t){order_count_max, level_count_max, INSTRUMENT_COUNT, 1};
-    CHECK(ome_engine_create(order_count_max, level_count_max, INSTRUMENT_COUNT, 1, &venue->engine) == OME_OK);
+    venue->limits = (ome_limits_t){.order_count_max = order_count_max,
+        .level_count_max = level_count_max,
+        .instrument_count_max = INSTRUMENT_COUNT,
+        .session_count_max = 1,
+        .special_count_max = SPECIAL_COUNT_MAX};
+    CHECK(ome_engine_create(&venue->limits, &venue->engine) == OME_OK);
     const ome_stream_config_t stream_config = {.slot_count = slot_count, .reader_count = 2, .wait_strategy = OME_WAIT_BLOCK};
     CHECK(ome_stream_init(&venue->stream, ome_memory_map(ome_stream_size_bytes(slot_count)), ome_stream_size_bytes(slot_count),
               &stream_config) == OME_OK);
@@ -506,12 +511,25 @@ static void apply(venue_t *venue, const ome_command_t *command)
     }
     for (uint32_t i = from; i < venue->event_count; i++)
     {
-        if (venue->events[i].kind == OME_EVENT_KIND_TRADE)
+        const ome_event_t *event = &venue->events[i];
+        CHECK(event->sequence == sequence);
+        if (event->kind == OME_EVENT_KIND_TRADE)
         {
-            venue->trades[venue->trade_count] = venue->events[i];
-            venue->trades[venue->trade_count++].resting_order_id = command->timestamp_ns;
+            venue->trades[venue->trade_count] = *event;
+            venue->trades[venue->trade_count++].resting_order_id = venue->timestamps[sequence];
+        }
+        else if (event->kind != OME_EVENT_KIND_PREVENTED)
+        {
+            venue->timestamps[sequence] = event->timestamp_ns; /* of several records the first one's */
         }
     }
+}
+
+/* Whether the first event that is not streamed, if there is one, is another command's than the last that is. */
+static bool ends_with_a_command(const venue_t *venue)
+{
+    const ome_event_t *next = &venue->events[venue->event_streamed];
+    return venue->event_streamed == venue->event_count || next[0].sequence != next[-1].sequence;
 }
 
 /* Puts up to `count_max` events into the stream. */
@@ -525,8 +543,15 @@ static uint32_t stream_events(venue_t *venue, uint32_t count_max)
     if (count > 0)
     {
         memcpy(slots, venue->events + venue->event_streamed, count * sizeof(ome_event_t));
-        ome_stream_publish(venue->stream, count);
         venue->event_streamed += count;
+        if (ends_with_a_command(venue))
+        {
+            ome_stream_publish_whole(venue->stream, count);
+        }
+        else
+        {
+            ome_stream_publish(venue->stream, count);
+        }
     }
     return count;
 }
@@ -537,7 +562,7 @@ static void drain(venue_t *venue)
     {
     }
     CHECK(venue->event_streamed == venue->event_count);
-    CHECK(ome_counter_get(&venue->counters[5]) == venue->engine->sequence);
+    CHECK(ome_counter_get(&venue->counters[5]) == venue->events[venue->event_count - 1].sequence);
 }
 
 static void subscription(venue_t *venue, const uint8_t *data, uint32_t size_bytes)
@@ -604,10 +629,10 @@ static void check_counters(const venue_t *venue)
 
 static uint64_t next_time(const venue_t *venue)
 {
-    return UINT64_C(1700000000000000000) + venue->engine->sequence * 1000;
+    return UINT64_C(1700000000000000000) + venue->engine->sequence * 10;
 }
 
-static void define_instrument(venue_t *venue, int64_t tick, uint16_t flags)
+static void open_instrument(venue_t *venue, int64_t tick, uint16_t flags)
 {
     ome_command_t command = {.timestamp_ns = next_time(venue),
         .tick = tick,
@@ -696,9 +721,17 @@ static void apply_random(venue_t *venue, uint64_t *state)
     {
         command.kind = OME_COMMAND_KIND_AMEND_ORDER;
         command.flags |= below(state, 2) == 0 ? OME_COMMAND_FLAGS_OPEN_QUANTITY : 0;
-        command.price = below(state, 3) == 0 || event->instrument == 0 ? OME_NULL_VALUE : random_price(state, event->instrument);
+        command.price = below(state, 3) == 0 || event->instrument - 1 >= INSTRUMENT_COUNT ? OME_NULL_VALUE : random_price(state, event->instrument);
         command.quantity = below(state, 3) == 0 ? OME_NULL_VALUE : random_quantity(state);
     }
+    apply(venue, &command);
+}
+
+/* The next of a flow with every sort of order, on the first instrument. */
+static void apply_special(venue_t *venue, flow_t *flow)
+{
+    flow->timestamp_ns = next_time(venue);
+    const ome_command_t command = flow_next(flow);
     apply(venue, &command);
 }
 
@@ -728,17 +761,25 @@ static void random_flow(uint64_t flow_seed, uint32_t command_count, uint32_t lev
 {
     uint64_t state = flow_seed;
     venue_t *venue = venue_new(200, level_count_max, slot_count, 100);
+    flow_t flow = {.random = flow_seed, .instrument_count = 1, .order_id_count = 200, .price_count = 20, .has_specials = true};
     uint64_t durable = 0;
     atomic_store_explicit(&venue->durable, durable, memory_order_relaxed);
     const consumer_t *first = join(venue, NULL, 0);
     const uint64_t joins_at = 100 + below(&state, command_count / 2);
     for (uint32_t i = 0; i < 3; i++)
     {
-        define_instrument(venue, ticks[i], i == 2 ? OME_INSTRUMENT_FLAGS_SIGNED_PRICES : 0);
+        open_instrument(venue, ticks[i], i == 2 ? OME_INSTRUMENT_FLAGS_SIGNED_PRICES : 0);
     }
     while (venue->engine->sequence < command_count)
     {
-        apply_random(venue, &state);
+        if (flow.terms_count > 0 || below(&state, 2) == 0)
+        {
+            apply_special(venue, &flow);
+        }
+        else
+        {
+            apply_random(venue, &state);
+        }
         if (venue->engine->sequence == joins_at)
         {
             (void)join(venue, NULL, 0);
@@ -746,7 +787,7 @@ static void random_flow(uint64_t flow_seed, uint32_t command_count, uint32_t lev
         }
         if (venue->engine->sequence == command_count / 2)
         {
-            define_instrument(venue, ticks[3], OME_INSTRUMENT_FLAGS_SIGNED_PRICES);
+            open_instrument(venue, ticks[3], OME_INSTRUMENT_FLAGS_SIGNED_PRICES);
         }
         while (venue->event_count - venue->event_streamed > 100 || below(&state, 2) == 0)
         {
@@ -776,6 +817,7 @@ static void random_flow(uint64_t flow_seed, uint32_t command_count, uint32_t lev
         kinds_seen[venue->events[i].kind]++;
         kinds_seen[0] += venue->events[i].reason == OME_REASON_LEVEL_LIMIT_REACHED;
         kinds_seen[1] += venue->events[i].kind == OME_EVENT_KIND_AMENDED && venue->events[i].flags == OME_EVENT_FLAGS_WAS_RESTING;
+        kinds_seen[2] += venue->events[i].kind == OME_EVENT_KIND_TRADE && (venue->events[i].flags & OME_EVENT_FLAGS_HIDDEN) != 0;
     }
     venue_free(venue);
 }
@@ -789,12 +831,13 @@ static void books_built_from_frames_equal_the_engines_after_every_command(void)
         const uint32_t level_count_max = i % 2 == 0 ? 30 : 100;
         random_flow(test_random(&state), 1500, level_count_max, 8u << i % 4 << i % 4);
     }
-    for (uint32_t kind = OME_EVENT_KIND_ACCEPTED; kind <= OME_EVENT_KIND_DEFINED; kind++)
+    for (uint32_t kind = OME_EVENT_KIND_ACCEPTED; kind <= OME_EVENT_KIND_COMPLETED; kind++)
     {
         CHECK(kinds_seen[kind] > 10);
     }
     CHECK(kinds_seen[0] > 0);
     CHECK(kinds_seen[1] > 10);
+    CHECK(kinds_seen[2] > 10);
 }
 
 /* A command may trade with more levels than a stream has slots, a batch has events and the feed has messages; its updates are sent once it is complete, one for each level,
@@ -803,7 +846,7 @@ static void one_command_may_sweep_more_levels_than_fit_into_anything(void)
 {
     const uint32_t count = 3000;
     venue_t *venue = venue_new(4000, count, 64, OME_FEED_SNAPSHOT_LEVEL_COUNT_DEFAULT);
-    define_instrument(venue, 1, 0);
+    open_instrument(venue, 1, 0);
     for (uint32_t i = 0; i < count; i++)
     {
         order(venue, 1, OME_SIDE_SELL, 100 + i, 1);
@@ -840,12 +883,19 @@ static void one_command_may_sweep_more_levels_than_fit_into_anything(void)
     venue_free(venue);
 }
 
+/* Somebody hears the feed, and asks for nothing: trades have no state. */
+static void hear(venue_t *venue)
+{
+    subscription(venue, (const uint8_t[]){1, 0, 0, 0, OME_FEED_CHANNEL_TRADES}, 5);
+}
+
 /* A batch is one frame for each channel and instrument that it touched: two commands on one instrument, one on another. */
 static void a_batch_is_one_frame_for_each_channel_and_instrument(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
-    define_instrument(venue, 1, 0);
-    define_instrument(venue, 1, 0);
+    open_instrument(venue, 1, 0);
+    open_instrument(venue, 1, 0);
+    hear(venue);
     drain(venue);
     venue->frame_count = 0;
     order(venue, 1, OME_SIDE_SELL, 100, 5);
@@ -874,7 +924,7 @@ static void check_answer(const uint8_t *data, uint32_t size_bytes, uint32_t coun
     venue_t *venue = venue_new(100, 100, 64, 10);
     for (uint32_t i = 0; i < 2; i++)
     {
-        define_instrument(venue, 1, 0);
+        open_instrument(venue, 1, 0);
     }
     drain(venue);
     venue->frame_count = 0;
@@ -914,7 +964,7 @@ static void a_subscription_is_answered_for_each_topic_that_it_is_a_prefix_of(voi
 static void many_subscriptions_at_once_cost_one_snapshot(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
-    define_instrument(venue, 1, 0);
+    open_instrument(venue, 1, 0);
     drain(venue);
     venue->frame_count = 0;
     for (uint32_t i = 0; i < 10; i++)
@@ -930,7 +980,7 @@ static void many_subscriptions_at_once_cost_one_snapshot(void)
 static void a_stream_that_always_ends_inside_a_command_starves_nobody(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
-    define_instrument(venue, 1, 0);
+    open_instrument(venue, 1, 0);
     order(venue, 1, OME_SIDE_SELL, 100, 1000);
     for (uint32_t i = 0; i < 50; i++)
     {
@@ -959,13 +1009,22 @@ static void a_seeded_feed_goes_on_where_the_engine_stands(void)
     venue_t *venue = venue_new(200, 100, 64, 100);
     for (uint32_t i = 0; i < 3; i++)
     {
-        define_instrument(venue, ticks[i], i == 2 ? OME_INSTRUMENT_FLAGS_SIGNED_PRICES : 0);
+        open_instrument(venue, ticks[i], i == 2 ? OME_INSTRUMENT_FLAGS_SIGNED_PRICES : 0);
     }
-    for (uint32_t i = 0; i < 1000; i++)
+    flow_t flow = {.random = seed, .instrument_count = 1, .order_id_count = 200, .price_count = 20, .has_specials = true};
+    for (uint32_t i = 0; i < 1000 || flow.terms_count > 0; i++)
     {
-        apply_random(venue, &state);
+        if (i % 2 == 0 || flow.terms_count > 0)
+        {
+            apply_special(venue, &flow);
+        }
+        else
+        {
+            apply_random(venue, &state);
+        }
     }
     CHECK(venue->trade_count > 0);
+    CHECK(venue->engine->pools.specials.record_count > 10);
     CHECK(ome_feed_seed(venue->feed, venue->engine) == OME_OK);
     CHECK(ome_counter_get(&venue->counters[5]) == venue->engine->sequence);
     venue->event_streamed = venue->event_count;
@@ -984,7 +1043,7 @@ static void a_seeded_feed_goes_on_where_the_engine_stands(void)
             check_consumers(venue);
         }
     }
-    define_instrument(venue, ticks[3], 0);
+    open_instrument(venue, ticks[3], 0);
     drain(venue);
     check_consumers(venue);
     CHECK(consumer->trade_count == venue->trade_count);
@@ -997,11 +1056,56 @@ static void a_seeded_feed_goes_on_where_the_engine_stands(void)
     venue_free(venue);
 }
 
+/* Until somebody subscribes nothing is sent, yet everything is counted: the first who does is told numbers that the next messages go on from. */
+static void what_nobody_hears_is_counted(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    open_instrument(venue, 1, 0);
+    for (int64_t i = 0; i < 5; i++)
+    {
+        order(venue, 1, OME_SIDE_SELL, 100 + i, 3);
+        order(venue, 1, OME_SIDE_BUY, 100 + i, 2);
+    }
+    drain(venue);
+    CHECK(venue->frame_count == 0);
+    const consumer_t *consumer = join(venue, NULL, 0);
+    drain(venue);
+    CHECK(venue->frame_count == 2); /* top and levels, as they stand */
+    CHECK(consumer->markets[1].level_sequence == 10);
+    order(venue, 1, OME_SIDE_BUY, 100, 1);
+    drain(venue);
+    CHECK(consumer->markets[1].level_sequence == 11 && consumer->markets[1].trade_sequence == 6);
+    check_consumers(venue);
+    venue_free(venue);
+}
+
+/* The end of a command may be told after its last event: the feed is woken and says what the command changed. */
+static void the_end_of_a_command_may_come_late(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    open_instrument(venue, 1, 0);
+    const consumer_t *consumer = join(venue, NULL, 0);
+    drain(venue);
+    order(venue, 1, OME_SIDE_BUY, 100, 1);
+    void *slots;
+    CHECK(ome_stream_window(venue->stream, &slots) > 1);
+    memcpy(slots, &venue->events[venue->event_streamed++], sizeof(ome_event_t));
+    ome_stream_publish(venue->stream, 1);
+    CHECK(ome_feed_do_work(venue->feed) == 1 && ome_feed_do_work(venue->feed) == 0);
+    CHECK(consumer->markets[1].sides[0].count == 0);
+    ome_stream_publish_whole(venue->stream, 0);
+    drain(venue);
+    CHECK(consumer->markets[1].sides[0].count == 1);
+    check_consumers(venue);
+    venue_free(venue);
+}
+
 /* What the socket does not take is dropped and counted, and its sequence numbers are not used again. */
 static void a_frame_that_is_not_taken_leaves_a_gap(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
-    define_instrument(venue, 1, 0);
+    open_instrument(venue, 1, 0);
+    hear(venue);
     drain(venue);
     venue->refuses = true;
     order(venue, 1, OME_SIDE_BUY, 100, 5);
@@ -1022,7 +1126,7 @@ static void a_frame_that_is_not_taken_leaves_a_gap(void)
 static void a_snapshot_of_a_deep_book_has_its_best_levels(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
-    define_instrument(venue, 1, 0);
+    open_instrument(venue, 1, 0);
     for (int64_t i = 0; i < 10; i++)
     {
         order(venue, 1, OME_SIDE_BUY, 100 - i, 1);
@@ -1075,17 +1179,17 @@ static void a_bad_configuration_is_refused(void)
     venue_free(venue);
 }
 
-/* A follower that has missed a command cannot go on: it stops, and publishes nothing made up. */
-static void a_stream_that_leaves_out_a_command_stops_the_feed(void)
+/* Commands that say nothing leave numbers out, but never does a command come again: a feed that is told so stops, and publishes nothing made up. */
+static void a_stream_that_goes_back_stops_the_feed(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
-    define_instrument(venue, 1, 0);
+    open_instrument(venue, 1, 0);
+    hear(venue);
     order(venue, 1, OME_SIDE_BUY, 100, 1);
-    drain(venue);
     order(venue, 1, OME_SIDE_BUY, 101, 1);
-    venue->event_streamed = venue->event_count;
-    order(venue, 1, OME_SIDE_BUY, 102, 1);
+    drain(venue);
     const uint32_t frames_before = venue->frame_count;
+    venue->event_streamed--;
     CHECK(stream_events(venue, UINT32_MAX) == 1);
     CHECK(ome_feed_run(venue->feed, LONG_MS) == OME_STOPPED);
     CHECK(ome_feed_do_work(venue->feed) == 0);
@@ -1114,7 +1218,8 @@ static void *open_gate_later(void *argument)
 static void run_does_not_sleep_when_the_gate_has_just_opened(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
-    define_instrument(venue, 1, 0);
+    hear(venue);
+    open_instrument(venue, 1, 0);
     CHECK(stream_events(venue, UINT32_MAX) == 1);
     atomic_store_explicit(&venue->durable, 0, memory_order_relaxed);
     venue->gate_opens_when_asked = true;
@@ -1137,7 +1242,8 @@ static void run_sleeps_and_is_woken(void)
         CHECK(ome_clock_monotonic_ns() - start_ns >= UINT64_C(30000000));
         CHECK(ome_clock_monotonic_ns() - start_ns < UINT64_C(10000000000));
         CHECK(ome_feed_run(venue->feed, 0) == OME_OK);
-        define_instrument(venue, 1, 0);
+        hear(venue);
+        open_instrument(venue, 1, 0);
         venue->closes_on_send = true;
         atomic_store_explicit(&venue->durable, i == 0 ? UINT64_MAX : 0, memory_order_release);
         if (i == 1)
@@ -1166,10 +1272,12 @@ int main(void)
     RUN(many_subscriptions_at_once_cost_one_snapshot);
     RUN(a_stream_that_always_ends_inside_a_command_starves_nobody);
     RUN(a_seeded_feed_goes_on_where_the_engine_stands);
+    RUN(what_nobody_hears_is_counted);
+    RUN(the_end_of_a_command_may_come_late);
     RUN(a_frame_that_is_not_taken_leaves_a_gap);
     RUN(a_snapshot_of_a_deep_book_has_its_best_levels);
     RUN(a_bad_configuration_is_refused);
-    RUN(a_stream_that_leaves_out_a_command_stops_the_feed);
+    RUN(a_stream_that_goes_back_stops_the_feed);
     RUN(run_does_not_sleep_when_the_gate_has_just_opened);
     RUN(run_sleeps_and_is_woken);
     return 0;

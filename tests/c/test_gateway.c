@@ -29,7 +29,8 @@ static uint64_t seed;
 static const ome_limits_t standard_limits = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 4,
-    .session_count_max = 4};
+    .session_count_max = 4,
+    .special_count_max = 32};
 
 static void set_header(void *message, uint16_t template_id)
 {
@@ -53,7 +54,7 @@ static uint8_t *good_frame(uint32_t message_count, uint32_t size_bytes)
 static ome_frame_t inspect(const uint8_t *data, uint32_t size_bytes)
 {
     ome_frame_t frame;
-    ome_frame_inspect(&frame, data, size_bytes, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
+    ome_frame_inspect(&frame, data, size_bytes, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX, OME_FRAME_COMMAND_MESSAGE_COUNT_MAX);
     return frame;
 }
 
@@ -114,9 +115,9 @@ static void every_fault_of_a_message_is_named(void)
             *header = good;
             header->template_id = id;
             frame = inspect(data, 3 * OME_RECORD_SIZE);
-            if (id < 1 || (id > 4 && id != OME_TEMPLATE_LOGON && id != OME_TEMPLATE_LOGOUT))
+            if (id < 1 || (id > 6 && id != OME_TEMPLATE_LOGON && id != OME_TEMPLATE_LOGOUT))
             {
-                check_fault(&frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", id, OME_TEMPLATE_AMEND_ORDER, index);
+                check_fault(&frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", id, OME_TEMPLATE_MASS_CANCEL, index);
             }
         }
         free(data);
@@ -219,14 +220,14 @@ static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_
             ome_message_header_t header;
             memcpy(&header, data + i * OME_RECORD_SIZE, sizeof(header));
             CHECK(header.schema_id == OME_SCHEMA_ID && header.version == OME_SCHEMA_VERSION && header.block_length == OME_BODY_SIZE);
-            const bool is_command = header.template_id >= OME_TEMPLATE_NEW_ORDER && header.template_id <= OME_TEMPLATE_AMEND_ORDER;
+            const bool is_command = header.template_id >= OME_TEMPLATE_NEW_ORDER && header.template_id <= OME_TEMPLATE_MASS_CANCEL;
             CHECK(is_command == (frame->content == OME_FRAME_COMMANDS));
         }
         return;
     }
     const ome_frame_fault_t *fault = &frame->fault;
     ome_frame_reject_t reject;
-    CHECK(fault->reason >= OME_REASON_FRAME_EMPTY && fault->reason <= OME_REASON_BAD_BLOCK_LENGTH);
+    CHECK((fault->reason >= OME_REASON_FRAME_EMPTY && fault->reason <= OME_REASON_BAD_BLOCK_LENGTH) || fault->reason == OME_REASON_INCOMPLETE_COMMAND);
     CHECK(fault->byte_offset == fault->message_index * OME_RECORD_SIZE);
     CHECK(fault->byte_offset < size_bytes || size_bytes == 0);
     CHECK(fault->found != fault->allowed);
@@ -1496,7 +1497,7 @@ static ome_venue_t *gateway_venue(const char *directory)
     ome_venue_view_t view;
     ome_engine_t *engine = NULL;
     ome_replay_t *replay = NULL;
-    CHECK(ome_engine_create(64, 32, 4, 4, &engine) == OME_OK);
+    CHECK(ome_engine_create(&standard_limits, &engine) == OME_OK);
     CHECK(ome_replay_create(directory, 0, &replay) == OME_OK && ome_replay_step(replay, 1) == OME_EMPTY);
     CHECK(ome_venue_create(replay, engine, directory, NULL, OME_POLICY_COMMIT, 256, 512, 1, OME_WAIT_BLOCK, OME_JOURNAL_SEGMENT_SIZE_MIN,
               1000000, 64, &venue, &view) == OME_OK);
