@@ -10,7 +10,7 @@ the report.
 
 from __future__ import annotations
 
-from ome.engine import Book, Engine, Level, OrderRejectedError, Report, RestingOrder, Trade
+from ome.engine import Book, Completion, Engine, Level, OpenOrder, OrderRejectedError, Prevented, Report, Trade
 from ome.enums import Reason, Side
 from ome.errors import OmeError
 from ome.instruments import Instrument
@@ -18,15 +18,17 @@ from ome.messages import Limits
 
 __all__ = [
     "Book",
+    "Completion",
     "Engine",
     "Instrument",
     "Level",
     "Limits",
     "OmeError",
+    "OpenOrder",
     "OrderRejectedError",
+    "Prevented",
     "Reason",
     "Report",
-    "RestingOrder",
     "Side",
     "Trade",
 ]

@@ -9,9 +9,10 @@ from ome.enums import InstrumentFlags
 from ome.errors import InvalidTypeError, InvalidValueError
 from ome.units import DECIMALS_MAX, Number, decimal_of, number_of, units_of
 
-__all__ = ["NAME_SIZE", "PRICE_MAX", "QUANTITY_MAX", "TICK_MAX", "Instrument"]
+__all__ = ["COLLAR_TICKS_MAX", "NAME_SIZE", "PRICE_MAX", "QUANTITY_MAX", "TICK_MAX", "Instrument"]
 
 NAME_SIZE = 16
+COLLAR_TICKS_MAX = 2**32 - 1
 PRICE_MAX = 2**62
 QUANTITY_MAX = 2**60
 TICK_MAX = 2**62
@@ -23,6 +24,9 @@ class Instrument:
 
     `symbol` is 1 to 16 printable ASCII characters without space; `tick` the smallest price step; a price unit is 10^-`price_decimals`
     (by default as many decimals as the tick has) and a lot 10^-`quantity_decimals`. With `signed_prices` a price may be zero or negative.
+    An order without limit trades at most `collar_ticks` away from the best opposite price, 0 for any price. With `market_to_limit` what a
+    market order leaves rests at its last price; with `post_only_slides` a post-only order that would trade rests one tick away from the
+    opposite best instead of being refused.
 
     Conversions: `price_units` and `price`, `lots` and `quantity`; `tick_units` and `flags` are what a DefineInstrument carries.
 
@@ -38,6 +42,9 @@ class Instrument:
     price_decimals: int
     quantity_decimals: int
     signed_prices: bool
+    collar_ticks: int
+    market_to_limit: bool
+    post_only_slides: bool
 
     def __init__(
         self,
@@ -47,6 +54,9 @@ class Instrument:
         price_decimals: int | None = None,
         quantity_decimals: int = 0,
         signed_prices: bool = False,
+        collar_ticks: int = 0,
+        market_to_limit: bool = False,
+        post_only_slides: bool = False,
     ) -> None:
         where = f"instrument {symbol}"
         step = decimal_of(tick, f"tick in {where}")
@@ -56,10 +66,13 @@ class Instrument:
             price_decimals = max(0, -exponent)
         for name, value in (
             ("symbol", _checked_symbol(symbol)),
-            ("price_decimals", _checked_decimals("price_decimals", price_decimals, where)),
-            ("quantity_decimals", _checked_decimals("quantity_decimals", quantity_decimals, where)),
+            ("price_decimals", _checked_count("price_decimals", price_decimals, DECIMALS_MAX, where)),
+            ("quantity_decimals", _checked_count("quantity_decimals", quantity_decimals, DECIMALS_MAX, where)),
             ("tick", step),
             ("signed_prices", bool(signed_prices)),
+            ("collar_ticks", _checked_count("collar_ticks", collar_ticks, COLLAR_TICKS_MAX, where)),
+            ("market_to_limit", bool(market_to_limit)),
+            ("post_only_slides", bool(post_only_slides)),
         ):
             object.__setattr__(self, name, value)
         if not 1 <= units_of(step, price_decimals, f"tick in {where}") <= TICK_MAX:
@@ -73,7 +86,11 @@ class Instrument:
     @property
     def flags(self) -> InstrumentFlags:
         """The `instrument_flags` of its definition."""
-        return InstrumentFlags.SIGNED_PRICES if self.signed_prices else InstrumentFlags(0)
+        return (
+            (InstrumentFlags.SIGNED_PRICES if self.signed_prices else InstrumentFlags(0))
+            | (InstrumentFlags.MARKET_TO_LIMIT if self.market_to_limit else 0)
+            | (InstrumentFlags.POST_ONLY_SLIDES if self.post_only_slides else 0)
+        )
 
     def price_units(self, price: Number) -> int:
         """`price` in price units. Raises InvalidTypeError for a float, InvalidValueError for a price out of range or off the tick."""
@@ -111,9 +128,9 @@ def _checked_symbol(symbol: str) -> str:
     return symbol
 
 
-def _checked_decimals(name: str, decimals: int, where: str) -> int:
-    if isinstance(decimals, bool) or not isinstance(decimals, int):
-        raise InvalidTypeError(name, where=where, found=decimals, allowed="int")
-    if not 0 <= decimals <= DECIMALS_MAX:
-        raise InvalidValueError(name, where=where, found=decimals, allowed=f"0 to {DECIMALS_MAX}")
-    return decimals
+def _checked_count(name: str, count: int, most: int, where: str) -> int:
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise InvalidTypeError(name, where=where, found=count, allowed="int")
+    if not 0 <= count <= most:
+        raise InvalidValueError(name, where=where, found=count, allowed=f"0 to {most:,}")
+    return count

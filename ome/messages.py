@@ -2,13 +2,15 @@
 
 All are frozen, keyword-only and hold integers (and bytes for names), not enumerations, so that whatever a record can hold can be said.
 Prices are in price units, quantities in lots, time in nanoseconds since 1970. `kind` is set by the class.
+
+A command is one record, but for a NewOrder or AmendOrder with `terms`, which is 1 + ceil(terms / 3) records that follow each other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ome.enums import CommandKind, EventKind
+from ome.enums import CommandFlags, CommandKind, EventKind, Term
 from ome.errors import InvalidTypeError, InvalidValueError
 
 __all__ = [
@@ -21,67 +23,90 @@ __all__ = [
     "CancelOrder",
     "Cancelled",
     "Command",
+    "Completed",
     "DefineInstrument",
     "DefineLimits",
     "DefineSession",
     "Defined",
+    "Displayed",
     "Event",
+    "ExpireOrders",
     "Limits",
+    "MassCancel",
     "NewOrder",
     "OrderEvent",
+    "OrderTerms",
+    "Prevented",
     "ReduceOrder",
     "Reduced",
     "Rejected",
     "Rested",
+    "SetLastPrice",
+    "Terms",
     "Trade",
+    "Triggered",
     "UnknownCommand",
 ]
 
 NULL_VALUE = -(2**63)  # of an amend's price or quantity: unchanged
+
+_POST_ONLY = int(CommandFlags.POST_ONLY)
+_HIDDEN = int(CommandFlags.HIDDEN)
+_OWN_FIELDS = _POST_ONLY | _HIDDEN
+
+Terms = tuple[tuple[Term, int], ...]
+"""What an order has beside the fields of its command: docs/RULES.md, Commands of more than one record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What an engine is made with; its memory follows from it and never grows.
 
-    `order_count_max`: orders at rest at once, 1 to 2^30. `level_count_max`: price levels at once over all instruments, 1 to 2^28.
-    `instrument_count_max`: 1 to 2^20. `session_count_max`: 1 to 65,535. Raises InvalidTypeError or InvalidValueError outside these.
+    `order_count_max`: orders that live at once, 1 to 2^30. `level_count_max`: price levels at once over all instruments, 1 to 2^24 - 1.
+    `instrument_count_max`: 1 to 2^20. `session_count_max`: 1 to 65,535. `special_count_max`: orders at once that wait for a stop price, or
+    have a peak, a deadline or a self-trade group, 0 to 2^30. Raises InvalidTypeError or InvalidValueError outside these.
     """
 
     order_count_max: int = 1_048_576
     level_count_max: int = 262_144
     instrument_count_max: int = 4_096
     session_count_max: int = 4_096
+    special_count_max: int = 65_536
 
     def __post_init__(self) -> None:
-        for name, most in (
-            ("order_count_max", 2**30),
-            ("level_count_max", 2**28),
-            ("instrument_count_max", 2**20),
-            ("session_count_max", 65_535),
+        for name, least, most in (
+            ("order_count_max", 1, 2**30),
+            ("level_count_max", 1, 2**24 - 1),
+            ("instrument_count_max", 1, 2**20),
+            ("session_count_max", 1, 65_535),
+            ("special_count_max", 0, 2**30),
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
                 raise InvalidTypeError(name, where="limits", found=value, allowed="int")
-            if not 1 <= value <= most:
-                raise InvalidValueError(name, where="limits", found=value, allowed=f"1 to {most:,}")
+            if not least <= value <= most:
+                raise InvalidValueError(name, where="limits", found=value, allowed=f"{least} to {most:,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What every command has. `reserved` is its last two bytes, which must be zero."""
+    """What every command has."""
 
     timestamp_ns: int = 0
     participant: int = 0
     session: int = 0
     instrument: int = 0
     kind: int = field(default=0, init=False)
-    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder(Command):
-    """Enter an order."""
+    """Enter an order.
+
+    `price` is its limit, of a TRAILING_STOP_LIMIT the distance of its limit from its stop price. `flags` are the CommandFlags but for
+    POST_ONLY and HIDDEN, which are fields of their own wherever they were given. Without `terms` it is one record, with CONTINUED in
+    `flags` one that waits for the OrderTerms that follow.
+    """
 
     client_order_id: int = 0
     price: int = 0
@@ -93,6 +118,17 @@ class NewOrder(Command):
     order_type: int = 1
     time_in_force: int = 1
     flags: int = 0
+    post_only: bool = False
+    hidden: bool = False
+    self_trade_prevention: int = 0
+    self_trade_scope: int = 0
+    terms: Terms = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.flags, int) and self.flags & _OWN_FIELDS:
+            object.__setattr__(self, "post_only", self.post_only or bool(self.flags & _POST_ONLY))
+            object.__setattr__(self, "hidden", self.hidden or bool(self.flags & _HIDDEN))
+            object.__setattr__(self, "flags", int(self.flags) & ~_OWN_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +140,7 @@ class CancelOrder(Command):
     session_sequence: int = 0
     kind: int = field(default=CommandKind.CANCEL_ORDER, init=False)
     flags: int = 0
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +153,7 @@ class ReduceOrder(Command):
     session_sequence: int = 0
     kind: int = field(default=CommandKind.REDUCE_ORDER, init=False)
     flags: int = 0
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +161,7 @@ class AmendOrder(Command):
     """Give an order a new price, a new quantity, or both; NULL_VALUE keeps what is there.
 
     `quantity` is the new total, or with OPEN_QUANTITY in `flags` the new open quantity. `client_order_id` is its order id where `flags` has
-    BY_ORDER_ID.
+    BY_ORDER_ID. `terms` give it a new stop price or another client order id.
     """
 
     client_order_id: int
@@ -133,6 +171,38 @@ class AmendOrder(Command):
     session_sequence: int = 0
     kind: int = field(default=CommandKind.AMEND_ORDER, init=False)
     flags: int = 0
+    reserved: int = 0
+    terms: Terms = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderTerms(Command):
+    """Three more terms of the NewOrder or AmendOrder right before it: one record of those that `terms` become."""
+
+    session_sequence: int = 0
+    kind: int = field(default=CommandKind.ORDER_TERMS, init=False)
+    value_1: int = 0
+    value_2: int = 0
+    value_3: int = 0
+    term_1: int = 0
+    term_2: int = 0
+    term_3: int = 0
+    flags: int = 0
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MassCancel(Command):
+    """Cancel every order of the participant that matches: `instrument` and `side` where they are not 0, what `flags` say beside."""
+
+    client_order_id: int = 0
+    target_session: int = 0
+    account: int = 0
+    session_sequence: int = 0
+    kind: int = field(default=CommandKind.MASS_CANCEL, init=False)
+    side: int = 0
+    flags: int = 0
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,19 +213,23 @@ class DefineLimits(Command):
     level_count_max: int
     instrument_count_max: int
     session_count_max: int
+    special_count_max: int = 0
     kind: int = field(default=CommandKind.DEFINE_LIMITS, init=False)
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefineInstrument(Command):
-    """Open `instrument` for trading. `symbol` is ASCII, without its padding."""
+    """Open `instrument` for trading. `symbol` is ASCII, without its padding; `collar_ticks` 0 is no collar."""
 
     symbol: bytes
     tick: int = 1
+    collar_ticks: int = 0
     kind: int = field(default=CommandKind.DEFINE_INSTRUMENT, init=False)
     price_decimals: int = 0
     quantity_decimals: int = 0
     instrument_flags: int = 0
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +239,26 @@ class DefineSession(Command):
     participant_name: bytes
     session_number: int = 0
     kind: int = field(default=CommandKind.DEFINE_SESSION, init=False)
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireOrders(Command):
+    """Cancel what is due at `cutoff_ns`, and with END_OF_DAY in `flags` all DAY orders; of one `instrument`, or of all where it is 0."""
+
+    cutoff_ns: int = 0
+    kind: int = field(default=CommandKind.EXPIRE_ORDERS, init=False)
+    flags: int = 0
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLastPrice(Command):
+    """Give an instrument a last trade price from outside."""
+
+    price: int
+    kind: int = field(default=CommandKind.SET_LAST_PRICE, init=False)
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +266,7 @@ class UnknownCommand(Command):
     """A record whose kind is none of the above; its other bytes are not kept."""
 
     kind: int
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +331,20 @@ class Rested(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Triggered(OrderEvent):
+    """A stop reached its stop price, `price`: it is an aggressor now."""
+
+    kind: int = field(default=EventKind.TRIGGERED, init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Displayed(OrderEvent):
+    """An order with a peak displays `quantity` lots more at the back of its level, or where it is below zero so many fewer."""
+
+    kind: int = field(default=EventKind.DISPLAYED, init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected(Event):
     """A command was refused and changed nothing. Fields are those of the command."""
 
@@ -266,6 +375,20 @@ class Trade(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prevented(Event):
+    """An aggressor met a resting order of its own group and did not trade; what became of both follows."""
+
+    order_id: int
+    client_order_id: int
+    price: int
+    quantity: int
+    resting_order_id: int
+    resting_client_order_id: int
+    flags: int = 0
+    kind: int = field(default=EventKind.PREVENTED, init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Defined(Event):
     """A definition took effect."""
 
@@ -277,14 +400,34 @@ class Defined(Event):
     kind: int = field(default=EventKind.DEFINED, init=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed(Event):
+    """A mass cancel or an expiry that cancelled `quantity` orders, or a last price that was set to `price`, is done."""
+
+    order_id: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    timestamp_ns: int
+    account: int = 0
+    participant: int
+    session: int
+    command_kind: int
+    kind: int = field(default=EventKind.COMPLETED, init=False)
+
+
 COMMAND_TYPES: dict[int, type[Command]] = {
     CommandKind.NEW_ORDER: NewOrder,
     CommandKind.CANCEL_ORDER: CancelOrder,
     CommandKind.REDUCE_ORDER: ReduceOrder,
     CommandKind.AMEND_ORDER: AmendOrder,
+    CommandKind.ORDER_TERMS: OrderTerms,
+    CommandKind.MASS_CANCEL: MassCancel,
     CommandKind.DEFINE_LIMITS: DefineLimits,
     CommandKind.DEFINE_INSTRUMENT: DefineInstrument,
     CommandKind.DEFINE_SESSION: DefineSession,
+    CommandKind.EXPIRE_ORDERS: ExpireOrders,
+    CommandKind.SET_LAST_PRICE: SetLastPrice,
 }
 EVENT_TYPES: dict[int, type[Event]] = {
     EventKind.ACCEPTED: Accepted,
@@ -295,4 +438,8 @@ EVENT_TYPES: dict[int, type[Event]] = {
     EventKind.AMENDED: Amended,
     EventKind.RESTED: Rested,
     EventKind.DEFINED: Defined,
+    EventKind.TRIGGERED: Triggered,
+    EventKind.DISPLAYED: Displayed,
+    EventKind.PREVENTED: Prevented,
+    EventKind.COMPLETED: Completed,
 }

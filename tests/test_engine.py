@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
@@ -14,12 +15,12 @@ from flows import flow
 
 from ome.codec import COMMAND, EVENT, encode_commands, record_bytes
 from ome.engine import Book, Engine, EngineClosedError, Level, OrderRejectedError, Report
-from ome.enums import EventKind, Reason, Side
+from ome.enums import EventKind, OrderType, Reason, Side, Term, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.instruments import Instrument
-from ome.messages import DefineInstrument, DefineSession, Limits, NewOrder
+from ome.messages import Cancelled, DefineInstrument, DefineSession, Limits, NewOrder
 
-SMALL = Limits(order_count_max=100, level_count_max=50, instrument_count_max=3, session_count_max=4)
+SMALL = Limits(order_count_max=100, level_count_max=50, instrument_count_max=3, session_count_max=4, special_count_max=8)
 
 
 @pytest.fixture
@@ -61,6 +62,17 @@ def test_floats_and_other_types_are_refused_where_money_and_quantity_are_meant(m
         calls.append(lambda: market.sell("AAPL", 1, at=wrong))  # type: ignore[arg-type]
         calls.append(lambda: market.amend(resting, at=wrong))  # type: ignore[arg-type]
         calls.append(lambda: market.amend(12345, at=wrong))  # type: ignore[arg-type]
+        calls.append(lambda: market.amend(12345, stop=wrong))  # type: ignore[arg-type]
+        calls.append(lambda: market.set_last("AAPL", wrong))  # type: ignore[arg-type]
+        for option in ("stop", "trail", "trail_percent", "display", "minimum"):
+            calls.append(lambda option=option: market.buy("AAPL", 5, **{option: wrong}))  # type: ignore[misc]
+        calls.append(lambda: market.buy("AAPL", 5, at=1, tif="fok", budget=wrong))  # type: ignore[arg-type]
+        if not isinstance(wrong, bool):
+            calls.append(lambda: market.buy("AAPL", 5, at=1, post_only=wrong))  # type: ignore[arg-type]
+        calls.append(lambda: market.buy("AAPL", 5, at=1, expires=wrong))  # type: ignore[arg-type]
+        calls.append(lambda: market.buy("AAPL", 5, collar_ticks=wrong))  # type: ignore[arg-type]
+        calls.append(lambda: market.buy("AAPL", 5, tif=wrong))  # type: ignore[arg-type]
+        calls.append(lambda: market.expire(wrong))  # type: ignore[arg-type]
     for call in calls:
         with pytest.raises(TypeError) as refused:
             call()
@@ -78,9 +90,45 @@ def test_floats_and_other_types_are_refused_where_money_and_quantity_are_meant(m
         (lambda market: market.buy("AAPL", 2**63, at=1), "quantity of AAPL", "-9223372036854775808 to"),
         (lambda market: market.buy("NONE", 1, at=1), "symbol", "AAPL, BTC"),
         (lambda market: market.book("NONE"), "symbol", "AAPL, BTC"),
-        (lambda market: market.buy("AAPL", 1, at=1, tif="day"), "tif", "gtc, ioc, fok"),
+        (lambda market: market.buy("AAPL", 1, at=1, tif="DAY"), "tif", "gtc, ioc, fok, day, gtd"),
+        (lambda market: market.buy("AAPL", 1, at=1, self_trade="newest"), "self_trade", "cancel_newest"),
+        (lambda market: market.buy("AAPL", 1, at=1, trail=1), "at", "limit_offset"),
+        (lambda market: market.buy("AAPL", 1, limit_offset=1), "limit_offset", "with trail"),
+        (lambda market: market.buy("AAPL", 1, trail=1, trail_percent=1), "trail_percent", "not both"),
+        (lambda market: market.buy("AAPL", 1, trail="0.005"), "trail", "at most 2 decimals"),
+        (lambda market: market.buy("BTC", 1, trail="0.7"), "trail", "a multiple of 0.5"),
+        (lambda market: market.buy("AAPL", 1, trail="-0.01"), "trail", "above 0"),
+        (lambda market: market.buy("AAPL", 1, trail_percent="100.01"), "trail_percent", "0.01 to 100.00"),
+        (lambda market: market.buy("AAPL", 1, at=1, tif="day", expires=9), "expires", '"gtd" only'),
+        (lambda market: market.buy("AAPL", 1, at=1, tif="gtd"), "expires", "a deadline"),
+        (lambda market: market.buy("AAPL", 1, at=1, expires=0), "expires", "1 to"),
+        (lambda market: market.buy("AAPL", 1, at=1, expires=datetime(2030, 1, 1)), "expires", "a time zone"),
+        (lambda market: market.buy("AAPL", 1, post_only=True), "post_only", "with a limit"),
+        (lambda market: market.buy("AAPL", 1, at=1, tif="ioc", post_only=True), "post_only", '"gtc", "day" or "gtd"'),
+        (lambda market: market.buy("AAPL", 1, hidden=True), "hidden", "with a limit"),
+        (lambda market: market.buy("AAPL", 5, at=1, hidden=True, display=1), "display", "not both"),
+        (lambda market: market.buy("AAPL", 5, at=1, display=0), "display", "1 to 1152921504606846976"),
+        (lambda market: market.buy("AAPL", 5, at=1, minimum=6), "minimum", "1 to 5"),
+        (lambda market: market.buy("BTC", "0.5", at=1, minimum="0.501"), "minimum", "0.001 to 0.500"),
+        (lambda market: market.buy("AAPL", 5, at=1, minimum=1, post_only=True), "minimum", "not both"),
+        (lambda market: market.buy("AAPL", 5, at=1, budget=5), "budget", '"fok" only'),
+        (lambda market: market.buy("AAPL", 5, at=1, collar_ticks=5), "collar_ticks", "without limit only"),
+        (lambda market: market.buy("AAPL", 5, collar_ticks=-1), "collar_ticks", "0 to 4,294,967,295"),
+        (lambda market: market.buy("AAPL", 5, self_trade_scope="participant"), "self_trade_scope", "with self_trade only"),
+        (lambda market: market.buy("AAPL", 5, self_trade="decrement", self_trade_scope="group"), "self_trade_group", "a number"),
+        (lambda market: market.buy("AAPL", 5, self_trade="decrement", self_trade_group=0), "self_trade_group", "1 to"),
+        (
+            lambda market: market.buy("AAPL", 5, self_trade="decrement", self_trade_scope="account", self_trade_group=1),
+            "self_trade_group",
+            '"group" only',
+        ),
+        (lambda market: market.mass_cancel("NONE"), "symbol", "AAPL, BTC"),
+        (lambda market: market.mass_cancel(side="both"), "side", "buy, sell"),
+        (lambda market: market.expire(datetime(1969, 12, 31, tzinfo=UTC)), "until", "0 to"),
+        (lambda market: market.set_last("AAPL", "1.001"), "price of AAPL", "at most 2 decimals"),
+        (lambda market: market.amend(1, at=1, limit_offset=1), "at", "not both"),
         (lambda market: market.buy("AAPL", 1, at=1, account=2**32), "account", "an int from 0"),
-        (lambda market: market.amend(1, quantity=1, open_quantity=1), "quantity", "one of them"),
+        (lambda market: market.amend(1, quantity=1, open_quantity=1), "quantity", "not both"),
         (lambda market: market.cancel(-1), "client_order_id", "an int from 0"),
     ],
 )
@@ -153,6 +201,13 @@ def test_what_the_market_refuses_is_a_report_and_raises_only_when_asked(market: 
     assert refused.value.reason == Reason.ORDER_CLOSED
 
 
+def test_an_option_that_does_not_exist_is_named_with_those_that_do(market: Engine) -> None:
+    """A word that was misspelt is no order without it."""
+    with pytest.raises(TypeError, match="unknown option 'postonly'; allowed: tif, expires, post_only"):
+        market.buy("AAPL", 1, at=1, postonly=True)  # type: ignore[call-arg]
+    assert market.sequence == 2
+
+
 def test_a_price_off_the_tick_is_the_markets_to_refuse(market: Engine) -> None:
     """A price that the instrument's decimals can write but its tick cannot is in the report."""
     assert market.buy("BTC", 1, at="0.3").reason == Reason.PRICE_OFF_TICK
@@ -192,6 +247,195 @@ def test_limits_are_reached_and_left(market: Engine) -> None:
     market.cancel(orders[50])
     assert market.buy("AAPL", 1, at=1).accepted
     assert market.limits == SMALL
+
+
+# Orders with terms
+
+
+def test_a_stop_waits_and_the_report_of_who_triggers_it_tells_what_it_did(market: Engine) -> None:
+    """S1, S4: two stops, the one set off by the trade of the other; each has a report of its own, and none is told as the taker's."""
+    for price, quantity in ((100, 10), (101, 10), (102, 50)):
+        market.sell("AAPL", quantity, at=price)
+    first = market.buy("AAPL", 10, stop=100)
+    second = market.buy("AAPL", 20, at="101.50", stop=101, tif="day")
+    assert (first.waiting, first.resting, first.displayed, first.triggered) == (10, 0, 0, ())
+    assert [(order.stop_price, order.price, order.is_waiting) for order in market.waiting(1, Side.BUY)] == [
+        (10_000, 0, True),
+        (10_100, 10_150, True),
+    ]
+    report = market.buy("AAPL", 10, at=100)
+    assert [(trade.price, trade.quantity) for trade in report.trades] == [(Decimal("100.00"), 10)]
+    assert (report.cancelled, report.resting, report.waiting) == (0, 0, 0)
+    one, two = report.triggered
+    assert (one.order_id, two.order_id) == (first.order_id, second.order_id)
+    assert [(trade.price, trade.quantity) for trade in one.trades] == [(Decimal("101.00"), 10)]
+    assert (two.trades, two.resting, two.displayed, two.waiting) == ((), 20, 20, 0)
+    assert market.order(first.order_id) is None
+    assert (market.waiting(1, Side.BUY), market.last_price(1)) == ([], 10_100)
+
+
+def test_a_stop_past_its_price_triggers_at_once_and_says_so(market: Engine) -> None:
+    """S1: it is in its own report, with what it did."""
+    assert market.set_last("AAPL", 100).accepted
+    report = market.sell("AAPL", 5, stop=100)
+    assert [stop.order_id for stop in report.triggered] == [report.order_id]
+    assert (report.cancelled, report.reason) == (5, Reason.NO_LIQUIDITY)
+
+
+def test_a_trailing_stop_follows_at_its_distance_and_may_have_a_limit(market: Engine) -> None:
+    """S6: a distance in price or percent; the limit at a signed distance from the stop price."""
+    assert market.sell("AAPL", 5, trail="0.50").reason == Reason.NO_LAST_PRICE
+    market.set_last("AAPL", 100)
+    by_amount = market.sell("AAPL", 5, trail="0.50")
+    by_percent = market.buy("AAPL", 5, trail_percent="1.5", limit_offset="0.10", expires=datetime(2030, 1, 1, tzinfo=UTC))
+    amount, percent = market.order(by_amount.order_id), market.order(by_percent.order_id)
+    assert amount is not None
+    assert percent is not None
+    assert (amount.stop_price, amount.trail_amount, amount.order_type) == (9_950, 50, OrderType.TRAILING_STOP)
+    assert (percent.stop_price, percent.trail_basis_points, percent.price) == (10_150, 150, 10)
+    assert (percent.deadline_ns, percent.time_in_force) == (1_893_456_000_000_000_000, TimeInForce.GTD)
+    market.set_last("AAPL", 101)
+    assert market.amend(by_percent, limit_offset="-0.20").waiting == 5
+    assert [(order.stop_price, order.price) for order in market.open_orders("AAPL")] == [(10_150, -20), (10_050, 0)]
+    (told,) = market.set_last("AAPL", "100.50").triggered
+    assert (told.order_id, told.reason) == (by_amount.order_id, Reason.NO_LIQUIDITY)
+
+
+def test_a_stop_is_amended_to_another_stop_price_and_another_id(market: Engine) -> None:
+    """A waiting order takes a new stop price, and any order a new client order id, under which it is found."""
+    order = market.buy("AAPL", 5, stop=100, client_order_id=7)
+    report = market.amend(order, stop=99, client_order_id=8)
+    assert (report.accepted, report.client_order_id, report.order_id, report.waiting) == (True, 8, order.order_id, 5)
+    assert market.client_order(7) is None
+    live = market.client_order(8)
+    assert live is not None
+    assert (live.order_id, live.stop_price) == (order.order_id, 9_900)
+
+
+def test_an_iceberg_shows_its_peak_and_a_hidden_order_nothing(market: Engine) -> None:
+    """I1, P7: the book has what is displayed; reports and open orders tell their owner all of it."""
+    iceberg = market.sell("AAPL", 100, at=10, display=20)
+    hidden = market.sell("AAPL", 30, at=10, hidden=True)
+    assert (iceberg.resting, iceberg.displayed, hidden.resting, hidden.displayed) == (100, 20, 30, 0)
+    assert market.book("AAPL").asks == (Level(price=Decimal("10.00"), quantity=20, order_count=1),)
+    orders = market.open_orders("AAPL")
+    assert [(order.leaves_quantity, order.displayed_quantity, order.peak_quantity, order.is_hidden) for order in orders] == [
+        (100, 20, 20, False),
+        (30, 0, 0, True),
+    ]
+    report = market.buy("AAPL", 110, at=10)
+    assert sum(trade.quantity for trade in report.trades) == 110
+    assert [(order.order_id, order.leaves_quantity) for order in market.orders(1, Side.SELL)] == [(hidden.order_id, 20)]
+    small = market.sell("AAPL", 50, at=11, display=20)
+    reduced = market.reduce(small, 35)
+    assert (reduced.accepted, reduced.resting, reduced.displayed) == (True, 15, 15)
+    cancelled = market.cancel(small)
+    assert (cancelled.order_id, cancelled.cancelled, cancelled.reason) == (small.order_id, 15, Reason.REQUESTED)
+
+
+def test_minimum_budget_and_collar_bound_what_trades(market: Engine) -> None:
+    """T1, T5, T9: in the user's numbers."""
+    market.sell("AAPL", 10, at="10.00")
+    market.sell("AAPL", 10, at="10.10")
+    assert market.buy("AAPL", 30, at=11, minimum=25).reason == Reason.MINIMUM_QUANTITY
+    assert market.buy("AAPL", 20, at=11, tif="fok", budget="200.99").reason == Reason.BUDGET
+    assert market.buy("AAPL", 20, collar_ticks=9, tif="ioc").cancelled == 10
+    assert len(market.buy("AAPL", 10, at=11, tif="fok", budget="101.00").trades) == 1
+    btc = market.sell("BTC", "0.5", at="30000.0")
+    assert market.buy("BTC", "0.500", at=30000, tif="fok", budget="14999.9999").reason == Reason.BUDGET
+    assert market.buy("BTC", "0.500", at=30000, tif="fok", budget=15000).trades[0].resting_order_id == btc.order_id
+
+
+def test_post_only_is_refused_or_slides(market: Engine) -> None:
+    """T6: by instrument, as its definition says, which can be read back."""
+    sliding = Instrument("SLIDES", post_only_slides=True, market_to_limit=True, collar_ticks=7)
+    market.define(sliding)
+    assert market.instruments["SLIDES"] == (3, sliding)
+    for symbol in ("AAPL", "SLIDES"):
+        market.sell(symbol, 10, at=10)
+    assert market.buy("AAPL", 5, at=10, post_only=True).reason == Reason.POST_ONLY_WOULD_TAKE
+    assert market.buy("SLIDES", 5, at=10, post_only=True).resting == 5
+    best = market.book("SLIDES").best_bid
+    assert best is not None
+    assert best.price == Decimal("9.99")
+
+
+def test_a_prevented_trade_is_told_and_is_none(market: Engine) -> None:
+    """X1 to X4: what the instruction of the aggressor did, to both orders, in the aggressor's report."""
+    mine = market.sell("AAPL", 10, at=10, account="me")
+    market.sell("AAPL", 10, at=11, account="other")
+    report = market.buy("AAPL", 15, at=11, account="me", self_trade="decrement")
+    (prevented,) = report.prevented
+    assert (prevented.price, prevented.quantity, prevented.resting_order_id) == (Decimal("10.00"), 10, mine.order_id)
+    assert [(trade.price, trade.quantity) for trade in report.trades] == [(Decimal("11.00"), 5)]
+    assert (report.cancelled, report.reason) == (0, Reason.NONE), "what the resting order lost is not the aggressor's"
+    assert market.order(mine.order_id) is None
+    market.sell("AAPL", 3, at=10, self_trade="cancel_newest", self_trade_group=4)
+    both = market.buy("AAPL", 4, at=10, self_trade="cancel_both", self_trade_group=4)
+    assert (both.cancelled, both.reason, both.trades) == (4, Reason.SELF_TRADE_PREVENTION, ())
+
+
+def test_a_mass_cancel_ends_what_matches_and_lists_it(market: Engine) -> None:
+    """A7: by instrument, side, account and participant, in the order of their ids, waiting ones too."""
+    one = market.buy("AAPL", 1, at=1, account="a")
+    two = market.sell("AAPL", 2, at=9, account="b")
+    three = market.sell("AAPL", 4, stop="0.50", account="a")
+    four = market.buy("BTC", 8, at=1, account="a", participant=2)
+    assert market.mass_cancel("BTC").order_ids == ()
+    done = market.mass_cancel("AAPL", account="a")
+    assert (done.accepted, done.order_ids, done.cancelled) == (True, (one.order_id, three.order_id), 5)
+    assert market.mass_cancel(side="buy", participant=None).order_ids == (four.order_id,)
+    assert market.mass_cancel(participant=None, session=3).order_ids == ()
+    assert market.mass_cancel(side=Side.SELL).order_ids == (two.order_id,)
+
+
+def test_deadlines_end_orders_by_the_clock_or_when_told(market: Engine) -> None:
+    """T2, T7: nanoseconds or a datetime; what the clock ended before a command is not counted as its doing."""
+    day = market.buy("AAPL", 1, at=1, tif="day")
+    soon, later, last = (market.buy("AAPL", 2, at=1, expires=expires) for expires in (100, 200, datetime(1970, 1, 2, tzinfo=UTC)))
+    assert market.buy("AAPL", 2, at=1, expires=100, tif="gtd").accepted
+    market.clock_ns = 100
+    done = market.expire(until=200)
+    assert (done.order_ids, done.cancelled) == ((later.order_id,), 2)
+    assert [event.order_id for event in done.events[:1] if isinstance(event, Cancelled)] == [soon.order_id]
+    assert market.expire(end_of_day=True, symbol="BTC").order_ids == ()
+    assert market.expire(end_of_day=True).order_ids == (day.order_id,)
+    assert market.buy("AAPL", 1, at=1, expires=100).reason == Reason.ALREADY_EXPIRED
+    market.clock_ns = 86_400 * 10**9
+    report = market.cancel(last)
+    assert (report.accepted, report.reason, report.cancelled) == (False, Reason.ORDER_CLOSED, 0)
+    again = market.buy("AAPL", 3, at=1)
+    assert (again.resting, again.reason) == (3, Reason.NONE)
+
+
+def test_what_the_market_refuses_of_many_orders_is_told_too(market: Engine) -> None:
+    """A completion says why nothing was done, and raises only when asked."""
+    refused = market.set_last("BTC", "0.3")
+    assert (refused.accepted, refused.reason, refused.order_ids) == (False, Reason.PRICE_OFF_TICK, ())
+    with pytest.raises(OrderRejectedError, match="PRICE_OFF_TICK"):
+        refused.raise_for_rejection()
+    assert market.mass_cancel(session=2).raise_for_rejection().accepted
+
+
+def test_special_orders_have_a_limit_of_their_own(market: Engine) -> None:
+    """The engine takes as many as its limits say, and plain orders beside them."""
+    orders = [market.buy("AAPL", 2, at=1, display=1) for _ in range(SMALL.special_count_max)]
+    assert market.buy("AAPL", 1, stop=5).reason == Reason.SPECIAL_LIMIT_REACHED
+    assert market.state.special_count == SMALL.special_count_max
+    assert market.buy("AAPL", 1, at=1).accepted
+    market.cancel(orders[0])
+    assert market.buy("AAPL", 1, stop=5).waiting == 1
+
+
+def test_a_command_of_several_records_may_be_cut_anywhere(market: Engine) -> None:
+    """What one call leaves waiting, the next completes; and what it does not is refused before anything else."""
+    order = NewOrder(instrument=1, side=Side.BUY, quantity=5, order_type=OrderType.STOP, terms=((Term.STOP_PRICE, 100),))
+    head, terms = np.split(encode_commands([order]), [1])
+    assert len(market.apply(head)) == 0
+    assert market.apply(terms)["kind"].tolist() == [EventKind.ACCEPTED]
+    market.apply(head)
+    report = market.buy("AAPL", 1, at=1)
+    assert (report.accepted, report.resting, len(report.events)) == (True, 1, 2)
 
 
 # Instruments
@@ -385,7 +629,14 @@ def test_a_closed_engine_raises_and_closing_again_does_nothing() -> None:
         lambda: engine.define(Instrument("B")),
         lambda: engine.book("A"),
         lambda: engine.orders(1, Side.BUY),
+        lambda: engine.waiting(1, Side.BUY),
+        lambda: engine.open_orders("A"),
         lambda: engine.order(1),
+        lambda: engine.client_order(1),
+        lambda: engine.last_price(1),
+        engine.mass_cancel,
+        engine.expire,
+        lambda: engine.set_last("A", 1),
         lambda: engine.state,
         lambda: engine.limits,
         lambda: engine.state_hash,

@@ -11,13 +11,24 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from strategies import commands, opening
+from strategies import Said, commands, opening
 
 from ome.codec import COMMAND, EVENT, decode_commands, decode_events, encode_commands, encode_events, join_records, record_bytes, records_of
-from ome.enums import InstrumentFlags
+from ome.enums import CommandFlags, InstrumentFlags, Term
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.instruments import Instrument
-from ome.messages import COMMAND_TYPES, EVENT_TYPES, NULL_VALUE, Command, DefineInstrument, Limits, NewOrder, UnknownCommand
+from ome.messages import (
+    COMMAND_TYPES,
+    EVENT_TYPES,
+    NULL_VALUE,
+    AmendOrder,
+    CancelOrder,
+    DefineInstrument,
+    Limits,
+    NewOrder,
+    OrderTerms,
+    UnknownCommand,
+)
 from ome.reference import ReferenceEngine
 from ome.units import decimal_of, number_of, units_of
 
@@ -70,6 +81,14 @@ def test_instrument_takes_its_decimals_from_its_tick() -> None:
         finer.symbol = "B"  # type: ignore[misc]
 
 
+def test_options_of_an_instrument_are_the_flags_of_its_definition() -> None:
+    """Each option is a flag; none is set unless asked for."""
+    assert (Instrument("A").flags, Instrument("A").collar_ticks) == (0, 0)
+    assert Instrument("A", market_to_limit=True).flags == InstrumentFlags.MARKET_TO_LIMIT
+    assert Instrument("A", post_only_slides=True).flags == InstrumentFlags.POST_ONLY_SLIDES
+    assert Instrument("A", signed_prices=True, market_to_limit=True, post_only_slides=True).flags == sum(InstrumentFlags)
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -90,6 +109,10 @@ def test_instrument_takes_its_decimals_from_its_tick() -> None:
         lambda: Instrument("A").lots(2**60 + 1),
         lambda: Limits(order_count_max=0),
         lambda: Limits(session_count_max=65_536),
+        lambda: Limits(level_count_max=2**24),
+        lambda: Limits(special_count_max=-1),
+        lambda: Instrument("A", collar_ticks=-1),
+        lambda: Instrument("A", collar_ticks=2**32),
     ],
 )
 def test_values_outside_their_range_are_refused(make: Callable[[], object]) -> None:
@@ -103,6 +126,7 @@ def test_values_outside_their_range_are_refused(make: Callable[[], object]) -> N
     "make",
     [
         lambda: Instrument("A", tick=0.01),  # type: ignore[arg-type]
+        lambda: Instrument("A", collar_ticks=1.0),  # type: ignore[arg-type]
         lambda: Instrument("A").lots(1.0),  # type: ignore[arg-type]
         lambda: Instrument("A").price_units(1.0),  # type: ignore[arg-type]
         lambda: Limits(order_count_max=1.0),  # type: ignore[arg-type]
@@ -115,18 +139,57 @@ def test_floats_are_refused_everywhere(make: Callable[[], object]) -> None:
 
 
 @given(st.lists(commands(), max_size=5))
-def test_commands_survive_the_way_to_records_and_back(some: list[Command]) -> None:
-    """What was encoded decodes to an equal message."""
-    records = encode_commands(some)
+def test_commands_survive_the_way_to_records_and_back(some: list[Said]) -> None:
+    """What was encoded decodes to an equal message: one for each record."""
+    messages = [message for said in some for message in decode_commands(said.records)]
+    records = encode_commands(messages)
     assert records.dtype == COMMAND
-    assert decode_commands(records) == some
+    assert decode_commands(records) == messages
+
+
+@given(
+    st.sampled_from([NewOrder(side=1, quantity=5, flags=CommandFlags.HIDDEN), AmendOrder(client_order_id=3)]),
+    st.lists(st.tuples(st.sampled_from(Term), st.integers(-(2**63), 2**63 - 1)), max_size=10),
+    st.integers(0, 9),
+)
+def test_terms_follow_their_command_three_to_a_record(order: NewOrder | AmendOrder, terms: list[tuple[Term, int]], count: int) -> None:
+    """Every term is there, in order, in records of the same time and sender; all records but the last are continued."""
+    order = replace(order, terms=tuple(terms), timestamp_ns=9, participant=2, session=4, session_sequence=count)
+    head, *rest = decode_commands(encode_commands([order]))
+    assert head == replace(order, terms=(), flags=order.flags | (CommandFlags.CONTINUED if terms else 0))
+    assert len(rest) == -(-len(terms) // 3)
+    found = [(getattr(part, f"term_{place}"), getattr(part, f"value_{place}")) for part in rest for place in (1, 2, 3)]
+    assert found == terms + [(Term.NONE, 0)] * (len(found) - len(terms))
+    for index, part in enumerate(rest, 1):
+        assert isinstance(part, OrderTerms)
+        assert (part.timestamp_ns, part.participant, part.session) == (9, 2, 4)
+        assert part.session_sequence == (count + index if count else 0)
+        assert part.flags == (CommandFlags.CONTINUED if index < len(rest) else 0)
+
+
+def test_post_only_and_hidden_are_flags_of_the_record_and_fields_of_the_message() -> None:
+    """However they are given, the message says the same, and so does its record."""
+    by_field = NewOrder(side=1, quantity=1, post_only=True, flags=CommandFlags.CONTINUED)
+    by_flag = NewOrder(side=1, quantity=1, flags=CommandFlags.POST_ONLY | CommandFlags.CONTINUED)
+    assert by_field == by_flag
+    assert (by_flag.post_only, by_flag.hidden, by_flag.flags) == (True, False, CommandFlags.CONTINUED)
+    assert encode_commands([by_field])["flags"][0] == CommandFlags.POST_ONLY | CommandFlags.CONTINUED
+    assert encode_commands([replace(by_flag, post_only=False, hidden=True, flags=0)])["flags"][0] == CommandFlags.HIDDEN
+
+
+def test_term_that_does_not_fit_is_named() -> None:
+    """Encoding refuses a value that its bytes cannot hold, also where it is a term's."""
+    with pytest.raises(InvalidValueError, match=r"value_2 in OrderTerms: found 9223372036854775808"):
+        encode_commands([NewOrder(side=1, quantity=1, terms=((Term.STOP_PRICE, 1), (Term.BUDGET, 2**63)))])
 
 
 @given(st.lists(commands(), max_size=30))
-def test_events_survive_the_way_to_messages_and_back(some: list[Command]) -> None:
+def test_events_survive_the_way_to_messages_and_back(some: list[Said]) -> None:
     """Events decode to messages that encode to the same bytes, and any commands are taken."""
-    engine = ReferenceEngine(Limits(order_count_max=10, level_count_max=6, instrument_count_max=4, session_count_max=8))
-    events = engine.apply_records(encode_commands([*opening(), *some]))
+    engine = ReferenceEngine(
+        Limits(order_count_max=10, level_count_max=6, instrument_count_max=4, session_count_max=8, special_count_max=5)
+    )
+    events = engine.apply_records(join_records([encode_commands(opening()), *(said.records for said in some)], COMMAND))
     engine.check()
     assert record_bytes(encode_events(decode_events(events))) == record_bytes(events)
 
@@ -136,7 +199,8 @@ def test_each_field_stands_where_the_layout_says(message_type: type[Any]) -> Non
     """A field written by name in a message is read by the same name in the array."""
     layout = COMMAND if message_type in COMMAND_TYPES.values() else EVENT
     values: dict[str, Any] = {}
-    for index, field in enumerate(f for f in fields(message_type) if f.init):
+    of_its_own = ("post_only", "hidden", "terms")  # not a field of the record
+    for index, field in enumerate(f for f in fields(message_type) if f.init and f.name not in of_its_own):
         values[field.name] = b"N%d" % index if field.name in ("symbol", "participant_name") else 7 + index
     message = message_type(**values)
     row = (encode_commands if layout is COMMAND else encode_events)([message])[0]
@@ -147,9 +211,10 @@ def test_each_field_stands_where_the_layout_says(message_type: type[Any]) -> Non
 
 
 def test_reserved_is_the_last_two_bytes() -> None:
-    """The reserved bytes of a command are body bytes 54 and 55."""
-    data = record_bytes(encode_commands([NewOrder(side=1, quantity=1, reserved=0x1234)]))
-    assert data[62:] == b"\x34\x12"
+    """The reserved bytes of a command are body bytes 54 and 55; a NewOrder has self-trade prevention there."""
+    assert record_bytes(encode_commands([CancelOrder(client_order_id=1, reserved=0x1234)]))[62:] == b"\x34\x12"
+    order = NewOrder(side=1, quantity=1, self_trade_prevention=0x34, self_trade_scope=0x12)
+    assert record_bytes(encode_commands([order]))[62:] == b"\x34\x12"
     assert encode_commands([UnknownCommand(kind=200)])["kind"][0] == 200
 
 

@@ -7,13 +7,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ome.codec import define_instrument
 from ome.config import ServerConfig
 from ome.conformance import Market, MarketFactory
 from ome.conformance.wire import SYNC_INSTRUMENT, WireMarket
 from ome.engine import Engine
 from ome.enums import Policy
 from ome.instruments import Instrument
-from ome.messages import DefineInstrument
 from ome.reference import ReferenceEngine
 from ome.server import Server
 
@@ -39,16 +39,7 @@ def reference_markets() -> Iterator[MarketFactory]:
     def make(instruments: Sequence[Instrument]) -> Market:
         engine = ReferenceEngine()
         for number, instrument in enumerate(instruments, 1):
-            engine.apply(
-                DefineInstrument(
-                    instrument=number,
-                    symbol=instrument.symbol.encode("ascii"),
-                    tick=instrument.tick_units,
-                    price_decimals=instrument.price_decimals,
-                    quantity_decimals=instrument.quantity_decimals,
-                    instrument_flags=instrument.flags,
-                )
-            )
+            engine.apply(define_instrument(instrument, number))
         return engine
 
     yield make
@@ -70,6 +61,6 @@ def wire_markets() -> Iterator[MarketFactory]:
                 instruments=(*instruments, SYNC_INSTRUMENT),
             )
             server = stack.enter_context(Server(config))
-            return stack.enter_context(contextlib.closing(WireMarket(server.orders_endpoint, server.feed_endpoint)))
+            return stack.enter_context(contextlib.closing(WireMarket(server.orders_endpoint, server.feed_endpoint, server._submit)))
 
         yield make

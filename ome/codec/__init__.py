@@ -1,4 +1,4 @@
-"""Records of 64 bytes: their layouts (generated from the schema) and what turns messages into records and back."""
+"""Records of 64 bytes: their layouts (generated from the schema), what turns messages into records and back, and words into commands."""
 
 from __future__ import annotations
 
@@ -16,19 +16,26 @@ from ome.codec.records import (
     record_bytes,
     records_of,
 )
+from ome.codec.requests import OrderOptions, Time, define_instrument, new_order, side_of, time_ns
 
 __all__ = [
     "COMMAND",
     "EVENT",
     "RECORD_SIZE",
+    "OrderOptions",
     "Records",
+    "Time",
     "command_structure",
     "decode_commands",
     "decode_events",
+    "define_instrument",
     "encode_commands",
     "encode_events",
     "event_structure",
     "join_records",
+    "new_order",
     "record_bytes",
     "records_of",
+    "side_of",
+    "time_ns",
 ]

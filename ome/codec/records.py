@@ -1,7 +1,8 @@
 """Commands and events as 64-byte records, and records as commands and events.
 
 The place of each field comes from the generated layouts; each message class becomes one `struct.Struct` whose gaps are zeros. So a message
-keeps what its class lists and nothing else, and whatever was encoded decodes to an equal message.
+keeps what its class lists and nothing else, and whatever was encoded decodes to an equal message. One exception: a command with terms is
+encoded as the records that follow each other, each of which decodes to a message of its own.
 
 Records travel as numpy arrays of dtype COMMAND or EVENT. numpy copies such arrays field by field and loses or moves what no field covers:
 join and copy records with `join_records` and `record_bytes`, which see bytes only.
@@ -19,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ome.codec.layouts import COMMAND, EVENT
+from ome.enums import CommandFlags
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
-from ome.messages import COMMAND_TYPES, EVENT_TYPES, Command, Event, UnknownCommand
+from ome.messages import COMMAND_TYPES, EVENT_TYPES, AmendOrder, Command, Event, NewOrder, OrderTerms, UnknownCommand
 
 __all__ = [
     "RECORD_SIZE",
@@ -44,6 +46,10 @@ _RESERVED_OFFSET: Final = 62  # the last two bytes of a command, which the layou
 _FORMATS: Final = {"|u1": "B", "<u2": "H", "<u4": "I", "<u8": "Q", "<i8": "q", "|S16": "16s"}
 _RANGES: Final = {"B": (0, 2**8 - 1), "H": (0, 2**16 - 1), "I": (0, 2**32 - 1), "Q": (0, 2**64 - 1), "q": (-(2**63), 2**63 - 1)}
 _COMMAND_KIND_OFFSET: Final = 56
+_FLAGS: Final = slice(60, 62)
+_TERMS_A_RECORD: Final = 3
+_CONTINUED, _POST_ONLY, _HIDDEN = int(CommandFlags.CONTINUED), int(CommandFlags.POST_ONLY), int(CommandFlags.HIDDEN)
+_NO_PLACE: Final = frozenset(("post_only", "hidden", "terms"))  # fields that are flags, or records of their own
 _EVENT_KIND_OFFSET: Final = 60
 
 Message = TypeVar("Message", Command, Event)
@@ -53,7 +59,7 @@ class _Form:
     """How one message class is written: its fields by offset, and the structure that packs them."""
 
     def __init__(self, message_type: type[Any], layout: np.dtype[np.void]) -> None:
-        fields = dataclasses.fields(message_type)
+        fields = [field for field in dataclasses.fields(message_type) if field.name not in _NO_PLACE]
         assert layout.fields is not None, "a record has fields"
         places = {name: (int(place[1]), _FORMATS[place[0].str]) for name, place in layout.fields.items()}
         places["reserved"] = (_RESERVED_OFFSET, "H")
@@ -96,6 +102,38 @@ class _Form:
         raise AssertionError("a structure fails only where a field of it fails")
 
 
+class _OrderForm(_Form):
+    """How a NewOrder or AmendOrder is written: one record, and one more for every three of its terms."""
+
+    def pack(self, message: Any) -> bytes:
+        record = super().pack(message)
+        flags = _CONTINUED if message.terms else 0
+        if type(message) is NewOrder:
+            flags |= (_POST_ONLY if message.post_only else 0) | (_HIDDEN if message.hidden else 0)
+        if flags:
+            flags |= int.from_bytes(record[_FLAGS], "little")
+            record = record[: _FLAGS.start] + flags.to_bytes(2, "little") + record[_FLAGS.stop :]
+        return record if not message.terms else record + b"".join(map(_TERMS_FORM.pack, _terms_of(message)))
+
+
+def _terms_of(order: NewOrder | AmendOrder) -> Iterable[OrderTerms]:
+    """The messages that follow an order's record. They count in the session's sequence, where it has one."""
+    count = -(-len(order.terms) // _TERMS_A_RECORD)
+    for index in range(count):
+        given = order.terms[index * _TERMS_A_RECORD : (index + 1) * _TERMS_A_RECORD]
+        places = {f"term_{place}": term for place, (term, _) in enumerate(given, 1)}
+        values = {f"value_{place}": value for place, (_, value) in enumerate(given, 1)}
+        yield OrderTerms(
+            timestamp_ns=order.timestamp_ns,
+            participant=order.participant,
+            session=order.session,
+            session_sequence=order.session_sequence + index + 1 if order.session_sequence else 0,
+            flags=_CONTINUED if index + 1 < count else 0,
+            **places,
+            **values,
+        )
+
+
 def _format(places: Iterable[tuple[int, str]]) -> str:
     """The struct format of fields at these offsets, gaps zero, 64 bytes in all."""
     text, end = "<", 0
@@ -106,14 +144,18 @@ def _format(places: Iterable[tuple[int, str]]) -> str:
     return text + "x" * (RECORD_SIZE - end)
 
 
-_COMMAND_FORMS: Final = {kind: _Form(message_type, COMMAND) for kind, message_type in COMMAND_TYPES.items()}
+_COMMAND_FORMS: Final = {
+    kind: (_OrderForm if message_type in (NewOrder, AmendOrder) else _Form)(message_type, COMMAND)
+    for kind, message_type in COMMAND_TYPES.items()
+}
+_TERMS_FORM: Final = _Form(OrderTerms, COMMAND)
 _EVENT_FORMS: Final = {kind: _Form(message_type, EVENT) for kind, message_type in EVENT_TYPES.items()}
 _UNKNOWN_FORM: Final = _Form(UnknownCommand, COMMAND)
 _FORM_OF_TYPE: Final = {form.message_type: form for form in (*_COMMAND_FORMS.values(), _UNKNOWN_FORM, *_EVENT_FORMS.values())}
 
 
 def command_structure(kind: int) -> struct.Struct:
-    """The structure of a command of this kind: its fields in the order of their offsets, without the sequence, `reserved` last."""
+    """The structure of a command of this kind: its fields in the order of their offsets, without the sequence, bytes 62 and 63 last."""
     return _COMMAND_FORMS[kind].structure
 
 
@@ -123,7 +165,7 @@ def event_structure(kind: int) -> struct.Struct:
 
 
 def encode_commands(commands: Iterable[Command]) -> Records:
-    """Records of dtype COMMAND, one for each command; their sequence is 0.
+    """Records of dtype COMMAND, one for each command, and for every three terms one more behind it; their sequence is 0.
 
     Raises InvalidValueError where a value does not fit its field, InvalidTypeError where it is no integer.
     """
@@ -131,7 +173,7 @@ def encode_commands(commands: Iterable[Command]) -> Records:
 
 
 def decode_commands(records: Records) -> list[Command]:
-    """The commands that the records hold. A kind that does not exist gives an UnknownCommand."""
+    """The commands that the records hold, one for each: terms are OrderTerms. A kind that does not exist gives an UnknownCommand."""
     data = record_bytes(_checked(records, COMMAND))
     return [_COMMAND_FORMS.get(record[_COMMAND_KIND_OFFSET], _UNKNOWN_FORM).unpack(record) for record in _split(data)]
 

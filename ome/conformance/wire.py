@@ -2,19 +2,24 @@
 
 Reports do not say "that was all", and the feed is silent about a command that changes no level. So each call ends with an order and its
 cancel in an instrument of its own, SYNC_INSTRUMENT: when their reports and level updates are here, all before them is.
+
+What a client may not say (last prices, expiries, mass cancels of everybody's orders) goes in by the operator's way, which the server has in
+its process. Its own events (COMPLETED) are nobody's report and do not come back; nor do those that only the feed hears of (DISPLAYED), nor
+those of matches that were prevented.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ome.client import MarketData, OrderEntry
 from ome.client.reports import Reports
 from ome.codec import EVENT, Records, encode_commands
-from ome.enums import EventKind, OrderType, Side, TimeInForce
+from ome.enums import CommandFlags, CommandKind, EventKind, OrderType, Reason, Side, TimeInForce
 from ome.errors import OmeError
 from ome.instruments import Instrument
 from ome.marketdata import Channel
@@ -33,15 +38,17 @@ _STEPS_PER_CALL: Final = 256
 class WireMarket:
     """Speaks to a server as participants 1, 2, 3..., each with a session of its own. `close` it.
 
-    The server is fresh: its instruments are those that the run asked for, in the same order, then SYNC_INSTRUMENT.
+    The server is fresh: its instruments are those that the run asked for, in the same order, then SYNC_INSTRUMENT. `operator` puts commands
+    into its ring.
 
     Raises OmeError where reports or market data do not come within 30 s, or a session ends.
     """
 
     steps_per_call = _STEPS_PER_CALL
 
-    def __init__(self, orders_endpoint: str, feed_endpoint: str) -> None:
+    def __init__(self, orders_endpoint: str, feed_endpoint: str, operator: Callable[[Records], object]) -> None:
         self._orders_endpoint = orders_endpoint
+        self._operator = operator
         self._sessions: dict[int, OrderEntry] = {}
         directory = self._session(1).instruments
         self._sync_number = directory.number(SYNC_INSTRUMENT.symbol)
@@ -59,16 +66,21 @@ class WireMarket:
 
     def apply_records(self, commands: Records) -> Records:
         """Sends the commands and returns their events, made from the reports of all sessions."""
+        senders = np.where(_is_for_operator(commands), 0, commands["participant"].astype(np.int64))
         start = 0
-        participants = commands["participant"]
-        for end in (*(np.flatnonzero(np.diff(participants.astype(np.int64))) + 1).tolist(), len(commands)):
-            self._session(int(participants[start])).send(commands[start:end])
+        for end in (*(np.flatnonzero(np.diff(senders)) + 1).tolist(), len(commands)):
+            if start:
+                self._synchronize(max(1, int(senders[start - 1])))
+            if senders[start]:
+                self._session(int(senders[start])).send(commands[start:end])
+            else:
+                self._operator(commands[start:end])
             start = end
         for participant in list(self._sessions):
             self._synchronize(participant)
         reports = [np.concatenate(parts) for parts in self._kept.values()]
         self._kept = {}
-        events = _events(np.concatenate(reports), self._sync_number)
+        events = _events(reports, self._sync_number)
         self._seek_to = int(events["sequence"].max(initial=0))
         return events
 
@@ -129,16 +141,37 @@ class WireMarket:
         )
 
 
-def _events(reports: Reports, sync_number: int) -> Records:
-    """The events that these reports of all sessions tell of, in the order of the engine."""
-    reports = reports[reports["instrument"] != sync_number]
+def _is_for_operator(commands: Records) -> npt.NDArray[np.bool_]:
+    """Which of the commands no client may send."""
+    kinds = commands["kind"]
+    is_everybodys = (kinds == CommandKind.MASS_CANCEL) & (commands["flags"] & int(CommandFlags.ANY_PARTICIPANT) != 0)
+    return np.asarray(np.isin(kinds, (CommandKind.SET_LAST_PRICE, CommandKind.EXPIRE_ORDERS)) | is_everybodys)
+
+
+def _order(said: Reports, last_trades: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
+    """The order in which the engine said these. `last_trades` is the last trade that the same session had heard of before each.
+
+    In one command what has expired goes first; then orders are taken, changed or triggered; then they trade; then what is left of them
+    rests or is cancelled, after the last of their trades. Orders that one command cancels go by their ids.
+    """
+    kind, reason = said["kind"], said["reason"]
+    is_by_id = np.isin(reason, (Reason.MASS_CANCELLED, Reason.EXPIRED))
+    is_remainder = np.isin(kind, (EventKind.CANCELLED, EventKind.REDUCED, EventKind.RESTED))
+    phase = np.where(is_by_id, 0, np.where(kind == EventKind.TRADE, 2, np.where(is_remainder, 3, 1)))
+    within = np.where(is_by_id, said["order_id"], np.where(phase == 2, said["trade_id"], np.where(phase == 3, last_trades, 0)))
+    return np.lexsort((within, phase, said["engine_sequence"]))
+
+
+def _events(sessions: Sequence[Reports], sync_number: int) -> Records:
+    """The events that these reports, an array for each session, tell of, in the order of the engine."""
+    last_trades = np.concatenate([np.maximum.accumulate(reports["trade_id"]) for reports in sessions])
+    reports = np.concatenate(sessions)
+    kept = (reports["instrument"] != sync_number) & (reports["kind"] != EventKind.PREVENTED)
+    reports, last_trades = reports[kept], last_trades[kept]
     is_resting = (reports["kind"] == EventKind.TRADE) & (reports["is_aggressor"] == 0)
     resting = reports[is_resting]
     said = reports[~is_resting]
-    # In one command an order is first taken or changed, then it trades, then what is left rests or is cancelled.
-    is_trade = said["kind"] == EventKind.TRADE
-    is_remainder = (said["kind"] == EventKind.CANCELLED) | (said["kind"] == EventKind.RESTED)
-    said = said[np.lexsort((said["trade_id"], np.where(is_trade, 1, np.where(is_remainder, 2, 0)), said["engine_sequence"]))]
+    said = said[_order(said, last_trades[~is_resting])]
     events = np.zeros(len(said), dtype=EVENT)
     names = {"sequence": "engine_sequence", "reason": "reason"} | {
         name: name for name in ("order_id", "client_order_id", "price", "instrument", "kind", "side", "timestamp_ns", "account")
