@@ -93,7 +93,7 @@ void ome_special_new(ome_engine_t *engine, const ome_command_t *command, const o
 
 /* ---- an amend ---- */
 
-/* The order has this client order id from now on: from its AMENDED. What it no longer displays has been said under the old one. */
+/* The order has this client order id from now on, in all events of the amend. */
 static void rename(ome_engine_t *engine, ome_standing_t *standing, uint64_t client_order_id)
 {
     ome_order_t *order = &engine->pools.orders.orders[standing->slot];
@@ -111,11 +111,10 @@ static void rename(ome_engine_t *engine, ome_standing_t *standing, uint64_t clie
     ome_order_index_insert(&engine->pools.index, participant, client_order_id, standing->slot);
 }
 
-static void amend_waiting(ome_engine_t *engine, ome_standing_t *standing, const ome_change_t *change, ome_sink_t *sink)
+static void amend_waiting(ome_engine_t *engine, const ome_standing_t *standing, const ome_change_t *change, ome_sink_t *sink)
 {
     ome_special_t *special = special_of(engine, standing->slot);
     const bool moves = change->stop_price != special->stop_price || change->leaves > change->old_leaves;
-    rename(engine, standing, change->client_order_id);
     special->limit = change->price;
     engine->pools.orders.orders[standing->slot].leaves_quantity = change->leaves;
     uint8_t flags = OME_EVENT_FLAGS_WAITING | OME_EVENT_FLAGS_KEPT_PRIORITY;
@@ -132,10 +131,8 @@ static void amend_waiting(ome_engine_t *engine, ome_standing_t *standing, const 
 }
 
 /* The order leaves its queue: it joins the back of one, or trades first. */
-static void amend_moving(ome_engine_t *engine, ome_standing_t *standing, const ome_change_t *change, ome_sink_t *sink)
+static void amend_moving(ome_engine_t *engine, const ome_standing_t *standing, const ome_change_t *change, ome_sink_t *sink)
 {
-    ome_standing_leave(engine, standing, sink);
-    rename(engine, standing, change->client_order_id);
     const ome_order_t *order = &engine->pools.orders.orders[standing->slot];
     ome_entrant_t entrant = {.book = standing->book,
         .order_id = standing->order_id,
@@ -152,6 +149,7 @@ static void amend_moving(ome_engine_t *engine, ome_standing_t *standing, const o
         .marks = order->marks,
         .time_in_force = OME_TIME_IN_FORCE_GTC,
         .has_limit = true};
+    ome_standing_leave(engine, standing, sink);
     if (!change->crosses)
     {
         ome_entry_join(engine, &entrant, OME_EVENT_KIND_AMENDED, OME_EVENT_FLAGS_WAS_RESTING, sink);
@@ -163,7 +161,7 @@ static void amend_moving(ome_engine_t *engine, ome_standing_t *standing, const o
     ome_stop_run(engine, entrant.timestamp_ns, sink);
 }
 
-static void amend_resting(ome_engine_t *engine, ome_standing_t *standing, const ome_change_t *change, ome_sink_t *sink)
+static void amend_resting(ome_engine_t *engine, const ome_standing_t *standing, const ome_change_t *change, ome_sink_t *sink)
 {
     if (change->price != standing->price || change->leaves > change->old_leaves)
     {
@@ -174,7 +172,6 @@ static void amend_resting(ome_engine_t *engine, ome_standing_t *standing, const 
     {
         ome_standing_shrink(engine, standing, change->old_leaves - change->leaves, sink);
     }
-    rename(engine, standing, change->client_order_id);
     ome_standing_write(engine, standing, standing->price, change->leaves, OME_EVENT_KIND_AMENDED, OME_REASON_NONE,
         (uint8_t)(standing->flags | OME_EVENT_FLAGS_RESTS | OME_EVENT_FLAGS_KEPT_PRIORITY), sink);
 }
@@ -194,6 +191,7 @@ void ome_special_amend(ome_engine_t *engine, const ome_command_t *command, const
         return;
     }
     ome_standing_t standing = ome_standing_order(engine, change.slot, command->timestamp_ns);
+    rename(engine, &standing, change.client_order_id);
     if (change.waits)
     {
         amend_waiting(engine, &standing, &change, sink);
