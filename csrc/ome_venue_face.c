@@ -119,6 +119,7 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view)
     *view = (ome_venue_view_t){.epoch = venue->epoch,
         .cursor = ome_ring_cursor(venue->ring),
         .durable = atomic_load_explicit(&venue->gate.durable.value, memory_order_acquire),
+        .deadline_ns = ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_DEADLINE)),
         .error_call = is_failed ? error->call : NULL,
         .error_path = is_failed ? error->path : NULL,
         .error_number = is_failed ? error->number : 0,

@@ -49,6 +49,7 @@ typedef struct
     uint64_t epoch;
     uint64_t cursor; /* last command sequenced */
     uint64_t durable; /* last command on disk */
+    uint64_t deadline_ns; /* when the next order expires; 0: none does */
     const char *error_call; /* the system call that failed; NULL: none */
     const char *error_path;
     int32_t error_number; /* errno */

@@ -7,6 +7,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class ServerConfig:
     flush_delay_ms: int = 10
     snapshot_levels: int = 65_536
     participants: tuple[str, ...] = ()
+    day_end: time | None = None
     limits: Limits = field(default_factory=Limits)
     instruments: tuple[Instrument, ...] = ()
     source: str = "configuration"
@@ -101,12 +103,25 @@ def _policy(value: str) -> Policy:
     return _POLICIES[value]
 
 
+def _day_end(value: str) -> time | None:
+    if value == "off":
+        return None
+    try:
+        moment = time.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is not None or moment.microsecond:
+        raise InvalidValueError("day_end", found=value, allowed='"off", or a time of day in UTC as in "21:00" or "21:00:30"')
+    return moment
+
+
 _KEYS: Mapping[str, Mapping[str, _Key]] = {
     "server": {
         "orders": _Key("orders_endpoint", str),
         "feed": _Key("feed_endpoint", str),
         "loop": _Key("loop", str),
         "participants": _Key("participants", list, tuple),
+        "day_end": _Key("day_end", str, _day_end),
     },
     "journal": {
         "directory": _Key("directory", str, Path),
@@ -122,9 +137,19 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "levels": _Key("level_count_max", int),
         "instruments": _Key("instrument_count_max", int),
         "sessions": _Key("session_count_max", int),
+        "special_orders": _Key("special_count_max", int),
     },
 }
-_INSTRUMENT_KEYS = {"symbol": str, "tick": str, "price_decimals": int, "quantity_decimals": int, "signed_prices": bool}
+_INSTRUMENT_KEYS = {
+    "symbol": str,
+    "tick": str,
+    "price_decimals": int,
+    "quantity_decimals": int,
+    "signed_prices": bool,
+    "collar_ticks": int,
+    "market_to_limit": bool,
+    "post_only_slides": bool,
+}
 
 
 def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConfig:

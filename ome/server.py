@@ -9,25 +9,26 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, time as dtime, timedelta
 from pathlib import Path
 from types import TracebackType
 
 from ome._native import CData, ffi, lib
-from ome.codec import Records, encode_commands
+from ome.codec import Records, define_instrument, encode_commands
 from ome.config import ConfigError, ServerConfig
 from ome.engine import EngineState, EngineView
-from ome.enums import CommandKind, Policy, Reason
+from ome.enums import CommandFlags, CommandKind, Policy, Reason
 from ome.errors import OmeError
-from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway, instrument_definition
+from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway
 from ome.instruments import Instrument
-from ome.messages import Command, DefineLimits, Limits
+from ome.messages import Command, DefineLimits, ExpireOrders, Limits
 from ome.metrics import COUNTERS_FILE
 from ome.publisher import Publisher
 from ome.recovery import JournalReport, Replay
 from ome.transport import Context
 from ome.transport.table import Loop
 
-__all__ = ["Server", "ServerError", "StartSummary", "StopSummary"]
+__all__ = ["Clock", "Server", "ServerError", "StartSummary", "StopSummary"]
 
 _WAITS = {"spin": 1, "yield": 2, "block": 3}
 _DEFINE_TIMEOUT_S = 60.0
@@ -59,6 +60,66 @@ class StopSummary:
 
     state: EngineState
     state_hash: int
+
+
+class Clock:
+    """Says when time is over: ExpireOrders in a quiet market, once the earliest deadline has passed, and at the end of each day.
+
+    Orders with a deadline also expire at the first command after it, so this is late by at most its period, and never wrong. `submit`
+    sends a command and says whether the venue still runs; `deadline_ns` is the earliest deadline, 0 for none; `day_end` a time of day in
+    UTC, or None.
+    """
+
+    PERIOD_S = 0.05
+
+    def __init__(self, submit: Callable[[Command], bool], deadline_ns: Callable[[], int], *, day_end: dtime | None) -> None:
+        self._submit = submit
+        self._deadline_ns = deadline_ns
+        self._day_end = day_end
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ome-clock", daemon=True)
+        self._next_day_end_ns = self._day_end_after(time.time_ns())
+        self._expired_to_ns = 0
+
+    def catch_up(self, last_time_ns: int) -> None:
+        """Ends the day that was over while nobody ran: one since the engine's last time, 0 where it has none."""
+        now_ns = time.time_ns()
+        missed_ns = self._day_end_after(last_time_ns)
+        if last_time_ns and missed_ns is not None and missed_ns <= now_ns:
+            self._submit(ExpireOrders(cutoff_ns=now_ns, flags=CommandFlags.END_OF_DAY))
+
+    def start(self) -> None:
+        """From now on in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the thread has ended."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self.PERIOD_S) and self.tick(time.time_ns()):
+            pass
+
+    def tick(self, now_ns: int) -> bool:
+        """Looks once. False where the venue has stopped."""
+        if self._next_day_end_ns is not None and now_ns >= self._next_day_end_ns:
+            self._next_day_end_ns = self._day_end_after(now_ns)
+            return self._submit(ExpireOrders(cutoff_ns=now_ns, flags=CommandFlags.END_OF_DAY))
+        deadline_ns = self._deadline_ns()
+        if self._expired_to_ns < deadline_ns <= now_ns:
+            self._expired_to_ns = deadline_ns  # it is on its way: once is enough
+            return self._submit(ExpireOrders(cutoff_ns=now_ns))
+        return True
+
+    def _day_end_after(self, moment_ns: int) -> int | None:
+        if self._day_end is None:
+            return None
+        moment = datetime.fromtimestamp(moment_ns // 1_000_000_000, UTC)
+        end = datetime.combine(moment.date(), self._day_end, UTC)
+        while int(end.timestamp()) * 1_000_000_000 <= moment_ns:
+            end += timedelta(days=1)
+        return int(end.timestamp()) * 1_000_000_000
 
 
 class Server:
@@ -128,9 +189,13 @@ class Server:
         definitions = self._definitions(view)
         if lib.ome_venue_start(self._venue) != lib.OME_OK:
             raise MemoryError("no memory for the venue's threads")
+        clock = Clock(self._submit_one, lambda: int(self._look().deadline_ns), day_end=config.day_end)
+        clock.catch_up(state.time_ns if state is not None else 0)
         self._publisher.start()
         self._gateway.start()
         self._define(definitions)
+        clock.start()
+        self._stack.callback(clock.stop)
         self.summary = StartSummary(
             recovered_commands=state.sequence if state is not None else 0,
             recovery_seconds=seconds,
@@ -163,8 +228,8 @@ class Server:
         elif config.directory is not None:
             self._lock(config.directory)
         engine = ffi.new("ome_engine_t **")
-        sizes = (limits.order_count_max, limits.level_count_max, limits.instrument_count_max, limits.session_count_max)
-        if lib.ome_engine_create(*sizes, engine) != lib.OME_OK:
+        sizes = ffi.new("ome_limits_t *", {name: getattr(limits, name) for name in Limits.__slots__})
+        if lib.ome_engine_create(sizes, engine) != lib.OME_OK:
             raise MemoryError(f"no memory for an engine of {limits}")
         venue = ffi.new("ome_venue_t **")
         view = ffi.new("ome_venue_view_t *")
@@ -224,16 +289,14 @@ class Server:
                 continue
             number = len(self._instruments) + 1
             self._instruments[number] = wanted
-            definitions.append(instrument_definition(number, wanted))
+            definitions.append(define_instrument(wanted, number))
         return definitions
 
     def _define(self, definitions: list[Command]) -> None:
         """Sends the definitions through the ring like every command, and waits until they have taken effect."""
         self._definitions_left = len(definitions)
         for command in definitions:
-            while (status := self._submit(encode_commands([command]))) == lib.OME_FULL:
-                time.sleep(0.001)
-            if status != lib.OME_OK:
+            if not self._submit_one(command):
                 break
         deadline = time.monotonic() + _DEFINE_TIMEOUT_S
         with self._defined:
@@ -289,6 +352,12 @@ class Server:
     def _submit(self, commands: Records) -> int:
         data = commands.tobytes()
         return int(lib.ome_venue_submit(self._venue, ffi.from_buffer(data), len(commands)))
+
+    def _submit_one(self, command: Command) -> bool:
+        """Sends a command of the server's own. False where the venue has stopped; waits while the ring is full."""
+        while (status := self._submit(encode_commands([command]))) == lib.OME_FULL:
+            time.sleep(0.001)
+        return bool(status == lib.OME_OK)
 
     def _look(self) -> CData:
         view = ffi.new("ome_venue_view_t *")

@@ -37,6 +37,7 @@ from ome.enums import (
 from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineLimits, DefineSession, Limits
 
 START_NS: Final = 1_700_000_000_000_000_000
+_TIME_STEP_NS: Final = 10_000  # deadlines, cutoffs and some times are multiples of it, so that they meet
 CHUNK: Final = 128  # most commands between two looks at the events
 
 # Plain integers: an IntEnum's member costs more to reach.
@@ -267,11 +268,15 @@ class Flow:
         self._dead_client_ids: deque[tuple[int, int]] = deque(maxlen=64)
         self._next_client_id = 1
         self._script: deque[list[Fields]] = deque()  # commands to come, mixed with others
+        self._program: deque[list[Fields]] = deque()  # commands to come next
         self._now_ns = START_NS
         self._taken = 0
         self._hears = False
         opening = encode_commands(definitions(instruments, participants, sessions_per_participant, self.limits, mix))
         self._backlog = deque(_split(record_bytes(opening)))  # records that follow each other, whatever is taken at once
+        if self._has_rules:
+            for terrain in self._terrains:
+                self._open(terrain)
 
     def take(self, count: int) -> Records:
         """The next `count` records, of dtype COMMAND; the definitions come first. The last one may be the first half of a command."""
@@ -298,6 +303,19 @@ class Flow:
                 self._orders.append(mine)
         self._new.clear()
         self._leaving.clear()
+
+    def _open(self, terrain: Terrain) -> None:
+        """Stops of both sides that wait for the first price of an instrument, which triggers all of them: later no price does."""
+        for away in (0, 2, 1, 0):
+            for side in (BUY, SELL):
+                self._next_client_id += 1
+                order = self._fields(NEW, self._next_client_id, 1, 0, terrain.number, quantity=1 + away, side=side, time_in_force=GTC)
+                order[_TYPE] = STOP_LIMIT
+                order[_PRICE] = terrain.middle * terrain.tick
+                stop_price = terrain.middle + (-away if side == BUY else away)
+                self._write(self._with_terms(order, [(Term.STOP_PRICE, stop_price * terrain.tick)]))
+        if self._roll() < 0.5:
+            self._write([self._fields(SET_LAST, 0, 0, 0, terrain.number, price=terrain.middle * terrain.tick)])
 
     # The picture
 
@@ -409,6 +427,11 @@ class Flow:
 
     def _add_command(self) -> None:
         self._now_ns += int(self._roll() * 2_000)
+        if self._roll() < 0.02:
+            self._now_ns = _rounded(self._now_ns + _TIME_STEP_NS)  # exactly at a deadline
+        if self._program:
+            self._write(self._program.popleft())
+            return
         if self._script and self._roll() < 0.5:
             self._write(self._script.popleft())
             return
@@ -430,7 +453,8 @@ class Flow:
         self._mood_left -= 1
         if self._mood_left < 0:
             self._mood_left = 200 + int(self._roll() * 1_000)
-            self._mood = {feature: self._random.choice(_SHARES) for feature in _FEATURES}
+            shares = _SHARES if self._roll() < 0.7 else _SHARES[-2:]  # a rich mood, where everything meets everything
+            self._mood = {feature: self._random.choice(shares) for feature in _FEATURES}
 
     def _good_command(self) -> list[Fields]:
         mine = self._pick()
@@ -490,7 +514,7 @@ class Flow:
             quantity=self._quantity(),
             side=BUY if self._roll() < 0.5 else SELL,
             order_type=MARKET if self._roll() < 0.05 else LIMIT,
-            time_in_force=GTC if roll < 0.82 else IOC if roll < 0.92 else FOK,
+            time_in_force=GTC if roll < 0.8 else IOC if roll < 0.88 else FOK,
         )
         fields[_PRICE] = self._price(terrain, fields[_SIDE])
         terms = self._add_rules(fields, terrain) if self._has_rules else []
@@ -557,7 +581,7 @@ class Flow:
             fields[_TIME] = DAY
         elif fields[_TIME] == GTC and self._does("gtd"):
             fields[_TIME] = GTD
-            terms.append((Term.EXPIRE_TIME, self._now_ns + self._lifetime_ns()))
+            terms.append((Term.EXPIRE_TIME, _rounded(self._now_ns + self._lifetime_ns())))
         if fields[_TYPE] in WITH_LIMIT:
             if fields[_TIME] in RESTING and self._does("post_only"):
                 fields[_FLAGS] |= POST_ONLY
@@ -571,7 +595,8 @@ class Flow:
         if not fields[_FLAGS] & HIDDEN and self._does("peak"):
             terms.append((Term.DISPLAY_QUANTITY, 1 + int(self._roll() * 20)))
         if not fields[_FLAGS] & POST_ONLY and self._does("minimum"):
-            terms.append((Term.MINIMUM_QUANTITY, 1 + int(self._roll() * self._roll() * fields[_QUANTITY])))
+            least = fields[_QUANTITY] if self._roll() < 0.3 else 1 + int(self._roll() * self._roll() * fields[_QUANTITY])
+            terms.append((Term.MINIMUM_QUANTITY, least))
         if fields[_TIME] == FOK and self._does("budget"):
             terms.append((Term.BUDGET, self._budget(fields, terrain)))
         if self._does("self_trade"):
@@ -617,7 +642,8 @@ class Flow:
         if self._roll() < 0.02:
             return self._random.choice((0, -1, 2**63 - 1, -(2**63) + 1))
         price = (terrain.middle + int(self._roll() * 9) - 4) * terrain.tick
-        return max(-(2**63) + 1, min(2**63 - 1, price * fields[_QUANTITY] + int(self._roll() * 20) - 10))
+        away = int(self._roll() * 20) - 10 if self._roll() < 0.5 else 0
+        return max(-(2**63) + 1, min(2**63 - 1, price * fields[_QUANTITY] + away))
 
     def _with_terms(self, head: Fields, terms: Terms) -> list[Fields]:
         """The records of a command that has these terms; now and then more records than it takes."""
@@ -708,11 +734,21 @@ class Flow:
         if mine.order_type in (STOP, STOP_LIMIT) and self._roll() < 0.6:
             terms.append((Term.STOP_PRICE, self._stop_price(terrain, mine.side)))
         if self._roll() < 0.1:
-            self._next_client_id += 1
-            terms.append((Term.NEW_CLIENT_ORDER_ID, self._next_client_id if self._roll() < 0.8 else mine.client_order_id or 1))
+            terms.append((Term.NEW_CLIENT_ORDER_ID, self._other_client_order_id(mine)))
             if not self._hears:
                 self._rename(mine, terms[-1][1])
         return terms
+
+    def _other_client_order_id(self, mine: Mine) -> int:
+        """One that was never used; or the order's own, or that of another live order of the participant, which it may not have."""
+        roll = self._roll()
+        other = self._pick() if roll < 0.3 else None
+        if other is not None and other.participant == mine.participant and other.client_order_id:
+            return other.client_order_id
+        if roll > 0.9 and mine.client_order_id:
+            return mine.client_order_id
+        self._next_client_id += 1
+        return self._next_client_id
 
     # Commands on the market
 
@@ -724,7 +760,49 @@ class Flow:
             return self._expiry()
         if roll < 0.012:
             return self._last_price()
+        if roll < 0.014:
+            return self._duel()
         return None
+
+    def _duel(self) -> Fields:
+        """Empties a book, in which then a few orders of every kind stand, of two participants, and meet one that wants much at once."""
+        terrain = self._random.choice(self._terrains)
+        side = self._random.choice((BUY, SELL))
+        first = 1 + int(self._roll() * self._participants)
+        total, orders = 0, []
+        for _ in range(2 + int(self._roll() * 5)):
+            participant = first if self._roll() < 0.5 else first % self._participants + 1
+            order, terms = self._duellist(terrain, participant, side)
+            kind = self._roll()
+            order[_FLAGS] |= HIDDEN if kind < 0.3 else 0
+            terms += [(Term.DISPLAY_QUANTITY, 1 + int(self._roll() * 6))] if kind > 0.5 else []
+            total += order[_QUANTITY]
+            orders.append(self._with_terms(order, terms))
+        for _ in range(2):
+            order, terms = self._duellist(terrain, first, BUY + SELL - side)
+            order[_PRICE] = (terrain.middle + (1 if side == SELL else -1)) * terrain.tick
+            order[_QUANTITY] = 1 + int(self._roll() * total)
+            if self._roll() < 0.5:
+                order[_TIME] = FOK
+                terms += [(Term.BUDGET, order[_QUANTITY] * terrain.middle * terrain.tick)] if self._roll() < 0.3 else []
+            else:
+                terms.append((Term.MINIMUM_QUANTITY, 1 + int(self._roll() * order[_QUANTITY])))
+            orders.append(self._with_terms(order, terms))
+        self._program.extend(orders)
+        return self._fields(MASS_CANCEL, 0, first, 0, terrain.number, flags=ANY_PARTICIPANT)
+
+    def _duellist(self, terrain: Terrain, participant: int, side: int) -> tuple[Fields, Terms]:
+        """An order at one of two prices, perhaps with self-trade prevention."""
+        self._next_client_id += 1
+        price = (terrain.middle + (int(self._roll() * 2) if side == SELL else -int(self._roll() * 2))) * terrain.tick
+        who = (self._next_client_id, participant, 0, terrain.number)
+        order = self._fields(NEW, *who, price=price, quantity=1 + int(self._roll() * 20), side=side, order_type=LIMIT, time_in_force=GTC)
+        terms: Terms = []
+        if self._roll() < 0.8:
+            order[_PREVENTION] = int(self._random.choice(list(SelfTradePrevention)[1:]))
+            order[_SCOPE] = int(self._random.choice(list(SelfTradeScope)))
+            terms += [(Term.SELF_TRADE_GROUP, 1)] if order[_SCOPE] == SelfTradeScope.GROUP else []
+        return order, terms
 
     def _mass_cancel(self) -> Fields:
         session = 1 + int(self._roll() * self._session_count)
@@ -741,7 +819,7 @@ class Flow:
 
     def _expiry(self) -> Fields:
         roll = self._roll()
-        cutoff = self._now_ns + int((self._roll() - 0.3) * 200_000) if roll < 0.95 else 2**64 - 1 if roll < 0.97 else 0
+        cutoff = _rounded(self._now_ns + int((self._roll() - 0.3) * 200_000)) if roll < 0.95 else 2**64 - 1 if roll < 0.97 else 0
         instrument = 1 + int(self._roll() * len(self._terrains)) if self._roll() < 0.6 else 0
         return self._fields(EXPIRE, cutoff, 0, 0, instrument, flags=END_OF_DAY if self._roll() < 0.3 else 0)
 
@@ -897,6 +975,10 @@ class Flow:
         grown = self._fields(AMEND, first, participant, 0, 0, price=NULL_VALUE, quantity=2**60, flags=OPEN_QUANTITY)
         self._script.append([grown])
         self._script.extend([end] for end in ends)
+
+
+def _rounded(time_ns: int) -> int:
+    return time_ns // _TIME_STEP_NS * _TIME_STEP_NS
 
 
 def _terrain(number: int) -> Terrain:

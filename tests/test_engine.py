@@ -65,7 +65,7 @@ def test_floats_and_other_types_are_refused_where_money_and_quantity_are_meant(m
         calls.append(lambda: market.amend(12345, stop=wrong))  # type: ignore[arg-type]
         calls.append(lambda: market.set_last("AAPL", wrong))  # type: ignore[arg-type]
         for option in ("stop", "trail", "trail_percent", "display", "minimum"):
-            calls.append(lambda option=option: market.buy("AAPL", 5, **{option: wrong}))  # type: ignore[misc]
+            calls.append(lambda option=option: market.buy("AAPL", 5, **{option: wrong}))  # type: ignore[arg-type, misc]
         calls.append(lambda: market.buy("AAPL", 5, at=1, tif="fok", budget=wrong))  # type: ignore[arg-type]
         if not isinstance(wrong, bool):
             calls.append(lambda: market.buy("AAPL", 5, at=1, post_only=wrong))  # type: ignore[arg-type]

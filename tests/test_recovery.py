@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from venues import contents, journal_commands
 
 from ome.codec import COMMAND, Records, encode_commands, join_records, record_bytes
 from ome.engine import Engine, EngineClosedError
-from ome.messages import DefineInstrument, Limits
+from ome.enums import OrderType, Reason, Side, Term
+from ome.messages import DefineInstrument, DefineLimits, Limits, NewOrder
 from ome.recovery import JournalError, JournalIntegrityError, Replay, Verdict
 
 LIMITS = Limits(order_count_max=500, level_count_max=200, instrument_count_max=10, session_count_max=10)
@@ -115,6 +117,44 @@ def test_replay_stops_where_it_is_told_and_goes_on(tmp_path: Path, commands: Rec
         assert replay.view.sequence == 600
         assert replay.is_at_end
         assert replay.step() is False
+
+
+def test_journal_of_before_special_orders_is_read_and_takes_none(tmp_path: Path) -> None:
+    """A DefineLimits whose special_count_max was a reserved zero makes an engine that takes plain orders and refuses special ones."""
+    limits = Limits(order_count_max=5, level_count_max=5, instrument_count_max=1, session_count_max=1, special_count_max=0)
+    sizes = DefineLimits(order_count_max=5, level_count_max=5, instrument_count_max=1, session_count_max=1)
+    order = NewOrder(instrument=1, side=Side.BUY, price=1, quantity=5)
+    special = replace(order, terms=((Term.DISPLAY_QUANTITY, 2),))
+    commands = encode_commands([sizes, DefineInstrument(instrument=1, symbol=b"A"), order, special])
+    write_journal(tmp_path, commands)
+    with Engine(limits=limits) as engine, Replay(tmp_path) as replay:
+        events = engine.apply(commands)
+        assert events["reason"].tolist() == [0, 0, 0, Reason.SPECIAL_LIMIT_REACHED]
+        replay.run()
+        assert replay.view is not None
+        assert (replay.view.limits, replay.view.state_hash) == (limits, engine.state_hash)
+        assert replay.report.event_hash == engine.event_hash
+
+
+def test_replay_that_ends_inside_a_command_goes_on_with_its_terms(tmp_path: Path) -> None:
+    """D1: a command of several records that the replay stopped in is state: the hash says so, and the next step completes it."""
+    sizes = DefineLimits(**{name: getattr(LIMITS, name) for name in Limits.__slots__})
+    order = NewOrder(instrument=1, side=Side.BUY, quantity=5, order_type=OrderType.STOP, terms=((Term.STOP_PRICE, 7),))
+    commands = encode_commands([sizes, DefineInstrument(instrument=1, symbol=b"A"), order])
+    write_journal(tmp_path, commands)
+    with Engine(limits=LIMITS) as engine, Replay(tmp_path) as replay:
+        engine.apply(commands[:2])
+        before = engine.state_hash
+        engine.apply(commands[2:3])
+        replay.run(to=3)
+        view = replay.view
+        assert view is not None
+        assert view.state_hash == engine.state_hash != before
+        assert view.waiting(1, Side.BUY) == []
+        engine.apply(commands[3:])
+        replay.run()
+        assert view.waiting(1, Side.BUY) == engine.waiting(1, Side.BUY) != []
+        assert view.state_hash == engine.state_hash
 
 
 def test_empty_directory_is_a_journal_of_nothing(tmp_path: Path) -> None:

@@ -2194,7 +2194,7 @@ def test_flows_depend_on_their_seed_alone_and_meet_every_event_and_reason() -> N
     assert record_bytes(flow(5, 2_000)) == record_bytes(flow(5, 2_000)) != record_bytes(flow(6, 2_000))
     first = ReferenceEngine()
     events = ReferenceEngine().apply_records(flow(5, 40_000, apply=first.apply_records))
-    limits = Limits(order_count_max=12, level_count_max=6, instrument_count_max=5, session_count_max=7)
+    limits = Limits(order_count_max=12, level_count_max=6, instrument_count_max=5, session_count_max=7, special_count_max=10)
     tight = ReferenceEngine(limits).apply_records(flow(5, 5_000, limits=limits, apply=ReferenceEngine(limits).apply_records))
     reasons = set(events["reason"].tolist()) | set(tight["reason"].tolist())
     assert {int(reason) for reason in Reason if reason < Reason.FRAME_EMPTY} <= reasons

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from decimal import Decimal
+from datetime import datetime
+from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -14,9 +18,10 @@ from ome.cli import demo as demo_module, ladder
 from ome.cli.markets import core_markets, reference_markets, wire_markets
 from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
 from ome.client import MarketData, OrderEntry
+from ome.codec import OrderOptions, Time, encode_commands, new_order, side_of
 from ome.config import ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
-from ome.enums import Policy
+from ome.enums import Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.instruments import Instrument
 from ome.server import Server
 
@@ -118,25 +123,82 @@ def demo(order_count: int, seed: int, policy: str, lobster: Path | None, directo
         raise SystemExit(ExitCode.INTEGRITY if not result.replay_equal else ExitCode.FAILED)
 
 
+def order_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of an order, by the names of ome.codec.OrderOptions."""
+    for option in reversed(
+        (
+            click.option("--tif", type=_choice(TimeInForce), help="Time in force. [default: gtc, or gtd with --expires]"),
+            click.option("--expires", callback=_moment, help="Deadline: nanoseconds since 1970, or as 2030-01-31T16:30:00+01:00."),
+            click.option("--post-only", is_flag=True, default=None, help="Never take."),
+            click.option("--hidden", is_flag=True, default=None, help="Not displayed."),
+            click.option("--display", help="Iceberg: the quantity displayed at a time."),
+            click.option("--minimum", help="Quantity that must trade at once, or the order is cancelled."),
+            click.option("--budget", help="Of a fok: highest cost of a buy, lowest proceeds of a sell."),
+            click.option("--collar-ticks", type=int, help="How far from the opposite best an order without limit may trade."),
+            click.option("--stop", help="Price that triggers it; of a trailing stop, where it starts."),
+            click.option("--trail", help="Trailing stop: distance from the last trade, a price."),
+            click.option("--trail-percent", help="Trailing stop: distance from the last trade, in percent."),
+            click.option("--limit-offset", help="Trailing stop: distance of its limit from its stop price."),
+            click.option("--self-trade", type=_choice(SelfTradePrevention), help="What to do on meeting its own."),
+            click.option("--self-trade-scope", type=_choice(SelfTradeScope), help="What its own is. [default: account]"),
+            click.option("--self-trade-group", type=int, help="Number of its self-trade group."),
+            click.option("--account", type=int, default=0, show_default=True, help="Whose position it changes."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _choice(kind: type[IntEnum]) -> click.Choice[str]:
+    return click.Choice([member.name.lower() for member in kind])
+
+
+def _moment(context: click.Context, option: click.Parameter, text: str | None) -> Time | None:
+    """Nanoseconds since 1970, or a date and time of ISO 8601."""
+    try:
+        return None if text is None else int(text) if text.isdecimal() else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, option) from None
+
+
 @main.command()
-@click.argument("side", type=click.Choice(["buy", "sell"]))
+@click.argument("side", type=_choice(Side))
 @click.argument("symbol")
-@click.argument("quantity", type=Decimal)
-@click.option("--at", type=Decimal, help="Limit; without it a market order.")
-@click.option("--tif", type=click.Choice(["gtc", "ioc", "fok"]), default="gtc", show_default=True, help="Time in force.")
+@click.argument("quantity")
+@click.option("--at", help="Limit; without it a market order.")
+@order_options
 @click.option("--wait", default=1.0, show_default=True, help="Seconds without a report after which to end.")
 @orders_option
 @participant_option
 @json_option
 @failing
 def submit(
-    side: str, symbol: str, quantity: Decimal, at: Decimal | None, tif: str, wait: float, orders: str, participant: str, as_json: bool
+    side: str,
+    symbol: str,
+    quantity: str,
+    at: str | None,
+    account: int,
+    wait: float,
+    orders: str,
+    participant: str,
+    as_json: bool,
+    **options: object,
 ) -> None:
     """Send one order and print what becomes of it."""
     rejected = False
     with OrderEntry(orders, participant) as session:
-        send = session.buy if side == "buy" else session.sell
-        send(symbol, quantity, at=at, tif=tif)  # type: ignore[arg-type]
+        number = session.instruments.number(symbol)
+        order = new_order(
+            session.instruments[symbol],
+            side_of(side),
+            quantity,
+            at,
+            cast("OrderOptions", options),
+            instrument=number,
+            client_order_id=time.time_ns(),
+            account=account,
+        )
+        session.send(encode_commands([order]))
         for report in session.reports(wait):
             rejected = rejected or report.kind.name == "REJECTED"
             if as_json:

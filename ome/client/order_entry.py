@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Literal
+from typing import Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +34,11 @@ from ome.codec.layouts import (
     TEMPLATES,
 )
 from ome.codec.records import encode_commands
-from ome.enums import CommandFlags, OrderType, Policy, Reason, Side, TimeInForce
+from ome.codec.requests import OrderOptions, new_order, side_of
+from ome.enums import CommandFlags, Policy, Reason, Side, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.instruments import NAME_SIZE
-from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, NewOrder, ReduceOrder
+from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, MassCancel, ReduceOrder
 from ome.transport import Context, SendStatus
 from ome.units import Number
 
@@ -53,7 +54,6 @@ _DRAIN_FRAMES: Final = 256  # received in a row before the caller gets its turn
 _SEND_FRAMES: Final = 16  # sent in a row before looking for what came: a server ends a session that does not read
 _BUSY_WAIT_MIN: Final = 0.001  # seconds before the refused end of a frame is sent again; doubles to the maximum
 _BUSY_WAIT_MAX: Final = 0.05
-_TIMES_IN_FORCE: Final = {"gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class _Sent:
 class OrderEntry:
     """A session with a server; made, it is logged on. Use it in a `with` statement: leaving it logs out and waits for the server's answer.
 
-    - `buy`, `sell`, `cancel`, `reduce`, `amend` send one command each.
+    - `buy`, `sell`, `cancel`, `reduce`, `amend`, `mass_cancel` send one command each.
     - `reports` and `wait_for` give what the server says about orders, as objects.
     - `send` and `receive` do the same with arrays, without work per order in Python. A report is given once, as a row or as an object.
     - `instruments`, `logon`, `policy` are what the server said; `pending` counts the commands without an answer, `report_sequence` is the
@@ -167,36 +167,19 @@ class OrderEntry:
         """Commands sent that no report received so far answers. Exact while a participant's sessions leave each other's orders alone."""
         return self._sent_count - self._answered_count + sum(len(part.messages) for part in self._refused)
 
-    def buy(
-        self,
-        symbol: str,
-        quantity: Number,
-        at: Number | None = None,
-        *,
-        tif: Literal["gtc", "ioc", "fok"] = "gtc",
-        account: int = 0,
-        client_order_id: int | None = None,
-    ) -> Order:
+    def buy(self, symbol: str, quantity: Number, at: Number | None = None, **options: Unpack[OrderOptions]) -> Order:
         """Sends an order to buy `quantity` at the limit `at`, or at any price (a market order) where that is None.
 
-        `tif` says what happens to what does not trade at once: it rests, is cancelled, or the order trades whole or not at all. Without a
-        `client_order_id`, one is made.
-        Raises InvalidTypeError for a float, InvalidValueError where instrument, quantity, price, account or id are not allowed.
+        Options say the rest (ome.codec.OrderOptions tells each): `tif`, `expires`, `post_only`, `hidden`, `display`, `minimum`, `budget`,
+        `collar_ticks`, `stop`, `trail`, `trail_percent`, `limit_offset`, `self_trade`..., `account` (a number), `client_order_id`
+        (one is made where none is given).
+        Raises InvalidTypeError for a float, InvalidValueError where a value is not allowed.
         """
-        return self._enter(Side.BUY, symbol, quantity, at, tif=tif, account=account, client_order_id=client_order_id)
+        return self._enter(Side.BUY, symbol, quantity, at, options)
 
-    def sell(
-        self,
-        symbol: str,
-        quantity: Number,
-        at: Number | None = None,
-        *,
-        tif: Literal["gtc", "ioc", "fok"] = "gtc",
-        account: int = 0,
-        client_order_id: int | None = None,
-    ) -> Order:
+    def sell(self, symbol: str, quantity: Number, at: Number | None = None, **options: Unpack[OrderOptions]) -> Order:
         """Sends an order to sell; else as `buy`."""
-        return self._enter(Side.SELL, symbol, quantity, at, tif=tif, account=account, client_order_id=client_order_id)
+        return self._enter(Side.SELL, symbol, quantity, at, options)
 
     def cancel(self, order: Order) -> None:
         """Asks to cancel what is left of an order."""
@@ -223,6 +206,20 @@ class OrderEntry:
                 price=NULL_VALUE if at is None else instrument.price_units(at),
                 quantity=NULL_VALUE if wanted is None else instrument.lots(wanted),
                 flags=0 if open_quantity is None else CommandFlags.OPEN_QUANTITY,
+            )
+        )
+
+    def mass_cancel(self, symbol: str | None = None, side: Side | str | None = None, *, account: int | None = None) -> None:
+        """Asks to cancel all orders of the participant, waiting ones included: those of an instrument, a side, an account where given.
+
+        Each is reported, and at the end COMPLETED with their number.
+        """
+        self._send_one(
+            MassCancel(
+                instrument=0 if symbol is None else self.instruments.number(symbol),
+                side=0 if side is None else side_of(side),
+                account=0 if account is None else account,
+                flags=0 if account is None else CommandFlags.BY_ACCOUNT,
             )
         )
 
@@ -364,38 +361,32 @@ class OrderEntry:
                 raise TimedOut("answer to the logout", where=self._where, found="none", allowed=f"one within {self._timeout} s")
             self._wait_a_little(deadline, to_send=not is_sent)
 
-    def _enter(
-        self, side: Side, symbol: str, quantity: Number, at: Number | None, *, tif: str, account: int, client_order_id: int | None
-    ) -> Order:
+    def _enter(self, side: Side, symbol: str, quantity: Number, at: Number | None, options: OrderOptions) -> Order:
         number = self.instruments.number(symbol)
         instrument = self.instruments[symbol]
-        if tif not in _TIMES_IN_FORCE:
-            raise InvalidValueError("tif", found=tif, allowed=", ".join(_TIMES_IN_FORCE))
+        instrument.lots(quantity)
+        if at is not None:
+            instrument.price_units(at)
+        account = options.get("account", 0)
+        if isinstance(account, bool) or not isinstance(account, int):
+            raise InvalidTypeError("account", found=account, allowed="int: over the wire accounts are numbers")
+        if "participant" in options:
+            raise InvalidValueError("participant", found=options["participant"], allowed="the session's, which the server knows")
+        client_order_id = options.get("client_order_id")
         if client_order_id is None:
             client_order_id = self._next_client_order_id
             self._next_client_order_id += 1
-        order = Order(
+        command = new_order(instrument, side, quantity, at, options, instrument=number, account=account, client_order_id=client_order_id)
+        self._send_one(command)
+        return Order(
             client_order_id=client_order_id,
             symbol=symbol,
             side=side,
             quantity=quantity,
             price=at,
-            time_in_force=_TIMES_IN_FORCE[tif],
+            time_in_force=TimeInForce(command.time_in_force),
             account=account,
         )
-        self._send_one(
-            NewOrder(
-                client_order_id=client_order_id,
-                price=0 if at is None else instrument.price_units(at),
-                quantity=instrument.lots(quantity),
-                account=account,
-                instrument=number,
-                side=side,
-                order_type=OrderType.MARKET if at is None else OrderType.LIMIT,
-                time_in_force=order.time_in_force,
-            )
-        )
-        return order
 
     def _send_one(self, command: Command) -> None:
         self.send(encode_commands([command]))

@@ -295,13 +295,13 @@ def _refusal(name: str, line: int, content: str, fields: list[str]) -> InvalidVa
 
 def _record(action: Action) -> bytes:
     """The command of an action. Its values are timestamp, client order id, what the kind has, account, participant, session, the session's
-    sequence, instrument, kind, what the kind has, flags, reserved."""
+    sequence, instrument, kind, what the kind has, flags, and the last two bytes."""
     code = action.code
     if code in _NEW_CODES:
         time_in_force = TimeInForce.IOC if code == "X" else TimeInForce.GTC
         return _pack_new(
             *(0, action.order_id, action.price, action.quantity, 0, _PARTICIPANT, 0, 0, _INSTRUMENT),
-            *(CommandKind.NEW_ORDER, action.side, OrderType.LIMIT, time_in_force, 0, 0),
+            *(CommandKind.NEW_ORDER, action.side, OrderType.LIMIT, time_in_force, 0, 0, 0),
         )
     if code == "D":
         return _pack_cancel(0, action.order_id, 0, _PARTICIPANT, 0, 0, _INSTRUMENT, CommandKind.CANCEL_ORDER, 0, 0)

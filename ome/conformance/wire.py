@@ -25,7 +25,7 @@ from ome.instruments import Instrument
 from ome.marketdata import Channel
 from ome.messages import CancelOrder, NewOrder
 
-__all__ = ["SYNC_INSTRUMENT", "WireMarket"]
+__all__ = ["SYNC_INSTRUMENT", "WireMarket", "events_of_reports"]
 
 SYNC_INSTRUMENT: Final = Instrument("~SYNC", tick=1, price_decimals=0)
 """Must be the server's last instrument."""
@@ -39,14 +39,14 @@ class WireMarket:
     """Speaks to a server as participants 1, 2, 3..., each with a session of its own. `close` it.
 
     The server is fresh: its instruments are those that the run asked for, in the same order, then SYNC_INSTRUMENT. `operator` puts commands
-    into its ring.
+    into its ring, and returns 0 where it did.
 
-    Raises OmeError where reports or market data do not come within 30 s, or a session ends.
+    Raises OmeError where it did not, reports or market data do not come within 30 s, or a session ends.
     """
 
     steps_per_call = _STEPS_PER_CALL
 
-    def __init__(self, orders_endpoint: str, feed_endpoint: str, operator: Callable[[Records], object]) -> None:
+    def __init__(self, orders_endpoint: str, feed_endpoint: str, operator: Callable[[Records], int]) -> None:
         self._orders_endpoint = orders_endpoint
         self._operator = operator
         self._sessions: dict[int, OrderEntry] = {}
@@ -73,14 +73,14 @@ class WireMarket:
                 self._synchronize(max(1, int(senders[start - 1])))
             if senders[start]:
                 self._session(int(senders[start])).send(commands[start:end])
-            else:
-                self._operator(commands[start:end])
+            elif status := self._operator(commands[start:end]):
+                raise OmeError("operator's command", where=self._orders_endpoint, found=f"status {status}", allowed="a ring with room")
             start = end
         for participant in list(self._sessions):
             self._synchronize(participant)
         reports = [np.concatenate(parts) for parts in self._kept.values()]
         self._kept = {}
-        events = _events(reports, self._sync_number)
+        events = events_of_reports(reports, self._sync_number)
         self._seek_to = int(events["sequence"].max(initial=0))
         return events
 
@@ -162,7 +162,7 @@ def _order(said: Reports, last_trades: npt.NDArray[np.uint64]) -> npt.NDArray[np
     return np.lexsort((within, phase, said["engine_sequence"]))
 
 
-def _events(sessions: Sequence[Reports], sync_number: int) -> Records:
+def events_of_reports(sessions: Sequence[Reports], sync_number: int) -> Records:
     """The events that these reports, an array for each session, tell of, in the order of the engine."""
     last_trades = np.concatenate([np.maximum.accumulate(reports["trade_id"]) for reports in sessions])
     reports = np.concatenate(sessions)

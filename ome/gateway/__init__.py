@@ -10,34 +10,22 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ome._native import CData, ffi, lib
-from ome.codec import EVENT, Records, encode_commands
+from ome.codec import EVENT, Records, define_instrument, encode_commands
 from ome.codec.wire import decode_message, encode_message
 from ome.engine import SessionState
 from ome.enums import CommandKind, EventKind, Policy, Reason
 from ome.errors import OmeError
 from ome.instruments import Instrument
-from ome.messages import DefineInstrument, DefineSession
+from ome.messages import DefineSession
 from ome.transport.sockets import RouterSocket
 from ome.transport.table import Loop, SocketTable
 
-__all__ = ["FRAME_MESSAGE_COUNT_MAX", "FRAME_SIZE_MAX_BYTES", "Gateway", "instrument_definition"]
+__all__ = ["FRAME_MESSAGE_COUNT_MAX", "FRAME_SIZE_MAX_BYTES", "Gateway"]
 
 FRAME_MESSAGE_COUNT_MAX = 256
 # A frame of too many messages is to be answered, not cut off: so the transport lets twice as many through.
 FRAME_SIZE_MAX_BYTES = 2 * 64 * FRAME_MESSAGE_COUNT_MAX
 _TURN_MS = 100
-
-
-def instrument_definition(number: int, instrument: Instrument) -> DefineInstrument:
-    """The command that opens an instrument."""
-    return DefineInstrument(
-        instrument=number,
-        symbol=instrument.symbol.encode("ascii"),
-        tick=instrument.tick_units,
-        price_decimals=instrument.price_decimals,
-        quantity_decimals=instrument.quantity_decimals,
-        instrument_flags=instrument.flags,
-    )
 
 
 class Gateway:
@@ -96,7 +84,7 @@ class Gateway:
 
     def add_instrument(self, number: int, instrument: Instrument) -> None:
         """The instrument is in the answer to every logon from now on."""
-        definition = instrument_definition(number, instrument)
+        definition = define_instrument(instrument, number)
         fields = {name: getattr(definition, name) for name in ("symbol", "tick", "instrument", "price_decimals", "quantity_decimals")}
         fields["instrument_flags"] = int(definition.instrument_flags)
         self._reference_data.append(encode_message("DefineInstrument", kind=int(CommandKind.DEFINE_INSTRUMENT), **fields))

@@ -204,7 +204,8 @@ static inline void flow_spoil(flow_t *flow, ome_command_t *command)
 
 static inline bool flow_has_limit(uint8_t order_type)
 {
-    return order_type == OME_ORDER_TYPE_LIMIT || order_type == OME_ORDER_TYPE_STOP_LIMIT || order_type == OME_ORDER_TYPE_TRAILING_STOP_LIMIT;
+    return order_type == OME_ORDER_TYPE_LIMIT || order_type == OME_ORDER_TYPE_STOP_LIMIT ||
+           order_type == OME_ORDER_TYPE_TRAILING_STOP_LIMIT;
 }
 
 static inline void flow_add_term(ome_command_t *terms, uint32_t *count, uint8_t term, int64_t value)
@@ -233,7 +234,8 @@ static inline uint32_t flow_new_terms(flow_t *flow, const ome_command_t *command
     if (command->order_type >= OME_ORDER_TYPE_TRAILING_STOP)
     {
         const bool has_amount = flow_one_in(flow, 2);
-        flow_add_term(terms, &count, has_amount ? OME_TERM_TRAIL_AMOUNT : OME_TERM_TRAIL_BASIS_POINTS, 1 + flow_below(flow, has_amount ? 10 : 60));
+        flow_add_term(
+            terms, &count, has_amount ? OME_TERM_TRAIL_AMOUNT : OME_TERM_TRAIL_BASIS_POINTS, 1 + flow_below(flow, has_amount ? 10 : 60));
     }
     if (command->time_in_force == OME_TIME_IN_FORCE_GTD)
     {

@@ -273,6 +273,7 @@ static void take_trade(const venue_t *venue, consumer_t *consumer, market_t *mar
 {
     CHECK(market->trade_sequence == 0 || print->channel_sequence == market->trade_sequence + 1);
     market->trade_sequence = print->channel_sequence;
+    market->trade_sequence = print->channel_sequence;
     CHECK(print->trade_id > venue->first_trade_count);
     CHECK(print->trade_id <= venue->first_trade_count + venue->trade_count);
     const ome_event_t *trade = &venue->trades[print->trade_id - venue->first_trade_count - 1];
@@ -721,7 +722,8 @@ static void apply_random(venue_t *venue, uint64_t *state)
     {
         command.kind = OME_COMMAND_KIND_AMEND_ORDER;
         command.flags |= below(state, 2) == 0 ? OME_COMMAND_FLAGS_OPEN_QUANTITY : 0;
-        command.price = below(state, 3) == 0 || event->instrument - 1 >= INSTRUMENT_COUNT ? OME_NULL_VALUE : random_price(state, event->instrument);
+        command.price =
+            below(state, 3) == 0 || event->instrument - 1 >= INSTRUMENT_COUNT ? OME_NULL_VALUE : random_price(state, event->instrument);
         command.quantity = below(state, 3) == 0 ? OME_NULL_VALUE : random_quantity(state);
     }
     apply(venue, &command);
@@ -1027,6 +1029,7 @@ static void a_seeded_feed_goes_on_where_the_engine_stands(void)
     CHECK(venue->engine->pools.specials.record_count > 10);
     CHECK(ome_feed_seed(venue->feed, venue->engine) == OME_OK);
     CHECK(ome_counter_get(&venue->counters[5]) == venue->engine->sequence);
+    venue->timestamps[venue->engine->sequence] = venue->engine->time_ns;
     venue->event_streamed = venue->event_count;
     venue->first_trade_count = venue->trade_count;
     venue->trade_count = 0;
@@ -1061,10 +1064,10 @@ static void what_nobody_hears_is_counted(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
     open_instrument(venue, 1, 0);
-    for (int64_t i = 0; i < 5; i++)
+    for (uint32_t i = 0; i < 5; i++)
     {
-        order(venue, 1, OME_SIDE_SELL, 100 + i, 3);
-        order(venue, 1, OME_SIDE_BUY, 100 + i, 2);
+        order(venue, 1, OME_SIDE_SELL, 100, 3);
+        order(venue, 1, OME_SIDE_BUY, 100, 2);
     }
     drain(venue);
     CHECK(venue->frame_count == 0);

@@ -208,6 +208,60 @@ static void a_logon_or_logout_is_alone_in_its_frame(void)
     }
 }
 
+/* A frame of messages with these templates, of which those whose letter is large say CONTINUED: n new order, a amend, c cancel, t terms, m mass cancel. */
+static ome_frame_t inspect_letters(const char *letters, uint32_t command_message_count_max)
+{
+    static const char known[] = "?ncratm"; /* by template */
+    const uint32_t count = (uint32_t)strlen(letters);
+    uint8_t *data = calloc(count, OME_RECORD_SIZE);
+    CHECK(data != NULL);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        const char small = (char)(letters[i] | 32);
+        ome_command_t *command = (ome_command_t *)(void *)(data + i * OME_RECORD_SIZE);
+        set_header(command, (uint16_t)(strchr(known, small) - known));
+        command->flags = (uint16_t)(8 | (letters[i] != small ? OME_COMMAND_FLAGS_CONTINUED : 0));
+    }
+    ome_frame_t frame;
+    ome_frame_inspect(&frame, data, count * OME_RECORD_SIZE, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX, command_message_count_max);
+    CHECK(frame.message_count == count);
+    free(data);
+    return frame;
+}
+
+/* Terms follow at once the command that says CONTINUED, in the same frame, and nothing else. On a command that cannot be continued the flag is the engine's to refuse. */
+static void the_messages_of_a_command_are_in_one_frame(void)
+{
+    static const char *const good[] = {"n", "Nt", "NTt", "NTTTt", "NtNtn", "At", "cAtNTtm", "Cn", "Mc", "CNtR", "m"};
+    for (uint32_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    {
+        CHECK(inspect_letters(good[i], 5).content == OME_FRAME_COMMANDS);
+    }
+    static const struct
+    {
+        const char *letters;
+        const char *field;
+        uint32_t found;
+        uint32_t allowed;
+        uint32_t message_index;
+    } bad[] = {{"N", "flags", 12, 8, 0}, /* ends the frame */
+        {"ncA", "flags", 12, 8, 2}, {"NT", "flags", 12, 8, 1},
+        {"t", "template_id", OME_TEMPLATE_ORDER_TERMS, OME_TEMPLATE_AMEND_ORDER, 0}, /* belongs to nothing */
+        {"nt", "template_id", OME_TEMPLATE_ORDER_TERMS, OME_TEMPLATE_AMEND_ORDER, 1},
+        {"Ntt", "template_id", OME_TEMPLATE_ORDER_TERMS, OME_TEMPLATE_AMEND_ORDER, 2},
+        {"Ct", "template_id", OME_TEMPLATE_ORDER_TERMS, OME_TEMPLATE_AMEND_ORDER, 1},
+        {"Mt", "template_id", OME_TEMPLATE_ORDER_TERMS, OME_TEMPLATE_AMEND_ORDER, 1},
+        {"NcT", "template_id", OME_TEMPLATE_CANCEL_ORDER, OME_TEMPLATE_ORDER_TERMS, 1}, /* comes in between */
+        {"cNTNt", "template_id", OME_TEMPLATE_NEW_ORDER, OME_TEMPLATE_ORDER_TERMS, 3}, {"cNTTTTt", "command_messages", 6, 5, 5}};
+    for (uint32_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    {
+        const ome_frame_t frame = inspect_letters(bad[i].letters, 5);
+        check_fault(&frame, OME_REASON_INCOMPLETE_COMMAND, bad[i].field, bad[i].found, bad[i].allowed, bad[i].message_index);
+    }
+    const ome_frame_t frame = inspect_letters("NTt", 2);
+    check_fault(&frame, OME_REASON_INCOMPLETE_COMMAND, "command_messages", 3, 2, 1);
+}
+
 /* What must hold of the verdict on any bytes. */
 static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes)
 {
@@ -227,7 +281,8 @@ static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_
     }
     const ome_frame_fault_t *fault = &frame->fault;
     ome_frame_reject_t reject;
-    CHECK((fault->reason >= OME_REASON_FRAME_EMPTY && fault->reason <= OME_REASON_BAD_BLOCK_LENGTH) || fault->reason == OME_REASON_INCOMPLETE_COMMAND);
+    CHECK((fault->reason >= OME_REASON_FRAME_EMPTY && fault->reason <= OME_REASON_BAD_BLOCK_LENGTH) ||
+          fault->reason == OME_REASON_INCOMPLETE_COMMAND);
     CHECK(fault->byte_offset == fault->message_index * OME_RECORD_SIZE);
     CHECK(fault->byte_offset < size_bytes || size_bytes == 0);
     CHECK(fault->found != fault->allowed);
@@ -823,7 +878,7 @@ static void a_bad_frame_is_refused_whole(void)
     work(house);
     ome_frame_reject_t reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_UNKNOWN_TEMPLATE, 0, 3);
-    CHECK(strcmp(reject.field, "template_id") == 0 && reject.found == 77 && reject.allowed == OME_TEMPLATE_AMEND_ORDER);
+    CHECK(strcmp(reject.field, "template_id") == 0 && reject.found == 77 && reject.allowed == OME_TEMPLATE_MASS_CANCEL);
     CHECK(reject.message_index == 2 && reject.byte_offset == 2 * OME_RECORD_SIZE);
     reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_UNKNOWN_SCHEMA, 0, 1);
@@ -1014,6 +1069,7 @@ typedef struct
     client_t clients[PEER_COUNT];
     uint32_t traded[2]; /* reports of resting orders and of aggressors */
     uint32_t kinds[256];
+    uint32_t expired;
 } known_t;
 
 static void know_order(client_t *client, const ome_execution_report_t *report)
@@ -1042,6 +1098,7 @@ static void know_order(client_t *client, const ome_execution_report_t *report)
     {
         client->leaves[slot] = report->leaves_quantity;
     }
+    /* A stop that triggers and a match that is prevented change nothing by themselves. */
     CHECK(report->leaves_quantity == client->leaves[slot] && report->cumulative_quantity == client->cumulative[slot]);
     CHECK(report->kind != OME_EVENT_KIND_CANCELLED || report->leaves_quantity == 0);
 }
@@ -1052,7 +1109,13 @@ static void know(known_t *known, uint32_t peer, const ome_execution_report_t *re
     CHECK(report->report_sequence == ++client->report_sequence); /* no gap */
     known->kinds[report->kind]++;
     known->traded[report->is_aggressor] += report->kind == OME_EVENT_KIND_TRADE;
-    if (report->kind != OME_EVENT_KIND_REJECTED)
+    known->expired += report->kind == OME_EVENT_KIND_CANCELLED && report->reason == OME_REASON_EXPIRED;
+    CHECK(report->kind != OME_EVENT_KIND_DISPLAYED);
+    if (report->kind == OME_EVENT_KIND_COMPLETED)
+    {
+        CHECK(report->order_id == 0 && report->leaves_quantity == 0 && report->command_kind == OME_COMMAND_KIND_MASS_CANCEL);
+    }
+    else if (report->kind != OME_EVENT_KIND_REJECTED)
     {
         know_order(client, report);
     }
@@ -1097,11 +1160,54 @@ static void check_known(const known_t *known, const ome_engine_t *engine)
         {
             const client_t *client = &known->clients[peer];
             const bool is_its_own = order->leaves_quantity > 0 && order->owner >> 48 == peer;
-            CHECK(client->leaves[slot] == (is_its_own ? order->leaves_quantity : 0));
+            CHECK(client->leaves[slot] == (is_its_own ? ome_book_leaves(&engine->pools, order) : 0));
             CHECK(!is_its_own || client->cumulative[slot] == order->cumulative_quantity);
             CHECK(!is_its_own || client->id[slot] == ome_order_id(pool, slot));
         }
     }
+}
+
+/* Some commands of a flow, as a client may send them in one frame; returns how many messages. */
+static uint32_t next_commands(flow_t *flow, ome_command_t *commands, uint32_t count_min)
+{
+    uint32_t count = 0;
+    while (count < count_min || flow->terms_count > 0)
+    {
+        ome_command_t *command = &commands[count++];
+        *command = flow_next(flow);
+        const bool may_be_sent = command->kind >= OME_COMMAND_KIND_NEW_ORDER && command->kind <= OME_COMMAND_KIND_MASS_CANCEL;
+        command->kind = may_be_sent ? command->kind : OME_COMMAND_KIND_NEW_ORDER;
+    }
+    for (uint32_t i = 0; i < count; i++)
+    {
+        const bool follows = i > 0 && (commands[i - 1].flags & OME_COMMAND_FLAGS_CONTINUED) != 0 &&
+                             commands[i - 1].kind != OME_COMMAND_KIND_CANCEL_ORDER &&
+                             commands[i - 1].kind != OME_COMMAND_KIND_REDUCE_ORDER && commands[i - 1].kind != OME_COMMAND_KIND_MASS_CANCEL;
+        if ((commands[i].kind == OME_COMMAND_KIND_ORDER_TERMS) != follows)
+        {
+            commands[i].kind = follows ? OME_COMMAND_KIND_ORDER_TERMS : OME_COMMAND_KIND_NEW_ORDER;
+        }
+        if (i + 1 == count || commands[i + 1].kind != OME_COMMAND_KIND_ORDER_TERMS)
+        {
+            commands[i].flags &= (uint16_t)~OME_COMMAND_FLAGS_CONTINUED;
+        }
+    }
+    return count;
+}
+
+/* What the embedder does beside the clients: prices from elsewhere, so that stops trigger, and the end of the day. */
+static void submit_beside(house_t *house, flow_t *flow)
+{
+    ome_command_t command = {.timestamp_ns = ome_clock_realtime_ns(), .instrument = 1, .kind = OME_COMMAND_KIND_SET_LAST_PRICE};
+    command.price = 1000 + flow_below(flow, flow->price_count);
+    if (flow_below(flow, 4) == 0)
+    {
+        command = (ome_command_t){.timestamp_ns = command.timestamp_ns,
+            .kind = OME_COMMAND_KIND_EXPIRE_ORDERS,
+            .cutoff_ns = command.timestamp_ns + flow_below(flow, 400) * UINT64_C(1000000),
+            .flags = flow_below(flow, 4) == 0 ? OME_COMMAND_FLAGS_END_OF_DAY : 0};
+    }
+    submit(house, &command);
 }
 
 /* Whatever two clients do, from their reports alone they know what the engine knows of every order; no report sequence is missing, and each trade is told to both sides. */
@@ -1110,21 +1216,18 @@ static void clients_know_from_reports_what_the_engine_knows(void)
     static known_t known;
     house_t *house = simple_house(1024);
     memset(&known, 0, sizeof(known));
-    flow_t flow = {.random = seed, .instrument_count = 1, .participant_count = 0, .order_id_count = 30, .price_count = 15};
+    flow_t flow = {
+        .random = seed, .instrument_count = 1, .participant_count = 0, .order_id_count = 30, .price_count = 15, .has_specials = true};
     uint64_t report_count = 0;
     for (uint32_t round = 0; round < 600; round++)
     {
         for (uint32_t peer = 1; peer <= 2; peer++)
         {
-            ome_command_t commands[20];
-            const uint32_t count = 1 + flow_below(&flow, 20);
-            for (uint32_t i = 0; i < count; i++)
-            {
-                commands[i] = flow_next(&flow);
-                commands[i].kind = (uint8_t)(commands[i].kind >= 1 && commands[i].kind <= 4 ? commands[i].kind : 1);
-            }
-            send_commands(house, peer, commands, count);
+            ome_command_t commands[24];
+            flow.timestamp_ns = ome_clock_realtime_ns() + flow_below(&flow, 100) * UINT64_C(1000000); /* deadlines follow it */
+            send_commands(house, peer, commands, next_commands(&flow, commands, 1 + flow_below(&flow, 20)));
         }
+        submit_beside(house, &flow);
         work(house);
         report_count += know_frames(&known, house);
         check_known(&known, house->engine);
@@ -1136,10 +1239,13 @@ static void clients_know_from_reports_what_the_engine_knows(void)
     CHECK(count_of(house, OME_COUNT_ORDERS) == known.kinds[OME_EVENT_KIND_ACCEPTED]);
     CHECK(count_of(house, OME_COUNT_CANCELS) == known.kinds[OME_EVENT_KIND_CANCELLED]);
     CHECK(count_of(house, OME_COUNT_REJECTS) == known.kinds[OME_EVENT_KIND_REJECTED]);
-    for (uint32_t kind = OME_EVENT_KIND_ACCEPTED; kind <= OME_EVENT_KIND_AMENDED; kind++)
+    for (uint32_t kind = OME_EVENT_KIND_ACCEPTED; kind <= OME_EVENT_KIND_COMPLETED; kind++)
     {
-        CHECK(known.kinds[kind] > 100);
+        const bool is_reported = kind != OME_EVENT_KIND_DEFINED && kind != OME_EVENT_KIND_DISPLAYED;
+        CHECK((known.kinds[kind] > 20) == is_reported);
     }
+    CHECK(known.expired > 20);
+    CHECK(count_of(house, OME_COUNT_FRAMES_REJECTED) == 0);
     CHECK(ome_gateway_report_sequence(house->gateway, 1) == known.clients[1].report_sequence);
     CHECK(ome_gateway_report_sequence(house->gateway, 2) == known.clients[2].report_sequence);
     house_free(house);
@@ -1215,6 +1321,107 @@ static void a_sweep_larger_than_a_turn_is_reported_whole(void)
     house_free(house);
 }
 
+/* The report of each event in the life of special orders, where it differs from a plain order's. */
+static void special_orders_are_reported_with_all_that_is_open(void)
+{
+    house_t *house = simple_house(64);
+    static known_t known;
+    memset(&known, 0, sizeof(known));
+    /* An iceberg: what it displays is nobody's report; its leaves are whole. */
+    ome_command_t iceberg[2] = {limit_order(OME_SIDE_SELL, 100, 50, 1), order_terms(OME_TERM_DISPLAY_QUANTITY, 10)};
+    iceberg[0].flags = OME_COMMAND_FLAGS_CONTINUED;
+    send_commands(house, 1, iceberg, 2);
+    /* A stop of the same session, which waits. */
+    ome_command_t stop[2] = {limit_order(OME_SIDE_SELL, 0, 5, 2), order_terms(OME_TERM_STOP_PRICE, 100)};
+    stop[0].order_type = OME_ORDER_TYPE_STOP;
+    stop[0].flags = OME_COMMAND_FLAGS_CONTINUED;
+    send_commands(house, 1, stop, 2);
+    work(house);
+    CHECK(know_frames(&known, house) == 2);
+    check_known(&known, house->engine);
+    /* A buy of 12 takes the peak and two of the next, and triggers the stop, which finds nobody. */
+    ome_command_t buy = limit_order(OME_SIDE_BUY, 100, 12, 1);
+    buy.time_in_force = OME_TIME_IN_FORCE_IOC;
+    send_command(house, 2, buy);
+    work(house);
+    CHECK(house->wire->out_count - house->wire->out_read == 2);
+    static const struct
+    {
+        uint32_t peer;
+        uint8_t kind;
+        uint64_t client_order_id;
+        int64_t price;
+        int64_t last_quantity;
+        int64_t leaves_quantity;
+        uint8_t reason;
+    } expected[] = {{2, OME_EVENT_KIND_ACCEPTED, 1, 100, 0, 12, 0}, {2, OME_EVENT_KIND_TRADE, 1, 100, 10, 2, 0},
+        {2, OME_EVENT_KIND_TRADE, 1, 100, 2, 0, 0}, {1, OME_EVENT_KIND_TRADE, 1, 100, 10, 40, 0},
+        {1, OME_EVENT_KIND_TRADE, 1, 100, 2, 38, 0}, {1, OME_EVENT_KIND_TRIGGERED, 2, 100, 0, 5, 0},
+        {1, OME_EVENT_KIND_CANCELLED, 2, 0, 5, 0, OME_REASON_NO_LIQUIDITY}};
+    uint32_t at = 0;
+    for (uint32_t i = house->wire->out_read; i < house->wire->out_count; i++)
+    {
+        const wire_frame_t *frame = &house->wire->out[i];
+        for (uint32_t offset = 0; offset < frame->size_bytes; offset += REPORT_SIZE, at++)
+        {
+            ome_execution_report_t report;
+            memcpy(&report, frame->data + offset, REPORT_SIZE);
+            CHECK(at < 7 && frame->peer == expected[at].peer && report.kind == expected[at].kind);
+            CHECK(report.client_order_id == expected[at].client_order_id && report.price == expected[at].price);
+            CHECK(report.last_quantity == expected[at].last_quantity && report.leaves_quantity == expected[at].leaves_quantity);
+            CHECK(report.reason == expected[at].reason);
+            CHECK(report.engine_sequence == 9 && report.timestamp_ns == ((ome_command_t *)ome_ring_slot(house->ring, 9))->timestamp_ns);
+        }
+    }
+    CHECK(at == 7);
+    (void)know_frames(&known, house);
+    check_known(&known, house->engine);
+    /* Cancel and replace under another id: the report that answers has it. */
+    ome_command_t amend[2] = {amend_order(1, OME_NULL_VALUE, OME_NULL_VALUE), order_terms(OME_TERM_NEW_CLIENT_ORDER_ID, 77)};
+    amend[0].flags = OME_COMMAND_FLAGS_CONTINUED;
+    send_commands(house, 1, amend, 2);
+    work(house);
+    check_report(house, 1,
+        (ome_execution_report_t){.report_sequence = 7,
+            .engine_sequence = 11,
+            .order_id = order_id(1, 1),
+            .client_order_id = 77,
+            .price = 100,
+            .leaves_quantity = 38,
+            .cumulative_quantity = 12,
+            .kind = OME_EVENT_KIND_AMENDED,
+            .side = OME_SIDE_SELL});
+    /* A match with itself is told to both orders, and is no trade. */
+    ome_command_t own = limit_order(OME_SIDE_BUY, 100, 8, 3);
+    own.self_trade_prevention = OME_SELF_TRADE_PREVENTION_CANCEL_NEWEST;
+    send_command(house, 1, own);
+    work(house);
+    const wire_frame_t *frame = next_frame(house, 1);
+    CHECK(frame->size_bytes == 4 * REPORT_SIZE);
+    ome_execution_report_t reports[4];
+    memcpy(reports, frame->data, sizeof(reports));
+    CHECK(reports[0].kind == OME_EVENT_KIND_ACCEPTED && reports[3].kind == OME_EVENT_KIND_CANCELLED);
+    CHECK(reports[3].reason == OME_REASON_SELF_TRADE_PREVENTION && reports[3].leaves_quantity == 0);
+    for (uint32_t i = 1; i < 3; i++)
+    {
+        CHECK(reports[i].kind == OME_EVENT_KIND_PREVENTED && reports[i].last_quantity == 8 && reports[i].trade_id == 0);
+        CHECK(reports[i].is_aggressor == (i == 1) && reports[i].leaves_quantity == (i == 1 ? 8 : 38));
+        CHECK(reports[i].client_order_id == (i == 1 ? 3 : 77) && reports[i].side == (i == 1 ? OME_SIDE_BUY : OME_SIDE_SELL));
+        CHECK(reports[i].timestamp_ns == reports[0].timestamp_ns && reports[i].cumulative_quantity == (i == 1 ? 0 : 12));
+    }
+    /* A mass cancel: each order, and a total that echoes the request. */
+    send_command(house, 1, (ome_command_t){.kind = OME_COMMAND_KIND_MASS_CANCEL, .client_order_id = 5, .instrument = 1});
+    work(house);
+    frame = next_frame(house, 1);
+    CHECK(frame->size_bytes == 2 * REPORT_SIZE);
+    memcpy(reports, frame->data, 2 * REPORT_SIZE);
+    CHECK(reports[0].kind == OME_EVENT_KIND_CANCELLED && reports[0].last_quantity == 38 && reports[0].reason == OME_REASON_MASS_CANCELLED);
+    CHECK(reports[1].kind == OME_EVENT_KIND_COMPLETED && reports[1].last_quantity == 1 && reports[1].client_order_id == 5);
+    CHECK(reports[1].command_kind == OME_COMMAND_KIND_MASS_CANCEL && reports[1].order_id == 0 && reports[1].leaves_quantity == 0);
+    check_silence(house);
+    house_free(house);
+}
+
 /* A gateway beside an engine with a history knows the orders at rest, and goes on counting trades. */
 static void a_gateway_takes_over_orders_at_rest(void)
 {
@@ -1225,6 +1432,18 @@ static void a_gateway_takes_over_orders_at_rest(void)
     orders[0].account = 6;
     ome_engine_apply_many(engine, orders, 2, &recorder->sink);
     CHECK(engine->trade_count == 1);
+    /* An iceberg behind it, and a stop that waits for a price above. */
+    ome_command_t specials[4] = {limit_order(OME_SIDE_BUY, 100, 30, 4), order_terms(OME_TERM_DISPLAY_QUANTITY, 3),
+        limit_order(OME_SIDE_BUY, 120, 9, 5), order_terms(OME_TERM_STOP_PRICE, 110)};
+    specials[2].order_type = OME_ORDER_TYPE_STOP_LIMIT;
+    for (uint32_t i = 0; i < 4; i++)
+    {
+        specials[i].participant = specials[i].session = 2;
+        specials[i].flags = i % 2 == 0 ? OME_COMMAND_FLAGS_CONTINUED : 0;
+    }
+    specials[0].account = 8;
+    ome_engine_apply_many(engine, specials, 4, &recorder->sink);
+    CHECK(engine->pools.specials.record_count == 2);
     recorder_free(recorder);
     house_t *house = house_around(engine, 16, 64);
     uint8_t name[PEER_SIZE];
@@ -1236,7 +1455,7 @@ static void a_gateway_takes_over_orders_at_rest(void)
     work(house);
     check_report(house, 1,
         (ome_execution_report_t){.report_sequence = 1,
-            .engine_sequence = 7,
+            .engine_sequence = 11,
             .order_id = order_id(1, 1),
             .client_order_id = 1,
             .price = 100,
@@ -1248,6 +1467,34 @@ static void a_gateway_takes_over_orders_at_rest(void)
             .kind = OME_EVENT_KIND_TRADE,
             .side = OME_SIDE_BUY});
     check_silence(house);
+    peer_set(name, 2);
+    ome_gateway_bind(house->gateway, 2, 2, name, PEER_SIZE);
+    ome_execution_report_t report = {.report_sequence = 1,
+        .engine_sequence = 12,
+        .order_id = order_id(2, 2),
+        .client_order_id = 4,
+        .price = 100,
+        .last_quantity = 1,
+        .leaves_quantity = 29,
+        .account = 8,
+        .kind = OME_EVENT_KIND_REDUCED,
+        .side = OME_SIDE_BUY};
+    send_command(house, 2, reduce_order(4, 1));
+    work(house);
+    check_report(house, 2, report);
+    send_command(house, 2, cancel_order(5));
+    work(house);
+    report.report_sequence = 2;
+    report.engine_sequence = 13;
+    report.order_id = order_id(1, 3);
+    report.client_order_id = 5;
+    report.price = 120;
+    report.last_quantity = 9;
+    report.leaves_quantity = 0;
+    report.account = 0;
+    report.kind = OME_EVENT_KIND_CANCELLED;
+    report.reason = OME_REASON_REQUESTED;
+    check_report(house, 2, report);
     house_free(house);
 }
 
@@ -1362,6 +1609,138 @@ static void a_full_ring_is_busy_and_loses_nothing(void)
     {
         CHECK(house->engine->pools.orders.orders[i].client_order_id == i);
     }
+    house_free(house);
+}
+
+/* An order with terms, as its client sends it. */
+static void set_iceberg(ome_command_t commands[2], uint32_t session_sequence)
+{
+    set_sequences(commands, 1, session_sequence);
+    commands[0].flags = OME_COMMAND_FLAGS_CONTINUED;
+    commands[1] = order_terms(OME_TERM_DISPLAY_QUANTITY, 1);
+    commands[1].session_sequence = session_sequence + 1;
+}
+
+/* A frame larger than the ring is cut between commands only, and refused from a command's first message on; sent again from there it loses nothing. */
+static void a_frame_is_cut_between_commands(void)
+{
+    house_t *house = simple_house(4);
+    ome_command_t commands[7];
+    set_sequences(commands, 1, 1);
+    set_iceberg(commands + 1, 2);
+    set_iceberg(commands + 3, 4);
+    set_iceberg(commands + 5, 6);
+    send_commands(house, 1, commands, 7);
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    ome_frame_reject_t reject = next_reject(house, 1);
+    check_counts(&reject, OME_REASON_BUSY, 3, 4); /* a slot of the ring stays empty */
+    CHECK(reject.message_index == 3 && reject.found == 4);
+    CHECK(match(house) == 3);
+    send_commands(house, 1, commands + 3, 4);
+    CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == 4);
+    work(house);
+    CHECK(house->engine->pools.specials.record_count == 3 && count_of(house, OME_COUNT_REJECTS) == 0);
+    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 7 && count_of(house, OME_COUNT_MESSAGES_BUSY) == 4);
+    for (uint32_t i = 1; i <= 4; i++)
+    {
+        const uint64_t first[4] = {1, 2, 4, 6};
+        CHECK(house->engine->pools.orders.orders[i].client_order_id == first[i - 1]);
+    }
+    house_free(house);
+}
+
+/* A command that lacks its terms, or has more messages than the ring has slots, is refused with its frame, and nothing of it reaches the engine. */
+static void an_incomplete_command_never_reaches_the_engine(void)
+{
+    house_t *house = simple_house(2);
+    ome_command_t commands[3];
+    const uint64_t cursor = ome_ring_cursor(house->ring);
+    set_iceberg(commands, 1);
+    send_commands(house, 1, commands, 1);
+    send_commands(house, 1, commands + 1, 1);
+    commands[1].flags = OME_COMMAND_FLAGS_CONTINUED;
+    commands[2] = order_terms(OME_TERM_MINIMUM_QUANTITY, 1);
+    send_commands(house, 1, commands, 3);
+    work(house);
+    for (uint32_t i = 0; i < 3; i++)
+    {
+        const ome_frame_reject_t reject = next_reject(house, 1);
+        check_counts(&reject, OME_REASON_INCOMPLETE_COMMAND, 0, i < 2 ? 1 : 3);
+    }
+    CHECK(ome_ring_cursor(house->ring) == cursor && count_of(house, OME_COUNT_FRAMES_REJECTED) == 3);
+    commands[1].flags = 0;
+    send_commands(house, 1, commands, 2);
+    work(house);
+    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE && house->engine->pools.specials.record_count == 1);
+    house_free(house);
+}
+
+typedef struct
+{
+    house_t *house;
+    atomic_bool is_over;
+    uint64_t count;
+} intruder_t;
+
+/* Another producer, with commands of one record. */
+static void *intrude(void *argument)
+{
+    intruder_t *intruder = argument;
+    const ome_command_t command = {.kind = OME_COMMAND_KIND_CANCEL_ORDER, .client_order_id = 1};
+    while (!atomic_load(&intruder->is_over))
+    {
+        uint64_t sequence;
+        if (ome_ring_try_claim(intruder->house->ring, 1, &sequence) == OME_OK)
+        {
+            memcpy((uint8_t *)ome_ring_slot(intruder->house->ring, sequence) + 8, (const uint8_t *)&command + 8, OME_BODY_SIZE);
+            ome_ring_publish(intruder->house->ring, sequence, 1);
+            intruder->count++;
+        }
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* However many others submit at the same time, none of their commands comes between the records of one. */
+static void no_command_comes_between_the_records_of_another(void)
+{
+    house_t *house = simple_house(64);
+    intruder_t intruder = {.house = house};
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, intrude, &intruder) == 0);
+    uint32_t accepted = 0;
+    const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
+    for (uint32_t round = 0; accepted < 400; round++)
+    {
+        ome_command_t commands[9];
+        for (uint32_t i = 0; i < 4; i++)
+        {
+            set_iceberg(commands + 2 * i, 1 + 2 * i);
+            commands[2 * i].client_order_id = 0;
+        }
+        commands[8] = (ome_command_t){.kind = OME_COMMAND_KIND_MASS_CANCEL, .instrument = 1};
+        send_commands(house, 1, commands, 9);
+        (void)run(house);
+        (void)match(house);
+        (void)run(house);
+        for (; house->wire->out_read < house->wire->out_count; house->wire->out_read++)
+        {
+            const wire_frame_t *frame = &house->wire->out[house->wire->out_read];
+            for (uint32_t offset = 0; frame->size_bytes % REPORT_SIZE == 0 && offset < frame->size_bytes; offset += REPORT_SIZE)
+            {
+                ome_execution_report_t report;
+                memcpy(&report, frame->data + offset, REPORT_SIZE);
+                CHECK(report.kind != OME_EVENT_KIND_REJECTED);
+                accepted += report.kind == OME_EVENT_KIND_ACCEPTED;
+            }
+        }
+        forget_frames(house);
+        CHECK(ome_clock_monotonic_ns() < end_ns);
+    }
+    atomic_store(&intruder.is_over, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(intruder.count > 100);
+    (void)match(house);
     house_free(house);
 }
 
@@ -1601,6 +1980,7 @@ int main(void)
     RUN(every_truncation_is_named);
     RUN(the_first_fault_is_the_one_that_is_told);
     RUN(a_logon_or_logout_is_alone_in_its_frame);
+    RUN(the_messages_of_a_command_are_in_one_frame);
     RUN(any_bytes_get_a_verdict);
     RUN(a_frame_reject_is_told_byte_for_byte);
     RUN(the_session_table_agrees_with_a_list);
@@ -1615,10 +1995,14 @@ int main(void)
     RUN(clients_know_from_reports_what_the_engine_knows);
     RUN(an_amend_that_crosses_is_reported_step_by_step);
     RUN(a_sweep_larger_than_a_turn_is_reported_whole);
+    RUN(special_orders_are_reported_with_all_that_is_open);
     RUN(a_gateway_takes_over_orders_at_rest);
     RUN(reports_for_nobody_are_counted_and_leave_a_gap);
     RUN(a_slow_peer_loses_its_session_and_hurts_nobody);
     RUN(a_full_ring_is_busy_and_loses_nothing);
+    RUN(a_frame_is_cut_between_commands);
+    RUN(an_incomplete_command_never_reaches_the_engine);
+    RUN(no_command_comes_between_the_records_of_another);
     RUN(a_busy_session_does_not_hold_up_another);
     RUN(nothing_is_reported_before_the_gate_opens);
     RUN(a_definition_comes_to_the_caller_in_its_place);

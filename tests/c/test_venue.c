@@ -267,7 +267,7 @@ static uint64_t live_on(const plan_t *plan, uint32_t command_count, uint32_t pau
     CHECK(engine->sequence == first_sequence + taken && ome_engine_check(engine) == NULL);
     for (uint32_t i = 0; i < plan->reader_count; i++)
     {
-        CHECK(atomic_load(&readers[i].last_sequence) == engine->sequence);
+        CHECK(atomic_load(&readers[i].last_sequence) + 2 >= engine->sequence); /* the first records of a command that goes on say nothing */
         CHECK(readers[i].event_count == engine->event_count - first_event_count);
         CHECK(readers[i].hash == readers[0].hash);
     }
@@ -674,7 +674,9 @@ static void a_journal_that_cannot_be_written_stops_the_venue(void)
         CHECK(view.error_number == EFBIG && strcmp(view.error_call, "pwrite") == 0);
         CHECK(ends_with(view.error_path, "journal-00000000000000000001.ome"));
         CHECK(ome_venue_submit(venue, &(ome_command_t){0}, 1) == OME_STOPPED);
-        CHECK(policy == OME_POLICY_ASYNC || atomic_load(&reader.last_sequence) == view.durable);
+        /* All but what says nothing: the first records of a command that goes on. */
+        const uint64_t spoken = atomic_load(&reader.last_sequence);
+        CHECK(policy == OME_POLICY_ASYNC || (spoken <= view.durable && spoken + 2 >= view.durable));
         CHECK(view.durable <= 110);
         (void)ome_venue_destroy(venue);
         if (policy == OME_POLICY_COMMIT)
@@ -805,7 +807,7 @@ static void a_command_taken_while_the_venue_is_stopped_is_not_lost(void)
         const uint64_t taken = submitters_join(submitters) + 2;
         CHECK(pthread_join(reader.thread, NULL) == 0);
         CHECK(ome_venue_engine(venue)->sequence == taken);
-        CHECK(atomic_load(&reader.last_sequence) == taken);
+        CHECK(atomic_load(&reader.last_sequence) + 2 >= taken); /* the first records of a command that goes on say nothing */
         CHECK(ome_venue_destroy(venue) == OME_OK);
         if (has_journal)
         {
