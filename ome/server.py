@@ -72,21 +72,21 @@ class Clock:
 
     PERIOD_S = 0.05
 
-    def __init__(self, submit: Callable[[Command], bool], deadline_ns: Callable[[], int], *, day_end: dtime | None) -> None:
+    def __init__(self, submit: Callable[[Command], bool], deadline_ns: Callable[[], int], *, day_end: dtime | None, now_ns: int) -> None:
         self._submit = submit
         self._deadline_ns = deadline_ns
         self._day_end = day_end
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ome-clock", daemon=True)
-        self._next_day_end_ns = self._day_end_after(time.time_ns())
+        self._now_ns = now_ns
+        self._next_day_end_ns = self._day_end_after(now_ns)
         self._expired_to_ns = 0
 
     def catch_up(self, last_time_ns: int) -> None:
         """Ends the day that was over while nobody ran: one since the engine's last time, 0 where it has none."""
-        now_ns = time.time_ns()
         missed_ns = self._day_end_after(last_time_ns)
-        if last_time_ns and missed_ns is not None and missed_ns <= now_ns:
-            self._submit(ExpireOrders(cutoff_ns=now_ns, flags=CommandFlags.END_OF_DAY))
+        if last_time_ns and missed_ns is not None and missed_ns <= self._now_ns:
+            self._submit(ExpireOrders(cutoff_ns=self._now_ns, flags=CommandFlags.END_OF_DAY))
 
     def start(self) -> None:
         """From now on in a thread of its own."""
@@ -189,7 +189,7 @@ class Server:
         definitions = self._definitions(view)
         if lib.ome_venue_start(self._venue) != lib.OME_OK:
             raise MemoryError("no memory for the venue's threads")
-        clock = Clock(self._submit_one, lambda: int(self._look().deadline_ns), day_end=config.day_end)
+        clock = Clock(self._submit_one, lambda: int(self._look().deadline_ns), day_end=config.day_end, now_ns=time.time_ns())
         clock.catch_up(state.time_ns if state is not None else 0)
         self._publisher.start()
         self._gateway.start()

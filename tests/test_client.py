@@ -316,7 +316,7 @@ def test_client_order_ids_that_are_made_differ_between_sessions_and_logons(serve
         ({"quantity": 0}, InvalidValueError),
         ({"quantity": 1, "at": 150.0}, InvalidTypeError),
         ({"quantity": 1, "at": "150.001"}, InvalidValueError),
-        ({"quantity": 1, "tif": "day"}, InvalidValueError),
+        ({"quantity": 1, "tif": "never"}, InvalidValueError),
         ({"quantity": 1, "account": 2**32}, InvalidValueError),
         ({"quantity": 1, "client_order_id": -1}, InvalidValueError),
     ],

@@ -28,12 +28,16 @@ class InstrumentDirectory(Mapping[str, Instrument]):
         numbered = {}
         for row in definitions:
             decimals = int(row["price_decimals"])
+            flags = int(row["instrument_flags"])
             numbered[int(row["instrument"])] = Instrument(
                 bytes(row["symbol"]).decode("ascii"),
                 tick=number_of(int(row["tick"]), decimals),
                 price_decimals=decimals,
                 quantity_decimals=int(row["quantity_decimals"]),
-                signed_prices=bool(int(row["instrument_flags"]) & InstrumentFlags.SIGNED_PRICES),
+                signed_prices=bool(flags & InstrumentFlags.SIGNED_PRICES),
+                collar_ticks=int(row["collar_ticks"]),
+                market_to_limit=bool(flags & InstrumentFlags.MARKET_TO_LIMIT),
+                post_only_slides=bool(flags & InstrumentFlags.POST_ONLY_SLIDES),
             )
         return cls(numbered)
 

@@ -85,7 +85,8 @@ class Gateway:
     def add_instrument(self, number: int, instrument: Instrument) -> None:
         """The instrument is in the answer to every logon from now on."""
         definition = define_instrument(instrument, number)
-        fields = {name: getattr(definition, name) for name in ("symbol", "tick", "instrument", "price_decimals", "quantity_decimals")}
+        names = ("symbol", "tick", "collar_ticks", "instrument", "price_decimals", "quantity_decimals")
+        fields = {name: getattr(definition, name) for name in names}
         fields["instrument_flags"] = int(definition.instrument_flags)
         self._reference_data.append(encode_message("DefineInstrument", kind=int(CommandKind.DEFINE_INSTRUMENT), **fields))
 

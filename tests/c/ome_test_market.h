@@ -409,6 +409,10 @@ static inline ome_command_t flow_next(flow_t *flow)
     if (flow_below(flow, 50) == 0)
     {
         flow_spoil(flow, &command);
+        if (flow->has_specials)
+        {
+            command.timestamp_ns = flow->timestamp_ns; /* otherwise the first far future would end every deadline */
+        }
         if (!flow->has_specials && (command.kind == OME_COMMAND_KIND_NEW_ORDER || command.kind == OME_COMMAND_KIND_AMEND_ORDER))
         {
             /* In a flow without terms each command says something at once. */
