@@ -29,7 +29,7 @@ class Setting(NamedTuple):
     mix: Mix = Mix.EVERY_RULE
 
 
-TINY: Final = Limits(order_count_max=24, level_count_max=12, instrument_count_max=6, session_count_max=8, special_count_max=10)
+TINY: Final = Limits(order_count_max=16, level_count_max=12, instrument_count_max=6, session_count_max=8, special_count_max=8)
 BARE: Final = Limits(order_count_max=40, level_count_max=12, instrument_count_max=6, session_count_max=8, special_count_max=0)
 SETTINGS: Final = {
     "normal": Setting(Limits()),

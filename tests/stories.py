@@ -103,7 +103,7 @@ def _tell_command(record: bytes) -> str:
             "quantity": 0 if kind == CommandKind.CANCEL_ORDER else quantity,
         }
         if kind != CommandKind.CANCEL_ORDER and not quantity:
-            changes["quantity"] = "0"  # type: ignore[assignment]
+            changes["quantity"] = "0"
         return _line(name, target, flag_names, **changes, instrument=instrument, **who, **tail)
     if kind == CommandKind.MASS_CANCEL:
         given = {"id": reference, "target_session": price & 0xFFFF, "account": account, "instrument": instrument}

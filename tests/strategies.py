@@ -327,5 +327,7 @@ def noise() -> st.SearchStrategy[Said]:
 def commands(draw: st.DrawFn) -> Said:
     """Any command; most are good or nearly so."""
     if draw(_seldom):
-        return draw(st.one_of(definitions_of_all_kinds(), noise()))
-    return draw(st.one_of(_good(), _good(), _good(), _good(), spoiled(), broken()))
+        rare: Said = draw(st.one_of(definitions_of_all_kinds(), noise()))
+        return rare
+    said: Said = draw(st.one_of(_good(), _good(), _good(), _good(), spoiled(), broken()))
+    return said

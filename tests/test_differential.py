@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import strategies
 from differential import BARE, SETTINGS, TINY, Setting, compare, difference, shrink, story
-from flows import Mix, flow
+from flows import Mix, flow, record_of, terms_records
 from hypothesis import note, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from stories import tell_commands, tell_events
@@ -229,7 +229,7 @@ def test_the_command_compares_and_prints_its_seed() -> None:
 
 def test_a_story_tells_records_and_events_by_name() -> None:
     """Numbers have names, what says nothing is left out, further records are indented."""
-    order = strategies.record_of(
+    order = record_of(
         kind=CommandKind.NEW_ORDER,
         side=1,
         order_type=3,
@@ -240,7 +240,7 @@ def test_a_story_tells_records_and_events_by_name() -> None:
         flags=4,
         participant=1,
     )
-    terms = strategies.terms_records({"timestamp_ns": 0, "participant": 1, "session": 0}, [(Term.STOP_PRICE, 9)])
+    terms = terms_records({"timestamp_ns": 0, "participant": 1, "session": 0}, [(Term.STOP_PRICE, 9)])
     commands = records_of(record_bytes(encode_commands(strategies.opening()[:2])) + order + terms, COMMAND)
     assert tell_commands(commands)[2:] == [
         "NEW_ORDER BUY STOP GTC CONTINUED quantity=5 id=7 instrument=1 participant=1",

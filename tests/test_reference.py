@@ -196,12 +196,13 @@ class Venue:
 
     def order(self, side: Side, price: int, quantity: int, name: int = 0, **fields: int) -> list[Any]:
         """Enters a limit order with client order id `name`, of participant 1 and good till cancelled unless `fields` say otherwise."""
-        terms = {"instrument": 1, "participant": 1} | fields
+        terms: dict[str, Any] = {"instrument": 1, "participant": 1} | fields
         return self.send(NewOrder(side=side, price=price, quantity=quantity, client_order_id=name, **terms))
 
     def amend(self, name: int, **fields: int) -> list[Any]:
         """Amends participant 1's order `name`."""
-        return self.send(AmendOrder(**{"client_order_id": name, "participant": 1} | fields))
+        terms: dict[str, Any] = {"client_order_id": name, "participant": 1} | fields
+        return self.send(AmendOrder(**terms))
 
     def cancel(self, name: int, **fields: int) -> list[Any]:
         """Cancels participant 1's order `name`."""
@@ -2037,7 +2038,7 @@ def test_orders_trade_at_prices_below_zero(venue: Venue) -> None:
 
 def test_rejection_echoes_what_the_command_said(venue: Venue) -> None:
     """Section Rejections: the fields of the command, as far as its kind has them, and the reference."""
-    common = {"participant": 4, "session": 9, "instrument": 6}
+    common: dict[str, Any] = {"participant": 4, "session": 9, "instrument": 6}
     (rejected,) = venue.send(NewOrder(side=9, price=-7, quantity=-8, client_order_id=5, account=3, flags=1, **common))
     expected = Rejected(
         sequence=3, timestamp_ns=venue.now_ns, order_id=0, client_order_id=5, price=-7, quantity=-8, side=9, account=3,
