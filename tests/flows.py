@@ -742,10 +742,12 @@ class Flow:
     def _other_client_order_id(self, mine: Mine) -> int:
         """One that was never used; or the order's own, or that of another live order of the participant, which it may not have."""
         roll = self._roll()
-        other = self._pick() if roll < 0.3 else None
-        if other is not None and other.participant == mine.participant and other.client_order_id:
-            return other.client_order_id
-        if roll > 0.9 and mine.client_order_id:
+        if roll < 0.4:
+            others = [self._pick() for _ in range(4)]
+            for other in others:
+                if other is not None and other is not mine and other.participant == mine.participant and _is_id(other):
+                    return other.client_order_id
+        if roll > 0.9 and _is_id(mine):
             return mine.client_order_id
         self._next_client_id += 1
         return self._next_client_id
@@ -975,6 +977,11 @@ class Flow:
         grown = self._fields(AMEND, first, participant, 0, 0, price=NULL_VALUE, quantity=2**60, flags=OPEN_QUANTITY)
         self._script.append([grown])
         self._script.extend([end] for end in ends)
+
+
+def _is_id(mine: Mine) -> bool:
+    """Whether the order has a client order id, and one that a term can say: terms are signed."""
+    return 0 < mine.client_order_id < 2**63
 
 
 def _rounded(time_ns: int) -> int:

@@ -404,6 +404,75 @@ def test_arrays_are_cut_into_frames_and_come_back_as_arrays(server: FakeServer, 
     assert len(session.receive()) == 0
 
 
+def test_orders_with_terms_are_written_as_the_messages_of_one_command(server: FakeServer, session: OrderEntry) -> None:
+    """PROTOCOL, Commands of several messages: flags, terms three to a message, one number each, all in one frame; amend and mass cancel."""
+    iceberg = session.sell(
+        "OIL", 5, at="70.5", display="0.5", minimum=1, self_trade="decrement", self_trade_group=4, expires=9, hidden=False
+    )
+    stop = session.buy("AAPL", 7, stop="1.50", tif="day", account=2)
+    moved = session.amend(stop, stop="1.25", client_order_id=88)
+    session.mass_cancel("AAPL", "sell", account=2, session=5)
+    session.mass_cancel()
+    assert (moved.client_order_id, moved.quantity) == (88, 7)
+    assert iceberg.time_in_force is TimeInForce.GTD
+    assert len(list(session.reports(0.2))) == 9  # the fake one answers every message
+    assert [frame["template_id"].tolist() for frame in server.commands] == [[1, 5, 5], [1, 5], [4, 5], [6], [6]]
+    sent = np.concatenate(server.commands)
+    data = b"".join(frame.tobytes() for frame in server.commands)
+    words = np.frombuffer(data, "<i8").reshape(-1, 8)
+    terms = np.frombuffer(data, "u1").reshape(-1, 64)[:, 57:60]
+    given = {(int(term), int(value)) for row in (1, 2, 4, 6) for term, value in zip(terms[row], words[row, 2:5], strict=True)}
+    assert given - {(0, 0)} == {(4, 500), (5, 1000), (6, 9), (9, 4), (1, 150), (1, 125), (10, 88)}
+    assert sent["flags"].tolist() == [4, 4, 0, 4, 0, 4, 0, CommandFlags.BY_ACCOUNT | CommandFlags.BY_SESSION, 0]
+    assert sent["session_sequence"].tolist() == list(range(1, 10))
+    assert sent["order_type"][3] == OrderType.STOP
+    assert (sent["side"][7], sent["account"][7]) == (Side.SELL, 2)
+    assert np.frombuffer(data, "<u2").reshape(-1, 32)[7, 16] == 5, "target_session"
+    with pytest.raises(InvalidValueError, match="one of them"):
+        session.amend(stop, at=1, limit_offset=1)
+
+
+def icebergs(count: int) -> Array:
+    """Orders of two messages each, at their client order ids."""
+    commands = np.repeat(new_orders(count), 2)
+    commands["kind"][1::2] = CommandKind.ORDER_TERMS
+    commands["flags"][::2] = CommandFlags.CONTINUED
+    return commands
+
+
+def accept_commands(server: FakeServer, frame: Array) -> list[bytes]:
+    """One report for each command of a frame."""
+    reports = [server.report(command) for command in frame if command["template_id"] != CommandKind.ORDER_TERMS]
+    return [b"".join(reports)] if reports else []
+
+
+def test_messages_of_a_command_stay_in_one_frame_and_count_once(server: FakeServer, session: OrderEntry) -> None:
+    """PROTOCOL, Commands of several messages: a frame ends with a whole command; pending counts commands."""
+    server.answer_frame = lambda frame: accept_commands(server, frame)
+    session.send(icebergs(20), messages_per_frame=7)
+    assert session.pending == 20
+    receive_count(session, 20)
+    assert [len(frame) for frame in server.commands] == [6] * 6 + [4]
+    assert session.pending == 0
+    with pytest.raises(InvalidValueError, match="more than 1 messages"):
+        session.send(icebergs(1), messages_per_frame=1)
+
+
+def test_refused_commands_of_several_messages_are_sent_again_whole(server: FakeServer, session: OrderEntry) -> None:
+    """PROTOCOL, BUSY: messages are counted, and a refusal begins with a command."""
+    is_busy = itertools.cycle([True, False])
+
+    def answer(frame: Array) -> list[bytes]:
+        accepted = 2 if len(frame) > 2 and next(is_busy) else len(frame)
+        return ([busy(frame, accepted)] if accepted < len(frame) else []) + accept_commands(server, frame[:accepted])
+
+    server.answer_frame = answer
+    session.send(icebergs(20), messages_per_frame=6)
+    reports = receive_count(session, 20)
+    assert sorted(reports["client_order_id"].tolist()) == list(range(1, 21))
+    assert session.pending == 0
+
+
 @pytest.mark.parametrize("count", [0, 257])
 def test_frames_longer_than_the_server_allows_are_refused(session: OrderEntry, count: int) -> None:
     """LogonAnswer.frame_message_count_max is the limit."""
@@ -426,11 +495,18 @@ def test_pending_counts_answers_and_not_what_follows_from_them(server: FakeServe
         (EventKind.AMENDED, Reason.NONE),
         (EventKind.CANCELLED, Reason.AMENDED_AWAY),
         (EventKind.CANCELLED, Reason.NO_LIQUIDITY),
+        (EventKind.PREVENTED, Reason.NONE),
+        (EventKind.REDUCED, Reason.SELF_TRADE_PREVENTION),
+        (EventKind.CANCELLED, Reason.SELF_TRADE_PREVENTION),
+        (EventKind.TRIGGERED, Reason.NONE),
+        (EventKind.CANCELLED, Reason.EXPIRED),
+        (EventKind.CANCELLED, Reason.MASS_CANCELLED),
+        (EventKind.COMPLETED, Reason.NONE),
     ]
     server.answer_frame = lambda frame: [b"".join(server.report(frame[0], kind=kind, reason=reason) for kind, reason in kinds)]
-    session.send(new_orders(9))
+    session.send(new_orders(10))
     receive_count(session, len(kinds))
-    assert session.pending == 9 - 7
+    assert session.pending == 10 - 8
     server.say(*server.accept_all(new_orders(2)))
     receive_count(session, 2)
     assert session.pending == 0

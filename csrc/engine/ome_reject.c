@@ -1,3 +1,4 @@
+/* The full path of a rejection: what REJECTED echoes of its command. Internal to engine/; declared in ome_event.h. */
 #include "engine/ome_event.h"
 
 /* What an order command says of the order that it means. */

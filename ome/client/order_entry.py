@@ -10,7 +10,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Unpack
 
@@ -35,12 +35,12 @@ from ome.codec.layouts import (
 )
 from ome.codec.records import encode_commands
 from ome.codec.requests import OrderOptions, new_order, side_of
-from ome.enums import CommandFlags, Policy, Reason, Side, TimeInForce
+from ome.enums import CommandFlags, CommandKind, Policy, Reason, Side, Term, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.instruments import NAME_SIZE
 from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, MassCancel, ReduceOrder
 from ome.transport import Context, SendStatus
-from ome.units import Number
+from ome.units import Number, units_of
 
 __all__ = ["Logon", "Order", "OrderEntry"]
 
@@ -48,6 +48,7 @@ _LOGON = 128
 _LOGON_ANSWER = 129
 _LOGOUT = 130
 _FRAME_REJECT = 131
+_ORDER_TERMS: Final = int(CommandKind.ORDER_TERMS)
 _HEADER: Final = struct.Struct("<4H")
 _COMMAND_SIZE: Final = COMMAND_MESSAGE.itemsize
 _DRAIN_FRAMES: Final = 256  # received in a row before the caller gets its turn
@@ -90,7 +91,12 @@ class _Sent:
     messages: npt.NDArray[np.void]
     first_sequence: int
     sent_count_end: int
-    """Messages sent up to the end of this frame."""
+    """Commands sent up to the end of this frame."""
+
+    @property
+    def command_count(self) -> int:
+        """Terms belong to the command before them."""
+        return int(np.count_nonzero(self.messages["template_id"] != _ORDER_TERMS))
 
 
 class OrderEntry:
@@ -129,7 +135,7 @@ class OrderEntry:
         self._busy_wait = _BUSY_WAIT_MIN
         self._progress_at = 0.0
         self._next_sequence = 1
-        self._sent_count = 0  # messages, those sent again counted again
+        self._sent_count = 0  # commands, those sent again counted again
         self._answered_count = 0  # of them: reports that answer, and refusals
         frame = _logon_frame(participant, session_number)
         try:
@@ -165,7 +171,7 @@ class OrderEntry:
     @property
     def pending(self) -> int:
         """Commands sent that no report received so far answers. Exact while a participant's sessions leave each other's orders alone."""
-        return self._sent_count - self._answered_count + sum(len(part.messages) for part in self._refused)
+        return self._sent_count - self._answered_count + sum(part.command_count for part in self._refused)
 
     def buy(self, symbol: str, quantity: Number, at: Number | None = None, **options: Unpack[OrderOptions]) -> Order:
         """Sends an order to buy `quantity` at the limit `at`, or at any price (a market order) where that is None.
@@ -190,36 +196,63 @@ class OrderEntry:
         lots = self.instruments[order.symbol].lots(quantity)
         self._send_one(ReduceOrder(client_order_id=order.client_order_id, instrument=self.instruments.number(order.symbol), quantity=lots))
 
-    def amend(self, order: Order, at: Number | None = None, quantity: Number | None = None, open_quantity: Number | None = None) -> None:
+    def amend(
+        self,
+        order: Order,
+        at: Number | None = None,
+        quantity: Number | None = None,
+        open_quantity: Number | None = None,
+        *,
+        stop: Number | None = None,
+        limit_offset: Number | None = None,
+        client_order_id: int | None = None,
+    ) -> Order:
         """Asks for a new price, and for a new total `quantity` (with what has traded) or a new `open_quantity`. None leaves it as it is.
 
-        Raises InvalidValueError where both quantities are given, else as `buy`.
+        While it waits, a stop takes a new price `stop`, and a trailing stop with a limit a new `limit_offset`. `client_order_id` is the id
+        that the order has from then on (cancel-replace): the order that is returned has it.
+        Raises InvalidValueError where two exclude each other, else as `buy`.
         """
         if quantity is not None and open_quantity is not None:
             raise InvalidValueError("quantity and open_quantity", where="amend", found=(quantity, open_quantity), allowed="one of them")
+        if at is not None and limit_offset is not None:
+            raise InvalidValueError("at and limit_offset", where="amend", found=(at, limit_offset), allowed="one of them")
         instrument = self.instruments[order.symbol]
         wanted = quantity if open_quantity is None else open_quantity
+        price = NULL_VALUE if at is None else instrument.price_units(at)
+        if limit_offset is not None:
+            price = units_of(limit_offset, instrument.price_decimals, "limit_offset")
+        terms = [] if stop is None else [(Term.STOP_PRICE, instrument.price_units(stop))]
+        if client_order_id is not None:
+            terms.append((Term.NEW_CLIENT_ORDER_ID, client_order_id))
         self._send_one(
             AmendOrder(
                 client_order_id=order.client_order_id,
                 instrument=self.instruments.number(order.symbol),
-                price=NULL_VALUE if at is None else instrument.price_units(at),
+                price=price,
                 quantity=NULL_VALUE if wanted is None else instrument.lots(wanted),
                 flags=0 if open_quantity is None else CommandFlags.OPEN_QUANTITY,
+                terms=tuple(terms),
             )
         )
+        return order if client_order_id is None else replace(order, client_order_id=client_order_id)
 
-    def mass_cancel(self, symbol: str | None = None, side: Side | str | None = None, *, account: int | None = None) -> None:
+    def mass_cancel(
+        self, symbol: str | None = None, side: Side | str | None = None, *, account: int | None = None, session: int | None = None
+    ) -> None:
         """Asks to cancel all orders of the participant, waiting ones included: those of an instrument, a side, an account where given.
 
-        Each is reported, and at the end COMPLETED with their number.
+        `session` means those that came by that one of its sessions, by the number in its `logon`. Each order is reported to its session,
+        and at the end COMPLETED with their number.
         """
+        flags = CommandFlags(0) if account is None else CommandFlags.BY_ACCOUNT
         self._send_one(
             MassCancel(
                 instrument=0 if symbol is None else self.instruments.number(symbol),
                 side=0 if side is None else side_of(side),
                 account=0 if account is None else account,
-                flags=0 if account is None else CommandFlags.BY_ACCOUNT,
+                target_session=0 if session is None else session,
+                flags=flags if session is None else flags | CommandFlags.BY_SESSION,
             )
         )
 
@@ -253,9 +286,10 @@ class OrderEntry:
     def send(self, commands: npt.NDArray[np.void], messages_per_frame: int | None = None) -> None:
         """Sends commands (dtype COMMAND or COMMAND_MESSAGE), as many in a frame as the server allows or as `messages_per_frame` says.
 
-        The template is the header's, or the kind of a COMMAND. What the server writes, and the session sequence, need not be filled.
-        Returns when all is in the queue to the server; reports that come meanwhile are kept. Raises TimedOut when that queue stays full,
-        InvalidTypeError for another array.
+        The template is the header's, or the kind of a COMMAND. What the server writes, and the session sequence, need not be filled. The
+        messages of a command stay in one frame. Returns when all is in the queue to the server; reports that come meanwhile are kept.
+        Raises TimedOut when that queue stays full, InvalidTypeError for another array, InvalidValueError where a command has more messages
+        than a frame.
         """
         most = self.logon.frame_message_count_max
         count = most if messages_per_frame is None else messages_per_frame
@@ -265,13 +299,12 @@ class OrderEntry:
         self._raise_failure()
         if self.pending == 0:
             self._progress_at = time.monotonic()
-        for index, start in enumerate(range(0, len(messages), count)):
+        for index, part in enumerate(_cut(messages, count)):
             if index % _SEND_FRAMES == 0:
                 self._read_frames()
             while self._refused:  # what comes later must not overtake it
                 self._wait_a_little(time.monotonic() + self._timeout)
                 self._raise_failure()
-            part = messages[start : start + count]
             self._send_part(_Sent(part, self._next_sequence, 0))
             self._next_sequence += len(part)
 
@@ -420,7 +453,7 @@ class OrderEntry:
         """Hands one frame to the socket, if that has room."""
         if self._socket.send(part.messages.view("u1").data) != SendStatus.SENT:
             return False
-        self._sent_count += len(part.messages)
+        self._sent_count += part.command_count
         part.sent_count_end = self._sent_count
         self._sent.append(part)
         return True
@@ -477,31 +510,36 @@ class OrderEntry:
 
     def _read_rejection(self, reject: np.void) -> None:
         refused_count = int(reject["rejected_count"])
-        self._answered_count += refused_count
-        if reject["reason"] != Reason.BUSY or not self._take_back(reject, refused_count):
+        refused = self._take_back(reject, refused_count) if reject["reason"] == Reason.BUSY else None
+        if refused is None:
+            # Refused whole, and for good: it is the first frame of that size that has not been answered.
+            refused = next((part for part in self._sent if len(part.messages) == refused_count), None)
+            self._answered_count += refused_count if refused is None else refused.command_count
             self._failures.append(self._rejection(reject))
             return
+        self._answered_count += refused.command_count
         now = time.monotonic()
         if reject["accepted_count"] > 0:
             self._note_progress(now)
         elif now - self._progress_at > self._timeout:
-            found = f"{sum(len(part.messages) for part in self._refused)} commands refused"
+            found = f"{sum(part.command_count for part in self._refused)} commands refused"
             self._failures.append(TimedOut("server is busy", where=self._where, found=found, allowed=f"room within {self._timeout} s"))
         self._resend_at = now + self._busy_wait
         self._busy_wait = min(_BUSY_WAIT_MAX, 2 * self._busy_wait)
 
-    def _take_back(self, reject: np.void, count: int) -> bool:
-        """Of the frame that `reject` names, the last `count` messages are to be sent again. False where it names none."""
+    def _take_back(self, reject: np.void, count: int) -> _Sent | None:
+        """Of the frame that `reject` names, the last `count` messages, which are to be sent again. None where it names none."""
         if bytes(reject["field"]) != b"session_sequence":
-            return False
+            return None
         first_sequence = int(reject["found"])
         for part in reversed(self._sent):
             index = (first_sequence - part.first_sequence) % 2**32
             if index + count == len(part.messages):
-                self._refused.append(_Sent(part.messages[index:], part.first_sequence + index, 0))
-                self._refused.sort(key=lambda refused: refused.first_sequence)
-                return True
-        return False
+                refused = _Sent(part.messages[index:], part.first_sequence + index, 0)
+                self._refused.append(refused)
+                self._refused.sort(key=lambda waiting: waiting.first_sequence)
+                return refused
+        return None
 
     def _note_progress(self, now: float) -> None:
         self._progress_at = now
@@ -553,6 +591,22 @@ class OrderEntry:
     def _ended(self, reason: int) -> SessionLost:
         found = "logged out" if reason == Reason.NONE else explain(reason)
         return SessionLost("session", where=self._where, found=found, allowed="a session that is logged on")
+
+
+def _cut(messages: npt.NDArray[np.void], most: int) -> list[npt.NDArray[np.void]]:
+    """Frames of at most so many messages. Terms stay with the command that they belong to."""
+    is_terms = messages["template_id"] == _ORDER_TERMS
+    frames = []
+    start = 0
+    while start < len(messages):
+        end = min(start + most, len(messages))
+        while start < end < len(messages) and is_terms[end]:
+            end -= 1
+        if end == start:
+            raise InvalidValueError("command", found=f"more than {most} messages", allowed="as many as a frame may have")
+        frames.append(messages[start:end])
+        start = end
+    return frames
 
 
 def _message(layout: np.dtype[np.void], template: int) -> npt.NDArray[np.void]:

@@ -27,8 +27,10 @@ _HEADER = (_SIZE - HEADER_SIZE) | REPORT_TEMPLATE << 16 | SCHEMA_ID << 32 | SCHE
 class Report:
     """What happened to an order. Fields as ExecutionReport in the schema, in the instrument's decimal numbers.
 
-    `symbol` is empty, and numbers are counted in price units and lots, where a rejected command named an instrument that does not exist.
-    `side` and `command_kind` are None where the report has none; `price` is None where a refused amend left it unchanged.
+    `symbol` is empty, and numbers are counted in price units and lots, where the report is of no instrument: a rejected command named one
+    that does not exist, or a mass cancel meant all. `side` and `command_kind` are None where the report has none; `price` is None where a
+    refused amend left it unchanged. In COMPLETED `last_quantity` counts orders; in TRIGGERED `price` is the stop price; in PREVENTED
+    `last_quantity` is what did not trade.
     """
 
     kind: EventKind
@@ -68,7 +70,8 @@ def join_frames(frames: list[bytes], where: str) -> Reports:
 
 def _answers() -> npt.NDArray[np.bool_]:
     table = np.zeros((256, 256), dtype=np.bool_)
-    table[[EventKind.ACCEPTED, EventKind.REJECTED, EventKind.REDUCED, EventKind.AMENDED]] = True
+    table[[EventKind.ACCEPTED, EventKind.REJECTED, EventKind.AMENDED, EventKind.COMPLETED]] = True
+    table[EventKind.REDUCED, Reason.NONE] = True
     table[EventKind.CANCELLED, [Reason.REQUESTED, Reason.AMENDED_AWAY, Reason.REDUCED_AWAY]] = True
     return table
 
@@ -88,6 +91,7 @@ def report_objects(reports: Reports, instruments: InstrumentDirectory) -> list[R
 
 def _report(row: np.void, instruments: InstrumentDirectory) -> Report:
     number = int(row["instrument"])
+    is_count = row["kind"] == EventKind.COMPLETED
     instrument = instruments.by_number.get(number)
     price = Decimal if instrument is None else instrument.price
     quantity = Decimal if instrument is None else instrument.quantity
@@ -98,7 +102,7 @@ def _report(row: np.void, instruments: InstrumentDirectory) -> Report:
         symbol="" if instrument is None else instrument.symbol,
         side=Side(int(row["side"])) if row["side"] in (Side.BUY, Side.SELL) else None,
         price=None if row["price"] == NULL_VALUE else price(int(row["price"])),
-        last_quantity=quantity(int(row["last_quantity"])),
+        last_quantity=Decimal(int(row["last_quantity"])) if is_count else quantity(int(row["last_quantity"])),
         leaves_quantity=quantity(int(row["leaves_quantity"])),
         cumulative_quantity=quantity(int(row["cumulative_quantity"])),
         trade_id=int(row["trade_id"]),
