@@ -142,7 +142,7 @@ OME_ALWAYS_INLINE uint8_t ome_check_new(const ome_engine_t *engine, const ome_co
     {
         return OME_REASON_ORDER_LIMIT_REACHED;
     }
-    terms->crosses = ome_match_crosses(engine, terms->book, command->side, terms->limit_key);
+    terms->crosses = ome_match_crosses(terms->book, command->side, terms->limit_key);
     const bool rests_whole =
         !terms->crosses && command->order_type == OME_ORDER_TYPE_LIMIT && command->time_in_force == OME_TIME_IN_FORCE_GTC;
     if (rests_whole && !ome_check_level_room(engine, terms->book, command->side, terms->key))
@@ -268,7 +268,7 @@ OME_ALWAYS_INLINE uint8_t ome_check_amend(const ome_engine_t *engine, const ome_
     {
         return reason;
     }
-    terms->crosses = ome_match_crosses(engine, terms->book, terms->side, terms->limit_key);
+    terms->crosses = ome_match_crosses(terms->book, terms->side, terms->limit_key);
     const bool moves = terms->price != old_price && terms->leaves > 0;
     if (moves && !terms->crosses && !ome_check_level_room(engine, terms->book, terms->side, terms->key))
     {

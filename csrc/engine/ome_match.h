@@ -14,9 +14,8 @@ typedef struct
 } ome_aggressor_t;
 
 /* Whether the best level of the other side is within the limit. */
-static inline bool ome_match_crosses(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint64_t limit_key)
+static inline bool ome_match_crosses(const ome_book_t *book, uint8_t side, uint64_t limit_key)
 {
-    (void)engine;
     const ome_ladder_t *other = &book->ladders[ome_side_index(ome_side_opposite(side))];
     return other->reach >= ~limit_key && other->best != 0;
 }

@@ -138,17 +138,23 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
     return true;
 }
 
+/* The slot of the order that a command means by its client order id, or 0. `at` is the home of the id, and becomes the place of its entry. */
+OME_ALWAYS_INLINE uint32_t ome_plain_find(const ome_engine_t *engine, const ome_command_t *command, ome_index_place_t *at)
+{
+    if (OME_UNLIKELY(command->client_order_id == 0 || !ome_plain_knows_sender(engine, command)))
+    {
+        return 0;
+    }
+    return ome_order_index_probe_from(&engine->pools.index, &engine->pools.orders, command->participant, command->client_order_id, at);
+}
+
 /* A cancel whose form is plain. `hash` is that of its client order id. */
 OME_ALWAYS_INLINE bool ome_plain_cancel(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
 {
     ome_book_pools_t *const pools = &engine->pools;
     const uint64_t client_order_id = command->client_order_id;
-    if (OME_UNLIKELY(client_order_id == 0 || !ome_plain_knows_sender(engine, command)))
-    {
-        return false;
-    }
     ome_index_place_t at = {.hash = hash, .place = ome_order_index_home(&pools->index, hash)};
-    const uint32_t slot = ome_order_index_probe_from(&pools->index, &pools->orders, command->participant, client_order_id, &at);
+    const uint32_t slot = ome_plain_find(engine, command, &at);
     if (OME_UNLIKELY(slot == 0))
     {
         return false;
@@ -196,12 +202,8 @@ OME_ALWAYS_INLINE bool ome_plain_amend(ome_engine_t *engine, const ome_command_t
 {
     ome_book_pools_t *const pools = &engine->pools;
     const uint64_t client_order_id = command->client_order_id;
-    if (OME_UNLIKELY(client_order_id == 0 || !ome_plain_knows_sender(engine, command)))
-    {
-        return false;
-    }
     ome_index_place_t at = {.hash = hash, .place = ome_order_index_home(&pools->index, hash)};
-    const uint32_t slot = ome_order_index_probe_from(&pools->index, &pools->orders, command->participant, client_order_id, &at);
+    const uint32_t slot = ome_plain_find(engine, command, &at);
     if (OME_UNLIKELY(slot == 0))
     {
         return false;

@@ -175,7 +175,7 @@ int64_t ome_self_trade_match(ome_engine_t *engine, ome_entrant_t *entrant, ome_s
         .timestamp_ns = entrant->timestamp_ns,
         .side = entrant->side};
     int64_t traded = 0;
-    while (entrant->leaves > 0 && ome_match_crosses(engine, book, entrant->side, entrant->limit_key))
+    while (entrant->leaves > 0 && ome_match_crosses(book, entrant->side, entrant->limit_key))
     {
         const ome_level_t *level = &engine->pools.ladder.levels[book->ladders[other].best];
         const uint32_t slot = level->order_count != 0 ? level->head : level->hidden_head;

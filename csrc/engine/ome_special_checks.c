@@ -264,7 +264,7 @@ static uint8_t check_entry(const ome_engine_t *engine, ome_new_order_t *made)
 {
     ome_entrant_t *entrant = &made->entrant;
     entrant->key = ome_book_price_key(entrant->book, entrant->side, entrant->price);
-    made->crosses = ome_match_crosses(engine, entrant->book, entrant->side, ome_book_limit_key(entrant->key));
+    made->crosses = ome_match_crosses(entrant->book, entrant->side, ome_book_limit_key(entrant->key));
     if (made->crosses && (entrant->marks & OME_ORDER_MARK_POST_ONLY) != 0)
     {
         if (!ome_entry_slide(engine, entrant->book, entrant->side, &entrant->price, &entrant->key))
@@ -455,7 +455,7 @@ static uint8_t check_amend_entry(const ome_engine_t *engine, const ome_book_t *b
     const ome_order_t *order = &engine->pools.orders.orders[change->slot];
     const ome_level_t *level = &engine->pools.ladder.levels[order->level];
     change->key = ome_book_price_key(book, level->side, change->price);
-    change->crosses = ome_match_crosses(engine, book, level->side, ome_book_limit_key(change->key));
+    change->crosses = ome_match_crosses(book, level->side, ome_book_limit_key(change->key));
     if (change->leaves <= 0)
     {
         return OME_REASON_NONE;

@@ -108,7 +108,7 @@ void ome_stop_look(ome_engine_t *engine, ome_book_t *book, int64_t price)
 void ome_stop_watch(ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint64_t limit_key)
 {
     const uint32_t best = ome_book_best(book, ome_side_opposite(side));
-    const bool crosses = ome_match_crosses(engine, book, side, limit_key);
+    const bool crosses = ome_match_crosses(book, side, limit_key);
     engine->first_trade_price = crosses ? engine->pools.ladder.levels[best].price : OME_NULL_VALUE;
 }
 
@@ -172,8 +172,7 @@ static uint8_t check_triggered(const ome_engine_t *engine, ome_entrant_t *entran
     {
         return OME_REASON_QUANTITY_TOO_LARGE;
     }
-    if ((entrant->marks & OME_ORDER_MARK_POST_ONLY) != 0 &&
-        ome_match_crosses(engine, book, entrant->side, ome_book_limit_key(entrant->key)) &&
+    if ((entrant->marks & OME_ORDER_MARK_POST_ONLY) != 0 && ome_match_crosses(book, entrant->side, ome_book_limit_key(entrant->key)) &&
         !ome_entry_slide(engine, book, entrant->side, &entrant->price, &entrant->key))
     {
         return OME_REASON_POST_ONLY_WOULD_TAKE;
