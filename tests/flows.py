@@ -560,7 +560,10 @@ class Flow:
         return (terrain.middle - away if side == BUY else terrain.middle + away) * terrain.tick
 
     def _quantity(self) -> int:
+        """Round ones often, so that orders fill each other exactly."""
         roll = self._roll()
+        if roll < 0.12:
+            return (10, 10, 20, 50)[int(self._roll() * 4)]
         if roll < 0.9:
             return 1 + int(self._roll() * 100)
         return 1 if roll < 0.95 else 1 + int(self._roll() * 2_000)

@@ -3,6 +3,7 @@
 #define OME_PLATFORM_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #if !defined(__linux__) || !(defined(__x86_64__) || defined(__aarch64__))
@@ -17,6 +18,13 @@
 /* For the few functions whose arguments must stay in registers. */
 #define OME_ALWAYS_INLINE static inline __attribute__((always_inline))
 #define OME_NEVER_INLINE static __attribute__((noinline))
+
+/* One of two addresses, chosen without a branch, where the condition is anybody's guess: a wrong guess costs more. */
+static inline uint32_t *ome_choose(bool condition, uint32_t *yes, uint32_t *no)
+{
+    const uintptr_t mask = (uintptr_t)0 - condition;
+    return (uint32_t *)(((uintptr_t)yes & mask) | ((uintptr_t)no & ~mask));
+}
 
 #define OME_CACHE_ALIGNED _Alignas(OME_CACHE_LINE_SIZE)
 

@@ -2,14 +2,15 @@
 
 #include "book/ome_deadline_heap.h"
 
-void ome_book_pools_init(
-    ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max, uint32_t special_count_max)
+void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max,
+    uint32_t special_count_max, uint32_t instrument_count_max)
 {
+    const uint32_t ladder_count_max = 2 * instrument_count_max;
     ome_order_pool_init(&pools->orders, arena, order_count_max);
     ome_order_index_init(&pools->index, arena, order_count_max);
-    ome_ladder_pool_init(&pools->ladder, arena, level_count_max);
+    ome_ladder_pool_init(&pools->ladder, arena, level_count_max, ladder_count_max);
     ome_special_pool_init(&pools->specials, arena, special_count_max);
-    ome_ladder_pool_init(&pools->stops, arena, special_count_max);
+    ome_ladder_pool_init(&pools->stops, arena, special_count_max, special_count_max > 0 ? ladder_count_max : 0);
 }
 
 void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition)

@@ -40,8 +40,8 @@ typedef struct
     uint32_t trailing_head; /* special record of a trailing stop that waits */
 } ome_book_t;
 
-void ome_book_pools_init(
-    ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max, uint32_t special_count_max);
+void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max,
+    uint32_t special_count_max, uint32_t instrument_count_max);
 
 void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition);
 
@@ -152,8 +152,8 @@ static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, ui
     ome_level_t *level = &pools->ladder.levels[order->level];
     const uint32_t side_index = ome_side_index(level->side);
     /* Pointers are chosen, not branches: whether an order is first or last in its queue is anybody's guess. */
-    uint32_t *const to_this = order->previous != 0 ? &orders[order->previous].next : &level->head;
-    uint32_t *const back_to_this = order->next != 0 ? &orders[order->next].previous : &level->tail;
+    uint32_t *const to_this = ome_choose(order->previous != 0, &orders[order->previous].next, &level->head);
+    uint32_t *const back_to_this = ome_choose(order->next != 0, &orders[order->next].previous, &level->tail);
     *to_this = order->next;
     *back_to_this = order->previous;
     level->order_count--;

@@ -1,6 +1,7 @@
 #include "book/ome_ladder.h"
 
 #include "base/ome_assert.h"
+#include "base/ome_platform.h"
 
 #define DIGIT_BITS 6u
 #define DIGIT_MASK 63u
@@ -31,15 +32,15 @@ static uint32_t digit_of(uint64_t key, uint32_t shift)
     return (uint32_t)(key >> shift) & DIGIT_MASK;
 }
 
-void ome_ladder_pool_init(ome_ladder_pool_t *pool, ome_arena_t *arena, uint32_t level_count_max)
+void ome_ladder_pool_init(ome_ladder_pool_t *pool, ome_arena_t *arena, uint32_t level_count_max, uint32_t ladder_count_max)
 {
     pool->level_count_max = level_count_max;
     pool->level_count = 0;
     pool->levels_ever_used = 0;
     pool->level_free_head = 0;
     /* Each leaf holds a level and each inner node two children: fewer inner nodes than leaves, no more leaves than levels. One more, because an inner
-     * node is put in before what it makes superfluous is taken out. */
-    pool->node_count_max = 2 * level_count_max + 1;
+     * node is put in before what it makes superfluous is taken out; and a leaf for each ladder that is empty. */
+    pool->node_count_max = 2 * level_count_max + 1 + ladder_count_max;
     pool->node_count = 0;
     pool->nodes_ever_used = 0;
     pool->node_free_head = 0;
@@ -153,11 +154,23 @@ static uint32_t find_leaf(const ome_ladder_t *ladder, const ome_ladder_pool_t *p
     return 0;
 }
 
+/* The only leaf of an empty ladder becomes that of another key. */
+static void move_empty_leaf(ome_ladder_t *ladder, ome_ladder_node_t *leaf, uint64_t key)
+{
+    ladder->near[leaf->prefix % OME_LADDER_NEAR_COUNT] = 0;
+    leaf->prefix = prefix_of(key, 0);
+}
+
 /* Makes the leaf of a key that has none. */
 static uint32_t insert_leaf(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key)
 {
-    const uint32_t leaf = take_node(pool, key, 0);
     uint32_t index = ladder->root;
+    if (ladder->best == 0 && index != 0)
+    {
+        move_empty_leaf(ladder, &pool->nodes[index], key);
+        return index;
+    }
+    const uint32_t leaf = take_node(pool, key, 0);
     if (index == 0)
     {
         ladder->root = leaf;
@@ -197,7 +210,7 @@ uint32_t ome_ladder_find(const ome_ladder_t *ladder, const ome_ladder_pool_t *po
     return leaf != pool->nodes && (leaf->bitmap & bit(digit)) != 0 ? leaf->child[digit] : 0;
 }
 
-uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key)
+uint32_t ome_ladder_find_or_insert_anywhere(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key)
 {
     uint32_t index = find_leaf(ladder, pool, key);
     if (OME_UNLIKELY(index == 0))
@@ -205,22 +218,14 @@ uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool
         index = insert_leaf(ladder, pool, key);
     }
     ladder->near[prefix_of(key, 0) % OME_LADDER_NEAR_COUNT] = index;
-    ome_ladder_node_t *leaf = &pool->nodes[index];
+    const ome_ladder_node_t *leaf = &pool->nodes[index];
     const uint32_t digit = digit_of(key, 0);
     if ((leaf->bitmap & bit(digit)) != 0)
     {
         return leaf->child[digit];
     }
     const uint32_t level = take_level(pool);
-    leaf->child[digit] = level;
-    leaf->bitmap |= bit(digit);
-    pool->levels[level].leaf = index;
-    pool->levels[level].key = key;
-    if (ladder->best == 0 || ~key > ladder->reach)
-    {
-        ladder->best = level;
-        ladder->reach = ~key;
-    }
+    ome_ladder_enter(ladder, pool, index, key, level);
     return level;
 }
 
@@ -247,7 +252,7 @@ uint32_t ome_ladder_next(const ome_ladder_pool_t *pool, uint32_t level)
     return node->child[lowest(rest)];
 }
 
-/* Takes out a leaf that has become empty, and its parent when that is left with one child. */
+/* Takes out a leaf that has become empty and is not the root, and its parent when that is left with one child. */
 static void remove_leaf(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t leaf)
 {
     const uint32_t parent_index = pool->nodes[leaf].parent;
@@ -255,11 +260,6 @@ static void remove_leaf(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t 
     uint32_t *near = &ladder->near[pool->nodes[leaf].prefix % OME_LADDER_NEAR_COUNT];
     *near = *near == leaf ? 0 : *near;
     free_node(pool, leaf);
-    if (parent_index == 0)
-    {
-        ladder->root = 0;
-        return;
-    }
     ome_ladder_node_t *parent = &pool->nodes[parent_index];
     parent->bitmap &= ~bit(digit);
     OME_ASSERT(parent->bitmap != 0);
@@ -270,31 +270,47 @@ static void remove_leaf(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t 
     }
 }
 
-void ome_ladder_remove(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t level_index)
+/* Removes the last level of a leaf, and mostly the leaf. */
+OME_NEVER_INLINE void remove_last(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t level_index)
 {
-    ome_level_t *level = &pool->levels[level_index];
-    OME_ASSERT(level->order_count == 0);
-    const uint32_t leaf_index = level->leaf;
+    const uint32_t leaf_index = pool->levels[level_index].leaf;
     ome_ladder_node_t *leaf = &pool->nodes[leaf_index];
-    const uint64_t rest = leaf->bitmap & ~bit(digit_of(level->key, 0));
-    if (rest == 0 && leaf->parent == 0)
+    if (leaf->parent == 0)
     {
-        /* It was the last of all. */
-        *ladder = (ome_ladder_t){0};
-        free_node(pool, leaf_index);
-        free_level(pool, level_index);
+        /* It was the last of all. The leaf stays, for it is likely that the next level is near. */
+        ladder->best = 0;
+        ladder->reach = 0;
+        leaf->bitmap = 0;
         return;
     }
     if (ladder->best == level_index)
     {
-        /* Nothing better is there: the best of what is left in the leaf is the next, if there is anything. */
-        ladder->best = rest != 0 ? leaf->child[lowest(rest)] : ome_ladder_next(pool, level_index);
+        ladder->best = ome_ladder_next(pool, level_index);
         ladder->reach = ~pool->levels[ladder->best].key;
     }
-    leaf->bitmap = rest;
-    if (rest == 0)
+    leaf->bitmap = 0;
+    remove_leaf(ladder, pool, leaf_index);
+}
+
+void ome_ladder_remove(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t level_index)
+{
+    const ome_level_t *level = &pool->levels[level_index];
+    OME_ASSERT(level->order_count == 0);
+    ome_ladder_node_t *leaf = &pool->nodes[level->leaf];
+    const uint64_t rest = leaf->bitmap & ~bit(digit_of(level->key, 0));
+    if (OME_UNLIKELY(rest == 0))
     {
-        remove_leaf(ladder, pool, leaf_index);
+        remove_last(ladder, pool, level_index);
+    }
+    else
+    {
+        leaf->bitmap = rest;
+        if (ladder->best == level_index)
+        {
+            /* Nothing better is there: the best of what is left in the leaf is the next. */
+            ladder->best = leaf->child[lowest(rest)];
+            ladder->reach = ~pool->levels[ladder->best].key;
+        }
     }
     free_level(pool, level_index);
 }

@@ -49,7 +49,7 @@ typedef struct
 static_assert(sizeof(ome_level_t) == OME_CACHE_LINE_SIZE, "a level is one cache line");
 
 /* How many leaves of a side are kept at hand. */
-#define OME_LADDER_NEAR_COUNT 4u
+#define OME_LADDER_NEAR_COUNT 16u
 
 typedef struct
 {
@@ -81,11 +81,12 @@ typedef struct
     uint64_t
         reach; /* the best level's key with all bits turned over: keys of the other side from 1 up to this one cross. 0 when the side is empty */
     uint32_t best; /* level, 0 when the side is empty */
-    uint32_t root; /* node, 0 when the side is empty */
+    uint32_t root; /* node, 0 before the first level; of an empty side a leaf without levels */
     uint32_t near[OME_LADDER_NEAR_COUNT]; /* leaf last met, by the lowest bits of its prefix; 0 for none */
 } ome_ladder_t;
 
-void ome_ladder_pool_init(ome_ladder_pool_t *pool, ome_arena_t *arena, uint32_t level_count_max);
+/* `ladder_count_max`: how many ladders share the pool. */
+void ome_ladder_pool_init(ome_ladder_pool_t *pool, ome_arena_t *arena, uint32_t level_count_max, uint32_t ladder_count_max);
 
 static inline bool ome_ladder_pool_is_full(const ome_ladder_pool_t *pool)
 {
@@ -106,9 +107,46 @@ static inline uint32_t ome_ladder_find_near(const ome_ladder_t *ladder, const om
 /* The level of this key, or 0. */
 uint32_t ome_ladder_find(const ome_ladder_t *ladder, const ome_ladder_pool_t *pool, uint64_t key);
 
+/* As ome_ladder_find_or_insert, wherever the leaf is and whether or not there is a freed level. */
+uint32_t ome_ladder_find_or_insert_anywhere(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key);
+
+/* Enters an empty level into its leaf. */
+static inline void ome_ladder_enter(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t leaf, uint64_t key, uint32_t level)
+{
+    pool->nodes[leaf].child[key & 63] = level;
+    pool->nodes[leaf].bitmap |= UINT64_C(1) << (key & 63);
+    pool->levels[level] = (ome_level_t){.key = key, .leaf = leaf};
+    if (ladder->best == 0 || ~key > ladder->reach)
+    {
+        ladder->best = level;
+        ladder->reach = ~key;
+    }
+}
+
 /* The level of this key, made empty where it is not there. The pool must not be full then. The caller fills price, instrument and side of a new level
  * (one with order_count 0). */
-uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key);
+static inline uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key)
+{
+    const uint32_t leaf_index = ladder->near[(key >> 6) % OME_LADDER_NEAR_COUNT];
+    const ome_ladder_node_t *leaf = &pool->nodes[leaf_index];
+    const uint32_t level = pool->level_free_head;
+    if (OME_UNLIKELY(leaf->prefix != key >> 6 || leaf_index == 0))
+    {
+        return ome_ladder_find_or_insert_anywhere(ladder, pool, key);
+    }
+    if ((leaf->bitmap >> (key & 63) & 1) != 0)
+    {
+        return leaf->child[key & 63];
+    }
+    if (OME_UNLIKELY(level == 0))
+    {
+        return ome_ladder_find_or_insert_anywhere(ladder, pool, key);
+    }
+    pool->level_free_head = pool->levels[level].head;
+    pool->level_count++;
+    ome_ladder_enter(ladder, pool, leaf_index, key, level);
+    return level;
+}
 
 /* Removes a level that has no orders. */
 void ome_ladder_remove(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t level);

@@ -77,7 +77,11 @@ static inline uint32_t ome_order_index_probe_from(
     {
         return (uint32_t)entry;
     }
-    return ome_order_index_search(index, pool, participant, client_order_id, at);
+    /* Of a copy, so that the place itself stays in registers. */
+    ome_index_place_t from = *at;
+    const uint32_t slot = ome_order_index_search(index, pool, participant, client_order_id, &from);
+    *at = from;
+    return slot;
 }
 
 static inline uint32_t ome_order_index_probe(

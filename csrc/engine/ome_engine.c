@@ -29,7 +29,8 @@ static void lay_out(ome_engine_t *engine, ome_arena_t *arena, const ome_limits_t
 {
     engine->books = ome_arena_take(arena, ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_book_t));
     engine->sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_t));
-    ome_book_pools_init(&engine->pools, arena, limits->order_count_max, limits->level_count_max, limits->special_count_max);
+    ome_book_pools_init(
+        &engine->pools, arena, limits->order_count_max, limits->level_count_max, limits->special_count_max, limits->instrument_count_max);
 }
 
 uint64_t ome_engine_size_bytes(const ome_limits_t *limits)
@@ -418,6 +419,60 @@ OME_NEVER_INLINE void apply_other(ome_engine_t *engine, const ome_command_t *com
     }
 }
 
+/* The commonest trade: the first order of the best level fills the whole aggressor, and has nothing that goes with it but its slot. Does it all, or returns false with nothing
+ * changed. */
+OME_ALWAYS_INLINE bool take_one(ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, ome_sink_t *sink)
+{
+    ome_book_pools_t *const pools = &engine->pools;
+    ome_order_t *const orders = pools->orders.orders;
+    const uint8_t side = command->side;
+    const uint32_t other = ome_side_index(ome_side_opposite(side));
+    ome_ladder_t *const ladder = &book->ladders[other];
+    ome_level_t *const level = &pools->ladder.levels[ladder->best];
+    const uint32_t slot = level->head; /* 0, and so special, where no order is displayed */
+    const int64_t quantity = command->quantity;
+    ome_order_t *const order = &orders[slot];
+    const int64_t leaves = order->leaves_quantity;
+    if (ladder->reach < key || leaves < quantity || (order->marks & OME_ORDER_MARK_SPECIAL) != 0)
+    {
+        return false;
+    }
+    const uint32_t aggressor_slot = ome_order_pool_take(&pools->orders);
+    const uint64_t aggressor_id = ome_order_id(&pools->orders, aggressor_slot);
+    const uint64_t order_id = (uint64_t)order->generation << 32 | slot;
+    const uint64_t client_order_id = order->client_order_id;
+    const int64_t price = level->price;
+    const uint64_t flags = OME_EVENT_FLAGS_AGGRESSOR_FILLED | (leaves == quantity ? OME_EVENT_FLAGS_RESTING_FILLED : 0u);
+    ome_event_write(engine, sink, aggressor_id, command->client_order_id, command->price, quantity, command->timestamp_ns,
+        ome_command_owner(command), ome_event_last_word(book->number, OME_EVENT_KIND_ACCEPTED, side, OME_REASON_NONE, 0));
+    ome_event_write(engine, sink, aggressor_id, command->client_order_id, price, quantity, order_id, client_order_id,
+        ome_event_last_word(book->number, OME_EVENT_KIND_TRADE, side, OME_REASON_NONE, 0) | flags << 56);
+    engine->trade_count++;
+    book->last_trade_price = price;
+    book->open_quantity[other] -= quantity;
+    level->quantity -= quantity;
+    if (leaves != quantity)
+    {
+        order->leaves_quantity = leaves - quantity;
+        order->cumulative_quantity += quantity;
+        ome_order_pool_free(&pools->orders, aggressor_slot);
+        return true;
+    }
+    level->head = order->next;
+    orders[order->next].previous = 0;
+    ome_book_release(pools, slot);
+    ome_order_pool_free(&pools->orders, aggressor_slot);
+    if (--level->order_count == 0)
+    {
+        level->tail = 0;
+        if (level->hidden_head == 0)
+        {
+            ome_ladder_remove(ladder, &pools->ladder, ladder->best);
+        }
+    }
+    return true;
+}
+
 /* As ome_plain_take, but for the stops. */
 OME_ALWAYS_INLINE void take(
     ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink)
@@ -477,7 +532,10 @@ void ome_plain_take(ome_engine_t *engine, const ome_command_t *command, ome_book
         take_and_trigger(engine, command, book, key, hash, sink);
         return;
     }
-    take(engine, command, book, key, hash, sink);
+    if (!take_one(engine, command, book, key, sink))
+    {
+        take(engine, command, book, key, hash, sink);
+    }
 }
 
 /* The full path: every command, every check, every reason. */

@@ -357,7 +357,9 @@ static const char *check_counts(const ome_engine_t *engine, const count_t *count
     {
         return "levels are in use that no book holds";
     }
-    if (pools->ladder.node_count > 2 * count->level_count || pools->stops.node_count > 2 * count->stop_level_count)
+    const uint32_t ladder_count = 2 * engine->instrument_count;
+    if (pools->ladder.node_count > 2 * count->level_count + ladder_count ||
+        pools->stops.node_count > 2 * count->stop_level_count + ladder_count)
     {
         return "nodes are in use that no level needs";
     }

@@ -93,15 +93,11 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
         ome_plain_take(engine, command, book, key, hash, sink);
         return true;
     }
-    uint32_t level_index = ome_ladder_find_near(&book->ladders[side_index], &pools->ladder, key);
-    if (OME_UNLIKELY(level_index == 0))
+    if (OME_UNLIKELY(ome_ladder_pool_is_full(&pools->ladder)))
     {
-        if (ome_ladder_pool_is_full(&pools->ladder))
-        {
-            return false;
-        }
-        level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
+        return false;
     }
+    const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
     /* As ome_book_add, with everything at hand. */
     const uint32_t slot = ome_order_pool_take(&pools->orders);
     const uint64_t owner = ome_command_owner(command);
@@ -181,8 +177,8 @@ OME_ALWAYS_INLINE bool ome_plain_cancel(ome_engine_t *engine, const ome_command_
     const uint64_t order_id = (uint64_t)order->generation << 32 | slot;
     const uint64_t owner = order->owner;
     ome_order_pool_free(&pools->orders, slot);
-    uint32_t *const to_this = previous != 0 ? &orders[previous].next : &level->head;
-    uint32_t *const back_to_this = next != 0 ? &orders[next].previous : &level->tail;
+    uint32_t *const to_this = ome_choose(previous != 0, &orders[previous].next, &level->head);
+    uint32_t *const back_to_this = ome_choose(next != 0, &orders[next].previous, &level->tail);
     *to_this = next;
     *back_to_this = previous;
     level->quantity -= quantity;

@@ -9,7 +9,7 @@ void ome_feed_book_init(ome_feed_book_t *book, ome_arena_t *arena, const ome_lim
     book->changed_first = 0;
     book->changed_last = 0;
     /* More than the engine has: emptied levels stay until the end of a command, and its order and each stop that it triggers may make a new one. */
-    ome_ladder_pool_init(&book->ladder, arena, limits->level_count_max + 1 + limits->special_count_max);
+    ome_ladder_pool_init(&book->ladder, arena, limits->level_count_max + 1 + limits->special_count_max, 2 * limits->instrument_count_max);
     book->ladders = ome_arena_take(arena, 2 * ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_ladder_t));
     book->orders = ome_arena_take(arena, ((uint64_t)limits->order_count_max + 1) * sizeof(ome_feed_order_t));
 }

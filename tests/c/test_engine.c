@@ -562,7 +562,7 @@ static void a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event(vo
             CHECK(at == first + 1 || market->recorder->events[at].price >= market->recorder->events[at - 1].price);
         }
         CHECK(last_reason(market) == OME_REASON_IMMEDIATE_OR_CANCEL);
-        CHECK(market->engine->pools.ladder.level_count == 0 && market->engine->pools.ladder.node_count == 0);
+        CHECK(market->engine->pools.ladder.level_count == 0 && market->engine->pools.ladder.node_count == 1);
     }
     CHECK(markets[0].recorder->flush_count == markets[0].recorder->count);
     CHECK(markets[1].recorder->flush_count == 10002 / RECORDER_WINDOW_COUNT_MAX);
