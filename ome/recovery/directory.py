@@ -33,7 +33,10 @@ def require_journal(directory: Path) -> None:
 
 def command_count(directory: Path) -> int:
     """How many commands the journal has, found by looking here and there in its last segment: what a progress bar goes up to."""
-    path = _segments(directory)[-1]
+    segments = _segments(directory)
+    if not segments:
+        return 0
+    path = segments[-1]
     first, room = int(path.stem.removeprefix("journal-")), max(0, path.stat().st_size - _HEADER_SIZE) // _RECORD_SIZE
     with path.open("rb") as file:
 

@@ -111,17 +111,19 @@ def _batches(directory: Path, live: bool, is_replayed: bool, follow: bool, last:
 
 def _whole_commands(batches: Iterator[Batch]) -> Iterator[Batch]:
     """The same, cut so that the records of one command are in one batch."""
-    held: Records = np.empty(0, COMMAND)
+    commands, events = np.empty(0, COMMAND), np.empty(0, EVENT)
     for batch in batches:
-        commands = join_records((held, batch.commands), COMMAND) if len(held) else batch.commands
+        commands = join_records((commands, batch.commands), COMMAND) if len(commands) else batch.commands
+        events = join_records((events, batch.events), EVENT) if len(events) else batch.events
         is_open = np.isin(commands["kind"], _KINDS_WITH_TERMS) & ((commands["flags"] & CommandFlags.CONTINUED) != 0)
         ended = np.flatnonzero(~is_open)
-        end = int(ended[-1]) + 1 if len(ended) else 0
-        held = commands[end:]
-        if end:
-            yield Batch(commands=commands[:end], events=batch.events)
-    if len(held):
-        yield Batch(commands=held, events=np.empty(0, EVENT))
+        if len(ended):
+            end = int(ended[-1]) + 1
+            event_end = int(np.searchsorted(events["sequence"], commands["sequence"][end - 1], "right"))
+            yield Batch(commands=commands[:end], events=events[:event_end])
+            commands, events = commands[end:], events[event_end:]
+    if len(commands):
+        yield Batch(commands=commands, events=events)
 
 
 def _without_events(commands: Records) -> Batch | None:

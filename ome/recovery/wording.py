@@ -309,10 +309,9 @@ def event_line(fields: Described) -> str:
 
 def order_line(fields: Described) -> str:
     """An order in one line."""
-    shown = {name: value for name, value in fields.items() if name not in ("leaves_quantity", "participant_name", "participant", "session")}
-    return f"{fields['order_id']:>20}  {_who(fields):<12} {fields['leaves_quantity']!s:>10} @ {fields['price']!s:<12} " + _rest(
-        {name: value for name, value in shown.items() if name not in ("order_id", "price")}
-    )
+    rest = {name: value for name, value in fields.items() if name not in ("order_id", "price", "leaves_quantity")}
+    rest = {name: value for name, value in rest.items() if value or not name.endswith("_quantity")}
+    return f"{fields['order_id']:>20}  {_who(fields):<12} {fields['leaves_quantity']!s:>10} @ {fields['price']!s:<12} {_rest(rest)}"
 
 
 def _who(fields: Mapping[str, Any]) -> str:
@@ -339,7 +338,7 @@ def _rest(fields: Mapping[str, Any]) -> str:
         words.append(f"@ {price}")
     said = (*_IN_HEAD, "symbol", "side", "order_type", "time_in_force", "quantity", "quantity_lots", "price", "price_units")
     for name, value in fields.items():
-        if name not in said and value not in _SAYS_NOTHING:
+        if name not in said and (isinstance(value, Decimal) or value not in _SAYS_NOTHING):
             words.append(f"{name.removesuffix('_quantity')} {_text(value)}")
     return " ".join(words)
 
