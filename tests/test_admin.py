@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -26,8 +27,8 @@ from ome.engine import Engine, EngineView
 from ome.enums import CommandFlags, CommandKind, EventKind, InstrumentFlags, OrderType, Side, Term
 from ome.errors import InvariantError
 from ome.journal import JournalError, JournalIntegrityError, JournalReader, Verdict
-from ome.messages import CancelOrder, DefineInstrument, DefineLimits, DefineSession, Limits, NewOrder, OrderTerms
-from ome.recovery import Replay, listing as listing_module
+from ome.messages import NULL_VALUE, CancelOrder, DefineInstrument, DefineLimits, DefineSession, Limits, NewOrder, OrderTerms
+from ome.recovery import Batch, Replay, listing as listing_module
 from ome.recovery.directory import command_count, is_served, last_sequence_until
 from ome.recovery.listing import Selection, listing
 from ome.recovery.wording import Names, command_line, describe_commands
@@ -120,6 +121,13 @@ def admin(*arguments: object, code: int = 0) -> Result:
 def json_of(*arguments: object, code: int = 0) -> Any:
     """The one object that a command prints."""
     return json.loads(admin(*arguments, "--json", code=code).stdout)
+
+
+def process_of(*arguments: object) -> subprocess.Popen[str]:
+    """The command as a process of its own, with a buffer before its pipe as it has by default."""
+    command = [sys.executable, "-c", "from ome.cli.admin import main; main()", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def dumped(*arguments: object, code: int = 0) -> list[dict[str, Any]]:
@@ -510,13 +518,15 @@ def test_a_name_that_nobody_has_is_a_usage_error(journal: Journal, option: str) 
     assert ("I1, I2" if option == "--instrument" else "FIRM1, FIRM2") in error
 
 
-def test_dump_into_a_pipe_that_closes_ends_quietly(journal: Journal) -> None:
-    """As `head` does it: exit 0, and nothing on standard error but what was there to say."""
-    command = [sys.executable, "-c", "from ome.cli.admin import main; main()", "dump", str(journal.directory), "--events"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+@pytest.mark.parametrize("is_short", [False, True])
+def test_dump_into_a_pipe_that_closes_ends_quietly(journal: Journal, tmp_path: Path, is_short: bool) -> None:
+    """As `head` does it: exit 0, and nothing on standard error; also where all of it fits in the buffer, and fails at the very end."""
+    write_journal(tmp_path, small())
+    with process_of("dump", tmp_path if is_short else journal.directory, "--events") as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert "define_limits" in process.stdout.readline()
+        if not is_short:
+            assert "define_limits" in process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(20) == 0
@@ -524,9 +534,8 @@ def test_dump_into_a_pipe_that_closes_ends_quietly(journal: Journal) -> None:
 
 def test_dump_follows_a_server_until_it_is_interrupted(server: Server) -> None:
     """What is written while it waits is printed; Ctrl-C is no failure."""
-    command = [sys.executable, "-c", "from ome.cli.admin import main; main()", "dump", str(server.config.directory), "--follow", "--events"]
     with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        process_of("dump", server.config.directory, "--follow", "--events") as process,
         OrderEntry(server.orders_endpoint, participant="FOLLOWED") as session,
     ):
         try:
@@ -674,6 +683,26 @@ def test_diff_may_leave_the_time_out(tmp_path: Path) -> None:
     assert (difference["sequence"], difference["fields"]) == (4, ["price", "event 1 price"])
 
 
+def test_diff_without_time_still_compares_who_traded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a trade, the other order's id stands where other events have their time."""
+    write_journal(tmp_path / "a", small())
+    write_journal(tmp_path / "b", small())
+    honest = Replay.read
+
+    def lie(replay: Replay, count: int) -> Batch | None:
+        batch = honest(replay, count)
+        if batch is None or replay.directory.name == "a" or not (batch.events["kind"] == EventKind.TRADE).any():
+            return batch
+        events = bytearray(record_bytes(batch.events))
+        events[int(np.flatnonzero(batch.events["kind"] == EventKind.TRADE)[0]) * 64 + 40] ^= 1
+        return Batch(commands=batch.commands, events=records_of(events, EVENT))
+
+    monkeypatch.setattr(Replay, "read", lie)
+    difference = json_of("diff", "--ignore-time", tmp_path / "a", tmp_path / "b", code=1)["difference"]
+    assert (difference["kind"], difference["sequence"], difference["fields"]) == ("events", 5, ["event 2 resting_order_id"])
+    assert "in its events: event 2 resting_order_id" in admin("diff", tmp_path / "a", tmp_path / "b", code=1).stdout
+
+
 def test_diff_sees_events_that_differ_where_the_commands_do_not(tmp_path: Path) -> None:
     """An order expires in one journal and not in the other, by a timestamp that was left out of the comparison."""
     deadline = NewOrder(
@@ -729,6 +758,8 @@ def test_export_loses_nothing(tmp_path: Path, journal: Journal) -> None:
             assert (row["price"], row["flags"], row["side"]) == (record["price"], record["flags"], record["side"])
         if record["kind"] == CommandKind.CANCEL_ORDER:
             assert row["price"] is None
+        if record["kind"] == CommandKind.AMEND_ORDER:
+            assert row["price"] == (None if record["price"] == NULL_VALUE else record["price"])
         if record["kind"] in (CommandKind.DEFINE_SESSION, CommandKind.DEFINE_INSTRUMENT):
             name = "participant_name" if record["kind"] == CommandKind.DEFINE_SESSION else "symbol"
             assert row[name] == record[name].decode()
@@ -739,6 +770,18 @@ def test_export_loses_nothing(tmp_path: Path, journal: Journal) -> None:
     metadata = json.loads(events.schema.metadata[b"ome.enumerations"])
     assert metadata["InstrumentFlags"] == {flag.name: int(flag) for flag in InstrumentFlags}
     assert metadata["EventKind"]["TRADE"] == EventKind.TRADE
+
+
+def test_export_keeps_a_definition_that_did_not_take_effect(tmp_path: Path) -> None:
+    """What it says is its own, and names nothing else."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    late = DefineInstrument(instrument=7, symbol=b"LATE", price_decimals=3, quantity_decimals=1)
+    order = NewOrder(instrument=7, side=Side.BUY, quantity=1, price=1)
+    write_journal(tmp_path, join_records((small(), encode_commands([late, order])), COMMAND))
+    admin("export", tmp_path, tmp_path / "x.parquet")
+    rows = parquet.read_table(tmp_path / "x.parquet").to_pylist()
+    described = [(row["symbol"], row["price_decimals"], row["quantity_decimals"]) for row in (rows[1], rows[4], *rows[-2:])]
+    assert described == [("AAPL", 2, 1), ("AAPL", 2, 1), ("LATE", 3, 1), (None, None, None)]
 
 
 def test_export_of_a_damaged_journal_leaves_no_file(tmp_path: Path, journal: Journal) -> None:
