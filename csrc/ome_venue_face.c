@@ -37,6 +37,22 @@ void ome_replay_destroy(ome_replay_t *replay)
     }
 }
 
+ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void *commands, uint64_t count_max, uint64_t *count)
+{
+    const ome_status_t status = ome_replay_read_next(replay, commands, count_max, count);
+    if (*count > 0)
+    {
+        ome_batch_apply(batch, replay->engine, commands, *count);
+        ome_replay_hash(replay, ome_batch_events(batch), ome_batch_event_count(batch));
+    }
+    return status;
+}
+
+ome_status_t ome_replay_commands(ome_replay_t *replay, void *commands, uint64_t count_max, uint64_t *count)
+{
+    return ome_replay_read(replay, commands, count_max, count);
+}
+
 const ome_engine_t *ome_replay_engine(const ome_replay_t *replay)
 {
     return replay->engine;
@@ -49,6 +65,7 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
     const bool is_torn = found->verdict == OME_JOURNAL_TORN;
     *report = (ome_replay_report_t){.last_sequence = reader->last_sequence,
         .epoch = reader->epoch,
+        .segment_count = reader->segment_count,
         .offset = found->offset,
         .sequence_expected = found->sequence_expected,
         .sequence_found = found->sequence_found,

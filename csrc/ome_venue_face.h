@@ -14,6 +14,7 @@ typedef struct
 {
     uint64_t last_sequence; /* last command of the journal so far */
     uint64_t epoch; /* of the last segment */
+    uint64_t segment_count; /* read so far */
     uint64_t offset; /* in the file at `path`: the end of what is valid */
     uint64_t sequence_expected;
     uint64_t sequence_found; /* 0: none */
@@ -33,6 +34,13 @@ void ome_replay_destroy(ome_replay_t *replay);
 
 /* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: see the report; OME_NO_MEMORY. */
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
+
+/* As ome_replay_step, and tells what it applied: `count` commands of 64 bytes each in `commands`, which has room for `count_max`, and where
+ * they are not 0 their events in `batch`. The first command of a journal comes alone. What `count` tells is applied whatever is returned. */
+ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void *commands, uint64_t count_max, uint64_t *count);
+
+/* Reads up to `count_max` commands and applies none; not to be mixed with steps. `count` and what is returned: as ome_replay_step_into. */
+ome_status_t ome_replay_commands(ome_replay_t *replay, void *commands, uint64_t count_max, uint64_t *count);
 
 /* The engine so far; NULL before the first command. */
 const ome_engine_t *ome_replay_engine(const ome_replay_t *replay);

@@ -2,7 +2,8 @@
 
 - Here: the embedded engine. `Engine` is a market, `Instrument` what it trades; docs/RULES.md says what each command does.
 - `ome.client`: order entry and market data of a running venue. `ome.server`: a venue, started from `ome.config.ServerConfig`.
-- `ome.recovery`: the replay of a journal. `ome.reference`: the same rules in plain Python, the oracle of the tests.
+- `ome.journal`: the commands of a journal. `ome.recovery`: its replay, and what looks at journals.
+- `ome.reference`: the same rules in plain Python, the oracle of the tests.
 
 Prices and quantities are `Decimal`, `str` or `int`, never floats. Whatever is refused raises an `OmeError`; what the market refuses is in
 the report.

@@ -38,6 +38,7 @@ def write(root: Path, path: str, text: str | bytes) -> None:
         ("ome/gateway/__init__.py", "import zmq.utils\n", "zmq.utils"),
         ("ome/server.py", "import click\n", "click"),
         ("ome/client/book.py", "from sortedcontainers import SortedDict\n", "sortedcontainers.SortedDict"),
+        ("ome/journal.py", "import pyarrow\n", "pyarrow"),
         ("ome/engine.py", "from cffi import FFI\n", "cffi.FFI"),
         ("ome/engine.py", "from ome._native import _ome\n", "ome._native._ome"),
         ("ome/somewhere.py", "", "ome.somewhere, which stands on no floor"),

@@ -35,6 +35,7 @@ LIBRARIES = {
     "zmq": ("transport", "security"),
     "click": ("cli",),
     "sortedcontainers": ("reference", "marketdata"),
+    "pyarrow": ("recovery",),
     "cffi": ("_native",),
     "_cffi_backend": ("_native",),
 }

@@ -52,7 +52,6 @@ static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first
     return memory == NULL ? OME_NO_MEMORY : ome_engine_init(&replay->engine, memory, replay->engine_size_bytes, &limits);
 }
 
-/* Reads the next command. */
 static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
 {
     ome_journal_record_t record;
@@ -68,21 +67,43 @@ static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
     }
     command->sequence = record.sequence;
     memcpy((uint8_t *)command + sizeof(uint64_t), record.data, OME_BODY_SIZE);
-    return replay->engine == NULL ? make_engine(replay, command) : OME_OK;
+    return OME_OK;
 }
 
-/* Reads up to `count_max` commands, and applies those that are read together: the engine asks ahead for their memory. */
+ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count)
+{
+    ome_status_t status = replay->reason != NULL ? OME_DAMAGED : OME_OK;
+    *count = 0;
+    while (status == OME_OK && *count < count_max)
+    {
+        status = read_command(replay, &commands[*count]);
+        *count += status == OME_OK;
+    }
+    return status;
+}
+
+ome_status_t ome_replay_read_next(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count)
+{
+    const bool is_first = replay->engine == NULL && count_max > 0;
+    ome_status_t status = ome_replay_read(replay, commands, is_first ? 1 : count_max, count);
+    if (is_first && *count > 0)
+    {
+        status = make_engine(replay, commands);
+        *count = status == OME_OK;
+    }
+    return status;
+}
+
+void ome_replay_hash(ome_replay_t *replay, const ome_event_t *events, uint64_t count)
+{
+    hash_and_forget(&replay->sink);
+    replay->event_hash = ome_hash_events(replay->event_hash, events, count);
+}
+
+/* Applies up to `count_max` commands, read together: the engine asks ahead for their memory. */
 static ome_status_t step_group(ome_replay_t *replay, uint64_t count_max, uint64_t *count)
 {
-    ome_status_t status = OME_OK;
-    for (*count = 0; *count < count_max; ++*count)
-    {
-        status = read_command(replay, &replay->commands[*count]);
-        if (status != OME_OK)
-        {
-            break;
-        }
-    }
+    const ome_status_t status = ome_replay_read_next(replay, replay->commands, count_max, count);
     if (*count > 0)
     {
         ome_engine_apply_many(replay->engine, replay->commands, *count, &replay->sink);
@@ -92,7 +113,7 @@ static ome_status_t step_group(ome_replay_t *replay, uint64_t count_max, uint64_
 
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)
 {
-    ome_status_t status = replay->reason != NULL ? OME_DAMAGED : OME_OK;
+    ome_status_t status = OME_OK;
     while (status == OME_OK && count_max > 0)
     {
         uint64_t count;

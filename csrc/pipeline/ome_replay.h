@@ -29,6 +29,15 @@ ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, bool i
  * (reader.report, or `reason`); OME_IO_ERROR (reader.error); OME_NO_MEMORY. */
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
 
+/* Reads up to `count_max` commands and applies none: for who wants to see them only, and never steps. Those that `count` tells are read
+ * whatever is returned: as ome_replay_step, but for OME_NO_MEMORY. */
+ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count);
+
+/* Reads up to `count_max` commands, the first of all alone, which the caller then applies to `engine`, and whose events it hands to
+ * ome_replay_hash. Returns as ome_replay_step; those that `count` tells are read whatever is returned. */
+ome_status_t ome_replay_read_next(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count);
+void ome_replay_hash(ome_replay_t *replay, const ome_event_t *events, uint64_t count);
+
 /* Hands the engine over; the caller unmaps its memory of ome_engine_size_bytes. NULL when the journal had no command. */
 ome_engine_t *ome_replay_take_engine(ome_replay_t *replay);
 

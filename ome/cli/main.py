@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
 from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +15,9 @@ import click
 
 from ome.cli import demo as demo_module, ladder
 from ome.cli.markets import core_markets, reference_markets, wire_markets
-from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
+from ome.cli.terminal import ExitCode, failing, json_option, moment, print_json, progress_bar
 from ome.client import MarketData, OrderEntry
-from ome.codec import OrderOptions, Time, encode_commands, new_order, side_of
+from ome.codec import OrderOptions, encode_commands, new_order, side_of
 from ome.config import ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
 from ome.enums import Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
@@ -128,7 +127,7 @@ def order_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
             click.option("--tif", type=_choice(TimeInForce), help="Time in force. [default: gtc, or gtd with --expires]"),
-            click.option("--expires", callback=_moment, help="Deadline: nanoseconds since 1970, or as 2030-01-31T16:30:00+01:00."),
+            click.option("--expires", callback=moment, help="Deadline: nanoseconds since 1970, or as 2030-01-31T16:30:00+01:00."),
             click.option("--post-only", is_flag=True, default=None, help="Never take."),
             click.option("--hidden", is_flag=True, default=None, help="Not displayed."),
             click.option("--display", help="Iceberg: the quantity displayed at a time."),
@@ -151,14 +150,6 @@ def order_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _choice(kind: type[IntEnum]) -> click.Choice[str]:
     return click.Choice([member.name.lower() for member in kind])
-
-
-def _moment(context: click.Context, option: click.Parameter, text: str | None) -> Time | None:
-    """Nanoseconds since 1970, or a date and time of ISO 8601."""
-    try:
-        return None if text is None else int(text) if text.isdecimal() else datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error), context, option) from None
 
 
 @main.command()

@@ -1,12 +1,14 @@
-"""What all commands share: exit codes, errors as one line, JSON, progress and colours only on a terminal."""
+"""What all commands share: exit codes, errors as one line, JSON, moments, lines for a pipe, progress only on a terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from enum import Enum, IntEnum
 from functools import wraps
 from pathlib import Path
@@ -14,12 +16,13 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from ome.codec import time_ns
 from ome.config import ConfigError
 from ome.conformance import Mismatch
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.recovery import JournalIntegrityError
 
-__all__ = ["ExitCode", "failing", "json_option", "print_json", "progress_bar"]
+__all__ = ["ExitCode", "failing", "json_option", "json_text", "moment", "print_json", "printing", "progress_bar"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,9 +70,40 @@ def _plain(value: object) -> object:
     return str(value)
 
 
+def json_text(value: Any) -> str:
+    """One line of JSON; dataclasses become objects, decimals strings."""
+    return json.dumps(value, default=_plain)
+
+
 def print_json(value: Any) -> None:
-    """Prints one line of JSON; dataclasses become objects, decimals strings."""
-    click.echo(json.dumps(value, default=_plain))
+    """Prints one line of JSON."""
+    click.echo(json_text(value))
+
+
+def moment(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """The callback of an option that takes nanoseconds since 1970, or a date and time of ISO 8601 with its zone; gives nanoseconds."""
+    if text is None:
+        return None
+    try:
+        return time_ns(int(text) if text.isdecimal() else datetime.fromisoformat(text), option.opts[0])
+    except InvalidValueError as error:
+        raise click.BadParameter(str(error), context, option) from None
+    except ValueError:
+        allowed = "nanoseconds since 1970, or a time of ISO 8601 with its zone, as 2030-01-31T16:30:00+01:00"
+        raise click.BadParameter(f"found {text!r}, allowed: {allowed}", context, option) from None
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[Callable[[str], object]]:
+    """Gives a function that prints a line, through a buffer. Who reads them may go away, as `head` does: that ends the block quietly."""
+    try:
+        try:
+            yield lambda line: sys.stdout.write(line + "\n")
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still in the buffer goes nowhere, and closing it at the end raises nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

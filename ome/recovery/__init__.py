@@ -1,99 +1,63 @@
-"""From a journal to an engine: replay, with progress, and the exact place where a journal is not what was written."""
+"""From a journal to an engine: replay, with progress, and the exact place where a journal is not what was written.
+
+What reads journals further: `directory` (is there one, does a server write it), `wording` (records as text), `listing` (the commands
+that are asked for), `state` (the books at a command), `verification`, `difference` (of two journals), `export` (Parquet).
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
-from pathlib import Path
-from types import TracebackType
+
+import numpy as np
 
 from ome._native import CData, ffi, lib
+from ome.codec import EVENT, RECORD_SIZE, Records
 from ome.engine import EngineView
-from ome.errors import OmeError
+from ome.journal import BATCH_COUNT, JournalError, JournalIntegrityError, JournalReport, JournalSource, Verdict, commands_buffer
 
-__all__ = ["JournalError", "JournalIntegrityError", "JournalReport", "Replay", "Verdict"]
+__all__ = ["Batch", "JournalError", "JournalIntegrityError", "JournalReport", "Replay", "Verdict"]
 
 _STEP_COUNT = 100_000  # commands between two calls of `progress`: some 20 ms
 
 
-class Verdict(IntEnum):
-    """What a journal's end looks like."""
-
-    READING = 0
-    CLEAN = 1
-    TORN = 2
-    DAMAGED = 3
-    UNSUPPORTED = 4
-
-
-class JournalError(OmeError):
-    """A journal cannot be read: it is not there, or the system refuses."""
-
-
-class JournalIntegrityError(OmeError):
-    """Stored bytes are not what was written. `report` says where; nothing was changed."""
-
-    def __init__(self, report: JournalReport) -> None:
-        self.report = report
-        found = report.reason if not report.sequence_found else f"{report.reason}; sequence {report.sequence_found:,}"
-        where = f"{report.path} at offset {report.offset:,}"
-        super().__init__("journal", where=where, found=found, allowed=f"sequence {report.sequence_expected:,}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JournalReport:
-    """Where a reader stands. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the verdict is TORN.
-    `event_hash` is the rolling hash of all events that the commands so far gave."""
+class Batch:
+    """Commands that follow each other, and all events that they caused, in order; `sequence` of an event is that of its command."""
 
-    verdict: Verdict
-    last_sequence: int
-    epoch: int
-    path: str
-    offset: int
-    sequence_expected: int
-    sequence_found: int
-    torn_bytes: int
-    event_hash: int
-    reason: str
+    commands: Records
+    events: Records
+
+    def events_of(self, sequence: int) -> Records:
+        """The events of one command."""
+        first, last = np.searchsorted(self.events["sequence"], np.array((sequence, sequence + 1), dtype=np.uint64))
+        return self.events[first:last]
 
 
-class Replay:
+class Replay(JournalSource):
     """Replays the journal of a directory into an engine of its own, which is then read through `view`. Changes nothing on disk.
 
-    `run` does it all; `step` does some. With `live` a server may be writing: the replay ends at the last complete record.
-    Use it as a context manager, or `close` it.
+    `run` does it all; `step` does some; `read` does some and tells what. With `live` a server may be writing: the replay ends at the
+    last complete record. Use it as a context manager, or `close` it.
 
     Raises JournalError where there is no such directory, JournalIntegrityError where the journal is damaged.
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, live: bool = False) -> None:
-        self.directory = Path(directory)
-        self._pointer: CData = None
-        if not self.directory.is_dir():
-            raise JournalError("journal directory", found=str(directory), allowed="a directory that exists")
-        replay = ffi.new("ome_replay_t **")
-        if lib.ome_replay_create(os.fsencode(self.directory), live, replay) != lib.OME_OK:
-            raise JournalError("journal directory", found=str(directory), allowed="a path of less than 4,000 bytes, and memory to read it")
-        self._pointer = replay[0]
+        super().__init__(directory, live=live)
         self._view: EngineView | None = None
-        self.is_at_end = False
-
-    def __enter__(self) -> Replay:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        self._batch: CData = None
 
     def close(self) -> None:
         """Frees the engine, unless a venue has taken it."""
-        if self._pointer is not None:
-            if self._view is not None:
-                self._view._pointer = None
-            lib.ome_replay_destroy(self._pointer)
-            self._pointer = None
+        if self._view is not None:
+            self._view._pointer = None
+        if self._batch is not None:
+            lib.ome_batch_destroy(self._batch)
+            self._batch = None
+        super().close()
 
     @property
     def pointer(self) -> CData:
@@ -109,38 +73,36 @@ class Replay:
                 self._view = EngineView(engine)
         return self._view
 
-    @property
-    def report(self) -> JournalReport:
-        """Where the reader stands."""
-        found = self._report()
-        return JournalReport(
-            verdict=Verdict(found.verdict),
-            last_sequence=found.last_sequence,
-            epoch=found.epoch,
-            path=_text(found.path),
-            offset=found.offset,
-            sequence_expected=found.sequence_expected,
-            sequence_found=found.sequence_found,
-            torn_bytes=found.torn_bytes,
-            event_hash=found.event_hash,
-            reason=_text(found.reason),
-        )
-
     def step(self, count: int = _STEP_COUNT) -> bool:
         """Applies up to `count` commands; False when the journal has no more.
 
         Raises JournalIntegrityError, or JournalError for a failed call.
         """
-        status = lib.ome_replay_step(self._pointer, count)
-        if status in (lib.OME_OK, lib.OME_EMPTY):
-            self.is_at_end = status == lib.OME_EMPTY
-            return not self.is_at_end
-        if status in (lib.OME_DAMAGED, lib.OME_UNSUPPORTED):
-            raise JournalIntegrityError(self.report)
-        if status == lib.OME_NO_MEMORY:
-            raise MemoryError("no memory for the engine that the journal asks for")
-        found = self._report()
-        raise JournalError(_text(found.error_call), where=_text(found.error_path), found=os.strerror(found.error_number), allowed="success")
+        self._checked(lib.ome_replay_step(self._pointer, count))
+        return not self.is_at_end
+
+    def read(self, count: int = BATCH_COUNT) -> Batch | None:
+        """Applies up to `count` commands, the first of all alone, and returns them and their events; None when the journal has no more.
+
+        What stands before damage is applied and given first. Raises as `step`.
+        """
+        if self._batch is None:
+            batch = ffi.new("ome_batch_t **")
+            if lib.ome_batch_create(batch) != lib.OME_OK:
+                raise MemoryError("no memory for the events of a replay")
+            self._batch = batch[0]
+        commands, data, found = commands_buffer(count)
+        status = lib.ome_replay_step_into(self._pointer, self._batch, data, count, found)
+        if found[0] == 0:
+            self._checked(status)
+            return None
+        events = bytearray(ffi.buffer(lib.ome_batch_events(self._batch), lib.ome_batch_event_count(self._batch) * RECORD_SIZE))
+        return Batch(commands=commands[: found[0]], events=np.frombuffer(events, EVENT))
+
+    def batches(self, count: int = BATCH_COUNT) -> Iterator[Batch]:
+        """All that is left, in batches of up to `count` commands. Raises as `step`."""
+        while (batch := self.read(count)) is not None:
+            yield batch
 
     def run(self, *, to: int | None = None, progress: Callable[[int], None] | None = None) -> float:
         """Replays to the end, or up to and with command `to`; `progress` gets the sequence reached. Returns the seconds that it took."""
@@ -154,12 +116,3 @@ class Replay:
             if not more:
                 break
         return time.perf_counter() - start
-
-    def _report(self) -> CData:
-        found = ffi.new("ome_replay_report_t *")
-        lib.ome_replay_report(self._pointer, found)
-        return found
-
-
-def _text(value: CData) -> str:
-    return "" if value == ffi.NULL else os.fsdecode(ffi.string(value))

@@ -204,6 +204,87 @@ static void a_journal_without_a_limit_for_special_orders_is_replayed(void)
     check_replay_is_the_engine(&limits);
 }
 
+/* Writes the commands of a life to a journal. */
+static ome_command_t *journal_of_life(const directory_t *directory)
+{
+    ome_command_t *commands = life_new();
+    journal_t journal;
+    journal_open(&journal, directory->path);
+    for (uint32_t i = 0; i < COMMAND_COUNT; i++)
+    {
+        journal_append(&journal, &commands[i], OME_BODY_SIZE);
+    }
+    journal_close(&journal);
+    return commands;
+}
+
+/* Who only reads gets every command with its sequence, in batches of any size, and no engine is made. */
+static void commands_can_be_read_without_being_applied(void)
+{
+    const directory_t directory = directory_new();
+    ome_command_t *commands = journal_of_life(&directory);
+    ome_command_t *read = calloc(COMMAND_COUNT + 1, sizeof(ome_command_t));
+    CHECK(read != NULL);
+    static const uint64_t sizes[] = {1, 100, COMMAND_COUNT, COMMAND_COUNT + 1};
+    for (uint32_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+    {
+        ome_replay_t *replay = replay_new(directory.path, false);
+        uint64_t total = 0;
+        uint64_t count = 0;
+        ome_status_t status = OME_OK;
+        while (status == OME_OK)
+        {
+            const uint64_t room = COMMAND_COUNT + 1 - total;
+            status = ome_replay_read(replay, read + total, sizes[i] < room ? sizes[i] : room, &count);
+            total += count;
+        }
+        CHECK(status == OME_EMPTY && total == COMMAND_COUNT && replay->engine == NULL);
+        for (uint32_t k = 0; k < COMMAND_COUNT; k++)
+        {
+            CHECK(read[k].sequence == k + 1);
+            CHECK(memcmp((uint8_t *)&read[k] + 8, (uint8_t *)&commands[k] + 8, OME_BODY_SIZE) == 0);
+        }
+        CHECK(ome_replay_read(replay, read, 10, &count) == OME_EMPTY && count == 0);
+        replay_free(replay);
+    }
+    free(read);
+    free(commands);
+    directory_remove(&directory);
+}
+
+/* What the caller applies is part of the replay, whether it steps in between or not: engine and event hash are as if all had been stepped. The first command comes alone. */
+static void a_caller_may_apply_what_is_read_next(void)
+{
+    const directory_t directory = directory_new();
+    free(journal_of_life(&directory));
+    ome_replay_t *stepped = replay_new(directory.path, false);
+    CHECK(ome_replay_step(stepped, COMMAND_COUNT + 1) == OME_EMPTY);
+    ome_replay_t *replay = replay_new(directory.path, false);
+    recorder_t *recorder = recorder_new(RECORDER_WINDOW_COUNT_MAX);
+    ome_command_t *read = calloc(100, sizeof(ome_command_t));
+    CHECK(read != NULL);
+    uint64_t count = 0;
+    ome_status_t status = ome_replay_read_next(replay, read, 100, &count);
+    CHECK(status == OME_OK && count == 1 && replay->engine != NULL);
+    while (count > 0)
+    {
+        const uint64_t before = recorder->count;
+        ome_engine_apply_many(replay->engine, read, count, &recorder->sink);
+        recorder_take_window(recorder);
+        ome_replay_hash(replay, recorder->events + before, recorder->count - before);
+        (void)ome_replay_step(replay, count % 3);
+        status = ome_replay_read_next(replay, read, 100, &count);
+    }
+    CHECK(status == OME_EMPTY);
+    check_is_same(replay->engine, stepped->engine);
+    CHECK(ome_replay_event_hash(replay) == ome_replay_event_hash(stepped));
+    free(read);
+    recorder_free(recorder);
+    replay_free(replay);
+    replay_free(stepped);
+    directory_remove(&directory);
+}
+
 /* A replay of a journal that is being written follows it. */
 static void a_live_replay_follows_the_writer(void)
 {
@@ -384,6 +465,8 @@ int main(void)
     RUN(an_empty_directory_replays_to_nothing);
     RUN(a_replay_is_the_engine_that_applied_the_commands);
     RUN(a_journal_without_a_limit_for_special_orders_is_replayed);
+    RUN(commands_can_be_read_without_being_applied);
+    RUN(a_caller_may_apply_what_is_read_next);
     RUN(a_live_replay_follows_the_writer);
     RUN(a_journal_must_begin_with_limits_and_hold_commands);
     RUN(a_record_that_is_no_command_ends_the_replay_there);

@@ -1,4 +1,4 @@
-"""The `ome-admin` command: replay a journal, look at a running venue."""
+"""`ome-admin stats`: the counters of a running venue."""
 
 from __future__ import annotations
 
@@ -7,53 +7,14 @@ from pathlib import Path
 
 import click
 
-from ome.cli.terminal import failing, json_option, print_json, progress_bar
+from ome.cli.terminal import failing, json_option, print_json
 from ome.enums import Policy
 from ome.metrics import Counters, Percentiles, percentiles
-from ome.recovery import Replay, Verdict
 
-__all__ = ["main"]
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="ome", prog_name="ome-admin")
-def main() -> None:
-    """Administration of a venue. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity."""
+__all__ = ["stats"]
 
 
-@main.command()
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--to", type=click.IntRange(1), help="Stop after this command.")
-@click.option("--live", is_flag=True, help="A server may be writing: end at the last complete record.")
-@json_option
-@failing
-def replay(directory: Path, to: int | None, live: bool, as_json: bool) -> None:
-    """Replay a journal and print where it leads. Changes nothing. A damaged journal: the place, and exit 3."""
-    size = sum(path.stat().st_size for path in directory.glob("journal-*.ome"))
-    with Replay(directory, live=live) as source, progress_bar(f"replaying {directory}", to or size // 74, hidden=as_json) as progress:
-        seconds = source.run(to=to, progress=progress)
-        report, view = source.report, source.view
-        state = view.state if view is not None else None
-        state_hash = f"{view.state_hash:016x}" if view is not None else None
-    sequence = state.sequence if state is not None else 0
-    trades = state.trade_count if state is not None else 0
-    if as_json:
-        values = {"sequence": sequence, "commands": sequence, "trades": trades, "seconds": seconds, "state_hash": state_hash}
-        print_json(values | {"event_hash": f"{report.event_hash:016x}", "verdict": report.verdict, "torn_bytes": report.torn_bytes})
-        return
-    rate = sequence / seconds / 1e6 if seconds > 0 else 0.0
-    click.echo(
-        f"replayed {sequence:,} commands in {seconds:.1f} s ({rate:.1f} M/s)  {trades:,} trades  "
-        f"state {state_hash or '-'}  sequence {sequence:,}"
-    )
-    if report.verdict is Verdict.TORN:
-        click.echo(
-            f"torn tail: {report.torn_bytes:,} bytes in {report.path} from offset {report.offset:,}; "
-            "the next start cuts them off and keeps them beside"
-        )
-
-
-@main.command()
+@click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("data"))
 @click.option("-i", "--interval", type=float, help="Repeat every so many seconds, with rates over the interval, until Ctrl-C.")
 @click.option("-n", "--count", type=click.IntRange(1), help="With --interval: end after so many lines.")
@@ -144,7 +105,3 @@ def _print_totals(counters: Counters, as_json: bool) -> None:
             f"  {label:<32} count {latency.count:,}  p50 {latency.p50_ns / 1000:,.1f} us  p99 {latency.p99_ns / 1000:,.1f} us  "
             f"p99.9 {latency.p999_ns / 1000:,.1f} us  max {latency.max_ns / 1000:,.1f} us"
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,28 @@
+"""The `ome-admin` command: read the journal of a venue, look at a running one."""
+
+from __future__ import annotations
+
+import click
+
+from ome.cli.admin.diff import diff
+from ome.cli.admin.dump import dump
+from ome.cli.admin.export import export
+from ome.cli.admin.replay import replay
+from ome.cli.admin.state import state
+from ome.cli.admin.stats import stats
+from ome.cli.admin.verify import verify
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ome", prog_name="ome-admin")
+def main() -> None:
+    """Administration of a venue. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity.
+
+    Whatever reads a journal changes nothing, and also works while a server runs on the directory: it ends at the last complete record.
+    """
+
+
+for command in (replay, verify, dump, state, diff, export, stats):
+    main.add_command(command)

@@ -1,0 +1,173 @@
+"""The journal of a directory as arrays of commands, and the exact place where it is not what was written.
+
+`JournalReader` gives the commands; `ome.recovery.Replay` applies them. Both are a `JournalSource`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+
+from ome._native import CData, ffi, lib
+from ome.codec import COMMAND, RECORD_SIZE, Records
+from ome.errors import OmeError
+
+__all__ = ["BATCH_COUNT", "JournalError", "JournalIntegrityError", "JournalReader", "JournalReport", "JournalSource", "Verdict"]
+
+BATCH_COUNT: Final = 65_536
+"""Commands of a batch, unless another number is asked for: 4 MB."""
+
+
+class Verdict(IntEnum):
+    """What a journal's end looks like."""
+
+    READING = 0
+    CLEAN = 1
+    TORN = 2
+    DAMAGED = 3
+    UNSUPPORTED = 4
+
+
+class JournalError(OmeError):
+    """A journal cannot be read: it is not there, or the system refuses."""
+
+
+class JournalIntegrityError(OmeError):
+    """Stored bytes are not what was written. `report` says where; nothing was changed."""
+
+    def __init__(self, report: JournalReport) -> None:
+        self.report = report
+        found = report.reason if not report.sequence_found else f"{report.reason}; sequence {report.sequence_found:,}"
+        where = f"{report.path} at offset {report.offset:,}"
+        super().__init__("journal", where=where, found=found, allowed=f"sequence {report.sequence_expected:,}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalReport:
+    """Where a reader stands. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the verdict is TORN.
+
+    `segment_count` segments were opened so far, the last of them of `epoch`. `event_hash` is the rolling hash of all events that the
+    commands so far gave; only a replay has one.
+    """
+
+    verdict: Verdict
+    last_sequence: int
+    epoch: int
+    segment_count: int
+    path: str
+    offset: int
+    sequence_expected: int
+    sequence_found: int
+    torn_bytes: int
+    event_hash: int
+    reason: str
+
+
+class JournalSource:
+    """The journal of a directory, open to be read from its first record. Changes nothing on disk.
+
+    With `live` a server may be writing: the journal ends at its last complete record, and may be asked again later. `is_at_end` says
+    whether the last call found no more. Use it as a context manager, or `close` it.
+
+    Raises JournalError where there is no such directory.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], *, live: bool = False) -> None:
+        self.directory = Path(directory)
+        self.is_at_end = False
+        self._pointer: CData = None
+        if not self.directory.is_dir():
+            raise JournalError("journal directory", found=str(directory), allowed="a directory that exists")
+        source = ffi.new("ome_replay_t **")
+        if lib.ome_replay_create(os.fsencode(self.directory), live, source) != lib.OME_OK:
+            raise JournalError("journal directory", found=str(directory), allowed="a path of less than 4,000 bytes, and memory to read it")
+        self._pointer = source[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees all memory; nothing can be read any more."""
+        if self._pointer is not None:
+            lib.ome_replay_destroy(self._pointer)
+            self._pointer = None
+
+    @property
+    def report(self) -> JournalReport:
+        """Where the reader stands."""
+        found = self._report()
+        return JournalReport(
+            verdict=Verdict(found.verdict),
+            last_sequence=found.last_sequence,
+            epoch=found.epoch,
+            segment_count=found.segment_count,
+            path=_text(found.path),
+            offset=found.offset,
+            sequence_expected=found.sequence_expected,
+            sequence_found=found.sequence_found,
+            torn_bytes=found.torn_bytes,
+            event_hash=found.event_hash,
+            reason=_text(found.reason),
+        )
+
+    def _report(self) -> CData:
+        found = ffi.new("ome_replay_report_t *")
+        lib.ome_replay_report(self._pointer, found)
+        return found
+
+    def _checked(self, status: int) -> None:
+        """Notes whether that was the end. Raises JournalIntegrityError, MemoryError, or JournalError for a failed call."""
+        if status in (lib.OME_OK, lib.OME_EMPTY):
+            self.is_at_end = status == lib.OME_EMPTY
+            return
+        if status in (lib.OME_DAMAGED, lib.OME_UNSUPPORTED):
+            raise JournalIntegrityError(self.report)
+        if status == lib.OME_NO_MEMORY:
+            raise MemoryError("no memory for the engine that the journal asks for")
+        found = self._report()
+        raise JournalError(_text(found.error_call), where=_text(found.error_path), found=os.strerror(found.error_number), allowed="success")
+
+
+class JournalReader(JournalSource):
+    """Gives the commands of a journal in batches; iterating gives all of them. They are not applied to anything.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory, JournalReader(directory) as reader:
+    ...     [len(batch) for batch in reader], reader.report.last_sequence
+    ([], 0)
+    """
+
+    def __iter__(self) -> Iterator[Records]:
+        while len(commands := self.read()) > 0:
+            yield commands
+
+    def read(self, count: int = BATCH_COUNT) -> Records:
+        """The next commands, `count` or as many as are left: an array of dtype COMMAND, each with its sequence. The GIL is released.
+
+        What stands before damage is given first. Raises JournalIntegrityError, or JournalError for a failed call.
+        """
+        commands, data, found = commands_buffer(count)
+        status = lib.ome_replay_commands(self._pointer, data, count, found)
+        if found[0] == 0:
+            self._checked(status)
+        return commands[: found[0]]
+
+
+def commands_buffer(count: int) -> tuple[Records, CData, CData]:
+    """Room for `count` commands, the same for C, and where C says how many there are."""
+    commands = np.empty(count * RECORD_SIZE, dtype=np.uint8).view(COMMAND)
+    return commands, ffi.from_buffer(commands), ffi.new("uint64_t *")
+
+
+def _text(value: CData) -> str:
+    return "" if value == ffi.NULL else os.fsdecode(ffi.string(value))

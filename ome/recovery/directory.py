@@ -1,0 +1,79 @@
+"""The directory of a journal: whether there is one, whether a server writes it, and which command was the last at a moment."""
+
+from __future__ import annotations
+
+import fcntl
+import struct
+from bisect import bisect_left
+from pathlib import Path
+
+import numpy as np
+
+from ome.journal import JournalError, JournalReader
+from ome.metrics import Counters, CountersError
+
+__all__ = ["command_count", "is_served", "last_sequence_until", "require_journal"]
+
+_LOCK_FILE = "lock"
+_HEADER_SIZE = 4_096  # of a segment
+_RECORD_SIZE = 74  # of a command in a segment
+_PREFIX = struct.Struct("<Q2xI")  # of a record: sequence and length
+_BODY_SIZE = 56
+
+
+def _segments(directory: Path) -> list[Path]:
+    return sorted(directory.glob(f"journal-{'[0-9]' * 20}.ome"))
+
+
+def require_journal(directory: Path) -> None:
+    """Raises JournalError where the directory has no segment of a journal, which nobody means to look at."""
+    if not _segments(directory):
+        raise JournalError("journal", where=str(directory), found="no segment", allowed="files journal-<first sequence>.ome")
+
+
+def command_count(directory: Path) -> int:
+    """How many commands the journal has, found by looking here and there in its last segment: what a progress bar goes up to."""
+    segments = _segments(directory)
+    if not segments:
+        return 0
+    path = segments[-1]
+    first, room = int(path.stem.removeprefix("journal-")), max(0, path.stat().st_size - _HEADER_SIZE) // _RECORD_SIZE
+    with path.open("rb") as file:
+
+        def is_beyond(index: int) -> bool:
+            file.seek(_HEADER_SIZE + index * _RECORD_SIZE)
+            return _PREFIX.unpack(file.read(_PREFIX.size)) != (first + index, _BODY_SIZE)
+
+        return first - 1 + bisect_left(range(room), True, key=is_beyond)
+
+
+def is_served(directory: Path) -> bool:
+    """Whether a server runs on the directory, so that its journal is to be read live.
+
+    The counters name the server's process; where that lives, the lock says whether it is still the server. The lock is only looked at
+    then, because looking takes it for an instant.
+    """
+    try:
+        with Counters(directory) as counters:
+            if not counters.is_running():
+                return False
+        with (directory / _LOCK_FILE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (CountersError, OSError):
+        return False
+    return False
+
+
+def last_sequence_until(directory: Path, time_ns: int, *, live: bool = False) -> int:
+    """The sequence of the command before the first whose timestamp is later than `time_ns`: 0 where that is the first of all.
+
+    Reads up to there. Raises JournalError or JournalIntegrityError.
+    """
+    with JournalReader(directory, live=live) as reader:
+        for commands in reader:
+            later = np.flatnonzero(commands["timestamp_ns"] > np.uint64(time_ns))
+            if len(later):
+                return int(commands["sequence"][later[0]]) - 1
+        return reader.report.last_sequence

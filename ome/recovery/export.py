@@ -1,0 +1,211 @@
+"""A journal as Parquet: a row for every command and, in a second file, a row for every event that they caused.
+
+Columns are the fields of ome/codec/schema.xml, by name; a field that a row's kind does not have is null. Prices and quantities stay
+integers, of price units and lots; beside them stand `symbol`, `price_decimals` and `quantity_decimals` of the instrument, where it is
+known. Enumerations and flags stay numbers; what they mean is in the metadata of the file, key `ome.enumerations`, as JSON. Of an amend, a
+price or quantity that keeps what is there is null.
+
+pyarrow is needed, and imported when it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ome import enums
+from ome.codec import COMMAND, EVENT, Records
+from ome.codec.layouts import SCHEMA_VERSION
+from ome.errors import OmeError
+from ome.journal import JournalReader
+from ome.messages import COMMAND_TYPES, EVENT_TYPES, NULL_VALUE, Command, Event, UnknownCommand
+from ome.recovery import Batch, Replay
+from ome.recovery.wording import Names, instruments_meant
+
+__all__ = ["Export", "ExportError", "export_journal"]
+
+_ROW_GROUP_COUNT: Final = 65_536  # rows
+_PART_SUFFIX: Final = ".part"  # of a file that is not finished
+_NULLABLE: Final = ("price", "quantity")
+_OF_INSTRUMENT: Final = ("symbol", "price_decimals", "quantity_decimals")
+_COMMAND_FLAGS: Final = ("post_only", "hidden")  # of a NewOrder, in its flags
+_NO_COLUMN: Final = ("terms", *_COMMAND_FLAGS)
+
+
+class ExportError(OmeError):
+    """A file cannot be written: pyarrow is missing, or the system refuses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What was written, and how many rows."""
+
+    commands_path: str
+    command_count: int
+    events_path: str | None
+    event_count: int
+
+
+def export_journal(
+    directory: Path,
+    path: Path,
+    *,
+    events: bool = False,
+    live: bool = False,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Export:
+    """Writes the commands to `path`, and with `events` what they caused to `<its stem>-events<its suffix>` beside it.
+
+    Files have another name until they are finished; where the export fails, none is left and none replaced.
+
+    Raises ExportError, JournalError or JournalIntegrityError.
+    """
+    arrow = _Arrow()
+    events_path = path.with_name(f"{path.stem}-events{path.suffix}") if events else None
+    command_count = event_count = 0
+    names, instrument_before = Names(), 0
+    with ExitStack() as files:
+        commands_file = files.enter_context(arrow.writer(path, _COMMAND_COLUMNS))
+        events_file = None if events_path is None else files.enter_context(arrow.writer(events_path, _EVENT_COLUMNS))
+        for batch in _batches(directory, live, events):
+            names.learn(batch.commands)
+            instruments = instruments_meant(batch.commands, instrument_before)
+            instrument_before = int(instruments[-1])
+            commands_file(batch.commands, instruments, names)
+            command_count += len(batch.commands)
+            if events_file is not None and len(batch.events):
+                events_file(batch.events, batch.events["instrument"], names)
+                event_count += len(batch.events)
+            progress(command_count)
+    return Export(
+        commands_path=str(path),
+        command_count=command_count,
+        events_path=None if events_path is None else str(events_path),
+        event_count=event_count,
+    )
+
+
+def _batches(directory: Path, live: bool, with_events: bool) -> Iterator[Batch]:
+    if with_events:
+        with Replay(directory, live=live) as replay:
+            yield from replay.batches(_ROW_GROUP_COUNT)
+    else:
+        with JournalReader(directory, live=live) as reader:
+            for commands in reader:
+                yield Batch(commands=commands, events=np.empty(0, EVENT))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """The columns of one kind of record: its fields in order, and for each the kinds that have it."""
+
+    layout: np.dtype[np.void]
+    kinds: Mapping[str, Sequence[int]]
+
+
+def _columns(layout: np.dtype[np.void], types: Mapping[int, type[Command] | type[Event]], every: Sequence[str]) -> _Columns:
+    having: dict[str, list[int]] = {}
+    assert layout.names is not None, "a record has fields"
+    for kind, message_type in types.items():
+        for field in dataclasses.fields(message_type):
+            if field.name not in _NO_COLUMN:
+                having.setdefault(field.name, []).append(int(kind))
+    names = [name for name in layout.names if name in (*every, *having)]
+    return _Columns(layout=layout, kinds={name: () if name in every else having[name] for name in names})
+
+
+# Fields that every record has, whatever its kind: no row lacks them.
+_COMMAND_COLUMNS: Final = _columns(
+    COMMAND, COMMAND_TYPES, ("sequence", *(f.name for f in dataclasses.fields(UnknownCommand) if f.name != "reserved"))
+)
+_EVENT_COLUMNS: Final = _columns(EVENT, EVENT_TYPES, tuple(field.name for field in dataclasses.fields(Event)))
+
+
+class _Arrow:
+    """What is needed of pyarrow. Raises ExportError where it is not installed."""
+
+    def __init__(self) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError:
+            raise ExportError("export to Parquet", found="no pyarrow", allowed="pip install 'ome[parquet]'") from None
+        self._arrow: Any = pyarrow
+
+    @contextmanager
+    def writer(self, path: Path, columns: _Columns) -> Iterator[Callable[[Records, npt.NDArray[np.uint32], Names], None]]:
+        """Gives what appends records; they are a file of this name when everything went well."""
+        part = path.with_name(path.name + _PART_SUFFIX)
+        schema = self._schema(columns)
+        try:
+            file = self._arrow.parquet.ParquetWriter(part, schema)
+            try:
+                with file:
+                    yield lambda records, instruments, names: file.write_table(
+                        self._table(records, instruments, names, columns, schema), row_group_size=_ROW_GROUP_COUNT
+                    )
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise ExportError("export to Parquet", where=str(path), found=str(error), allowed="a file that can be written") from None
+
+    def _schema(self, columns: _Columns) -> Any:
+        fields = [(name, self._type(columns.layout, name)) for name in columns.kinds if name not in _OF_INSTRUMENT]
+        fields += [("symbol", self._arrow.string()), ("price_decimals", self._arrow.uint8()), ("quantity_decimals", self._arrow.uint8())]
+        metadata = {"ome.schema_version": str(SCHEMA_VERSION), "ome.enumerations": json.dumps(_enumerations())}
+        return self._arrow.schema(fields, metadata=metadata)
+
+    def _type(self, layout: np.dtype[np.void], name: str) -> Any:
+        kind = layout[name]
+        return self._arrow.string() if kind.kind == "S" else self._arrow.from_numpy_dtype(kind)
+
+    def _table(self, records: Records, instruments: npt.NDArray[np.uint32], names: Names, columns: _Columns, schema: Any) -> Any:
+        kind = records["kind"]
+        arrays = {}
+        for name, kinds in columns.kinds.items():
+            if name in _OF_INSTRUMENT:
+                continue
+            values = np.ascontiguousarray(records[name])
+            is_absent = ~np.isin(kind, kinds) if kinds else np.zeros(len(records), dtype=np.bool_)
+            if name in _NULLABLE:
+                is_absent |= values == NULL_VALUE
+            if values.dtype.kind == "S":
+                values = _texts(np.where(is_absent, b"", values))
+            arrays[name] = self._arrow.array(values, type=schema.field(name).type, mask=is_absent)
+        known = np.isin(instruments, list(names.instruments))
+        places, inverse = np.unique(np.where(known, instruments, 0), return_inverse=True)
+        described = [names.instruments.get(number) for number in places.tolist()]
+        for name, nothing in (("symbol", ""), ("price_decimals", 0), ("quantity_decimals", 0)):
+            of_place = np.array([nothing if it is None else getattr(it, name) for it in described], object)
+            values, is_absent = of_place[inverse], ~known
+            if name in columns.kinds:  # what a definition says itself, whether it took effect or not
+                is_definition = np.isin(kind, columns.kinds[name])
+                own = _texts(records[name]) if name == "symbol" else records[name]
+                values[is_definition], is_absent[is_definition] = own[is_definition], False
+            arrays[name] = self._arrow.array(values, type=schema.field(name).type, mask=is_absent)
+        return self._arrow.table([arrays[name] for name in schema.names], schema=schema)
+
+
+def _texts(values: npt.NDArray[np.bytes_]) -> npt.NDArray[np.object_]:
+    return np.array([text.decode("ascii", "backslashreplace") for text in values.tolist()], object)
+
+
+def _enumerations() -> dict[str, dict[str, int]]:
+    """Every enumeration of the schema: name and number of each value."""
+    kinds = (getattr(enums, name) for name in enums.__all__)
+    return {
+        kind.__name__: {str(member.name): int(member) for member in kind}
+        for kind in kinds
+        if isinstance(kind, type) and issubclass(kind, IntEnum | IntFlag)
+    }

@@ -1,0 +1,115 @@
+"""The market as it was after a command: books, orders in priority, and the hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from ome.engine import EngineView
+from ome.enums import Side
+from ome.errors import InvalidValueError
+from ome.recovery import Replay
+from ome.recovery.wording import Described, Names, describe_order
+
+__all__ = ["InstrumentState", "LevelState", "MarketState", "instrument_state", "market_state"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelState:
+    """A price level as the market saw it: what is displayed, and by how many orders."""
+
+    price: Decimal
+    quantity: Decimal
+    order_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentState:
+    """An instrument: its levels, best first, and where they were asked for its orders.
+
+    `orders` are those at rest as they would trade, buys then sells, and `waiting` those that wait for a stop price as they would trigger.
+    """
+
+    number: int
+    symbol: str
+    last_price: Decimal | None
+    bids: tuple[LevelState, ...]
+    asks: tuple[LevelState, ...]
+    orders: tuple[Described, ...]
+    waiting: tuple[Described, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketState:
+    """Everything after command `sequence`; `time_ns` is the latest timestamp so far. `state_hash` is None before the first command."""
+
+    sequence: int
+    time_ns: int
+    trade_count: int
+    state_hash: int | None
+    event_hash: int
+    instruments: tuple[InstrumentState, ...]
+
+
+def market_state(
+    directory: Path,
+    *,
+    at: int | None = None,
+    symbol: str | None = None,
+    with_orders: bool = False,
+    live: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> MarketState:
+    """The market after command `at` (None: the last one), of one instrument or of all.
+
+    Raises JournalError, JournalIntegrityError, and InvalidValueError where there is no such command or no such symbol.
+    """
+    with Replay(directory, live=live) as replay:
+        replay.run(to=at, progress=progress)
+        view = replay.view
+        sequence = 0 if view is None else view.sequence
+        if at is not None and at != sequence:
+            raise InvalidValueError("sequence", where=str(directory), found=at, allowed=f"0 to {sequence:,}, the last one")
+        known = {} if view is None else view.instruments
+        if symbol is not None and symbol not in known:
+            raise InvalidValueError("instrument", found=symbol, allowed=", ".join(known) or "none: no instrument is defined")
+        event_hash = replay.report.event_hash
+        if view is None:
+            return MarketState(sequence=0, time_ns=0, trade_count=0, state_hash=None, event_hash=event_hash, instruments=())
+        names, state = Names.of(view), view.state
+        chosen = [number for name, (number, _) in known.items() if symbol in (None, name)]
+        return MarketState(
+            sequence=sequence,
+            time_ns=state.time_ns,
+            trade_count=state.trade_count,
+            state_hash=view.state_hash,
+            event_hash=event_hash,
+            instruments=tuple(instrument_state(view, number, names, with_orders=with_orders) for number in chosen),
+        )
+
+
+def instrument_state(
+    view: EngineView, number: int, names: Names, *, with_orders: bool = False, depth: int | None = None
+) -> InstrumentState:
+    """One instrument that is defined, with the best `depth` levels of each side (None: all)."""
+    instrument = names.instruments[number]
+    last_price = view.last_price(number)
+
+    def levels(side: Side) -> tuple[LevelState, ...]:
+        return tuple(
+            LevelState(price=instrument.price(price), quantity=instrument.quantity(lots), order_count=count)
+            for price, lots, count in view.levels(number, side, depth)
+        )
+
+    orders = [order for query in (view.orders, view.waiting) for side in Side for order in query(number, side)] if with_orders else []
+    return InstrumentState(
+        number=number,
+        symbol=instrument.symbol,
+        last_price=None if last_price is None else instrument.price(last_price),
+        bids=levels(Side.BUY),
+        asks=levels(Side.SELL),
+        orders=tuple(describe_order(order, names) for order in orders if not order.is_waiting),
+        waiting=tuple(describe_order(order, names) for order in orders if order.is_waiting),
+    )

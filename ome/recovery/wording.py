@@ -1,0 +1,356 @@
+"""Commands, events and orders as people read them: names for numbers, decimals for units; as fields for a program, or as a line.
+
+This is the only place that turns records into words. `Names` knows what the numbers mean; `describe_commands`, `describe_events` and
+`describe_order` give fields by name, `command_line`, `event_line` and `order_line` make a line of those.
+
+Prices and quantities are decimals, as `price` and `quantity`, where the instrument is known, and otherwise integers, as `price_units` and
+`quantity_lots`. Values that no enumeration has stay numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import IntEnum, IntFlag
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, record_bytes
+from ome.engine import Engine, EngineView, OpenOrder
+from ome.enums import (
+    CommandFlags,
+    CommandKind,
+    EventFlags,
+    EventKind,
+    InstrumentFlags,
+    OrderType,
+    Reason,
+    SelfTradePrevention,
+    SelfTradeScope,
+    Side,
+    Term,
+    TimeInForce,
+)
+from ome.errors import InvalidValueError
+from ome.instruments import Instrument
+from ome.messages import NULL_VALUE, Command, Completed, DefineInstrument, Event, Limits, OrderTerms, UnknownCommand
+from ome.units import number_of
+
+__all__ = [
+    "Described",
+    "Names",
+    "command_line",
+    "describe_commands",
+    "describe_events",
+    "describe_order",
+    "event_line",
+    "instruments_meant",
+    "lines_of",
+    "order_line",
+    "time_text",
+]
+
+Described = dict[str, Any]
+"""Fields by name; what the values are, the head of this module says."""
+
+_ENUMERATIONS: Final[Mapping[str, type[IntEnum]]] = {
+    "side": Side,
+    "order_type": OrderType,
+    "time_in_force": TimeInForce,
+    "self_trade_prevention": SelfTradePrevention,
+    "self_trade_scope": SelfTradeScope,
+    "reason": Reason,
+    "command_kind": CommandKind,
+}
+_MANY_INSTRUMENTS: Final = Limits(order_count_max=1, level_count_max=1, special_count_max=0)
+_TERMS_OF_PRICE: Final = (Term.STOP_PRICE, Term.TRAIL_AMOUNT)
+_TERMS_OF_QUANTITY: Final = (Term.DISPLAY_QUANTITY, Term.MINIMUM_QUANTITY)
+_DEFINITIONS: Final = (int(CommandKind.DEFINE_INSTRUMENT), int(CommandKind.DEFINE_SESSION))
+_ORDER_TERMS: Final = int(CommandKind.ORDER_TERMS)
+_KIND_WIDTH: Final = max(len(kind.name) for kind in CommandKind)
+_IN_HEAD: Final = ("sequence", "time", "timestamp_ns", "kind", "participant", "participant_name", "session", "instrument")
+_SAYS_NOTHING: Final[tuple[object, ...]] = (None, 0, "", "none", [], "account")  # "account" is the scope where none was given
+
+
+class Names:
+    """What the numbers of a journal mean: its instruments and participants, as far as they are defined.
+
+    `learn` takes the definitions among commands; who has an engine asks it, by `of`. `instruments` are by number, `participants` too.
+    """
+
+    def __init__(self) -> None:
+        self.instruments: dict[int, Instrument] = {}
+        self.participants: dict[int, str] = {}
+        self._engine: Engine | None = None
+
+    @classmethod
+    def of(cls, view: EngineView) -> Names:
+        """Those that an engine knows."""
+        names = cls()
+        names._take(view)
+        return names
+
+    def _take(self, view: EngineView) -> None:
+        self.instruments = dict(view.instruments.values())
+        self.participants = {session.participant: session.participant_name for session in view.sessions}
+
+    def learn(self, commands: Records) -> None:
+        """Takes the definitions among the next commands that an engine would take, and leaves all others."""
+        chosen = np.flatnonzero(np.isin(commands["kind"], _DEFINITIONS))
+        if self._engine is None and len(commands):
+            self._engine = Engine(limits=_limits_of(commands))
+        if len(chosen) and self._engine is not None:
+            data = record_bytes(commands)
+            self._engine.apply(b"".join(data[index * RECORD_SIZE : (index + 1) * RECORD_SIZE] for index in chosen.tolist()))
+            self._take(self._engine)
+
+    def instrument_number(self, symbol: str) -> int | None:
+        """The number of a symbol, or None."""
+        return next((number for number, instrument in self.instruments.items() if instrument.symbol == symbol), None)
+
+    def participant_number(self, name: str) -> int | None:
+        """The number of a participant's name, or None."""
+        return next((number for number, known in self.participants.items() if known == name), None)
+
+    def price(self, instrument: int, units: int) -> tuple[str, Decimal | int | None]:
+        """How a price is called and what it is."""
+        if units == NULL_VALUE:
+            return "price", None
+        known = self.instruments.get(instrument)
+        return ("price_units", units) if known is None else ("price", known.price(units))
+
+    def quantity(self, instrument: int, lots: int) -> tuple[str, Decimal | int | None]:
+        """How a quantity is called and what it is."""
+        if lots == NULL_VALUE:
+            return "quantity", None
+        known = self.instruments.get(instrument)
+        return ("quantity_lots", lots) if known is None else ("quantity", known.quantity(lots))
+
+
+def _limits_of(commands: Records) -> Limits:
+    """Of an engine that takes definitions and nothing else, and as many as the journal's own."""
+    first = commands[0]
+    if first["kind"] != CommandKind.DEFINE_LIMITS:
+        return _MANY_INSTRUMENTS
+    try:
+        return dataclasses.replace(
+            _MANY_INSTRUMENTS,
+            instrument_count_max=int(first["instrument_count_max"]),
+            session_count_max=int(first["session_count_max"]),
+        )
+    except InvalidValueError:
+        return _MANY_INSTRUMENTS
+
+
+def time_text(time_ns: int) -> str:
+    """A moment in UTC, with all its nanoseconds.
+
+    >>> time_text(1_772_357_400_000_000_123)
+    '2026-03-01T09:30:00.000000123Z'
+    """
+    seconds, rest = divmod(time_ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def describe_commands(commands: Records, names: Names, instruments: npt.NDArray[np.uint32] | None = None) -> list[Described]:
+    """The fields of each command. `instruments` are those that the commands are about, where they say it elsewhere: of terms."""
+    data = record_bytes(commands)
+    about = commands["instrument"] if instruments is None else instruments
+    described = []
+    for index, (message, sequence, instrument) in enumerate(
+        zip(decode_commands(commands), commands["sequence"].tolist(), about.tolist(), strict=True)
+    ):
+        fields = _describe(message, sequence, instrument, names)
+        if isinstance(message, OrderTerms):
+            fields["terms"] = list(_terms(message, names.instruments.get(instrument)))
+        if isinstance(message, UnknownCommand):
+            fields["body"] = data[index * RECORD_SIZE + 8 : (index + 1) * RECORD_SIZE].hex()
+        described.append(fields)
+    return described
+
+
+def describe_events(events: Records, names: Names) -> list[Described]:
+    """The fields of each event."""
+    return [_describe(message, message.sequence, message.instrument, names) for message in decode_events(events)]
+
+
+def _describe(message: Command | Event, sequence: int, instrument: int, names: Names) -> Described:
+    values = {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
+    is_event = isinstance(message, Event)
+    fields: Described = {"sequence": sequence}
+    if (time_ns := values.get("timestamp_ns")) is not None:
+        fields |= {"time": time_text(time_ns), "timestamp_ns": time_ns}
+    kind = EventKind(message.kind).name.lower() if is_event else _name(CommandKind, message.kind)
+    fields["kind"] = kind
+    if (participant := values.get("participant")) is not None:
+        fields |= {"participant": participant, "participant_name": names.participants.get(participant), "session": values["session"]}
+    known = names.instruments.get(instrument)
+    fields |= {"instrument": instrument, "symbol": known.symbol if known is not None else None}
+    for name, value in values.items():
+        if name in fields and not isinstance(value, bytes):
+            continue
+        if name in ("post_only", "hidden", "terms") or name[:-1] in ("term_", "value_"):
+            continue  # flags, and what is described with its instrument
+        if name == "price":
+            called, fields_value = names.price(instrument, value)
+            fields[called] = fields_value
+        elif name == "quantity":
+            if isinstance(message, Completed):
+                fields["order_count"] = value
+            else:
+                called, fields_value = names.quantity(instrument, value)
+                fields[called] = fields_value
+        elif name == "tick" and isinstance(message, DefineInstrument):
+            fields["tick"] = number_of(value, message.price_decimals)
+        elif name == "flags":
+            own = value | CommandFlags.POST_ONLY * values.get("post_only", False) | CommandFlags.HIDDEN * values.get("hidden", False)
+            fields["flags"] = _flags(EventFlags if is_event else CommandFlags, own)
+        elif name == "instrument_flags":
+            fields["instrument_flags"] = _flags(InstrumentFlags, value)
+        elif name in _ENUMERATIONS:
+            fields[name] = None if name == "side" and value == 0 else _name(_ENUMERATIONS[name], value)
+        elif isinstance(value, bytes):
+            fields[name] = value.decode("ascii", "backslashreplace")
+        else:
+            fields[name] = value
+    return fields
+
+
+def _name(kind: type[IntEnum], value: int) -> str | int:
+    try:
+        return kind(value).name.lower()
+    except ValueError:
+        return value
+
+
+def _flags(kind: type[IntFlag], value: int) -> list[str]:
+    """The names of the flags, and what has none in hexadecimal."""
+    rest = value & ~sum(kind)
+    return [str(flag.name).lower() for flag in kind if flag & value] + ([hex(rest)] if rest else [])
+
+
+def _terms(message: OrderTerms, instrument: Instrument | None) -> Iterator[Described]:
+    given = ((message.term_1, message.value_1), (message.term_2, message.value_2), (message.term_3, message.value_3))
+    for term, value in given:
+        if term or value:
+            yield {"term": _name(Term, term), "value": _term_value(term, value, instrument)}
+
+
+def _term_value(term: int, value: int, instrument: Instrument | None) -> Decimal | int | str:
+    if term == Term.EXPIRE_TIME and value >= 0:
+        return time_text(value)
+    if instrument is not None:
+        if term in _TERMS_OF_PRICE:
+            return instrument.price(value)
+        if term in _TERMS_OF_QUANTITY:
+            return instrument.quantity(value)
+        if term == Term.BUDGET:
+            return number_of(value, instrument.price_decimals + instrument.quantity_decimals)
+    return value
+
+
+def instruments_meant(commands: Records, before: int) -> npt.NDArray[np.uint32]:
+    """The instrument that each command is about: its own, of terms that of the command that they continue.
+
+    `before` is the instrument of the command that came before these.
+    """
+    own: npt.NDArray[np.uint32] = commands["instrument"].copy()
+    heads = np.where(commands["kind"] == _ORDER_TERMS, -1, np.arange(len(own)))
+    heads = np.maximum.accumulate(heads)
+    return np.where(heads < 0, np.uint32(before), own[heads])
+
+
+def describe_order(order: OpenOrder, names: Names) -> Described:
+    """The fields of an order that lives, in the order in which they are read."""
+    instrument = names.instruments[order.instrument]
+    marks = [name for name in ("is_waiting", "is_hidden", "is_post_only") if getattr(order, name)]
+    return {
+        "order_id": order.order_id,
+        "client_order_id": order.client_order_id,
+        "participant": order.participant,
+        "participant_name": names.participants.get(order.participant),
+        "session": order.session,
+        "account": order.account,
+        "side": order.side.name.lower(),
+        "order_type": order.order_type.name.lower(),
+        "time_in_force": order.time_in_force.name.lower(),
+        "price": instrument.price(order.price),
+        "leaves_quantity": instrument.quantity(order.leaves_quantity),
+        "cumulative_quantity": instrument.quantity(order.cumulative_quantity),
+        "displayed_quantity": instrument.quantity(order.displayed_quantity),
+        "peak_quantity": instrument.quantity(order.peak_quantity),
+        "stop_price": instrument.price(order.stop_price) if order.is_waiting else None,
+        "trail_amount": instrument.price(order.trail_amount) if order.trail_amount else None,
+        "trail_basis_points": order.trail_basis_points,
+        "deadline": time_text(order.deadline_ns) if order.deadline_ns else None,
+        "marks": [mark.removeprefix("is_") for mark in marks],
+        "self_trade_prevention": order.self_trade_prevention.name.lower(),
+        "self_trade_scope": order.self_trade_scope.name.lower(),
+        "self_trade_group": order.self_trade_group,
+    }
+
+
+def command_line(fields: Described) -> str:
+    """A command in one line: sequence, time, kind, who, symbol, then what it says."""
+    return (
+        f"{fields['sequence']:>10}  {fields['time']}  {_who(fields):<12} {fields['symbol'] or _number(fields):<8} "
+        f"{fields['kind']!s:<{_KIND_WIDTH}}  {_rest(fields)}"
+    ).rstrip()
+
+
+def event_line(fields: Described) -> str:
+    """An event in one line, without what its command says already."""
+    return f"{fields['kind']:<9} {fields['symbol'] or _number(fields)} {_rest(fields)}".rstrip()
+
+
+def order_line(fields: Described) -> str:
+    """An order in one line."""
+    rest = {name: value for name, value in fields.items() if name not in ("order_id", "price", "leaves_quantity")}
+    rest = {name: value for name, value in rest.items() if value or not name.endswith("_quantity")}
+    return f"{fields['order_id']:>20}  {_who(fields):<12} {fields['leaves_quantity']!s:>10} @ {fields['price']!s:<12} {_rest(rest)}"
+
+
+def _who(fields: Mapping[str, Any]) -> str:
+    participant, session = fields.get("participant"), fields.get("session")
+    if not participant and not session:
+        return "-"
+    return f"{fields['participant_name'] or participant}/{session}"
+
+
+def _number(fields: Mapping[str, Any]) -> str:
+    return f"#{fields['instrument']}" if fields["instrument"] else "-"
+
+
+def _rest(fields: Mapping[str, Any]) -> str:
+    """Side, type and time in force as words, quantity and price as 10 @ 1.50, then all else by name that says something."""
+    words = [str(fields[name]) for name in ("side", "order_type", "time_in_force") if fields.get(name)]
+    quantity, price = (
+        next((f"{fields[name]}{unit}" for name, unit in names if fields.get(name) is not None), None)
+        for names in ((("quantity", ""), ("quantity_lots", " lots")), (("price", ""), ("price_units", " units")))
+    )
+    if quantity is not None:
+        words.append(quantity)
+    if price is not None:
+        words.append(f"@ {price}")
+    said = (*_IN_HEAD, "symbol", "side", "order_type", "time_in_force", "quantity", "quantity_lots", "price", "price_units")
+    for name, value in fields.items():
+        if name not in said and (isinstance(value, Decimal) or value not in _SAYS_NOTHING):
+            words.append(f"{name.removesuffix('_quantity')} {_text(value)}")
+    return " ".join(words)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return "|".join(f"{part['term']}={part['value']}" if isinstance(part, dict) else str(part) for part in value)
+    return str(value)
+
+
+def lines_of(fields: Described, events: Iterable[Described]) -> Iterator[str]:
+    """A command and, further in, its events."""
+    yield command_line(fields)
+    for event in events:
+        yield f"{'':>12}{event_line(event)}"
