@@ -37,12 +37,31 @@ void ome_replay_destroy(ome_replay_t *replay)
     }
 }
 
+typedef struct
+{
+    ome_engine_t *engine;
+    ome_batch_t *batch;
+    const void *commands;
+    uint64_t count;
+} step_t;
+
+static void apply_step(void *context)
+{
+    const step_t *step = context;
+    ome_batch_apply(step->batch, step->engine, step->commands, step->count);
+}
+
 ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void *commands, uint64_t count_max, uint64_t *count)
 {
     const ome_status_t status = ome_replay_read_next(replay, commands, count_max, count);
+    step_t step = {.engine = replay->engine, .batch = batch, .commands = commands, .count = *count};
+    if (*count > 0 && ome_replay_guard(replay, apply_step, &step) != OME_OK)
+    {
+        *count = 0;
+        return OME_ASSERTED;
+    }
     if (*count > 0)
     {
-        ome_batch_apply(batch, replay->engine, commands, *count);
         ome_replay_hash(replay, ome_batch_events(batch), ome_batch_event_count(batch));
     }
     return status;
@@ -68,7 +87,7 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .segment_count = reader->segment_count,
         .offset = found->offset,
         .sequence_expected = found->sequence_expected,
-        .sequence_found = found->sequence_found,
+        .sequence_found = replay->reason_status == OME_ASSERTED ? replay->engine->sequence : found->sequence_found,
         .torn_bytes = is_torn ? reader->tail_end - found->offset : 0,
         .event_hash = ome_replay_event_hash(replay),
         .reason = replay->reason != NULL ? replay->reason : found->reason,

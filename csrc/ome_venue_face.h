@@ -17,7 +17,7 @@ typedef struct
     uint64_t segment_count; /* read so far */
     uint64_t offset; /* in the file at `path`: the end of what is valid */
     uint64_t sequence_expected;
-    uint64_t sequence_found; /* 0: none */
+    uint64_t sequence_found; /* of the record that should not be there, or that trips an assertion; 0: none */
     uint64_t torn_bytes; /* after the last valid record, when torn */
     uint64_t event_hash; /* rolling, over all events so far */
     const char *reason; /* what is wrong; NULL when nothing is */
@@ -32,7 +32,8 @@ typedef struct
 ome_status_t ome_replay_create(const char *directory, int is_live, ome_replay_t **replay);
 void ome_replay_destroy(ome_replay_t *replay);
 
-/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: see the report; OME_NO_MEMORY. */
+/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: see the report; OME_ASSERTED: a
+ * command trips an assertion of the core, both are in the report, and the engine is lost; OME_NO_MEMORY. */
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
 
 /* As ome_replay_step, and tells what it applied: `count` commands of 64 bytes each in `commands`, which has room for `count_max`, and where

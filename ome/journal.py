@@ -19,7 +19,7 @@ from ome._native import CData, ffi, lib
 from ome.codec import COMMAND, RECORD_SIZE, Records
 from ome.errors import OmeError
 
-__all__ = ["BATCH_COUNT", "JournalError", "JournalIntegrityError", "JournalReader", "JournalReport", "JournalSource", "Verdict"]
+__all__ = ["BATCH_COUNT", "JournalError", "JournalIntegrityError", "JournalReader", "JournalReport", "JournalSource", "ReplayAssertionError", "Verdict"]
 
 BATCH_COUNT: Final = 65_536
 """Commands of a batch, unless another number is asked for: 4 MB."""
@@ -68,6 +68,23 @@ class JournalReport:
     torn_bytes: int
     event_hash: int
     reason: str
+
+
+class ReplayAssertionError(JournalIntegrityError):
+    """A command of the journal trips an assertion of the core, as it did when it first came. `report.sequence_found` is its number.
+
+    Nothing was changed on disk; the replay's engine is lost.
+    """
+
+    def __init__(self, report: JournalReport, directory: Path) -> None:
+        self.report = report
+        OmeError.__init__(
+            self,
+            "journal",
+            where=f"{directory}, command {report.sequence_found:,}",
+            found=report.reason,
+            allowed="a command that this build of the core can apply",
+        )
 
 
 class JournalSource:
@@ -132,6 +149,8 @@ class JournalSource:
             return
         if status in (lib.OME_DAMAGED, lib.OME_UNSUPPORTED):
             raise JournalIntegrityError(self.report)
+        if status == lib.OME_ASSERTED:
+            raise ReplayAssertionError(self.report, self.directory)
         if status == lib.OME_NO_MEMORY:
             raise MemoryError("no memory for the engine that the journal asks for")
         found = self._report()

@@ -10,11 +10,12 @@ import pytest
 from flows import flow
 from venues import contents, journal_commands
 
+from ome._native import lib
 from ome.codec import COMMAND, Records, encode_commands, join_records, record_bytes
 from ome.engine import Engine, EngineClosedError
 from ome.enums import OrderType, Reason, Side, Term
 from ome.messages import DefineInstrument, DefineLimits, Limits, NewOrder
-from ome.recovery import JournalError, JournalIntegrityError, Replay, Verdict
+from ome.recovery import JournalError, JournalIntegrityError, Replay, ReplayAssertionError, Verdict
 
 LIMITS = Limits(order_count_max=500, level_count_max=200, instrument_count_max=10, session_count_max=10)
 SYNCED = 0x8000
@@ -225,6 +226,17 @@ def test_damage_is_an_error_that_says_where_and_what(tmp_path: Path, commands: R
         assert replay.view is not None
         assert replay.view.sequence == 100
     assert path.read_bytes() == data
+
+
+def test_a_command_that_trips_an_assertion_is_an_error_of_its_own(tmp_path: Path, commands: Records) -> None:
+    """The core says so by a status (tests/c/test_replay.c); who reads the exception sees an integrity error, and exit code 3."""
+    write_journal(tmp_path, commands)
+    with Replay(tmp_path) as replay:
+        replay.step(10)
+        with pytest.raises(ReplayAssertionError, match="that this build of the core can apply") as caught:
+            replay._checked(lib.OME_ASSERTED)
+    assert isinstance(caught.value, JournalIntegrityError)
+    assert caught.value.where.startswith(str(tmp_path))
 
 
 def test_a_missing_segment_is_damage(tmp_path: Path, commands: Records) -> None:

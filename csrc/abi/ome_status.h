@@ -13,7 +13,8 @@ typedef enum
     OME_DAMAGED = 6,        /* stored bytes are not what was written */
     OME_UNSUPPORTED = 7,    /* a format or schema version, or a platform, that this build does not handle */
     OME_STOPPED = 8,        /* asked to stop, or stopped by an earlier error */
-    OME_NOT_FOUND = 9       /* no such thing */
+    OME_NOT_FOUND = 9,      /* no such thing */
+    OME_ASSERTED = 10       /* an assertion of the core does not hold: what it worked on is lost */
 } ome_status_t;
 
 /* Why ome_gateway_run came back. */

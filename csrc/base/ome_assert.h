@@ -4,10 +4,27 @@
 #ifndef OME_ASSERT_H
 #define OME_ASSERT_H
 
+#include <setjmp.h>
+#include <stddef.h>
+
 #define OME_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define OME_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
-/* Writes file, line and condition to standard error and aborts. */
+/* For a thread that can do without what it works on, as a replay can: an assertion that fails while the trap is set goes to `jump` instead of ending the process.
+ *
+ *     ome_assert_trap_set(&trap);
+ *     if (setjmp(trap.jump) == 0) { ... the work, which holds no lock and no memory of its own ... } else { ... what it worked on is lost ... }
+ *     ome_assert_trap_set(NULL); */
+typedef struct
+{
+    jmp_buf jump;
+    char message[256]; /* condition, file and line; empty while none has failed */
+} ome_assert_trap_t;
+
+/* Sets the trap of this thread; NULL for none. */
+void ome_assert_trap_set(ome_assert_trap_t *trap);
+
+/* Writes file, line and condition to standard error and aborts, or springs this thread's trap. */
 _Noreturn void ome_assert_failed(const char *file, int line, const char *condition);
 
 #define OME_ASSERT(condition) (OME_LIKELY(condition) ? (void)0 : ome_assert_failed(__FILE__, __LINE__, #condition))

@@ -34,6 +34,14 @@ ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, bool i
     return ome_journal_reader_open(&replay->reader, replay->reader_memory, size_bytes, &config);
 }
 
+/* Nothing is read or applied any more. */
+static ome_status_t fail(ome_replay_t *replay, ome_status_t status, const char *reason)
+{
+    replay->reason = reason;
+    replay->reason_status = status;
+    return status;
+}
+
 /* Makes the engine that the first command of the journal asks for. */
 static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first)
 {
@@ -45,8 +53,7 @@ static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first
     replay->engine_size_bytes = ome_engine_size_bytes(&limits);
     if (first->kind != OME_COMMAND_KIND_DEFINE_LIMITS || replay->engine_size_bytes == 0)
     {
-        replay->reason = "the first command of a journal must be DefineLimits, with limits in range";
-        return OME_DAMAGED;
+        return fail(replay, OME_DAMAGED, "the first command of a journal must be DefineLimits, with limits in range");
     }
     void *memory = ome_memory_map(replay->engine_size_bytes);
     return memory == NULL ? OME_NO_MEMORY : ome_engine_init(&replay->engine, memory, replay->engine_size_bytes, &limits);
@@ -62,8 +69,7 @@ static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
     }
     if (record.length != OME_BODY_SIZE)
     {
-        replay->reason = "a record of the journal does not hold a command of 56 bytes";
-        return OME_DAMAGED;
+        return fail(replay, OME_DAMAGED, "a record of the journal does not hold a command of 56 bytes");
     }
     command->sequence = record.sequence;
     memcpy((uint8_t *)command + sizeof(uint64_t), record.data, OME_BODY_SIZE);
@@ -72,7 +78,7 @@ static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
 
 ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count)
 {
-    ome_status_t status = replay->reason != NULL ? OME_DAMAGED : OME_OK;
+    ome_status_t status = replay->reason != NULL ? replay->reason_status : OME_OK;
     *count = 0;
     while (status == OME_OK && *count < count_max)
     {
@@ -100,15 +106,36 @@ void ome_replay_hash(ome_replay_t *replay, const ome_event_t *events, uint64_t c
     replay->event_hash = ome_hash_events(replay->event_hash, events, count);
 }
 
+ome_status_t ome_replay_guard(ome_replay_t *replay, void (*work)(void *context), void *context)
+{
+    ome_assert_trap_set(&replay->trap);
+    if (setjmp(replay->trap.jump) == 0)
+    {
+        work(context);
+    }
+    ome_assert_trap_set(NULL);
+    return replay->trap.message[0] == '\0' ? OME_OK : fail(replay, OME_ASSERTED, replay->trap.message);
+}
+
+typedef struct
+{
+    ome_replay_t *replay;
+    uint64_t count;
+} group_t;
+
+static void apply_group(void *context)
+{
+    const group_t *group = context;
+    ome_engine_apply_many(group->replay->engine, group->replay->commands, group->count, &group->replay->sink);
+}
+
 /* Applies up to `count_max` commands, read together: the engine asks ahead for their memory. */
 static ome_status_t step_group(ome_replay_t *replay, uint64_t count_max, uint64_t *count)
 {
     const ome_status_t status = ome_replay_read_next(replay, replay->commands, count_max, count);
-    if (*count > 0)
-    {
-        ome_engine_apply_many(replay->engine, replay->commands, *count, &replay->sink);
-    }
-    return status;
+    group_t group = {.replay = replay, .count = *count};
+    const ome_status_t applied = *count > 0 ? ome_replay_guard(replay, apply_group, &group) : OME_OK;
+    return applied == OME_OK ? status : applied;
 }
 
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)

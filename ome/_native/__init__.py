@@ -28,6 +28,7 @@ class Library(Protocol):
     OME_EMPTY: int
     OME_IO_ERROR: int
     OME_DAMAGED: int
+    OME_ASSERTED: int
     OME_UNSUPPORTED: int
     OME_STOPPED: int
     OME_NOT_FOUND: int

@@ -16,9 +16,18 @@ import numpy as np
 from ome._native import CData, ffi, lib
 from ome.codec import EVENT, RECORD_SIZE, Records
 from ome.engine import EngineView
-from ome.journal import BATCH_COUNT, JournalError, JournalIntegrityError, JournalReport, JournalSource, Verdict, commands_buffer
+from ome.journal import (
+    BATCH_COUNT,
+    JournalError,
+    JournalIntegrityError,
+    JournalReport,
+    JournalSource,
+    ReplayAssertionError,
+    Verdict,
+    commands_buffer,
+)
 
-__all__ = ["Batch", "JournalError", "JournalIntegrityError", "JournalReport", "Replay", "Verdict"]
+__all__ = ["Batch", "JournalError", "JournalIntegrityError", "JournalReport", "Replay", "ReplayAssertionError", "Verdict"]
 
 _STEP_COUNT = 100_000  # commands between two calls of `progress`: some 20 ms
 

@@ -417,6 +417,27 @@ static ome_replay_t *replay_of_damage(const directory_t *directory, uint64_t off
 }
 
 /* A tail that was being written is no damage: what was acknowledged before it is replayed, and the report says where it begins. */
+/* A command that trips an assertion of the core ends the replay, which says which command and which assertion, and ends nothing else. */
+static void a_command_that_trips_an_assertion_is_named(void)
+{
+    const directory_t directory = directory_new();
+    free(journal_of_life(&directory));
+    ome_replay_t *replay = replay_new(directory.path, false);
+    CHECK(ome_replay_step(replay, COMMAND_COUNT / 2) == OME_OK);
+    const uint64_t before = replay->engine->sequence;
+    ome_ladder_pool_t *const ladder = &replay->engine->pools.ladder;
+    for (uint32_t level = 1; level <= ladder->levels_ever_used; level++)
+    {
+        ladder->levels[level].quantity++; /* as if the core had lost count */
+    }
+    CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_ASSERTED);
+    CHECK(replay->engine->sequence > before && replay->engine->sequence < COMMAND_COUNT);
+    CHECK(strstr(replay->reason, "assertion failed: level->quantity == 0 (ome_") == replay->reason);
+    CHECK(ome_replay_step(replay, 1) == OME_ASSERTED); /* and so for ever */
+    replay_free(replay);
+    directory_remove(&directory);
+}
+
 static void a_torn_tail_ends_the_replay_cleanly(void)
 {
     const directory_t directory = directory_new();
@@ -470,6 +491,7 @@ int main(void)
     RUN(a_live_replay_follows_the_writer);
     RUN(a_journal_must_begin_with_limits_and_hold_commands);
     RUN(a_record_that_is_no_command_ends_the_replay_there);
+    RUN(a_command_that_trips_an_assertion_is_named);
     RUN(a_torn_tail_ends_the_replay_cleanly);
     RUN(damage_in_the_middle_stops_the_replay);
     RUN(a_directory_must_be_there_and_have_a_name_that_fits);
