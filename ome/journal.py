@@ -19,7 +19,16 @@ from ome._native import CData, ffi, lib
 from ome.codec import COMMAND, RECORD_SIZE, Records
 from ome.errors import OmeError
 
-__all__ = ["BATCH_COUNT", "JournalError", "JournalIntegrityError", "JournalReader", "JournalReport", "JournalSource", "ReplayAssertionError", "Verdict"]
+__all__ = [
+    "BATCH_COUNT",
+    "JournalError",
+    "JournalIntegrityError",
+    "JournalReader",
+    "JournalReport",
+    "JournalSource",
+    "ReplayAssertionError",
+    "Verdict",
+]
 
 BATCH_COUNT: Final = 65_536
 """Commands of a batch, unless another number is asked for: 4 MB."""
