@@ -745,6 +745,22 @@ def test_used_up_peak_is_replenished_at_the_back_of_the_queue(venue: Venue) -> N
     )
 
 
+def test_iceberg_is_no_more_than_4096_peaks(venue: Venue) -> None:
+    """I2: what one command can cause is bounded: an order has at most 4096 peaks open, at entry and after an amend."""
+
+    def reasons(events: list[Any]) -> list[Reason]:
+        return [event.reason for event in events if event.kind == EventKind.REJECTED]
+
+    assert reasons(iceberg(venue, SELL, 100, 4096 * 3 + 1, 3, 1)) == [Reason.BAD_TERM]
+    assert reasons(iceberg(venue, SELL, 100, 4096 * 3, 3, 1)) == []
+    assert reasons(venue.amend(1, quantity=4096 * 3 + 1, price=NULL_VALUE)) == [Reason.QUANTITY_TOO_LARGE]
+    venue.new(BUY, 100, 4, 2)
+    assert reasons(venue.amend(1, quantity=4096 * 3 + 5, price=NULL_VALUE)) == [Reason.QUANTITY_TOO_LARGE]
+    assert reasons(venue.amend(1, quantity=4096 * 3 + 4, price=NULL_VALUE)) == [], "what has traded does not count"
+    assert reasons(iceberg(venue, SELL, 101, 2**60, 2**48, 3)) == []
+    assert reasons(iceberg(venue, SELL, 101, 2**60, 2**48 - 1, 4)) == [Reason.BAD_TERM]
+
+
 def test_reserves_are_reached_after_all_that_is_displayed_and_icebergs_refresh_in_turn(venue: Venue) -> None:
     """I3: an aggressor larger than all that is displayed reaches reserves after displayed orders; icebergs refresh as their peaks end."""
     iceberg(venue, SELL, 100, 15, 10, 1)

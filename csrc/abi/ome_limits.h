@@ -15,6 +15,9 @@ static_assert(OME_RECORD_SIZE == OME_CACHE_LINE_SIZE, "a record fills one cache 
 #define OME_OPEN_QUANTITY_MAX (INT64_C(1) << 62)
 static_assert(OME_OPEN_QUANTITY_MAX <= INT64_MAX - OME_QUANTITY_MAX, "the sum of a side and one more order cannot overflow");
 
+/* How many peaks an iceberg's open quantity may be: each is two events of whoever trades with it, and two orders could otherwise keep an engine busy for years. */
+#define OME_PEAK_COUNT_MAX INT64_C(4096)
+
 #define OME_PRICE_MAX (INT64_C(1) << 62)
 #define OME_TICK_MAX (INT64_C(1) << 62)
 

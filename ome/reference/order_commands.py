@@ -11,7 +11,7 @@ from ome.reference.book import Book
 from ome.reference.events import KEPT_PRIORITY, RESTS, WAITING
 from ome.reference.market import OPEN_QUANTITY_MAX, QUANTITY_MAX, Market
 from ome.reference.matching import meet_and_settle, post_only_price
-from ome.reference.orders import TRAILING_STOP_LIMIT, Order
+from ome.reference.orders import PEAK_COUNT_MAX, TRAILING_STOP_LIMIT, Order
 from ome.reference.prices import why_distance_refused, why_price_refused
 from ome.reference.records import BY_ORDER_ID, CONTINUED, OPEN_QUANTITY, Row
 from ome.reference.stops import is_reached
@@ -106,7 +106,7 @@ def _change_of(market: Market, command: Row, order: Order, terms: Terms) -> _Cha
     )
     book = market.book_of(order)
     is_renamed = change.client_order_id != order.client_order_id
-    if _is_too_large(book, order, change.leaves):
+    if _is_too_large(book, order, change.leaves) or 0 < order.peak * PEAK_COUNT_MAX < change.leaves:
         return Reason.QUANTITY_TOO_LARGE
     reason = _why_prices_refused(book, command, order, terms)
     if reason is not None:

@@ -10,6 +10,7 @@ from ome.enums import OrderType, TimeInForce
 __all__ = [
     "LIMIT",
     "MARKET",
+    "PEAK_COUNT_MAX",
     "RESTING_TIMES",
     "STOP",
     "STOP_LIMIT",
@@ -30,6 +31,9 @@ TRAILING_STOP_LIMIT: Final = int(OrderType.TRAILING_STOP_LIMIT)
 TYPES_WITH_LIMIT: Final = (LIMIT, STOP_LIMIT, TRAILING_STOP_LIMIT)
 RESTING_TIMES: Final = frozenset((int(TimeInForce.GTC), int(TimeInForce.DAY), int(TimeInForce.GTD)))
 """The times in force under which what is left of an order stays."""
+
+PEAK_COUNT_MAX: Final = 4_096
+"""Peaks that what is open of an iceberg may be."""
 
 GENERATION_MAX: Final = 2**32 - 1
 _SLOT_MASK: Final = 2**32 - 1

@@ -7,7 +7,7 @@ from typing import Final
 
 from ome.enums import SelfTradeScope, Term, TimeInForce
 from ome.messages import NULL_VALUE, DefineInstrument
-from ome.reference.orders import MARKET, STOP, STOP_LIMIT, TRAILING_STOP, TRAILING_STOP_LIMIT, Order
+from ome.reference.orders import MARKET, PEAK_COUNT_MAX, STOP, STOP_LIMIT, TRAILING_STOP, TRAILING_STOP_LIMIT, Order
 from ome.reference.records import CONTINUED, HIDDEN, POST_ONLY, Row, signed
 
 __all__ = ["NO_TERMS", "Continued", "Terms", "are_amend_terms_good", "are_order_terms_good"]
@@ -106,7 +106,7 @@ def _is_in_range(term: int, value: int, instrument: DefineInstrument, quantity: 
         case Term.TRAIL_BASIS_POINTS:
             return 1 <= value <= 10_000
         case Term.DISPLAY_QUANTITY:
-            return 1 <= value <= 2**60
+            return 1 <= value <= 2**60 and quantity <= value * PEAK_COUNT_MAX
         case Term.MINIMUM_QUANTITY:
             return 1 <= value <= quantity
         case Term.EXPIRE_TIME:
