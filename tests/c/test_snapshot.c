@@ -148,6 +148,15 @@ static flow_t flow_of(uint64_t random)
         .random = random, .instrument_count = 3, .participant_count = 3, .order_id_count = 60, .price_count = 24, .has_specials = true};
 }
 
+/* Without the quantities that make one command a flow of its own: two orders of 2^50 lots trade for ever where one shows a few at a time. */
+static ome_command_t calm_next(flow_t *flow)
+{
+    ome_command_t command = flow_next(flow);
+    const bool is_order = command.kind == OME_COMMAND_KIND_NEW_ORDER || command.kind == OME_COMMAND_KIND_AMEND_ORDER;
+    command.quantity = is_order && command.quantity > 1000 ? 1000 : command.quantity;
+    return command;
+}
+
 /* Three instruments of all flags, and a session of each of three participants. */
 static void define_market(ome_engine_t *engine, recorder_t *recorder)
 {
@@ -340,7 +349,7 @@ static void check_life(const ome_limits_t *limits, uint64_t random, uint32_t com
     life_copy(&life, random);
     for (uint32_t i = 0; i < command_count; i++)
     {
-        const ome_command_t command = flow_next(&flow);
+        const ome_command_t command = calm_next(&flow);
         life_apply(&life, &command);
         if (i == command_count / 2)
         {
@@ -352,11 +361,13 @@ static void check_life(const ome_limits_t *limits, uint64_t random, uint32_t com
             life_copy(&life, test_random(&random));
         }
     }
+    uint32_t copy_count = 0;
     for (uint32_t i = 0; i < COPY_COUNT; i++)
     {
-        CHECK(life.copies[i] != NULL);
-        CHECK(is_same(life.copies[i], life.engine) && ome_engine_check(life.copies[i]) == NULL);
+        copy_count += life.copies[i] != NULL;
+        CHECK(life.copies[i] == NULL || (is_same(life.copies[i], life.engine) && ome_engine_check(life.copies[i]) == NULL));
     }
+    CHECK(copy_count > 0);
     life_free(&life);
 }
 
@@ -392,7 +403,7 @@ static ome_engine_t *engine_after(const ome_limits_t *limits, uint64_t random, u
     define_market(engine, recorder);
     for (uint32_t i = 0; i < command_count; i++)
     {
-        const ome_command_t command = flow_next(&flow);
+        const ome_command_t command = calm_next(&flow);
         (void)recorder_apply(recorder, engine, &command);
     }
     recorder_free(recorder);
@@ -408,40 +419,6 @@ static uint64_t section_offset(const bytes_t *bytes, uint32_t type)
         offset += header->sections[i - 1].size_bytes;
     }
     return offset;
-}
-
-/* The control of the test above: the state hash does not say which slot is taken next, so that a snapshot with two free slots in each other's place is taken; the comparison of events sees it. */
-static void another_order_of_free_slots_is_seen_in_the_events(void)
-{
-    ome_engine_t *engine = engine_after(&standard_limits, seed, 2000);
-    bytes_t bytes = snapshot_of(engine);
-    uint8_t *const first = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_FREE_SLOTS);
-    uint8_t slot[sizeof(ome_snapshot_free_slot_t)];
-    CHECK(writer.header.sections[OME_SNAPSHOT_SECTION_FREE_SLOTS - 1].count >= 2);
-    memcpy(slot, first, sizeof(slot));
-    memmove(first, first + sizeof(slot), sizeof(slot));
-    memcpy(first + sizeof(slot), slot, sizeof(slot));
-    seal(&bytes);
-    ome_engine_t *copy = restored_of(&bytes);
-    CHECK(ome_engine_state_hash(copy) == ome_engine_state_hash(engine) && !is_same(copy, engine));
-    recorder_t *recorder = recorder_new(64);
-    recorder_t *copy_recorder = recorder_new(64);
-    flow_t flow = flow_of(seed ^ 5);
-    flow.timestamp_ns = engine->time_ns;
-    bool differs = false;
-    for (uint32_t i = 0; i < 200 && !differs; i++)
-    {
-        const ome_command_t command = flow_next(&flow);
-        recorder->count = 0;
-        const uint64_t count = recorder_apply(recorder, engine, &command);
-        differs = !says_the_same(copy, copy_recorder, &command, recorder->events, count);
-    }
-    CHECK(differs);
-    free(engine);
-    free(copy);
-    free(bytes.data);
-    recorder_free(recorder);
-    recorder_free(copy_recorder);
 }
 
 /* ---- damage ---- */
@@ -535,6 +512,16 @@ static void no_block_is_taken_for_another(void)
             }
         }
     }
+    /* A block is proved before it is used: the reason is its checksum, whatever its bytes would say. */
+    for (uint32_t block = 0; block < block_count; block++)
+    {
+        const uint64_t offset = OME_SNAPSHOT_HEADER_SIZE + block * (uint64_t)STEP;
+        bytes_t copy = copy_of(&bytes);
+        copy.data[offset + 100] ^= 0xFF;
+        check_is_damaged(&copy);
+        CHECK(strstr(reader.reason, "block's checksum") != NULL && reader.offset == offset);
+        free(copy.data);
+    }
     /* One taken out: what follows moves up. */
     bytes_t copy = copy_of(&bytes);
     memmove(
@@ -570,6 +557,21 @@ static void another_version_is_not_supported(void)
 
 /* ---- bytes that are wrong and have the right checksums ---- */
 
+/* Whether no order is displayed anew more than a thousand times: one of 2^60 lots with a peak of 1 is an order like any other, and trades for ever. */
+static bool ends_soon(const ome_engine_t *engine)
+{
+    for (uint32_t slot = 1; slot <= engine->pools.orders.slots_ever_used; slot++)
+    {
+        const ome_order_t *order = &engine->pools.orders.orders[slot];
+        const int64_t peak = engine->pools.specials.records[ome_order_special(order)].peak;
+        if (order->leaves_quantity > 0 && peak != 0 && ome_book_leaves(&engine->pools, order) / peak > 1000)
+        {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What has been made of bytes that are whole: it keeps every rule of an engine, and goes on. */
 static void check_is_an_engine(ome_engine_t *engine, uint64_t random)
 {
@@ -578,9 +580,9 @@ static void check_is_an_engine(ome_engine_t *engine, uint64_t random)
     flow_t flow = flow_of(random);
     flow.timestamp_ns = engine->time_ns < (UINT64_C(1) << 62) ? engine->time_ns : UINT64_C(1) << 62;
     recorder_t *recorder = recorder_new(64);
-    for (uint32_t i = 0; i < 40; i++)
+    for (uint32_t i = 0; i < 40 && ends_soon(engine); i++)
     {
-        const ome_command_t command = flow_next(&flow);
+        const ome_command_t command = calm_next(&flow);
         (void)recorder_apply(recorder, engine, &command);
     }
     CHECK(ome_engine_check(engine) == NULL);
@@ -710,6 +712,33 @@ static ome_engine_t *engine_of_everything(void)
     CHECK(engine->pending.waits);
     recorder_free(recorder);
     return engine;
+}
+
+/* The control: the state hash does not say which slot is taken next, so that a snapshot with the two free slots in each other's place is taken; the comparison of events sees it. */
+static void another_order_of_free_slots_is_seen_in_the_events(void)
+{
+    ome_engine_t *engine = engine_of_everything();
+    bytes_t bytes = snapshot_of(engine);
+    CHECK(writer.header.sections[OME_SNAPSHOT_SECTION_FREE_SLOTS - 1].count == 2);
+    uint8_t *const first = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_FREE_SLOTS);
+    uint8_t slot[sizeof(ome_snapshot_free_slot_t)];
+    memcpy(slot, first, sizeof(slot));
+    memmove(first, first + sizeof(slot), sizeof(slot));
+    memcpy(first + sizeof(slot), slot, sizeof(slot));
+    seal(&bytes);
+    ome_engine_t *copy = restored_of(&bytes);
+    CHECK(ome_engine_state_hash(copy) == ome_engine_state_hash(engine) && !is_same(copy, engine));
+    recorder_t *recorder = recorder_new(64);
+    recorder_t *copy_recorder = recorder_new(64);
+    const ome_command_t command = limit_order(OME_SIDE_BUY, 97, 1, 10);
+    const uint64_t count = recorder_apply(recorder, engine, &command);
+    CHECK(count == 2); /* the command that waited is refused, this one is taken */
+    CHECK(!says_the_same(copy, copy_recorder, &command, recorder->events, count));
+    free(engine);
+    free(copy);
+    free(bytes.data);
+    recorder_free(recorder);
+    recorder_free(copy_recorder);
 }
 
 /* A value that does not belong there, and what is said of it. */
@@ -892,13 +921,21 @@ static void limits_at_their_ends_come_back(void)
     CHECK(engine->books[1].open_quantity[0] == OME_OPEN_QUANTITY_MAX && engine->books[1].open_quantity[1] == OME_OPEN_QUANTITY_MAX);
     CHECK(ome_order_pool_is_full(&engine->pools.orders) && ome_ladder_pool_is_full(&engine->pools.ladder));
     check_comes_back(engine);
-    /* One lot more on a side is found. */
+    /* What would be past them is refused: one level more than the limit, and an order more on a side. */
     bytes_t bytes = snapshot_of(engine);
     ome_snapshot_header_t *header = (void *)bytes.data;
     header->limits.level_count_max = 3;
     seal(&bytes);
     check_is_damaged(&bytes);
     CHECK(strstr(reader.reason, "price levels") != NULL);
+    header->limits.level_count_max = 4;
+    uint8_t *const fifth = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_ORDERS) + 4 * sizeof(ome_snapshot_order_t);
+    const int64_t price = 1;
+    memcpy(fifth + offsetof(ome_snapshot_order_t, price), &price, sizeof(price));
+    fifth[offsetof(ome_snapshot_order_t, side)] = OME_SIDE_BUY;
+    seal(&bytes);
+    check_is_damaged(&bytes);
+    CHECK(strstr(reader.reason, "more is open") != NULL);
     free(bytes.data);
     recorder_free(recorder);
     free(engine);
@@ -953,11 +990,11 @@ int main(void)
 {
     seed = test_seed(21);
     RUN(a_restored_engine_goes_on_as_the_first_would_have);
-    RUN(another_order_of_free_slots_is_seen_in_the_events);
     RUN(no_changed_bit_and_no_other_length_is_taken);
     RUN(no_block_is_taken_for_another);
     RUN(another_version_is_not_supported);
     RUN(whatever_the_bytes_an_engine_is_an_engine);
+    RUN(another_order_of_free_slots_is_seen_in_the_events);
     RUN(each_rule_is_looked_at);
     RUN(limits_at_their_ends_come_back);
     RUN(the_memory_must_be_large_enough_and_aligned);

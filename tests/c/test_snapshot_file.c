@@ -36,7 +36,10 @@ static void make_engines(void)
         (void)recorder_apply(recorder, engines[i], &definition);
         for (uint32_t j = 0; j < 150 + 61 * i; j++)
         {
-            const ome_command_t command = flow_next(&flow);
+            ome_command_t command = flow_next(&flow);
+            command.quantity = command.quantity > 1000
+                                   ? 1000
+                                   : command.quantity; /* two of 2^50 lots, of which one shows few at a time, would trade for ever */
             (void)recorder_apply(recorder, engines[i], &command);
         }
         recorder_free(recorder);
@@ -211,6 +214,7 @@ static void a_broken_snapshot_is_set_aside_and_the_one_before_is_used(void)
         name_of(name, number);
         snprintf(broken, sizeof(broken), "%s.broken", name);
         memory_node_t *file = file_of(number);
+        CHECK(file->seen_size > 0);
         file->seen[test_random(&memory.random) % file->seen_size] ^= 1;
         files.is_read_only = true;
         CHECK(loaded_number() == (int)number - 1 - (number == 1));
@@ -350,7 +354,7 @@ static void any_failing_call_of_loading_is_told_and_changes_nothing_for_good(voi
     for (bool is_reached = true; is_reached; call++)
     {
         start_with(3);
-        file_of(2)->seen[5000] ^= 1;
+        file_of(2)->seen[OME_SNAPSHOT_HEADER_SIZE] ^= 1;
         memory_restart(&memory);
         memory.fail_call = call;
         ome_status_t status;
