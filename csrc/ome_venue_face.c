@@ -11,21 +11,21 @@
 
 /* ---- Replay ---- */
 
-ome_status_t ome_replay_create(const char *directory, int is_live, ome_replay_t **replay)
+ome_status_t ome_replay_create(const char *directory, uint32_t flags, ome_replay_t **replay)
 {
     ome_replay_t *made = ome_memory_map(sizeof(ome_replay_t));
     if (made == NULL)
     {
         return OME_NO_MEMORY;
     }
-    const ome_status_t status = ome_replay_open(made, directory, is_live != 0);
-    if (status != OME_OK)
+    const ome_status_t status = ome_replay_open(made, directory, flags);
+    if (status == OME_INVALID || status == OME_NO_MEMORY)
     {
         ome_replay_destroy(made);
         return status;
     }
     *replay = made;
-    return OME_OK;
+    return status;
 }
 
 void ome_replay_destroy(ome_replay_t *replay)
@@ -90,6 +90,10 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .sequence_found = replay->reason_status == OME_ASSERTED ? replay->engine->sequence : found->sequence_found,
         .torn_bytes = is_torn ? reader->tail_end - found->offset : 0,
         .event_hash = ome_replay_event_hash(replay),
+        .snapshot_sequence = replay->snapshot_sequence,
+        .snapshots_refused = replay->refused_count,
+        .refused_path = replay->refused_path,
+        .refused_reason = replay->refused_reason,
         .reason = replay->reason != NULL ? replay->reason : found->reason,
         .path = found->path,
         .error_call = reader->error.call,

@@ -20,6 +20,10 @@ typedef struct
     uint64_t sequence_found; /* of the record that should not be there, or that trips an assertion; 0: none */
     uint64_t torn_bytes; /* after the last valid record, when torn */
     uint64_t event_hash; /* rolling, over all events so far */
+    uint64_t snapshot_sequence; /* of the snapshot that the replay began with; 0: none */
+    uint64_t snapshots_refused; /* that are broken or of another version, and the first of them: */
+    const char *refused_path;
+    const char *refused_reason;
     const char *reason; /* what is wrong; NULL when nothing is */
     const char *path; /* the segment */
     const char *error_call; /* the system call that failed; NULL: none */
@@ -28,8 +32,9 @@ typedef struct
     int32_t verdict; /* 0 reading, 1 clean, 2 torn, 3 damaged, 4 unsupported */
 } ome_replay_report_t;
 
-/* Opens the journal in `directory`, which must exist; `is_live`: a server may be writing it. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. */
-ome_status_t ome_replay_create(const char *directory, int is_live, ome_replay_t **replay);
+/* Opens the journal in `directory`, which must exist. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and broken ones get another name.
+ * OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. With 2 also what ome_replay_step returns: then there is a replay all the same, to be asked for its report. */
+ome_status_t ome_replay_create(const char *directory, uint32_t flags, ome_replay_t **replay);
 void ome_replay_destroy(ome_replay_t *replay);
 
 /* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: see the report; OME_ASSERTED: a
@@ -42,6 +47,9 @@ ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void
 
 /* Reads up to `count_max` commands and applies none; not to be mixed with steps. `count` and what is returned: as ome_replay_step_into. */
 ome_status_t ome_replay_commands(ome_replay_t *replay, void *commands, uint64_t count_max, uint64_t *count);
+
+/* Writes a snapshot of what was applied, on disk when it returns, and keeps the newest `keep_count`. OME_OK; OME_EMPTY: there is no engine yet; OME_INVALID; OME_IO_ERROR: see the report. */
+ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count);
 
 /* The engine so far; NULL before the first command. */
 const ome_engine_t *ome_replay_engine(const ome_replay_t *replay);

@@ -27,10 +27,17 @@ typedef struct
     uint8_t block[OME_SNAPSHOT_BLOCK_SIZE + OME_SNAPSHOT_CHECKSUM_SIZE];
 } ome_snapshot_writer_t;
 
-/* Writes the state of an engine, between two commands; those of several records may be between their records. `event_hash` is that of its events so far. OME_OK;
+/* What a snapshot keeps of the past, which the engine itself does not know. */
+typedef struct
+{
+    uint64_t event_hash;       /* rolling, of all events so far */
+    uint32_t journal_checksum; /* chain checksum of the journal's records so far */
+} ome_snapshot_past_t;
+
+/* Writes the state of an engine, between two commands; those of several records may be between their records. OME_OK;
  * OME_IO_ERROR: `put` failed (writer->result). */
 ome_status_t ome_snapshot_write(
-    ome_snapshot_writer_t *writer, const ome_engine_t *engine, uint64_t event_hash, ome_snapshot_put_t put, void *context);
+    ome_snapshot_writer_t *writer, const ome_engine_t *engine, ome_snapshot_past_t past, ome_snapshot_put_t put, void *context);
 
 /* ---- to read ---- */
 

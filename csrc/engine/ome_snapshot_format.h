@@ -77,7 +77,7 @@ static_assert(offsetof(ome_snapshot_section_t, size_bytes) == 16, "size_bytes is
  *     96    4 slots_ever_used
  *    100    4 slots_retired         whose generations are used up: neither live nor free, in no section
  *    104    4 section_count
- *    108    4 reserved
+ *    108    4 journal_checksum      chain checksum of the journal's records so far, as the caller gave it
  *    112  144 sections
  *    256 3836 reserved
  *   4092    4 checksum              CRC-32C of all before */
@@ -98,7 +98,7 @@ typedef struct
     uint32_t slots_ever_used;
     uint32_t slots_retired;
     uint32_t section_count;
-    uint32_t reserved_108;
+    uint32_t journal_checksum;
     ome_snapshot_section_t sections[OME_SNAPSHOT_SECTION_COUNT];
     uint8_t reserved[3836];
     uint32_t checksum;

@@ -206,7 +206,7 @@ static bool check_header(ome_snapshot_reader_t *reader)
 {
     const ome_snapshot_header_t *header = &reader->header;
     if (header->header_size != OME_SNAPSHOT_HEADER_SIZE || header->section_count != OME_SNAPSHOT_SECTION_COUNT ||
-        header->reserved_108 != 0 || !is_zero(header->reserved, sizeof(header->reserved)))
+        !is_zero(header->reserved, sizeof(header->reserved)))
     {
         return fault_at(reader, 0, "the header is not one of this version");
     }

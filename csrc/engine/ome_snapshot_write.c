@@ -100,7 +100,7 @@ static void set_sections(ome_snapshot_header_t *header, const ome_engine_t *engi
     set_section(header, OME_SNAPSHOT_SECTION_PENDING, engine->pending.waits, engine->pending.waits * sizeof(ome_snapshot_pending_t));
 }
 
-static void set_header(ome_snapshot_header_t *header, const ome_engine_t *engine, uint64_t event_hash)
+static void set_header(ome_snapshot_header_t *header, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     *header = (ome_snapshot_header_t){.magic = OME_SNAPSHOT_MAGIC,
         .version = OME_SNAPSHOT_VERSION,
@@ -109,7 +109,8 @@ static void set_header(ome_snapshot_header_t *header, const ome_engine_t *engine
         .time_ns = engine->time_ns,
         .trade_count = engine->trade_count,
         .event_count = engine->event_count,
-        .event_hash = event_hash,
+        .event_hash = past.event_hash,
+        .journal_checksum = past.journal_checksum,
         .state_hash = ome_engine_state_hash(engine),
         .limits = engine->limits};
     set_sections(header, engine);
@@ -241,14 +242,14 @@ static void put_pending(ome_snapshot_writer_t *writer, const ome_pending_t *pend
 }
 
 ome_status_t ome_snapshot_write(
-    ome_snapshot_writer_t *writer, const ome_engine_t *engine, uint64_t event_hash, ome_snapshot_put_t put, void *context)
+    ome_snapshot_writer_t *writer, const ome_engine_t *engine, ome_snapshot_past_t past, ome_snapshot_put_t put, void *context)
 {
     writer->put = put;
     writer->context = context;
     writer->done_bytes = 0;
     writer->used_bytes = 0;
     writer->result = 0;
-    set_header(&writer->header, engine, event_hash);
+    set_header(&writer->header, engine, past);
     writer->checksum = writer->header.checksum;
     put_bytes(writer, &writer->header, OME_SNAPSHOT_HEADER_SIZE);
     put_instruments(writer, engine);

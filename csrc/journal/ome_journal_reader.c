@@ -11,6 +11,7 @@ static_assert(WINDOW_SIZE >= OME_JOURNAL_HEADER_SIZE, "a header fits in the wind
 /* What a directory holds. */
 typedef struct
 {
+    uint64_t first;    /* segments that begin before it do not count */
     uint64_t expected; /* first sequence that is looked for */
     uint64_t count;
     bool is_found;
@@ -122,7 +123,7 @@ static void visit_name(void *visitor, const char *name)
 {
     listing_t *const listing = visitor;
     const uint64_t sequence = ome_journal_name_sequence(name);
-    if (sequence != 0)
+    if (sequence != 0 && sequence >= listing->first)
     {
         listing->count++;
         listing->is_found = listing->is_found || sequence == listing->expected;
@@ -315,7 +316,7 @@ static ome_status_t judge_tail(ome_journal_reader_t *reader, bool is_last)
 static ome_status_t at_end(ome_journal_reader_t *reader, ome_journal_record_t *record, bool *has_record)
 {
     const ome_file_system_t *const file_system = reader->config.file_system;
-    listing_t listing = {.expected = reader->report.sequence_expected};
+    listing_t listing = {.first = reader->config.first_sequence, .expected = reader->report.sequence_expected};
     *has_record = false;
     const int result = file_system->list(file_system->context, reader->directory, visit_name, &listing);
     if (result < 0)

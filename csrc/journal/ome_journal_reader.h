@@ -43,7 +43,7 @@ typedef struct
 {
     const ome_file_system_t *file_system; /* outlives the reader */
     const char *directory; /* exists; copied */
-    uint64_t first_sequence; /* the journal must begin with it: 1 */
+    uint64_t first_sequence; /* a segment begins with it; those before are not looked at. Of a whole journal: 1 */
     bool is_live; /* a server may be writing */
 } ome_journal_reader_config_t;
 

@@ -3,6 +3,8 @@
 #include "base/ome_hash.h"
 #include "base/ome_memory.h"
 
+#include <stdio.h>
+
 #define COMMAND_COUNT_MAX (sizeof(((ome_replay_t *)NULL)->commands) / sizeof(ome_command_t))
 
 static void hash_and_forget(ome_sink_t *sink)
@@ -17,28 +19,120 @@ uint64_t ome_replay_event_hash(const ome_replay_t *replay)
     return ome_hash_events(replay->event_hash, replay->events, (uint64_t)(replay->sink.next - replay->events));
 }
 
-ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, bool is_live)
-{
-    const size_t size_bytes = ome_journal_reader_size_bytes();
-    replay->reader.file = -1;
-    replay->event_hash = OME_HASH_EVENTS_INITIAL;
-    replay->reader_memory = ome_memory_map(size_bytes);
-    if (replay->reader_memory == NULL)
-    {
-        return OME_NO_MEMORY;
-    }
-    replay->sink = (ome_sink_t){
-        .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = hash_and_forget};
-    const ome_journal_reader_config_t config = {
-        .file_system = ome_file_system_posix(), .directory = directory, .first_sequence = 1, .is_live = is_live};
-    return ome_journal_reader_open(&replay->reader, replay->reader_memory, size_bytes, &config);
-}
-
 /* Nothing is read or applied any more. */
 static ome_status_t fail(ome_replay_t *replay, ome_status_t status, const char *reason)
 {
     replay->reason = reason;
     replay->reason_status = status;
+    return status;
+}
+
+static ome_status_t open_reader(ome_replay_t *replay, const char *directory, uint64_t first_sequence, bool is_live)
+{
+    const ome_journal_reader_config_t config = {
+        .file_system = ome_file_system_posix(), .directory = directory, .first_sequence = first_sequence, .is_live = is_live};
+    return ome_journal_reader_open(&replay->reader, replay->reader_memory, ome_journal_reader_size_bytes(), &config);
+}
+
+static void note_refused(void *context, const char *path, ome_status_t status, const char *reason, uint64_t offset)
+{
+    (void)status;
+    (void)offset;
+    ome_replay_t *replay = context;
+    if (replay->refused_count++ == 0)
+    {
+        snprintf(replay->refused_path, sizeof(replay->refused_path), "%s", path);
+        replay->refused_reason = reason;
+    }
+}
+
+/* The segment that holds a sequence begins with the highest first sequence that is not above it. */
+typedef struct
+{
+    uint64_t sequence;
+    uint64_t first; /* 0 for none */
+} search_t;
+
+static void visit_segment(void *visitor, const char *name)
+{
+    search_t *search = visitor;
+    const uint64_t first = ome_journal_name_sequence(name);
+    if (first <= search->sequence && first > search->first)
+    {
+        search->first = first;
+    }
+}
+
+/* Reads the journal up to the snapshot's last command, and compares what both say of it. */
+static ome_status_t join_snapshot(ome_replay_t *replay, const char *directory, const ome_snapshot_loaded_t *loaded, bool is_live)
+{
+    const ome_file_system_t *const file_system = ome_file_system_posix();
+    search_t search = {.sequence = loaded->engine->sequence};
+    const int result = file_system->list(file_system->context, directory, visit_segment, &search);
+    if (result < 0)
+    {
+        return ome_file_failed(&replay->reader.error, result, "readdir", directory);
+    }
+    ome_status_t status = open_reader(replay, directory, search.first == 0 ? search.sequence : search.first, is_live);
+    while (status == OME_OK && replay->reader.last_sequence < search.sequence)
+    {
+        ome_journal_record_t record;
+        status = ome_journal_reader_next(&replay->reader, &record);
+    }
+    if (status == OME_EMPTY)
+    {
+        return fail(replay, OME_DAMAGED, "the journal ends before the newest snapshot");
+    }
+    if (status == OME_OK && replay->reader.chain_checksum != loaded->past.journal_checksum)
+    {
+        return fail(replay, OME_DAMAGED, "the newest snapshot was made of another journal: the checksums of the commands so far differ");
+    }
+    return status;
+}
+
+/* Begins with the newest snapshot. OME_NOT_FOUND: there is none. */
+static ome_status_t open_snapshot(ome_replay_t *replay, const char *directory, uint32_t flags)
+{
+    replay->files->refused = note_refused;
+    replay->files->context = replay;
+    replay->files->is_read_only = (flags & OME_REPLAY_SETS_ASIDE) == 0;
+    ome_snapshot_loaded_t loaded;
+    const ome_status_t status = ome_snapshot_file_load(replay->files, &loaded);
+    if (status != OME_OK)
+    {
+        replay->reader.error = replay->files->error;
+        return status;
+    }
+    replay->engine = loaded.engine;
+    replay->engine_size_bytes = loaded.engine_size_bytes;
+    replay->event_hash = loaded.past.event_hash;
+    replay->snapshot_sequence = loaded.engine->sequence;
+    return join_snapshot(replay, directory, &loaded, (flags & OME_REPLAY_IS_LIVE) != 0);
+}
+
+ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags)
+{
+    replay->reader.file = -1;
+    replay->event_hash = OME_HASH_EVENTS_INITIAL;
+    replay->reader_memory = ome_memory_map(ome_journal_reader_size_bytes());
+    replay->files = ome_memory_map(sizeof(*replay->files));
+    if (replay->reader_memory == NULL || replay->files == NULL)
+    {
+        return OME_NO_MEMORY;
+    }
+    replay->sink = (ome_sink_t){
+        .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = hash_and_forget};
+    /* First of all, so that the reader has a copy of the directory's name. */
+    ome_status_t status = open_reader(replay, directory, 1, (flags & OME_REPLAY_IS_LIVE) != 0);
+    if (status == OME_OK)
+    {
+        status = ome_snapshot_files_open(replay->files, ome_file_system_posix(), replay->reader.directory);
+    }
+    if (status == OME_OK && (flags & OME_REPLAY_FROM_SNAPSHOT) != 0)
+    {
+        const ome_status_t opened = open_snapshot(replay, directory, flags);
+        status = opened == OME_NOT_FOUND ? OME_OK : opened;
+    }
     return status;
 }
 
@@ -150,6 +244,29 @@ ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)
     return status;
 }
 
+ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count)
+{
+    ome_journal_reader_t *const reader = &replay->reader;
+    const ome_file_system_t *const file_system = reader->config.file_system;
+    if (replay->engine == NULL)
+    {
+        return OME_EMPTY;
+    }
+    OME_ASSERT(replay->engine->sequence == reader->last_sequence);
+    const int result = reader->file < 0 ? 0 : file_system->sync_data(file_system->context, reader->file);
+    if (result < 0)
+    {
+        return ome_file_failed(&reader->error, result, "fdatasync", reader->report.path);
+    }
+    const ome_snapshot_past_t past = {.event_hash = ome_replay_event_hash(replay), .journal_checksum = reader->chain_checksum};
+    const ome_status_t status = ome_snapshot_file_write(replay->files, replay->engine, past, keep_count);
+    if (status == OME_IO_ERROR)
+    {
+        reader->error = replay->files->error;
+    }
+    return status;
+}
+
 ome_engine_t *ome_replay_take_engine(ome_replay_t *replay)
 {
     ome_engine_t *engine = replay->engine;
@@ -162,6 +279,8 @@ void ome_replay_close(ome_replay_t *replay)
     ome_journal_reader_close(&replay->reader);
     ome_memory_unmap(replay->reader_memory, ome_journal_reader_size_bytes());
     ome_memory_unmap(replay->engine, replay->engine_size_bytes);
+    ome_memory_unmap(replay->files, sizeof(*replay->files));
+    replay->files = NULL;
     replay->reader_memory = NULL;
     replay->engine = NULL;
 }

@@ -1,13 +1,17 @@
-/* Replay: makes an engine what it was, from the journal.
+/* Replay: makes an engine what it was, from the journal, and snapshots from the engine.
  *
- * Reads the journal of a directory from its first record and applies every command. The first command tells the engine's limits (DefineLimits), so that nothing outside the
- * journal decides what a replay gives. Works in steps, so that a caller can show how far it is. Changes nothing on disk. One thread. */
+ * Reads the journal of a directory and applies every command: from its first record, or from behind the newest snapshot that is whole. The first command tells the engine's limits
+ * (DefineLimits), so that nothing outside the journal decides what a replay gives. Where it begins with a snapshot, it reads the segment that holds the snapshot's last command
+ * from its beginning: the journal's checksum there must be the one that the snapshot has, so that the two belong together.
+ *
+ * Works in steps, so that a caller can show how far it is. Changes nothing on disk but what OME_REPLAY_SETS_ASIDE and ome_replay_snapshot say. One thread. */
 #ifndef OME_REPLAY_H
 #define OME_REPLAY_H
 
 #include "base/ome_assert.h"
 #include "engine/ome_engine.h"
 #include "journal/ome_journal_reader.h"
+#include "pipeline/ome_snapshot_file.h"
 
 typedef struct ome_replay
 {
@@ -20,12 +24,23 @@ typedef struct ome_replay
     uint64_t engine_size_bytes;
     uint64_t event_hash;         /* of what was flushed so far: see ome_replay_event_hash */
     void *reader_memory;
+    ome_snapshot_files_t *files;
+    uint64_t snapshot_sequence;  /* of the snapshot that it began with; 0 for none */
+    uint64_t refused_count;      /* snapshots that were not used, and of the first of them: */
+    char refused_path[OME_PATH_SIZE];
+    const char *refused_reason;
     ome_command_t commands[256]; /* read and applied together */
     ome_event_t events[256];     /* regenerated, hashed, and not kept */
 } ome_replay_t;
 
-/* Opens the journal in `directory`, which must exist. `replay` is zeroed memory. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. */
-ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, bool is_live);
+/* How a replay is opened. */
+#define OME_REPLAY_IS_LIVE 1u       /* a server may be writing */
+#define OME_REPLAY_FROM_SNAPSHOT 2u /* begins with the newest snapshot that is whole, where there is one */
+#define OME_REPLAY_SETS_ASIDE 4u    /* snapshots that are broken get another name: for the one process that uses the directory */
+
+/* Opens the journal in `directory`, which must exist. `replay` is zeroed memory. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. From a snapshot also
+ * OME_IO_ERROR (reader.error), OME_DAMAGED, OME_UNSUPPORTED: the journal up to the snapshot (reader.report, or `reason`). Call ome_replay_close whatever is returned. */
+ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags);
 
 /* Applies up to `count_max` commands; a command of several records, of which each counts, may be split over steps. Everything before the end or an error is applied when it is
  * told. OME_OK: there may be more; OME_EMPTY: the journal ends here (reader.report says how); OME_DAMAGED, OME_UNSUPPORTED
@@ -45,6 +60,10 @@ ome_status_t ome_replay_read_next(ome_replay_t *replay, ome_command_t *commands,
 ome_status_t ome_replay_guard(ome_replay_t *replay, void (*work)(void *context), void *context);
 
 void ome_replay_hash(ome_replay_t *replay, const ome_event_t *events, uint64_t count);
+
+/* Writes a snapshot of the engine, after everything that it has read was applied; first syncs the segment that was read last, so that no snapshot is ahead of its
+ * journal. The newest `keep_count` are kept. OME_OK; OME_EMPTY: there is no engine yet; OME_IO_ERROR (reader.error). */
+ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count);
 
 /* Hands the engine over; the caller unmaps its memory of ome_engine_size_bytes. NULL when the journal had no command. */
 ome_engine_t *ome_replay_take_engine(ome_replay_t *replay);

@@ -115,10 +115,10 @@ static int put(void *context, const void *bytes, uint32_t size_bytes)
 }
 
 /* Fills the new file; it is on disk when this returns OME_OK. */
-static ome_status_t fill(ome_snapshot_files_t *files, const ome_engine_t *engine, uint64_t event_hash)
+static ome_status_t fill(ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     files->offset = 0;
-    if (ome_snapshot_write(&files->writer, engine, event_hash, put, files) != OME_OK)
+    if (ome_snapshot_write(&files->writer, engine, past, put, files) != OME_OK)
     {
         return ome_file_failed(&files->error, files->writer.result, "pwrite", files->path);
     }
@@ -134,7 +134,7 @@ static ome_status_t remove_new(ome_snapshot_files_t *files)
 }
 
 /* Makes the new file. One that is left from before is not written to again: its sync may have failed. */
-static ome_status_t make_new(ome_snapshot_files_t *files, const ome_engine_t *engine, uint64_t event_hash)
+static ome_status_t make_new(ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     const ome_file_system_t *const file_system = files->file_system;
     join(files, files->path, OME_SNAPSHOT_NAME_NEW);
@@ -148,7 +148,7 @@ static ome_status_t make_new(ome_snapshot_files_t *files, const ome_engine_t *en
     {
         return ome_file_failed(&files->error, files->file, "open", files->path);
     }
-    status = fill(files, engine, event_hash);
+    status = fill(files, engine, past);
     file_system->close(file_system->context, files->file);
     files->file = -1;
     if (status != OME_OK)
@@ -189,13 +189,13 @@ static ome_status_t remove_old(ome_snapshot_files_t *files, uint32_t keep_count)
     return status == OME_NOT_FOUND ? OME_OK : status;
 }
 
-ome_status_t ome_snapshot_file_write(ome_snapshot_files_t *files, const ome_engine_t *engine, uint64_t event_hash, uint32_t keep_count)
+ome_status_t ome_snapshot_file_write(ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past, uint32_t keep_count)
 {
     if (keep_count == 0)
     {
         return OME_INVALID;
     }
-    ome_status_t status = make_new(files, engine, event_hash);
+    ome_status_t status = make_new(files, engine, past);
     if (status == OME_OK)
     {
         status = name_new(files, engine->sequence);
@@ -229,7 +229,8 @@ static ome_status_t restore(ome_snapshot_files_t *files, uint64_t sequence, ome_
         reader->offset = offsetof(ome_snapshot_header_t, sequence);
         return OME_DAMAGED;
     }
-    loaded->event_hash = reader->header.event_hash;
+    loaded->past.event_hash = reader->header.event_hash;
+    loaded->past.journal_checksum = reader->header.journal_checksum;
     loaded->engine_size_bytes = ome_engine_size_bytes(&reader->header.limits);
     void *memory = ome_memory_map(loaded->engine_size_bytes);
     if (memory == NULL)

@@ -45,14 +45,15 @@ ome_status_t ome_snapshot_files_open(ome_snapshot_files_t *files, const ome_file
 /* Writes a snapshot of the engine; after OME_OK it is on disk, and of all the newest `keep_count` are kept, this one among them if it is. One of the same sequence is replaced. OME_OK; OME_INVALID:
  * keep_count is 0; OME_IO_ERROR (files->error): the snapshots that were there are there, and the new one is too if the call that failed came after the sync of the
  * directory. */
-ome_status_t ome_snapshot_file_write(ome_snapshot_files_t *files, const ome_engine_t *engine, uint64_t event_hash, uint32_t keep_count);
+ome_status_t ome_snapshot_file_write(
+    ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past, uint32_t keep_count);
 
 /* An engine from a file, in memory from ome_memory_map, which the caller unmaps. */
 typedef struct
 {
     ome_engine_t *engine;
     uint64_t engine_size_bytes;
-    uint64_t event_hash; /* of the engine's events so far */
+    ome_snapshot_past_t past;
 } ome_snapshot_loaded_t;
 
 /* Restores the newest snapshot that is whole. OME_OK; OME_NOT_FOUND: there is none; OME_NO_MEMORY: none for the engine; OME_IO_ERROR (files->error): nothing is said of the file, and nothing was set

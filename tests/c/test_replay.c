@@ -58,12 +58,17 @@ static void journal_close(journal_t *journal)
     free(journal->memory);
 }
 
-static ome_replay_t *replay_new(const char *directory, bool is_live)
+static ome_replay_t *replay_open(const char *directory, uint32_t flags, ome_status_t status)
 {
     ome_replay_t *replay = calloc(1, sizeof(ome_replay_t));
     CHECK(replay != NULL);
-    CHECK(ome_replay_open(replay, directory, is_live) == OME_OK);
+    CHECK(ome_replay_open(replay, directory, flags) == status);
     return replay;
+}
+
+static ome_replay_t *replay_new(const char *directory, bool is_live)
+{
+    return replay_open(directory, is_live ? OME_REPLAY_IS_LIVE : 0, OME_OK);
 }
 
 static void replay_free(ome_replay_t *replay)
@@ -417,6 +422,206 @@ static ome_replay_t *replay_of_damage(const directory_t *directory, uint64_t off
 }
 
 /* A tail that was being written is no damage: what was acknowledged before it is replayed, and the report says where it begins. */
+/* ---- snapshots ---- */
+
+static void snapshot_path(const directory_t *directory, uint64_t sequence, char *path)
+{
+    char name[OME_SNAPSHOT_NAME_SIZE];
+    ome_snapshot_name(name, sequence);
+    CHECK(ome_file_join(path, directory->path, name) == OME_OK);
+}
+
+/* Snapshots of a journal after each of these commands. */
+static void make_snapshots(const directory_t *directory, const uint64_t *sequences, uint32_t count)
+{
+    ome_replay_t *replay = replay_new(directory->path, false);
+    CHECK(ome_replay_snapshot(replay, 3) == OME_EMPTY);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        CHECK(ome_replay_step(replay, sequences[i] - (i == 0 ? 0 : sequences[i - 1])) == OME_OK);
+        CHECK(ome_replay_snapshot(replay, 3) == OME_OK);
+    }
+    replay_free(replay);
+}
+
+/* The replay goes on from that snapshot and ends as one from the beginning does. */
+static void check_goes_on(const directory_t *directory, uint32_t flags, uint64_t snapshot_sequence)
+{
+    ome_replay_t *whole = replay_new(directory->path, false);
+    ome_replay_t *replay = replay_open(directory->path, OME_REPLAY_FROM_SNAPSHOT | flags, OME_OK);
+    CHECK(replay->snapshot_sequence == snapshot_sequence);
+    CHECK(ome_replay_step(whole, snapshot_sequence) == OME_OK);
+    if (snapshot_sequence > 0)
+    {
+        check_is_same(replay->engine, whole->engine);
+        CHECK(ome_replay_event_hash(replay) == ome_replay_event_hash(whole));
+    }
+    CHECK(ome_replay_step(whole, COMMAND_COUNT + 1) == OME_EMPTY);
+    CHECK(ome_replay_step(replay, COMMAND_COUNT + 1) == OME_EMPTY);
+    check_is_same(replay->engine, whole->engine);
+    CHECK(ome_replay_event_hash(replay) == ome_replay_event_hash(whole));
+    CHECK(replay->reader.chain_checksum == whole->reader.chain_checksum);
+    CHECK(replay->reader.report.verdict == OME_JOURNAL_CLEAN && replay->reader.epoch == whole->reader.epoch);
+    replay_free(replay);
+    replay_free(whole);
+}
+
+/* Begun with a snapshot, wherever it was made, also between the records of a command and at the ends of segments, a replay ends as one that began with the first record. */
+static void a_replay_goes_on_from_a_snapshot(void)
+{
+    const directory_t directory = directory_new();
+    free(journal_of_life(&directory));
+    check_goes_on(&directory, 0, 0);
+    uint64_t state = seed;
+    const uint64_t record_count =
+        (OME_JOURNAL_SEGMENT_SIZE_MIN - OME_JOURNAL_HEADER_SIZE) / OME_JOURNAL_COMMAND_SIZE; /* of a segment, or one less */
+    for (uint32_t i = 0; i < 40; i++)
+    {
+        const uint64_t ends[] = {
+            1, 2, record_count - 1, record_count, record_count + 1, 2 * record_count - 1, 2 * record_count, COMMAND_COUNT - 1};
+        const uint64_t sequence = i < 8 ? ends[i] : 1 + test_random(&state) % (COMMAND_COUNT - 1);
+        make_snapshots(&directory, &sequence, 1);
+        check_goes_on(&directory, 0, sequence);
+        char path[OME_PATH_SIZE];
+        snapshot_path(&directory, sequence, path);
+        CHECK(unlink(path) == 0);
+    }
+    /* After the last command, too. */
+    ome_replay_t *replay = replay_new(directory.path, false);
+    CHECK(ome_replay_step(replay, COMMAND_COUNT + 1) == OME_EMPTY && ome_replay_snapshot(replay, 3) == OME_OK);
+    replay_free(replay);
+    replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
+    CHECK(replay->snapshot_sequence == COMMAND_COUNT && ome_replay_step(replay, 1) == OME_EMPTY);
+    replay_free(replay);
+    directory_remove(&directory);
+}
+
+static void flip_byte(const char *path, long offset)
+{
+    FILE *file = fopen(path, "r+b");
+    CHECK(file != NULL && fseek(file, offset, SEEK_SET) == 0);
+    const int byte = fgetc(file);
+    CHECK(byte != EOF && fseek(file, offset, SEEK_SET) == 0 && fputc(byte ^ 4, file) != EOF && fclose(file) == 0);
+}
+
+/* A broken snapshot is passed over, and set aside by who may; the one before is used; where all are broken, the first record is. */
+static void a_broken_snapshot_is_passed_over(void)
+{
+    const directory_t directory = directory_new();
+    free(journal_of_life(&directory));
+    const uint64_t sequences[2] = {1000, 2000};
+    make_snapshots(&directory, sequences, 2);
+    char path[OME_PATH_SIZE];
+    snapshot_path(&directory, 2000, path);
+    flip_byte(path, 5000);
+    check_goes_on(&directory, 0, 1000);
+    CHECK(access(path, F_OK) == 0);
+    ome_replay_t *replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT | OME_REPLAY_SETS_ASIDE, OME_OK);
+    CHECK(replay->snapshot_sequence == 1000 && replay->refused_count == 1);
+    CHECK(strcmp(replay->refused_path, path) == 0 && replay->refused_reason != NULL);
+    replay_free(replay);
+    CHECK(access(path, F_OK) != 0);
+    snapshot_path(&directory, 1000, path);
+    flip_byte(path, 100);
+    check_goes_on(&directory, OME_REPLAY_SETS_ASIDE, 0);
+    CHECK(access(path, F_OK) != 0);
+    directory_remove(&directory);
+}
+
+/* Segments that a snapshot has made superfluous may be gone; one that it needs may not. */
+static void segments_before_the_snapshots_are_not_needed(void)
+{
+    const directory_t directory = directory_new();
+    free(journal_of_life(&directory));
+    const uint64_t sequence = COMMAND_COUNT / 2;
+    make_snapshots(&directory, &sequence, 1);
+    ome_replay_t *replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
+    const uint64_t first = replay->reader.segment_first_sequence;
+    CHECK(first > 1);
+    CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_EMPTY);
+    const uint64_t state_hash = ome_engine_state_hash(replay->engine);
+    replay_free(replay);
+    char name[OME_JOURNAL_NAME_SIZE];
+    char path[OME_PATH_SIZE];
+    ome_journal_name(name, 1);
+    CHECK(ome_file_join(path, directory.path, name) == OME_OK && unlink(path) == 0);
+    replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
+    CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_EMPTY && ome_engine_state_hash(replay->engine) == state_hash);
+    replay_free(replay);
+    ome_journal_name(name, first);
+    CHECK(ome_file_join(path, directory.path, name) == OME_OK && unlink(path) == 0);
+    replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_DAMAGED);
+    CHECK(replay->reader.report.verdict == OME_JOURNAL_DAMAGED);
+    replay_free(replay);
+    directory_remove(&directory);
+}
+
+/* A snapshot and a journal that do not belong together are not put together. */
+static void a_snapshot_of_another_journal_is_damage(void)
+{
+    const directory_t directory = directory_new();
+    const directory_t other = directory_new();
+    free(journal_of_life(&directory));
+    seed++;
+    free(journal_of_life(&other));
+    seed--;
+    const uint64_t sequence = 1234;
+    make_snapshots(&directory, &sequence, 1);
+    char from[OME_PATH_SIZE];
+    char to[OME_PATH_SIZE];
+    snapshot_path(&directory, sequence, from);
+    snapshot_path(&other, sequence, to);
+    CHECK(rename(from, to) == 0);
+    ome_replay_t *replay = replay_open(other.path, OME_REPLAY_FROM_SNAPSHOT, OME_DAMAGED);
+    CHECK(strstr(replay->reason, "another journal") != NULL);
+    CHECK(ome_replay_step(replay, 1) == OME_DAMAGED);
+    replay_free(replay);
+    /* A journal that ends before. */
+    journal_t journal;
+    directory_remove(&directory);
+    const directory_t shorter = directory_new();
+    ome_command_t *commands = life_new();
+    journal_open(&journal, shorter.path);
+    for (uint32_t i = 0; i < sequence - 1; i++)
+    {
+        journal_append(&journal, &commands[i], OME_BODY_SIZE);
+    }
+    journal_close(&journal);
+    snapshot_path(&shorter, sequence, from);
+    CHECK(rename(to, from) == 0);
+    replay = replay_open(shorter.path, OME_REPLAY_FROM_SNAPSHOT, OME_DAMAGED);
+    CHECK(strstr(replay->reason, "ends before") != NULL);
+    replay_free(replay);
+    free(commands);
+    directory_remove(&shorter);
+    directory_remove(&other);
+}
+
+/* A live replay that began with a snapshot follows the writer, and its snapshots are those of the beginning's. */
+static void a_live_replay_makes_snapshots(void)
+{
+    const directory_t directory = directory_new();
+    ome_command_t *commands = life_new();
+    journal_t journal;
+    journal_open(&journal, directory.path);
+    for (uint32_t done = 0; done < COMMAND_COUNT; done += 500)
+    {
+        for (uint32_t i = done; i < done + 500; i++)
+        {
+            journal_append(&journal, &commands[i], OME_BODY_SIZE);
+        }
+        journal_commit(&journal);
+        ome_replay_t *replay = replay_open(directory.path, OME_REPLAY_IS_LIVE | OME_REPLAY_FROM_SNAPSHOT, OME_OK);
+        CHECK(replay->snapshot_sequence == done && ome_replay_step(replay, COMMAND_COUNT) == OME_EMPTY);
+        CHECK(replay->engine->sequence == done + 500 && ome_replay_snapshot(replay, 2) == OME_OK);
+        replay_free(replay);
+    }
+    journal_close(&journal);
+    check_goes_on(&directory, 0, COMMAND_COUNT);
+    free(commands);
+    directory_remove(&directory);
+}
+
 /* A command that trips an assertion of the core ends the replay, which says which command and which assertion, and ends nothing else. */
 static void a_command_that_trips_an_assertion_is_named(void)
 {
@@ -491,6 +696,11 @@ int main(void)
     RUN(a_live_replay_follows_the_writer);
     RUN(a_journal_must_begin_with_limits_and_hold_commands);
     RUN(a_record_that_is_no_command_ends_the_replay_there);
+    RUN(a_replay_goes_on_from_a_snapshot);
+    RUN(a_broken_snapshot_is_passed_over);
+    RUN(segments_before_the_snapshots_are_not_needed);
+    RUN(a_snapshot_of_another_journal_is_damage);
+    RUN(a_live_replay_makes_snapshots);
     RUN(a_command_that_trips_an_assertion_is_named);
     RUN(a_torn_tail_ends_the_replay_cleanly);
     RUN(damage_in_the_middle_stops_the_replay);

@@ -61,7 +61,7 @@ static int64_t bytes_get(void *context, void *data, uint32_t size_bytes)
 static bytes_t snapshot_of(const ome_engine_t *engine)
 {
     bytes_t bytes = {0};
-    CHECK(ome_snapshot_write(&writer, engine, 77, bytes_put, &bytes) == OME_OK);
+    CHECK(ome_snapshot_write(&writer, engine, (ome_snapshot_past_t){77, 78}, bytes_put, &bytes) == OME_OK);
     CHECK(bytes.size == writer.header.total_size);
     return bytes;
 }
@@ -308,7 +308,7 @@ static void life_copy(life_t *life, uint64_t random)
 {
     const ome_engine_t *from = life->copies[random % COPY_COUNT] != NULL ? life->copies[random % COPY_COUNT] : life->engine;
     bytes_t bytes = snapshot_of(from);
-    CHECK(writer.header.event_hash == 77 && writer.header.sequence == life->engine->sequence);
+    CHECK(writer.header.event_hash == 77 && writer.header.journal_checksum == 78 && writer.header.sequence == life->engine->sequence);
     look_at(from);
     ome_engine_t *copy = restored_of(&bytes);
     CHECK(ome_engine_check(copy) == NULL);
@@ -971,7 +971,7 @@ static void a_failing_call_ends_it(void)
     for (uint64_t call = 1; call <= put_count; call++)
     {
         bytes_t bytes = {.fails_at_call = call};
-        CHECK(ome_snapshot_write(&writer, engine, 0, bytes_put, &bytes) == OME_IO_ERROR);
+        CHECK(ome_snapshot_write(&writer, engine, (ome_snapshot_past_t){0}, bytes_put, &bytes) == OME_IO_ERROR);
         CHECK(writer.result == -ENOSPC && bytes.call_count == call);
         free(bytes.data);
     }
