@@ -45,6 +45,8 @@ class ServerConfig:
     segment_bytes: int = 64 << 20
     flush_records: int = 1_000
     flush_delay_ms: int = 10
+    snapshot_commands: int = 100_000
+    snapshots_kept: int = 3
     snapshot_levels: int = 65_536
     participants: tuple[str, ...] = ()
     day_end: time | None = None
@@ -66,6 +68,8 @@ class ServerConfig:
             raise ConfigError("journal.segment_bytes", where=self.source, found=self.segment_bytes, allowed="a multiple of 4,096")
         self._in_range("journal.flush_records", self.flush_records, 1, 1 << 24)
         self._in_range("journal.flush_delay_ms", self.flush_delay_ms, 0, 10_000)
+        self._in_range("journal.snapshot_commands", self.snapshot_commands, 0, 1 << 40)
+        self._in_range("journal.snapshots_kept", self.snapshots_kept, 1, 1_000)
         self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 20)
         for name in self.participants:
             if not 1 <= len(name) <= NAME_SIZE or not all("!" <= character <= "~" for character in name):
@@ -129,6 +133,8 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "segment_bytes": _Key("segment_bytes", int),
         "flush_records": _Key("flush_records", int),
         "flush_delay_ms": _Key("flush_delay_ms", int),
+        "snapshot_commands": _Key("snapshot_commands", int),
+        "snapshots_kept": _Key("snapshots_kept", int),
     },
     "ring": {"slots": _Key("ring_slots", int), "stream_slots": _Key("stream_slots", int), "wait": _Key("wait", str)},
     "feed": {"snapshot_levels": _Key("snapshot_levels", int)},

@@ -30,6 +30,10 @@ __all__ = [
     "Verdict",
 ]
 
+IS_LIVE: Final = 1  # as ome_replay_create has them
+FROM_SNAPSHOT: Final = 2
+SETS_ASIDE: Final = 4
+
 BATCH_COUNT: Final = 65_536
 """Commands of a batch, unless another number is asked for: 4 MB."""
 
@@ -63,7 +67,8 @@ class JournalReport:
     """Where a reader stands. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the verdict is TORN.
 
     `segment_count` segments were opened so far, the last of them of `epoch`. `event_hash` is the rolling hash of all events that the
-    commands so far gave; only a replay has one.
+    commands so far gave; only a replay has one. `snapshot_sequence` is that of the snapshot that a replay began with, 0 for none;
+    `snapshots_refused` newer ones are broken or of another version, the first of them at `refused_path`, because of `refused_reason`.
     """
 
     verdict: Verdict
@@ -77,6 +82,10 @@ class JournalReport:
     torn_bytes: int
     event_hash: int
     reason: str
+    snapshot_sequence: int
+    snapshots_refused: int
+    refused_path: str
+    refused_reason: str
 
 
 class ReplayAssertionError(JournalIntegrityError):
@@ -106,15 +115,24 @@ class JournalSource:
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, live: bool = False) -> None:
+        self._open(directory, IS_LIVE if live else 0)
+
+    def _open(self, directory: str | os.PathLike[str], flags: int) -> None:
         self.directory = Path(directory)
         self.is_at_end = False
         self._pointer: CData = None
         if not self.directory.is_dir():
             raise JournalError("journal directory", found=str(directory), allowed="a directory that exists")
         source = ffi.new("ome_replay_t **")
-        if lib.ome_replay_create(os.fsencode(self.directory), live, source) != lib.OME_OK:
+        status = lib.ome_replay_create(os.fsencode(self.directory), flags, source)
+        if source[0] == ffi.NULL:
             raise JournalError("journal directory", found=str(directory), allowed="a path of less than 4,000 bytes, and memory to read it")
         self._pointer = source[0]
+        try:
+            self._checked(status)
+        except OmeError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -137,13 +155,17 @@ class JournalSource:
             last_sequence=found.last_sequence,
             epoch=found.epoch,
             segment_count=found.segment_count,
-            path=_text(found.path),
+            path=text_of(found.path),
             offset=found.offset,
             sequence_expected=found.sequence_expected,
             sequence_found=found.sequence_found,
             torn_bytes=found.torn_bytes,
             event_hash=found.event_hash,
-            reason=_text(found.reason),
+            reason=text_of(found.reason),
+            snapshot_sequence=found.snapshot_sequence,
+            snapshots_refused=found.snapshots_refused,
+            refused_path=text_of(found.refused_path),
+            refused_reason=text_of(found.refused_reason),
         )
 
     def _report(self) -> CData:
@@ -163,7 +185,9 @@ class JournalSource:
         if status == lib.OME_NO_MEMORY:
             raise MemoryError("no memory for the engine that the journal asks for")
         found = self._report()
-        raise JournalError(_text(found.error_call), where=_text(found.error_path), found=os.strerror(found.error_number), allowed="success")
+        raise JournalError(
+            text_of(found.error_call), where=text_of(found.error_path), found=os.strerror(found.error_number), allowed="success"
+        )
 
 
 class JournalReader(JournalSource):
@@ -197,5 +221,6 @@ def commands_buffer(count: int) -> tuple[Records, CData, CData]:
     return commands, ffi.from_buffer(commands), ffi.new("uint64_t *")
 
 
-def _text(value: CData) -> str:
+def text_of(value: CData) -> str:
+    """A string of C; empty for NULL."""
     return "" if value == ffi.NULL else os.fsdecode(ffi.string(value))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 import time
@@ -24,7 +23,9 @@ from ome.instruments import Instrument
 from ome.messages import Command, DefineLimits, ExpireOrders, Limits
 from ome.metrics import COUNTERS_FILE
 from ome.publisher import Publisher
-from ome.recovery import JournalReport, Replay
+from ome.recovery import JournalError, JournalReport, Replay
+from ome.recovery.directory import hold
+from ome.recovery.follower import Follower
 from ome.transport import Context
 from ome.transport.table import Loop
 
@@ -32,7 +33,6 @@ __all__ = ["Clock", "Server", "ServerError", "StartSummary", "StopSummary"]
 
 _WAITS = {"spin": 1, "yield": 2, "block": 3}
 _DEFINE_TIMEOUT_S = 60.0
-_LOCK_FILE = "lock"
 _READERS = 2  # of the outbound stream: reports and feed
 
 
@@ -42,9 +42,16 @@ class ServerError(OmeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartSummary:
-    """What a start found and did. `torn_bytes` were cut from the end of the journal and kept beside it."""
+    """What a start found and did. `torn_bytes` were cut from the end of the journal and kept beside it.
+
+    Of the commands recovered those up to `snapshot_sequence` came from a snapshot, 0 where there was none. `refused_snapshots` newer ones
+    could not be used and were set aside; `refused_reason` is what is wrong with the first of them.
+    """
 
     recovered_commands: int
+    snapshot_sequence: int
+    refused_snapshots: int
+    refused_reason: str
     recovery_seconds: float
     torn_bytes: int
     next_sequence: int
@@ -138,6 +145,7 @@ class Server:
         self._defined = threading.Condition()
         self._definitions_left = 0
         self._refused: list[str] = []
+        self._follower: Follower | None = None
         self._instruments: dict[int, Instrument] = {}
         self.orders_endpoint = ""
         self.feed_endpoint = ""
@@ -196,8 +204,14 @@ class Server:
         self._define(definitions)
         clock.start()
         self._stack.callback(clock.stop)
+        if self._follower is not None:
+            self._follower.start()
+            self._stack.callback(self._follower.stop)
         self.summary = StartSummary(
             recovered_commands=state.sequence if state is not None else 0,
+            snapshot_sequence=report.snapshot_sequence if report is not None else 0,
+            refused_snapshots=report.snapshots_refused if report is not None else 0,
+            refused_reason=report.refused_reason if report is not None else "",
             recovery_seconds=seconds,
             torn_bytes=report.torn_bytes if report is not None else 0,
             next_sequence=int(self._look().cursor) + 1,
@@ -217,7 +231,7 @@ class Server:
         if config.policy is not Policy.MEMORY:
             assert config.directory is not None, "the configuration was checked"
             self._lock(config.directory)
-            replay = Replay(config.directory)
+            replay = Replay(config.directory, from_snapshot=True, sets_aside=True)
             self._stack.callback(replay.close)
             seconds = replay.run(progress=progress)
             report = replay.report
@@ -254,25 +268,34 @@ class Server:
         if status != lib.OME_OK:
             raise _venue_error(view, status, config)
         self._venue = venue[0]
+        if report is not None and config.snapshot_commands:
+            assert config.directory is not None, "the configuration was checked"
+            self._follower = Follower(
+                config.directory,
+                self._durable,
+                every=config.snapshot_commands,
+                first=report.snapshot_sequence,
+                keep=config.snapshots_kept,
+            )
+            self._stack.callback(self._follower.close)  # when the journal is sealed
         self._stack.callback(self._close_venue)
         return report, seconds, state
+
+    def _durable(self) -> int:
+        """The last command on disk."""
+        return int(self._look().durable)
 
     def _lock(self, directory: Path) -> None:
         """One server to a directory."""
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            file = (directory / _LOCK_FILE).open("a")
+            self._stack.enter_context(hold(directory))
         except OSError as error:
             raise ServerError(
                 "journal.directory", where=self.config.source, found=str(error), allowed="a directory that can be written to"
             ) from None
-        self._stack.callback(file.close)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ServerError(
-                "journal.directory", where=str(directory), found="a server that runs on it", allowed="one server to a directory"
-            ) from None
+        except JournalError as error:
+            raise ServerError("journal.directory", where=error.where, found=error.found, allowed=error.allowed) from None
 
     def _definitions(self, view: EngineView) -> list[Command]:
         """What the configuration defines and the journal does not."""

@@ -206,6 +206,7 @@ class Auditor:
         self.commands = encode_commands([])
         self._orders: dict[int, tuple[int, int, int, int]] = {}  # by order id: leaves, cumulative, session, account
         self._trade_count = 0
+        self.used_snapshots = 0
 
     @property
     def sequence(self) -> int:
@@ -214,9 +215,14 @@ class Auditor:
 
     def audit(self, journal: Path, traders: list[Trader]) -> None:
         """Reads what the journal has more than last time. Raises Lost."""
+        with Replay(journal, from_snapshot=True) as short:
+            short.run()
+            self.used_snapshots += short.report.snapshot_sequence > 0
+            hashes = (short.view.state_hash if short.view else 0, short.report.event_hash)
         with Replay(journal) as replay:
             replay.run()
             view = replay.view
+            must(hashes == (view.state_hash if view else 0, replay.report.event_hash), "replays from snapshot and beginning differ")
             heard = max((said.engine_sequence for trader in traders for said in trader.heard), default=0)
             last = 0 if view is None else view.sequence
             must(last >= heard, f"command {heard} was reported, the journal ends at {last}")
@@ -382,6 +388,7 @@ def kill_again_and_again(directory: Path, seed: int, kill_count: int, policy: st
         auditor.audit(journal, traders)
         orders = int(np.count_nonzero(auditor.commands["kind"][before:] < 32))
         swallowed += orders - sum(len({said.engine_sequence for said in trader.heard if not _is_passive(said)}) for trader in traders)
+    assert auditor.used_snapshots > 0 or auditor.sequence < 1_000
     assert stopped["state_hash"] == f"{auditor.reference.state_hash:016x}"
     assert stopped["sequence"] == auditor.sequence
     return auditor.sequence, swallowed

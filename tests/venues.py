@@ -239,6 +239,7 @@ def config_file(directory: Path, *, policy: str = "commit", loop: str = "auto") 
         directory = "{directory / "journal"}"
         policy = "{policy}"
         segment_bytes = {1 << 18}
+        snapshot_commands = 500
         [limits]
         orders = {LIMITS.order_count_max}
         levels = {LIMITS.level_count_max}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import struct
 from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from ome.journal import JournalError, JournalReader
 from ome.metrics import Counters, CountersError
 
-__all__ = ["command_count", "is_served", "last_sequence_until", "require_journal"]
+__all__ = ["command_count", "hold", "is_served", "last_sequence_until", "require_journal"]
 
 _LOCK_FILE = "lock"
 _HEADER_SIZE = 4_096  # of a segment
@@ -64,6 +66,19 @@ def is_served(directory: Path) -> bool:
     except (CountersError, OSError):
         return False
     return False
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Keeps a directory from everybody else, as a server does, for as long as the block runs. Raises JournalError where another has it."""
+    try:
+        with (directory / _LOCK_FILE).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError:
+        raise JournalError("directory", where=str(directory), found="a process that uses it", allowed="one at a time") from None
+    except OSError as error:
+        raise JournalError("directory", where=str(directory), found=str(error), allowed="a directory that can be written to") from None
 
 
 def last_sequence_until(directory: Path, time_ns: int, *, live: bool = False) -> int:

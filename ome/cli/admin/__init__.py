@@ -8,6 +8,7 @@ from ome.cli.admin.diff import diff
 from ome.cli.admin.dump import dump
 from ome.cli.admin.export import export
 from ome.cli.admin.replay import replay
+from ome.cli.admin.snapshot import snapshot
 from ome.cli.admin.state import state
 from ome.cli.admin.stats import stats
 from ome.cli.admin.verify import verify
@@ -21,8 +22,9 @@ def main() -> None:
     """Administration of a venue. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity.
 
     Whatever reads a journal changes nothing, and also works while a server runs on the directory: it ends at the last complete record.
+    Only `snapshot` writes: a snapshot.
     """
 
 
-for command in (replay, verify, dump, state, diff, export, stats):
+for command in (replay, verify, dump, state, diff, export, snapshot, stats):
     main.add_command(command)

@@ -20,10 +20,11 @@ __all__ = ["replay"]
 @click.option(
     "--until", callback=moment, help="Stop before the first command that is later: nanoseconds since 1970, or ISO 8601 with zone."
 )
+@click.option("--from-snapshot", is_flag=True, help="Begin with the newest snapshot that is whole, as a start does.")
 @click.option("--live", is_flag=True, help="A server may be writing: end at the last complete record. Found out where one runs.")
 @json_option
 @failing
-def replay(directory: Path, to: int | None, until: int | None, live: bool, as_json: bool) -> None:
+def replay(directory: Path, to: int | None, until: int | None, from_snapshot: bool, live: bool, as_json: bool) -> None:
     """Replay a journal and print where it leads. Changes nothing. A damaged journal: the place, and exit 3."""
     if to is not None and until is not None:
         raise click.UsageError("--to and --until exclude each other: give one")
@@ -31,7 +32,10 @@ def replay(directory: Path, to: int | None, until: int | None, live: bool, as_js
     if until is not None:
         to = last_sequence_until(directory, until, live=live)
     length = to or command_count(directory)
-    with Replay(directory, live=live) as source, progress_bar(f"replaying {directory}", length, hidden=as_json) as progress:
+    with (
+        Replay(directory, live=live, from_snapshot=from_snapshot) as source,
+        progress_bar(f"replaying {directory}", length, hidden=as_json) as progress,
+    ):
         seconds = source.run(to=to, progress=progress)
         report, view = source.report, source.view
         state = view.state if view is not None else None
@@ -39,12 +43,21 @@ def replay(directory: Path, to: int | None, until: int | None, live: bool, as_js
     sequence = state.sequence if state is not None else 0
     trades = state.trade_count if state is not None else 0
     if as_json:
-        values = {"sequence": sequence, "commands": sequence, "trades": trades, "seconds": seconds, "state_hash": state_hash}
+        values = {
+            "sequence": sequence,
+            "commands": sequence - report.snapshot_sequence,
+            "snapshot": report.snapshot_sequence,
+            "trades": trades,
+            "seconds": seconds,
+            "state_hash": state_hash,
+        }
         print_json(values | {"event_hash": hash_text(report.event_hash), "verdict": report.verdict, "torn_bytes": report.torn_bytes})
         return
-    rate = sequence / seconds / 1e6 if seconds > 0 else 0.0
+    replayed = sequence - report.snapshot_sequence
+    rate = replayed / seconds / 1e6 if seconds > 0 else 0.0
+    begin = f"snapshot of {report.snapshot_sequence:,}, then " if report.snapshot_sequence else ""
     click.echo(
-        f"replayed {sequence:,} commands in {seconds:.1f} s ({rate:.1f} M/s)  {trades:,} trades  "
+        f"{begin}replayed {replayed:,} commands in {seconds:.1f} s ({rate:.1f} M/s)  {trades:,} trades  "
         f"state {state_hash or '-'}  sequence {sequence:,}"
     )
     if (line := tail_line(report)) is not None:

@@ -1,0 +1,154 @@
+"""The follower: a copy of the engine that follows the journal and writes snapshots, so that the matcher never stops for one.
+
+It reads what the journal has on disk, as a recovery would, in a thread of its own whose priority is the lowest, and only when a snapshot is
+due; so all that the matcher sees of it is a core, a disk and a cache that are shared. A snapshot that cannot be written is told to the log,
+and the next one is tried when it is due; the venue goes on. What the follower needs of memory is an engine more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ome.errors import OmeError
+from ome.journal import JournalError
+from ome.recovery import SNAPSHOTS_KEPT, Replay
+from ome.recovery.directory import hold, is_served, require_journal
+
+__all__ = ["REQUEST_FILE", "Follower", "MadeSnapshot", "make_snapshot", "newest_snapshot"]
+
+REQUEST_FILE: Final = "snapshot.request"
+"""Whoever makes this file in a server's directory asks for a snapshot; it is gone when there is one."""
+
+_PERIOD_S: Final = 0.1
+_STEP_COUNT: Final = 20_000  # commands at a time: some milliseconds, after which it may be stopped
+_LOWEST_PRIORITY: Final = 19
+
+_log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Writes a snapshot of the journal in `directory` every `every` commands, when asked to, and at the end; keeps the newest `keep`.
+
+    `sequence` says how far the journal has got; `first` is the sequence of the newest snapshot, 0 for none.
+    """
+
+    def __init__(self, directory: Path, sequence: Callable[[], int], *, every: int, first: int, keep: int = SNAPSHOTS_KEPT) -> None:
+        self.directory = directory
+        self.snapshot_sequence = first
+        self._sequence = sequence
+        self._every = every
+        self._keep = keep
+        self._replay: Replay | None = None
+        self._has_run = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ome-follower", daemon=True)
+
+    def start(self) -> None:
+        """From now on in a thread of its own."""
+        with contextlib.suppress(FileNotFoundError):
+            self._request.unlink()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread, which asks for the sequence no more."""
+        if self._thread.is_alive():
+            self._stopping.set()
+            self._thread.join()
+            self._has_run = True
+
+    def close(self) -> None:
+        """After `stop`, and when nothing is written to the journal any more: leaves a snapshot of its end, and frees the copy."""
+        if self._has_run:
+            self._attempt()
+        if self._replay is not None:
+            self._replay.close()
+            self._replay = None
+
+    @property
+    def _request(self) -> Path:
+        return self.directory / REQUEST_FILE
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+        while not self._stopping.wait(_PERIOD_S):
+            is_asked = self._request.exists()
+            if is_asked or self._sequence() - self.snapshot_sequence >= self._every:
+                self._attempt()
+            if is_asked:
+                self._request.unlink(missing_ok=True)
+
+    def _attempt(self) -> None:
+        try:
+            self._snapshot()
+        except OmeError as error:
+            _log.warning("no snapshot of %s: %s", self.directory, error)
+            self.snapshot_sequence += self._every  # the next one when it is due
+            if self._replay is not None:
+                self._replay.close()
+                self._replay = None
+
+    def _snapshot(self) -> None:
+        if self._replay is None:
+            self._replay = Replay(self.directory, live=True, from_snapshot=True)
+        while self._replay.step(_STEP_COUNT):
+            if self._stopping.is_set() and not self._has_run:
+                return
+        reached = self._replay.report.last_sequence
+        if reached > self.snapshot_sequence:
+            self._replay.snapshot(self._keep)
+            self.snapshot_sequence = reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeSnapshot:
+    """A snapshot that was asked for."""
+
+    path: str
+    sequence: int
+    size_bytes: int
+    seconds: float
+
+
+def newest_snapshot(directory: Path) -> Path | None:
+    """The newest file of a directory that has the name of a snapshot."""
+    return max(directory.glob(f"snapshot-{'[0-9]' * 20}.ome"), default=None)
+
+
+def make_snapshot(directory: Path, timeout: float) -> MadeSnapshot:
+    """Makes a snapshot of the journal in `directory`: asks the server that runs on it, for at most `timeout` seconds, or replays it.
+
+    Raises JournalError where there is none, or it takes longer; JournalIntegrityError where the journal is damaged.
+    """
+    start = time.perf_counter()
+    require_journal(directory)
+    if is_served(directory):
+        request = directory / REQUEST_FILE
+        request.touch()
+        while request.exists():
+            if time.perf_counter() - start > timeout:
+                raise JournalError(
+                    "snapshot", where=str(directory), found="no answer", allowed=f"a server that makes one within {timeout} s"
+                )
+            time.sleep(0.01)
+    else:
+        with hold(directory), Replay(directory, from_snapshot=True, sets_aside=True) as replay:
+            replay.run()
+            replay.snapshot()
+    made = newest_snapshot(directory)
+    if made is None:
+        raise JournalError("snapshot", where=str(directory), found="none", allowed="one; the server's log says why there is none")
+    return MadeSnapshot(
+        path=str(made),
+        sequence=int(made.stem.removeprefix("snapshot-")),
+        size_bytes=made.stat().st_size,
+        seconds=time.perf_counter() - start,
+    )
