@@ -1,6 +1,7 @@
 /* The part of ome.h that runs a venue: replay, stages, gateway and feed, each made in memory of its own. */
 #include "ome_venue_face.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,47 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .error_path = reader->error.path,
         .error_number = reader->error.number,
         .verdict = replay->reason != NULL ? OME_JOURNAL_DAMAGED : (int32_t)found->verdict};
+}
+
+/* ---- Snapshots ---- */
+
+static ome_status_t inspect(ome_snapshot_files_t *files, const char *directory, uint64_t sequence, ome_snapshot_look_t *look)
+{
+    ome_status_t status = ome_snapshot_files_open(files, ome_file_system_posix(), directory);
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    ome_snapshot_loaded_t loaded;
+    status = ome_snapshot_file_load_one(files, sequence, &loaded);
+    if (status == OME_OK)
+    {
+        *look = (ome_snapshot_look_t){.state_hash = files->reader.header.state_hash,
+            .event_hash = loaded.past.event_hash,
+            .journal_checksum = loaded.past.journal_checksum};
+        ome_memory_unmap(loaded.engine, loaded.engine_size_bytes);
+    }
+    else if (status == OME_DAMAGED || status == OME_UNSUPPORTED)
+    {
+        *look = (ome_snapshot_look_t){.reason = files->reader.reason, .offset = files->reader.offset};
+    }
+    else if (status == OME_IO_ERROR)
+    {
+        errno = files->error.number;
+    }
+    return status;
+}
+
+ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_snapshot_look_t *look)
+{
+    ome_snapshot_files_t *files = ome_memory_map(sizeof(*files));
+    if (files == NULL)
+    {
+        return OME_NO_MEMORY;
+    }
+    const ome_status_t status = inspect(files, directory, sequence, look);
+    ome_memory_unmap(files, sizeof(*files));
+    return status;
 }
 
 /* ---- Venue ---- */

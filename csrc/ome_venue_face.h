@@ -57,6 +57,22 @@ const ome_engine_t *ome_replay_engine(const ome_replay_t *replay);
 /* The texts live as long as the replay. */
 void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report);
 
+/* ---- Snapshots ---- */
+
+typedef struct
+{
+    uint64_t state_hash;
+    uint64_t event_hash; /* rolling, of all events up to it */
+    uint32_t journal_checksum; /* chain checksum of the journal's records up to it */
+    uint32_t reserved;
+    uint64_t offset; /* in the file, where it is not what was written */
+    const char *reason; /* why; a constant, NULL otherwise */
+} ome_snapshot_look_t;
+
+/* Restores the snapshot of a sequence in `directory`, looks and forgets it: nothing is changed. OME_OK; OME_NOT_FOUND; OME_DAMAGED, OME_UNSUPPORTED: `look` says why; OME_IO_ERROR: errno; OME_INVALID: the
+ * directory's name is too long; OME_NO_MEMORY. */
+ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_snapshot_look_t *look);
+
 /* ---- Venue: rings, stages and threads around an engine ---- */
 
 typedef struct ome_venue ome_venue_t;

@@ -339,11 +339,16 @@ def test_verify_agrees_with_the_core_and_with_the_reference(journal: Journal) ->
     found = json_of("verify", journal.directory, "--reference")
     checks = [(check["name"], check["is_ok"], check["count"], check["unit"]) for check in found["checks"]]
     records, events = len(journal.commands), len(journal.events)
-    assert checks == [("journal", True, records, "records"), ("replay", True, events, "events"), ("reference", True, events, "events")]
+    assert checks == [
+        ("journal", True, records, "records"),
+        ("replay", True, events, "events"),
+        ("reference", True, events, "events"),
+        ("snapshots", True, 0, "snapshots"),
+    ]
     assert (found["ok"], found["sequence"], found["epochs"], found["segments"], found["verdict"]) == (True, records, 1, 2, "clean")
     assert (found["state_hash"], found["event_hash"]) == (f"{journal.state_hash:016x}", f"{journal.event_hash:016x}")
     lines = admin("verify", journal.directory).stdout.splitlines()
-    assert [line.split()[:2] for line in lines[:-1]] == [["journal", "ok"], ["replay", "ok"]]
+    assert [line.split()[:2] for line in lines[:-1]] == [["journal", "ok"], ["replay", "ok"], ["snapshots", "ok"]]
     assert f"state {journal.state_hash:016x}" in lines[-1]
 
 
@@ -370,7 +375,7 @@ def test_verify_shows_both_sides_where_the_reference_says_something_else(
 
     monkeypatch.setattr(ReferenceEngine, "apply_records", lie)
     found = json_of("verify", tmp_path, "--reference", code=3)
-    assert [check["is_ok"] for check in found["checks"]] == [True, True, False]
+    assert [check["is_ok"] for check in found["checks"]] == [True, True, False, True]
     disagreement = found["disagreement"]
     assert (disagreement["sequence"], disagreement["command"]["client_order_id"]) == (5, 6)
     assert [event["kind"] for event in disagreement["core"]] == ["accepted", "trade"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -13,15 +14,10 @@ from ome.cli.admin import main
 from ome.errors import InvalidValueError
 from ome.journal import JournalError, JournalIntegrityError
 from ome.recovery import Replay
-from ome.recovery.follower import REQUEST_FILE, make_snapshot, newest_snapshot
+from ome.recovery.snapshots import REQUEST_FILE, make_snapshot, snapshot_sequences
 from ome.server import Server
 
 DEADLINE_S = 20.0
-
-
-def snapshots(directory: Path) -> list[int]:
-    """The sequences of the snapshots of a directory, in order."""
-    return sorted(int(path.stem.removeprefix("snapshot-")) for path in directory.glob("snapshot-*.ome"))
 
 
 def trade(server: Server, count: int, first_id: int = 1) -> None:
@@ -57,7 +53,7 @@ def stopped(tmp_path: Path) -> Path:
     for first_id in (1, 101, 201):
         with Server(venue_config(tmp_path)) as server:
             trade(server, 100, first_id)
-    assert len(snapshots(tmp_path)) == 3
+    assert len(snapshot_sequences(tmp_path)) == 3
     return tmp_path
 
 
@@ -65,11 +61,11 @@ def test_snapshots_are_made_while_the_venue_trades_and_the_newest_are_kept(tmp_p
     """One every so many commands; as many kept as the configuration says; the last one is of the end."""
     with Server(venue_config(tmp_path, snapshot_commands=40, snapshots_kept=2)) as server:
         for first_id in (1, 101, 201):
-            before = snapshots(tmp_path)
+            before = snapshot_sequences(tmp_path)
             trade(server, 100, first_id)
-            wait_for(lambda before=before: snapshots(tmp_path)[-1:] > before[-1:])
+            wait_for(lambda before=before: snapshot_sequences(tmp_path)[-1:] > before[-1:])
     sequence, state_hash, event_hash = full_state(tmp_path)
-    made = snapshots(tmp_path)
+    made = snapshot_sequences(tmp_path)
     assert len(made) == 2
     assert made[-1] == sequence
     with Replay(tmp_path, from_snapshot=True) as replay:
@@ -95,9 +91,8 @@ def test_a_start_begins_with_the_newest_snapshot_and_goes_on(stopped: Path) -> N
 
 def test_a_broken_snapshot_is_set_aside_and_the_one_before_is_used(stopped: Path) -> None:
     """The start says so, and that is all that it changes."""
-    made = snapshots(stopped)
-    newest = newest_snapshot(stopped)
-    assert newest is not None
+    made = snapshot_sequences(stopped)
+    newest = stopped / f"snapshot-{made[-1]:020d}.ome"
     data = bytearray(newest.read_bytes())
     data[-10] ^= 1
     newest.write_bytes(data)
@@ -107,7 +102,7 @@ def test_a_broken_snapshot_is_set_aside_and_the_one_before_is_used(stopped: Path
         assert server.summary.refused_reason
         assert server.summary.recovered_commands == made[-1]
     assert newest.with_name(f"{newest.name}.broken").read_bytes() == data
-    assert full_state(stopped)[0] == snapshots(stopped)[-1]
+    assert full_state(stopped)[0] == snapshot_sequences(stopped)[-1]
 
 
 def test_without_snapshots_a_start_replays_everything(tmp_path: Path) -> None:
@@ -116,7 +111,7 @@ def test_without_snapshots_a_start_replays_everything(tmp_path: Path) -> None:
         with Server(venue_config(tmp_path, snapshot_commands=0)) as server:
             assert server.summary is not None
             assert server.summary.snapshot_sequence == 0
-    assert snapshots(tmp_path) == []
+    assert snapshot_sequences(tmp_path) == []
 
 
 def test_a_running_venue_makes_a_snapshot_when_asked(tmp_path: Path) -> None:
@@ -125,7 +120,7 @@ def test_a_running_venue_makes_a_snapshot_when_asked(tmp_path: Path) -> None:
         trade(server, 25)
         made = make_snapshot(tmp_path, DEADLINE_S)
         assert made.sequence >= 25
-        assert snapshots(tmp_path) == [made.sequence]
+        assert snapshot_sequences(tmp_path) == [made.sequence]
         assert not (tmp_path / REQUEST_FILE).exists()
         trade(server, 25, 101)
         assert make_snapshot(tmp_path, DEADLINE_S).sequence >= made.sequence + 25
@@ -138,7 +133,7 @@ def test_a_snapshot_of_a_directory_without_server_is_made_by_a_replay(stopped: P
     result = CliRunner().invoke(main, ["snapshot", str(stopped)])
     assert result.exit_code == 0, result.output
     sequence, state_hash, _ = full_state(stopped)
-    assert snapshots(stopped) == [sequence]
+    assert snapshot_sequences(stopped) == [sequence]
     assert f"command {sequence:,}" in result.output
     replayed = CliRunner().invoke(main, ["replay", str(stopped), "--from-snapshot"])
     assert replayed.exit_code == 0, replayed.output
@@ -164,3 +159,22 @@ def test_a_snapshot_ahead_of_its_journal_stops_the_start(stopped: Path) -> None:
     with pytest.raises(JournalIntegrityError, match="the journal ends before the newest snapshot"):
         Server(venue_config(stopped)).start()
     assert {path.name for path in stopped.iterdir()} == before
+
+
+def test_verify_holds_every_snapshot_against_the_replay(stopped: Path) -> None:
+    """Each is restored and compared where the replay has come to it; one that is broken, or of another state, is named, and exit 3."""
+    good = CliRunner().invoke(main, ["verify", str(stopped)])
+    assert good.exit_code == 0, good.output
+    assert re.search(r"snapshots +ok +3 snapshots", good.output)
+    made = snapshot_sequences(stopped)
+    oldest = stopped / f"snapshot-{made[0]:020d}.ome"
+    data = oldest.read_bytes()
+    oldest.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    broken = CliRunner().invoke(main, ["verify", str(stopped)])
+    assert broken.exit_code == 3
+    assert re.search(rf"snapshots +FAILED .*command {made[0]:,}", broken.output)
+    oldest.unlink()
+    (stopped / f"snapshot-{made[-1]:020d}.ome").rename(stopped / f"snapshot-{made[-1] + 1:020d}.ome")
+    ahead = CliRunner().invoke(main, ["verify", str(stopped)])
+    assert ahead.exit_code == 3
+    assert re.search(rf"snapshots +FAILED .*command {made[-1] + 1:,}", ahead.output)

@@ -245,11 +245,15 @@ static ome_status_t restore(ome_snapshot_files_t *files, uint64_t sequence, ome_
     return status;
 }
 
-/* Restores the snapshot whose path is set. */
+/* Restores the snapshot whose path is set. OME_NOT_FOUND: it is not there. */
 static ome_status_t load(ome_snapshot_files_t *files, uint64_t sequence, ome_snapshot_loaded_t *loaded)
 {
     const ome_file_system_t *const file_system = files->file_system;
     files->file = file_system->open(file_system->context, files->path, OME_FILE_READ);
+    if (files->file == -ENOENT)
+    {
+        return OME_NOT_FOUND;
+    }
     if (files->file < 0)
     {
         return ome_file_failed(&files->error, files->file, "open", files->path);
@@ -295,6 +299,13 @@ ome_status_t ome_snapshot_file_load(ome_snapshot_files_t *files, ome_snapshot_lo
     while (status == OME_OK)
     {
         status = load(files, search.newest, loaded);
+        if (status == OME_NOT_FOUND)
+        {
+            /* Who writes here has removed it since it was listed, and there are newer ones. */
+            search = (search_t){0};
+            status = find_next(files, &search);
+            continue;
+        }
         if (status != OME_DAMAGED && status != OME_UNSUPPORTED)
         {
             return status;
@@ -303,4 +314,13 @@ ome_status_t ome_snapshot_file_load(ome_snapshot_files_t *files, ome_snapshot_lo
         status = status == OME_OK ? find_next(files, &search) : status;
     }
     return status;
+}
+
+ome_status_t ome_snapshot_file_load_one(ome_snapshot_files_t *files, uint64_t sequence, ome_snapshot_loaded_t *loaded)
+{
+    char name[OME_SNAPSHOT_NAME_SIZE];
+    *loaded = (ome_snapshot_loaded_t){0};
+    ome_snapshot_name(name, sequence);
+    join(files, files->path, name);
+    return load(files, sequence, loaded);
 }

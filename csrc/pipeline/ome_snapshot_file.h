@@ -60,6 +60,10 @@ typedef struct
  * aside for it. */
 ome_status_t ome_snapshot_file_load(ome_snapshot_files_t *files, ome_snapshot_loaded_t *loaded);
 
+/* Restores that of a sequence, and sets nothing aside. As ome_snapshot_file_load; OME_NOT_FOUND: it is not
+ * there; OME_DAMAGED, OME_UNSUPPORTED: files->reader has the reason and the offset. */
+ome_status_t ome_snapshot_file_load_one(ome_snapshot_files_t *files, uint64_t sequence, ome_snapshot_loaded_t *loaded);
+
 /* Writes the name of the snapshot of a sequence; OME_SNAPSHOT_NAME_SIZE bytes. */
 void ome_snapshot_name(char *name, uint64_t sequence);
 

@@ -11,21 +11,15 @@ import contextlib
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ome.errors import OmeError
-from ome.journal import JournalError
 from ome.recovery import SNAPSHOTS_KEPT, Replay
-from ome.recovery.directory import hold, is_served, require_journal
+from ome.recovery.snapshots import REQUEST_FILE
 
-__all__ = ["REQUEST_FILE", "Follower", "MadeSnapshot", "make_snapshot", "newest_snapshot"]
-
-REQUEST_FILE: Final = "snapshot.request"
-"""Whoever makes this file in a server's directory asks for a snapshot; it is gone when there is one."""
+__all__ = ["Follower"]
 
 _PERIOD_S: Final = 0.1
 _STEP_COUNT: Final = 20_000  # commands at a time: some milliseconds, after which it may be stopped
@@ -106,49 +100,3 @@ class Follower:
         if reached > self.snapshot_sequence:
             self._replay.snapshot(self._keep)
             self.snapshot_sequence = reached
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeSnapshot:
-    """A snapshot that was asked for."""
-
-    path: str
-    sequence: int
-    size_bytes: int
-    seconds: float
-
-
-def newest_snapshot(directory: Path) -> Path | None:
-    """The newest file of a directory that has the name of a snapshot."""
-    return max(directory.glob(f"snapshot-{'[0-9]' * 20}.ome"), default=None)
-
-
-def make_snapshot(directory: Path, timeout: float) -> MadeSnapshot:
-    """Makes a snapshot of the journal in `directory`: asks the server that runs on it, for at most `timeout` seconds, or replays it.
-
-    Raises JournalError where there is none, or it takes longer; JournalIntegrityError where the journal is damaged.
-    """
-    start = time.perf_counter()
-    require_journal(directory)
-    if is_served(directory):
-        request = directory / REQUEST_FILE
-        request.touch()
-        while request.exists():
-            if time.perf_counter() - start > timeout:
-                raise JournalError(
-                    "snapshot", where=str(directory), found="no answer", allowed=f"a server that makes one within {timeout} s"
-                )
-            time.sleep(0.01)
-    else:
-        with hold(directory), Replay(directory, from_snapshot=True, sets_aside=True) as replay:
-            replay.run()
-            replay.snapshot()
-    made = newest_snapshot(directory)
-    if made is None:
-        raise JournalError("snapshot", where=str(directory), found="none", allowed="one; the server's log says why there is none")
-    return MadeSnapshot(
-        path=str(made),
-        sequence=int(made.stem.removeprefix("snapshot-")),
-        size_bytes=made.stat().st_size,
-        seconds=time.perf_counter() - start,
-    )

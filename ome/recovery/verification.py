@@ -18,6 +18,7 @@ from ome.errors import InvariantError
 from ome.journal import JournalIntegrityError, JournalReport, ReplayAssertionError
 from ome.messages import Limits
 from ome.recovery import Batch, Replay
+from ome.recovery.snapshots import inspect_snapshot, snapshot_sequences
 from ome.recovery.wording import Described, Names, describe_commands, describe_events, instruments_meant
 from ome.reference import ReferenceEngine
 
@@ -68,7 +69,7 @@ class Verification:
 class Check(Protocol):
     """One thing that is looked at while a journal is replayed."""
 
-    def take(self, batch: Batch) -> bool:
+    def take(self, batch: Batch, replay: Replay) -> bool:
         """Looks at the next commands and events, which the replay has applied; False where it makes no sense to go on."""
 
     def result(self, replay: Replay) -> CheckResult:
@@ -81,7 +82,7 @@ class _Applied:
     def __init__(self) -> None:
         self._event_count = 0
 
-    def take(self, batch: Batch) -> bool:
+    def take(self, batch: Batch, replay: Replay) -> bool:
         self._event_count += len(batch.events)
         return True
 
@@ -104,7 +105,7 @@ class _Reference:
         self._event_count = 0
         self.disagreement: Disagreement | None = None
 
-    def take(self, batch: Batch) -> bool:
+    def take(self, batch: Batch, replay: Replay) -> bool:
         if self._engine is None:  # the first command of a journal comes alone, and holds the limits
             first = batch.commands[0]
             self._engine = ReferenceEngine(Limits(**{name: int(first[name]) for name in Limits.__slots__}))
@@ -139,12 +140,61 @@ class _Reference:
         return CheckResult(name="reference", is_ok=not detail, count=self._event_count, unit="events", detail=detail)
 
 
+class _Snapshots:
+    """Each snapshot is whole, and is the state that the replay has there. `next` is the sequence of the next one, None after the last."""
+
+    def __init__(self, directory: Path, live: bool) -> None:
+        self._directory = directory
+        self._live = live
+        self._left = snapshot_sequences(directory)
+        self._count = 0
+        self._detail = ""
+
+    @property
+    def next(self) -> int | None:
+        return self._left[0] if self._left else None
+
+    def take(self, batch: Batch, replay: Replay) -> bool:
+        assert replay.view is not None, "a batch was applied"
+        if self.next == replay.view.sequence:
+            self._compare(self._left.pop(0), replay.view.state_hash, replay.report.event_hash)
+        return True
+
+    def _compare(self, sequence: int, state_hash: int, event_hash: int) -> None:
+        found = inspect_snapshot(self._directory, sequence)
+        if found is None:  # a server that runs has removed it meanwhile
+            return
+        if found.fault:
+            self._note(f"snapshot of command {sequence:,}: {found.fault}, at offset {found.offset:,}")
+        elif (found.state_hash, found.event_hash) != (state_hash, event_hash):
+            self._note(
+                f"snapshot of command {sequence:,}: state {found.state_hash:016x} events {found.event_hash:016x}, "
+                f"of the replay {state_hash:016x} {event_hash:016x}"
+            )
+        else:
+            self._count += 1
+
+    def _note(self, detail: str) -> None:
+        self._detail = self._detail or detail
+
+    def result(self, replay: Replay) -> CheckResult:
+        if self._left and not self._live:
+            self._note(f"snapshot of command {self._left[0]:,}: the journal ends before")
+        return CheckResult(name="snapshots", is_ok=not self._detail, count=self._count, unit="snapshots", detail=self._detail)
+
+
 def _equal_count(events: Records, others: Records) -> int:
     """How many events from the first on are equal."""
     count = min(len(events), len(others))
     words, other_words = (np.frombuffer(record_bytes(records[:count]), np.uint64).reshape(count, -1) for records in (events, others))
     differ = np.flatnonzero((words != other_words).any(axis=1))
     return int(differ[0]) if len(differ) else count
+
+
+def _to_next(replay: Replay, sequence: int | None) -> int:
+    """How many commands to read: no further than a snapshot."""
+    reached = 0 if replay.view is None else replay.view.sequence
+    return _BATCH_COUNT if sequence is None else max(1, min(_BATCH_COUNT, sequence - reached))
 
 
 def verify(
@@ -157,12 +207,13 @@ def verify(
     Raises JournalError where there is nothing to be read.
     """
     compared = _Reference()
-    checks: list[Check] = [_Applied(), *([compared] if reference else [])]
+    snapshots = _Snapshots(directory, live)
+    checks: list[Check] = [_Applied(), *([compared] if reference else []), snapshots]
     damage = ""
     with Replay(directory, live=live) as replay:
         try:
-            for batch in replay.batches(_BATCH_COUNT):
-                wanted = [check.take(batch) for check in checks]
+            while (batch := replay.read(_to_next(replay, snapshots.next))) is not None:
+                wanted = [check.take(batch, replay) for check in checks]
                 if not all(wanted):
                     break
                 progress(int(batch.commands["sequence"][-1]))

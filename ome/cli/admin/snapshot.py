@@ -8,7 +8,7 @@ import click
 
 from ome.cli.admin.arguments import directory_argument
 from ome.cli.terminal import failing, json_option, print_json
-from ome.recovery.follower import make_snapshot
+from ome.recovery.snapshots import make_snapshot
 
 __all__ = ["snapshot"]
 

@@ -1,0 +1,93 @@
+"""The snapshots of a directory: which there are, whether one is whole, and a new one on demand."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ome._native import ffi, lib
+from ome.journal import JournalError, text_of
+from ome.recovery import Replay
+from ome.recovery.directory import hold, is_served, require_journal
+
+__all__ = ["REQUEST_FILE", "MadeSnapshot", "Snapshot", "inspect_snapshot", "make_snapshot", "snapshot_sequences"]
+
+REQUEST_FILE: Final = "snapshot.request"
+"""Whoever makes this file in a server's directory asks for a snapshot; it is gone when there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a snapshot says of itself. `fault`, empty where it is whole, is what is wrong at `offset`; then the hashes say nothing."""
+
+    sequence: int
+    state_hash: int
+    event_hash: int
+    fault: str
+    offset: int
+
+
+def snapshot_sequences(directory: Path) -> list[int]:
+    """The sequences of the snapshots in a directory, in order."""
+    return sorted(int(path.stem.removeprefix("snapshot-")) for path in directory.glob(f"snapshot-{'[0-9]' * 20}.ome"))
+
+
+def _path(directory: Path, sequence: int) -> Path:
+    return directory / f"snapshot-{sequence:020d}.ome"
+
+
+def inspect_snapshot(directory: Path, sequence: int) -> Snapshot | None:
+    """Restores the snapshot of a sequence, looks and forgets it; None where it is not there. Changes nothing.
+
+    Raises JournalError where it cannot be read.
+    """
+    look = ffi.new("ome_snapshot_look_t *")
+    status = lib.ome_snapshot_inspect(os.fsencode(directory), sequence, look)
+    if status == lib.OME_NOT_FOUND:
+        return None
+    if status not in (lib.OME_OK, lib.OME_DAMAGED, lib.OME_UNSUPPORTED):
+        found = os.strerror(ffi.errno) if status == lib.OME_IO_ERROR else f"status {status}"
+        raise JournalError("snapshot", where=str(_path(directory, sequence)), found=found, allowed="a file that can be read")
+    return Snapshot(
+        sequence=sequence, state_hash=look.state_hash, event_hash=look.event_hash, fault=text_of(look.reason), offset=look.offset
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeSnapshot:
+    """A snapshot that was asked for."""
+
+    path: str
+    sequence: int
+    size_bytes: int
+    seconds: float
+
+
+def make_snapshot(directory: Path, timeout: float) -> MadeSnapshot:
+    """Makes a snapshot of the journal in `directory`: asks the server that runs on it, for at most `timeout` seconds, or replays it.
+
+    Raises JournalError where there is none, or it takes longer; JournalIntegrityError where the journal is damaged.
+    """
+    start = time.perf_counter()
+    require_journal(directory)
+    if is_served(directory):
+        request = directory / REQUEST_FILE
+        request.touch()
+        while request.exists():
+            if time.perf_counter() - start > timeout:
+                raise JournalError(
+                    "snapshot", where=str(directory), found="no answer", allowed=f"a server that makes one within {timeout} s"
+                )
+            time.sleep(0.01)
+    else:
+        with hold(directory), Replay(directory, from_snapshot=True, sets_aside=True) as replay:
+            replay.run()
+            replay.snapshot()
+    made = snapshot_sequences(directory)
+    if not made:
+        raise JournalError("snapshot", where=str(directory), found="none", allowed="one; the server's log says why there is none")
+    path = _path(directory, made[-1])
+    return MadeSnapshot(path=str(path), sequence=made[-1], size_bytes=path.stat().st_size, seconds=time.perf_counter() - start)
