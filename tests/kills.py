@@ -1,0 +1,394 @@
+"""A venue that is killed under load, again and again: what it said is true, and what it took is there.
+
+Two clients trade over ZeroMQ; the process gets SIGKILL at a random moment. After each kill the journal is read and given to the reference;
+from its events follow the reports that each session had to get. Then must hold:
+
+- What a client heard is, report by report, the beginning of what it had to hear: nothing that was said is lost, changed or out of order.
+- What the journal holds of a client is, command by command, the beginning of what it sent: nothing twice, nothing invented.
+- The client's own ledger, kept from the reports alone and continued with those that the kill swallowed, is the book: every order that it
+  was told of is at rest with exactly those leaves.
+- No order id and no trade id is used twice; replay, restarted server and reference have the same state hash.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from venues import LIMITS, VenueProcess, config_file, journal_commands
+
+from ome.client import FrameRejected, OrderEntry, SessionLost
+from ome.codec import Records, decode_events, encode_commands, record_bytes
+from ome.enums import CommandFlags, EventFlags, EventKind, OrderType, Reason, Side, TimeInForce
+from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, Defined, NewOrder, OrderEvent, ReduceOrder, Rejected, Trade
+from ome.recovery import Replay
+from ome.reference import ReferenceEngine
+
+INSTRUMENTS = (1, 2)
+TICKS = {1: 1, 2: 5}
+PENDING_MAX = 400
+SECONDS = 0.6
+
+
+class Lost(AssertionError):  # noqa: N818
+    """Something that a client was told is not so."""
+
+
+def must(condition: bool, what: str) -> None:
+    """Raises Lost unless the condition holds."""
+    if not condition:
+        raise Lost(what)
+
+
+class Said(NamedTuple):
+    """An execution report, as far as it can be foretold."""
+
+    report_sequence: int
+    engine_sequence: int
+    timestamp_ns: int
+    kind: int
+    order_id: int
+    client_order_id: int
+    price: int
+    last_quantity: int
+    leaves_quantity: int
+    cumulative_quantity: int
+    trade_id: int
+    instrument: int
+    account: int
+    side: int
+    reason: int
+    is_aggressor: int
+
+
+class Resting(NamedTuple):
+    """An order at rest."""
+
+    price: int
+    leaves_quantity: int
+    cumulative_quantity: int
+    side: int
+    client_order_id: int
+
+
+class Ledger:
+    """What a client knows of its orders, from its reports alone."""
+
+    def __init__(self) -> None:
+        self.orders: dict[int, Resting] = {}
+
+    def hear(self, said: Said) -> None:
+        """One report more."""
+        if said.kind == EventKind.REJECTED:
+            return
+        known = self.orders.get(said.order_id)
+        price = known.price if said.kind == EventKind.TRADE and known is not None else said.price
+        self.orders[said.order_id] = Resting(price, said.leaves_quantity, said.cumulative_quantity, said.side, said.client_order_id)
+        if said.leaves_quantity == 0:
+            del self.orders[said.order_id]
+
+
+class Trader:
+    """A client: sends random commands, and keeps all that it sent and heard. Outlives the connections that it makes."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        self.name = name
+        self.ledger = Ledger()
+        self.heard: list[Said] = []  # in this epoch
+        self.sent: list[Records] = []  # in this epoch
+        self.accepted_ids: Counter[int] = Counter()  # in all epochs
+        self.trades: dict[int, list[tuple[int, int, int]]] = defaultdict(list)  # by trade id: engine sequence, price, quantity
+        self._random = random.Random(seed)
+        self._next_id = seed << 32
+        self._entry: OrderEntry | None = None
+        self.session = 0
+        self.participant = 0
+
+    @property
+    def entry(self) -> OrderEntry:
+        """The connection."""
+        assert self._entry is not None, "it is connected"
+        return self._entry
+
+    def connect(self, endpoint: str) -> None:
+        """A new epoch."""
+        self.heard, self.sent = [], []
+        self._entry = OrderEntry(endpoint, self.name, timeout=20.0)
+        self.session, self.participant = self.entry.logon.session, self.entry.logon.participant
+        must(self.entry.logon.report_sequence == 0, "a new epoch begins with reports that were sent")
+
+    def send(self, commands: list[Command]) -> None:
+        """Sends commands, and keeps them."""
+        records = encode_commands(commands)
+        self.sent.append(records)
+        self.entry.send(records)
+
+    def listen(self, timeout: float = 0.0) -> None:
+        """Takes the reports that have come."""
+        rows = self.entry.receive(timeout)
+        for said in map(Said._make, zip(*(rows[name].tolist() for name in Said._fields), strict=True)):
+            self.heard.append(said)
+            self.ledger.hear(said)
+            if said.kind == EventKind.ACCEPTED:
+                self.accepted_ids[said.order_id] += 1
+            if said.kind == EventKind.TRADE:
+                self.trades[said.trade_id].append((said.engine_sequence, said.price, said.last_quantity))
+
+    def trade(self) -> None:
+        """Some random commands, and what has come since."""
+        if self.entry.pending < PENDING_MAX:
+            self.send([self._command() for _ in range(self._random.randint(1, 40))])
+        self.listen(0.001)
+
+    def listen_to_the_end(self) -> None:
+        """All that came before the connection was lost."""
+        while self._entry is not None:
+            try:
+                self.listen(5.0)
+            except FrameRejected as rejected:
+                must(rejected.reason == Reason.ENGINE_STOPPED, str(rejected))
+            except SessionLost:
+                self.entry.close()
+                self._entry = None
+
+    def reconcile(self) -> None:
+        """Cancels a few orders that the ledger has: the venue must know them, with the same leaves."""
+        orders = sorted(self.ledger.orders.items())
+        for order_id, order in self._random.sample(orders, min(5, len(orders))):
+            self.send([CancelOrder(client_order_id=order_id, flags=CommandFlags.BY_ORDER_ID)])
+            count = len(self.heard)
+            while len(self.heard) == count:
+                self.listen(5.0)
+            said = self.heard[-1]
+            found = (said.order_id, said.kind, said.last_quantity, said.cumulative_quantity, said.client_order_id)
+            expected = (order_id, EventKind.CANCELLED, order.leaves_quantity, order.cumulative_quantity, order.client_order_id)
+            must(found == expected, f"{self.name}: the order {order} is {said}")
+
+    def _command(self) -> Command:
+        roll = self._random.random()
+        if roll < 0.3 and self.ledger.orders:
+            order_id = self._random.choice(list(self.ledger.orders))
+            quantity = self._random.randint(1, 30)
+            if roll < 0.15:
+                return CancelOrder(client_order_id=order_id, flags=CommandFlags.BY_ORDER_ID)
+            if roll < 0.22:
+                return ReduceOrder(client_order_id=order_id, quantity=quantity, flags=CommandFlags.BY_ORDER_ID)
+            price = self._random.choice((NULL_VALUE, 5 * self._random.randint(18, 22)))
+            return AmendOrder(client_order_id=order_id, price=price, quantity=quantity, flags=CommandFlags.BY_ORDER_ID)
+        self._next_id += 1
+        instrument = self._random.choice(INSTRUMENTS)
+        return NewOrder(
+            instrument=instrument,
+            client_order_id=self._next_id,
+            side=self._random.choice((Side.BUY, Side.SELL)),
+            price=self._random.randint(90 // TICKS[instrument], 110 // TICKS[instrument]) * TICKS[instrument],
+            quantity=self._random.choice((0, *range(1, 30))),
+            account=self._random.randint(0, 3),
+            order_type=OrderType.MARKET if roll > 0.97 else OrderType.LIMIT,
+            time_in_force=TimeInForce.IOC if roll > 0.9 else TimeInForce.GTC,
+        )
+
+
+class Auditor:
+    """Reads the journal after each kill, and holds the clients' words against it."""
+
+    def __init__(self) -> None:
+        self.reference = ReferenceEngine(LIMITS)
+        self.commands = encode_commands([])
+        self._orders: dict[int, tuple[int, int, int, int]] = {}  # by order id: leaves, cumulative, session, account
+        self._trade_count = 0
+        self.used_snapshots = 0
+
+    @property
+    def sequence(self) -> int:
+        """Commands read so far."""
+        return len(self.commands)
+
+    def audit(self, journal: Path, traders: list[Trader]) -> None:
+        """Reads what the journal has more than last time. Raises Lost."""
+        with Replay(journal, from_snapshot=True) as short:
+            short.run()
+            self.used_snapshots += short.report.snapshot_sequence > 0
+            hashes = (short.view.state_hash if short.view else 0, short.report.event_hash)
+        with Replay(journal) as replay:
+            replay.run()
+            view = replay.view
+            must(hashes == (view.state_hash if view else 0, replay.report.event_hash), "replays from snapshot and beginning differ")
+            heard = max((said.engine_sequence for trader in traders for said in trader.heard), default=0)
+            last = 0 if view is None else view.sequence
+            must(last >= heard, f"command {heard} was reported, the journal ends at {last}")
+            assert view is not None, "a venue that was started has its definitions in the journal"
+            start = self.sequence
+            due = self._read(journal, last)
+            must(view.state_hash == self.reference.state_hash, "replay and reference differ")
+            must(replay.report.event_hash == self.reference.event_hash, "events of replay and reference differ")
+            for trader in traders:
+                self._audit_words(trader, due[trader.session])
+                self._audit_sent(trader, start)
+                for said in due[trader.session][len(trader.heard) :]:
+                    trader.ledger.hear(said)
+                book = {
+                    order.order_id: Resting(
+                        order.price, order.leaves_quantity, order.cumulative_quantity, order.side, order.client_order_id
+                    )
+                    for instrument in INSTRUMENTS
+                    for side in Side
+                    for order in view.orders(instrument, side)
+                    if order.participant == trader.participant
+                }
+                must(book == trader.ledger.orders, f"{trader.name}: its ledger is not the book")
+        _audit_ids(traders)
+
+    def _read(self, journal: Path, last: int) -> dict[int, list[Said]]:
+        """Gives the reference the commands that are new; returns the reports due to each session."""
+        commands = journal_commands(journal, last)
+        start = self.sequence
+        must(record_bytes(commands[:start]) == record_bytes(self.commands), "the journal's past has changed")
+        self.commands = commands
+        due: dict[int, list[Said]] = defaultdict(list)
+        for session, said in self._reports(self.reference.apply_records(commands[start:])):
+            due[session].append(said._replace(report_sequence=len(due[session]) + 1))
+        return due
+
+    def _reports(self, events: Records) -> Iterator[tuple[int, Said]]:
+        """Who must hear what, event by event. Source: ome/codec/schema.xml, ExecutionReport."""
+        now_ns = 0
+        for event in decode_events(events):
+            if isinstance(event, Trade):
+                self._trade_count += 1
+                yield self._trade_report(event, now_ns, is_aggressor=True)
+                yield self._trade_report(event, now_ns, is_aggressor=False)
+            elif isinstance(event, Rejected):
+                now_ns = event.timestamp_ns
+                yield event.session, _report(event, now_ns, event.price, 0, 0, 0, event.account)
+            elif isinstance(event, OrderEvent):
+                now_ns = event.timestamp_ns
+                yield self._order_report(event)
+            else:
+                assert isinstance(event, Defined), event
+
+    def _order_report(self, event: OrderEvent) -> tuple[int, Said]:
+        leaves, cumulative, session, account = self._orders.get(event.order_id, (0, 0, event.session, event.account))
+        changed = event.quantity if event.kind in (EventKind.CANCELLED, EventKind.REDUCED) else 0
+        leaves = leaves - changed if changed else event.quantity
+        self._orders[event.order_id] = (leaves, cumulative, session, account)
+        return session, _report(event, event.timestamp_ns, event.price, changed, leaves, cumulative, account)
+
+    def _trade_report(self, event: Trade, now_ns: int, *, is_aggressor: bool) -> tuple[int, Said]:
+        order_id = event.order_id if is_aggressor else event.resting_order_id
+        leaves, cumulative, session, account = self._orders[order_id]
+        leaves, cumulative = leaves - event.quantity, cumulative + event.quantity
+        self._orders[order_id] = (leaves, cumulative, session, account)
+        filled = EventFlags.AGGRESSOR_FILLED if is_aggressor else EventFlags.RESTING_FILLED
+        assert bool(event.flags & filled) == (leaves == 0), event
+        said = _report(event, now_ns, event.price, event.quantity, leaves, cumulative, account)
+        if is_aggressor:
+            return session, said._replace(trade_id=self._trade_count, is_aggressor=1)
+        client_order_id, side = event.resting_client_order_id, Side.BUY + Side.SELL - event.side
+        return session, said._replace(order_id=order_id, client_order_id=client_order_id, side=side, trade_id=self._trade_count)
+
+    def _audit_words(self, trader: Trader, due: list[Said]) -> None:
+        for heard, expected in zip(trader.heard, due, strict=False):
+            must(heard == expected, f"{trader.name} heard {heard}, the journal says {expected}")
+        must(len(trader.heard) <= len(due), f"{trader.name} heard {len(trader.heard)} reports, the journal has {len(due)}")
+
+    def _audit_sent(self, trader: Trader, start: int) -> None:
+        new = self.commands[start:]
+        taken = new[(new["session"] == trader.session) & (new["kind"] < 32)]
+        sent = np.concatenate(trader.sent) if trader.sent else taken[:0]
+        must(len(taken) <= len(sent), f"{trader.name} sent {len(sent)} commands, the journal has {len(taken)}")
+        must(taken["session_sequence"].tolist() == list(range(1, len(taken) + 1)), f"{trader.name}: a command twice, or in another order")
+        for name in ("kind", "client_order_id", "instrument", "price", "quantity", "account", "flags"):
+            must((taken[name] == sent[name][: len(taken)]).all(), f"{trader.name}: {name} is not as it was sent")
+
+
+def _report(event: Any, now_ns: int, price: int, changed: int, leaves: int, cumulative: int, account: int) -> Said:
+    return Said(
+        report_sequence=0,
+        engine_sequence=event.sequence,
+        timestamp_ns=now_ns,
+        kind=event.kind,
+        order_id=event.order_id,
+        client_order_id=event.client_order_id,
+        price=price,
+        last_quantity=changed,
+        leaves_quantity=leaves,
+        cumulative_quantity=cumulative,
+        trade_id=0,
+        instrument=event.instrument,
+        account=account,
+        side=event.side,
+        reason=event.reason,
+        is_aggressor=0,
+    )
+
+
+def _audit_ids(traders: list[Trader]) -> None:
+    accepted = sum((trader.accepted_ids for trader in traders), Counter())
+    must(max(accepted.values(), default=0) <= 1, "an order id was given twice")
+    told: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for trader in traders:
+        for trade_id, sides in trader.trades.items():
+            told[trade_id] += sides
+    must(all(len(sides) <= 2 and len(set(sides)) == 1 for sides in told.values()), "a trade id stands for two trades")
+
+
+def trade_until_the_end(traders: list[Trader]) -> None:
+    """The clients trade until the venue is gone."""
+    try:
+        while True:
+            for trader in traders:
+                trader.trade()
+    except (SessionLost, FrameRejected):
+        pass
+    for trader in traders:
+        trader.listen_to_the_end()
+
+
+def trade_until_killed(venue: VenueProcess, traders: list[Trader], seconds: float) -> None:
+    """The clients trade; after `seconds` the venue is killed, whatever it does at that moment."""
+    killer = threading.Timer(seconds, venue.kill)
+    killer.start()
+    trade_until_the_end(traders)
+    killer.join()
+
+
+def kill_again_and_again(directory: Path, seed: int, kill_count: int, policy: str) -> tuple[int, int]:
+    """Trades, kills, audits and starts again. Returns the commands of the journal, and the reports that kills swallowed."""
+    print(f"seed {seed}, policy {policy}, {kill_count} kills", flush=True)
+    generator = random.Random(seed)
+    traders = [Trader("FIRM1", seed * 2 + 1), Trader("FIRM2", seed * 2 + 2)]
+    auditor = Auditor()
+    journal = directory / "journal"
+    swallowed = 0
+    for epoch in range(1, kill_count + 2):
+        with VenueProcess(config_file(directory, policy=policy, loop=generator.choice(("native", "python")))) as venue:
+            summary = venue.start()
+            assert (summary["recovered_commands"], summary["epoch"]) == (auditor.sequence, epoch)
+            for trader in traders:
+                trader.connect(venue.orders_endpoint)
+            for trader in traders:
+                trader.reconcile()
+            if epoch <= kill_count:
+                trade_until_killed(venue, traders, generator.random() * SECONDS)
+            else:
+                stopped = venue.stop()
+                for trader in traders:
+                    trader.listen_to_the_end()
+        before = auditor.sequence
+        auditor.audit(journal, traders)
+        orders = int(np.count_nonzero(auditor.commands["kind"][before:] < 32))
+        swallowed += orders - sum(len({said.engine_sequence for said in trader.heard if not _is_passive(said)}) for trader in traders)
+    assert auditor.used_snapshots > 0 or auditor.sequence < 1_000
+    assert stopped["state_hash"] == f"{auditor.reference.state_hash:016x}"
+    assert stopped["sequence"] == auditor.sequence
+    return auditor.sequence, swallowed
+
+
+def _is_passive(said: Said) -> bool:
+    return said.kind == EventKind.TRADE and not said.is_aggressor
