@@ -29,7 +29,7 @@ typedef struct
     const char *error_call; /* the system call that failed; NULL: none */
     const char *error_path;
     int32_t error_number; /* errno */
-    int32_t verdict; /* 0 reading, 1 clean, 2 torn, 3 damaged, 4 unsupported */
+    int32_t verdict; /* 0 reading, 1 clean, 2 torn, 3 damaged, 4 unsupported, 5 absent */
 } ome_replay_report_t;
 
 /* Opens the journal in `directory`, which must exist. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and broken ones get another name.
@@ -37,8 +37,8 @@ typedef struct
 ome_status_t ome_replay_create(const char *directory, uint32_t flags, ome_replay_t **replay);
 void ome_replay_destroy(ome_replay_t *replay);
 
-/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: see the report; OME_ASSERTED: a
- * command trips an assertion of the core, both are in the report, and the engine is lost; OME_NO_MEMORY. */
+/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND, OME_IO_ERROR: see the report;
+ * OME_ASSERTED: a command trips an assertion of the core, both are in the report, and the engine is lost; OME_NO_MEMORY. */
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
 
 /* As ome_replay_step, and tells what it applied: `count` commands of 64 bytes each in `commands`, which has room for `count_max`, and where
@@ -93,7 +93,7 @@ typedef struct
 
 /* With a journal (policy 1 commit, 2 async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the journal is empty `engine` does. Without (policy 3 memory): `replay` and
  * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed.
- * OME_OK; OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED; OME_UNSUPPORTED. */
+ * OME_OK; OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED; OME_UNSUPPORTED; OME_NOT_FOUND. */
 ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
     uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
     uint64_t delay_ns, uint32_t batch_count, ome_venue_t **venue, ome_venue_view_t *view);

@@ -46,6 +46,7 @@ class Verdict(IntEnum):
     TORN = 2
     DAMAGED = 3
     UNSUPPORTED = 4
+    ABSENT = 5
 
 
 class JournalError(OmeError):
@@ -53,7 +54,7 @@ class JournalError(OmeError):
 
 
 class JournalIntegrityError(OmeError):
-    """Stored bytes are not what was written. `report` says where; nothing was changed."""
+    """Stored bytes are not what was written, or are not there. `report` says where; nothing was changed."""
 
     def __init__(self, report: JournalReport) -> None:
         self.report = report
@@ -178,7 +179,7 @@ class JournalSource:
         if status in (lib.OME_OK, lib.OME_EMPTY):
             self.is_at_end = status == lib.OME_EMPTY
             return
-        if status in (lib.OME_DAMAGED, lib.OME_UNSUPPORTED):
+        if status in (lib.OME_DAMAGED, lib.OME_UNSUPPORTED, lib.OME_NOT_FOUND):
             raise JournalIntegrityError(self.report)
         if status == lib.OME_ASSERTED:
             raise ReplayAssertionError(self.report, self.directory)

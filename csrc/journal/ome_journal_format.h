@@ -1,8 +1,10 @@
 /* The journal's format: what the bytes of its files mean. No file is touched here.
  *
  * A journal is a directory of segments, `journal-<first sequence, 20 digits>.ome`. A segment is a header of one 4096-byte block and
- * then records, back to back, in order of sequence and without gaps. The file was written with zeros beforehand, so a sequence of zero is
- * where the records end; no record spans two segments. docs/JOURNAL.md has the reader's algorithm and the promises.
+ * then records, back to back, in order of sequence and without gaps, and a seal once it is finished. The file was written with zeros beforehand,
+ * so a sequence of zero is where the records end; no record spans two segments. docs/JOURNAL.md has the reader's algorithm and the promises.
+ *
+ * A log of events has the same format, with another kind in its headers and names `events-<first sequence, 20 digits>.ome`.
  *
  * RECORD, packed, little-endian
  * OFFSET SIZE FIELD
@@ -17,8 +19,9 @@
  * are followed by valid records, as they are when the disk has damaged a record that was acknowledged long ago. Only the first may be
  * cut off. A SYNCED record further on tells the two apart.
  *
- * SEAL is a record of kind 0 without data, SYNCED, with the sequence that the next record will have. The writer puts it at the end when it is
- * closed in good order: with it the last group is known to be complete as well.
+ * SEAL is a record of kind 0 with the sequence that the next record will have, and ome_journal_seal_t as data. It ends every segment that is
+ * finished: nothing but zeros follows it. It is SYNCED when all before it was on disk, as every record: at the end of a segment it is written together
+ * with the last group, and a power cut may leave the seal without the group. In version 1 only the writer's closing wrote one, without data.
  *
  * CHAIN checksum: the CRC-32C of the checksums of all records, from the first of the journal on, without seals. Of the checksums, not of the
  * records: a CRC over bytes that end with their own CRC depends on their length only, and would prove nothing. */
@@ -34,21 +37,33 @@
 #include <string.h>
 
 #define OME_JOURNAL_MAGIC UINT64_C(0x4C4E524A454D4F0A) /* "\nOMEJRNL" */
-#define OME_JOURNAL_VERSION 1u
+#define OME_JOURNAL_VERSION 2u /* that is written */
+#define OME_JOURNAL_VERSION_MIN 1u /* that is read */
 #define OME_JOURNAL_HEADER_SIZE 4096u
 
-/* SEGMENT HEADER. Magic and checksum stay where they are in every version of the format.
+/* What the records of a segment are. */
+typedef enum
+{
+    OME_JOURNAL_COMMANDS = 1, /* files journal-... */
+    OME_JOURNAL_EVENTS = 2 /* files events-... */
+} ome_journal_kind_t;
+
+/* SEGMENT HEADER. Magic and checksum stay where they are in every version of the format. What version 1 does not have is zero there.
  *
  * OFFSET SIZE FIELD
  *      0    8 magic
- *      8    4 version            of the format
- *     12    4 header_size        bytes: where the records begin
- *     16    8 epoch              of the writer's run; never goes down
- *     24    8 first_sequence     of the segment
- *     32    8 segment_size       bytes; the file has as many, or fewer once recovery has cut it
- *     40    4 previous_checksum  chain checksum of all segments before
- *     44 4048 reserved           zero
- *   4092    4 checksum           CRC-32C of all before */
+ *      8    4 version             of the format
+ *     12    4 header_size         bytes: where the records begin
+ *     16    8 epoch               of the writer's run; never goes down. A segment of a run that died is so told from the next run's
+ *     24    8 first_sequence      of the segment. A file that was given another segment's name is found by it
+ *     32    8 segment_size        bytes; the file has as many, or fewer once recovery has cut it. A file that grew is found by it
+ *     40    4 previous_checksum   chain checksum of all segments before. A segment taken from another journal, or from a copy that went on
+ *                                 otherwise, fits in by name and sequence: this tells it from the one that was here
+ *     44    4 kind                from version 2: ome_journal_kind_t. Events renamed to journal-... are not replayed as commands
+ *     48    8 configuration_hash  from version 2: given by who opens the writer. After a crash the server may come back configured otherwise; this
+ *                                 says under which configuration the records were made
+ *     56 4036 reserved            zero
+ *   4092    4 checksum            CRC-32C of all before */
 typedef struct
 {
     uint64_t magic;
@@ -58,7 +73,9 @@ typedef struct
     uint64_t first_sequence;
     uint64_t segment_size;
     uint32_t previous_checksum;
-    uint8_t reserved[4048];
+    uint32_t kind;
+    uint64_t configuration_hash;
+    uint8_t reserved[4036];
     uint32_t checksum;
 } ome_journal_header_t;
 static_assert(sizeof(ome_journal_header_t) == OME_JOURNAL_HEADER_SIZE, "the header is one block and has no padding");
@@ -68,7 +85,9 @@ static_assert(offsetof(ome_journal_header_t, epoch) == 16, "epoch is in place");
 static_assert(offsetof(ome_journal_header_t, first_sequence) == 24, "first_sequence is in place");
 static_assert(offsetof(ome_journal_header_t, segment_size) == 32, "segment_size is in place");
 static_assert(offsetof(ome_journal_header_t, previous_checksum) == 40, "previous_checksum is in place");
-static_assert(offsetof(ome_journal_header_t, reserved) == 44, "reserved is in place");
+static_assert(offsetof(ome_journal_header_t, kind) == 44, "kind is in place");
+static_assert(offsetof(ome_journal_header_t, configuration_hash) == 48, "configuration_hash is in place");
+static_assert(offsetof(ome_journal_header_t, reserved) == 56, "reserved is in place");
 static_assert(offsetof(ome_journal_header_t, checksum) == 4092, "checksum is in place");
 
 /* What stands before a record's data. */
@@ -89,19 +108,55 @@ static_assert(offsetof(ome_journal_prefix_t, length) == 10, "length is in place"
 #define OME_JOURNAL_COMMAND_SIZE (OME_JOURNAL_ENVELOPE_SIZE + OME_BODY_SIZE) /* a record that holds a command */
 
 #define OME_JOURNAL_TYPE_SYNCED UINT16_C(0x8000)
-#define OME_JOURNAL_TYPE_SEAL OME_JOURNAL_TYPE_SYNCED
 #define OME_JOURNAL_KIND_MAX UINT16_C(0x7FFF)
+#define OME_JOURNAL_KIND_SEAL UINT16_C(0)
+
+/* Why a segment was sealed; and so, who may have written the next one. */
+typedef enum
+{
+    OME_JOURNAL_SEAL_ROTATION = 1, /* it was full: the same run goes on in the next one, or died before it could and a later run does */
+    OME_JOURNAL_SEAL_CLOSE = 2, /* the writer was closed in good order: a later run goes on */
+    OME_JOURNAL_SEAL_RECOVERY = 3 /* the writer died; recovery has cut the segment after its last record: a later run goes on */
+} ome_journal_seal_reason_t;
+
+/* SEAL: the data of a record of kind 0.
+ *
+ * OFFSET SIZE FIELD
+ *      0    8 record_count    of the segment. Says how long the segment is without a look at anything but its end
+ *      8    8 last_sequence   of the last record; first_sequence - 1 in a segment without records. So the end of one segment and the name of
+ *                             the next agree, or something between them is gone
+ *     16    4 chain_checksum  after the last record. The segment is proven to its end when the next one, which has it too, is in an archive
+ *     20    4 reason          ome_journal_seal_reason_t. A segment that one run ended for good and the same run goes on from was put there */
+typedef struct
+{
+    uint64_t record_count;
+    uint64_t last_sequence;
+    uint32_t chain_checksum;
+    uint32_t reason;
+} ome_journal_seal_t;
+static_assert(sizeof(ome_journal_seal_t) == 24, "a seal has no padding");
+static_assert(offsetof(ome_journal_seal_t, last_sequence) == 8, "last_sequence is in place");
+static_assert(offsetof(ome_journal_seal_t, chain_checksum) == 16, "chain_checksum is in place");
+static_assert(offsetof(ome_journal_seal_t, reason) == 20, "reason is in place");
+
+#define OME_JOURNAL_SEAL_SIZE (OME_JOURNAL_ENVELOPE_SIZE + 24u) /* a record that is a seal */
 
 #define OME_JOURNAL_SEGMENT_SIZE_MIN (UINT64_C(64) << 10)
 #define OME_JOURNAL_SEGMENT_SIZE_MAX (UINT64_C(1) << 40)
-static_assert(OME_JOURNAL_SEGMENT_SIZE_MIN >= OME_JOURNAL_HEADER_SIZE + OME_JOURNAL_RECORD_SIZE_MAX + OME_JOURNAL_ENVELOPE_SIZE,
+static_assert(OME_JOURNAL_SEGMENT_SIZE_MIN >= OME_JOURNAL_HEADER_SIZE + OME_JOURNAL_RECORD_SIZE_MAX + OME_JOURNAL_SEAL_SIZE,
     "an empty segment has room for any record and the seal");
 
-/* Names of files. Those that end in .tmp are work that was not finished, and are no part of the journal. */
-#define OME_JOURNAL_NAME_SIZE 33u /* of a segment, with its terminating zero */
-#define OME_JOURNAL_NAME_NEW "journal-new.tmp"
-#define OME_JOURNAL_NAME_SPARE "journal-spare.tmp"
-#define OME_JOURNAL_NAME_TORN "journal-torn.tmp"
+/* Names of files: room for any of them, with its terminating zero. */
+#define OME_JOURNAL_NAME_SIZE 33u
+
+/* Files of work that was not finished, which are no part of the journal. */
+typedef enum
+{
+    OME_JOURNAL_TEMPORARY_NEW, /* ...-new.tmp */
+    OME_JOURNAL_TEMPORARY_SPARE, /* ...-spare.tmp */
+    OME_JOURNAL_TEMPORARY_TORN, /* ...-torn.tmp */
+    OME_JOURNAL_TEMPORARY_COUNT
+} ome_journal_temporary_t;
 
 typedef struct
 {
@@ -162,17 +217,23 @@ static inline uint32_t ome_journal_chain(uint32_t chain, uint32_t record_checksu
     return ome_crc32c(chain, &record_checksum, sizeof(record_checksum));
 }
 
-/* Fills a header and its checksum. */
-void ome_journal_header_set(
-    ome_journal_header_t *header, uint64_t epoch, uint64_t first_sequence, uint64_t segment_size, uint32_t previous_checksum);
+/* Fills a header of this version and its checksum. */
+void ome_journal_header_set(ome_journal_header_t *header, ome_journal_kind_t kind, uint64_t epoch, uint64_t first_sequence,
+    uint64_t segment_size, uint32_t previous_checksum, uint64_t configuration_hash);
+
+/* Writes a seal of OME_JOURNAL_SEAL_SIZE bytes; `synced` is OME_JOURNAL_TYPE_SYNCED when all before it is on disk, otherwise 0. */
+void ome_journal_seal_encode(uint8_t *bytes, const ome_journal_seal_t *seal, uint16_t synced);
 
 /* NULL when the header is one of this format, whatever its version; otherwise what is wrong with it. */
 const char *ome_journal_header_fault(const ome_journal_header_t *header);
 
 /* Writes the name of the segment that begins with a sequence; OME_JOURNAL_NAME_SIZE bytes. */
-void ome_journal_name(char *name, uint64_t first_sequence);
+void ome_journal_name(char *name, ome_journal_kind_t kind, uint64_t first_sequence);
 
-/* The first sequence of the segment of that name; 0 when it is not the name of a segment. */
-uint64_t ome_journal_name_sequence(const char *name);
+/* Writes the name of an unfinished file; OME_JOURNAL_NAME_SIZE bytes. */
+void ome_journal_name_temporary(char *name, ome_journal_kind_t kind, ome_journal_temporary_t temporary);
+
+/* The first sequence of the segment of that name; 0 when it is not the name of a segment of that kind. */
+uint64_t ome_journal_name_sequence(ome_journal_kind_t kind, const char *name);
 
 #endif

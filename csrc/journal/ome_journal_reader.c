@@ -8,13 +8,14 @@
 static_assert(WINDOW_SIZE >= OME_JOURNAL_RECORD_SIZE_MAX, "any record fits in the window");
 static_assert(WINDOW_SIZE >= OME_JOURNAL_HEADER_SIZE, "a header fits in the window");
 
-/* What a directory holds. */
+/* What segments a directory holds, by their first sequences; 0: none. */
 typedef struct
 {
-    uint64_t first;    /* segments that begin before it do not count */
-    uint64_t expected; /* first sequence that is looked for */
-    uint64_t count;
-    bool is_found;
+    ome_journal_kind_t kind;
+    uint64_t after; /* asked for */
+    uint64_t wanted; /* asked for */
+    uint64_t next; /* the lowest above `after` */
+    uint64_t holding; /* the highest that is not above `wanted`: the segment that holds that sequence, if any does */
 } listing_t;
 
 static ome_status_t end_here(ome_journal_reader_t *reader, ome_status_t status, ome_journal_verdict_t verdict, const char *reason)
@@ -28,6 +29,11 @@ static ome_status_t end_here(ome_journal_reader_t *reader, ome_status_t status, 
 static ome_status_t damaged(ome_journal_reader_t *reader, const char *reason)
 {
     return end_here(reader, OME_DAMAGED, OME_JOURNAL_DAMAGED, reason);
+}
+
+static ome_status_t absent(ome_journal_reader_t *reader, const char *reason)
+{
+    return end_here(reader, OME_NOT_FOUND, OME_JOURNAL_ABSENT, reason);
 }
 
 static ome_status_t failed(ome_journal_reader_t *reader, int64_t result, const char *call, const char *path)
@@ -86,7 +92,35 @@ static ome_status_t read_record(ome_journal_reader_t *reader, ome_journal_record
     return ome_journal_decode(bytes, available_bytes, record) ? OME_OK : OME_EMPTY;
 }
 
-/* Gives the next record and moves behind it; takes a seal on the way. Returns as read_record; OME_EMPTY also for another sequence. */
+/* Checks a seal, the reader being behind it. Returns OME_EMPTY: no record is left in the segment; or OME_DAMAGED. */
+static ome_status_t take_seal(ome_journal_reader_t *reader, const ome_journal_record_t *record)
+{
+    ome_journal_seal_t seal = {0};
+    bool is_right = record->length == 0 && record->type == OME_JOURNAL_TYPE_SYNCED;
+    if (reader->version > 1)
+    {
+        memcpy(&seal, record->data, record->length == sizeof(seal) ? sizeof(seal) : 0);
+        is_right = seal.record_count == record->sequence - reader->segment_first_sequence && seal.last_sequence == record->sequence - 1 &&
+                   seal.chain_checksum == reader->chain_checksum && seal.reason >= OME_JOURNAL_SEAL_ROTATION &&
+                   seal.reason <= OME_JOURNAL_SEAL_RECOVERY;
+    }
+    reader->is_sealed = true;
+    reader->seal_reason = seal.reason;
+    return is_right ? OME_EMPTY : damaged(reader, "the seal does not fit the records before it");
+}
+
+/* Holds the chain checksum against the one that was given, when the reader has come to the first record to be given. */
+static ome_status_t check_beginning(ome_journal_reader_t *reader)
+{
+    const ome_journal_reader_config_t *const config = &reader->config;
+    const bool is_due = config->has_previous_checksum && reader->report.sequence_expected == config->first_sequence;
+    return !is_due || reader->chain_checksum == config->previous_checksum
+               ? OME_OK
+               : damaged(reader, "the checksum of all records before the first one asked for is not the one that was given");
+}
+
+/* Gives the next record and moves behind it; takes a seal on the way. Returns as read_record, OME_EMPTY also for another sequence; or
+ * OME_DAMAGED. */
 static ome_status_t take_record(ome_journal_reader_t *reader, ome_journal_record_t *record)
 {
     if (reader->file < 0 || reader->is_sealed)
@@ -107,52 +141,58 @@ static ome_status_t take_record(ome_journal_reader_t *reader, ome_journal_record
         reader->synced_offset = reader->report.offset;
     }
     reader->report.offset += OME_JOURNAL_ENVELOPE_SIZE + record->length;
-    if (record->type == OME_JOURNAL_TYPE_SEAL)
+    if ((record->type & OME_JOURNAL_KIND_MAX) == OME_JOURNAL_KIND_SEAL)
     {
-        reader->is_sealed = true;
-        return OME_EMPTY;
+        return take_seal(reader, record);
     }
     record->type &= OME_JOURNAL_KIND_MAX;
     reader->last_sequence = record->sequence;
     reader->report.sequence_expected++;
     reader->chain_checksum = ome_journal_chain(reader->chain_checksum, record->checksum);
-    return OME_OK;
+    return check_beginning(reader);
 }
 
 static void visit_name(void *visitor, const char *name)
 {
     listing_t *const listing = visitor;
-    const uint64_t sequence = ome_journal_name_sequence(name);
-    if (sequence != 0 && sequence >= listing->first)
+    const uint64_t sequence = ome_journal_name_sequence(listing->kind, name);
+    if (sequence > listing->after && (listing->next == 0 || sequence < listing->next))
     {
-        listing->count++;
-        listing->is_found = listing->is_found || sequence == listing->expected;
+        listing->next = sequence;
+    }
+    if (sequence <= listing->wanted && sequence > listing->holding)
+    {
+        listing->holding = sequence;
     }
 }
 
-static ome_status_t check_header(ome_journal_reader_t *reader, const ome_journal_header_t *header, uint64_t file_size_bytes)
+/* Version 1 ends with previous_checksum. */
+static bool is_unused_zero(const ome_journal_header_t *header)
 {
-    const char *const fault = ome_journal_header_fault(header);
-    if (fault != NULL)
+    const uint8_t *const bytes = (const uint8_t *)header;
+    size_t offset = header->version == 1 ? offsetof(ome_journal_header_t, kind) : offsetof(ome_journal_header_t, reserved);
+    while (offset < offsetof(ome_journal_header_t, checksum) && bytes[offset] == 0)
     {
-        return damaged(reader, fault);
+        offset++;
     }
-    if (header->version != OME_JOURNAL_VERSION)
+    return offset == offsetof(ome_journal_header_t, checksum);
+}
+
+/* The header goes on from the segment before. */
+static ome_status_t check_continuation(ome_journal_reader_t *reader, const ome_journal_header_t *header)
+{
+    if (header->version < reader->before.version)
     {
-        return end_here(reader, OME_UNSUPPORTED, OME_JOURNAL_UNSUPPORTED, "the segment's format version is not one that this build reads");
+        return damaged(reader, "the format version is older than that of the segment before");
     }
-    if (header->header_size != OME_JOURNAL_HEADER_SIZE || file_size_bytes > header->segment_size)
-    {
-        return damaged(reader, "the segment is longer than its header says, or its header is of another length");
-    }
-    if (header->first_sequence != reader->report.sequence_expected)
-    {
-        reader->report.sequence_found = header->first_sequence;
-        return damaged(reader, "the first sequence in the header is not the next one");
-    }
-    if (header->epoch < reader->epoch || header->epoch == 0)
+    if (header->epoch < reader->before.epoch || header->epoch == 0)
     {
         return damaged(reader, "the epoch is lower than that of the segment before");
+    }
+    /* In version 1 a segment that was full has no seal; only the seal of a full one lets the same run go on. */
+    if (header->epoch == reader->before.epoch && header->version > 1 && reader->before.seal_reason != OME_JOURNAL_SEAL_ROTATION)
+    {
+        return damaged(reader, "the epoch is that of the segment before, which its writer had ended for good");
     }
     /* A journal whose beginning was removed starts with a checksum that nothing is left to compare with. */
     if (header->previous_checksum != reader->chain_checksum && (reader->segment_count > 0 || header->first_sequence == 1))
@@ -162,13 +202,44 @@ static ome_status_t check_header(ome_journal_reader_t *reader, const ome_journal
     return OME_OK;
 }
 
+static ome_status_t check_header(ome_journal_reader_t *reader, const ome_journal_header_t *header, uint64_t file_size_bytes)
+{
+    const char *const fault = ome_journal_header_fault(header);
+    if (fault != NULL)
+    {
+        return damaged(reader, fault);
+    }
+    if (header->version < OME_JOURNAL_VERSION_MIN || header->version > OME_JOURNAL_VERSION)
+    {
+        return end_here(reader, OME_UNSUPPORTED, OME_JOURNAL_UNSUPPORTED, "the segment's format version is not one that this build reads");
+    }
+    if (header->header_size != OME_JOURNAL_HEADER_SIZE || file_size_bytes > header->segment_size)
+    {
+        return damaged(reader, "the segment is longer than its header says, or its header is of another length");
+    }
+    if (!is_unused_zero(header))
+    {
+        return damaged(reader, "what the format version does not use in the header is not zero");
+    }
+    if ((header->version == 1 ? OME_JOURNAL_COMMANDS : header->kind) != (uint32_t)reader->config.kind)
+    {
+        return damaged(reader, "the records of the segment are of another kind than its name says");
+    }
+    if (header->first_sequence != reader->report.sequence_expected)
+    {
+        reader->report.sequence_found = header->first_sequence;
+        return damaged(reader, "the first sequence in the header is not the next one");
+    }
+    return check_continuation(reader, header);
+}
+
 /* Opens the segment that begins with the next sequence. */
 static ome_status_t open_segment(ome_journal_reader_t *reader)
 {
     const ome_file_system_t *const file_system = reader->config.file_system;
     char name[OME_JOURNAL_NAME_SIZE];
     ome_journal_reader_close(reader);
-    ome_journal_name(name, reader->report.sequence_expected);
+    ome_journal_name(name, reader->config.kind, reader->report.sequence_expected);
     const ome_status_t joined = ome_file_join(reader->report.path, reader->directory, name);
     OME_ASSERT(joined == OME_OK);
     reader->file = file_system->open(file_system->context, reader->report.path, OME_FILE_READ);
@@ -202,13 +273,25 @@ static ome_status_t open_segment(ome_journal_reader_t *reader)
         return status;
     }
     reader->epoch = header.epoch;
+    reader->version = header.version;
+    reader->seal_reason = 0;
     reader->chain_checksum = header.previous_checksum;
     reader->segment_first_sequence = header.first_sequence;
     reader->is_sealed = false;
     reader->segment_count++;
     reader->synced_offset = OME_JOURNAL_HEADER_SIZE;
     reader->report.offset = OME_JOURNAL_HEADER_SIZE;
-    return OME_OK;
+    return check_beginning(reader);
+}
+
+/* The journal ends here, unless it was to be read from further on. */
+static ome_status_t end_journal(ome_journal_reader_t *reader, ome_journal_verdict_t verdict, const char *reason)
+{
+    if (reader->report.sequence_expected < reader->config.first_sequence)
+    {
+        return absent(reader, "the journal ends before the sequence asked for");
+    }
+    return end_here(reader, OME_EMPTY, verdict, reason);
 }
 
 /* Finds the end of the last byte at or after the reader's offset that is not zero; the offset itself when there is none. */
@@ -307,21 +390,76 @@ static ome_status_t judge_tail(ome_journal_reader_t *reader, bool is_last)
     {
         return damaged(reader, "bytes that are not a record are followed by a record of a later group");
     }
-    return status == OME_EMPTY ? end_here(reader, OME_EMPTY, OME_JOURNAL_TORN,
-                                     "bytes that are not a record follow the last one; nothing was acknowledged after it")
-                               : status;
+    return status == OME_EMPTY
+               ? end_journal(reader, OME_JOURNAL_TORN, "bytes that are not a record follow the last one; nothing was acknowledged after it")
+               : status;
+}
+
+/* Opens the segment to begin with: the one that holds the first record to be given. Returns OME_OK; OME_EMPTY (there is no segment). */
+static ome_status_t begin(ome_journal_reader_t *reader, const listing_t *listing)
+{
+    if (listing->holding != 0)
+    {
+        reader->report.sequence_expected = listing->holding;
+        reader->last_sequence = listing->holding - 1;
+        return open_segment(reader);
+    }
+    if (listing->next != 0)
+    {
+        snprintf(reader->report.path, sizeof(reader->report.path), "%s", reader->directory);
+        reader->report.sequence_found = listing->next;
+        return absent(reader, "the journal begins behind the sequence asked for");
+    }
+    if (reader->config.is_live || reader->config.first_sequence == 1)
+    {
+        return reader->config.is_live ? OME_EMPTY : end_here(reader, OME_EMPTY, OME_JOURNAL_CLEAN, NULL);
+    }
+    return absent(reader, "the journal ends before the sequence asked for");
+}
+
+/* Moves on from a segment whose records end here to the one that begins with the next sequence. */
+static ome_status_t open_next(ome_journal_reader_t *reader)
+{
+    if (reader->file >= 0)
+    {
+        if (reader->version > 1 && !reader->is_sealed)
+        {
+            return damaged(reader, "the segment has no seal and is followed by another segment");
+        }
+        reader->before = (ome_journal_ending_t){.epoch = reader->epoch, .version = reader->version, .seal_reason = reader->seal_reason};
+    }
+    return open_segment(reader);
+}
+
+/* The last segment of a live journal has no more records. */
+static void wait_here(ome_journal_reader_t *reader)
+{
+    if (reader->file >= 0 && reader->segment_first_sequence == reader->report.sequence_expected)
+    {
+        /* It is without records, and the next run of the server replaces the file. Open it by name again at the next call. */
+        ome_journal_reader_close(reader);
+        reader->segment_count--;
+    }
 }
 
 /* No next record is at the reader's offset: finds out what that means. Returns OME_OK when the reader may look again. */
 static ome_status_t at_end(ome_journal_reader_t *reader, ome_journal_record_t *record, bool *has_record)
 {
     const ome_file_system_t *const file_system = reader->config.file_system;
-    listing_t listing = {.first = reader->config.first_sequence, .expected = reader->report.sequence_expected};
+    const bool has_begun = reader->file >= 0 || reader->segment_count > 0;
+    const uint64_t expected = reader->report.sequence_expected;
+    listing_t listing = {.kind = reader->config.kind,
+        .after = !has_begun ? 0 : reader->file >= 0 ? reader->segment_first_sequence : expected - 1,
+        .wanted = reader->config.first_sequence};
     *has_record = false;
     const int result = file_system->list(file_system->context, reader->directory, visit_name, &listing);
     if (result < 0)
     {
         return failed(reader, result, "readdir", reader->directory);
+    }
+    if (!has_begun)
+    {
+        return begin(reader, &listing);
     }
     /* A server may have written more since the window was read: look again, now that the directory is known. What it holds of later segments
      * was made after this one was complete. */
@@ -332,17 +470,10 @@ static ome_status_t at_end(ome_journal_reader_t *reader, ome_journal_record_t *r
     {
         return status;
     }
-    const bool is_without_records = reader->file >= 0 && reader->segment_first_sequence == reader->report.sequence_expected;
-    const bool has_next = listing.is_found && !is_without_records;
-    const bool is_last = !has_next && listing.count == reader->segment_count;
+    const bool is_last = listing.next == 0;
     if (is_last && reader->config.is_live)
     {
-        if (is_without_records)
-        {
-            /* The next run of the server replaces this file. Open it by name again at the next call. */
-            ome_journal_reader_close(reader);
-            reader->segment_count--;
-        }
+        wait_here(reader);
         return OME_EMPTY;
     }
     status = reader->file >= 0 ? judge_tail(reader, is_last) : OME_OK;
@@ -350,13 +481,13 @@ static ome_status_t at_end(ome_journal_reader_t *reader, ome_journal_record_t *r
     {
         return status;
     }
-    if (has_next)
-    {
-        return open_segment(reader);
-    }
     if (is_last)
     {
-        return end_here(reader, OME_EMPTY, OME_JOURNAL_CLEAN, NULL);
+        return end_journal(reader, OME_JOURNAL_CLEAN, NULL);
+    }
+    if (listing.next == expected)
+    {
+        return open_next(reader);
     }
     snprintf(reader->report.path, sizeof(reader->report.path), "%s", reader->directory);
     return damaged(reader, "the segment that begins with the next sequence is missing, or there is one that does not belong here");
@@ -373,8 +504,9 @@ ome_status_t ome_journal_reader_open(
     memset(reader, 0, sizeof(*reader));
     reader->file = -1;
     char name[OME_JOURNAL_NAME_SIZE];
-    ome_journal_name(name, config->first_sequence);
-    if (config->first_sequence == 0 || ome_file_join(reader->report.path, config->directory, name) != OME_OK)
+    ome_journal_name(name, config->kind, config->first_sequence);
+    if ((config->kind != OME_JOURNAL_COMMANDS && config->kind != OME_JOURNAL_EVENTS) || config->first_sequence == 0 ||
+         ome_file_join(reader->report.path, config->directory, name) != OME_OK)
     {
         return OME_INVALID;
     }
@@ -403,13 +535,12 @@ ome_status_t ome_journal_reader_next(ome_journal_reader_t *reader, ome_journal_r
     for (;;)
     {
         ome_status_t status = take_record(reader, record);
-        if (status != OME_EMPTY)
+        bool has_record = status == OME_OK;
+        if (status == OME_EMPTY)
         {
-            return status;
+            status = at_end(reader, record, &has_record);
         }
-        bool has_record;
-        status = at_end(reader, record, &has_record);
-        if (status != OME_OK || has_record)
+        if (status != OME_OK || (has_record && record->sequence >= reader->config.first_sequence))
         {
             return status;
         }

@@ -57,7 +57,9 @@ static ome_status_t save_torn(ome_journal_reader_t *reader, int from)
     char temporary[OME_PATH_SIZE];
     char path[OME_PATH_SIZE];
     const int length = snprintf(path, sizeof(path), "%s.torn-%" PRIu64, reader->report.path, reader->report.offset);
-    if (length < 0 || (size_t)length >= sizeof(path) || ome_file_join(temporary, reader->directory, OME_JOURNAL_NAME_TORN) != OME_OK)
+    char name[OME_JOURNAL_NAME_SIZE];
+    ome_journal_name_temporary(name, reader->config.kind, OME_JOURNAL_TEMPORARY_TORN);
+    if (length < 0 || (size_t)length >= sizeof(path) || ome_file_join(temporary, reader->directory, name) != OME_OK)
     {
         return failed(reader, -ENAMETOOLONG, "open", reader->report.path);
     }
@@ -92,6 +94,25 @@ static ome_status_t save_torn(ome_journal_reader_t *reader, int from)
     return result < 0 ? failed(reader, result, "fsync", reader->directory) : OME_OK;
 }
 
+/* Seals the segment, which was cut at its last record. The writer left room for it. */
+static ome_status_t seal(ome_journal_reader_t *reader, int file)
+{
+    const ome_file_system_t *const file_system = reader->config.file_system;
+    const ome_journal_seal_t data = {.record_count = reader->last_sequence + 1 - reader->segment_first_sequence,
+        .last_sequence = reader->last_sequence,
+        .chain_checksum = reader->chain_checksum,
+        .reason = OME_JOURNAL_SEAL_RECOVERY};
+    uint8_t bytes[OME_JOURNAL_SEAL_SIZE];
+    ome_journal_seal_encode(bytes, &data, OME_JOURNAL_TYPE_SYNCED);
+    int result = file_system->write(file_system->context, file, bytes, sizeof(bytes), reader->report.offset);
+    if (result < 0)
+    {
+        return failed(reader, result, "pwrite", reader->report.path);
+    }
+    result = file_system->sync_all(file_system->context, file);
+    return result < 0 ? failed(reader, result, "fsync", reader->report.path) : OME_OK;
+}
+
 static ome_status_t cut(ome_journal_reader_t *reader, int file)
 {
     const ome_file_system_t *const file_system = reader->config.file_system;
@@ -114,17 +135,22 @@ static ome_status_t cut(ome_journal_reader_t *reader, int file)
     }
     /* Also what is no content: the cut must hold when the next segment is there, or its tail would be called damage. */
     result = file_system->sync_all(file_system->context, file);
-    return result < 0 ? failed(reader, result, "fsync", path) : OME_OK;
+    if (result < 0)
+    {
+        return failed(reader, result, "fsync", path);
+    }
+    return reader->version == 1 || reader->is_sealed || is_without_records ? OME_OK : seal(reader, file);
 }
 
 static ome_status_t remove_temporaries(ome_journal_reader_t *reader)
 {
-    static const char *const names[] = {OME_JOURNAL_NAME_NEW, OME_JOURNAL_NAME_SPARE, OME_JOURNAL_NAME_TORN};
     const ome_file_system_t *const file_system = reader->config.file_system;
-    for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++)
+    for (int temporary = 0; temporary < OME_JOURNAL_TEMPORARY_COUNT; temporary++)
     {
+        char name[OME_JOURNAL_NAME_SIZE];
         char path[OME_PATH_SIZE];
-        const ome_status_t status = ome_file_join(path, reader->directory, names[index]);
+        ome_journal_name_temporary(name, reader->config.kind, (ome_journal_temporary_t)temporary);
+        const ome_status_t status = ome_file_join(path, reader->directory, name);
         OME_ASSERT(status == OME_OK);
         const int result = file_system->remove(file_system->context, path);
         if (result < 0 && result != -ENOENT)
@@ -138,7 +164,8 @@ static ome_status_t remove_temporaries(ome_journal_reader_t *reader)
 
 ome_status_t ome_journal_recover(ome_journal_reader_t *reader)
 {
-    if (reader->status == OME_DAMAGED || reader->status == OME_UNSUPPORTED || reader->status == OME_IO_ERROR)
+    if (reader->status == OME_DAMAGED || reader->status == OME_UNSUPPORTED || reader->status == OME_NOT_FOUND ||
+        reader->status == OME_IO_ERROR)
     {
         return reader->status;
     }

@@ -37,6 +37,23 @@ static ome_status_t stop(ome_journal_writer_t *writer, int64_t result, const cha
     return ome_file_failed(&writer->error, result, call, path);
 }
 
+/* The bit for a record that is added now. */
+static uint16_t synced_bit(const ome_journal_writer_t *writer)
+{
+    return writer->durable_sequence == writer->next_sequence - 1 ? OME_JOURNAL_TYPE_SYNCED : 0;
+}
+
+static ome_status_t sync_file(ome_journal_writer_t *writer)
+{
+    const int result = writer->file_system->sync_data(writer->file_system->context, writer->file);
+    if (result < 0)
+    {
+        return stop(writer, result, "fdatasync", writer->path);
+    }
+    writer->durable_sequence = writer->written_sequence;
+    return OME_OK;
+}
+
 /* Makes a file of zeros, which are on disk when this returns OME_OK. Uses nothing of the writer that changes: both threads call it. */
 static ome_status_t make_zeros(const ome_journal_writer_t *writer, const char *path, int *file, ome_error_t *error)
 {
@@ -71,8 +88,10 @@ static ome_status_t make_zeros(const ome_journal_writer_t *writer, const char *p
     return OME_OK;
 }
 
-static void temporary_path(const ome_journal_writer_t *writer, char *path, const char *name)
+static void temporary_path(const ome_journal_writer_t *writer, char *path, ome_journal_temporary_t temporary)
 {
+    char name[OME_JOURNAL_NAME_SIZE];
+    ome_journal_name_temporary(name, writer->kind, temporary);
     const ome_status_t status = ome_file_join(path, writer->directory, name);
     OME_ASSERT(status == OME_OK); /* the names of segments are longer, and were tried when the writer was opened */
 }
@@ -85,7 +104,7 @@ static ome_status_t take_zeros(ome_journal_writer_t *writer, int *file, char *pa
     switch (atomic_load_explicit(&writer->spare_state, memory_order_acquire))
     {
     case SPARE_READY:
-        temporary_path(writer, path, OME_JOURNAL_NAME_SPARE);
+        temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
         *file = writer->spare_file;
         *is_spare = true;
         return OME_OK;
@@ -94,7 +113,7 @@ static ome_status_t take_zeros(ome_journal_writer_t *writer, int *file, char *pa
     default:
         break;
     }
-    temporary_path(writer, path, OME_JOURNAL_NAME_NEW);
+    temporary_path(writer, path, OME_JOURNAL_TEMPORARY_NEW);
     const ome_status_t status = make_zeros(writer, path, file, &writer->error);
     if (status != OME_OK)
     {
@@ -108,7 +127,8 @@ static ome_status_t name_segment(ome_journal_writer_t *writer, int file, const c
 {
     const ome_file_system_t *const file_system = writer->file_system;
     ome_journal_header_t *const header = (void *)writer->buffer; /* which is empty */
-    ome_journal_header_set(header, writer->epoch, writer->next_sequence, writer->segment_size_bytes, writer->checksum);
+    ome_journal_header_set(header, writer->kind, writer->epoch, writer->next_sequence, writer->segment_size_bytes, writer->checksum,
+        writer->configuration_hash);
     int result = file_system->write(file_system->context, file, header, sizeof(*header), 0);
     if (result < 0)
     {
@@ -148,7 +168,8 @@ static ome_status_t begin_segment(ome_journal_writer_t *writer)
     writer->offset = OME_JOURNAL_HEADER_SIZE;
     writer->buffer_offset = OME_JOURNAL_HEADER_SIZE;
     writer->buffer_used_bytes = 0;
-    ome_journal_name(name, writer->next_sequence);
+    writer->segment_first_sequence = writer->next_sequence;
+    ome_journal_name(name, writer->kind, writer->next_sequence);
     status = ome_file_join(writer->path, writer->directory, name);
     OME_ASSERT(status == OME_OK);
     status = name_segment(writer, file, temporary);
@@ -203,8 +224,8 @@ ome_status_t ome_journal_writer_open(
     atomic_init(&writer->spare_state, SPARE_ABSENT);
     atomic_init(&writer->is_stopped, true); /* until the first segment is there */
     char name[OME_JOURNAL_NAME_SIZE];
-    ome_journal_name(name, config->first_sequence);
-    if (config->epoch == 0 || config->first_sequence == 0 || config->segment_size_bytes < OME_JOURNAL_SEGMENT_SIZE_MIN ||
+    ome_journal_name(name, config->kind, config->first_sequence);
+    if ((config->kind != OME_JOURNAL_COMMANDS && config->kind != OME_JOURNAL_EVENTS) || config->epoch == 0 || config->first_sequence == 0 || config->segment_size_bytes < OME_JOURNAL_SEGMENT_SIZE_MIN ||
         config->segment_size_bytes > OME_JOURNAL_SEGMENT_SIZE_MAX || config->segment_size_bytes % OME_JOURNAL_HEADER_SIZE != 0 ||
         ome_file_join(writer->path, config->directory, name) != OME_OK)
     {
@@ -219,7 +240,9 @@ ome_status_t ome_journal_writer_open(
     writer->buffer = (uint8_t *)memory + before_bytes;
     writer->buffer_capacity_bytes = (size_bytes - before_bytes) / BLOCK_SIZE * BLOCK_SIZE;
     writer->segment_size_bytes = config->segment_size_bytes;
+    writer->kind = config->kind;
     writer->epoch = config->epoch;
+    writer->configuration_hash = config->configuration_hash;
     writer->next_sequence = config->first_sequence;
     writer->written_sequence = config->first_sequence - 1;
     writer->durable_sequence = config->first_sequence - 1;
@@ -234,10 +257,36 @@ ome_status_t ome_journal_writer_open(
     return status;
 }
 
+/* Commits, with a seal behind the last record: append left room for it in the segment. */
+static ome_status_t seal(ome_journal_writer_t *writer, ome_journal_seal_reason_t reason)
+{
+    ome_status_t status = OME_OK;
+    if (writer->buffer_used_bytes + OME_JOURNAL_SEAL_SIZE > writer->buffer_capacity_bytes)
+    {
+        status = ome_journal_writer_write(writer);
+    }
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    const ome_journal_seal_t data = {.record_count = writer->next_sequence - writer->segment_first_sequence,
+        .last_sequence = writer->next_sequence - 1,
+        .chain_checksum = writer->checksum,
+        .reason = reason};
+    ome_journal_seal_encode(writer->buffer + writer->buffer_used_bytes, &data, synced_bit(writer));
+    writer->buffer_used_bytes += OME_JOURNAL_SEAL_SIZE;
+    status = ome_journal_writer_write(writer);
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    return sync_file(writer); /* also when all records were on disk */
+}
+
 /* Ends the segment: all of it is on disk before the next one gets its name. */
 static ome_status_t next_segment(ome_journal_writer_t *writer)
 {
-    const ome_status_t status = ome_journal_writer_commit(writer);
+    const ome_status_t status = seal(writer, OME_JOURNAL_SEAL_ROTATION);
     if (status != OME_OK)
     {
         return status;
@@ -264,7 +313,7 @@ ome_status_t ome_journal_writer_append(
     const size_t size = OME_JOURNAL_ENVELOPE_SIZE + length_bytes;
     ome_status_t status = OME_OK;
     const uint64_t end = writer->buffer_offset + writer->buffer_used_bytes + size;
-    if (end + OME_JOURNAL_ENVELOPE_SIZE > writer->segment_size_bytes) /* and the seal */
+    if (end + OME_JOURNAL_SEAL_SIZE > writer->segment_size_bytes)
     {
         status = next_segment(writer);
     }
@@ -276,7 +325,7 @@ ome_status_t ome_journal_writer_append(
     {
         return status;
     }
-    const uint16_t type = writer->durable_sequence == sequence - 1 ? kind | OME_JOURNAL_TYPE_SYNCED : kind;
+    const uint16_t type = kind | synced_bit(writer);
     const uint32_t checksum = ome_journal_encode(writer->buffer + writer->buffer_used_bytes, sequence, type, data, length_bytes);
     writer->checksum = ome_journal_chain(writer->checksum, checksum);
     writer->buffer_used_bytes += size;
@@ -329,14 +378,7 @@ ome_status_t ome_journal_writer_sync(ome_journal_writer_t *writer)
     {
         return OME_OK;
     }
-    const ome_file_system_t *const file_system = writer->file_system;
-    const int result = file_system->sync_data(file_system->context, writer->file);
-    if (result < 0)
-    {
-        return stop(writer, result, "fdatasync", writer->path);
-    }
-    writer->durable_sequence = writer->written_sequence;
-    return OME_OK;
+    return sync_file(writer);
 }
 
 ome_status_t ome_journal_writer_commit(ome_journal_writer_t *writer)
@@ -358,36 +400,23 @@ ome_status_t ome_journal_writer_prepare_next(ome_journal_writer_t *writer)
         return state == SPARE_READY ? OME_OK : OME_STOPPED;
     }
     char path[OME_PATH_SIZE];
-    temporary_path(writer, path, OME_JOURNAL_NAME_SPARE);
+    temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
     const ome_status_t status = make_zeros(writer, path, &writer->spare_file, &writer->spare_error);
     /* Release: pairs with the acquire in take_zeros. */
     atomic_store_explicit(&writer->spare_state, status == OME_OK ? SPARE_READY : SPARE_FAILED, memory_order_release);
     return status;
 }
 
-/* The last record in good order; append left room for it. */
-static ome_status_t seal(ome_journal_writer_t *writer)
+/* Nothing comes after this seal that would prove the last group complete: so that one is on disk first, and the seal is synced and proves it. */
+static ome_status_t commit_and_seal(ome_journal_writer_t *writer)
 {
-    const ome_file_system_t *const file_system = writer->file_system;
-    ome_status_t status = ome_journal_writer_commit(writer);
-    if (status != OME_OK)
-    {
-        return status;
-    }
-    ome_journal_encode(writer->buffer + writer->buffer_used_bytes, writer->next_sequence, OME_JOURNAL_TYPE_SEAL, NULL, 0);
-    writer->buffer_used_bytes += OME_JOURNAL_ENVELOPE_SIZE;
-    status = ome_journal_writer_write(writer);
-    if (status != OME_OK)
-    {
-        return status;
-    }
-    const int result = file_system->sync_data(file_system->context, writer->file);
-    return result < 0 ? stop(writer, result, "fdatasync", writer->path) : OME_OK;
+    const ome_status_t status = ome_journal_writer_commit(writer);
+    return status == OME_OK ? seal(writer, OME_JOURNAL_SEAL_CLOSE) : status;
 }
 
 ome_status_t ome_journal_writer_close(ome_journal_writer_t *writer)
 {
-    const ome_status_t status = is_stopped(writer) ? OME_STOPPED : seal(writer);
+    const ome_status_t status = is_stopped(writer) ? OME_STOPPED : commit_and_seal(writer);
     const ome_file_system_t *const file_system = writer->file_system;
     if (writer->spare_file >= 0)
     {
@@ -395,7 +424,7 @@ ome_status_t ome_journal_writer_close(ome_journal_writer_t *writer)
         if (status == OME_OK)
         {
             char path[OME_PATH_SIZE];
-            temporary_path(writer, path, OME_JOURNAL_NAME_SPARE);
+            temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
             file_system->remove(file_system->context, path); /* recovery does it where this fails */
         }
         writer->spare_file = -1;

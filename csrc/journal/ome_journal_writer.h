@@ -5,7 +5,7 @@
  *
  * Invariants:
  * - durable <= written < next sequence. What is not durable may be gone after a power cut, in any part.
- * - A segment is complete and on disk before the next one gets its name. So only the last segment can have a torn tail.
+ * - A segment is complete, sealed and on disk before the next one gets its name. So only the last segment can have a torn tail or no seal.
  * - A segment's name appears after its zeros and its header are on disk.
  * - After the first call that failed nothing is written or synced again: a failed fsync leaves a file whose content nobody knows, and the
  *   second one says that all is well. The engine has to stop, and the next start decides by what is on the disk.
@@ -25,10 +25,12 @@ typedef struct
 {
     const ome_file_system_t *file_system; /* outlives the writer */
     const char *directory; /* exists; copied */
+    ome_journal_kind_t kind;
     uint64_t segment_size_bytes; /* OME_JOURNAL_SEGMENT_SIZE_MIN to _MAX, a multiple of 4096 */
     uint64_t epoch; /* 1 for a new journal, otherwise one more than the reader found */
     uint64_t first_sequence; /* 1 for a new journal, otherwise one more than the last in the journal */
     uint32_t previous_checksum; /* 0 for a new journal, otherwise the chain checksum that the reader found */
+    uint64_t configuration_hash; /* kept in every header; any value */
 } ome_journal_writer_config_t;
 
 typedef struct
@@ -42,11 +44,14 @@ typedef struct
     uint64_t segment_size_bytes;
     uint64_t offset; /* in the segment: where what was written ends */
     uint64_t epoch;
+    uint64_t configuration_hash;
+    uint64_t segment_first_sequence;
     uint64_t next_sequence;
     uint64_t written_sequence; /* handed to the operating system up to here: survives the end of the process */
     uint64_t durable_sequence; /* on disk up to here: survives a power cut */
     uint64_t unprepared_count; /* times that a segment ended and the next was not prepared */
     uint32_t checksum; /* chain checksum of all records appended */
+    ome_journal_kind_t kind;
     int file;
     ome_error_t error; /* why the writer stopped */
     char directory[OME_PATH_SIZE];
@@ -70,7 +75,7 @@ ome_status_t ome_journal_writer_open(
     ome_journal_writer_t *writer, void *memory, size_t size_bytes, const ome_journal_writer_config_t *config);
 
 /* Adds a record. `sequence` is one more than that of the call before, `kind` is 1 to OME_JOURNAL_KIND_MAX, `length_bytes` at most
- * OME_JOURNAL_DATA_SIZE_MAX. Writes only when the buffer is full; at the end of a segment commits and begins the next.
+ * OME_JOURNAL_DATA_SIZE_MAX. Writes only when the buffer is full; at the end of a segment commits with the seal and begins the next.
  * Returns OME_OK; OME_IO_ERROR (writer->error); OME_STOPPED. */
 ome_status_t ome_journal_writer_append(
     ome_journal_writer_t *writer, uint64_t sequence, uint16_t kind, const void *data, uint32_t length_bytes);

@@ -27,10 +27,17 @@ static ome_status_t fail(ome_replay_t *replay, ome_status_t status, const char *
     return status;
 }
 
-static ome_status_t open_reader(ome_replay_t *replay, const char *directory, uint64_t first_sequence, bool is_live)
+/* Sets the reader at a sequence; `before`, unless it is NULL, is the chain checksum of all records before that one. */
+static ome_status_t open_reader(
+    ome_replay_t *replay, const char *directory, uint64_t first_sequence, const uint32_t *before, uint32_t flags)
 {
-    const ome_journal_reader_config_t config = {
-        .file_system = ome_file_system_posix(), .directory = directory, .first_sequence = first_sequence, .is_live = is_live};
+    const ome_journal_reader_config_t config = {.file_system = ome_file_system_posix(),
+        .directory = directory,
+        .kind = OME_JOURNAL_COMMANDS,
+        .first_sequence = first_sequence,
+        .has_previous_checksum = before != NULL,
+        .previous_checksum = before != NULL ? *before : 0,
+        .is_live = (flags & OME_REPLAY_IS_LIVE) != 0};
     return ome_journal_reader_open(&replay->reader, replay->reader_memory, ome_journal_reader_size_bytes(), &config);
 }
 
@@ -44,50 +51,6 @@ static void note_refused(void *context, const char *path, ome_status_t status, c
         snprintf(replay->refused_path, sizeof(replay->refused_path), "%s", path);
         replay->refused_reason = reason;
     }
-}
-
-/* The segment that holds a sequence begins with the highest first sequence that is not above it. */
-typedef struct
-{
-    uint64_t sequence;
-    uint64_t first; /* 0 for none */
-} search_t;
-
-static void visit_segment(void *visitor, const char *name)
-{
-    search_t *search = visitor;
-    const uint64_t first = ome_journal_name_sequence(name);
-    if (first <= search->sequence && first > search->first)
-    {
-        search->first = first;
-    }
-}
-
-/* Reads the journal up to the snapshot's last command, and compares what both say of it. */
-static ome_status_t join_snapshot(ome_replay_t *replay, const char *directory, const ome_snapshot_loaded_t *loaded, bool is_live)
-{
-    const ome_file_system_t *const file_system = ome_file_system_posix();
-    search_t search = {.sequence = loaded->engine->sequence};
-    const int result = file_system->list(file_system->context, directory, visit_segment, &search);
-    if (result < 0)
-    {
-        return ome_file_failed(&replay->reader.error, result, "readdir", directory);
-    }
-    ome_status_t status = open_reader(replay, directory, search.first == 0 ? search.sequence : search.first, is_live);
-    while (status == OME_OK && replay->reader.last_sequence < search.sequence)
-    {
-        ome_journal_record_t record;
-        status = ome_journal_reader_next(&replay->reader, &record);
-    }
-    if (status == OME_EMPTY)
-    {
-        return fail(replay, OME_DAMAGED, "the journal ends before the newest snapshot");
-    }
-    if (status == OME_OK && replay->reader.chain_checksum != loaded->past.journal_checksum)
-    {
-        return fail(replay, OME_DAMAGED, "the newest snapshot was made of another journal: the checksums of the commands so far differ");
-    }
-    return status;
 }
 
 /* Begins with the newest snapshot. OME_NOT_FOUND: there is none. */
@@ -107,7 +70,7 @@ static ome_status_t open_snapshot(ome_replay_t *replay, const char *directory, u
     replay->engine_size_bytes = loaded.engine_size_bytes;
     replay->event_hash = loaded.past.event_hash;
     replay->snapshot_sequence = loaded.engine->sequence;
-    return join_snapshot(replay, directory, &loaded, (flags & OME_REPLAY_IS_LIVE) != 0);
+    return open_reader(replay, directory, replay->snapshot_sequence + 1, &loaded.past.journal_checksum, flags);
 }
 
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags)
@@ -123,7 +86,7 @@ ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32
     replay->sink = (ome_sink_t){
         .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = hash_and_forget};
     /* First of all, so that the reader has a copy of the directory's name. */
-    ome_status_t status = open_reader(replay, directory, 1, (flags & OME_REPLAY_IS_LIVE) != 0);
+    ome_status_t status = open_reader(replay, directory, 1, NULL, flags);
     if (status == OME_OK)
     {
         status = ome_snapshot_files_open(replay->files, ome_file_system_posix(), replay->reader.directory);
@@ -258,7 +221,9 @@ ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count)
     {
         return ome_file_failed(&reader->error, result, "fdatasync", reader->report.path);
     }
-    const ome_snapshot_past_t past = {.event_hash = ome_replay_event_hash(replay), .journal_checksum = reader->chain_checksum};
+    /* A reader that has read nothing yet stands where it began. */
+    const uint32_t checksum = reader->segment_count > 0 ? reader->chain_checksum : reader->config.previous_checksum;
+    const ome_snapshot_past_t past = {.event_hash = ome_replay_event_hash(replay), .journal_checksum = checksum};
     const ome_status_t status = ome_snapshot_file_write(replay->files, replay->engine, past, keep_count);
     if (status == OME_IO_ERROR)
     {

@@ -39,11 +39,11 @@ typedef struct ome_replay
 #define OME_REPLAY_SETS_ASIDE 4u    /* snapshots that are broken get another name: for the one process that uses the directory */
 
 /* Opens the journal in `directory`, which must exist. `replay` is zeroed memory. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. From a snapshot also
- * OME_IO_ERROR (reader.error), OME_DAMAGED, OME_UNSUPPORTED: the journal up to the snapshot (reader.report, or `reason`). Call ome_replay_close whatever is returned. */
+ * OME_IO_ERROR (reader.error). Call ome_replay_close whatever is returned. Whether journal and snapshot belong together the first step says. */
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags);
 
 /* Applies up to `count_max` commands; a command of several records, of which each counts, may be split over steps. Everything before the end or an error is applied when it is
- * told. OME_OK: there may be more; OME_EMPTY: the journal ends here (reader.report says how); OME_DAMAGED, OME_UNSUPPORTED
+ * told. OME_OK: there may be more; OME_EMPTY: the journal ends here (reader.report says how); OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND
  * (reader.report, or `reason`); OME_ASSERTED (`reason`; the engine's sequence says which command trips an assertion of the core, and nothing else of it is
  * to be used); OME_IO_ERROR (reader.error); OME_NO_MEMORY. */
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);

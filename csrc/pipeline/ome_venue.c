@@ -106,10 +106,12 @@ static ome_status_t open_journal(ome_venue_t *venue, ome_replay_t *replay, const
     }
     const ome_journal_writer_config_t writer = {.file_system = ome_file_system_posix(),
         .directory = config->directory,
+        .kind = OME_JOURNAL_COMMANDS,
         .segment_size_bytes = config->segment_size_bytes,
         .epoch = venue->epoch,
         .first_sequence = replay->reader.last_sequence + 1,
-        .previous_checksum = replay->reader.chain_checksum};
+        .previous_checksum = replay->reader.chain_checksum,
+        .configuration_hash = config->configuration_hash};
     OME_ASSERT(venue->engine->sequence == replay->reader.last_sequence);
     status = ome_journal_writer_open(&venue->writer, venue->writer_memory, venue->writer_memory_size_bytes, &writer);
     venue->has_journal = status == OME_OK;

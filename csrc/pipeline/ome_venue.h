@@ -31,6 +31,7 @@ typedef struct
     uint64_t segment_size_bytes;
     uint64_t delay_ns;
     uint32_t batch_count;
+    uint64_t configuration_hash; /* kept in the headers of the journal's segments; any value */
 } ome_venue_config_t;
 
 typedef struct ome_venue
@@ -63,7 +64,7 @@ typedef struct ome_venue
 
 /* Wires a venue around `engine`, which it owns from now on whatever is returned; `venue` is zeroed memory. Where the policy has a journal, `replay` has read it to its end: it is
  * recovered and a new segment is opened. OME_OK; OME_INVALID: a slot count, reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: venue->writer.error, or
- * replay->reader.error when its `call` is set, or the counters file (errno) when neither is; OME_DAMAGED, OME_UNSUPPORTED: the journal's verdict. Call ome_venue_close after any. */
+ * replay->reader.error when its `call` is set, or the counters file (errno) when neither is; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: the journal's verdict. Call ome_venue_close after any. */
 ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay_t *replay, const ome_venue_config_t *config);
 
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */

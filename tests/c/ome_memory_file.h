@@ -64,6 +64,8 @@ typedef struct
     uint64_t fail_call; /* the call of that number fails, counted from 1; 0: none */
     bool fails_ever_after; /* so do all after it: the process is dead */
     bool syncs_nothing; /* syncs succeed and do nothing: for negative controls */
+    uint64_t sync_count; /* of files and directory */
+    uint64_t lying_sync; /* the sync of that number, counted from 1, succeeds and does nothing; 0: none */
     memory_fail_t fail;
     int fail_number; /* errno */
     uint64_t random;
@@ -245,12 +247,19 @@ static inline void memory_flush(memory_file_system_t *memory, memory_node_t *nod
     }
 }
 
+/* Whether this sync only says that it is done. */
+static inline bool memory_lies(memory_file_system_t *memory)
+{
+    memory->sync_count++;
+    return memory->syncs_nothing || memory->sync_count == memory->lying_sync;
+}
+
 static inline int memory_sync(void *context, int file)
 {
     memory_file_system_t *memory = context;
     memory_node_t *node = &memory->nodes[file];
     const bool fails = memory_fails(memory);
-    if (memory->syncs_nothing)
+    if (memory_lies(memory))
     {
         return 0;
     }
@@ -308,7 +317,7 @@ static inline int memory_sync_directory(void *context, const char *path)
     {
         return -memory->fail_number;
     }
-    if (!memory->syncs_nothing)
+    if (!memory_lies(memory))
     {
         memory->disk = memory->seen;
         memory->change_count = 0;

@@ -18,7 +18,10 @@
 #define SEGMENT_SIZE OME_JOURNAL_SEGMENT_SIZE_MIN
 #define GROUP_COUNT_MAX 256u
 #define DIRECTORY "data"
+#define NAME_NEW "journal-new.tmp"
+#define NAME_SPARE "journal-spare.tmp"
 #define FIRST_SEGMENT "journal-00000000000000000001.ome"
+#define CONFIGURATION_HASH UINT64_C(0x0123456789ABCDEF)
 
 static uint64_t seed;
 static uint64_t segment_size_bytes = SEGMENT_SIZE;
@@ -66,8 +69,11 @@ static void check_record(const ome_journal_record_t *record, uint64_t sequence)
 
 static void open_reader(const ome_file_system_t *file_system, const char *directory, bool is_live)
 {
-    const ome_journal_reader_config_t config = {
-        .file_system = file_system, .directory = directory, .first_sequence = 1, .is_live = is_live};
+    const ome_journal_reader_config_t config = {.file_system = file_system,
+        .directory = directory,
+        .kind = OME_JOURNAL_COMMANDS,
+        .first_sequence = 1,
+        .is_live = is_live};
     CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
 }
 
@@ -99,10 +105,12 @@ static ome_status_t open_writer(const ome_file_system_t *file_system, const char
 {
     const ome_journal_writer_config_t config = {.file_system = file_system,
         .directory = directory,
+        .kind = OME_JOURNAL_COMMANDS,
         .segment_size_bytes = segment_size_bytes,
         .epoch = reader.epoch + 1,
         .first_sequence = reader.last_sequence + 1,
-        .previous_checksum = reader.chain_checksum};
+        .previous_checksum = reader.chain_checksum,
+        .configuration_hash = CONFIGURATION_HASH};
     return ome_journal_writer_open(&writer, writer_memory, sizeof(writer_memory), &config);
 }
 
@@ -164,39 +172,51 @@ static void test_the_bytes_are_those_of_the_document(void)
     CHECK(ome_journal_writer_append(&writer, 1, 2, "abc", 3) == OME_OK);
     CHECK(ome_journal_writer_append(&writer, 2, 3, NULL, 0) == OME_OK);
     CHECK(ome_journal_writer_close(&writer) == OME_OK);
-    static const uint8_t header[48] = {'\n', 'O', 'M', 'E', 'J', 'R', 'N', 'L', 1, 0, 0, 0, 0, 0x10, 0, 0, /* magic, version, size */
-        1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}; /* epoch, first, segment */
+    static const uint8_t header[64] = {'\n', 'O', 'M', 'E', 'J', 'R', 'N', 'L', 2, 0, 0, 0, 0, 0x10, 0, 0, /* magic, version, size */
+        1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, /* epoch, first, segment */
+        0, 0, 0, 0, 1, 0, 0, 0, 0xEF, 0xCD, 0xAB, 0x89, 0x67, 0x45, 0x23, 0x01}; /* previous checksum, kind, configuration */
     static const uint8_t first[17] = {1, 0, 0, 0, 0, 0, 0, 0, 2, 0x80, 3, 0, 0, 0, 'a', 'b', 'c'};
     static const uint8_t second[14] = {2, 0, 0, 0, 0, 0, 0, 0, 3, 0};
-    static const uint8_t seal[14] = {3, 0, 0, 0, 0, 0, 0, 0, 0, 0x80};
+    uint8_t seal[38] = {3, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 24, 0, 0, 0, /* the next sequence, kind and synced, length */
+        2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}; /* count, last, chain, reason */
     const uint8_t *bytes = memory_file(&memory, FIRST_SEGMENT)->seen;
     CHECK(memcmp(bytes, header, sizeof(header)) == 0);
-    const uint32_t checksums[4] = {
-        ome_crc32c(0, bytes, 4092), ome_crc32c(0, first, 17), ome_crc32c(0, second, 14), ome_crc32c(0, seal, 14)};
+    const uint32_t checksums[3] = {ome_crc32c(0, bytes, 4092), ome_crc32c(0, first, 17), ome_crc32c(0, second, 14)};
+    const uint32_t chain = ome_crc32c(0, &checksums[1], 8);
+    memcpy(seal + 30, &chain, 4);
+    const uint32_t seal_checksum = ome_crc32c(0, seal, 38);
     CHECK(memcmp(bytes + 4092, &checksums[0], 4) == 0);
     CHECK(memcmp(bytes + 4096, first, 17) == 0);
     CHECK(memcmp(bytes + 4113, &checksums[1], 4) == 0);
     CHECK(memcmp(bytes + 4117, second, 14) == 0);
     CHECK(memcmp(bytes + 4131, &checksums[2], 4) == 0);
-    CHECK(memcmp(bytes + 4135, seal, 14) == 0);
-    CHECK(memcmp(bytes + 4149, &checksums[3], 4) == 0);
-    CHECK(writer.checksum == ome_crc32c(0, &checksums[1], 8));
+    CHECK(memcmp(bytes + 4135, seal, 38) == 0);
+    CHECK(memcmp(bytes + 4173, &seal_checksum, 4) == 0);
+    CHECK(writer.checksum == chain);
     memory_end(&memory);
 }
 
 static void test_only_names_of_segments_are_taken_for_segments(void)
 {
     char name[OME_JOURNAL_NAME_SIZE];
-    ome_journal_name(name, 1204332);
+    ome_journal_name(name, OME_JOURNAL_COMMANDS, 1204332);
     CHECK(strcmp(name, "journal-00000000000001204332.ome") == 0);
-    CHECK(ome_journal_name_sequence(name) == 1204332);
-    CHECK(ome_journal_name_sequence("journal-18446744073709551615.ome") == UINT64_MAX);
+    CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name) == 1204332);
+    CHECK(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name) == 0);
+    CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, "journal-18446744073709551615.ome") == UINT64_MAX);
+    ome_journal_name(name, OME_JOURNAL_EVENTS, 7);
+    CHECK(strcmp(name, "events-00000000000000000007.ome") == 0);
+    CHECK(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name) == 7);
+    CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name) == 0);
+    ome_journal_name_temporary(name, OME_JOURNAL_EVENTS, OME_JOURNAL_TEMPORARY_SPARE);
+    CHECK(strcmp(name, "events-spare.tmp") == 0);
+    CHECK(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name) == 0);
     static const char *const others[] = {"journal-18446744073709551616.ome", "journal-00000000000000000000.ome", "journal-1.ome",
         "journal-0000000000000000000a.ome", "journal-00000000000000000001.ome.torn-4096", "Journal-00000000000000000001.ome",
-        OME_JOURNAL_NAME_SPARE, OME_JOURNAL_NAME_NEW, OME_JOURNAL_NAME_TORN, "", ".", ".."};
+        NAME_SPARE, NAME_NEW, "journal-torn.tmp", "", ".", ".."};
     for (size_t index = 0; index < sizeof(others) / sizeof(others[0]); index++)
     {
-        CHECK(ome_journal_name_sequence(others[index]) == 0);
+        CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, others[index]) == 0);
     }
 }
 
@@ -223,7 +243,7 @@ static void test_records_come_back_over_many_segments_and_runs(void)
         else
         {
             CHECK(ome_journal_writer_close(&writer) == OME_OK);
-            CHECK(memory_find(&memory.seen, OME_JOURNAL_NAME_SPARE) < 0);
+            CHECK(memory_find(&memory.seen, NAME_SPARE) < 0);
         }
         CHECK(start() == OME_OK);
         CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
@@ -259,8 +279,12 @@ static void test_memory_for_a_group_is_enough_to_write_it_at_once(void)
         const size_t shift = shifts[count % 5];
         CHECK(shift + size <= sizeof(writer_memory));
         memory_start(&memory, seed);
-        const ome_journal_writer_config_t config = {
-            .file_system = &memory.table, .directory = DIRECTORY, .segment_size_bytes = SEGMENT_SIZE, .epoch = 1, .first_sequence = 1};
+        const ome_journal_writer_config_t config = {.file_system = &memory.table,
+            .directory = DIRECTORY,
+            .kind = OME_JOURNAL_COMMANDS,
+            .segment_size_bytes = SEGMENT_SIZE,
+            .epoch = 1,
+            .first_sequence = 1};
         CHECK(ome_journal_writer_open(&writer, writer_memory + shift, size, &config) == OME_OK);
         for (uint32_t group = 0; group < 3; group++)
         {
@@ -331,7 +355,7 @@ static void test_a_seal_fits_in_a_segment_that_is_full(void)
         CHECK(status == OME_EMPTY);
         CHECK(reader.last_sequence == writer.next_sequence - 1);
         CHECK(reader.is_sealed);
-        CHECK(reader.segment_count == (left < OME_JOURNAL_ENVELOPE_SIZE ? 2 : 1));
+        CHECK(reader.segment_count == (left < OME_JOURNAL_SEAL_SIZE ? 2 : 1));
         memory_end(&memory);
     }
 }
@@ -461,7 +485,7 @@ static void check_torn_at(uint64_t offset, tear_t how)
     const size_t cut_size = (size_t)(reader.tail_end - reader.report.offset);
     memcpy(cut, file->seen + reader.report.offset, cut_size);
     CHECK(ome_journal_recover(&reader) == OME_OK);
-    CHECK(file->seen_size == small_offset(kept_sequence + 1));
+    CHECK(file->seen_size == small_offset(kept_sequence + 1) + (kept_sequence > 3 ? OME_JOURNAL_SEAL_SIZE : 0));
     CHECK((memory_find(&memory.seen, saved) >= 0) == is_torn);
     if (is_torn)
     {
@@ -524,7 +548,7 @@ static void test_every_flipped_bit_is_found(void)
     make_small(true);
     check_flips(SECOND_SEGMENT, small_offset(9), small_offset(9), 8);
     memory_node_t *file = memory_file(&memory, SECOND_SEGMENT);
-    for (size_t offset = small_offset(9) + OME_JOURNAL_ENVELOPE_SIZE; offset < SEGMENT_SIZE; offset += 61)
+    for (size_t offset = small_offset(9) + OME_JOURNAL_SEAL_SIZE; offset < SEGMENT_SIZE; offset += 61)
     {
         file->seen[offset] = 1;
         CHECK(read_all() == OME_DAMAGED); /* nothing is ever written behind a seal */
@@ -656,18 +680,21 @@ static void test_a_missing_or_foreign_segment_is_damage(void)
     {
         char name[OME_JOURNAL_NAME_SIZE];
         make_small(true);
-        ome_journal_name(name, foreign[index]);
+        ome_journal_name(name, OME_JOURNAL_COMMANDS, foreign[index]);
         memory_set(&memory.seen, name, memory.seen.entries[memory_find(&memory.seen, FIRST_SEGMENT)].node);
         CHECK(read_all() == OME_DAMAGED);
-        CHECK(reader.last_sequence == 8);
+        CHECK(reader.last_sequence == (foreign[index] < 4 ? 3 : 8));
         memory_end(&memory);
     }
     make_small(true);
     memory_set(&memory.seen, FIRST_SEGMENT, -1);
-    CHECK(read_all() == OME_DAMAGED);
+    CHECK(read_all() == OME_NOT_FOUND);
+    CHECK(reader.report.verdict == OME_JOURNAL_ABSENT);
     CHECK(reader.last_sequence == 0);
     CHECK(reader.report.sequence_expected == 1);
+    CHECK(reader.report.sequence_found == 4);
     CHECK(strcmp(reader.report.path, DIRECTORY) == 0);
+    CHECK(ome_journal_recover(&reader) == OME_NOT_FOUND);
     memory_end(&memory);
     start_new();
     commit_groups(4000, 100);
@@ -677,11 +704,12 @@ static void test_a_missing_or_foreign_segment_is_damage(void)
     for (int entry = 0; entry < memory.seen.count; entry++)
     {
         const memory_directory_t before = memory.seen;
-        if (ome_journal_name_sequence(memory.seen.entries[entry].name) != reader.segment_first_sequence)
+        const uint64_t first = ome_journal_name_sequence(OME_JOURNAL_COMMANDS, memory.seen.entries[entry].name);
+        if (first != reader.segment_first_sequence)
         {
             memory_set(&memory.seen, memory.seen.entries[entry].name, -1);
             open_reader(&memory.table, DIRECTORY, false);
-            CHECK(read_on() == OME_DAMAGED);
+            CHECK(read_on() == (first == 1 ? OME_NOT_FOUND : OME_DAMAGED));
             memory.seen = before;
             CHECK(read_all() == OME_EMPTY);
         }
@@ -854,7 +882,7 @@ static void test_a_failed_preparation_stops_the_writer_when_the_segment_is_neede
     CHECK(status == OME_IO_ERROR);
     CHECK(writer.next_sequence > 100);
     CHECK(strcmp(writer.error.call, "pwrite") == 0);
-    CHECK(strcmp(writer.error.path, DIRECTORY "/" OME_JOURNAL_NAME_SPARE) == 0);
+    CHECK(strcmp(writer.error.path, DIRECTORY "/" NAME_SPARE) == 0);
     CHECK(writer.durable_sequence == writer.next_sequence - 1);
     check_is_stopped();
     memory_restart(&memory);
@@ -898,8 +926,8 @@ static void make_torn(void)
     file->seen[small_offset(7)] = 1;
     file->seen[small_offset(7) + 3002] = 1;
     torn_checksum = ome_crc32c(0, file->seen + small_offset(7), 3003);
-    CHECK(memory_open(&memory, OME_JOURNAL_NAME_SPARE, OME_FILE_CREATE) >= 0);
-    CHECK(memory_open(&memory, OME_JOURNAL_NAME_NEW, OME_FILE_CREATE) >= 0);
+    CHECK(memory_open(&memory, NAME_SPARE, OME_FILE_CREATE) >= 0);
+    CHECK(memory_open(&memory, NAME_NEW, OME_FILE_CREATE) >= 0);
     for (int index = 0; index < memory.node_count; index++)
     {
         memory_node_t *node = &memory.nodes[index];
@@ -937,7 +965,7 @@ static bool check_interrupted_recovery(uint64_t call, bool cuts_power, uint64_t 
         CHECK(read_all() == OME_EMPTY);
         CHECK(reader.last_sequence == 6);
         CHECK(ome_journal_recover(&reader) == OME_OK);
-        CHECK(memory_file(&memory, SECOND_SEGMENT)->seen_size == small_offset(7));
+        CHECK(memory_file(&memory, SECOND_SEGMENT)->seen_size == small_offset(7) + OME_JOURNAL_SEAL_SIZE);
         const memory_node_t *torn = memory_file(&memory, saved);
         CHECK(torn->seen_size == 3003);
         CHECK(ome_crc32c(0, torn->seen, 3003) == torn_checksum);
@@ -1012,7 +1040,11 @@ static void test_a_live_reader_follows_the_writer(void)
     static ome_journal_reader_t live;
     static uint8_t live_memory[1 << 20];
     memory_start(&memory, seed);
-    const ome_journal_reader_config_t config = {.file_system = &memory.table, .directory = DIRECTORY, .first_sequence = 1, .is_live = true};
+    const ome_journal_reader_config_t config = {.file_system = &memory.table,
+        .directory = DIRECTORY,
+        .kind = OME_JOURNAL_COMMANDS,
+        .first_sequence = 1,
+        .is_live = true};
     CHECK(ome_journal_reader_open(&live, live_memory, sizeof(live_memory), &config) == OME_OK);
     ome_journal_record_t record;
     CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
@@ -1058,15 +1090,852 @@ static void test_a_live_reader_follows_the_writer(void)
     memory_end(&memory);
 }
 
+/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
+
+/* What is known of a journal of several segments: read once, then compared with. */
+#define SEGMENT_COUNT_MAX 16
+static struct
+{
+    char name[OME_JOURNAL_NAME_SIZE];
+    uint64_t first_sequence;
+    uint64_t seal_offset; /* where the records end */
+    memory_node_t *file;
+} segments[SEGMENT_COUNT_MAX];
+static uint64_t segment_count;
+static uint32_t chains[8192]; /* after each sequence */
+static uint64_t last_sequence;
+
+/* Reads the journal, which must be clean, and notes what it is made of. */
+static void note_journal(void)
+{
+    ome_journal_record_t record;
+    uint64_t offset = 0;
+    segment_count = 0;
+    open_reader(&memory.table, DIRECTORY, false);
+    while (ome_journal_reader_next(&reader, &record) == OME_OK)
+    {
+        CHECK(record.sequence < sizeof(chains) / sizeof(chains[0]));
+        chains[record.sequence] = reader.chain_checksum;
+        if (reader.segment_count > segment_count)
+        {
+            CHECK(segment_count < SEGMENT_COUNT_MAX);
+            segments[segment_count].first_sequence = reader.segment_first_sequence;
+            ome_journal_name(segments[segment_count].name, OME_JOURNAL_COMMANDS, reader.segment_first_sequence);
+            segments[segment_count].file = memory_file(&memory, segments[segment_count].name);
+            segment_count++;
+        }
+        offset = reader.report.offset;
+        segments[segment_count - 1].seal_offset = offset;
+    }
+    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
+    last_sequence = reader.last_sequence;
+}
+
+/* A journal of seven segments and three runs: three segments of a run that was killed, two of one that was killed, two of one that was closed. */
+static void make_runs(void)
+{
+    start_new();
+    for (int run = 0; run < 3; run++)
+    {
+        for (int rotation = run == 0 ? 0 : 1; rotation < 2; rotation++)
+        {
+            const uint64_t first = writer.segment_first_sequence;
+            while (writer.segment_first_sequence == first)
+            {
+                commit_groups(57, 19);
+            }
+        }
+        if (run == 2)
+        {
+            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        }
+        else
+        {
+            kill_writer();
+            CHECK(start() == OME_OK);
+        }
+    }
+    note_journal();
+    CHECK(segment_count == 7);
+}
+
+/* Takes a segment out of the directory. */
+static void drop(uint64_t index)
+{
+    memory.seen.entries[memory_find(&memory.seen, segments[index].name)] = memory.seen.entries[--memory.seen.count];
+}
+
+static ome_journal_seal_t seal_of(uint64_t index)
+{
+    ome_journal_record_t record;
+    ome_journal_seal_t seal;
+    CHECK(ome_journal_decode(segments[index].file->seen + segments[index].seal_offset, OME_JOURNAL_SEAL_SIZE, &record));
+    CHECK((record.type & OME_JOURNAL_KIND_MAX) == OME_JOURNAL_KIND_SEAL);
+    CHECK(record.length == sizeof(seal));
+    memcpy(&seal, record.data, sizeof(seal));
+    CHECK(record.sequence == seal.last_sequence + 1);
+    return seal;
+}
+
+static uint64_t segment_end(uint64_t index)
+{
+    return (index + 1 < segment_count ? segments[index + 1].first_sequence : last_sequence + 1) - 1;
+}
+
+/* Rule: every segment that is finished is sealed, whoever finished it, and the seal says what stands before it and why it is there. */
+static void test_every_finished_segment_is_sealed(void)
+{
+    static const uint32_t reasons[7] = {OME_JOURNAL_SEAL_ROTATION, OME_JOURNAL_SEAL_ROTATION, OME_JOURNAL_SEAL_RECOVERY,
+        OME_JOURNAL_SEAL_ROTATION, OME_JOURNAL_SEAL_RECOVERY, OME_JOURNAL_SEAL_ROTATION, OME_JOURNAL_SEAL_CLOSE};
+    make_runs();
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
+        const ome_journal_seal_t seal = seal_of(index);
+        ome_journal_header_t header;
+        memcpy(&header, segments[index].file->seen, sizeof(header));
+        CHECK(seal.reason == reasons[index]);
+        CHECK(seal.last_sequence == segment_end(index));
+        CHECK(seal.record_count == seal.last_sequence + 1 - segments[index].first_sequence);
+        CHECK(seal.chain_checksum == chains[seal.last_sequence]);
+        CHECK(header.configuration_hash == CONFIGURATION_HASH);
+        CHECK(header.kind == OME_JOURNAL_COMMANDS);
+        CHECK(header.version == 2);
+    }
+    memory_end(&memory);
+}
+
+/* Rule: the seal goes with the commit that ends the segment: one write and one sync, of which the old segment needs no more. */
+static void test_the_seal_at_rotation_costs_no_commit_of_its_own(void)
+{
+    start_new();
+    CHECK(ome_journal_writer_prepare_next(&writer) == OME_OK);
+    commit_groups(300, 100);
+    const uint64_t first = writer.segment_first_sequence;
+    CHECK(first == 1);
+    uint64_t calls = 0;
+    while (writer.segment_first_sequence == first)
+    {
+        calls = memory.call_count;
+        if (writer.next_sequence % 50 == 0)
+        {
+            CHECK(ome_journal_writer_write(&writer) == OME_OK);
+        }
+        calls = memory.call_count;
+        CHECK(append(writer.next_sequence) == OME_OK);
+    }
+    /* pwrite and fdatasync of the old one; pwrite, fdatasync, rename and fsync of the directory for the new one */
+    CHECK(memory.call_count == calls + 6);
+    CHECK(writer.durable_sequence == writer.next_sequence - 2);
+    CHECK(writer.unprepared_count == 0);
+    kill_writer();
+    memory_end(&memory);
+}
+
+static void check_flip(uint64_t index, uint64_t offset, int bit)
+{
+    uint8_t *byte = segments[index].file->seen + offset;
+    const bool is_last_seal = index + 1 == segment_count && offset >= segments[index].seal_offset &&
+                              offset < segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
+    *byte ^= (uint8_t)(1 << bit);
+    const ome_status_t status = read_all();
+    CHECK(status == (is_last_seal ? OME_EMPTY : OME_DAMAGED));
+    CHECK(reader.report.verdict == (is_last_seal ? OME_JOURNAL_TORN : OME_JOURNAL_DAMAGED));
+    CHECK(!is_last_seal || reader.last_sequence == last_sequence);
+    CHECK(is_last_seal || strstr(reader.report.path, segments[index].name) != NULL);
+    *byte ^= (uint8_t)(1 << bit);
+}
+
+/* Rule: a changed bit in any segment is found. Only the last seal may look like a torn one, and no record is lost by it. Every bit of the headers'
+ * fields, of what is around each seal and of all of a small journal (above), and one in many of the rest. */
+static void test_flipped_bits_are_found_in_every_segment(void)
+{
+    make_runs();
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
+        const uint64_t size = segments[index].file->seen_size;
+        const uint64_t near_seal = segments[index].seal_offset - 100;
+        const uint64_t behind_seal = segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE + 40;
+        for (uint64_t offset = 0; offset < size; offset += offset < 64 || (offset >= near_seal && offset < behind_seal) ? 1 : 401)
+        {
+            for (int bit = 0; bit < 8; bit++)
+            {
+                check_flip(index, offset, bit);
+            }
+            offset = offset < near_seal && offset + 401 > near_seal && offset >= 64 ? near_seal - 401 : offset;
+        }
+        check_flip(index, size - 1, 7);
+    }
+    CHECK(read_all() == OME_EMPTY);
+    memory_end(&memory);
+}
+
+/* Rule: a segment cut at any length is damage where another follows it; only the last may be shorter, and then loses what is cut off. */
+static void test_a_segment_cut_short_is_found(void)
+{
+    make_runs();
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
+        memory_node_t *file = segments[index].file;
+        const size_t size = file->seen_size;
+        const uint64_t seal_end = segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
+        for (uint64_t offset = 0; offset < seal_end; offset += offset + 90 > seal_end || offset < 5 ? 1 : 83)
+        {
+            file->seen_size = offset;
+            const ome_status_t status = read_all();
+            const bool may_end = index + 1 == segment_count && offset >= OME_JOURNAL_HEADER_SIZE;
+            CHECK(status == (may_end ? OME_EMPTY : OME_DAMAGED));
+            CHECK(may_end || reader.last_sequence <= segment_end(index));
+        }
+        file->seen_size = seal_end; /* what recovery leaves */
+        CHECK(read_all() == OME_EMPTY);
+        file->seen_size = size;
+    }
+    memory_end(&memory);
+}
+
+/* Rule: a segment dropped, put in another's place, or there twice is damage, also when its header is right for its name. */
+static void test_segments_dropped_doubled_or_swapped_are_found(void)
+{
+    make_runs();
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
+        for (uint64_t other = 0; other < segment_count; other++)
+        {
+            const memory_directory_t before = memory.seen;
+            memory_entry_t *const entry = &memory.seen.entries[memory_find(&memory.seen, segments[index].name)];
+            memory_entry_t *const other_entry = &memory.seen.entries[memory_find(&memory.seen, segments[other].name)];
+            const int node = entry->node;
+            if (other != index)
+            {
+                entry->node = other_entry->node;
+                CHECK(read_all() == OME_DAMAGED); /* doubled */
+                other_entry->node = node;
+                CHECK(read_all() == OME_DAMAGED); /* swapped */
+            }
+            else if (index + 1 < segment_count)
+            {
+                drop(index);
+                CHECK(read_all() == (index == 0 ? OME_NOT_FOUND : OME_DAMAGED)); /* dropped */
+            }
+            memory.seen = before;
+        }
+        /* The header says that it belongs where it was put; what is in it does not. */
+        memory_node_t *file = segments[index].file;
+        ome_journal_header_t kept;
+        ome_journal_header_t header;
+        memcpy(&kept, file->seen, sizeof(kept));
+        memcpy(&header, segments[(index + 1) % segment_count].file->seen, sizeof(header));
+        ome_journal_header_set(&header, OME_JOURNAL_COMMANDS, kept.epoch, kept.first_sequence, SEGMENT_SIZE, kept.previous_checksum ^ 1, 0);
+        memcpy(file->seen, &header, sizeof(header));
+        CHECK(read_all() == OME_DAMAGED);
+        memcpy(file->seen, &kept, sizeof(kept));
+    }
+    CHECK(read_all() == OME_EMPTY);
+    memory_end(&memory);
+}
+
+static uint64_t record_offset(uint64_t index, uint64_t sequence)
+{
+    uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
+    uint64_t offset = OME_JOURNAL_HEADER_SIZE;
+    for (uint64_t before = segments[index].first_sequence; before < sequence; before++)
+    {
+        offset += OME_JOURNAL_ENVELOPE_SIZE + expected_data(before, data);
+    }
+    return offset;
+}
+
+/* Rule: a record dropped, doubled, swapped with its neighbour or replaced by another valid one is damage: in the last one of them, the chain and the
+ * seal say so, for each record by itself is right. */
+static void test_records_dropped_doubled_swapped_or_replaced_are_found(void)
+{
+    static uint8_t kept[SEGMENT_SIZE];
+    make_runs();
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
+        uint8_t *bytes = segments[index].file->seen;
+        const uint64_t seal_end = segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
+        const uint64_t count = segment_end(index) - segments[index].first_sequence + 1;
+        memcpy(kept, bytes, seal_end);
+        for (uint64_t step = 0; step < 12; step++)
+        {
+            const uint64_t sequence = step == 0 ? segment_end(index) : segments[index].first_sequence + count * (step - 1) / 11;
+            const uint64_t from = record_offset(index, sequence);
+            const uint64_t to = record_offset(index, sequence + 1);
+            const uint64_t size = to - from;
+            memmove(bytes + from, bytes + to, seal_end - to); /* dropped */
+            memset(bytes + seal_end - size, 0, size);
+            CHECK(read_all() == OME_DAMAGED);
+            memcpy(bytes, kept, seal_end);
+            if (seal_end + size <= segments[index].file->seen_size)
+            {
+                memcpy(bytes + to, kept + from, seal_end - from); /* doubled */
+                CHECK(read_all() == OME_DAMAGED);
+                memset(bytes + seal_end, 0, size);
+                memcpy(bytes, kept, seal_end);
+            }
+            if (sequence < segment_end(index))
+            {
+                const uint64_t next_size = record_offset(index, sequence + 2) - to;
+                memcpy(bytes + from, kept + to, next_size); /* swapped */
+                memcpy(bytes + from + next_size, kept + from, size);
+                CHECK(read_all() == OME_DAMAGED);
+                memcpy(bytes, kept, seal_end);
+            }
+            uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
+            const uint32_t length = expected_data(sequence, data);
+            ome_journal_encode(bytes + from, sequence, expected_kind(sequence) ^ 1 ? expected_kind(sequence) ^ 1 : 3, data, length); /* replaced */
+            open_reader(&memory.table, DIRECTORY, false);
+            ome_journal_record_t record;
+            ome_status_t status;
+            while ((status = ome_journal_reader_next(&reader, &record)) == OME_OK)
+            {
+            }
+            CHECK(status == OME_DAMAGED);
+            CHECK(strcmp(reader.report.reason, "the seal does not fit the records before it") == 0);
+            CHECK(strstr(reader.report.path, segments[index].name) != NULL);
+            memcpy(bytes, kept, seal_end);
+        }
+    }
+    CHECK(read_all() == OME_EMPTY);
+    memory_end(&memory);
+}
+
+/* Rule: a seal that is missing before another segment, or that says anything else than the truth, is damage, though its own checksum is right. */
+static void test_a_seal_that_is_missing_or_wrong_is_damage(void)
+{
+    make_runs();
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
+        const ome_journal_seal_t right = seal_of(index);
+        uint8_t *bytes = segments[index].file->seen + segments[index].seal_offset;
+        uint8_t kept[OME_JOURNAL_SEAL_SIZE];
+        memcpy(kept, bytes, sizeof(kept));
+        for (int change = 0; change < 6; change++)
+        {
+            ome_journal_seal_t wrong = right;
+            wrong.record_count += change == 0;
+            wrong.chain_checksum ^= change == 1;
+            wrong.reason = change == 2 ? 0 : change == 3 ? OME_JOURNAL_SEAL_RECOVERY + 1 : wrong.reason;
+            wrong.last_sequence -= change == 4;
+            ome_journal_encode(bytes, right.last_sequence + 1, OME_JOURNAL_TYPE_SYNCED, &wrong, change == 5 ? 23 : sizeof(wrong));
+            CHECK(read_all() == OME_DAMAGED);
+            CHECK(reader.last_sequence == right.last_sequence);
+            memcpy(bytes, kept, sizeof(kept));
+        }
+        memset(bytes, 0, sizeof(kept));
+        const ome_status_t status = read_all();
+        CHECK(status == (index + 1 < segment_count ? OME_DAMAGED : OME_EMPTY));
+        CHECK(index + 1 == segment_count || strcmp(reader.report.reason, "the segment has no seal and is followed by another segment") == 0);
+        memcpy(bytes, kept, sizeof(kept));
+    }
+    memory_end(&memory);
+}
+
+/* Rule: only a segment that was full is followed by one of the same run; the seal's reason and the next header's epoch agree. */
+static void test_only_a_full_segment_is_followed_by_the_same_run(void)
+{
+    make_runs();
+    for (uint64_t index = 0; index + 1 < segment_count; index++)
+    {
+        for (uint32_t reason = OME_JOURNAL_SEAL_ROTATION; reason <= OME_JOURNAL_SEAL_RECOVERY; reason++)
+        {
+            uint8_t *bytes = segments[index].file->seen + segments[index].seal_offset;
+            uint8_t kept[OME_JOURNAL_SEAL_SIZE];
+            ome_journal_seal_t seal = seal_of(index);
+            const bool is_same_run = seal.reason == OME_JOURNAL_SEAL_ROTATION;
+            memcpy(kept, bytes, sizeof(kept));
+            seal.reason = reason;
+            ome_journal_seal_encode(bytes, &seal, OME_JOURNAL_TYPE_SYNCED);
+            CHECK(read_all() == (is_same_run && reason != OME_JOURNAL_SEAL_ROTATION ? OME_DAMAGED : OME_EMPTY));
+            memcpy(bytes, kept, sizeof(kept));
+        }
+    }
+    memory_end(&memory);
+}
+
+/* Writes a segment of version 1, by its own description: `count` records in groups of two; sealed as only a close did then. */
+static uint32_t write_version_1(uint64_t first_sequence, uint64_t count, uint64_t epoch, uint32_t chain, bool is_sealed)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "journal-%020" PRIu64 ".ome", first_sequence);
+    const int node = memory_open(&memory, name, OME_FILE_CREATE);
+    uint8_t *bytes = calloc(1, SEGMENT_SIZE);
+    CHECK(bytes != NULL);
+    const uint32_t words[2] = {1, 4096};
+    const uint64_t longs[3] = {epoch, first_sequence, SEGMENT_SIZE};
+    memcpy(bytes, "\nOMEJRNL", 8);
+    memcpy(bytes + 8, words, 8);
+    memcpy(bytes + 16, longs, 24);
+    memcpy(bytes + 40, &chain, 4);
+    const uint32_t header_checksum = ome_crc32c(0, bytes, 4092);
+    memcpy(bytes + 4092, &header_checksum, 4);
+    uint64_t offset = 4096;
+    for (uint64_t sequence = first_sequence; sequence < first_sequence + count + (is_sealed ? 1 : 0); sequence++)
+    {
+        uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
+        const bool is_seal = sequence == first_sequence + count;
+        const uint32_t length = is_seal ? 0 : expected_data(sequence, data);
+        const uint16_t synced = (sequence - first_sequence) % 2 == 0 || is_seal ? 0x8000 : 0;
+        const uint16_t type = (uint16_t)((is_seal ? 0 : expected_kind(sequence)) | synced);
+        memcpy(bytes + offset, &sequence, 8);
+        memcpy(bytes + offset + 8, &type, 2);
+        memcpy(bytes + offset + 10, &length, 4);
+        memcpy(bytes + offset + 14, data, length);
+        const uint32_t checksum = ome_crc32c(0, bytes + offset, 14 + length);
+        memcpy(bytes + offset + 14 + length, &checksum, 4);
+        chain = is_seal ? chain : ome_crc32c(chain, &checksum, 4);
+        offset += 18 + length;
+        CHECK(offset <= SEGMENT_SIZE);
+    }
+    CHECK(memory_write(&memory, node, bytes, SEGMENT_SIZE, 0) == 0);
+    CHECK(memory_sync(&memory, node) == 0);
+    CHECK(memory_sync_directory(&memory, DIRECTORY) == 0);
+    free(bytes);
+    return chain;
+}
+
+/* Two segments of a run of version 1, and two of a later one: no seal where a segment was full. Records 1 to 40. */
+static void make_version_1(bool is_sealed)
+{
+    memory_start(&memory, seed);
+    uint32_t chain = write_version_1(1, 12, 1, 0, false);
+    chain = write_version_1(13, 8, 1, chain, true);
+    chain = write_version_1(21, 15, 2, chain, false);
+    write_version_1(36, 5, 2, chain, is_sealed);
+}
+
+/* Rule: a journal of version 1 is read as it always was, and a writer of this version goes on from it, however it ended; recovery leaves the version 1
+ * segments without a seal of version 2. */
+static void test_a_journal_of_version_1_is_read_and_goes_on_in_version_2(void)
+{
+    for (int is_sealed = 0; is_sealed <= 1; is_sealed++)
+    {
+        make_version_1(is_sealed);
+        CHECK(read_all() == OME_EMPTY);
+        CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
+        CHECK(reader.last_sequence == 40);
+        CHECK(reader.is_sealed == is_sealed);
+        CHECK(reader.version == 1);
+        const uint64_t end = reader.report.offset;
+        check_goes_on();
+        CHECK(reader.version == 2);
+        CHECK(reader.epoch == 3);
+        CHECK(memory_file(&memory, "journal-00000000000000000036.ome")->seen_size == end);
+        check_goes_on();
+        memory_end(&memory);
+    }
+}
+
+/* Rule: a tail of version 1 that is torn at any byte is cut, and the journal goes on. */
+static void test_a_torn_tail_of_version_1_is_cut(void)
+{
+    for (uint64_t cut = 0; cut < 300; cut++)
+    {
+        make_version_1(false);
+        memory_node_t *file = memory_file(&memory, "journal-00000000000000000036.ome");
+        const uint64_t offset = OME_JOURNAL_HEADER_SIZE + cut;
+        tear(file, offset, (tear_t)(cut % 3));
+        CHECK(read_all() == OME_EMPTY);
+        CHECK(reader.last_sequence >= 35);
+        const uint64_t kept = reader.last_sequence;
+        check_goes_on();
+        CHECK(reader.last_sequence == kept + 3);
+        memory_end(&memory);
+    }
+}
+
+/* Rule: in a journal of both versions, changed bits are found in both; what follows a version 1 segment must be right for either. */
+static void test_flipped_bits_are_found_in_a_journal_of_both_versions(void)
+{
+    make_version_1(false);
+    CHECK(start() == OME_OK);
+    commit_groups(5, 1);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    note_journal();
+    CHECK(segment_count == 5);
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
+        for (uint64_t offset = 0; offset < segments[index].seal_offset; offset += offset >= 64 && offset < 4080 ? 8 : 1)
+        {
+            check_flip(index, offset, (int)(offset % 8));
+        }
+    }
+    memory_end(&memory);
+}
+
+static void check_header_after(uint64_t index, const ome_journal_header_t *changed, ome_status_t expected, const char *reason)
+{
+    ome_journal_header_t kept;
+    ome_journal_header_t header = *changed;
+    memcpy(&kept, segments[index].file->seen, sizeof(kept));
+    header.checksum = ome_crc32c(0, &header, offsetof(ome_journal_header_t, checksum));
+    memcpy(segments[index].file->seen, &header, sizeof(header));
+    CHECK(read_all() == expected);
+    CHECK(reader.report.reason != NULL);
+    CHECK(strstr(reader.report.reason, reason) != NULL);
+    CHECK(strstr(reader.report.path, segments[index].name) != NULL);
+    memcpy(segments[index].file->seen, &kept, sizeof(kept));
+}
+
+/* Rule: versions never go back, an unknown one is named, a kind is that of the name, and what a version does not use is zero. */
+static void test_versions_and_kinds_that_do_not_belong_are_refused(void)
+{
+    static const uint32_t unknown[] = {0, 3, 4, UINT32_MAX};
+    ome_journal_header_t header;
+    make_runs();
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
+        const uint8_t *const bytes = segments[index].file->seen;
+        for (size_t which = 0; which < sizeof(unknown) / sizeof(unknown[0]); which++)
+        {
+            memcpy(&header, bytes, sizeof(header));
+            header.version = unknown[which];
+            check_header_after(index, &header, OME_UNSUPPORTED, "format version");
+            CHECK(reader.report.verdict == OME_JOURNAL_UNSUPPORTED);
+        }
+        memcpy(&header, bytes, sizeof(header));
+        header.kind = OME_JOURNAL_EVENTS;
+        check_header_after(index, &header, OME_DAMAGED, "another kind");
+        header.kind = 0;
+        check_header_after(index, &header, OME_DAMAGED, "another kind");
+        memcpy(&header, bytes, sizeof(header));
+        header.reserved[sizeof(header.reserved) - 1] = 1;
+        check_header_after(index, &header, OME_DAMAGED, "not zero");
+        memcpy(&header, bytes, sizeof(header));
+        header.version = 1;
+        check_header_after(index, &header, OME_DAMAGED, "not zero");
+        if (index > 0)
+        {
+            header.kind = 0;
+            header.configuration_hash = 0;
+            check_header_after(index, &header, OME_DAMAGED, "older");
+        }
+    }
+    memory_end(&memory);
+    make_version_1(true);
+    CHECK(start() == OME_OK);
+    commit_groups(2, 2);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    note_journal();
+    memcpy(&header, segments[4].file->seen, sizeof(header));
+    header.epoch = 2;
+    check_header_after(4, &header, OME_DAMAGED, "ended for good");
+    memory_end(&memory);
+}
+
+/* Rule: events lie in a directory beside the commands, with names of their own, and neither is taken for the other. */
+static void test_two_kinds_share_a_directory(void)
+{
+    static ome_journal_writer_t events;
+    static uint8_t events_memory[6 * OME_FILE_BLOCK_SIZE];
+    ome_journal_record_t record;
+    start_new();
+    const ome_journal_writer_config_t config = {.file_system = &memory.table,
+        .directory = DIRECTORY,
+        .kind = OME_JOURNAL_EVENTS,
+        .segment_size_bytes = SEGMENT_SIZE,
+        .epoch = 1,
+        .first_sequence = 1};
+    CHECK(ome_journal_writer_open(&events, events_memory, sizeof(events_memory), &config) == OME_OK);
+    CHECK(ome_journal_writer_prepare_next(&events) == OME_OK);
+    CHECK(ome_journal_writer_prepare_next(&writer) == OME_OK);
+    for (uint64_t sequence = 1; sequence <= 2000; sequence++)
+    {
+        CHECK(append(sequence) == OME_OK);
+        CHECK(ome_journal_writer_append(&events, sequence, 9, &sequence, sizeof(sequence)) == OME_OK);
+    }
+    CHECK(ome_journal_writer_commit(&events) == OME_OK);
+    kill_writer();
+    atomic_store(&events.is_stopped, true);
+    ome_journal_writer_close(&events);
+    CHECK(memory_open(&memory, "events-spare.tmp", OME_FILE_CREATE) >= 0);
+    CHECK(memory_open(&memory, NAME_SPARE, OME_FILE_CREATE) >= 0);
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK(memory_find(&memory.seen, NAME_SPARE) < 0);
+    CHECK(memory_find(&memory.seen, "events-spare.tmp") >= 0);
+    ome_journal_reader_config_t reading = {
+        .file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_EVENTS, .first_sequence = 1};
+    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &reading) == OME_OK);
+    for (uint64_t sequence = 1; sequence <= 2000; sequence++)
+    {
+        CHECK(ome_journal_reader_next(&reader, &record) == OME_OK);
+        CHECK(record.sequence == sequence && record.type == 9 && memcmp(record.data, &sequence, sizeof(sequence)) == 0);
+    }
+    CHECK(ome_journal_reader_next(&reader, &record) == OME_EMPTY);
+    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK(memory_find(&memory.seen, "events-spare.tmp") < 0);
+    memory_end(&memory);
+}
+
+/* Reads from a sequence on; `chain`, where given, must hold before it. Gives what the reader said at the end. */
+static ome_status_t read_from(uint64_t first_sequence, const uint32_t *chain, bool is_live)
+{
+    const ome_journal_reader_config_t config = {.file_system = &memory.table,
+        .directory = DIRECTORY,
+        .kind = OME_JOURNAL_COMMANDS,
+        .first_sequence = first_sequence,
+        .has_previous_checksum = chain != NULL,
+        .previous_checksum = chain != NULL ? *chain : 0,
+        .is_live = is_live};
+    ome_journal_record_t record;
+    ome_status_t status;
+    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
+    for (uint64_t sequence = first_sequence; (status = ome_journal_reader_next(&reader, &record)) == OME_OK; sequence++)
+    {
+        check_record(&record, sequence);
+        CHECK(reader.chain_checksum == chains[sequence]);
+    }
+    return status;
+}
+
+static void check_from(uint64_t first_sequence)
+{
+    const uint32_t right = chains[first_sequence - 1];
+    const uint32_t wrong = right ^ 0x100;
+    for (int is_live = 0; is_live <= 1; is_live++)
+    {
+        CHECK(read_from(first_sequence, NULL, is_live) == OME_EMPTY);
+        CHECK(reader.last_sequence == last_sequence);
+        CHECK(read_from(first_sequence, &right, is_live) == OME_EMPTY);
+        CHECK(reader.last_sequence == last_sequence);
+        CHECK(reader.report.verdict == (is_live ? OME_JOURNAL_READING : OME_JOURNAL_CLEAN));
+        CHECK(read_from(first_sequence, &wrong, is_live) == OME_DAMAGED);
+        CHECK(reader.last_sequence == first_sequence - 1); /* nothing was given */
+        CHECK(strstr(reader.report.reason, "before the first one asked for") != NULL || first_sequence == 1);
+    }
+}
+
+/* Rule: reading may begin at any sequence up to one behind the last; the chain checksum before it is held against the one that the caller knows. */
+static void test_reading_begins_at_any_sequence(void)
+{
+    make_runs();
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
+        check_from(segments[index].first_sequence);
+        check_from(segments[index].first_sequence + 1);
+        check_from(segment_end(index));
+    }
+    for (uint64_t sequence = 2; sequence <= last_sequence + 1; sequence += 137)
+    {
+        check_from(sequence);
+    }
+    check_from(last_sequence + 1);
+    const uint64_t too_far[] = {last_sequence + 2, last_sequence + 1000, UINT64_MAX};
+    for (size_t index = 0; index < sizeof(too_far) / sizeof(too_far[0]); index++)
+    {
+        CHECK(read_from(too_far[index], NULL, false) == OME_NOT_FOUND);
+        CHECK(reader.report.verdict == OME_JOURNAL_ABSENT);
+        CHECK(reader.report.sequence_expected == last_sequence + 1);
+        CHECK(ome_journal_recover(&reader) == OME_NOT_FOUND);
+        CHECK(read_from(too_far[index], NULL, true) == OME_EMPTY); /* it may come */
+    }
+    memory_end(&memory);
+    memory_start(&memory, seed);
+    CHECK(read_from(1, NULL, false) == OME_EMPTY);
+    CHECK(read_from(2, NULL, true) == OME_EMPTY);
+    CHECK(read_from(2, NULL, false) == OME_NOT_FOUND);
+    memory_end(&memory);
+}
+
+/* Rule: whoever begins in the middle of a segment still reads it from its beginning, so that damage before the place is found, and further back is not
+ * looked at. */
+static void test_what_is_before_the_beginning_is_read_in_its_segment_only(void)
+{
+    make_runs();
+    const uint64_t first_sequence = segments[3].first_sequence + 100;
+    segments[3].file->seen[record_offset(3, first_sequence - 50) + 2] ^= 1;
+    CHECK(read_from(first_sequence, NULL, false) == OME_DAMAGED);
+    CHECK(reader.last_sequence == first_sequence - 51);
+    segments[3].file->seen[record_offset(3, first_sequence - 50) + 2] ^= 1;
+    segments[2].file->seen[record_offset(2, segments[2].first_sequence + 5) + 2] ^= 1;
+    CHECK(read_from(first_sequence, NULL, false) == OME_EMPTY);
+    CHECK(read_from(1, NULL, false) == OME_DAMAGED);
+    memory_end(&memory);
+}
+
+/* Rule: a journal whose oldest segments are gone is read from where it begins, goes on being written, and says from where on it is there. */
+static void test_a_journal_whose_beginning_was_archived_is_read_from_there(void)
+{
+    make_runs();
+    for (uint64_t gone = 0; gone + 1 < segment_count; gone++)
+    {
+        drop(gone);
+        const uint64_t begin = segments[gone + 1].first_sequence;
+        check_from(begin);
+        check_from(begin + 3);
+        check_from(last_sequence + 1);
+        CHECK(read_from(begin - 1, NULL, false) == OME_NOT_FOUND);
+        CHECK(reader.report.verdict == OME_JOURNAL_ABSENT);
+        CHECK(reader.report.sequence_found == begin);
+        CHECK(reader.report.sequence_expected == begin - 1);
+        CHECK(strcmp(reader.report.path, DIRECTORY) == 0);
+        CHECK(read_from(begin - 1, NULL, true) == OME_NOT_FOUND);
+        CHECK(read_from(1, NULL, false) == OME_NOT_FOUND);
+    }
+    CHECK(read_from(last_sequence + 1, &chains[last_sequence], false) == OME_EMPTY);
+    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK(open_writer(&memory.table, DIRECTORY) == OME_OK);
+    CHECK(writer.epoch == 4);
+    commit_groups(4, 2);
+    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    const uint64_t begin = segments[segment_count - 1].first_sequence;
+    const ome_journal_reader_config_t config = {
+        .file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_COMMANDS, .first_sequence = begin};
+    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
+    reader.last_sequence = begin - 1;
+    CHECK(read_on() == OME_EMPTY);
+    CHECK(reader.last_sequence == last_sequence + 4);
+    memory_end(&memory);
+}
+
+/* Rule: a live reader may begin anywhere too, also before the server has written so far, and while older segments are taken away. */
+static void test_a_live_reader_begins_anywhere(void)
+{
+    static ome_journal_reader_t live;
+    static uint8_t live_memory[1 << 20];
+    ome_journal_record_t record;
+    memory_start(&memory, seed);
+    const ome_journal_reader_config_t config = {
+        .file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_COMMANDS, .first_sequence = 1500, .is_live = true};
+    CHECK(ome_journal_reader_open(&live, live_memory, sizeof(live_memory), &config) == OME_OK);
+    CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+    memset(&reader, 0, sizeof(reader));
+    CHECK(start() == OME_OK);
+    CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+    uint64_t sequence = 1500;
+    for (int run = 0; run < 5; run++)
+    {
+        for (int group = 0; group < (run == 3 ? 0 : 30); group++)
+        {
+            const uint64_t first = writer.segment_first_sequence;
+            commit_groups(40, 40);
+            for (; sequence <= writer.durable_sequence; sequence++)
+            {
+                CHECK(ome_journal_reader_next(&live, &record) == OME_OK);
+                check_record(&record, sequence);
+            }
+            CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+            CHECK(live.report.verdict == OME_JOURNAL_READING);
+            if (writer.segment_first_sequence != first && writer.segment_first_sequence > 3000)
+            {
+                open_reader(&memory.table, DIRECTORY, false);
+                if (memory_find(&memory.seen, FIRST_SEGMENT) >= 0)
+                {
+                    memory_directory_t kept = memory.seen;
+                    memory_set(&memory.seen, FIRST_SEGMENT, -1);
+                    CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+                    memory.seen = kept;
+                }
+            }
+        }
+        if (run % 2 == 0)
+        {
+            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        }
+        else
+        {
+            kill_writer();
+        }
+        CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+        CHECK(start() == OME_OK);
+    }
+    CHECK(sequence > 3000);
+    CHECK(live.last_sequence == writer.next_sequence - 1);
+    kill_writer();
+    memory_end(&memory);
+}
+
+/* Rule: the power fails at any call of rotation and sealing, and any sectors of what was not synced are on disk: nothing committed is lost, nothing
+ * is called damage, and the next run goes on. The control: where one sync of many did nothing, records are lost or the journal is damaged. */
+static uint64_t rotate_and_cut(uint64_t call, uint64_t variant, uint64_t lying_sync, uint64_t *sync_count)
+{
+    memory_start(&memory, seed + 1000 * variant);
+    memory.random += call * 7;
+    memset(&reader, 0, sizeof(reader));
+    CHECK(start() == OME_OK);
+    while (writer.buffer_offset + writer.buffer_used_bytes + 2500 < SEGMENT_SIZE)
+    {
+        commit_groups(1, 1);
+    }
+    memory.call_count = 0;
+    memory.fail_call = call;
+    memory.fails_ever_after = true;
+    memory.fail = MEMORY_FAIL_TORN;
+    memory.sync_count = 0;
+    memory.lying_sync = lying_sync;
+    uint64_t durable = writer.durable_sequence;
+    ome_status_t status = OME_OK;
+    for (uint64_t count = 0; status == OME_OK && count < 90; count++)
+    {
+        status = append(writer.next_sequence);
+        if (status == OME_OK && count % 30 == 29)
+        {
+            status = ome_journal_writer_commit(&writer);
+            durable = status == OME_OK ? writer.durable_sequence : durable;
+        }
+    }
+    const bool is_reached = memory.call_count >= call;
+    *sync_count = memory.sync_count;
+    kill_writer();
+    memory_cut_power(&memory);
+    memory.lying_sync = 0;
+    status = read_all();
+    const uint64_t lost = status != OME_EMPTY ? 1000000 : durable > reader.last_sequence ? durable - reader.last_sequence : 0;
+    if (lying_sync == 0)
+    {
+        CHECK(lost == 0);
+        check_goes_on();
+        check_goes_on();
+    }
+    memory_end(&memory);
+    return is_reached ? lost : UINT64_MAX;
+}
+
+static void test_a_power_cut_in_rotation_loses_nothing_and_is_no_damage(void)
+{
+    uint64_t sync_count = 0;
+    uint64_t call = 1;
+    for (; rotate_and_cut(call, 0, 0, &sync_count) != UINT64_MAX; call++)
+    {
+        for (uint64_t variant = 1; variant < 30; variant++)
+        {
+            rotate_and_cut(call, variant, 0, &sync_count);
+        }
+    }
+    CHECK(call > 10);
+    const uint64_t sync_count_max = sync_count;
+    CHECK(sync_count_max >= 5);
+    for (uint64_t lying = 1; lying <= sync_count_max; lying++)
+    {
+        uint64_t loss_count = 0;
+        for (uint64_t variant = 0; variant < 40; variant++)
+        {
+            for (uint64_t control = 1; control < call; control++)
+            {
+                const uint64_t lost = rotate_and_cut(control, variant, lying, &sync_count);
+                loss_count += lost != 0 && lost != UINT64_MAX;
+            }
+        }
+        CHECK(loss_count > 0);
+    }
+}
+
 static void test_wrong_configurations_are_refused(void)
 {
     memory_start(&memory, seed);
-    const ome_journal_writer_config_t good = {
-        .file_system = &memory.table, .directory = DIRECTORY, .segment_size_bytes = SEGMENT_SIZE, .epoch = 1, .first_sequence = 1};
+    const ome_journal_writer_config_t good = {.file_system = &memory.table,
+        .directory = DIRECTORY,
+        .kind = OME_JOURNAL_COMMANDS,
+        .segment_size_bytes = SEGMENT_SIZE,
+        .epoch = 1,
+        .first_sequence = 1};
     static char long_name[OME_PATH_SIZE];
     memset(long_name, 'a', sizeof(long_name) - 1);
-    ome_journal_writer_config_t bad[6];
-    for (size_t index = 0; index < 6; index++)
+    ome_journal_writer_config_t bad[8];
+    const size_t bad_count = sizeof(bad) / sizeof(bad[0]);
+    for (size_t index = 0; index < bad_count; index++)
     {
         bad[index] = good;
     }
@@ -1076,16 +1945,21 @@ static void test_wrong_configurations_are_refused(void)
     bad[3].segment_size_bytes = SEGMENT_SIZE + 1;
     bad[4].segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MAX + 4096;
     bad[5].directory = long_name;
-    for (size_t index = 0; index < 6; index++)
+    bad[6].kind = 0;
+    bad[7].kind = OME_JOURNAL_EVENTS + 1;
+    for (size_t index = 0; index < bad_count; index++)
     {
         CHECK(ome_journal_writer_open(&writer, writer_memory, sizeof(writer_memory), &bad[index]) == OME_INVALID);
         CHECK(ome_journal_writer_close(&writer) == OME_STOPPED);
     }
     CHECK(ome_journal_writer_open(&writer, writer_memory, 100, &good) == OME_NO_MEMORY);
     CHECK(ome_journal_writer_open(&writer, writer_memory, ome_journal_writer_size_bytes(1) - 1, &good) == OME_NO_MEMORY);
-    ome_journal_reader_config_t config = {.file_system = &memory.table, .directory = DIRECTORY, .first_sequence = 0};
+    ome_journal_reader_config_t config = {.file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_COMMANDS};
     CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_INVALID);
     config.first_sequence = 1;
+    config.kind = 0;
+    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_INVALID);
+    config.kind = OME_JOURNAL_COMMANDS;
     CHECK(ome_journal_reader_open(&reader, reader_memory, ome_journal_reader_size_bytes() - 1, &config) == OME_NO_MEMORY);
     config.directory = long_name;
     CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_INVALID);
@@ -1291,6 +2165,24 @@ int main(void)
     RUN(test_recovery_may_be_interrupted_and_repeated);
     RUN(test_a_power_cut_loses_nothing_committed);
     RUN(test_a_live_reader_follows_the_writer);
+    RUN(test_every_finished_segment_is_sealed);
+    RUN(test_the_seal_at_rotation_costs_no_commit_of_its_own);
+    RUN(test_flipped_bits_are_found_in_every_segment);
+    RUN(test_a_segment_cut_short_is_found);
+    RUN(test_segments_dropped_doubled_or_swapped_are_found);
+    RUN(test_records_dropped_doubled_swapped_or_replaced_are_found);
+    RUN(test_a_seal_that_is_missing_or_wrong_is_damage);
+    RUN(test_only_a_full_segment_is_followed_by_the_same_run);
+    RUN(test_a_journal_of_version_1_is_read_and_goes_on_in_version_2);
+    RUN(test_a_torn_tail_of_version_1_is_cut);
+    RUN(test_flipped_bits_are_found_in_a_journal_of_both_versions);
+    RUN(test_versions_and_kinds_that_do_not_belong_are_refused);
+    RUN(test_two_kinds_share_a_directory);
+    RUN(test_reading_begins_at_any_sequence);
+    RUN(test_what_is_before_the_beginning_is_read_in_its_segment_only);
+    RUN(test_a_journal_whose_beginning_was_archived_is_read_from_there);
+    RUN(test_a_live_reader_begins_anywhere);
+    RUN(test_a_power_cut_in_rotation_loses_nothing_and_is_no_damage);
     RUN(test_wrong_configurations_are_refused);
     RUN(test_another_thread_may_prepare_segments);
     RUN(test_a_live_reader_sees_what_was_written_past_the_page_cache);

@@ -695,7 +695,7 @@ static void a_segment_that_cannot_be_made_stops_the_venue_when_it_is_needed(void
     const plan_t plan = {OME_POLICY_COMMIT, 64, 256, 1, OME_WAIT_BLOCK, directory.path};
     ome_venue_t *venue = venue_open(&plan);
     char path[128];
-    snprintf(path, sizeof(path), "%s/" OME_JOURNAL_NAME_SPARE, directory.path);
+    snprintf(path, sizeof(path), "%s/journal-spare.tmp", directory.path);
     CHECK(mkdir(path, 0700) == 0); /* where a file should be */
     reader_t reader;
     reader_start(&reader, venue, 0, 0, &nothing);
@@ -706,7 +706,7 @@ static void a_segment_that_cannot_be_made_stops_the_venue_when_it_is_needed(void
     ome_venue_view_t view;
     ome_venue_look(venue, &view);
     CHECK(view.is_failed && view.error_number == EISDIR && strcmp(view.error_call, "open") == 0);
-    CHECK(ends_with(view.error_path, OME_JOURNAL_NAME_SPARE));
+    CHECK(ends_with(view.error_path, "journal-spare.tmp"));
     (void)ome_venue_destroy(venue);
     check_spoken_is_in_the_journal(directory.path, &reader);
     CHECK(rmdir(path) == 0);
