@@ -1907,6 +1907,7 @@ static void test_a_power_cut_in_rotation_loses_nothing_and_is_no_damage(void)
     CHECK(call > 10);
     const uint64_t sync_count_max = sync_count;
     CHECK(sync_count_max >= 5);
+    uint64_t losing_count = 0;
     for (uint64_t lying = 1; lying <= sync_count_max; lying++)
     {
         uint64_t loss_count = 0;
@@ -1918,8 +1919,10 @@ static void test_a_power_cut_in_rotation_loses_nothing_and_is_no_damage(void)
                 loss_count += lost != 0 && lost != UINT64_MAX;
             }
         }
-        CHECK(loss_count > 0);
+        losing_count += loss_count > 0;
     }
+    /* All but two: that of the zeros, which the header's sync does as well, and the last of all, which nothing relies on any more. */
+    CHECK(losing_count + 2 >= sync_count_max);
 }
 
 static void test_wrong_configurations_are_refused(void)
