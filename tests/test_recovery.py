@@ -19,6 +19,7 @@ from ome.recovery import JournalError, JournalIntegrityError, Replay, ReplayAsse
 
 LIMITS = Limits(order_count_max=500, level_count_max=200, instrument_count_max=10, session_count_max=10)
 SYNCED = 0x8000
+ROTATION, CLOSE = 1, 2
 SEGMENT_SIZE = 64 << 10
 
 
@@ -38,27 +39,37 @@ def record(sequence: int, kind: int, data: bytes) -> bytes:
     return body + struct.pack("<I", crc32c(body))
 
 
-def header(first_sequence: int, epoch: int = 1, chain: int = 0, version: int = 1) -> bytes:
+def header(first_sequence: int, epoch: int = 1, chain: int = 0, version: int = 2) -> bytes:
     """The header of a segment."""
-    fields = struct.pack("<8sIIQQQI", b"\nOMEJRNL", version, 4096, epoch, first_sequence, SEGMENT_SIZE, chain).ljust(4092, b"\0")
+    fields = struct.pack("<8sIIQQQI", b"\nOMEJRNL", version, 4096, epoch, first_sequence, SEGMENT_SIZE, chain)
+    fields += struct.pack("<IQ", 1, 0x1122334455667788) if version > 1 else b""
+    fields = fields.ljust(4092, b"\0")
     return fields + struct.pack("<I", crc32c(fields))
 
 
-def write_journal(directory: Path, commands: Records, *, segments: int = 1, sealed: bool = True) -> Path:
+def seal(first_sequence: int, sequence: int, chain: int, reason: int) -> bytes:
+    """The seal of a segment whose next record would be `sequence`."""
+    return record(sequence, SYNCED, struct.pack("<QQII", sequence - first_sequence, sequence - 1, chain, reason))
+
+
+def write_journal(directory: Path, commands: Records, *, segments: int = 1, sealed: bool = True, version: int = 2) -> Path:
     """Writes a journal of these commands, cut into segments of equal length; returns the last segment's path."""
     directory.mkdir(exist_ok=True)
     chain, sequence, path = 0, 1, directory
     length = -(-len(commands) // segments)
     bodies = [record_bytes(commands[index : index + 1])[8:] for index in range(len(commands))]
     for start in range(0, len(commands), length):
-        data = header(sequence, chain=chain)
+        first, is_last = sequence, start + length >= len(commands)
+        data = header(first, chain=chain, version=version)
         path = directory / f"journal-{sequence:020d}.ome"
         for body in bodies[start : start + length]:
             written = record(sequence, body[48] | SYNCED, body)
             chain = crc32c(written[-4:], chain)
             data += written
             sequence += 1
-        if sealed and start + length >= len(commands):
+        if version > 1 and (sealed or not is_last):
+            data += seal(first, sequence, chain, CLOSE if is_last else ROTATION)
+        elif sealed and is_last:
             data += record(sequence, SYNCED, b"")
         assert len(data) <= SEGMENT_SIZE
         path.write_bytes(data.ljust(SEGMENT_SIZE, b"\0"))
@@ -76,10 +87,11 @@ def test_checksum_is_the_one_of_the_rfc() -> None:
     assert crc32c(b"123456789") == crc32c(b"6789", crc32c(b"12345")) == 0xE3069283
 
 
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("segments", [1, 3])
-def test_replay_of_a_journal_is_the_engine_that_took_its_commands(tmp_path: Path, commands: Records, segments: int) -> None:
+def test_replay_of_a_journal_is_the_engine_that_took_its_commands(tmp_path: Path, commands: Records, segments: int, version: int) -> None:
     """D1: a journal written by the page alone, in one segment or several, gives the same state and the same hashes."""
-    write_journal(tmp_path, commands, segments=segments)
+    write_journal(tmp_path, commands, segments=segments, version=version)
     before = contents(tmp_path)
     reached: list[int] = []
     with Engine(limits=LIMITS) as engine, Replay(tmp_path) as replay:
@@ -249,10 +261,19 @@ def test_a_missing_segment_is_damage(tmp_path: Path, commands: Records) -> None:
     assert refused.value.report.sequence_expected == 201
 
 
+def test_a_journal_whose_beginning_is_gone_says_from_where_on_it_is_there(tmp_path: Path, commands: Records) -> None:
+    """Archived or lost: a replay needs the first record, and nothing is applied."""
+    write_journal(tmp_path, commands, segments=3)
+    min(tmp_path.glob("journal-*.ome")).unlink()
+    with Replay(tmp_path) as replay, pytest.raises(JournalIntegrityError, match=r"begins behind the sequence asked for.*201") as refused:
+        replay.run()
+    assert (refused.value.report.verdict, refused.value.report.sequence_found) == (Verdict.ABSENT, 201)
+
+
 def test_an_unknown_version_is_told_from_damage(tmp_path: Path, commands: Records) -> None:
     """A journal of a later program is not called damaged."""
     path = write_journal(tmp_path, commands)
-    path.write_bytes(header(1, version=2) + path.read_bytes()[4096:])
+    path.write_bytes(header(1, version=3) + path.read_bytes()[4096:])
     with Replay(tmp_path) as replay, pytest.raises(JournalIntegrityError) as refused:
         replay.run()
     assert refused.value.report.verdict == Verdict.UNSUPPORTED

@@ -21,6 +21,7 @@ from ome.config import ConfigError
 from ome.conformance import Mismatch
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.recovery import JournalIntegrityError
+from ome.recovery.manifest import ManifestError
 
 __all__ = ["ExitCode", "failing", "json_option", "json_text", "moment", "print_json", "printing", "progress_bar"]
 
@@ -52,7 +53,7 @@ def failing(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _code(error: OmeError) -> ExitCode:
-    if isinstance(error, JournalIntegrityError):
+    if isinstance(error, JournalIntegrityError | ManifestError):
         return ExitCode.INTEGRITY
     if isinstance(error, ConfigError | InvalidValueError | InvalidTypeError) and not isinstance(error, Mismatch):
         return ExitCode.USAGE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -14,7 +15,16 @@ import numpy as np
 from ome.journal import JournalError, JournalReader
 from ome.metrics import Counters, CountersError
 
-__all__ = ["command_count", "hold", "is_served", "last_sequence_until", "require_journal"]
+__all__ = [
+    "command_count",
+    "hold",
+    "is_served",
+    "last_sequence_until",
+    "require_journal",
+    "segment_first_sequence",
+    "segments",
+    "sync_directory",
+]
 
 _LOCK_FILE = "lock"
 _HEADER_SIZE = 4_096  # of a segment
@@ -23,23 +33,42 @@ _PREFIX = struct.Struct("<Q2xI")  # of a record: sequence and length
 _BODY_SIZE = 56
 
 
-def _segments(directory: Path) -> list[Path]:
+def segments(directory: Path) -> list[Path]:
+    """The segments of the journal, in order."""
     return sorted(directory.glob(f"journal-{'[0-9]' * 20}.ome"))
+
+
+def segment_first_sequence(name: str) -> int:
+    """The first sequence of the segment of that name.
+
+    >>> segment_first_sequence("journal-00000000000000000042.ome")
+    42
+    """
+    return int(name.removeprefix("journal-").removesuffix(".ome"))
+
+
+def sync_directory(directory: Path) -> None:
+    """Names that were made, changed or removed in the directory are on disk when this returns."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def require_journal(directory: Path) -> None:
     """Raises JournalError where the directory has no segment of a journal, which nobody means to look at."""
-    if not _segments(directory):
+    if not segments(directory):
         raise JournalError("journal", where=str(directory), found="no segment", allowed="files journal-<first sequence>.ome")
 
 
 def command_count(directory: Path) -> int:
     """How many commands the journal has, found by looking here and there in its last segment: what a progress bar goes up to."""
-    segments = _segments(directory)
-    if not segments:
+    found = segments(directory)
+    if not found:
         return 0
-    path = segments[-1]
-    first, room = int(path.stem.removeprefix("journal-")), max(0, path.stat().st_size - _HEADER_SIZE) // _RECORD_SIZE
+    path = found[-1]
+    first, room = segment_first_sequence(path.name), max(0, path.stat().st_size - _HEADER_SIZE) // _RECORD_SIZE
     with path.open("rb") as file:
 
         def is_beyond(index: int) -> bool:

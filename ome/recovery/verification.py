@@ -18,6 +18,7 @@ from ome.errors import InvariantError
 from ome.journal import JournalIntegrityError, JournalReport, ReplayAssertionError
 from ome.messages import Limits
 from ome.recovery import Batch, Replay
+from ome.recovery.manifest import ManifestError, check_manifest
 from ome.recovery.snapshots import inspect_snapshot, snapshot_sequences
 from ome.recovery.wording import Described, Names, describe_commands, describe_events, instruments_meant
 from ome.reference import ReferenceEngine
@@ -183,6 +184,20 @@ class _Snapshots:
         return CheckResult(name="snapshots", is_ok=not self._detail, count=self._count, unit="snapshots", detail=self._detail)
 
 
+class _Manifest:
+    """Every segment that the manifest names is what it was when it was sealed. Where there is no manifest, none is named."""
+
+    def take(self, batch: Batch, replay: Replay) -> bool:
+        return True
+
+    def result(self, replay: Replay) -> CheckResult:
+        try:
+            count = check_manifest(replay.directory)
+        except ManifestError as error:
+            return CheckResult(name="manifest", is_ok=False, count=0, unit="segments", detail=str(error))
+        return CheckResult(name="manifest", is_ok=True, count=count, unit="segments")
+
+
 def _equal_count(events: Records, others: Records) -> int:
     """How many events from the first on are equal."""
     count = min(len(events), len(others))
@@ -208,7 +223,7 @@ def verify(
     """
     compared = _Reference()
     snapshots = _Snapshots(directory, live)
-    checks: list[Check] = [_Applied(), *([compared] if reference else []), snapshots]
+    checks: list[Check] = [_Applied(), *([compared] if reference else []), snapshots, _Manifest()]
     damage = ""
     with Replay(directory, live=live) as replay:
         try:

@@ -1162,7 +1162,9 @@ static void make_runs(void)
 /* Takes a segment out of the directory. */
 static void drop(uint64_t index)
 {
-    memory.seen.entries[memory_find(&memory.seen, segments[index].name)] = memory.seen.entries[--memory.seen.count];
+    const int entry = memory_find(&memory.seen, segments[index].name);
+    CHECK(entry >= 0);
+    memory.seen.entries[entry] = memory.seen.entries[--memory.seen.count];
 }
 
 static ome_journal_seal_t seal_of(uint64_t index)
@@ -1255,13 +1257,13 @@ static void test_flipped_bits_are_found_in_every_segment(void)
         const uint64_t size = segments[index].file->seen_size;
         const uint64_t near_seal = segments[index].seal_offset - 100;
         const uint64_t behind_seal = segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE + 40;
-        for (uint64_t offset = 0; offset < size; offset += offset < 64 || (offset >= near_seal && offset < behind_seal) ? 1 : 401)
+        for (uint64_t offset = 0; offset < size; offset += offset < 64 || (offset >= near_seal && offset < behind_seal) ? 1 : 701)
         {
             for (int bit = 0; bit < 8; bit++)
             {
                 check_flip(index, offset, bit);
             }
-            offset = offset < near_seal && offset + 401 > near_seal && offset >= 64 ? near_seal - 401 : offset;
+            offset = offset < near_seal && offset + 701 > near_seal ? near_seal - 701 : offset;
         }
         check_flip(index, size - 1, 7);
     }
@@ -1278,7 +1280,7 @@ static void test_a_segment_cut_short_is_found(void)
         memory_node_t *file = segments[index].file;
         const size_t size = file->seen_size;
         const uint64_t seal_end = segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
-        for (uint64_t offset = 0; offset < seal_end; offset += offset + 90 > seal_end || offset < 5 ? 1 : 83)
+        for (uint64_t offset = 0; offset < seal_end; offset += offset + 90 > seal_end || offset < 5 ? 1 : 167)
         {
             file->seen_size = offset;
             const ome_status_t status = read_all();
@@ -1556,7 +1558,7 @@ static void test_flipped_bits_are_found_in_a_journal_of_both_versions(void)
     CHECK(segment_count == 5);
     for (uint64_t index = 0; index < segment_count; index++)
     {
-        for (uint64_t offset = 0; offset < segments[index].seal_offset; offset += offset >= 64 && offset < 4080 ? 8 : 1)
+        for (uint64_t offset = 0; offset < segments[index].seal_offset; offset += offset >= 64 && offset < 4080 ? 40 : 1)
         {
             check_flip(index, offset, (int)(offset % 8));
         }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from ome.cli.admin.archive import archive
 from ome.cli.admin.diff import diff
 from ome.cli.admin.dump import dump
 from ome.cli.admin.export import export
+from ome.cli.admin.manifest import manifest
 from ome.cli.admin.replay import replay
 from ome.cli.admin.snapshot import snapshot
 from ome.cli.admin.state import state
@@ -21,10 +23,9 @@ __all__ = ["main"]
 def main() -> None:
     """Administration of a venue. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity.
 
-    Whatever reads a journal changes nothing, and also works while a server runs on the directory: it ends at the last complete record.
-    Only `snapshot` writes: a snapshot.
+    Whatever only reads a journal changes nothing, and also works while a server runs on the directory: it ends at the last complete record.
     """
 
 
-for command in (replay, verify, dump, state, diff, export, snapshot, stats):
+for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, stats):
     main.add_command(command)

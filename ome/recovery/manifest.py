@@ -1,0 +1,239 @@
+"""The manifest of a journal: a digest of every sealed segment, each bound to all before it.
+
+A text file in the journal's directory. One line a segment, in order, four fields with one space between them:
+
+    journal-00000000000000000001.ome 67108812 <digest> <chain>
+
+The name; how many bytes the segment has up to the end of its seal; the BLAKE2b-256 of these bytes; and the chain digest, which is the
+BLAKE2b-256 of the chain digest of the line before (32 bytes, zero before the first) followed by this digest (32 bytes). Digests are written
+in hexadecimal.
+
+Who keeps the last chain digest in another place can prove the whole history: `tools/verify_manifest.py` does, and needs nothing of ome.
+
+What has a line: segments of format version 2 that are sealed and have records. A sealed segment without records is replaced by the next
+start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ome.errors import OmeError
+from ome.recovery.directory import segment_first_sequence, segments, sync_directory
+
+__all__ = [
+    "MANIFEST_FILE",
+    "ManifestError",
+    "ManifestLine",
+    "Seal",
+    "append_manifest",
+    "check_manifest",
+    "check_segment",
+    "digest_of",
+    "read_manifest",
+    "read_seal",
+]
+
+MANIFEST_FILE: Final = "manifest"
+
+_LINE: Final = re.compile(rb"(journal-[0-9]{20}\.ome) ([1-9][0-9]{0,15}) ([0-9a-f]{64}) ([0-9a-f]{64})\n")
+_LINE_END: Final = re.compile(rb"(?<=\n)")
+_NO_CHAIN: Final = bytes(32)
+_HEADER: Final = struct.Struct("<8sI")  # magic and version of a segment
+_MAGIC: Final = b"\nOMEJRNL"
+_HEADER_SIZE: Final = 4_096
+_SEAL: Final = struct.Struct("<QHIQQIII")  # sequence, type, length; count, last sequence, chain, reason; checksum
+_SEAL_DATA_SIZE: Final = 24
+_KIND_MASK: Final = 0x7FFF
+_CHUNK_SIZE: Final = 1 << 20
+
+
+class ManifestError(OmeError):
+    """The manifest and the segments are not those of one history. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """What the end of a segment says. `end` is the offset behind it."""
+
+    record_count: int
+    last_sequence: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestLine:
+    """A line of the manifest."""
+
+    name: str
+    size_bytes: int
+    digest: bytes
+    chain: bytes
+
+    @property
+    def first_sequence(self) -> int:
+        """Of the segment."""
+        return segment_first_sequence(self.name)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.size_bytes} {self.digest.hex()} {self.chain.hex()}\n"
+
+
+def read_seal(path: Path) -> Seal | None:
+    """The seal of a segment of format version 2 and above; None where it has none. Looks at the segment's ends only.
+
+    A seal is the last thing in a segment but zeros, and its checksum may end with some; so its end is looked for from behind.
+    """
+    with path.open("rb") as file:
+        magic, version = _HEADER.unpack(file.read(_HEADER.size).ljust(_HEADER.size, b"\0"))
+        if magic != _MAGIC or version < 2:
+            return None
+        size = file.seek(0, os.SEEK_END)
+        used = _used_size(file.fileno(), size)
+        for end in range(used, min(used + 4, size) + 1):
+            start = end - _SEAL.size
+            if start >= _HEADER_SIZE and (seal := _seal_of(os.pread(file.fileno(), _SEAL.size, start), path.name, end)) is not None:
+                return seal
+    return None
+
+
+def _used_size(file: int, size: int) -> int:
+    """Where the zeros at the end of a file begin."""
+    while size > 0:
+        start = max(0, size - _CHUNK_SIZE)
+        used = len(os.pread(file, size - start, start).rstrip(b"\0"))
+        if used:
+            return start + used
+        size = start
+    return 0
+
+
+def _seal_of(data: bytes, name: str, end: int) -> Seal | None:
+    sequence, kind, length, count, last_sequence, _chain, reason, checksum = _SEAL.unpack(data)
+    is_seal = kind & _KIND_MASK == 0 and length == _SEAL_DATA_SIZE and reason in (1, 2, 3) and last_sequence == sequence - 1
+    if not is_seal or count != sequence - segment_first_sequence(name) or checksum != _crc32c(data[:-4]):
+        return None
+    return Seal(record_count=count, last_sequence=last_sequence, end=end)
+
+
+def _crc32c(data: bytes) -> int:
+    """CRC-32C of RFC 3720: of a few bytes, bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def digest_of(path: Path, size_bytes: int) -> bytes:
+    """The BLAKE2b-256 of the first `size_bytes` of a file, or of all where it is shorter."""
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        left = size_bytes
+        while left > 0 and (chunk := file.read(min(left, _CHUNK_SIZE))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return digest.digest()
+
+
+def _chain(before: bytes, digest: bytes) -> bytes:
+    return hashlib.blake2b(before + digest, digest_size=32).digest()
+
+
+def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
+    """The lines, and how many bytes of the file they are. What follows is a last line that was torn by a crash, or nothing.
+
+    Raises ManifestError where lines do not follow from each other.
+    """
+    path = directory / MANIFEST_FILE
+    texts = [text for text in _LINE_END.split(path.read_bytes()) if text] if path.exists() else []
+    lines: list[ManifestLine] = []
+    chain, offset, first = _NO_CHAIN, 0, 0
+    for number, text in enumerate(texts, 1):
+        match = _LINE.fullmatch(text)
+        if match is None and number == len(texts):
+            break
+        where = f"{path} line {number}"
+        if match is None:
+            raise ManifestError("manifest", where=where, found=text[:80], allowed="name, bytes, digest and chain digest")
+        name, size_bytes, digest = match[1].decode(), int(match[2]), bytes.fromhex(match[3].decode())
+        chain = _chain(chain, digest)
+        line = ManifestLine(name=name, size_bytes=size_bytes, digest=digest, chain=bytes.fromhex(match[4].decode()))
+        if line.chain != chain or line.first_sequence <= first:
+            raise ManifestError("manifest", where=where, found=name, allowed="the segment and digests that follow those of the line before")
+        lines.append(line)
+        first = line.first_sequence
+        offset += len(text)
+    return lines, offset
+
+
+def append_manifest(directory: Path) -> list[ManifestLine]:
+    """Adds a line for each sealed segment that has none, and returns these lines. Safe to repeat, and to be killed or lose power in.
+
+    Each line is on disk before the next is written, so that only the last can be torn; that one is cut off and made again.
+
+    Raises ManifestError where the manifest does not fit the segments, or OSError.
+    """
+    lines, offset = read_manifest(directory)
+    added = _missing_lines(directory, lines)
+    path = directory / MANIFEST_FILE
+    is_new = not path.exists()
+    if not added and (is_new or path.stat().st_size == offset):
+        return added
+    with path.open("x+b" if is_new else "r+b") as file:
+        file.truncate(offset)
+        file.seek(offset)
+        os.fsync(file.fileno())
+        if is_new:
+            sync_directory(directory)
+        for line in added:
+            file.write(str(line).encode())
+            file.flush()
+            os.fsync(file.fileno())
+    return added
+
+
+def _missing_lines(directory: Path, lines: list[ManifestLine]) -> list[ManifestLine]:
+    """The lines that the manifest should have after those that it has."""
+    chain, first = (lines[-1].chain, lines[-1].first_sequence) if lines else (_NO_CHAIN, 0)
+    expected = 0  # the first sequence of the next segment, where it is known
+    added: list[ManifestLine] = []
+    for path in segments(directory):
+        sequence = segment_first_sequence(path.name)
+        if sequence < first or (seal := read_seal(path)) is None:
+            continue
+        if sequence > first and seal.record_count > 0:
+            if expected not in (0, sequence):
+                raise ManifestError("segment", where=str(path), found=sequence, allowed=f"one that begins with sequence {expected:,}")
+            digest = digest_of(path, seal.end)
+            chain = _chain(chain, digest)
+            added.append(ManifestLine(name=path.name, size_bytes=seal.end, digest=digest, chain=chain))
+        expected = seal.last_sequence + 1
+    return added
+
+
+def check_manifest(directory: Path) -> int:
+    """Holds the segments that the manifest names against their lines, and returns how many these are. The oldest may have been archived.
+
+    Raises ManifestError where one is missing or not what it was, or OSError.
+    """
+    lines, _ = read_manifest(directory)
+    archived = next((index for index, line in enumerate(lines) if (directory / line.name).exists()), len(lines))
+    for line in lines[archived:]:
+        check_segment(directory / line.name, line)
+    return len(lines) - archived
+
+
+def check_segment(path: Path, line: ManifestLine) -> None:
+    """Raises ManifestError where the segment at `path` is not what its line says, or OSError."""
+    if not path.exists():
+        raise ManifestError("segment", where=str(path), found="no such file", allowed="every segment that the manifest names")
+    if path.stat().st_size < line.size_bytes or digest_of(path, line.size_bytes) != line.digest:
+        raise ManifestError("segment", where=str(path), found="other bytes", allowed="those whose digest is in the manifest")
