@@ -99,7 +99,10 @@ static ome_status_t take_seal(ome_journal_reader_t *reader, const ome_journal_re
     bool is_right = record->length == 0 && record->type == OME_JOURNAL_TYPE_SYNCED;
     if (reader->version > 1)
     {
-        memcpy(&seal, record->data, record->length == sizeof(seal) ? sizeof(seal) : 0);
+        if (record->length == sizeof(seal))
+        {
+            memcpy(&seal, record->data, sizeof(seal));
+        }
         is_right = seal.record_count == record->sequence - reader->segment_first_sequence && seal.last_sequence == record->sequence - 1 &&
                    seal.chain_checksum == reader->chain_checksum && seal.reason >= OME_JOURNAL_SEAL_ROTATION &&
                    seal.reason <= OME_JOURNAL_SEAL_RECOVERY;
@@ -410,11 +413,12 @@ static ome_status_t begin(ome_journal_reader_t *reader, const listing_t *listing
         reader->report.sequence_found = listing->next;
         return absent(reader, "the journal begins behind the sequence asked for");
     }
-    if (reader->config.is_live || reader->config.first_sequence == 1)
+    if (reader->config.is_live)
     {
-        return reader->config.is_live ? OME_EMPTY : end_here(reader, OME_EMPTY, OME_JOURNAL_CLEAN, NULL);
+        return OME_EMPTY;
     }
-    return absent(reader, "the journal ends before the sequence asked for");
+    reader->report.sequence_expected = 1;
+    return end_journal(reader, OME_JOURNAL_CLEAN, NULL);
 }
 
 /* Moves on from a segment whose records end here to the one that begins with the next sequence. */
@@ -448,9 +452,11 @@ static ome_status_t at_end(ome_journal_reader_t *reader, ome_journal_record_t *r
     const ome_file_system_t *const file_system = reader->config.file_system;
     const bool has_begun = reader->file >= 0 || reader->segment_count > 0;
     const uint64_t expected = reader->report.sequence_expected;
-    listing_t listing = {.kind = reader->config.kind,
-        .after = !has_begun ? 0 : reader->file >= 0 ? reader->segment_first_sequence : expected - 1,
-        .wanted = reader->config.first_sequence};
+    listing_t listing = {.kind = reader->config.kind, .wanted = reader->config.first_sequence};
+    if (has_begun)
+    {
+        listing.after = reader->file >= 0 ? reader->segment_first_sequence : expected - 1; /* without a file: this one, by name again */
+    }
     *has_record = false;
     const int result = file_system->list(file_system->context, reader->directory, visit_name, &listing);
     if (result < 0)
@@ -506,7 +512,7 @@ ome_status_t ome_journal_reader_open(
     char name[OME_JOURNAL_NAME_SIZE];
     ome_journal_name(name, config->kind, config->first_sequence);
     if ((config->kind != OME_JOURNAL_COMMANDS && config->kind != OME_JOURNAL_EVENTS) || config->first_sequence == 0 ||
-         ome_file_join(reader->report.path, config->directory, name) != OME_OK)
+        ome_file_join(reader->report.path, config->directory, name) != OME_OK)
     {
         return OME_INVALID;
     }

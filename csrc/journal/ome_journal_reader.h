@@ -42,7 +42,7 @@ typedef struct
     char path[OME_PATH_SIZE]; /* the segment, or the directory when a segment is missing; empty before the first */
     uint64_t offset; /* in the segment: the end of the valid records; 0 when the header is wrong */
     uint64_t sequence_expected; /* of the next record */
-    uint64_t sequence_found; /* of the record that should not be where it is, or of the one after the damage, or where the journal begins; 0: none */
+    uint64_t sequence_found; /* of the record that should not be there, of the one after the damage, or where the journal begins; 0: none */
     uint64_t offset_found; /* in the segment: where that record is */
 } ome_journal_report_t;
 

@@ -1,7 +1,8 @@
 """Taking the oldest segments out of a journal's directory: to an archive, or away. Never by itself, and never what would leave a hole.
 
-A segment may go when every record of it is older than the sequence given, another segment follows it, it is sealed, the manifest names
-it, and its bytes are those that the manifest's digest is of. The manifest keeps the lines of what is gone.
+A segment may go when every record of it is older than the sequence given, and older than the last command of the oldest snapshot, so that a
+start from any snapshot finds what it needs; another segment follows it, it is sealed, the manifest names it, and its bytes are those that
+the manifest's digest is of. The manifest keeps the lines of what is gone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from ome.errors import OmeError
 from ome.recovery.directory import segment_first_sequence, segments, sync_directory
 from ome.recovery.manifest import ManifestLine, check_segment, digest_of, read_manifest, read_seal
+from ome.recovery.snapshots import snapshot_sequences
 
 __all__ = ["ArchiveError", "Archived", "archive_segments"]
 
@@ -37,6 +39,8 @@ class Archived:
 def archive_segments(directory: Path, *, before: int, target: Path | None, dry_run: bool = False) -> Archived:
     """Moves the segments whose records are all older than sequence `before` to `target`, oldest first; removes them where that is None.
 
+    What a snapshot needs stays whatever `before` is. Raises ArchiveError where there is no snapshot.
+
     Each is in its new place, on disk, before it is gone from the old one; after a crash the next call goes on. The last segment always
     stays. With `dry_run` nothing is done but all is checked.
 
@@ -47,6 +51,12 @@ def archive_segments(directory: Path, *, before: int, target: Path | None, dry_r
         raise ArchiveError("journal", where=str(directory), found="no segment", allowed="files journal-<first sequence>.ome")
     if target is not None and target.exists() and (not target.is_dir() or target.samefile(directory)):
         raise ArchiveError("archive", found=str(target), allowed="another directory, or none yet")
+    kept = snapshot_sequences(directory)
+    if not kept:
+        raise ArchiveError(
+            "snapshots", where=str(directory), found="none", allowed="one at least, which a start begins with (ome-admin snapshot)"
+        )
+    before = min(before, kept[0])
     going = [path for path, after in pairwise(found) if segment_first_sequence(after.name) <= before]
     lines = {line.name: line for line in read_manifest(directory)[0]}
     for path in going:

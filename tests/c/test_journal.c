@@ -69,11 +69,8 @@ static void check_record(const ome_journal_record_t *record, uint64_t sequence)
 
 static void open_reader(const ome_file_system_t *file_system, const char *directory, bool is_live)
 {
-    const ome_journal_reader_config_t config = {.file_system = file_system,
-        .directory = directory,
-        .kind = OME_JOURNAL_COMMANDS,
-        .first_sequence = 1,
-        .is_live = is_live};
+    const ome_journal_reader_config_t config = {
+        .file_system = file_system, .directory = directory, .kind = OME_JOURNAL_COMMANDS, .first_sequence = 1, .is_live = is_live};
     CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
 }
 
@@ -212,8 +209,8 @@ static void test_only_names_of_segments_are_taken_for_segments(void)
     CHECK(strcmp(name, "events-spare.tmp") == 0);
     CHECK(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name) == 0);
     static const char *const others[] = {"journal-18446744073709551616.ome", "journal-00000000000000000000.ome", "journal-1.ome",
-        "journal-0000000000000000000a.ome", "journal-00000000000000000001.ome.torn-4096", "Journal-00000000000000000001.ome",
-        NAME_SPARE, NAME_NEW, "journal-torn.tmp", "", ".", ".."};
+        "journal-0000000000000000000a.ome", "journal-00000000000000000001.ome.torn-4096", "Journal-00000000000000000001.ome", NAME_SPARE,
+        NAME_NEW, "journal-torn.tmp", "", ".", ".."};
     for (size_t index = 0; index < sizeof(others) / sizeof(others[0]); index++)
     {
         CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, others[index]) == 0);
@@ -1040,11 +1037,8 @@ static void test_a_live_reader_follows_the_writer(void)
     static ome_journal_reader_t live;
     static uint8_t live_memory[1 << 20];
     memory_start(&memory, seed);
-    const ome_journal_reader_config_t config = {.file_system = &memory.table,
-        .directory = DIRECTORY,
-        .kind = OME_JOURNAL_COMMANDS,
-        .first_sequence = 1,
-        .is_live = true};
+    const ome_journal_reader_config_t config = {
+        .file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_COMMANDS, .first_sequence = 1, .is_live = true};
     CHECK(ome_journal_reader_open(&live, live_memory, sizeof(live_memory), &config) == OME_OK);
     ome_journal_record_t record;
     CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
@@ -1087,6 +1081,8 @@ static void test_a_live_reader_follows_the_writer(void)
         CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
     }
     CHECK(live.segment_count > 10);
+    CHECK(read_all() == OME_EMPTY);
+    CHECK(live.segment_count == reader.segment_count);
     memory_end(&memory);
 }
 
@@ -1233,11 +1229,62 @@ static void test_the_seal_at_rotation_costs_no_commit_of_its_own(void)
     memory_end(&memory);
 }
 
+/* Appends records of zeros that take up exactly so many bytes of the segment. */
+static void append_bytes(uint64_t size)
+{
+    static const uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
+    while (size > 0)
+    {
+        const uint64_t part = size > 2000 ? 1000 : size;
+        CHECK(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, (uint32_t)(part - OME_JOURNAL_ENVELOPE_SIZE)) == OME_OK);
+        size -= part;
+    }
+}
+
+/* Rule: the seal stays within the writer's memory, also where the buffer is full when the segment ends, which only long records bring about. */
+static void test_the_seal_fits_in_a_buffer_that_is_full(void)
+{
+    static _Alignas(OME_FILE_BLOCK_SIZE) uint8_t bytes[4 * OME_FILE_BLOCK_SIZE + 64];
+    static const uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
+    const uint64_t capacity = 4 * OME_FILE_BLOCK_SIZE;
+    for (uint64_t left = 0; left < 60; left++)
+    {
+        memory_start(&memory, seed);
+        memset(bytes + capacity, 0x5A, 64);
+        const ome_journal_writer_config_t config = {.file_system = &memory.table,
+            .directory = DIRECTORY,
+            .kind = OME_JOURNAL_COMMANDS,
+            .segment_size_bytes = SEGMENT_SIZE,
+            .epoch = 1,
+            .first_sequence = 1};
+        CHECK(ome_journal_writer_open(&writer, bytes, capacity, &config) == OME_OK);
+        append_bytes(SEGMENT_SIZE - 2 * OME_FILE_BLOCK_SIZE - capacity);
+        CHECK(ome_journal_writer_commit(&writer) == OME_OK);
+        append_bytes(capacity - left);
+        CHECK(writer.buffer_used_bytes == capacity - left);
+        CHECK(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, OME_JOURNAL_DATA_SIZE_MAX) == OME_OK);
+        CHECK(writer.segment_first_sequence == writer.next_sequence - 1);
+        CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        for (size_t index = 0; index < 64; index++)
+        {
+            CHECK(bytes[capacity + index] == 0x5A);
+        }
+        open_reader(&memory.table, DIRECTORY, false);
+        ome_journal_record_t record;
+        while (ome_journal_reader_next(&reader, &record) == OME_OK)
+        {
+        }
+        CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
+        CHECK(reader.last_sequence == writer.next_sequence - 1);
+        memory_end(&memory);
+    }
+}
+
 static void check_flip(uint64_t index, uint64_t offset, int bit)
 {
     uint8_t *byte = segments[index].file->seen + offset;
-    const bool is_last_seal = index + 1 == segment_count && offset >= segments[index].seal_offset &&
-                              offset < segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
+    const bool is_last_seal =
+        index + 1 == segment_count && offset >= segments[index].seal_offset && offset < segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
     *byte ^= (uint8_t)(1 << bit);
     const ome_status_t status = read_all();
     CHECK(status == (is_last_seal ? OME_EMPTY : OME_DAMAGED));
@@ -1280,7 +1327,7 @@ static void test_a_segment_cut_short_is_found(void)
         memory_node_t *file = segments[index].file;
         const size_t size = file->seen_size;
         const uint64_t seal_end = segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
-        for (uint64_t offset = 0; offset < seal_end; offset += offset + 90 > seal_end || offset < 5 ? 1 : 167)
+        for (uint64_t offset = 0; offset<seal_end; offset += offset + 90> seal_end || offset < 5 ? 1 : 167)
         {
             file->seen_size = offset;
             const ome_status_t status = read_all();
@@ -1386,7 +1433,8 @@ static void test_records_dropped_doubled_swapped_or_replaced_are_found(void)
             }
             uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
             const uint32_t length = expected_data(sequence, data);
-            ome_journal_encode(bytes + from, sequence, expected_kind(sequence) ^ 1 ? expected_kind(sequence) ^ 1 : 3, data, length); /* replaced */
+            ome_journal_encode(
+                bytes + from, sequence, expected_kind(sequence) ^ 1 ? expected_kind(sequence) ^ 1 : 3, data, length); /* replaced */
             open_reader(&memory.table, DIRECTORY, false);
             ome_journal_record_t record;
             ome_status_t status;
@@ -1428,7 +1476,8 @@ static void test_a_seal_that_is_missing_or_wrong_is_damage(void)
         memset(bytes, 0, sizeof(kept));
         const ome_status_t status = read_all();
         CHECK(status == (index + 1 < segment_count ? OME_DAMAGED : OME_EMPTY));
-        CHECK(index + 1 == segment_count || strcmp(reader.report.reason, "the segment has no seal and is followed by another segment") == 0);
+        CHECK(
+            index + 1 == segment_count || strcmp(reader.report.reason, "the segment has no seal and is followed by another segment") == 0);
         memcpy(bytes, kept, sizeof(kept));
     }
     memory_end(&memory);
@@ -1525,6 +1574,22 @@ static void test_a_journal_of_version_1_is_read_and_goes_on_in_version_2(void)
         CHECK(reader.epoch == 3);
         CHECK(memory_file(&memory, "journal-00000000000000000036.ome")->seen_size == end);
         check_goes_on();
+        memory_end(&memory);
+    }
+}
+
+/* Rule: a seal of version 1 is synced and has no data; no writer of it wrote another. */
+static void test_a_seal_of_version_1_is_synced_and_without_data(void)
+{
+    for (int variant = 0; variant < 3; variant++)
+    {
+        make_version_1(false);
+        CHECK(read_all() == OME_EMPTY);
+        uint8_t *bytes = memory_file(&memory, "journal-00000000000000000036.ome")->seen + reader.report.offset;
+        const ome_journal_seal_t seal = {.record_count = 5, .last_sequence = 40, .chain_checksum = reader.chain_checksum, .reason = 2};
+        ome_journal_encode(bytes, 41, variant == 1 ? 0 : OME_JOURNAL_TYPE_SYNCED, &seal, variant == 2 ? sizeof(seal) : 0);
+        CHECK(read_all() == (variant == 0 ? OME_EMPTY : OME_DAMAGED));
+        CHECK(reader.last_sequence == 40);
         memory_end(&memory);
     }
 }
@@ -2172,6 +2237,7 @@ int main(void)
     RUN(test_a_live_reader_follows_the_writer);
     RUN(test_every_finished_segment_is_sealed);
     RUN(test_the_seal_at_rotation_costs_no_commit_of_its_own);
+    RUN(test_the_seal_fits_in_a_buffer_that_is_full);
     RUN(test_flipped_bits_are_found_in_every_segment);
     RUN(test_a_segment_cut_short_is_found);
     RUN(test_segments_dropped_doubled_or_swapped_are_found);
@@ -2179,6 +2245,7 @@ int main(void)
     RUN(test_a_seal_that_is_missing_or_wrong_is_damage);
     RUN(test_only_a_full_segment_is_followed_by_the_same_run);
     RUN(test_a_journal_of_version_1_is_read_and_goes_on_in_version_2);
+    RUN(test_a_seal_of_version_1_is_synced_and_without_data);
     RUN(test_a_torn_tail_of_version_1_is_cut);
     RUN(test_flipped_bits_are_found_in_a_journal_of_both_versions);
     RUN(test_versions_and_kinds_that_do_not_belong_are_refused);

@@ -25,8 +25,7 @@ __all__ = ["archive"]
 def archive(directory: Path, before: int, target: Path | None, remove: bool, dry_run: bool, as_json: bool) -> None:
     """Take the oldest segments out of DIRECTORY, on which no server may run. They are sealed and in the manifest, or nothing is done.
 
-    The last segment always stays. Until there are snapshots a server starts from the first record only: it refuses to start on what is
-    left, until the segments are back.
+    The last segment always stays, and so does what a start from the oldest snapshot needs.
     """
     if (target is None) != remove:
         raise click.UsageError("give either --to or --remove")
