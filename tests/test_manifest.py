@@ -25,6 +25,7 @@ from ome.messages import Limits
 from ome.recovery.archive import ArchiveError, archive_segments
 from ome.recovery.directory import segments
 from ome.recovery.manifest import MANIFEST_FILE, ManifestError, append_manifest, check_manifest, read_manifest, read_seal
+from ome.recovery.snapshots import make_snapshot
 from ome.server import Server
 
 LIMITS: Final = Limits(order_count_max=500, level_count_max=200, instrument_count_max=10, session_count_max=10, special_count_max=200)
@@ -40,11 +41,22 @@ def commands() -> Records:
 
 @pytest.fixture
 def journal(tmp_path: Path, commands: Records) -> Path:
-    """A journal of five sealed segments of a hundred commands, with its manifest."""
+    """A journal of five sealed segments of a hundred commands, with its manifest, and a snapshot of its end."""
     directory = tmp_path / "journal"
     write_journal(directory, commands, segments=5)
     append_manifest(directory)
+    make_snapshot(directory, 0)
     return directory
+
+
+def test_segments_that_a_snapshot_needs_stay(journal: Path, tmp_path: Path) -> None:
+    """A start from the oldest snapshot finds the segment that holds its last command; without any snapshot nothing may go."""
+    newest = journal / f"snapshot-{500:020d}.ome"
+    newest.rename(journal / f"snapshot-{250:020d}.ome")
+    assert archive_segments(journal, before=500, target=None, dry_run=True).first_sequence == 201
+    (journal / f"snapshot-{250:020d}.ome").unlink()
+    with pytest.raises(ArchiveError, match="one at least, which a start begins with"):
+        archive_segments(journal, before=500, target=tmp_path / "archive")
 
 
 def admin(*arguments: object, code: int = 0) -> Result:
@@ -334,8 +346,8 @@ def test_the_command_brings_it_up_to_date_where_no_server_runs(tmp_path: Path) -
     for count in range(1, 4):
         server = Server(config)
         server.start()
-        assert "a directory that none runs on" in admin("manifest", tmp_path, code=1).stderr
-        assert "a directory that none runs on" in admin("archive", tmp_path, "--before", 5, "--remove", code=1).stderr
+        assert "one at a time" in admin("manifest", tmp_path, code=1).stderr
+        assert "one at a time" in admin("archive", tmp_path, "--before", 5, "--remove", code=1).stderr
         server.close()
         added = json.loads(admin("manifest", tmp_path, "--json").stdout)
         assert (len(added["added"]), added["segments"]) == (1, 1) if count == 1 else (0, 1)
