@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ INSTRUMENTS = (1, 2)
 TICKS = {1: 1, 2: 5}
 PENDING_MAX = 400
 SECONDS = 0.6
+MOMENT_S = 0.5  # many times the 10 ms within which `async` writes
 
 
 class Lost(AssertionError):  # noqa: N818
@@ -358,6 +360,18 @@ def trade_until_killed(venue: VenueProcess, traders: list[Trader], seconds: floa
     killer.join()
 
 
+def trade_and_settle(venue: VenueProcess, traders: list[Trader], seconds: float) -> None:
+    """The clients trade for so long, and the venue is killed a moment later: what `async` promises is all but the last moment."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for trader in traders:
+            trader.trade()
+    time.sleep(MOMENT_S)
+    venue.kill()
+    for trader in traders:
+        trader.listen_to_the_end()
+
+
 def kill_again_and_again(directory: Path, seed: int, kill_count: int, policy: str) -> tuple[int, int]:
     """Trades, kills, audits and starts again. Returns the commands of the journal, and the reports that kills swallowed."""
     print(f"seed {seed}, policy {policy}, {kill_count} kills", flush=True)
@@ -375,7 +389,8 @@ def kill_again_and_again(directory: Path, seed: int, kill_count: int, policy: st
             for trader in traders:
                 trader.reconcile()
             if epoch <= kill_count:
-                trade_until_killed(venue, traders, generator.random() * SECONDS)
+                trade = trade_until_killed if policy == "commit" else trade_and_settle
+                trade(venue, traders, generator.random() * SECONDS)
             else:
                 stopped = venue.stop()
                 for trader in traders:
