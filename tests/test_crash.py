@@ -81,7 +81,7 @@ def test_the_audit_fails_where_the_last_command_that_was_reported_is_missing(kil
     journal, traders = killed
     reported = max(said.engine_sequence for trader in traders for said in trader.heard)
     shorter = tmp_path / "journal"
-    shutil.copytree(journal, shorter)
+    shutil.copytree(journal, shorter, ignore=shutil.ignore_patterns("snapshot-*"))  # which would be ahead of it
     for path in sorted(shorter.glob("journal-*.ome")):
         first = int(path.name[8:28])
         offset = 4096 + 74 * max(0, reported - first)
