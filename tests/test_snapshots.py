@@ -178,3 +178,19 @@ def test_verify_holds_every_snapshot_against_the_replay(stopped: Path) -> None:
     ahead = CliRunner().invoke(main, ["verify", str(stopped)])
     assert ahead.exit_code == 3
     assert re.search(rf"snapshots +FAILED .*command {made[-1] + 1:,}", ahead.output)
+
+
+def test_a_snapshot_that_the_server_could_not_make_is_not_said_to_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older one that is still there is no answer; the venue goes on."""
+    with Server(venue_config(tmp_path)) as server:
+        trade(server, 5)
+        older = make_snapshot(tmp_path, DEADLINE_S)
+        trade(server, 5, 101)
+
+        def fail(self: Replay, keep: int = 3) -> None:
+            raise JournalError("pwrite", where=str(tmp_path), found="no space", allowed="success")
+
+        monkeypatch.setattr(Replay, "snapshot", fail)
+        with pytest.raises(JournalError, match=f"one of command {older.sequence:,}"):
+            make_snapshot(tmp_path, DEADLINE_S)
+        trade(server, 5, 201)

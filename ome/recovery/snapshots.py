@@ -11,7 +11,7 @@ from typing import Final
 from ome._native import ffi, lib
 from ome.journal import JournalError, text_of
 from ome.recovery import Replay
-from ome.recovery.directory import hold, is_served, require_journal
+from ome.recovery.directory import command_count, hold, is_served, require_journal
 
 __all__ = ["REQUEST_FILE", "MadeSnapshot", "Snapshot", "inspect_snapshot", "make_snapshot", "snapshot_sequences"]
 
@@ -73,6 +73,7 @@ def make_snapshot(directory: Path, timeout: float) -> MadeSnapshot:
     """
     start = time.perf_counter()
     require_journal(directory)
+    wanted = command_count(directory)
     if is_served(directory):
         request = directory / REQUEST_FILE
         request.touch()
@@ -87,7 +88,9 @@ def make_snapshot(directory: Path, timeout: float) -> MadeSnapshot:
             replay.run()
             replay.snapshot()
     made = snapshot_sequences(directory)
-    if not made:
-        raise JournalError("snapshot", where=str(directory), found="none", allowed="one; the server's log says why there is none")
+    if not made or made[-1] < wanted:
+        found = f"one of command {made[-1]:,}" if made else "none"
+        allowed = f"one of command {wanted:,} or later; the server's log says why there is none"
+        raise JournalError("snapshot", where=str(directory), found=found, allowed=allowed)
     path = _path(directory, made[-1])
     return MadeSnapshot(path=str(path), sequence=made[-1], size_bytes=path.stat().st_size, seconds=time.perf_counter() - start)
