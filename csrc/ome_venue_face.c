@@ -61,11 +61,7 @@ ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void
         *count = 0;
         return OME_ASSERTED;
     }
-    if (*count > 0)
-    {
-        ome_replay_hash(replay, ome_batch_events(batch), ome_batch_event_count(batch));
-    }
-    return status;
+    return ome_replay_take_events(replay, ome_batch_events(batch), *count > 0 ? ome_batch_event_count(batch) : 0, status);
 }
 
 ome_status_t ome_replay_commands(ome_replay_t *replay, void *commands, uint64_t count_max, uint64_t *count)
@@ -81,7 +77,7 @@ const ome_engine_t *ome_replay_engine(const ome_replay_t *replay)
 void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
 {
     const ome_journal_reader_t *reader = &replay->reader;
-    const ome_journal_report_t *found = &reader->report;
+    const ome_journal_report_t *found = replay->is_check_fault ? &replay->check.reader.report : &reader->report;
     const bool is_torn = found->verdict == OME_JOURNAL_TORN;
     *report = (ome_replay_report_t){.last_sequence = reader->last_sequence,
         .epoch = reader->epoch,
@@ -92,6 +88,9 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .torn_bytes = is_torn ? reader->tail_end - found->offset : 0,
         .event_hash = ome_replay_event_hash(replay),
         .snapshot_sequence = replay->snapshot_sequence,
+        .events_checked = replay->check.compared_count,
+        .events_missing = replay->check.has_log ? replay->check.missing_count : 0,
+        .events_ahead = replay->check.ahead_count,
         .snapshots_refused = replay->refused_count,
         .refused_path = replay->refused_path,
         .refused_reason = replay->refused_reason,
@@ -159,7 +158,8 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
         .directory = directory,
         .segment_size_bytes = segment_size_bytes,
         .delay_ns = delay_ns,
-        .batch_count = batch_count};
+        .batch_count = batch_count,
+        .has_event_log = replay != NULL && replay->checks_events};
     *view = (ome_venue_view_t){0};
     ome_venue_t *made = ome_memory_map(sizeof(ome_venue_t));
     if (made == NULL)
@@ -184,11 +184,11 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
         view->error_path = replay->reader.error.path;
         view->error_number = replay->reader.error.number;
     }
-    else if (made->writer.error.call != NULL)
+    else if (ome_venue_error(made) != NULL)
     {
-        view->error_call = made->writer.error.call;
+        view->error_call = ome_venue_error(made)->call;
         view->error_path = directory;
-        view->error_number = made->writer.error.number;
+        view->error_number = ome_venue_error(made)->number;
     }
     (void)ome_venue_destroy(made);
     return status;
@@ -197,14 +197,16 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
 void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view)
 {
     const bool is_failed = atomic_load_explicit(&venue->is_failed, memory_order_acquire);
-    const ome_error_t *error = &venue->writer.error;
+    const ome_error_t *error = ome_venue_error(venue);
     *view = (ome_venue_view_t){.epoch = venue->epoch,
         .cursor = ome_ring_cursor(venue->ring),
         .durable = atomic_load_explicit(&venue->gate.durable.value, memory_order_acquire),
         .deadline_ns = ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_DEADLINE)),
-        .error_call = is_failed ? error->call : NULL,
-        .error_path = is_failed ? error->path : NULL,
-        .error_number = is_failed ? error->number : 0,
+        .events_durable =
+            venue->has_event_log ? ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_EVENTS_DURABLE)) : UINT64_MAX,
+        .error_call = error != NULL ? error->call : NULL,
+        .error_path = error != NULL ? error->path : NULL,
+        .error_number = error != NULL ? error->number : 0,
         .is_failed = is_failed,
         .is_drained = ome_venue_is_drained(venue)};
 }

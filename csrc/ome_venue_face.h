@@ -21,6 +21,9 @@ typedef struct
     uint64_t torn_bytes; /* after the last valid record, when torn */
     uint64_t event_hash; /* rolling, over all events so far */
     uint64_t snapshot_sequence; /* of the snapshot that the replay began with; 0: none */
+    uint64_t events_checked; /* that the event log has too; and so many are behind its end: */
+    uint64_t events_missing;
+    uint64_t events_ahead; /* of the log, behind the journal's end */
     uint64_t snapshots_refused; /* that are broken or of another version, and the first of them: */
     const char *refused_path;
     const char *refused_reason;
@@ -32,8 +35,8 @@ typedef struct
     int32_t verdict; /* 0 reading, 1 clean, 2 torn, 3 damaged, 4 unsupported, 5 absent */
 } ome_replay_report_t;
 
-/* Opens the journal in `directory`, which must exist. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and broken ones get another name.
- * OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. With 2 also what ome_replay_step returns: then there is a replay all the same, to be asked for its report. */
+/* Opens the journal in `directory`, which must exist. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and broken ones get another name; 8, the
+ * events are held against the event log, where there is one. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. With 2 or 8 also what ome_replay_step returns: then there is a replay all the same, to be asked for its report. */
 ome_status_t ome_replay_create(const char *directory, uint32_t flags, ome_replay_t **replay);
 void ome_replay_destroy(ome_replay_t *replay);
 
@@ -83,6 +86,8 @@ typedef struct
     uint64_t cursor; /* last command sequenced */
     uint64_t durable; /* last command on disk */
     uint64_t deadline_ns; /* when the next order expires; 0: none does */
+    uint64_t
+        events_durable; /* number of the last event that the event log has on disk; where there is no log, the highest number there is */
     const char *error_call; /* the system call that failed; NULL: none */
     const char *error_path;
     int32_t error_number; /* errno */
@@ -91,7 +96,8 @@ typedef struct
     int32_t reserved;
 } ome_venue_view_t;
 
-/* With a journal (policy 1 commit, 2 async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the journal is empty `engine` does. Without (policy 3 memory): `replay` and
+/* With a journal (policy 1 commit, 2 async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the journal is empty `engine` does; if it
+ * has checked events, the venue writes an event log. Without (policy 3 memory): `replay` and
  * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed.
  * OME_OK; OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED; OME_UNSUPPORTED; OME_NOT_FOUND. */
 ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,

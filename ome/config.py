@@ -47,6 +47,7 @@ class ServerConfig:
     flush_delay_ms: int = 10
     snapshot_commands: int = 100_000
     snapshots_kept: int = 3
+    event_log: bool = True
     snapshot_levels: int = 65_536
     participants: tuple[str, ...] = ()
     day_end: time | None = None
@@ -135,6 +136,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "flush_delay_ms": _Key("flush_delay_ms", int),
         "snapshot_commands": _Key("snapshot_commands", int),
         "snapshots_kept": _Key("snapshots_kept", int),
+        "event_log": _Key("event_log", bool),
     },
     "ring": {"slots": _Key("ring_slots", int), "stream_slots": _Key("stream_slots", int), "wait": _Key("wait", str)},
     "feed": {"snapshot_levels": _Key("snapshot_levels", int)},

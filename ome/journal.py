@@ -33,6 +33,7 @@ __all__ = [
 IS_LIVE: Final = 1  # as ome_replay_create has them
 FROM_SNAPSHOT: Final = 2
 SETS_ASIDE: Final = 4
+CHECKS_EVENTS: Final = 8
 
 BATCH_COUNT: Final = 65_536
 """Commands of a batch, unless another number is asked for: 4 MB."""
@@ -70,6 +71,8 @@ class JournalReport:
     `segment_count` segments were opened so far, the last of them of `epoch`. `event_hash` is the rolling hash of all events that the
     commands so far gave; only a replay has one. `snapshot_sequence` is that of the snapshot that a replay began with, 0 for none;
     `snapshots_refused` newer ones are broken or of another version, the first of them at `refused_path`, because of `refused_reason`.
+    A replay that checks events has found `events_checked` of them in the event log too, the same; it lacks the `events_missing` last ones,
+    or has `events_ahead` more than the journal gives.
     """
 
     verdict: Verdict
@@ -87,6 +90,9 @@ class JournalReport:
     snapshots_refused: int
     refused_path: str
     refused_reason: str
+    events_checked: int
+    events_missing: int
+    events_ahead: int
 
 
 class ReplayAssertionError(JournalIntegrityError):
@@ -167,6 +173,9 @@ class JournalSource:
             snapshots_refused=found.snapshots_refused,
             refused_path=text_of(found.refused_path),
             refused_reason=text_of(found.refused_reason),
+            events_checked=found.events_checked,
+            events_missing=found.events_missing,
+            events_ahead=found.events_ahead,
         )
 
     def _report(self) -> CData:

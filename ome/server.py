@@ -23,7 +23,7 @@ from ome.instruments import Instrument
 from ome.messages import Command, DefineLimits, ExpireOrders, Limits
 from ome.metrics import COUNTERS_FILE
 from ome.publisher import Publisher
-from ome.recovery import JournalError, JournalReport, Replay
+from ome.recovery import JournalError, JournalIntegrityError, JournalReport, Replay
 from ome.recovery.directory import hold
 from ome.recovery.follower import Follower
 from ome.transport import Context
@@ -45,13 +45,16 @@ class StartSummary:
     """What a start found and did. `torn_bytes` were cut from the end of the journal and kept beside it.
 
     Of the commands recovered those up to `snapshot_sequence` came from a snapshot, 0 where there was none. `refused_snapshots` newer ones
-    could not be used and were set aside; `refused_reason` is what is wrong with the first of them.
+    could not be used and were set aside; `refused_reason` is what is wrong with the first of them. `events_checked` of the events of the
+    replayed commands were in the event log, the same; `events_completed` more were not, and are now.
     """
 
     recovered_commands: int
     snapshot_sequence: int
     refused_snapshots: int
     refused_reason: str
+    events_checked: int
+    events_completed: int
     recovery_seconds: float
     torn_bytes: int
     next_sequence: int
@@ -212,6 +215,8 @@ class Server:
             snapshot_sequence=report.snapshot_sequence if report is not None else 0,
             refused_snapshots=report.snapshots_refused if report is not None else 0,
             refused_reason=report.refused_reason if report is not None else "",
+            events_checked=report.events_checked if report is not None else 0,
+            events_completed=report.events_missing if report is not None else 0,
             recovery_seconds=seconds,
             torn_bytes=report.torn_bytes if report is not None else 0,
             next_sequence=int(self._look().cursor) + 1,
@@ -227,13 +232,13 @@ class Server:
         config = self.config
         limits = config.limits
         replay = report = state = None
-        seconds = 0.0
+        begun = time.perf_counter()
         if config.policy is not Policy.MEMORY:
             assert config.directory is not None, "the configuration was checked"
             self._lock(config.directory)
-            replay = Replay(config.directory, from_snapshot=True, sets_aside=True)
+            replay = Replay(config.directory, from_snapshot=True, sets_aside=True, checks_events=config.event_log)
             self._stack.callback(replay.close)
-            seconds = replay.run(progress=progress)
+            replay.run(progress=progress)
             report = replay.report
             if replay.view is not None:
                 state = replay.view.state
@@ -265,6 +270,8 @@ class Server:
             venue,
             view,
         )
+        if status in (lib.OME_DAMAGED, lib.OME_UNSUPPORTED, lib.OME_NOT_FOUND) and replay is not None:
+            raise JournalIntegrityError(replay.report)
         if status != lib.OME_OK:
             raise _venue_error(view, status, config)
         self._venue = venue[0]
@@ -273,17 +280,22 @@ class Server:
             self._follower = Follower(
                 config.directory,
                 self._durable,
+                self._is_logged,
                 every=config.snapshot_commands,
                 first=report.snapshot_sequence,
                 keep=config.snapshots_kept,
             )
             self._stack.callback(self._follower.close)  # when the journal is sealed
         self._stack.callback(self._close_venue)
-        return report, seconds, state
+        return report, time.perf_counter() - begun if replay is not None else 0.0, state
 
     def _durable(self) -> int:
         """The last command on disk."""
         return int(self._look().durable)
+
+    def _is_logged(self, event_count: int) -> bool:
+        """Whether the event log, where there is one, has so many events on disk."""
+        return int(self._look().events_durable) >= event_count
 
     def _lock(self, directory: Path) -> None:
         """One server to a directory."""

@@ -111,6 +111,10 @@ static_assert(offsetof(ome_journal_prefix_t, length) == 10, "length is in place"
 #define OME_JOURNAL_KIND_MAX UINT16_C(0x7FFF)
 #define OME_JOURNAL_KIND_SEAL UINT16_C(0)
 
+/* In a log of events the kind has a bit more: the event's command was on disk when the event was written. A journal that ends before that command has lost it. */
+#define OME_JOURNAL_EVENT_DURABLE UINT16_C(0x4000)
+#define OME_JOURNAL_EVENT_KIND_MASK UINT16_C(0x3FFF)
+
 /* Why a segment was sealed; and so, who may have written the next one. */
 typedef enum
 {

@@ -7,24 +7,55 @@
 
 #define COMMAND_COUNT_MAX (sizeof(((ome_replay_t *)NULL)->commands) / sizeof(ome_command_t))
 
-static void hash_and_forget(ome_sink_t *sink)
-{
-    ome_replay_t *replay = (ome_replay_t *)sink;
-    replay->event_hash = ome_replay_event_hash(replay);
-    sink->next = replay->events;
-}
-
-uint64_t ome_replay_event_hash(const ome_replay_t *replay)
-{
-    return ome_hash_events(replay->event_hash, replay->events, (uint64_t)(replay->sink.next - replay->events));
-}
-
 /* Nothing is read or applied any more. */
 static ome_status_t fail(ome_replay_t *replay, ome_status_t status, const char *reason)
 {
     replay->reason = reason;
     replay->reason_status = status;
     return status;
+}
+
+/* What the event check found, and where, becomes what the replay found. */
+static ome_status_t take_check(ome_replay_t *replay, ome_status_t status)
+{
+    const ome_event_check_t *check = &replay->check;
+    if (status == OME_OK || replay->reason != NULL)
+    {
+        return replay->reason != NULL ? replay->reason_status : OME_OK;
+    }
+    if (status == OME_IO_ERROR)
+    {
+        replay->reader.error = check->reader.error;
+    }
+    replay->is_check_fault = true;
+    const char *found = check->reason != NULL ? check->reason : check->reader.report.reason;
+    return fail(replay, status, found != NULL ? found : "the event log cannot be read");
+}
+
+/* Every event passes here. */
+static void take_events(ome_replay_t *replay, const ome_event_t *events, uint64_t count)
+{
+    replay->event_hash = ome_hash_events(replay->event_hash, events, count);
+    if (replay->checks_events)
+    {
+        (void)take_check(replay, ome_event_check_take(&replay->check, events, count)); /* who steps sees the reason */
+    }
+    if (replay->visit != NULL)
+    {
+        replay->visit(replay->visitor, events, count);
+    }
+}
+
+static void forget_events(ome_sink_t *sink)
+{
+    ome_replay_t *replay = (ome_replay_t *)sink;
+    take_events(replay, replay->events, (uint64_t)(sink->next - replay->events));
+    sink->next = replay->events;
+}
+
+uint64_t ome_replay_event_hash(const ome_replay_t *replay)
+{
+    return ome_hash_events(replay->event_hash, replay->events, (uint64_t)(replay->sink.next - replay->events));
 }
 
 /* Sets the reader at a sequence; `before`, unless it is NULL, is the chain checksum of all records before that one. */
@@ -59,6 +90,7 @@ static ome_status_t open_snapshot(ome_replay_t *replay, const char *directory, u
     replay->files->refused = note_refused;
     replay->files->context = replay;
     replay->files->is_read_only = (flags & OME_REPLAY_SETS_ASIDE) == 0;
+    replay->files->event_count_below = replay->event_count_below;
     ome_snapshot_loaded_t loaded;
     const ome_status_t status = ome_snapshot_file_load(replay->files, &loaded);
     if (status != OME_OK)
@@ -73,6 +105,15 @@ static ome_status_t open_snapshot(ome_replay_t *replay, const char *directory, u
     return open_reader(replay, directory, replay->snapshot_sequence + 1, &loaded.past.journal_checksum, flags);
 }
 
+/* A snapshot that is ahead of the log would leave a hole in it. */
+static ome_status_t open_check(ome_replay_t *replay, const char *directory)
+{
+    const ome_status_t status = ome_event_check_open(&replay->check, ome_file_system_posix(), directory);
+    replay->checks_events = true;
+    replay->event_count_below = replay->check.has_log ? replay->check.last_number + 1 : 0;
+    return status == OME_INVALID || status == OME_NO_MEMORY ? status : take_check(replay, status);
+}
+
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags)
 {
     replay->reader.file = -1;
@@ -84,17 +125,25 @@ ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32
         return OME_NO_MEMORY;
     }
     replay->sink = (ome_sink_t){
-        .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = hash_and_forget};
+        .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = forget_events};
     /* First of all, so that the reader has a copy of the directory's name. */
     ome_status_t status = open_reader(replay, directory, 1, NULL, flags);
     if (status == OME_OK)
     {
         status = ome_snapshot_files_open(replay->files, ome_file_system_posix(), replay->reader.directory);
     }
+    if (status == OME_OK && (flags & OME_REPLAY_CHECKS_EVENTS) != 0)
+    {
+        status = open_check(replay, directory);
+    }
     if (status == OME_OK && (flags & OME_REPLAY_FROM_SNAPSHOT) != 0)
     {
         const ome_status_t opened = open_snapshot(replay, directory, flags);
         status = opened == OME_NOT_FOUND ? OME_OK : opened;
+    }
+    if (status == OME_OK && replay->checks_events)
+    {
+        status = ome_event_check_begin(&replay->check, replay->engine != NULL ? replay->engine->event_count + 1 : 1);
     }
     return status;
 }
@@ -157,10 +206,26 @@ ome_status_t ome_replay_read_next(ome_replay_t *replay, ome_command_t *commands,
     return status;
 }
 
-void ome_replay_hash(ome_replay_t *replay, const ome_event_t *events, uint64_t count)
+/* The events of what was applied are taken; `status` is what reading it gave. Gives it, or what is wrong with the event log. */
+static ome_status_t finish_events(ome_replay_t *replay, ome_status_t status)
 {
-    hash_and_forget(&replay->sink);
-    replay->event_hash = ome_hash_events(replay->event_hash, events, count);
+    forget_events(&replay->sink);
+    if (replay->checks_events && status == OME_EMPTY)
+    {
+        (void)take_check(replay, ome_event_check_finish(&replay->check));
+    }
+    if (replay->event_count_below != 0 && replay->snapshot_sequence == 0 && status == OME_NOT_FOUND)
+    {
+        (void)fail(
+            replay, status, "the event log ends before every snapshot, and the journal begins later: nothing gives the events between");
+    }
+    return replay->reason != NULL && (status == OME_OK || status == OME_EMPTY) ? replay->reason_status : status;
+}
+
+ome_status_t ome_replay_take_events(ome_replay_t *replay, const ome_event_t *events, uint64_t count, ome_status_t status)
+{
+    take_events(replay, events, count);
+    return finish_events(replay, status);
 }
 
 ome_status_t ome_replay_guard(ome_replay_t *replay, void (*work)(void *context), void *context)
@@ -192,7 +257,7 @@ static ome_status_t step_group(ome_replay_t *replay, uint64_t count_max, uint64_
     const ome_status_t status = ome_replay_read_next(replay, replay->commands, count_max, count);
     group_t group = {.replay = replay, .count = *count};
     const ome_status_t applied = *count > 0 ? ome_replay_guard(replay, apply_group, &group) : OME_OK;
-    return applied == OME_OK ? status : applied;
+    return applied == OME_OK ? finish_events(replay, status) : applied;
 }
 
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)
@@ -241,6 +306,7 @@ ome_engine_t *ome_replay_take_engine(ome_replay_t *replay)
 
 void ome_replay_close(ome_replay_t *replay)
 {
+    ome_event_check_close(&replay->check);
     ome_journal_reader_close(&replay->reader);
     ome_memory_unmap(replay->reader_memory, ome_journal_reader_size_bytes());
     ome_memory_unmap(replay->engine, replay->engine_size_bytes);

@@ -11,7 +11,11 @@
 #include "base/ome_assert.h"
 #include "engine/ome_engine.h"
 #include "journal/ome_journal_reader.h"
+#include "pipeline/ome_event_check.h"
 #include "pipeline/ome_snapshot_file.h"
+
+/* Is given every event, once, in order. */
+typedef void (*ome_replay_visit_t)(void *visitor, const ome_event_t *events, uint64_t count);
 
 typedef struct ome_replay
 {
@@ -19,7 +23,13 @@ typedef struct ome_replay
     ome_journal_reader_t reader;
     ome_engine_t *engine;        /* NULL before the first command */
     const char *reason;          /* why a record cannot be applied, where the reader found nothing wrong; otherwise NULL */
-    ome_status_t reason_status;  /* OME_DAMAGED or OME_ASSERTED, where there is a reason */
+    ome_status_t reason_status;  /* where there is a reason: what every later call returns */
+    bool is_check_fault;         /* the reason is the event log's: check.reader.report says where */
+    bool checks_events;
+    ome_event_check_t check;     /* where it checks events */
+    uint64_t event_count_below;  /* set before it is opened, it begins with no snapshot that has as many events; 0: with any */
+    ome_replay_visit_t visit;    /* set before the first step, or NULL */
+    void *visitor;               /* for it */
     ome_assert_trap_t trap;
     uint64_t engine_size_bytes;
     uint64_t event_hash;         /* of what was flushed so far: see ome_replay_event_hash */
@@ -37,14 +47,16 @@ typedef struct ome_replay
 #define OME_REPLAY_IS_LIVE 1u       /* a server may be writing */
 #define OME_REPLAY_FROM_SNAPSHOT 2u /* begins with the newest snapshot that is whole, where there is one */
 #define OME_REPLAY_SETS_ASIDE 4u    /* snapshots that are broken get another name: for the one process that uses the directory */
+#define OME_REPLAY_CHECKS_EVENTS                                                                                                           \
+    8u /* holds the events against the event log, where there is one; begins with no snapshot that is ahead of it. Not of a live journal */
 
 /* Opens the journal in `directory`, which must exist. `replay` is zeroed memory. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. From a snapshot also
- * OME_IO_ERROR (reader.error). Call ome_replay_close whatever is returned. Whether journal and snapshot belong together the first step says. */
+ * OME_IO_ERROR (reader.error), and where it checks events what ome_replay_step says of the log. Call ome_replay_close whatever is returned. Whether journal and snapshot belong together the first step says. */
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags);
 
 /* Applies up to `count_max` commands; a command of several records, of which each counts, may be split over steps. Everything before the end or an error is applied when it is
  * told. OME_OK: there may be more; OME_EMPTY: the journal ends here (reader.report says how); OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND
- * (reader.report, or `reason`); OME_ASSERTED (`reason`; the engine's sequence says which command trips an assertion of the core, and nothing else of it is
+ * (reader.report, or `reason`, which may be about the event log); OME_ASSERTED (`reason`; the engine's sequence says which command trips an assertion of the core, and nothing else of it is
  * to be used); OME_IO_ERROR (reader.error); OME_NO_MEMORY. */
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
 
@@ -53,13 +65,14 @@ ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
 ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count);
 
 /* Reads up to `count_max` commands, the first of all alone, which the caller then applies to `engine` by ome_replay_guard, and whose events it hands to
- * ome_replay_hash. Returns as ome_replay_step; those that `count` tells are read whatever is returned. */
+ * ome_replay_take_events. Returns as ome_replay_step; those that `count` tells are read whatever is returned. */
 ome_status_t ome_replay_read_next(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count);
 
 /* Does work that applies commands to the engine. OME_OK; OME_ASSERTED, as ome_replay_step. */
 ome_status_t ome_replay_guard(ome_replay_t *replay, void (*work)(void *context), void *context);
 
-void ome_replay_hash(ome_replay_t *replay, const ome_event_t *events, uint64_t count);
+/* `status` is what ome_replay_read_next returned; gives it, or what is wrong with the event log. */
+ome_status_t ome_replay_take_events(ome_replay_t *replay, const ome_event_t *events, uint64_t count, ome_status_t status);
 
 /* Writes a snapshot of the engine, after everything that it has read was applied; first syncs the segment that was read last, so that no snapshot is ahead of its
  * journal. The newest `keep_count` are kept. OME_OK; OME_EMPTY: there is no engine yet; OME_IO_ERROR (reader.error). */

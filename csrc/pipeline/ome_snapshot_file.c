@@ -213,7 +213,7 @@ static int64_t get(void *context, void *bytes, uint32_t size_bytes)
     return got;
 }
 
-/* Restores what the open file holds. */
+/* Restores what the open file holds. OME_EMPTY: it has too many events. */
 static ome_status_t restore(ome_snapshot_files_t *files, uint64_t sequence, ome_snapshot_loaded_t *loaded)
 {
     ome_snapshot_reader_t *reader = &files->reader;
@@ -228,6 +228,10 @@ static ome_status_t restore(ome_snapshot_files_t *files, uint64_t sequence, ome_
         reader->reason = "its name says another sequence";
         reader->offset = offsetof(ome_snapshot_header_t, sequence);
         return OME_DAMAGED;
+    }
+    if (files->event_count_below != 0 && reader->header.event_count >= files->event_count_below)
+    {
+        return OME_EMPTY;
     }
     loaded->past.event_hash = reader->header.event_hash;
     loaded->past.journal_checksum = reader->header.journal_checksum;
@@ -306,11 +310,11 @@ ome_status_t ome_snapshot_file_load(ome_snapshot_files_t *files, ome_snapshot_lo
             status = find_next(files, &search);
             continue;
         }
-        if (status != OME_DAMAGED && status != OME_UNSUPPORTED)
+        if (status == OME_OK || status == OME_NO_MEMORY || status == OME_IO_ERROR)
         {
             return status;
         }
-        status = refuse(files, search.newest, status);
+        status = status == OME_EMPTY ? OME_OK : refuse(files, search.newest, status);
         status = status == OME_OK ? find_next(files, &search) : status;
     }
     return status;

@@ -28,6 +28,7 @@ typedef struct
     ome_snapshot_refused_t refused; /* called by ome_snapshot_file_load; may be NULL */
     void *context;         /* for it */
     bool is_read_only;     /* a directory that somebody else writes to: nothing is set aside */
+    uint64_t event_count_below; /* ome_snapshot_file_load passes over snapshots with as many events or more; 0: over none */
     ome_error_t error;     /* after OME_IO_ERROR: what failed */
     char path[OME_PATH_SIZE]; /* of the file that is read or written */
     uint64_t offset;       /* in it */

@@ -10,12 +10,21 @@
 
 #define IDLE_WAIT_NS UINT64_C(10000000)
 #define PREPARE_PAUSE_NS 2000000L
+#define EVENT_LOG_PAUSE_NS 500000L
 
 enum
 {
     CONSUMER_MATCH,
     CONSUMER_JOURNAL
 };
+
+/* The first error is kept. */
+static void note_error(ome_venue_t *venue, const ome_error_t *error)
+{
+    const ome_error_t *none = NULL;
+    /* Release: pairs with the acquire in ome_venue_error. */
+    (void)atomic_compare_exchange_strong_explicit(&venue->error, &none, error, memory_order_release, memory_order_relaxed);
+}
 
 /* ---- Wiring ---- */
 
@@ -39,6 +48,11 @@ static ome_status_t make_ring(ome_venue_t *venue, const ome_venue_config_t *conf
     return status;
 }
 
+static uint32_t stream_reader_count(const ome_venue_t *venue)
+{
+    return venue->reader_count + (venue->has_event_log ? 1 : 0);
+}
+
 static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     venue->stream_size_bytes = ome_stream_size_bytes(config->stream_slot_count);
@@ -48,7 +62,7 @@ static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *co
         return OME_NO_MEMORY;
     }
     const ome_stream_config_t stream = {.slot_count = config->stream_slot_count,
-        .reader_count = config->reader_count,
+        .reader_count = stream_reader_count(venue),
         .wait_strategy = (ome_wait_strategy_t)config->wait_strategy};
     const ome_status_t status = ome_stream_init(&venue->stream, memory, venue->stream_size_bytes, &stream);
     if (status != OME_OK)
@@ -119,6 +133,26 @@ static ome_status_t open_journal(ome_venue_t *venue, ome_replay_t *replay, const
     {
         (void)ome_journal_writer_close(&venue->writer);
     }
+    if (status == OME_IO_ERROR)
+    {
+        note_error(venue, &venue->writer.error);
+    }
+    return status;
+}
+
+/* Brings the event log to where the journal is, and begins its next segment. */
+static ome_status_t open_event_log(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
+{
+    const ome_event_log_config_t log = {.segment_size_bytes = config->segment_size_bytes,
+        .epoch = venue->epoch,
+        .configuration_hash = config->configuration_hash,
+        .event_count = venue->engine->event_count};
+    const ome_status_t status = ome_event_log_open(&venue->event_log, replay, &log);
+    venue->has_event_log = status == OME_OK;
+    if (venue->event_log.writer.error.call != NULL)
+    {
+        note_error(venue, &venue->event_log.writer.error);
+    }
     return status;
 }
 
@@ -139,8 +173,12 @@ static void make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
             .delay_ns = config->delay_ns,
             .batch_count = config->batch_count,
             .consumer_index = CONSUMER_JOURNAL,
-            .reader_count = config->reader_count};
+            .reader_count = config->reader_count}; /* those that sleep */
         ome_journal_stage_init(&venue->journal_stage, &stage);
+    }
+    if (venue->has_event_log)
+    {
+        ome_event_log_attach(&venue->event_log, venue->stream, config->reader_count, &venue->gate, &venue->counters);
     }
 }
 
@@ -158,6 +196,7 @@ ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay
     if (config->policy != OME_POLICY_MEMORY)
     {
         status = open_journal(venue, replay, config);
+        status = status == OME_OK && config->has_event_log ? open_event_log(venue, replay, config) : status;
     }
     if (status == OME_OK)
     {
@@ -191,6 +230,14 @@ static void set_flag(atomic_bool *flag)
     atomic_store_explicit(flag, true, memory_order_release);
 }
 
+/* Nothing is matched or said any more. */
+static void stop_for(ome_venue_t *venue, const ome_error_t *error)
+{
+    note_error(venue, error);
+    set_flag(&venue->is_failed);
+    ome_ring_close(venue->ring);
+}
+
 static void *match_loop(void *argument)
 {
     ome_venue_t *venue = argument;
@@ -218,8 +265,7 @@ static void *journal_loop(void *argument)
         }
         if (stage->status != OME_OK)
         {
-            set_flag(&venue->is_failed);
-            ome_ring_close(venue->ring);
+            stop_for(venue, &venue->writer.error);
             break;
         }
         if (ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
@@ -232,17 +278,52 @@ static void *journal_loop(void *argument)
     return NULL;
 }
 
-/* Keeps one journal segment ready ahead of the writer. A failure is the writer's to report, when it comes to need the segment. */
+/* Looks now and then, and so wakes up late: whoever tells it of events would pay more for that than it does. */
+static void *event_log_loop(void *argument)
+{
+    ome_venue_t *venue = argument;
+    ome_event_log_t *log = &venue->event_log;
+    const struct timespec pause = {.tv_nsec = EVENT_LOG_PAUSE_NS};
+    while (!flag_is_set(&venue->is_failed))
+    {
+        const bool is_last = flag_is_set(&venue->is_match_done) && flag_is_set(&venue->is_journal_done); /* before it looks */
+        const uint32_t count = ome_event_log_do_work(log);
+        if (log->status != OME_OK)
+        {
+            stop_for(venue, &log->writer.error);
+        }
+        else if (count == 0 && is_last)
+        {
+            break;
+        }
+        else if (count == 0)
+        {
+            (void)nanosleep(&pause, NULL);
+        }
+    }
+    ome_stream_detach(venue->stream, log->reader_index);
+    return NULL;
+}
+
+static bool spare_is_due(const atomic_bool *is_due)
+{
+    return atomic_load_explicit(is_due, memory_order_relaxed);
+}
+
+/* Keeps one segment of journal and event log ready ahead of their writers. A failure is the writer's to report, when it comes to need the segment. */
 static void *prepare_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     const struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
     while (!flag_is_set(&venue->is_journal_done))
     {
-        const bool is_due = atomic_load_explicit(&venue->journal_stage.is_spare_due, memory_order_relaxed);
-        if (is_due && ome_journal_writer_prepare_next(&venue->writer) != OME_OK)
+        if (spare_is_due(&venue->journal_stage.is_spare_due))
         {
-            break;
+            (void)ome_journal_writer_prepare_next(&venue->writer);
+        }
+        if (venue->has_event_log && spare_is_due(&venue->event_log.is_spare_due))
+        {
+            (void)ome_journal_writer_prepare_next(&venue->event_log.writer);
         }
         (void)nanosleep(&pause, NULL);
     }
@@ -265,6 +346,10 @@ ome_status_t ome_venue_start(ome_venue_t *venue)
         /* A process that cannot make three threads at its start cannot run a venue. */
         OME_ASSERT(pthread_create(&venue->journal_thread, NULL, journal_loop, venue) == 0);
         OME_ASSERT(pthread_create(&venue->prepare_thread, NULL, prepare_loop, venue) == 0);
+    }
+    if (venue->has_event_log)
+    {
+        OME_ASSERT(pthread_create(&venue->event_log_thread, NULL, event_log_loop, venue) == 0);
     }
     return OME_OK;
 }
@@ -297,6 +382,11 @@ void ome_venue_stop(ome_venue_t *venue)
     ome_ring_close(venue->ring);
 }
 
+const ome_error_t *ome_venue_error(const ome_venue_t *venue)
+{
+    return atomic_load_explicit(&venue->error, memory_order_acquire);
+}
+
 bool ome_venue_is_drained(const ome_venue_t *venue)
 {
     return flag_is_set(&venue->is_match_done) && flag_is_set(&venue->is_journal_done);
@@ -318,6 +408,10 @@ ome_status_t ome_venue_close(ome_venue_t *venue)
             (void)pthread_join(venue->journal_thread, NULL);
             (void)pthread_join(venue->prepare_thread, NULL);
         }
+        if (venue->has_event_log)
+        {
+            (void)pthread_join(venue->event_log_thread, NULL);
+        }
         venue->is_started = false;
     }
     if (venue->has_journal)
@@ -325,6 +419,8 @@ ome_status_t ome_venue_close(ome_venue_t *venue)
         status = ome_journal_writer_close(&venue->writer) == OME_OK ? OME_OK : OME_IO_ERROR;
         venue->has_journal = false;
     }
+    const ome_status_t log_status = ome_event_log_close(&venue->event_log);
+    status = venue->has_event_log && log_status != OME_OK ? OME_IO_ERROR : status;
     ome_memory_unmap(venue->writer_memory, venue->writer_memory_size_bytes);
     ome_memory_unmap(venue->ring, venue->ring_size_bytes);
     ome_memory_unmap(venue->stream, venue->stream_size_bytes);

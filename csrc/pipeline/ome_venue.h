@@ -4,15 +4,16 @@
  *                                                     |         |
  *                                               journal stage  match stage --> engine
  *                                                     |         |
- *                                                    gate   [ outbound stream ] --> readers: 0 reports, 1 feed
+ *                                                    gate   [ outbound stream ] --> readers: 0 reports, 1 feed, the last: event log
  *
- * Threads: match, journal, and one that prepares journal segments. Readers of the stream are the caller's threads; they must read until the venue is
- * drained. Any thread may submit. An error of the journal stops the venue for good: nothing more is taken, matched or said. */
+ * Threads: match, journal, event log, and one that prepares segments. Readers of the stream are the caller's threads; they must read until the venue is
+ * drained. Any thread may submit. An error of the journal or the event log stops the venue for good: nothing more is taken, matched or said. */
 #ifndef OME_VENUE_H
 #define OME_VENUE_H
 
 #include <pthread.h>
 
+#include "pipeline/ome_event_log.h"
 #include "pipeline/ome_gate.h"
 #include "pipeline/ome_journal_stage.h"
 #include "pipeline/ome_match_stage.h"
@@ -22,7 +23,7 @@ typedef struct
 {
     uint32_t ring_slot_count;   /* a power of two */
     uint32_t stream_slot_count; /* a power of two */
-    uint32_t reader_count;      /* of the stream, 1 or more */
+    uint32_t reader_count;      /* of the stream, 1 or more; the event log is one besides */
     uint32_t wait_strategy;     /* ome_wait_strategy_t */
     uint8_t policy;             /* OME_POLICY_ */
     const char *counters_path;  /* NULL: the counters are in memory only */
@@ -32,6 +33,7 @@ typedef struct
     uint64_t delay_ns;
     uint32_t batch_count;
     uint64_t configuration_hash; /* kept in the headers of the journal's segments; any value */
+    bool has_event_log;          /* the replay has checked events */
 } ome_venue_config_t;
 
 typedef struct ome_venue
@@ -43,7 +45,8 @@ typedef struct ome_venue
     uint64_t epoch;
     uint8_t policy;
     bool has_journal;
-    uint32_t reader_count;
+    bool has_event_log;
+    uint32_t reader_count; /* those of the caller */
     uint64_t ring_size_bytes;
     uint64_t stream_size_bytes;
     uint64_t counters_size_bytes; /* where they are in memory only */
@@ -52,18 +55,21 @@ typedef struct ome_venue
     ome_journal_writer_t writer;
     ome_match_stage_t match_stage;
     ome_journal_stage_t journal_stage;
+    ome_event_log_t event_log;
     pthread_t match_thread;
     pthread_t journal_thread;
     pthread_t prepare_thread;
+    pthread_t event_log_thread;
     bool is_started;
-    OME_CACHE_ALIGNED atomic_bool is_failed; /* the journal has stopped */
+    OME_CACHE_ALIGNED atomic_bool is_failed; /* the journal or the event log has stopped */
+    _Atomic(const ome_error_t *) error; /* of the one that stopped first; NULL while none has */
     atomic_bool is_match_done;
     atomic_bool is_journal_done;
     ome_gate_t gate;
 } ome_venue_t;
 
 /* Wires a venue around `engine`, which it owns from now on whatever is returned; `venue` is zeroed memory. Where the policy has a journal, `replay` has read it to its end: it is
- * recovered and a new segment is opened. OME_OK; OME_INVALID: a slot count, reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: venue->writer.error, or
+ * recovered and a new segment is opened. OME_OK; OME_INVALID: a slot count, reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: ome_venue_error, or
  * replay->reader.error when its `call` is set, or the counters file (errno) when neither is; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: the journal's verdict. Call ome_venue_close after any. */
 ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay_t *replay, const ome_venue_config_t *config);
 
@@ -79,7 +85,10 @@ void ome_venue_stop(ome_venue_t *venue);
 /* After ome_venue_stop: all commands are matched and journaled, so that the readers find the last events. After a failure: the stages have ended. */
 bool ome_venue_is_drained(const ome_venue_t *venue);
 
-/* Ends the threads, seals the journal, frees everything. Readers no longer read. OME_OK, or OME_IO_ERROR (the journal could not be sealed). */
+/* The call on the journal or the event log that failed first; NULL where none did. */
+const ome_error_t *ome_venue_error(const ome_venue_t *venue);
+
+/* Ends the threads, seals the journal, frees everything. Readers no longer read. OME_OK, or OME_IO_ERROR (the journal or the event log could not be sealed). */
 ome_status_t ome_venue_close(ome_venue_t *venue);
 
 #endif

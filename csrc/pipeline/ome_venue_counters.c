@@ -13,6 +13,7 @@ static const ome_counter_definition_t counters[] = {
     [OME_COUNT_DURABLE] = SEQUENCE("journal.sequence"),
     [OME_COUNT_COMMITS] = TOTAL("journal.commits"),
     [OME_COUNT_JOURNAL_UNPREPARED] = TOTAL("journal.segments_unprepared"),
+    [OME_COUNT_EVENTS_DURABLE] = SEQUENCE("events.number"),
     [OME_COUNT_FRAMES_IN] = TOTAL("gateway.frames"),
     [OME_COUNT_MESSAGES_IN] = TOTAL("gateway.messages"),
     [OME_COUNT_FRAMES_REJECTED] = TOTAL("gateway.frames_rejected"),

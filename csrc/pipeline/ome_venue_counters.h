@@ -16,6 +16,8 @@ typedef enum
     OME_COUNT_DURABLE,           /* sequence of the last command on disk */
     OME_COUNT_COMMITS,
     OME_COUNT_JOURNAL_UNPREPARED, /* segments that were not ready when they were needed */
+    /* event log */
+    OME_COUNT_EVENTS_DURABLE,    /* number of the last event on disk; 0 where there is no log */
     /* gateway */
     OME_COUNT_FRAMES_IN,
     OME_COUNT_MESSAGES_IN,

@@ -73,11 +73,13 @@ def run(config: str | None, policy: str | None, as_json: bool, **overrides: obje
         else:
             torn = f" (a torn tail of {summary.torn_bytes:,} bytes was cut and kept beside)" if summary.torn_bytes else ""
             snapshot = f", {summary.snapshot_sequence:,} of them from a snapshot" if summary.snapshot_sequence else ""
+            events = f"  {summary.events_checked:,} events as logged" if summary.events_checked else ""
+            events += f"  {summary.events_completed:,} logged anew" if summary.events_completed else ""
             if summary.refused_snapshots:
                 click.echo(f"warning: {summary.refused_snapshots} snapshots could not be used: {summary.refused_reason}", err=True)
             click.echo(
                 f"ome {version('ome')}  {summary.instruments} instruments  policy {summary.policy.name.lower()}  "
-                f"recovered {summary.recovered_commands:,} commands{snapshot} in {summary.recovery_seconds:.1f} s{torn}  "
+                f"recovered {summary.recovered_commands:,} commands{snapshot} in {summary.recovery_seconds:.1f} s{torn}{events}  "
                 f"ready at sequence {summary.next_sequence:,}"
             )
             click.echo(f"orders {server.orders_endpoint}  market data {server.feed_endpoint}")

@@ -19,6 +19,7 @@ from ome.engine import EngineView
 from ome.errors import InvalidValueError
 from ome.journal import (
     BATCH_COUNT,
+    CHECKS_EVENTS,
     FROM_SNAPSHOT,
     IS_LIVE,
     SETS_ASIDE,
@@ -58,17 +59,26 @@ class Replay(JournalSource):
 
     `run` does it all; `step` does some; `read` does some and tells what. With `live` a server may be writing: the replay ends at the
     last complete record. With `from_snapshot` it begins behind the newest snapshot that is whole, where there is one; and with
-    `sets_aside`, for the one process that uses the directory, broken ones get another name. Use it as a context manager, or `close` it.
+    `sets_aside`, for the one process that uses the directory, broken ones get another name. With `checks_events` every event is held
+    against the event log, where there is one, and it begins with no snapshot that is ahead of the log; not `live`. Use it as a context
+    manager, or `close` it.
 
-    Raises JournalError where there is no such directory, JournalIntegrityError where the journal is damaged.
+    Raises JournalError where there is no such directory, JournalIntegrityError where journal or event log are damaged.
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], *, live: bool = False, from_snapshot: bool = False, sets_aside: bool = False
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        live: bool = False,
+        from_snapshot: bool = False,
+        sets_aside: bool = False,
+        checks_events: bool = False,
     ) -> None:
         self._view: EngineView | None = None
         self._batch: CData = None
-        self._open(directory, live * IS_LIVE | from_snapshot * FROM_SNAPSHOT | sets_aside * SETS_ASIDE)
+        flags = live * IS_LIVE | from_snapshot * FROM_SNAPSHOT | sets_aside * SETS_ASIDE | checks_events * CHECKS_EVENTS
+        self._open(directory, flags)
 
     def close(self) -> None:
         """Frees the engine, unless a venue has taken it."""

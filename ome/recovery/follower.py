@@ -22,6 +22,7 @@ from ome.recovery.snapshots import REQUEST_FILE
 __all__ = ["Follower"]
 
 _PERIOD_S: Final = 0.1
+_LOG_PERIOD_S: Final = 0.01
 _STEP_COUNT: Final = 20_000  # commands at a time: some milliseconds, after which it may be stopped
 _LOWEST_PRIORITY: Final = 19
 
@@ -31,13 +32,24 @@ _log = logging.getLogger(__name__)
 class Follower:
     """Writes a snapshot of the journal in `directory` every `every` commands, when asked to, and at the end; keeps the newest `keep`.
 
-    `sequence` says how far the journal has got; `first` is the sequence of the newest snapshot, 0 for none.
+    `sequence` says how far the journal has got, and `is_logged` whether the event log has so many events: no snapshot is ahead of it, so that
+    a start can go on from one and still complete the log. `first` is the sequence of the newest snapshot, 0 for none.
     """
 
-    def __init__(self, directory: Path, sequence: Callable[[], int], *, every: int, first: int, keep: int = SNAPSHOTS_KEPT) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        sequence: Callable[[], int],
+        is_logged: Callable[[int], bool],
+        *,
+        every: int,
+        first: int,
+        keep: int = SNAPSHOTS_KEPT,
+    ) -> None:
         self.directory = directory
         self.snapshot_sequence = first
         self._sequence = sequence
+        self._is_logged = is_logged
         self._every = every
         self._keep = keep
         self._replay: Replay | None = None
@@ -97,6 +109,15 @@ class Follower:
             if self._stopping.is_set() and not self._has_run:
                 return
         reached = self._replay.report.last_sequence
-        if reached > self.snapshot_sequence:
+        if reached > self.snapshot_sequence and self._wait_for_log():
             self._replay.snapshot(self._keep)
             self.snapshot_sequence = reached
+
+    def _wait_for_log(self) -> bool:
+        """Once nothing is written any more, the log is complete. False where it is stopped meanwhile."""
+        assert self._replay is not None and self._replay.view is not None, "commands were applied"
+        count = self._replay.view.state.event_count
+        while not self._has_run and not self._is_logged(count):
+            if self._stopping.wait(_LOG_PERIOD_S):
+                return False
+        return True

@@ -184,6 +184,20 @@ class _Snapshots:
         return CheckResult(name="snapshots", is_ok=not self._detail, count=self._count, unit="snapshots", detail=self._detail)
 
 
+class _EventLog:
+    """What the event log has is what the replay says, event by event. Where there is no log there is nothing to compare."""
+
+    def __init__(self) -> None:
+        self.fault = ""
+
+    def take(self, batch: Batch, replay: Replay) -> bool:
+        return True
+
+    def result(self, replay: Replay) -> CheckResult:
+        count = replay.report.events_checked
+        return CheckResult(name="event log", is_ok=not self.fault, count=count, unit="events", detail=self.fault)
+
+
 class _Manifest:
     """Every segment that the manifest names is what it was when it was sealed. Where there is no manifest, none is named."""
 
@@ -223,9 +237,10 @@ def verify(
     """
     compared = _Reference()
     snapshots = _Snapshots(directory, live)
-    checks: list[Check] = [_Applied(), *([compared] if reference else []), snapshots, _Manifest()]
+    event_log = _EventLog()
+    checks: list[Check] = [_Applied(), *([compared] if reference else []), *([] if live else [event_log]), snapshots, _Manifest()]
     damage = ""
-    with Replay(directory, live=live) as replay:
+    with Replay(directory, live=live, checks_events=not live) as replay:
         try:
             while (batch := replay.read(_to_next(replay, snapshots.next))) is not None:
                 wanted = [check.take(batch, replay) for check in checks]
@@ -245,7 +260,10 @@ def verify(
                 disagreement=None,
             )
         except JournalIntegrityError as error:
-            damage = str(error)
+            if Path(error.report.path).name.startswith("events-"):
+                event_log.fault = str(error)
+            else:
+                damage = str(error)
         report, view = replay.report, replay.view
         sequence = 0 if view is None else view.sequence
         journal = CheckResult(name="journal", is_ok=not damage, count=sequence, unit="records", detail=damage)

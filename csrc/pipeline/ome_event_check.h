@@ -1,0 +1,47 @@
+/* The event check: holds the events that a replay gives against the event log, one by one.
+ *
+ * The log may begin later than the replay, and end earlier: what is in both must be the same, byte for byte. A difference says that the engine does something else now
+ * than it did when the events were written, or that one of the two files is not what it was.
+ *
+ * A log that goes on behind the journal's end: under the policies that speak before the disk has a command, a power cut may take a command from the journal and leave its events.
+ * But an event with OME_JOURNAL_EVENT_DURABLE is of a command that was on disk: then the journal has lost it, and that is damage.
+ *
+ * Reads only. One thread. */
+#ifndef OME_EVENT_CHECK_H
+#define OME_EVENT_CHECK_H
+
+#include "abi/ome_records.h"
+#include "journal/ome_journal_reader.h"
+
+typedef struct
+{
+    ome_journal_reader_t reader; /* of the log */
+    void *reader_memory;
+    bool has_log;                /* there is a log */
+    bool is_at_end;              /* all of it was read */
+    uint64_t last_number;        /* of the log's last event, where there is a log: they count from 1 */
+    uint64_t next_number;        /* of the next event that is taken */
+    uint64_t compared_count;     /* events in both */
+    uint64_t missing_count;      /* events behind the end of the log */
+    uint64_t ahead_count;        /* events of the log behind the end of the journal */
+    const char *reason;          /* why `status` is OME_DAMAGED and the reader found nothing wrong; otherwise NULL */
+    ome_status_t status;
+    char text[192];
+} ome_event_check_t;
+
+/* Finds out whether there is a log, and where it ends. `check` is zeroed memory. OME_OK; OME_NO_MEMORY; OME_INVALID: the directory's name is too long; OME_DAMAGED, OME_UNSUPPORTED,
+ * OME_IO_ERROR: its reader says why. Call ome_event_check_close whatever is returned. */
+ome_status_t ome_event_check_open(ome_event_check_t *check, const ome_file_system_t *file_system, const char *directory);
+
+/* The next event that is taken will have this number. OME_OK. */
+ome_status_t ome_event_check_begin(ome_event_check_t *check, uint64_t first_number);
+
+/* The replay gives the next events. OME_OK; OME_DAMAGED (`reason`, or the reader's), OME_UNSUPPORTED, OME_IO_ERROR; and the same ever after. */
+ome_status_t ome_event_check_take(ome_event_check_t *check, const ome_event_t *events, uint64_t count);
+
+/* The replay has come to the journal's end: what the log has beyond is counted. As ome_event_check_take. */
+ome_status_t ome_event_check_finish(ome_event_check_t *check);
+
+void ome_event_check_close(ome_event_check_t *check);
+
+#endif
