@@ -205,6 +205,8 @@ class Auditor:
         self._orders: dict[int, tuple[int, int, int, int]] = {}  # by order id: leaves, cumulative, session, account
         self._trade_count = 0
         self.used_snapshots = 0
+        self.logged_events = 0  # that the event log had, as the journal gives them
+        self.unlogged_events = 0  # that it had not yet, before each start
 
     @property
     def sequence(self) -> int:
@@ -217,8 +219,10 @@ class Auditor:
             short.run()
             self.used_snapshots += short.report.snapshot_sequence > 0
             hashes = (short.view.state_hash if short.view else 0, short.report.event_hash)
-        with Replay(journal) as replay:
+        with Replay(journal, checks_events=True) as replay:
             replay.run()
+            self.logged_events = replay.report.events_checked
+            self.unlogged_events += replay.report.events_missing
             view = replay.view
             must(hashes == (view.state_hash if view else 0, replay.report.event_hash), "replays from snapshot and beginning differ")
             heard = max((said.engine_sequence for trader in traders for said in trader.heard), default=0)
@@ -400,6 +404,8 @@ def kill_again_and_again(directory: Path, seed: int, kill_count: int, policy: st
         orders = int(np.count_nonzero(auditor.commands["kind"][before:] < 32))
         swallowed += orders - sum(len({said.engine_sequence for said in trader.heard if not _is_passive(said)}) for trader in traders)
     assert auditor.used_snapshots > 0 or auditor.sequence < 1_000
+    assert auditor.logged_events > auditor.sequence // 2, "the event log is not complete after a clean stop"
+    assert auditor.unlogged_events > 0 or policy != "commit", "the event log never lagged: completing it was never needed"
     assert stopped["state_hash"] == f"{auditor.reference.state_hash:016x}"
     assert stopped["sequence"] == auditor.sequence
     return auditor.sequence, swallowed

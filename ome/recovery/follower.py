@@ -32,8 +32,8 @@ _log = logging.getLogger(__name__)
 class Follower:
     """Writes a snapshot of the journal in `directory` every `every` commands, when asked to, and at the end; keeps the newest `keep`.
 
-    `sequence` says how far the journal has got, and `is_logged` whether the event log has so many events: no snapshot is ahead of it, so that
-    a start can go on from one and still complete the log. `first` is the sequence of the newest snapshot, 0 for none.
+    `sequence` says how far the journal has got, and `is_logged` whether the event log has so many events: no snapshot is ahead of it, so
+    that a start can go on from one and still complete the log. `first` is the sequence of the newest snapshot, 0 for none.
     """
 
     def __init__(
@@ -115,7 +115,8 @@ class Follower:
 
     def _wait_for_log(self) -> bool:
         """Once nothing is written any more, the log is complete. False where it is stopped meanwhile."""
-        assert self._replay is not None and self._replay.view is not None, "commands were applied"
+        assert self._replay is not None, "it has stepped"
+        assert self._replay.view is not None, "commands were applied"
         count = self._replay.view.state.event_count
         while not self._has_run and not self._is_logged(count):
             if self._stopping.wait(_LOG_PERIOD_S):
