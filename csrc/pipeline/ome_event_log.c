@@ -38,13 +38,14 @@ static void complete_events(void *visitor, const ome_event_t *events, uint64_t c
     }
 }
 
-static ome_status_t replay_missing(ome_event_log_t *log, ome_replay_t *again, const char *directory)
+static ome_status_t replay_missing(ome_event_log_t *log, ome_replay_t *again, const ome_replay_t *replay)
 {
     completion_t completion = {.log = log};
     again->event_count_below = log->writer.next_sequence;
+    again->file_system = replay->file_system;
     again->visit = complete_events;
     again->visitor = &completion;
-    ome_status_t status = ome_replay_open(again, directory, OME_REPLAY_FROM_SNAPSHOT);
+    ome_status_t status = ome_replay_open(again, replay->reader.directory, OME_REPLAY_FROM_SNAPSHOT);
     if (status != OME_OK)
     {
         return status;
@@ -65,7 +66,7 @@ static ome_status_t complete(ome_event_log_t *log, ome_replay_t *replay)
     {
         return OME_NO_MEMORY;
     }
-    ome_status_t status = replay_missing(log, again, replay->reader.directory);
+    ome_status_t status = replay_missing(log, again, replay);
     if (status == OME_IO_ERROR && log->status == OME_OK)
     {
         replay->reader.error = again->reader.error;

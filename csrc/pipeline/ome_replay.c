@@ -62,7 +62,7 @@ uint64_t ome_replay_event_hash(const ome_replay_t *replay)
 static ome_status_t open_reader(
     ome_replay_t *replay, const char *directory, uint64_t first_sequence, const uint32_t *before, uint32_t flags)
 {
-    const ome_journal_reader_config_t config = {.file_system = ome_file_system_posix(),
+    const ome_journal_reader_config_t config = {.file_system = replay->file_system,
         .directory = directory,
         .kind = OME_JOURNAL_COMMANDS,
         .first_sequence = first_sequence,
@@ -108,7 +108,7 @@ static ome_status_t open_snapshot(ome_replay_t *replay, const char *directory, u
 /* A snapshot that is ahead of the log would leave a hole in it. */
 static ome_status_t open_check(ome_replay_t *replay, const char *directory)
 {
-    const ome_status_t status = ome_event_check_open(&replay->check, ome_file_system_posix(), directory);
+    const ome_status_t status = ome_event_check_open(&replay->check, replay->file_system, directory);
     replay->checks_events = true;
     replay->event_count_below = replay->check.has_log ? replay->check.last_number + 1 : 0;
     return status == OME_INVALID || status == OME_NO_MEMORY ? status : take_check(replay, status);
@@ -116,6 +116,7 @@ static ome_status_t open_check(ome_replay_t *replay, const char *directory)
 
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags)
 {
+    replay->file_system = replay->file_system != NULL ? replay->file_system : ome_file_system_posix();
     replay->reader.file = -1;
     replay->event_hash = OME_HASH_EVENTS_INITIAL;
     replay->reader_memory = ome_memory_map(ome_journal_reader_size_bytes());
@@ -130,7 +131,7 @@ ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32
     ome_status_t status = open_reader(replay, directory, 1, NULL, flags);
     if (status == OME_OK)
     {
-        status = ome_snapshot_files_open(replay->files, ome_file_system_posix(), replay->reader.directory);
+        status = ome_snapshot_files_open(replay->files, replay->file_system, replay->reader.directory);
     }
     if (status == OME_OK && (flags & OME_REPLAY_CHECKS_EVENTS) != 0)
     {

@@ -20,6 +20,7 @@ typedef void (*ome_replay_visit_t)(void *visitor, const ome_event_t *events, uin
 typedef struct ome_replay
 {
     ome_sink_t sink; /* first, so that a sink is its replay */
+    const ome_file_system_t *file_system; /* set before it is opened, and outlives it; NULL: the operating system's */
     ome_journal_reader_t reader;
     ome_engine_t *engine;        /* NULL before the first command */
     const char *reason;          /* why a record cannot be applied, where the reader found nothing wrong; otherwise NULL */
@@ -47,10 +48,9 @@ typedef struct ome_replay
 #define OME_REPLAY_IS_LIVE 1u       /* a server may be writing */
 #define OME_REPLAY_FROM_SNAPSHOT 2u /* begins with the newest snapshot that is whole, where there is one */
 #define OME_REPLAY_SETS_ASIDE 4u    /* snapshots that are broken get another name: for the one process that uses the directory */
-#define OME_REPLAY_CHECKS_EVENTS                                                                                                           \
-    8u /* holds the events against the event log, where there is one; begins with no snapshot that is ahead of it. Not of a live journal */
+#define OME_REPLAY_CHECKS_EVENTS 8u /* holds the events against the event log, where there is one. Not of a live journal */
 
-/* Opens the journal in `directory`, which must exist. `replay` is zeroed memory. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. From a snapshot also
+/* Opens the journal in `directory`, which must exist. `replay` is zeroed memory, but for its file_system. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. From a snapshot also
  * OME_IO_ERROR (reader.error), and where it checks events what ome_replay_step says of the log. Call ome_replay_close whatever is returned. Whether journal and snapshot belong together the first step says. */
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags);
 
