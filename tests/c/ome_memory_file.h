@@ -5,6 +5,8 @@
  * Linux does: from then on only the processes see them. A power cut makes the disk's image the only one, after any part of what was dirty,
  * sector by sector, has reached it, and any number of the changes of names, in order.
  *
+ * A sync that fails is told once to each descriptor that the file had open then, as Linux does: whoever opens it later hears nothing of it.
+ *
  * One directory; a path counts from its last slash on. One thread. */
 #ifndef OME_MEMORY_FILE_H
 #define OME_MEMORY_FILE_H
@@ -18,7 +20,8 @@
 
 #define MEMORY_SECTOR_SIZE 512u
 #define MEMORY_NODE_COUNT_MAX 256
-#define MEMORY_NAME_COUNT_MAX 64
+#define MEMORY_FILE_COUNT_MAX 1024
+#define MEMORY_NAME_COUNT_MAX 128
 #define MEMORY_NAME_SIZE 96
 #define MEMORY_CHANGE_COUNT_MAX 256
 
@@ -30,8 +33,16 @@ typedef struct
     size_t capacity;
     size_t seen_size;
     size_t disk_size;
-    bool is_direct; /* opened for whole blocks: any other write is an error of the test's subject */
+    uint32_t error_count; /* syncs that have failed */
 } memory_node_t;
+
+/* What a descriptor stands for. */
+typedef struct
+{
+    int node; /* from 1; 0: closed */
+    uint32_t error_count; /* of the node, as far as this descriptor was told */
+    bool is_direct; /* opened for whole blocks: any other write is an error of the test's subject */
+} memory_file_t;
 
 typedef struct
 {
@@ -48,21 +59,25 @@ typedef struct
 typedef enum
 {
     MEMORY_FAIL_CLEAN = 0, /* the call that fails has done nothing */
-    MEMORY_FAIL_TORN = 1 /* a write that fails has written a half, a sync that fails a half of the sectors */
+    MEMORY_FAIL_TORN = 1, /* a write that fails has written a half, a sync that fails a half of the sectors */
+    MEMORY_FAIL_KILLED = 2 /* the process is killed before the call: what was not synced is still to come */
 } memory_fail_t;
 
 typedef struct
 {
     ome_file_system_t table;
-    memory_node_t nodes[MEMORY_NODE_COUNT_MAX]; /* a descriptor is an index; a node lives as long as the file system */
+    memory_node_t nodes[MEMORY_NODE_COUNT_MAX]; /* a node lives as long as the file system */
     int node_count;
+    memory_file_t files[MEMORY_FILE_COUNT_MAX]; /* by descriptor */
     memory_directory_t seen;
     memory_directory_t disk;
     memory_entry_t changes[MEMORY_CHANGE_COUNT_MAX]; /* of names since the directory was synced; node -1: removed */
     int change_count;
-    uint64_t call_count; /* of all calls but close */
+    uint64_t call_count; /* of all calls, close among them where it counts */
+    bool counts_close;
     uint64_t fail_call; /* the call of that number fails, counted from 1; 0: none */
-    bool fails_ever_after; /* so do all after it: the process is dead */
+    bool fails_ever_after; /* so do all after it, and do nothing: the process is dead */
+    const char *failed; /* the call that has failed, NULL before */
     bool syncs_nothing; /* syncs succeed and do nothing: for negative controls */
     uint64_t sync_count; /* of files and directory */
     uint64_t lying_sync; /* the sync of that number, counted from 1, succeeds and does nothing; 0: none */
@@ -115,11 +130,58 @@ static inline void memory_change(memory_file_system_t *memory, const char *path,
     memory_set(&memory->seen, path, node);
 }
 
-static inline bool memory_fails(memory_file_system_t *memory)
+/* Whether the call is one that fails; counts it. */
+static inline bool memory_fails(memory_file_system_t *memory, const char *call)
 {
     memory->call_count++;
-    return memory->fail_call != 0 &&
-           (memory->call_count == memory->fail_call || (memory->fails_ever_after && memory->call_count > memory->fail_call));
+    if (memory->fail_call == 0 || memory->call_count < memory->fail_call)
+    {
+        return false;
+    }
+    memory->failed = memory->call_count == memory->fail_call ? call : memory->failed;
+    return memory->call_count == memory->fail_call || memory->fails_ever_after;
+}
+
+/* How the call fails that was found to. */
+static inline memory_fail_t memory_how(const memory_file_system_t *memory)
+{
+    return memory->call_count == memory->fail_call ? memory->fail : MEMORY_FAIL_KILLED;
+}
+
+/* The open file of a descriptor. */
+static inline memory_file_t *memory_opened(memory_file_system_t *memory, int file)
+{
+    CHECK(file >= 0 && file < MEMORY_FILE_COUNT_MAX && memory->files[file].node > 0);
+    return &memory->files[file];
+}
+
+static inline memory_node_t *memory_node(memory_file_system_t *memory, int file)
+{
+    return &memory->nodes[memory_opened(memory, file)->node - 1];
+}
+
+/* Gives the lowest free descriptor for a node. */
+static inline int memory_describe(memory_file_system_t *memory, int node, ome_file_mode_t mode)
+{
+    int file = 0;
+    while (memory->files[file].node != 0)
+    {
+        file++;
+        CHECK(file < MEMORY_FILE_COUNT_MAX);
+    }
+    memory->files[file] =
+        (memory_file_t){.node = node + 1, .error_count = memory->nodes[node].error_count, .is_direct = mode == OME_FILE_CREATE_DIRECT};
+    return file;
+}
+
+static inline int memory_open_count(const memory_file_system_t *memory)
+{
+    int count = 0;
+    for (int file = 0; file < MEMORY_FILE_COUNT_MAX; file++)
+    {
+        count += memory->files[file].node != 0;
+    }
+    return count;
 }
 
 static inline void memory_reserve(memory_node_t *node, size_t size)
@@ -142,7 +204,7 @@ static inline void memory_reserve(memory_node_t *node, size_t size)
 static inline int memory_open(void *context, const char *path, ome_file_mode_t mode)
 {
     memory_file_system_t *memory = context;
-    if (memory_fails(memory))
+    if (memory_fails(memory, "open"))
     {
         return -memory->fail_number;
     }
@@ -153,32 +215,31 @@ static inline int memory_open(void *context, const char *path, ome_file_mode_t m
         {
             return -ENOENT;
         }
-        memory->nodes[memory->seen.entries[index].node].is_direct = false;
-        return memory->seen.entries[index].node;
+        return memory_describe(memory, memory->seen.entries[index].node, mode);
     }
     CHECK(memory->node_count < MEMORY_NODE_COUNT_MAX); /* creating over a file makes a new one: nothing depends on the difference */
-    memory->nodes[memory->node_count] = (memory_node_t){.is_direct = mode == OME_FILE_CREATE_DIRECT};
+    memory->nodes[memory->node_count] = (memory_node_t){.seen_size = 0};
     memory_reserve(&memory->nodes[memory->node_count], 1);
     memory_change(memory, path, memory->node_count);
-    return memory->node_count++;
+    return memory_describe(memory, memory->node_count++, mode);
 }
 
 static inline int memory_close(void *context, int file)
 {
-    (void)context;
-    (void)file;
-    return 0;
+    memory_file_system_t *memory = context;
+    memory_opened(memory, file)->node = 0; /* also where it fails */
+    return memory->counts_close && memory_fails(memory, "close") ? -memory->fail_number : 0;
 }
 
 static inline int memory_write(void *context, int file, const void *data, size_t size_bytes, uint64_t offset)
 {
     memory_file_system_t *memory = context;
-    memory_node_t *node = &memory->nodes[file];
-    const bool fails = memory_fails(memory);
-    CHECK(!node->is_direct || (offset | size_bytes | (uintptr_t)data) % OME_FILE_BLOCK_SIZE == 0);
+    memory_node_t *node = memory_node(memory, file);
+    const bool fails = memory_fails(memory, "write");
+    CHECK(!memory_opened(memory, file)->is_direct || (offset | size_bytes | (uintptr_t)data) % OME_FILE_BLOCK_SIZE == 0);
     if (fails)
     {
-        size_bytes = memory->fail == MEMORY_FAIL_TORN ? size_bytes / 2 : 0;
+        size_bytes = memory_how(memory) == MEMORY_FAIL_TORN ? size_bytes / 2 : 0;
     }
     if (size_bytes > 0)
     {
@@ -196,8 +257,8 @@ static inline int memory_write(void *context, int file, const void *data, size_t
 static inline int64_t memory_read(void *context, int file, void *data, size_t size_bytes, uint64_t offset)
 {
     memory_file_system_t *memory = context;
-    const memory_node_t *node = &memory->nodes[file];
-    if (memory_fails(memory))
+    const memory_node_t *node = memory_node(memory, file);
+    if (memory_fails(memory, "read"))
     {
         return -memory->fail_number;
     }
@@ -213,14 +274,15 @@ static inline int64_t memory_read(void *context, int file, void *data, size_t si
 static inline int64_t memory_size(void *context, int file)
 {
     memory_file_system_t *memory = context;
-    return memory_fails(memory) ? -memory->fail_number : (int64_t)memory->nodes[file].seen_size;
+    const memory_node_t *node = memory_node(memory, file);
+    return memory_fails(memory, "size") ? -memory->fail_number : (int64_t)node->seen_size;
 }
 
 static inline int memory_truncate(void *context, int file, uint64_t size_bytes)
 {
     memory_file_system_t *memory = context;
-    memory_node_t *node = &memory->nodes[file];
-    if (memory_fails(memory))
+    memory_node_t *node = memory_node(memory, file);
+    if (memory_fails(memory, "truncate"))
     {
         return -memory->fail_number;
     }
@@ -257,29 +319,35 @@ static inline bool memory_lies(memory_file_system_t *memory)
 static inline int memory_sync(void *context, int file)
 {
     memory_file_system_t *memory = context;
-    memory_node_t *node = &memory->nodes[file];
-    const bool fails = memory_fails(memory);
+    memory_file_t *opened = memory_opened(memory, file);
+    memory_node_t *node = memory_node(memory, file);
+    const bool fails = memory_fails(memory, "sync");
     if (memory_lies(memory))
     {
         return 0;
     }
-    if (!fails)
+    if (fails && memory_how(memory) == MEMORY_FAIL_KILLED)
     {
-        memory_flush(memory, node, false);
-        return 0;
+        return -memory->fail_number;
     }
-    if (memory->fail == MEMORY_FAIL_TORN)
+    if (fails)
     {
-        memory_flush(memory, node, true);
+        node->error_count++;
+    }
+    if (!fails || memory->fail == MEMORY_FAIL_TORN)
+    {
+        memory_flush(memory, node, fails);
     }
     memset(node->is_dirty, 0, node->capacity / MEMORY_SECTOR_SIZE * sizeof(bool));
-    return -memory->fail_number;
+    const bool is_told = opened->error_count == node->error_count;
+    opened->error_count = node->error_count;
+    return is_told ? 0 : -memory->fail_number;
 }
 
 static inline int memory_rename(void *context, const char *from, const char *to)
 {
     memory_file_system_t *memory = context;
-    if (memory_fails(memory))
+    if (memory_fails(memory, "rename"))
     {
         return -memory->fail_number;
     }
@@ -297,7 +365,7 @@ static inline int memory_rename(void *context, const char *from, const char *to)
 static inline int memory_remove(void *context, const char *path)
 {
     memory_file_system_t *memory = context;
-    if (memory_fails(memory))
+    if (memory_fails(memory, "remove"))
     {
         return -memory->fail_number;
     }
@@ -313,7 +381,7 @@ static inline int memory_sync_directory(void *context, const char *path)
 {
     memory_file_system_t *memory = context;
     (void)path;
-    if (memory_fails(memory))
+    if (memory_fails(memory, "sync directory"))
     {
         return -memory->fail_number;
     }
@@ -329,7 +397,7 @@ static inline int memory_list(void *context, const char *path, ome_file_visit_t 
 {
     memory_file_system_t *memory = context;
     (void)path;
-    if (memory_fails(memory))
+    if (memory_fails(memory, "list"))
     {
         return -memory->fail_number;
     }
@@ -372,9 +440,17 @@ static inline void memory_end(memory_file_system_t *memory)
     }
 }
 
+/* The process has ended: the system closes what it had open. */
+static inline void memory_close_all(memory_file_system_t *memory)
+{
+    memset(memory->files, 0, sizeof(memory->files));
+}
+
 /* The process was started again: calls work, and the page cache is as it was. */
 static inline void memory_restart(memory_file_system_t *memory)
 {
+    memory_close_all(memory);
+    memory->failed = NULL;
     memory->call_count = 0;
     memory->fail_call = 0;
     memory->fails_ever_after = false;

@@ -375,7 +375,7 @@ static int sync_no_file(void *context, int file)
 {
     (void)file;
     memory_file_system_t *const system = context;
-    return memory_fails(system) ? -system->fail_number : 0;
+    return memory_fails(system, "sync") ? -system->fail_number : 0;
 }
 
 static int sync_no_directory(void *context, const char *path)
