@@ -211,6 +211,14 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view)
         .is_drained = ome_venue_is_drained(venue)};
 }
 
+void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, int is_low)
+{
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_STORAGE_FREE), free_bytes);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_STORAGE_LOW), is_low != 0);
+    /* Relaxed: the gateway needs no more than to see it some time. */
+    atomic_store_explicit(&venue->is_storage_low, is_low != 0, memory_order_relaxed);
+}
+
 const ome_engine_t *ome_venue_engine(const ome_venue_t *venue)
 {
     return venue->engine;
@@ -276,6 +284,11 @@ static bool takes_commands(void *context)
     return !ome_ring_is_closed(venue->ring) && !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
 }
 
+static bool is_storage_low(void *context)
+{
+    return atomic_load_explicit(&((const ome_venue_t *)context)->is_storage_low, memory_order_relaxed);
+}
+
 static ome_counter_t *counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)
 {
     return ome_counters_counter(&venue->counters, counter);
@@ -294,6 +307,7 @@ static ome_gateway_counters_t gateway_counters(const ome_venue_t *venue)
         .orders = counter_of(venue, OME_COUNT_ORDERS),
         .cancels = counter_of(venue, OME_COUNT_CANCELS),
         .rejects = counter_of(venue, OME_COUNT_REJECTS),
+        .orders_storage_low = counter_of(venue, OME_COUNT_ORDERS_STORAGE_LOW),
         .report_latency = ome_counters_histogram(&venue->counters, OME_LATENCY_REPORT)};
 }
 
@@ -324,6 +338,7 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, const ome_socket_t *socket, 
         .stream = venue->stream,
         .durable = speakable,
         .is_open = takes_commands,
+        .is_storage_low = is_storage_low,
         .context = venue,
         .socket = socket,
         .counters = gateway_counters(venue),

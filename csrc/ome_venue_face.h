@@ -115,6 +115,9 @@ void ome_venue_stop(ome_venue_t *venue);
 
 void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view);
 
+/* Says how much room the journal's directory has, and whether that is little (`is_low` not 0): then the gateway refuses new orders. One thread. */
+void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, int is_low);
+
 /* To read: before the start, or once it is drained. */
 const ome_engine_t *ome_venue_engine(const ome_venue_t *venue);
 

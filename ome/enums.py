@@ -219,6 +219,7 @@ class Reason(IntEnum):
     SESSION_TAKEN_OVER = 138
     BUSY = 139
     ENGINE_STOPPED = 140
+    STORAGE_LOW = 141
 
 
 DESCRIPTIONS: dict[Reason, str] = {
@@ -276,4 +277,5 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.SESSION_TAKEN_OVER: "The same session logged on from another connection",
     Reason.BUSY: "The inbound ring stayed full: send again what was not accepted, later",
     Reason.ENGINE_STOPPED: "The engine has stopped and takes no more commands",
+    Reason.STORAGE_LOW: "The disk is nearly full: no new orders until there is room again; cancels are taken",
 }

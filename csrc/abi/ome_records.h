@@ -215,6 +215,7 @@ enum
     OME_REASON_SESSION_TAKEN_OVER = 138, /* The same session logged on from another connection */
     OME_REASON_BUSY = 139, /* The inbound ring stayed full: send again what was not accepted, later */
     OME_REASON_ENGINE_STOPPED = 140, /* The engine has stopped and takes no more commands */
+    OME_REASON_STORAGE_LOW = 141, /* The disk is nearly full: no new orders until there is room again; cancels are taken */
 };
 
 /* Template ids. */

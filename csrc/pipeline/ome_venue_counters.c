@@ -25,6 +25,7 @@ static const ome_counter_definition_t counters[] = {
     [OME_COUNT_ORDERS] = TOTAL("gateway.orders_accepted"),
     [OME_COUNT_CANCELS] = TOTAL("gateway.orders_cancelled"),
     [OME_COUNT_REJECTS] = TOTAL("gateway.commands_rejected"),
+    [OME_COUNT_ORDERS_STORAGE_LOW] = TOTAL("gateway.orders_storage_low"),
     [OME_COUNT_FEED_SEQUENCE] = SEQUENCE("feed.sequence"),
     [OME_COUNT_FEED_FRAMES] = TOTAL("feed.frames"),
     [OME_COUNT_FEED_MESSAGES] = TOTAL("feed.messages"),
@@ -35,6 +36,8 @@ static const ome_counter_definition_t counters[] = {
     [OME_COUNT_RING_SLOTS] = GAUGE("venue.ring_slots"),
     [OME_COUNT_INSTRUMENTS] = GAUGE("venue.instruments"),
     [OME_COUNT_RING_CURSOR] = SEQUENCE("ring.cursor"),
+    [OME_COUNT_STORAGE_FREE] = {"storage.free_bytes", OME_COUNTER_KIND_GAUGE, OME_COUNTER_UNIT_BYTES},
+    [OME_COUNT_STORAGE_LOW] = GAUGE("storage.is_low"),
 };
 static_assert(sizeof(counters) / sizeof(counters[0]) == OME_COUNT_COUNT, "every counter has a label");
 

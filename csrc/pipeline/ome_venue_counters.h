@@ -30,6 +30,7 @@ typedef enum
     OME_COUNT_ORDERS,            /* accepted */
     OME_COUNT_CANCELS,
     OME_COUNT_REJECTS,
+    OME_COUNT_ORDERS_STORAGE_LOW, /* orders refused because storage is low */
     /* feed */
     OME_COUNT_FEED_SEQUENCE,     /* last command published */
     OME_COUNT_FEED_FRAMES,
@@ -42,6 +43,9 @@ typedef enum
     OME_COUNT_RING_SLOTS,
     OME_COUNT_INSTRUMENTS,
     OME_COUNT_RING_CURSOR, /* match stage: last command sequenced when it last looked */
+    /* who watches the storage; zeros where nobody does */
+    OME_COUNT_STORAGE_FREE, /* bytes, when it last looked */
+    OME_COUNT_STORAGE_LOW,  /* 1: new orders are refused */
     OME_COUNT_COUNT
 } ome_venue_counter_t;
 

@@ -253,15 +253,20 @@ static uint32_t read_events(ome_gateway_t *gateway)
     return count;
 }
 
-static uint32_t speak(ome_gateway_t *gateway)
+static void send_reports(ome_gateway_t *gateway)
 {
-    const uint32_t count = read_events(gateway);
     for (uint32_t i = 0; i < gateway->dirty_count; i++)
     {
         send_session(gateway, gateway->dirty[i]);
     }
     gateway->dirty_count = 0;
     gateway->pool_count = 0;
+}
+
+static uint32_t speak(ome_gateway_t *gateway)
+{
+    const uint32_t count = read_events(gateway);
+    send_reports(gateway);
     return count;
 }
 
@@ -294,19 +299,21 @@ static void fill_slots(const ome_gateway_t *gateway, const uint8_t *messages, ui
     }
 }
 
+static uint16_t template_at(const uint8_t *messages, uint32_t index)
+{
+    ome_message_header_t header;
+    memcpy(&header, messages + (size_t)index * OME_RECORD_SIZE, sizeof(header));
+    return header.template_id;
+}
+
 /* Of `count` messages the most, from the first on, that end with a whole command. The message behind them, if they are not all, is there. */
 static uint32_t whole_count(const uint8_t *messages, uint32_t count)
 {
-    for (;;)
+    while (template_at(messages, count) == OME_TEMPLATE_ORDER_TERMS)
     {
-        ome_message_header_t header;
-        memcpy(&header, messages + (size_t)count * OME_RECORD_SIZE, sizeof(header));
-        if (header.template_id != OME_TEMPLATE_ORDER_TERMS)
-        {
-            return count;
-        }
         count--;
     }
+    return count;
 }
 
 /* Returns how many of the messages were taken: all of them, unless the ring stays full. The messages of a command are claimed together, so that no other producer's come in
@@ -329,6 +336,67 @@ static uint32_t sequence_commands(ome_gateway_t *gateway, const uint8_t *message
         ome_ring_publish(ring, first_sequence, part);
         taken += part;
     }
+    return taken;
+}
+
+/* How many of `count` messages, from the first on, are all new orders or all something else. Terms go with the command before them. */
+static uint32_t run_count(const uint8_t *messages, uint32_t count)
+{
+    const bool are_orders = template_at(messages, 0) == OME_TEMPLATE_NEW_ORDER;
+    for (uint32_t i = 1; i < count; i++)
+    {
+        const uint16_t template_id = template_at(messages, i);
+        if (template_id != OME_TEMPLATE_ORDER_TERMS && (template_id == OME_TEMPLATE_NEW_ORDER) != are_orders)
+        {
+            return i;
+        }
+    }
+    return count;
+}
+
+static_assert(OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX <= REPORT_COUNT_MAX, "the pool holds a report for each message of a frame");
+
+/* Answers each new order among the messages, which has its answer then as one that the engine rejects. */
+static void refuse_orders(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
+{
+    const uint64_t now_ns = ome_clock_realtime_ns();
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (template_at(messages, i) != OME_TEMPLATE_NEW_ORDER)
+        {
+            continue;
+        }
+        ome_command_t order;
+        ome_execution_report_t report;
+        memcpy(&order, messages + (size_t)i * OME_RECORD_SIZE, sizeof(order));
+        ome_reports_refuse(&report, &order, OME_REASON_STORAGE_LOW, now_ns);
+        pool_report(gateway, &report, session);
+        ome_counter_add(gateway->config.counters.orders_storage_low, 1);
+    }
+}
+
+/* As sequence_commands while storage is low: new orders count as taken and are refused. What is in the pool of reports is sent when this returns. */
+static uint32_t sequence_all_but_orders(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
+{
+    uint32_t taken = 0;
+    bool is_full = false;
+    while (taken < count && !is_full)
+    {
+        const uint8_t *rest = messages + (size_t)taken * OME_RECORD_SIZE;
+        const uint32_t run = run_count(rest, count - taken);
+        uint32_t done = run;
+        if (template_at(rest, 0) == OME_TEMPLATE_NEW_ORDER)
+        {
+            refuse_orders(gateway, rest, run, session);
+        }
+        else
+        {
+            done = sequence_commands(gateway, rest, run, session);
+        }
+        taken += done;
+        is_full = done < run;
+    }
+    send_reports(gateway);
     return taken;
 }
 
@@ -381,7 +449,9 @@ static void take_commands(ome_gateway_t *gateway, const ome_socket_message_t *fr
         return;
     }
     session->is_refused = false;
-    const uint32_t taken = sequence_commands(gateway, from->data, frame->message_count, session_number);
+    const uint32_t taken = gateway->config.is_storage_low(gateway->config.context)
+                               ? sequence_all_but_orders(gateway, from->data, frame->message_count, session_number)
+                               : sequence_commands(gateway, from->data, frame->message_count, session_number);
     ome_counter_add(gateway->config.counters.messages_in, taken);
     if (taken < frame->message_count)
     {

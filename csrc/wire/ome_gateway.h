@@ -3,7 +3,7 @@
  * One thread, on one ROUTER socket and one reader of the outbound stream. What is rare - logon, logout, a definition that took effect - it hands to its caller and goes on afterwards.
  *
  * Nothing is lost without a count: a report for a session without a connection, or with one that does not read, is counted as undelivered, and the session's report sequence shows the
- * gap. A bad frame is answered with a FrameReject and counted; it never reaches the ring. */
+ * gap. A bad frame is answered with a FrameReject and counted; it never reaches the ring. Nor does a new order while storage is low: it is answered at once, and takes no room in the journal. */
 #ifndef OME_GATEWAY_H
 #define OME_GATEWAY_H
 
@@ -32,6 +32,7 @@ typedef struct
     ome_counter_t *orders;
     ome_counter_t *cancels;
     ome_counter_t *rejects;
+    ome_counter_t *orders_storage_low;
     ome_histogram_t *report_latency;
 } ome_gateway_counters_t;
 
@@ -41,6 +42,7 @@ typedef struct
     ome_stream_t *stream;
     uint64_t (*durable)(void *context); /* last command that may be spoken of */
     bool (*is_open)(void *context);     /* whether commands are taken */
+    bool (*is_storage_low)(void *context); /* whether new orders are refused */
     void *context;
     const ome_socket_t *socket;
     ome_gateway_counters_t counters;

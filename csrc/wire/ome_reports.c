@@ -128,3 +128,17 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
     }
     return 1;
 }
+
+void ome_reports_refuse(ome_execution_report_t *report, const ome_command_t *order, uint8_t reason, uint64_t timestamp_ns)
+{
+    *report = (ome_execution_report_t){.timestamp_ns = timestamp_ns,
+        .client_order_id = order->client_order_id,
+        .price = order->price,
+        .instrument = order->instrument,
+        .account = order->account,
+        .kind = OME_EVENT_KIND_REJECTED,
+        .side = order->side,
+        .reason = reason,
+        .command_kind = OME_COMMAND_KIND_NEW_ORDER};
+    ome_message_header_set(report, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
+}

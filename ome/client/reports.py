@@ -30,7 +30,7 @@ class Report:
     `symbol` is empty, and numbers are counted in price units and lots, where the report is of no instrument: a rejected command named one
     that does not exist, or a mass cancel meant all. `side` and `command_kind` are None where the report has none; `price` is None where a
     refused amend left it unchanged. In COMPLETED `last_quantity` counts orders; in TRIGGERED `price` is the stop price; in PREVENTED
-    `last_quantity` is what did not trade.
+    `last_quantity` is what did not trade. `engine_sequence` is 0 where an order was refused before it was sequenced (STORAGE_LOW).
     """
 
     kind: EventKind
