@@ -43,6 +43,7 @@ class ServerConfig:
     ring_slots: int = 8_192
     stream_slots: int = 8_192
     segment_bytes: int = 64 << 20
+    low_water_bytes: int = 512 << 20
     flush_records: int = 1_000
     flush_delay_ms: int = 10
     snapshot_commands: int = 100_000
@@ -67,6 +68,7 @@ class ServerConfig:
         self._in_range("journal.segment_bytes", self.segment_bytes, 64 << 10, 1 << 40)
         if self.segment_bytes % 4096:
             raise ConfigError("journal.segment_bytes", where=self.source, found=self.segment_bytes, allowed="a multiple of 4,096")
+        self._in_range("journal.low_water_bytes", self.low_water_bytes, 0, 1 << 50)
         self._in_range("journal.flush_records", self.flush_records, 1, 1 << 24)
         self._in_range("journal.flush_delay_ms", self.flush_delay_ms, 0, 10_000)
         self._in_range("journal.snapshot_commands", self.snapshot_commands, 0, 1 << 40)
@@ -132,6 +134,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "directory": _Key("directory", str, Path),
         "policy": _Key("policy", str, _policy),
         "segment_bytes": _Key("segment_bytes", int),
+        "low_water_bytes": _Key("low_water_bytes", int),
         "flush_records": _Key("flush_records", int),
         "flush_delay_ms": _Key("flush_delay_ms", int),
         "snapshot_commands": _Key("snapshot_commands", int),

@@ -26,6 +26,7 @@ from ome.publisher import Publisher
 from ome.recovery import JournalError, JournalIntegrityError, JournalReport, Replay
 from ome.recovery.directory import hold
 from ome.recovery.follower import Follower
+from ome.storage import StorageWatch
 from ome.transport import Context
 from ome.transport.table import Loop
 
@@ -202,6 +203,7 @@ class Server:
             raise MemoryError("no memory for the venue's threads")
         clock = Clock(self._submit_one, lambda: int(self._look().deadline_ns), day_end=config.day_end, now_ns=time.time_ns())
         clock.catch_up(state.time_ns if state is not None else 0)
+        self._watch_storage()
         self._publisher.start()
         self._gateway.start()
         self._define(definitions)
@@ -296,6 +298,19 @@ class Server:
     def _is_logged(self, event_count: int) -> bool:
         """Whether the event log, where there is one, has so many events on disk."""
         return int(self._look().events_durable) >= event_count
+
+    def _watch_storage(self) -> None:
+        """Looks at once, before anybody sends orders, and then goes on looking."""
+        config = self.config
+        if config.policy is Policy.MEMORY or config.low_water_bytes == 0:
+            return
+        assert config.directory is not None, "the configuration was checked"
+        watch = StorageWatch(
+            config.directory, config.low_water_bytes, lambda free, is_low: lib.ome_venue_set_storage(self._venue, free, is_low)
+        )
+        watch.look()
+        watch.start()
+        self._stack.callback(watch.stop)
 
     def _lock(self, directory: Path) -> None:
         """One server to a directory."""

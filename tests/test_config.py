@@ -59,6 +59,7 @@ def test_every_key_sets_its_field(tmp_path: Path) -> None:
         directory = "/var/lib/ome"
         policy = "async"
         segment_bytes = 65536
+        low_water_bytes = 1000000
         flush_records = 64
         flush_delay_ms = 5
         [ring]
@@ -93,6 +94,7 @@ def test_every_key_sets_its_field(tmp_path: Path) -> None:
         ring_slots=1024,
         stream_slots=2048,
         segment_bytes=65_536,
+        low_water_bytes=1_000_000,
         flush_records=64,
         flush_delay_ms=5,
         snapshot_levels=100,
@@ -132,9 +134,10 @@ def test_overrides_replace_what_the_file_says(tmp_path: Path) -> None:
         ("[journal]\npolicy = 1", "journal.policy", 1, "a value of type str"),
         ("[jurnal]\n", "table [jurnal]", "jurnal", "server, journal, ring, feed, limits, instruments"),
         ("server = 1\n", "table [server]", "server", "server, journal, ring, feed, limits, instruments"),
-        (JOURNAL + "segment = 1", "key journal.segment", "segment", "directory, policy, segment_bytes, flush_records, flush_delay_ms"),
+        (JOURNAL + "segment = 1", "key journal.segment", "segment", "directory, policy, segment_bytes, low_water_bytes, flush_records"),
         (JOURNAL + "segment_bytes = 65535", "journal.segment_bytes", 65_535, "65,536 to 1,099,511,627,776"),
         (JOURNAL + "segment_bytes = 65537", "journal.segment_bytes", 65_537, "a multiple of 4,096"),
+        (JOURNAL + "low_water_bytes = -1", "journal.low_water_bytes", -1, "0 to 1,125,899,906,842,624"),
         (JOURNAL + "flush_records = 0", "journal.flush_records", 0, "1 to 16,777,216"),
         (JOURNAL + "flush_delay_ms = -1", "journal.flush_delay_ms", -1, "0 to 10,000"),
         (JOURNAL + "flush_delay_ms = true", "journal.flush_delay_ms", True, "a value of type int"),

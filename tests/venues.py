@@ -38,6 +38,7 @@ def venue_config(directory: Path | None, **fields: Any) -> ServerConfig:
         "orders_endpoint": ANY,
         "feed_endpoint": ANY,
         "segment_bytes": 1 << 20,
+        "low_water_bytes": 0,
         "limits": LIMITS,
         "instruments": (Instrument("AAPL", tick="0.01"), Instrument("OIL", tick="0.5", price_decimals=1)),
     }
@@ -226,7 +227,7 @@ class VenueProcess:
             self.kill()
 
 
-def config_file(directory: Path, *, policy: str = "commit", loop: str = "auto") -> Path:
+def config_file(directory: Path, *, policy: str = "commit", loop: str = "auto", low_water_bytes: int = 0) -> Path:
     """A configuration file for `ome run` whose journal is in `directory` / journal."""
     path = directory / "ome.toml"
     path.write_text(
@@ -239,6 +240,7 @@ def config_file(directory: Path, *, policy: str = "commit", loop: str = "auto") 
         directory = "{directory / "journal"}"
         policy = "{policy}"
         segment_bytes = {1 << 18}
+        low_water_bytes = {low_water_bytes}
         snapshot_commands = 500
         [limits]
         orders = {LIMITS.order_count_max}
