@@ -476,7 +476,11 @@ def _venue_error(view: CData, status: int, config: ServerConfig) -> OmeError:
         call = ffi.string(view.error_call).decode()
         path = os.fsdecode(ffi.string(view.error_path)) if view.error_path != ffi.NULL else ""
         found = os.strerror(view.error_number)
-        allowed = f"success; everything up to command {view.durable:,} is on disk" if view.durable else "success"
+        safe = "no command was taken since the start"
+        if view.is_failed:
+            beyond = "no later one was acknowledged" if config.policy is Policy.COMMIT else "later ones may be lost"
+            safe = f"everything up to command {view.durable:,} is on disk, {beyond}"
+        allowed = f"success; {safe}"
         return ServerError(f"call {call}", where=path, found=found, allowed=allowed)
     if status == lib.OME_IO_ERROR:
         return ServerError(
