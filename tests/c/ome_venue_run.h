@@ -102,18 +102,45 @@ static const ome_limits_t run_limits = {.order_count_max = 48,
 
 /* ---- memory ---- */
 
+/* Windows of readers are large, and there is hardly a moment without one that is free: they are kept. */
+static void *run_windows[4];
+
+static void **run_window(bool is_free)
+{
+    for (uint32_t index = 0; index < sizeof(run_windows) / sizeof(run_windows[0]); index++)
+    {
+        if ((run_windows[index] != NULL) == is_free)
+        {
+            return &run_windows[index];
+        }
+    }
+    return NULL;
+}
+
 void *ome_memory_map(uint64_t size_bytes)
 {
     if (memory_fails(&run.memory, "memory") || size_bytes > RUN_MEMORY_SIZE_MAX)
     {
         return NULL;
     }
-    return market_memory(size_bytes);
+    void **const kept = size_bytes == ome_journal_reader_size_bytes() ? run_window(true) : NULL;
+    if (kept == NULL)
+    {
+        return market_memory(size_bytes);
+    }
+    void *memory = *kept;
+    *kept = NULL;
+    return memory; /* not zeroed: a reader does not rely on it */
 }
 
 void ome_memory_unmap(void *memory, uint64_t size_bytes)
 {
-    (void)size_bytes;
+    void **const place = memory != NULL && size_bytes == ome_journal_reader_size_bytes() ? run_window(false) : NULL;
+    if (place != NULL)
+    {
+        *place = memory;
+        return;
+    }
     free(memory);
 }
 
