@@ -7,7 +7,6 @@
 
 #define BUFFER_COUNT (1u << 14) /* commands' worth: 1.2 MB */
 #define WRITE_SIZE_BYTES ((size_t)1 << 18)
-#define SYNC_DELAY_NS UINT64_C(100000000)
 
 static ome_status_t append(ome_event_log_t *log, const ome_event_t *event, bool is_durable)
 {
@@ -104,6 +103,7 @@ static ome_status_t open_writer(ome_event_log_t *log, const ome_replay_t *replay
 ome_status_t ome_event_log_open(ome_event_log_t *log, ome_replay_t *replay, const ome_event_log_config_t *config)
 {
     OME_ASSERT(replay->checks_events);
+    log->delay_ns = config->delay_ns;
     log->memory_size_bytes = ome_journal_writer_size_bytes(BUFFER_COUNT);
     log->memory = ome_memory_map(log->memory_size_bytes);
     if (log->memory == NULL)
@@ -164,7 +164,7 @@ static uint32_t take(ome_event_log_t *log, bool *ends_command)
 /* Writes what is much, and commits what is old. */
 static ome_status_t write_due(ome_event_log_t *log)
 {
-    if (ome_clock_monotonic_ns() - log->oldest_unsynced_ns >= SYNC_DELAY_NS)
+    if (ome_clock_monotonic_ns() - log->oldest_unsynced_ns >= log->delay_ns)
     {
         const ome_status_t status = ome_journal_writer_commit(&log->writer);
         ome_counter_set(ome_counters_counter(log->counters, OME_COUNT_EVENTS_DURABLE), log->writer.durable_sequence);

@@ -28,6 +28,7 @@ typedef struct
     const ome_gate_t *gate;
     const ome_counters_t *counters;
     uint64_t last_command;       /* of the last event appended */
+    uint64_t delay_ns;           /* as old an event may become before it is synced */
     uint64_t oldest_unsynced_ns; /* monotonic; when the oldest event that is not durable was appended */
     uint32_t reader_index;
     ome_status_t status;         /* OME_OK, or why it stopped */
@@ -39,6 +40,7 @@ typedef struct
     uint64_t segment_size_bytes;
     uint64_t epoch;
     uint64_t configuration_hash;
+    uint64_t delay_ns;    /* the longest that an event waits to be synced, while the stream moves */
     uint64_t event_count; /* of the engine: the log gets all events up to here, and goes on behind them */
 } ome_event_log_config_t;
 

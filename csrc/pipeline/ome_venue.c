@@ -11,6 +11,7 @@
 #define IDLE_WAIT_NS UINT64_C(10000000)
 #define PREPARE_PAUSE_NS 2000000L
 #define EVENT_LOG_PAUSE_NS 500000L
+#define EVENT_LOG_DELAY_NS UINT64_C(100000000)
 
 enum
 {
@@ -146,6 +147,7 @@ static ome_status_t open_event_log(ome_venue_t *venue, ome_replay_t *replay, con
     const ome_event_log_config_t log = {.segment_size_bytes = config->segment_size_bytes,
         .epoch = venue->epoch,
         .configuration_hash = config->configuration_hash,
+        .delay_ns = EVENT_LOG_DELAY_NS,
         .event_count = venue->engine->event_count};
     const ome_status_t status = ome_event_log_open(&venue->event_log, replay, &log);
     venue->has_event_log = status == OME_OK;
