@@ -1,15 +1,13 @@
 #include "bench_pipeline.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
 #include "bench_child.h"
+#include "bench_disk.h"
 #include "bench_flow.h"
 #include "bench_venue.h"
 #include "bench_window.h"
@@ -17,7 +15,6 @@
 #define FLOW_NAME "mixed"
 #define LEVEL_COUNT_MAX UINT32_C(65536)
 #define JOURNAL_RECORD_SIZE_BYTES UINT64_C(74)
-#define ZEROS_SIZE_BYTES (UINT64_C(1) << 20)
 
 /* What a child is to do, and what it found; in shared memory. */
 typedef struct
@@ -66,60 +63,22 @@ static void measure_venue(void *context)
     run->elapsed_ns = run->venue.elapsed_ns;
 }
 
-static void write_whole(int file, const void *data, uint64_t size_bytes, uint64_t offset)
-{
-    if (pwrite(file, data, size_bytes, (off_t)offset) != (ssize_t)size_bytes)
-    {
-        bench_fail("a write to the current directory failed");
-    }
-}
-
-/* A file of zeros on the disk, to be written over. */
-static int zeroed_file(uint64_t size_bytes)
-{
-    char path[] = "disk-XXXXXX";
-    const int file = mkstemp(path);
-    void *zeros = calloc(1, ZEROS_SIZE_BYTES);
-    if (file < 0 || zeros == NULL)
-    {
-        bench_fail("no file can be made in the current directory");
-    }
-    for (uint64_t at = 0; at < size_bytes; at += ZEROS_SIZE_BYTES)
-    {
-        write_whole(file, zeros, ZEROS_SIZE_BYTES, at);
-    }
-    if (fsync(file) != 0)
-    {
-        bench_fail("fsync failed");
-    }
-    free(zeros);
-    return file;
-}
-
 /* As many bytes as the journal's records have, in as many groups as the venue has committed. */
 static void measure_disk(void *context)
 {
     run_t *run = context;
     const uint64_t count = run->flow->timed_count;
     const uint64_t group_count = run->venue.commit_count;
-    uint8_t *data = malloc(count * JOURNAL_RECORD_SIZE_BYTES);
-    if (data == NULL)
-    {
-        bench_fail("no memory for the bytes to write");
-    }
-    memset(data, 0x5A, count * JOURNAL_RECORD_SIZE_BYTES);
-    const int file = zeroed_file(count * JOURNAL_RECORD_SIZE_BYTES);
+    const uint8_t *data = bench_disk_memory(count * JOURNAL_RECORD_SIZE_BYTES);
+    const int file = bench_disk_open(count * JOURNAL_RECORD_SIZE_BYTES, false);
     const uint64_t start_ns = ome_clock_monotonic_ns();
     uint64_t written = 0; /* records */
     for (uint64_t group = 1; group <= group_count; group++)
     {
         const uint64_t end = (uint64_t)((unsigned __int128)count * group / group_count);
         const uint64_t offset = written * JOURNAL_RECORD_SIZE_BYTES;
-        write_whole(file, data + offset, (end - written) * JOURNAL_RECORD_SIZE_BYTES, offset);
-        if (fdatasync(file) != 0)
-        {
-            bench_fail("fdatasync failed");
-        }
+        bench_disk_write(file, data + offset, (end - written) * JOURNAL_RECORD_SIZE_BYTES, offset);
+        bench_disk_sync(file);
         written = end;
     }
     run->elapsed_ns = ome_clock_monotonic_ns() - start_ns;

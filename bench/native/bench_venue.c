@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/ome_clock.h"
@@ -11,15 +12,12 @@
 #include "bench_child.h"
 #include "concurrent/ome_ring.h"
 #include "ome_venue_face.h"
-#include "pipeline/ome_venue.h"
 
 #define READ_COUNT_MAX 256u
 #define READ_TIMEOUT_NS UINT64_C(10000000)
 #define STREAM_SLOT_COUNT 8192u
-#define SEGMENT_SIZE_BYTES (UINT64_C(64) << 20)
 #define DELAY_NS UINT64_C(10000000)
 #define UNSYNCED_COUNT_MAX 1000u
-#define BUSY_PAUSE_NS 100000 /* a producer that only spins takes a core from the stages it waits for */
 
 typedef struct
 {
@@ -60,18 +58,20 @@ static ome_engine_t *make_engine(const ome_limits_t *limits)
     return engine;
 }
 
-static ome_venue_t *open_venue(const bench_venue_load_t *load)
+ome_venue_t *bench_venue_open(const ome_limits_t *limits, uint8_t policy, char *directory)
 {
-    char directory[] = "journal-XXXXXX";
-    if (mkdtemp(directory) == NULL)
+    const bool has_journal = policy != OME_POLICY_MEMORY;
+    strcpy(directory, "journal-XXXXXX");
+    if (has_journal && mkdtemp(directory) == NULL)
     {
         bench_fail("no folder can be made in the current directory");
     }
-    ome_replay_t *replay = new_journal(directory);
+    ome_replay_t *replay = has_journal ? new_journal(directory) : NULL;
     ome_venue_t *venue = NULL;
     ome_venue_view_t view;
-    const ome_status_t status = ome_venue_create(replay, make_engine(&load->limits), directory, NULL, load->policy,
-        OME_RING_SLOT_COUNT_DEFAULT, STREAM_SLOT_COUNT, 1, OME_WAIT_BLOCK, SEGMENT_SIZE_BYTES, DELAY_NS, UNSYNCED_COUNT_MAX, &venue, &view);
+    const ome_status_t status =
+        ome_venue_create(replay, make_engine(limits), has_journal ? directory : NULL, NULL, policy, OME_RING_SLOT_COUNT_DEFAULT,
+            STREAM_SLOT_COUNT, 1, OME_WAIT_BLOCK, BENCH_VENUE_SEGMENT_SIZE_BYTES, DELAY_NS, UNSYNCED_COUNT_MAX, &venue, &view);
     if (status != OME_OK || ome_venue_start(venue) != OME_OK)
     {
         bench_fail("the venue does not start: status %d", (int)status);
@@ -80,18 +80,25 @@ static ome_venue_t *open_venue(const bench_venue_load_t *load)
     return venue;
 }
 
-static void submit(run_t *run, const ome_command_t *commands, uint32_t count)
+uint64_t bench_venue_submit(ome_venue_t *venue, const ome_command_t *commands, uint32_t count)
 {
+    uint64_t busy_count = 0;
     ome_status_t status = OME_FULL;
-    while ((status = ome_venue_submit(run->venue, commands, count)) == OME_FULL)
+    while ((status = ome_venue_submit(venue, commands, count)) == OME_FULL)
     {
-        run->result->busy_count++;
-        (void)nanosleep(&(struct timespec){.tv_nsec = BUSY_PAUSE_NS}, NULL);
+        busy_count++;
+        (void)nanosleep(&(struct timespec){.tv_nsec = BENCH_VENUE_BUSY_PAUSE_NS}, NULL);
     }
     if (status != OME_OK)
     {
         bench_fail("the venue refused commands: status %d", (int)status);
     }
+    return busy_count;
+}
+
+static void submit(run_t *run, const ome_command_t *commands, uint32_t count)
+{
+    run->result->busy_count += bench_venue_submit(run->venue, commands, count);
 }
 
 static void *produce(void *context)
@@ -171,7 +178,8 @@ void bench_venue_run(const bench_venue_load_t *load, bench_venue_result_t *resul
     static ome_histogram_t latency;
     latency = (ome_histogram_t){0};
     *result = (bench_venue_result_t){0};
-    run_t run = {.load = load, .result = result, .venue = open_venue(load), .latency = &latency};
+    char directory[BENCH_VENUE_DIRECTORY_SIZE];
+    run_t run = {.load = load, .result = result, .venue = bench_venue_open(&load->limits, load->policy, directory), .latency = &latency};
     pthread_t producer;
     if (pthread_create(&producer, NULL, produce, &run) != 0)
     {
