@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bench import batch, book, memory, pipeline, ring, wire
+from bench import batch, book, journal, memory, pipeline, ring, wire
 from bench.figure import Figure
 from bench.options import Options
 from ome.errors import InvalidValueError
@@ -26,6 +26,11 @@ FIGURES: dict[str, Callable[[Options], Figure]] = {
     "ring-3": ring.three_producers,
     "headline": pipeline.headline,
     "pipeline": pipeline.pipeline,
+    "journal-commit": journal.commit,
+    "commit-latency": journal.commit_latency,
+    "replay": journal.replay,
+    "snapshot": journal.snapshot,
+    "restore": journal.restore,
     "wire-1": wire.frames_of_1,
     "wire-16": wire.frames_of_16,
     "wire-64": wire.frames_of_64,

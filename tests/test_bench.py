@@ -15,8 +15,10 @@ from bench import driver, registry
 from bench.driver import DriverError
 from bench.figure import Figure, Sample, compare
 from bench.options import Options
-from ome.codec import COMMAND
+from ome.codec import COMMAND, encode_commands
+from ome.engine import Engine
 from ome.enums import CommandKind
+from ome.messages import DefineLimits, Limits
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = Options(count=3_000, repeat=2, seed=7)
@@ -147,6 +149,55 @@ def test_latency_of_a_command_is_the_least_of_its_passes() -> None:
             assert all(
                 int(str(least[key])) + int(str(least["clock_ns"])) <= int(str(one[key])) + int(str(one["clock_ns"])) for one in passes
             )
+
+
+def test_no_group_of_the_journal_is_larger_than_the_ring() -> None:
+    """Four producers of 16 a claim: all commands become durable, in groups that the ring of 8,192 slots can hold."""
+    output = driver.run("journal-commit", count=50_000, repeat=2, seed=7)
+    for line in output.of("sample", "ome"):
+        assert line["operations"] == 50_048, "whole rounds of 64"
+        assert 50_048 / 8_192 <= int(str(line["commits"])) <= 50_048 / 16
+
+
+def test_commands_wait_for_the_disk_under_commit_only() -> None:
+    """One order at a time: a venue without a journal answers sooner than one that commits first."""
+    output = driver.run("commit-latency", count=200, repeat=1, seed=7)
+    median = {subject: int(str(output.of("latency", subject)[0]["p50_ns"])) for subject in ("commit", "memory", "disk")}
+    assert 0 < median["memory"] < median["commit"]
+    assert median["disk"] > 0
+
+
+def test_a_replay_ends_in_the_state_that_the_flow_leads_to() -> None:
+    """The state hash that replay and bare matcher agree on is that of an embedded engine that gets limits and flow."""
+    flow = np.frombuffer(driver.run_bytes("flow-mixed", count=5_000, repeat=1, seed=7), dtype=COMMAND)
+    limits = Limits(order_count_max=65_536, level_count_max=65_536, instrument_count_max=1, session_count_max=1, special_count_max=0)
+    engine = Engine(limits=limits)
+    engine.apply(encode_commands([DefineLimits(**{name: getattr(limits, name) for name in Limits.__slots__})]))
+    engine.apply(flow)
+    found = driver.run("replay", count=5_000, repeat=1, seed=7).one("flow")
+    assert found["state_hash"] == f"{engine.state_hash:016x}"
+
+
+def test_stretches_with_a_snapshot_and_without_take_turns() -> None:
+    """Each snapshot has a stretch without one beside it that is as long; percentiles are in order; the book stays as deep as it was."""
+    output = driver.run("snapshot", count=5_000, repeat=3, seed=7)
+    with_one, without = output.of("pause", "ome"), output.of("pause", "quiet")
+    assert [line["subject"] for line in output.lines if line["type"] == "pause"] == ["ome", "quiet"] * 3
+    for line in [*with_one, *without]:
+        p50, p999, p100 = (int(str(line[f"{name}_ns"])) for name in ("p50", "p99.9", "p100"))
+        assert 0 < p50 <= p999 <= p100
+    for ours, other in zip(with_one, without, strict=True):
+        assert int(str(ours["write_ns"])) > 0
+        assert other["write_ns"] == 0
+        assert int(str(ours["elapsed_ns"])) <= int(str(other["elapsed_ns"]))
+    assert output.one("flow")["orders"] in {5_000, 5_001}, "an order may have come without its cancel yet"
+
+
+def test_a_snapshot_that_is_restored_has_every_order() -> None:
+    """All orders of the deep build are there again, from a file that has at least price, quantity and client order id of each."""
+    flow = driver.run("restore", count=5_000, repeat=1, seed=7).one("flow")
+    assert flow["orders"] == 5_000
+    assert int(str(flow["snapshot_bytes"])) > 5_000 * 24
 
 
 def test_a_wrong_call_of_the_driver_is_an_error() -> None:

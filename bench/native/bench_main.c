@@ -1,8 +1,8 @@
 /* ome_bench NAME [--count N] [--repeat R] [--seed S]
  *
- * Runs one benchmark and prints JSON lines: `build`, then what the benchmark says of itself (`flow`, `check`), then a `sample`, `pass` or `resident` for each
- * run, then perhaps `latency`. bench/run makes figures of them. `flow-mixed` and `flow-wide` write a flow as bytes instead. Ends with 0, 1 when a check fails, 2 when called
- * wrongly. `headline` and `pipeline` leave files in the current directory. */
+ * Runs one benchmark and prints JSON lines: `build`, then what the benchmark says of itself (`flow`, `check`), then a line for each run (`sample`, `pass`, `latency`,
+ * `pause`, `resident`). bench/run makes figures of them. `flow-mixed` and `flow-wide` write a flow as bytes instead. Ends with 0, 1 when a check fails, 2 when called
+ * wrongly. What has a journal leaves files in the current directory. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,10 +12,15 @@
 #include "bench_batch.h"
 #include "bench_book.h"
 #include "bench_churn.h"
+#include "bench_commit.h"
+#include "bench_commit_latency.h"
 #include "bench_headline.h"
 #include "bench_memory.h"
 #include "bench_pipeline.h"
+#include "bench_replay.h"
+#include "bench_restore.h"
 #include "bench_ring.h"
+#include "bench_snapshot.h"
 
 #define COUNT_MAX UINT64_C(100000000)
 #define REPEAT_MAX UINT64_C(1000)
@@ -92,6 +97,31 @@ static void run_pipeline(const options_t *options)
     bench_pipeline_run(options->count, options->repeat, options->seed);
 }
 
+static void run_journal_commit(const options_t *options)
+{
+    bench_commit_run(options->count, options->repeat);
+}
+
+static void run_commit_latency(const options_t *options)
+{
+    bench_commit_latency_run(options->count, options->repeat);
+}
+
+static void run_replay(const options_t *options)
+{
+    bench_replay_run(options->count, options->repeat, options->seed);
+}
+
+static void run_snapshot(const options_t *options)
+{
+    bench_snapshot_run(options->count, options->repeat, options->seed);
+}
+
+static void run_restore(const options_t *options)
+{
+    bench_restore_run(options->count, options->repeat, options->seed);
+}
+
 static void write_flow_mixed(const options_t *options)
 {
     bench_batch_write_flow("mixed", options->count, options->seed);
@@ -121,6 +151,11 @@ static const struct
     {"ring-3", run_ring_3, 1},
     {"headline", run_headline, 1},
     {"pipeline", run_pipeline, 1},
+    {"journal-commit", run_journal_commit, 1},
+    {"commit-latency", run_commit_latency, 1},
+    {"replay", run_replay, 1},
+    {"snapshot", run_snapshot, 1},
+    {"restore", run_restore, 1},
     {"flow-mixed", write_flow_mixed, 0},
     {"flow-wide", write_flow_wide, 0},
 };
