@@ -212,7 +212,9 @@ static inline bool ome_journal_decode(const uint8_t *bytes, size_t size_bytes, o
     record->sequence = prefix.sequence;
     record->length = prefix.length;
     record->type = prefix.type;
-    return record->checksum == ome_crc32c(0, bytes, OME_JOURNAL_PREFIX_SIZE + prefix.length);
+    return record->checksum == (prefix.length == OME_BODY_SIZE /* nearly always; of a known size it is a few instructions */
+                                       ? ome_crc32c(0, bytes, OME_JOURNAL_PREFIX_SIZE + OME_BODY_SIZE)
+                                       : ome_crc32c(0, bytes, OME_JOURNAL_PREFIX_SIZE + prefix.length));
 }
 
 /* Continues the chain checksum, 0 at first, by one record. */

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#define WINDOW_SIZE ((size_t)1 << 20)
+#define WINDOW_SIZE ((size_t)1 << 18) /* stays in a core's cache */
 static_assert(WINDOW_SIZE >= OME_JOURNAL_RECORD_SIZE_MAX, "any record fits in the window");
 static_assert(WINDOW_SIZE >= OME_JOURNAL_HEADER_SIZE, "a header fits in the window");
 
@@ -551,6 +551,46 @@ ome_status_t ome_journal_reader_next(ome_journal_reader_t *reader, ome_journal_r
             return status;
         }
     }
+}
+
+uint64_t ome_journal_reader_next_commands(ome_journal_reader_t *reader, void *slots, uint64_t count_max)
+{
+    if (reader->status != OME_OK || reader->file < 0 || reader->is_sealed ||
+        reader->report.sequence_expected < reader->config.first_sequence || !is_in_window(reader, reader->report.offset, 1))
+    {
+        return 0;
+    }
+    const uint64_t first_sequence = reader->report.sequence_expected;
+    const size_t begin = (size_t)(reader->report.offset - reader->window_offset);
+    const size_t room_count = (reader->window_size_bytes - begin) / OME_JOURNAL_COMMAND_SIZE;
+    const uint8_t *bytes = reader->window + begin;
+    uint8_t *slot = slots;
+    uint32_t chain = reader->chain_checksum;
+    uint64_t count = 0;
+    while (count < count_max && count < room_count)
+    {
+        ome_journal_record_t record;
+        if (!ome_journal_decode(bytes, OME_JOURNAL_COMMAND_SIZE, &record) || record.length != OME_BODY_SIZE ||
+            record.sequence != first_sequence + count || (record.type & OME_JOURNAL_KIND_MAX) == OME_JOURNAL_KIND_SEAL)
+        {
+            break;
+        }
+        if (record.type & OME_JOURNAL_TYPE_SYNCED)
+        {
+            reader->synced_offset = reader->report.offset + count * OME_JOURNAL_COMMAND_SIZE;
+        }
+        memcpy(slot, &record.sequence, sizeof(record.sequence));
+        memcpy(slot + sizeof(record.sequence), record.data, OME_BODY_SIZE);
+        chain = ome_journal_chain(chain, record.checksum);
+        bytes += OME_JOURNAL_COMMAND_SIZE;
+        slot += OME_RECORD_SIZE;
+        count++;
+    }
+    reader->chain_checksum = chain;
+    reader->last_sequence += count;
+    reader->report.sequence_expected += count;
+    reader->report.offset += count * OME_JOURNAL_COMMAND_SIZE;
+    return count;
 }
 
 void ome_journal_reader_close(ome_journal_reader_t *reader)

@@ -110,6 +110,10 @@ ome_status_t ome_journal_reader_open(
  * OME_DAMAGED, OME_UNSUPPORTED or OME_NOT_FOUND (report, which is ABSENT then); OME_IO_ERROR (error); and the same again ever after. */
 ome_status_t ome_journal_reader_next(ome_journal_reader_t *reader, ome_journal_record_t *record);
 
+/* Gives up to `count_max` records that follow at once and hold 56 bytes, into slots of 64 bytes: the sequence, then the data. Returns how many; where it is 0, or fewer than could be, ome_journal_reader_next
+ * says what comes. Exactly what that one would give, sooner: nothing else decides what a record is. */
+uint64_t ome_journal_reader_next_commands(ome_journal_reader_t *reader, void *slots, uint64_t count_max);
+
 /* Closes the file. What the reader knows stays. */
 void ome_journal_reader_close(ome_journal_reader_t *reader);
 

@@ -189,6 +189,11 @@ ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint
     *count = 0;
     while (status == OME_OK && *count < count_max)
     {
+        *count += ome_journal_reader_next_commands(&replay->reader, &commands[*count], count_max - *count);
+        if (*count == count_max)
+        {
+            break;
+        }
         status = read_command(replay, &commands[*count]);
         *count += status == OME_OK;
     }
