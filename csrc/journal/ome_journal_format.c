@@ -7,11 +7,11 @@
 
 static const char name_end[] = ".ome";
 #define NAME_DIGITS 20u
-static_assert(sizeof("journal-") - 1 + NAME_DIGITS + sizeof(name_end) == OME_JOURNAL_NAME_SIZE, "the longest name fits exactly");
+static_assert(sizeof("decisions-") - 1 + NAME_DIGITS + sizeof(name_end) == OME_JOURNAL_NAME_SIZE, "the longest name fits exactly");
 
 static const char *name_start(ome_journal_kind_t kind)
 {
-    return kind == OME_JOURNAL_EVENTS ? "events-" : "journal-";
+    return kind == OME_JOURNAL_EVENTS ? "events-" : kind == OME_JOURNAL_DECISIONS ? "decisions-" : "journal-";
 }
 
 void ome_journal_header_set(ome_journal_header_t *header, ome_journal_kind_t kind, uint64_t epoch, uint64_t first_sequence,

@@ -4,7 +4,8 @@
  * then records, back to back, in order of sequence and without gaps, and a seal once it is finished. The file was written with zeros beforehand,
  * so a sequence of zero is where the records end; no record spans two segments. docs/JOURNAL.md has the reader's algorithm and the promises.
  *
- * A log of events has the same format, with another kind in its headers and names `events-<first sequence, 20 digits>.ome`.
+ * A log of events has the same format, with another kind in its headers and names `events-<first sequence, 20 digits>.ome`, and so have the decisions about a
+ * journal (pipeline/ome_decisions.h), with names `decisions-<first sequence, 20 digits>.ome`.
  *
  * RECORD, packed, little-endian
  * OFFSET SIZE FIELD
@@ -45,7 +46,8 @@
 typedef enum
 {
     OME_JOURNAL_COMMANDS = 1, /* files journal-... */
-    OME_JOURNAL_EVENTS = 2 /* files events-... */
+    OME_JOURNAL_EVENTS = 2, /* files events-... */
+    OME_JOURNAL_DECISIONS = 3 /* files decisions-... */
 } ome_journal_kind_t;
 
 /* SEGMENT HEADER. Magic and checksum stay where they are in every version of the format. What version 1 does not have is zero there.
@@ -151,7 +153,7 @@ static_assert(OME_JOURNAL_SEGMENT_SIZE_MIN >= OME_JOURNAL_HEADER_SIZE + OME_JOUR
     "an empty segment has room for any record and the seal");
 
 /* Names of files: room for any of them, with its terminating zero. */
-#define OME_JOURNAL_NAME_SIZE 33u
+#define OME_JOURNAL_NAME_SIZE 35u
 
 /* Files of work that was not finished, which are no part of the journal. */
 typedef enum
@@ -221,6 +223,12 @@ static inline bool ome_journal_decode(const uint8_t *bytes, size_t size_bytes, o
 static inline uint32_t ome_journal_chain(uint32_t chain, uint32_t record_checksum)
 {
     return ome_crc32c(chain, &record_checksum, sizeof(record_checksum));
+}
+
+/* Whether there is such a kind. */
+static inline bool ome_journal_kind_is_known(ome_journal_kind_t kind)
+{
+    return kind >= OME_JOURNAL_COMMANDS && kind <= OME_JOURNAL_DECISIONS;
 }
 
 /* Fills a header of this version and its checksum. */

@@ -107,9 +107,14 @@ static ome_status_t take_seal(ome_journal_reader_t *reader, const ome_journal_re
                    seal.chain_checksum == reader->chain_checksum && seal.reason >= OME_JOURNAL_SEAL_ROTATION &&
                    seal.reason <= OME_JOURNAL_SEAL_RECOVERY;
     }
+    if (!is_right)
+    {
+        reader->report.offset -= OME_JOURNAL_ENVELOPE_SIZE + record->length;
+        return damaged(reader, "the seal does not fit the records before it");
+    }
     reader->is_sealed = true;
     reader->seal_reason = seal.reason;
-    return is_right ? OME_EMPTY : damaged(reader, "the seal does not fit the records before it");
+    return OME_EMPTY;
 }
 
 /* Holds the chain checksum against the one that was given, when the reader has come to the first record to be given. */
@@ -277,6 +282,7 @@ static ome_status_t open_segment(ome_journal_reader_t *reader)
     }
     reader->epoch = header.epoch;
     reader->version = header.version;
+    reader->configuration_hash = header.configuration_hash;
     reader->seal_reason = 0;
     reader->chain_checksum = header.previous_checksum;
     reader->segment_first_sequence = header.first_sequence;
@@ -511,7 +517,7 @@ ome_status_t ome_journal_reader_open(
     reader->file = -1;
     char name[OME_JOURNAL_NAME_SIZE];
     ome_journal_name(name, config->kind, config->first_sequence);
-    if ((config->kind != OME_JOURNAL_COMMANDS && config->kind != OME_JOURNAL_EVENTS) || config->first_sequence == 0 ||
+    if (!ome_journal_kind_is_known(config->kind) || config->first_sequence == 0 ||
         ome_file_join(reader->report.path, config->directory, name) != OME_OK)
     {
         return OME_INVALID;

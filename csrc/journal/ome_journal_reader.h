@@ -76,6 +76,7 @@ typedef struct
     uint64_t last_sequence; /* of the last record, given or passed over; one less than the first where there is none */
     uint64_t epoch; /* of the last segment; 0 where there is none */
     uint32_t chain_checksum; /* of all records so far */
+    uint64_t configuration_hash; /* in the header of the last segment */
 
     /* The segment. */
     int file; /* -1: none open */

@@ -225,7 +225,7 @@ ome_status_t ome_journal_writer_open(
     atomic_init(&writer->is_stopped, true); /* until the first segment is there */
     char name[OME_JOURNAL_NAME_SIZE];
     ome_journal_name(name, config->kind, config->first_sequence);
-    if ((config->kind != OME_JOURNAL_COMMANDS && config->kind != OME_JOURNAL_EVENTS) || config->epoch == 0 || config->first_sequence == 0 ||
+    if (!ome_journal_kind_is_known(config->kind) || config->epoch == 0 || config->first_sequence == 0 ||
         config->segment_size_bytes < OME_JOURNAL_SEGMENT_SIZE_MIN || config->segment_size_bytes > OME_JOURNAL_SEGMENT_SIZE_MAX ||
         config->segment_size_bytes % OME_JOURNAL_HEADER_SIZE != 0 || ome_file_join(writer->path, config->directory, name) != OME_OK)
     {

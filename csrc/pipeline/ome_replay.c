@@ -84,6 +84,17 @@ static void note_refused(void *context, const char *path, ome_status_t status, c
     }
 }
 
+/* Takes what was loaded over, and sets the reader behind it. */
+static ome_status_t begin_loaded(ome_replay_t *replay, const ome_snapshot_loaded_t *loaded, const char *directory, uint32_t flags)
+{
+    replay->engine = loaded->engine;
+    replay->engine_size_bytes = loaded->engine_size_bytes;
+    replay->event_hash = loaded->past.event_hash;
+    replay->snapshot_sequence = loaded->engine->sequence;
+    const ome_status_t status = open_reader(replay, directory, replay->snapshot_sequence + 1, &loaded->past.journal_checksum, flags);
+    return status == OME_OK && replay->checks_events ? ome_event_check_begin(&replay->check, replay->engine->event_count + 1) : status;
+}
+
 /* Begins with the newest snapshot. OME_NOT_FOUND: there is none. */
 static ome_status_t open_snapshot(ome_replay_t *replay, const char *directory, uint32_t flags)
 {
@@ -98,11 +109,14 @@ static ome_status_t open_snapshot(ome_replay_t *replay, const char *directory, u
         replay->reader.error = replay->files->error;
         return status;
     }
-    replay->engine = loaded.engine;
-    replay->engine_size_bytes = loaded.engine_size_bytes;
-    replay->event_hash = loaded.past.event_hash;
-    replay->snapshot_sequence = loaded.engine->sequence;
-    return open_reader(replay, directory, replay->snapshot_sequence + 1, &loaded.past.journal_checksum, flags);
+    return begin_loaded(replay, &loaded, directory, flags);
+}
+
+static ome_status_t read_decisions(ome_replay_t *replay, const char *directory)
+{
+    const ome_status_t status =
+        ome_decisions_read(&replay->decisions, &replay->reader, replay->reader_memory, replay->file_system, directory);
+    return replay->decisions.reason == NULL ? status : fail(replay, status, replay->decisions.reason);
 }
 
 /* A snapshot that is ahead of the log would leave a hole in it. */
@@ -111,6 +125,10 @@ static ome_status_t open_check(ome_replay_t *replay, const char *directory)
     const ome_status_t status = ome_event_check_open(&replay->check, replay->file_system, directory);
     replay->checks_events = true;
     replay->event_count_below = replay->check.has_log ? replay->check.last_number + 1 : 0;
+    if (status == OME_OK)
+    {
+        return ome_event_check_begin(&replay->check, 1);
+    }
     return status == OME_INVALID || status == OME_NO_MEMORY ? status : take_check(replay, status);
 }
 
@@ -127,8 +145,11 @@ ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32
     }
     replay->sink = (ome_sink_t){
         .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = forget_events};
-    /* First of all, so that the reader has a copy of the directory's name. */
-    ome_status_t status = open_reader(replay, directory, 1, NULL, flags);
+    ome_status_t status = read_decisions(replay, directory);
+    if (status == OME_OK)
+    {
+        status = open_reader(replay, directory, 1, NULL, flags); /* before all else, so that it has a copy of the directory's name */
+    }
     if (status == OME_OK)
     {
         status = ome_snapshot_files_open(replay->files, replay->file_system, replay->reader.directory);
@@ -142,11 +163,36 @@ ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32
         const ome_status_t opened = open_snapshot(replay, directory, flags);
         status = opened == OME_NOT_FOUND ? OME_OK : opened;
     }
-    if (status == OME_OK && replay->checks_events)
-    {
-        status = ome_event_check_begin(&replay->check, replay->engine != NULL ? replay->engine->event_count + 1 : 1);
-    }
     return status;
+}
+
+static uint32_t flags_of(const ome_replay_t *replay)
+{
+    return replay->reader.config.is_live ? OME_REPLAY_IS_LIVE : 0;
+}
+
+ome_status_t ome_replay_begin_with(ome_replay_t *replay, uint64_t sequence)
+{
+    char directory[OME_PATH_SIZE];
+    memcpy(directory, replay->reader.directory, sizeof(directory));
+    return open_reader(replay, directory, sequence, NULL, flags_of(replay));
+}
+
+ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_sequence)
+{
+    char directory[OME_PATH_SIZE];
+    memcpy(directory, replay->reader.directory, sizeof(directory));
+    ome_snapshot_loaded_t loaded;
+    const ome_status_t status = ome_snapshot_file_load_one(replay->files, snapshot_sequence, &loaded);
+    if (status == OME_IO_ERROR)
+    {
+        replay->reader.error = replay->files->error;
+    }
+    if (status == OME_DAMAGED || status == OME_UNSUPPORTED)
+    {
+        return fail(replay, status, replay->files->reader.reason);
+    }
+    return status == OME_OK ? begin_loaded(replay, &loaded, directory, flags_of(replay)) : status;
 }
 
 /* Makes the engine that the first command of the journal asks for. */
@@ -166,6 +212,22 @@ static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first
     return memory == NULL ? OME_NO_MEMORY : ome_engine_init(&replay->engine, memory, replay->engine_size_bytes, &limits);
 }
 
+/* A command that is quarantined becomes one of no kind. */
+static ome_status_t decide(ome_replay_t *replay, const ome_journal_record_t *record, ome_command_t *command)
+{
+    const ome_status_t status = ome_decisions_find(&replay->decisions, record);
+    if (status == OME_DAMAGED)
+    {
+        return fail(replay, status, replay->decisions.reason);
+    }
+    if (status == OME_OK)
+    {
+        command->kind = 0;
+        replay->quarantined_count++;
+    }
+    return OME_OK;
+}
+
 static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
 {
     ome_journal_record_t record;
@@ -180,7 +242,16 @@ static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
     }
     command->sequence = record.sequence;
     memcpy((uint8_t *)command + sizeof(uint64_t), record.data, OME_BODY_SIZE);
-    return OME_OK;
+    replay->record_checksum = record.checksum;
+    return ome_decisions_may_be(&replay->decisions, record.sequence) ? decide(replay, &record, command) : OME_OK;
+}
+
+/* Reads commands before the first that may be quarantined. */
+static uint64_t read_plain(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max)
+{
+    const uint64_t next = replay->reader.report.sequence_expected;
+    const uint64_t plain_count = ome_decisions_may_be(&replay->decisions, next) ? 0 : replay->decisions.next_sequence - next;
+    return ome_journal_reader_next_commands(&replay->reader, commands, count_max < plain_count ? count_max : plain_count);
 }
 
 ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count)
@@ -189,7 +260,7 @@ ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint
     *count = 0;
     while (status == OME_OK && *count < count_max)
     {
-        *count += ome_journal_reader_next_commands(&replay->reader, &commands[*count], count_max - *count);
+        *count += read_plain(replay, &commands[*count], count_max - *count);
         if (*count == count_max)
         {
             break;

@@ -4,6 +4,8 @@
  * (DefineLimits), so that nothing outside the journal decides what a replay gives. Where it begins with a snapshot, it reads the segment that holds the snapshot's last command
  * from its beginning: the journal's checksum there must be the one that the snapshot has, so that the two belong together.
  *
+ * The decisions of the directory are read first. A command that is quarantined is given, and applied, as one of kind 0: every engine rejects it.
+ *
  * Works in steps, so that a caller can show how far it is. Changes nothing on disk but what OME_REPLAY_SETS_ASIDE and ome_replay_snapshot say. One thread. */
 #ifndef OME_REPLAY_H
 #define OME_REPLAY_H
@@ -11,6 +13,7 @@
 #include "base/ome_assert.h"
 #include "engine/ome_engine.h"
 #include "journal/ome_journal_reader.h"
+#include "pipeline/ome_decisions.h"
 #include "pipeline/ome_event_check.h"
 #include "pipeline/ome_snapshot_file.h"
 
@@ -40,6 +43,9 @@ typedef struct ome_replay
     uint64_t refused_count;      /* snapshots that were not used, and of the first of them: */
     char refused_path[OME_PATH_SIZE];
     const char *refused_reason;
+    uint32_t record_checksum;    /* of the last command's record in the journal */
+    uint64_t quarantined_count;  /* commands that it gave as quarantined */
+    ome_decisions_t decisions;
     ome_command_t commands[256]; /* read and applied together */
     ome_event_t events[256];     /* regenerated, hashed, and not kept */
 } ome_replay_t;
@@ -50,9 +56,16 @@ typedef struct ome_replay
 #define OME_REPLAY_SETS_ASIDE 4u    /* snapshots that are broken get another name: for the one process that uses the directory */
 #define OME_REPLAY_CHECKS_EVENTS 8u /* holds the events against the event log, where there is one. Not of a live journal */
 
-/* Opens the journal in `directory`, which must exist. `replay` is zeroed memory, but for its file_system. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. From a snapshot also
- * OME_IO_ERROR (reader.error), and where it checks events what ome_replay_step says of the log. Call ome_replay_close whatever is returned. Whether journal and snapshot belong together the first step says. */
+/* Opens the journal in `directory`, which must exist. `replay` is zeroed memory, but for its file_system. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY; OME_IO_ERROR (reader.error);
+ * OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: the decisions, or the event log where it checks events, are not what was written (reader.report, or `reason`). Call ome_replay_close whatever is
+ * returned. Whether journal and snapshot belong together the first step says. */
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags);
+
+/* Makes a replay that has read nothing yet begin elsewhere: with the record of that sequence, for who only reads (ome_replay_read); or behind the snapshot of that sequence,
+ * which is not set aside whatever it is. OME_OK; OME_INVALID: the sequence is 0; of a snapshot also OME_NOT_FOUND, OME_DAMAGED, OME_UNSUPPORTED (`reason`), OME_NO_MEMORY,
+ * OME_IO_ERROR (reader.error). */
+ome_status_t ome_replay_begin_with(ome_replay_t *replay, uint64_t sequence);
+ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_sequence);
 
 /* Applies up to `count_max` commands; a command of several records, of which each counts, may be split over steps. Everything before the end or an error is applied when it is
  * told. OME_OK: there may be more; OME_EMPTY: the journal ends here (reader.report says how); OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND

@@ -205,6 +205,10 @@ static void test_only_names_of_segments_are_taken_for_segments(void)
     CHECK(strcmp(name, "events-00000000000000000007.ome") == 0);
     CHECK(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name) == 7);
     CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name) == 0);
+    ome_journal_name(name, OME_JOURNAL_DECISIONS, UINT64_MAX);
+    CHECK(strcmp(name, "decisions-18446744073709551615.ome") == 0);
+    CHECK(ome_journal_name_sequence(OME_JOURNAL_DECISIONS, name) == UINT64_MAX);
+    CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name) == 0);
     ome_journal_name_temporary(name, OME_JOURNAL_EVENTS, OME_JOURNAL_TEMPORARY_SPARE);
     CHECK(strcmp(name, "events-spare.tmp") == 0);
     CHECK(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name) == 0);
@@ -2016,7 +2020,7 @@ static void test_wrong_configurations_are_refused(void)
     bad[4].segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MAX + 4096;
     bad[5].directory = long_name;
     bad[6].kind = 0;
-    bad[7].kind = OME_JOURNAL_EVENTS + 1;
+    bad[7].kind = OME_JOURNAL_DECISIONS + 1;
     for (size_t index = 0; index < bad_count; index++)
     {
         CHECK(ome_journal_writer_open(&writer, writer_memory, sizeof(writer_memory), &bad[index]) == OME_INVALID);
