@@ -119,7 +119,7 @@ static ome_status_t cut(ome_journal_reader_t *reader, int file)
     const char *const path = reader->report.path;
     const bool is_without_records = reader->last_sequence < reader->segment_first_sequence;
     const uint64_t end = is_without_records ? OME_JOURNAL_HEADER_SIZE : reader->report.offset; /* then also without the seal */
-    ome_status_t status = reader->report.verdict == OME_JOURNAL_TORN ? save_torn(reader, file) : OME_OK;
+    ome_status_t status = reader->tail_end > reader->report.offset ? save_torn(reader, file) : OME_OK;
     if (status == OME_OK)
     {
         status = copy(reader, file, reader->synced_offset, file, reader->synced_offset, end - reader->synced_offset, path);
@@ -140,6 +140,19 @@ static ome_status_t cut(ome_journal_reader_t *reader, int file)
         return failed(reader, result, "fsync", path);
     }
     return reader->version == 1 || reader->is_sealed || is_without_records ? OME_OK : seal(reader, file);
+}
+
+ome_status_t ome_journal_end_segment(ome_journal_reader_t *reader)
+{
+    const ome_file_system_t *const file_system = reader->config.file_system;
+    const int file = file_system->open(file_system->context, reader->report.path, OME_FILE_WRITE);
+    if (file < 0)
+    {
+        return failed(reader, file, "open", reader->report.path);
+    }
+    const ome_status_t status = cut(reader, file);
+    file_system->close(file_system->context, file);
+    return status;
 }
 
 static ome_status_t remove_temporaries(ome_journal_reader_t *reader)
@@ -175,14 +188,7 @@ ome_status_t ome_journal_recover(ome_journal_reader_t *reader)
     }
     if (reader->segment_count > 0)
     {
-        const ome_file_system_t *const file_system = reader->config.file_system;
-        const int file = file_system->open(file_system->context, reader->report.path, OME_FILE_WRITE);
-        if (file < 0)
-        {
-            return failed(reader, file, "open", reader->report.path);
-        }
-        const ome_status_t status = cut(reader, file);
-        file_system->close(file_system->context, file);
+        const ome_status_t status = ome_journal_end_segment(reader);
         if (status != OME_OK)
         {
             return status;

@@ -20,4 +20,8 @@
  * verdict; nothing is changed); OME_IO_ERROR (reader->error). */
 ome_status_t ome_journal_recover(ome_journal_reader_t *reader);
 
+/* Steps 1 to 4, for repair: the segment that the reader stands in ends after its last valid record, whatever follows; `tail_end` must be known. No
+ * later segment is there any more. Returns OME_OK; OME_IO_ERROR (reader->error). */
+ome_status_t ome_journal_end_segment(ome_journal_reader_t *reader);
+
 #endif
