@@ -127,6 +127,12 @@ static ome_status_t check_beginning(ome_journal_reader_t *reader)
                : damaged(reader, "the checksum of all records before the first one asked for is not the one that was given");
 }
 
+static bool is_behind_end(const ome_journal_reader_t *reader, const ome_journal_record_t *record)
+{
+    const bool is_seal = (record->type & OME_JOURNAL_KIND_MAX) == OME_JOURNAL_KIND_SEAL;
+    return reader->config.last_sequence != 0 && record->sequence > reader->config.last_sequence && !is_seal;
+}
+
 /* Gives the next record and moves behind it; takes a seal on the way. Returns as read_record, OME_EMPTY also for another sequence; or
  * OME_DAMAGED. */
 static ome_status_t take_record(ome_journal_reader_t *reader, ome_journal_record_t *record)
@@ -143,6 +149,12 @@ static ome_status_t take_record(ome_journal_reader_t *reader, ome_journal_record
     if (record->sequence != reader->report.sequence_expected)
     {
         return OME_EMPTY;
+    }
+    if (is_behind_end(reader, record))
+    {
+        reader->report.sequence_found = record->sequence;
+        reader->report.offset_found = reader->report.offset;
+        return damaged(reader, "there is a record behind the end that was given");
     }
     if (record->type & OME_JOURNAL_TYPE_SYNCED)
     {
@@ -561,7 +573,7 @@ ome_status_t ome_journal_reader_next(ome_journal_reader_t *reader, ome_journal_r
 
 uint64_t ome_journal_reader_next_commands(ome_journal_reader_t *reader, void *slots, uint64_t count_max)
 {
-    if (reader->status != OME_OK || reader->file < 0 || reader->is_sealed ||
+    if (reader->status != OME_OK || reader->file < 0 || reader->is_sealed || reader->config.last_sequence != 0 ||
         reader->report.sequence_expected < reader->config.first_sequence || !is_in_window(reader, reader->report.offset, 1))
     {
         return 0;

@@ -54,6 +54,7 @@ typedef struct
     uint64_t first_sequence; /* of the first record to be given: 1 for all */
     bool has_previous_checksum;
     uint32_t previous_checksum; /* chain checksum of all records before the first one, where it is known */
+    uint64_t last_sequence; /* a record behind this one is damage; 0: none is */
     bool is_live; /* a server may be writing */
 } ome_journal_reader_config_t;
 

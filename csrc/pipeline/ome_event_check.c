@@ -5,21 +5,25 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Sets the reader at an event. */
-static ome_status_t set_reader(ome_event_check_t *check, const ome_file_system_t *file_system, const char *directory, uint64_t first_number)
+/* Sets the reader at an event, and where it may not go on behind; 0: it may. */
+static ome_status_t set_reader(
+    ome_event_check_t *check, const ome_file_system_t *file_system, const char *directory, uint64_t first_number, uint64_t last_number)
 {
-    const ome_journal_reader_config_t config = {
-        .file_system = file_system, .directory = directory, .kind = OME_JOURNAL_EVENTS, .first_sequence = first_number};
+    const ome_journal_reader_config_t config = {.file_system = file_system,
+        .directory = directory,
+        .kind = OME_JOURNAL_EVENTS,
+        .first_sequence = first_number,
+        .last_sequence = last_number};
     ome_journal_reader_close(&check->reader);
     return ome_journal_reader_open(&check->reader, check->reader_memory, ome_journal_reader_size_bytes(), &config);
 }
 
 /* The same, of the directory that is open. */
-static ome_status_t move_reader(ome_event_check_t *check, uint64_t first_number)
+static ome_status_t move_reader(ome_event_check_t *check, uint64_t first_number, uint64_t last_number)
 {
     char directory[OME_PATH_SIZE];
     memcpy(directory, check->reader.directory, sizeof(directory));
-    return set_reader(check, check->reader.config.file_system, directory, first_number);
+    return set_reader(check, check->reader.config.file_system, directory, first_number, last_number);
 }
 
 ome_status_t ome_event_check_open(ome_event_check_t *check, const ome_file_system_t *file_system, const char *directory)
@@ -31,7 +35,7 @@ ome_status_t ome_event_check_open(ome_event_check_t *check, const ome_file_syste
         return OME_NO_MEMORY;
     }
     /* No log has so many events: its last segment is read to its end. */
-    ome_status_t status = set_reader(check, file_system, directory, UINT64_MAX);
+    ome_status_t status = set_reader(check, file_system, directory, UINT64_MAX, 0);
     if (status != OME_OK)
     {
         return status;
@@ -48,7 +52,7 @@ ome_status_t ome_event_check_begin(ome_event_check_t *check, uint64_t first_numb
 {
     check->next_number = first_number;
     check->is_at_end = !check->has_log;
-    return check->has_log ? move_reader(check, first_number) : OME_OK;
+    return check->has_log ? move_reader(check, first_number, 0) : OME_OK;
 }
 
 /* Gives the next event of the log. OME_OK; OME_EMPTY: it has no more, or begins later, as the reader's first_sequence then says. */
@@ -62,7 +66,7 @@ static ome_status_t next(ome_event_check_t *check, ome_journal_record_t *record)
     ome_status_t status = ome_journal_reader_next(reader, record);
     if (status == OME_NOT_FOUND && reader->report.sequence_found > check->next_number)
     {
-        status = move_reader(check, reader->report.sequence_found);
+        status = move_reader(check, reader->report.sequence_found, 0);
         return status == OME_OK ? OME_EMPTY : status;
     }
     if (status == OME_EMPTY || status == OME_NOT_FOUND)
@@ -148,6 +152,26 @@ ome_status_t ome_event_check_finish(ome_event_check_t *check)
         check->status = status == OME_EMPTY ? OME_OK : status;
     }
     return check->status;
+}
+
+ome_status_t ome_event_check_go_to_end(ome_event_check_t *check, uint64_t last_number)
+{
+    ome_journal_record_t record;
+    ome_status_t status = move_reader(check, last_number, last_number);
+    while (status == OME_OK)
+    {
+        status = ome_journal_reader_next(&check->reader, &record);
+    }
+    if (status == OME_DAMAGED && check->reader.last_sequence == last_number)
+    {
+        return OME_OK;
+    }
+    if (status != OME_IO_ERROR)
+    {
+        check->reason = "no event of the log is one that the journal gives";
+        status = OME_DAMAGED;
+    }
+    return status;
 }
 
 void ome_event_check_close(ome_event_check_t *check)

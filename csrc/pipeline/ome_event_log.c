@@ -4,6 +4,7 @@
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
 #include "journal/ome_journal_recover.h"
+#include "journal/ome_journal_repair.h"
 
 #define BUFFER_COUNT (1u << 14) /* commands' worth: 1.2 MB */
 #define WRITE_SIZE_BYTES ((size_t)1 << 18)
@@ -76,12 +77,28 @@ static ome_status_t complete(ome_event_log_t *log, ome_replay_t *replay)
 }
 
 /* Makes the log end after its last whole event that the journal has too. */
-static ome_status_t recover(ome_event_check_t *check, ome_replay_t *replay)
+static ome_status_t recover(ome_replay_t *replay, uint64_t event_count)
 {
-    ome_status_t status = check->ahead_count > 0 ? OME_DAMAGED : ome_journal_recover(&check->reader);
+    ome_event_check_t *check = &replay->check;
+    ome_status_t status = OME_OK;
+    if (check->ahead_count > 0)
+    {
+        status = ome_event_check_go_to_end(check, event_count);
+        status = status == OME_OK ? ome_journal_cut(&check->reader) : status;
+    }
+    else
+    {
+        status = ome_journal_recover(&check->reader);
+    }
     if (status == OME_IO_ERROR)
     {
         replay->reader.error = check->reader.error;
+    }
+    if (status == OME_DAMAGED)
+    {
+        replay->reason = check->reason;
+        replay->reason_status = status;
+        replay->is_check_fault = true;
     }
     return status;
 }
@@ -110,7 +127,7 @@ ome_status_t ome_event_log_open(ome_event_log_t *log, ome_replay_t *replay, cons
     {
         return OME_NO_MEMORY;
     }
-    ome_status_t status = replay->check.has_log ? recover(&replay->check, replay) : OME_OK;
+    ome_status_t status = replay->check.has_log ? recover(replay, config->event_count) : OME_OK;
     status = status == OME_OK ? open_writer(log, replay, config) : status;
     if (status == OME_OK && log->writer.next_sequence <= config->event_count)
     {

@@ -347,6 +347,7 @@ static void write_other(void *visitor, const ome_event_t *events, uint64_t count
     }
 }
 
+/* Writes the log anew, with another event at `index`, if there are so many. */
 static void change_event(const char *directory, uint32_t index, uint32_t byte)
 {
     char names[64][64];
@@ -421,6 +422,38 @@ static void a_journal_that_lost_its_end_is_found_by_its_events(void)
     directory_remove(&directory);
 }
 
+/* Events of commands that were not on disk, behind the end of a journal that a power cut has shortened: they are cut off, over segments too, and kept beside. */
+static void what_only_the_log_has_is_cut_off(void)
+{
+    for (uint32_t kept = 100; kept < COMMAND_COUNT; kept += 700)
+    {
+        const directory_t directory = directory_new();
+        live(directory.path, OME_POLICY_ASYNC, COMMAND_COUNT);
+        change_event(directory.path, UINT32_MAX, 0); /* the same, and none of them durable */
+        char names[64][64];
+        char path[OME_PATH_SIZE];
+        const uint32_t record_count = last_segment(directory.path, OME_JOURNAL_COMMANDS, kept, path);
+        cut_file(path, record_count, OME_JOURNAL_COMMAND_SIZE, 0);
+        for (uint32_t i = list(directory.path, "journal-", names, 64); ome_journal_name_sequence(OME_JOURNAL_COMMANDS, names[i - 1]) > kept;
+            i--)
+        {
+            remove_file(directory.path, names[i - 1]);
+        }
+        const finding_t finding = look(directory.path, 0);
+        CHECK(finding.status == OME_EMPTY && finding.report.last_sequence == kept && finding.report.events_ahead > 0);
+        CHECK(finding.report.events_checked == finding.event_count);
+        live(directory.path, OME_POLICY_ASYNC, 200);
+        CHECK(check_complete(directory.path) > finding.event_count);
+        uint32_t aside_count = 0;
+        for (uint32_t i = list(directory.path, "events-", names, 64); i > 0; i--)
+        {
+            aside_count += strstr(names[i - 1], ".torn-") != NULL || strstr(names[i - 1], ".set-aside") != NULL;
+        }
+        CHECK(aside_count > 0);
+        directory_remove(&directory);
+    }
+}
+
 /* A call that fails on the log stops the venue, as one on the journal does, and says which. */
 static void a_log_that_cannot_be_written_stops_the_venue(void)
 {
@@ -455,6 +488,7 @@ int main(void)
     RUN(a_log_that_says_something_else_is_found);
     RUN(a_damaged_log_is_found);
     RUN(a_journal_that_lost_its_end_is_found_by_its_events);
+    RUN(what_only_the_log_has_is_cut_off);
     RUN(a_log_that_cannot_be_written_stops_the_venue);
     return 0;
 }
