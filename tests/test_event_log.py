@@ -14,6 +14,8 @@ from ome.cli.admin import main
 from ome.config import ServerConfig
 from ome.journal import JournalIntegrityError
 from ome.recovery import JournalReport, Replay
+from ome.recovery.archive import archive_segments
+from ome.recovery.manifest import append_manifest
 from ome.server import Server
 
 HEADER_SIZE = 4_096
@@ -110,3 +112,23 @@ def test_a_log_may_be_switched_off_and_on(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("events-*.ome")] == [f"events-{before + 1:020d}.ome"]
     report, event_count = compared(tmp_path)
     assert (report.events_checked, report.events_missing) == (event_count - before, 0)
+
+
+def test_the_log_goes_into_the_archive_with_the_journal(tmp_path: Path) -> None:
+    """Segments whose events are all of older commands; a start finds what it needs."""
+    directory, target = tmp_path / "venue", tmp_path / "archive"
+    for _ in range(4):
+        trade(venue_config(directory, segment_bytes=64 << 10, snapshots_kept=1), count=900)
+    before = {path.name: path.read_bytes() for path in directory.glob("events-*.ome")}
+    append_manifest(directory)
+    archived = archive_segments(directory, before=1 << 60, target=target)
+    gone = sorted(path.name for path in target.glob("events-*.ome"))
+    assert len(gone) >= 3
+    assert [name for name in archived.names if name.startswith("events-")] == gone
+    assert {name: (target / name).read_bytes() for name in gone} == {name: before[name] for name in gone}
+    assert sorted([*gone, *(path.name for path in directory.glob("events-*.ome"))]) == sorted(before)
+    trade(venue_config(directory))
+    for path in target.iterdir():
+        shutil.copy(path, directory / path.name)
+    report, event_count = compared(directory)
+    assert (report.events_checked, report.events_missing) == (event_count, 0)

@@ -3,6 +3,8 @@
 A segment may go when every record of it is older than the sequence given, and older than the last command of the oldest snapshot, so that a
 start from any snapshot finds what it needs; another segment follows it, it is sealed, the manifest names it, and its bytes are those that
 the manifest's digest is of. The manifest keeps the lines of what is gone.
+
+Segments of the event log go along: those whose events are all of commands older than that. They are sealed, and in no manifest.
 """
 
 from __future__ import annotations
@@ -10,18 +12,21 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from ome.errors import OmeError
 from ome.recovery.directory import segment_first_sequence, segments, sync_directory
-from ome.recovery.manifest import ManifestLine, check_segment, digest_of, read_manifest, read_seal
+from ome.recovery.manifest import ManifestLine, Seal, check_segment, digest_of, read_manifest, read_seal
 from ome.recovery.snapshots import snapshot_sequences
 
 __all__ = ["ArchiveError", "Archived", "archive_segments"]
 
 _TEMPORARY_SUFFIX = ".tmp"
+_SEAL_SIZE = 42  # of a segment, behind its last record
+_EVENT_SIZE = 68  # of an event's data, which begins with the sequence of its command, and of the checksum behind it
 
 
 class ArchiveError(OmeError):
@@ -30,7 +35,7 @@ class ArchiveError(OmeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archived:
-    """What was taken away, or would be: the names, in order, and the first sequence of what is left."""
+    """What was taken away, or would be: the names, in order, and the first sequence of the journal that is left."""
 
     names: tuple[str, ...]
     first_sequence: int
@@ -59,9 +64,14 @@ def archive_segments(directory: Path, *, before: int, target: Path | None, dry_r
     before = min(before, kept[0])
     going = [path for path, after in pairwise(found) if segment_first_sequence(after.name) <= before]
     lines = {line.name: line for line in read_manifest(directory)[0]}
+    events = _events_before(directory, before)
     for path in going:
         _check_may_go(path, lines.get(path.name), target)
+    for path, line in events.items():
+        _check_may_go(path, line, target)
+    lines |= {path.name: line for path, line in events.items()}
     left = found[len(going)]
+    going += events
     if not dry_run and going:
         if target is not None:
             target.mkdir(parents=True, exist_ok=True)
@@ -71,6 +81,26 @@ def archive_segments(directory: Path, *, before: int, target: Path | None, dry_r
             path.unlink(missing_ok=True)
             sync_directory(directory)
     return Archived(names=tuple(path.name for path in going), first_sequence=segment_first_sequence(left.name))
+
+
+def _events_before(directory: Path, before: int) -> dict[Path, ManifestLine]:
+    """The segments of the event log whose events are all of commands older than that, each with a line as in a manifest."""
+    going: dict[Path, ManifestLine] = {}
+    for path in segments(directory, "events")[:-1]:
+        seal = read_seal(path)
+        if seal is None or _last_command(path, seal) >= before:
+            break
+        going[path] = ManifestLine(name=path.name, size_bytes=seal.end, digest=digest_of(path, seal.end), chain=b"")
+    return going
+
+
+def _last_command(path: Path, seal: Seal) -> int:
+    """Of the last event of a segment; 0 where it has none."""
+    if seal.record_count == 0:
+        return 0
+    with path.open("rb") as file:
+        file.seek(seal.end - _SEAL_SIZE - _EVENT_SIZE)
+        return int(struct.unpack("<Q", file.read(8))[0])
 
 
 def _check_may_go(path: Path, line: ManifestLine | None, target: Path | None) -> None:

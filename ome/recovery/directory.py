@@ -33,9 +33,9 @@ _PREFIX = struct.Struct("<Q2xI")  # of a record: sequence and length
 _BODY_SIZE = 56
 
 
-def segments(directory: Path) -> list[Path]:
-    """The segments of the journal, in order."""
-    return sorted(directory.glob(f"journal-{'[0-9]' * 20}.ome"))
+def segments(directory: Path, kind: str = "journal") -> list[Path]:
+    """The segments of the journal, or of another kind, `events`, in order."""
+    return sorted(directory.glob(f"{kind}-{'[0-9]' * 20}.ome"))
 
 
 def segment_first_sequence(name: str) -> int:
@@ -44,7 +44,7 @@ def segment_first_sequence(name: str) -> int:
     >>> segment_first_sequence("journal-00000000000000000042.ome")
     42
     """
-    return int(name.removeprefix("journal-").removesuffix(".ome"))
+    return int(name.partition("-")[2].removesuffix(".ome"))
 
 
 def sync_directory(directory: Path) -> None:
