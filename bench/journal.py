@@ -93,8 +93,8 @@ def commit_latency(options: Options) -> Figure:
 
 
 def replay(options: Options) -> Figure:
-    """A journal of the mixed flow, from the page cache, beside the bare engine on the same commands in memory."""
-    output = driver.run("replay", count=options.count, repeat=options.repeat, seed=options.seed)
+    """A journal of the mixed flow, four times `count` commands, from the page cache, beside the bare engine on what it holds."""
+    output = driver.run("replay", count=options.count * 4, repeat=options.repeat, seed=options.seed)
     return compare(
         "replay",
         output.samples("ome"),
