@@ -105,7 +105,7 @@ static const ome_limits_t run_limits = {.order_count_max = 48,
 /* Windows of readers are large, and there is hardly a moment without one that is free: they are kept. */
 static void *run_windows[4];
 
-static void **run_window(bool is_free)
+static inline void **run_window(bool is_free)
 {
     for (uint32_t index = 0; index < sizeof(run_windows) / sizeof(run_windows[0]); index++)
     {
@@ -150,10 +150,10 @@ static _Alignas(OME_FILE_BLOCK_SIZE) uint8_t run_writer_memory[6 * OME_FILE_BLOC
 
 /* ---- a venue ---- */
 
-static int run_sync(void *context, int file);
+static inline int run_sync(void *context, int file);
 
 /* A new disk, and nothing promised. */
-static void run_begin(uint64_t seed)
+static inline void run_begin(uint64_t seed)
 {
     /* Memory that was freed is used again, instead of being given back and asked for: that would be most of the time. */
     (void)mallopt(M_MMAP_THRESHOLD, 1 << 28);
@@ -173,23 +173,23 @@ static void run_begin(uint64_t seed)
     run.aim = RUN_PHASE_COUNT;
 }
 
-static void run_end(void)
+static inline void run_end(void)
 {
     memory_end(&run.memory);
 }
 
-static uint32_t run_below(uint32_t count)
+static inline uint32_t run_below(uint32_t count)
 {
     return (uint32_t)(test_random(&run.random) % count);
 }
 
 /* Nothing that the process does reaches the disk any more. */
-static bool run_is_dead(void)
+static inline bool run_is_dead(void)
 {
     return run.memory.fails_ever_after && run.memory.failed != NULL;
 }
 
-static void run_enter(run_phase_t phase)
+static inline void run_enter(run_phase_t phase)
 {
     run.phase = phase;
     if (run.aim == phase)
@@ -199,13 +199,13 @@ static void run_enter(run_phase_t phase)
     }
 }
 
-static void run_is_wrong(const char *what)
+static inline void run_is_wrong(const char *what)
 {
     run.wrong = run.wrong == NULL ? what : run.wrong;
 }
 
 /* What the venue begins with, then the flow. */
-static ome_command_t run_command(uint64_t sequence)
+static inline ome_command_t run_command(uint64_t sequence)
 {
     const ome_command_t first[] = {define_limits(&run_limits), define_instrument(1, "ONE", 1, 0),
         define_instrument(2, "TWO", 1, OME_INSTRUMENT_FLAGS_SIGNED_PRICES), define_session(1, 1, "A", 0), define_session(2, 2, "B", 0)};
@@ -222,7 +222,7 @@ static ome_command_t run_command(uint64_t sequence)
 /* ---- the start ---- */
 
 /* The replay is what was noted at its sequence. */
-static void run_check_replay(const ome_replay_t *replay)
+static inline void run_check_replay(const ome_replay_t *replay)
 {
     const uint64_t sequence = replay->engine != NULL ? replay->engine->sequence : 0;
     if (sequence != replay->reader.last_sequence || sequence > run.sequenced)
@@ -243,7 +243,7 @@ static void run_check_replay(const ome_replay_t *replay)
     }
 }
 
-static void run_check_promises(const ome_replay_t *replay)
+static inline void run_check_promises(const ome_replay_t *replay)
 {
     run_check_replay(replay);
     run.found = replay->reader.last_sequence;
@@ -257,7 +257,7 @@ static void run_check_promises(const ome_replay_t *replay)
     }
 }
 
-static ome_replay_t *run_replay_new(void)
+static inline ome_replay_t *run_replay_new(void)
 {
     ome_replay_t *replay = calloc(1, sizeof(*replay));
     CHECK(replay != NULL);
@@ -265,7 +265,7 @@ static ome_replay_t *run_replay_new(void)
     return replay;
 }
 
-static void run_replay_free(ome_replay_t *replay)
+static inline void run_replay_free(ome_replay_t *replay)
 {
     if (replay != NULL)
     {
@@ -275,7 +275,7 @@ static void run_replay_free(ome_replay_t *replay)
 }
 
 /* Replays to the end. OME_EMPTY; what a failing call returns; anything else is wrong. */
-static ome_status_t run_replay_all(ome_replay_t *replay, uint32_t flags)
+static inline ome_status_t run_replay_all(ome_replay_t *replay, uint32_t flags)
 {
     ome_status_t status = ome_replay_open(replay, RUN_DIRECTORY, flags);
     while (status == OME_OK)
@@ -289,7 +289,7 @@ static ome_status_t run_replay_all(ome_replay_t *replay, uint32_t flags)
     return status;
 }
 
-static ome_status_t run_take_engine(void)
+static inline ome_status_t run_take_engine(void)
 {
     run.engine = ome_replay_take_engine(run.replay);
     run.engine_size_bytes = run.replay->engine_size_bytes;
@@ -302,7 +302,7 @@ static ome_status_t run_take_engine(void)
     return memory != NULL ? ome_engine_init(&run.engine, memory, run.engine_size_bytes, &run_limits) : OME_NO_MEMORY;
 }
 
-static ome_status_t run_open_writer(void)
+static inline ome_status_t run_open_writer(void)
 {
     const ome_journal_reader_t *reader = &run.replay->reader;
     const ome_journal_writer_config_t config = {.file_system = &run.memory.table,
@@ -318,7 +318,7 @@ static ome_status_t run_open_writer(void)
     return ome_journal_writer_open(&run.writer, run_writer_memory, size_bytes, &config);
 }
 
-static void run_make_stage(void)
+static inline void run_make_stage(void)
 {
     const ome_ring_config_t ring = {
         .slot_count = RUN_RING_SLOT_COUNT, .consumer_count = 1, .initial_sequence = run.found, .wait_strategy = OME_WAIT_YIELD};
@@ -337,7 +337,7 @@ static void run_make_stage(void)
 }
 
 /* Starts a process; what it finds is held against what was promised. */
-static ome_status_t run_start(void)
+static inline ome_status_t run_start(void)
 {
     run_enter(RUN_REPLAY);
     run.replay = run_replay_new();
@@ -373,7 +373,7 @@ static ome_status_t run_start(void)
 
 /* ---- the follower ---- */
 
-static void run_follow(void)
+static inline void run_follow(void)
 {
     const run_phase_t phase = run.phase;
     run_enter(RUN_SNAPSHOT);
@@ -412,7 +412,7 @@ static void run_follow(void)
 }
 
 /* The follower is a thread: it may come between a write and its sync. */
-static int run_sync(void *context, int file)
+static inline int run_sync(void *context, int file)
 {
     if (run.is_follower_due)
     {
@@ -424,7 +424,7 @@ static int run_sync(void *context, int file)
 
 /* ---- work ---- */
 
-static void run_sequence_commands(uint32_t count)
+static inline void run_sequence_commands(uint32_t count)
 {
     uint64_t first = 0;
     CHECK(run.sequenced + count <= RUN_COMMAND_COUNT_MAX);
@@ -444,14 +444,14 @@ static void run_sequence_commands(uint32_t count)
 }
 
 /* Whether the next group ends the segment. */
-static bool run_rotates(uint32_t count)
+static inline bool run_rotates(uint32_t count)
 {
     return run.writer.buffer_offset + run.writer.buffer_used_bytes + count * OME_JOURNAL_COMMAND_SIZE + OME_JOURNAL_SEAL_SIZE >
            OME_JOURNAL_SEGMENT_SIZE_MIN;
 }
 
 /* Journals a group, and hears what the gate lets out. */
-static ome_status_t run_group(uint32_t count)
+static inline ome_status_t run_group(uint32_t count)
 {
     run_enter(run_rotates(count) ? RUN_ROTATION : RUN_GROUP);
     run_sequence_commands(count);
@@ -464,7 +464,7 @@ static ome_status_t run_group(uint32_t count)
     return run_is_dead() ? OME_STOPPED : run.stage.status;
 }
 
-static ome_status_t run_work(const run_life_t *life)
+static inline ome_status_t run_work(const run_life_t *life)
 {
     ome_status_t status = OME_OK;
     for (uint32_t group = 1; status == OME_OK && group <= life->group_count; group++)
@@ -489,7 +489,7 @@ static ome_status_t run_work(const run_life_t *life)
 /* ---- the end ---- */
 
 /* The process is killed in the middle of a write. */
-static void run_kill(void)
+static inline void run_kill(void)
 {
     run.phase = RUN_GROUP;
     for (uint32_t i = 0; i < 7; i++)
@@ -510,7 +510,7 @@ static void run_kill(void)
     }
 }
 
-static ome_status_t run_close(void)
+static inline ome_status_t run_close(void)
 {
     run_enter(RUN_CLOSING);
     const ome_status_t status = ome_journal_writer_close(&run.writer);
@@ -523,7 +523,7 @@ static ome_status_t run_close(void)
 }
 
 /* The process has ended; its memory and its open files are gone. */
-static void run_process_end(void)
+static inline void run_process_end(void)
 {
     if (run.is_writer_open)
     {
@@ -547,7 +547,7 @@ static void run_process_end(void)
 }
 
 /* One process, from its start to its end. OME_OK: it came to its end as it should; otherwise what ended it. */
-static ome_status_t run_live(const run_life_t *life)
+static inline ome_status_t run_live(const run_life_t *life)
 {
     ome_status_t status = run_start();
     if (status == OME_OK)
@@ -573,7 +573,7 @@ static ome_status_t run_live(const run_life_t *life)
 /* ---- afterwards ---- */
 
 /* The whole journal, from its first command on, is what was sequenced. */
-static void run_check_whole(void)
+static inline void run_check_whole(void)
 {
     ome_replay_t *replay = run_replay_new();
     if (run_replay_all(replay, 0) != OME_EMPTY)
@@ -593,7 +593,7 @@ static void run_check_whole(void)
 }
 
 /* Spoils a byte of the newest snapshot, where there is one. */
-static void run_spoil_snapshot(void)
+static inline void run_spoil_snapshot(void)
 {
     uint64_t newest = 0;
     for (int index = 0; index < run.memory.seen.count; index++)

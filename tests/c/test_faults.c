@@ -21,13 +21,15 @@ static const char *const calls[] = {
     "open", "close", "write", "read", "size", "truncate", "sync", "sync directory", "rename", "remove", "list", "memory"};
 #define CALL_COUNT (sizeof(calls) / sizeof(calls[0]))
 
+static const char *failed; /* the call of this fault; NULL before it */
 static uint64_t failed_counts[CALL_COUNT];
 static uint64_t phase_counts[RUN_PHASE_COUNT];
 
 static void count_failed(void)
 {
     uint32_t index = 0;
-    while (strcmp(calls[index], run.memory.failed) != 0)
+    failed = run.memory.failed;
+    while (strcmp(calls[index], failed) != 0)
     {
         index++;
         CHECK(index < CALL_COUNT);
@@ -46,8 +48,8 @@ static void check_is_right(uint64_t call, memory_fail_t how, bool cuts_power)
     {
         fprintf(stderr,
             "call %" PRIu64 " (%s) %s%s: %s\nspoken of %" PRIu64 ", found %" PRIu64 ", sequenced %" PRIu64 ", seed %" PRIu64 "\n", call,
-            run.memory.failed != NULL ? run.memory.failed : "none", how_names[how], cuts_power ? ", then the power is cut" : "", run.wrong,
-            run.spoken, run.found, run.sequenced, seed);
+            failed != NULL ? failed : "none", how_names[how], cuts_power ? ", then the power is cut" : "", run.wrong, run.spoken, run.found,
+            run.sequenced, seed);
         exit(1);
     }
 }
@@ -79,6 +81,7 @@ static void live_afterwards(void)
 static bool check_fault(uint64_t call, memory_fail_t how, bool cuts_power)
 {
     run_begin(seed);
+    failed = NULL;
     run.memory.random += call;
     run.memory.fail_call = call;
     run.memory.fail = how;
