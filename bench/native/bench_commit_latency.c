@@ -25,6 +25,7 @@ typedef struct
 {
     uint64_t count;
     uint8_t policy;
+    uint64_t commit_count; /* group commits of the journal, or syncs */
     uint64_t samples_ns[]; /* room for `count` */
 } run_t;
 
@@ -81,6 +82,7 @@ static void measure_venue(void *context)
             run->samples_ns[number - WARM_UP_COUNT] = elapsed_ns;
         }
     }
+    run->commit_count = ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_COMMITS));
     if (ome_venue_destroy(venue) != OME_OK)
     {
         bench_fail("the journal could not be sealed");
@@ -104,6 +106,7 @@ static void measure_disk(void *context)
             run->samples_ns[number - WARM_UP_COUNT] = elapsed_ns;
         }
     }
+    run->commit_count = WARM_UP_COUNT + run->count;
     (void)close(file);
 }
 
@@ -118,8 +121,8 @@ static int compare_ns(const void *left, const void *right)
 static void print_latency(const char *subject, run_t *run)
 {
     qsort(run->samples_ns, run->count, sizeof(run->samples_ns[0]), compare_ns);
-    printf("{\"type\": \"latency\", \"subject\": \"%s\", \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 "}\n", subject,
-        run->samples_ns[(run->count - 1) / 2], run->samples_ns[(run->count - 1) * 99 / 100]);
+    printf("{\"type\": \"latency\", \"subject\": \"%s\", \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 ", \"commits\": %" PRIu64 "}\n",
+        subject, run->samples_ns[(run->count - 1) / 2], run->samples_ns[(run->count - 1) * 99 / 100], run->commit_count);
 }
 
 void bench_commit_latency_run(uint64_t count, uint32_t repeat)
