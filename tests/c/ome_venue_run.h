@@ -18,6 +18,7 @@
 #include "journal/ome_journal_recover.h"
 #include "ome_memory_file.h"
 #include "ome_test_market.h"
+#include "pipeline/ome_event_log.h"
 #include "pipeline/ome_journal_stage.h"
 #include "pipeline/ome_replay.h"
 
@@ -26,6 +27,7 @@
 #define RUN_DIRECTORY "data"
 #define RUN_COMMAND_COUNT_MAX 32768u
 #define RUN_RING_SLOT_COUNT 64u
+#define RUN_STREAM_SLOT_COUNT 32768u
 #define RUN_AIM_CALL_COUNT 10u
 #define RUN_MEMORY_SIZE_MAX (UINT64_C(1) << 26)
 
@@ -35,8 +37,10 @@ typedef enum
     RUN_REPLAY,
     RUN_RECOVERY,
     RUN_OPENING, /* of the writer */
+    RUN_LOG_OPENING, /* recovery and completion of the event log */
     RUN_GROUP,
     RUN_ROTATION,
+    RUN_LOGGING,
     RUN_PREPARATION,
     RUN_SNAPSHOT,
     RUN_CLOSING,
@@ -44,8 +48,8 @@ typedef enum
     RUN_PHASE_COUNT
 } run_phase_t;
 
-static const char *const run_phase_names[RUN_PHASE_COUNT] = {
-    "replay", "recovery", "opening", "a group", "rotation", "preparation", "a snapshot", "closing", "a clean end"};
+static const char *const run_phase_names[RUN_PHASE_COUNT] = {"replay", "recovery", "opening", "opening the event log", "a group",
+    "rotation", "logging", "preparation", "a snapshot", "closing", "a clean end"};
 
 /* What a life does between start and end. */
 typedef struct
@@ -54,6 +58,7 @@ typedef struct
     uint32_t group_size_max; /* at most RUN_RING_SLOT_COUNT; each group has at least half as many */
     uint32_t snapshot_every; /* groups */
     uint32_t prepare_every; /* groups */
+    uint32_t log_every; /* groups; the event log lags behind as many */
     bool follows_at_sync; /* the follower comes between a write and its sync, otherwise between two groups */
     bool is_killed; /* at the end, in the middle of a write; otherwise closed */
 } run_life_t;
@@ -71,6 +76,7 @@ typedef struct
     uint64_t sequenced;
     uint64_t spoken; /* let out by the gate, or told by a start */
     uint64_t snapshot_sequence;
+    bool has_log; /* set behind run_begin: the venue writes an event log */
     bool is_snapshot_spoiled; /* on purpose: one may be older than promised */
     uint64_t found; /* by the last start */
     uint64_t state_hashes[RUN_COMMAND_COUNT_MAX + 1];
@@ -83,6 +89,8 @@ typedef struct
     uint64_t engine_size_bytes;
     recorder_t *recorder;
     ome_ring_t *ring;
+    ome_stream_t *stream;
+    ome_event_log_t log;
     ome_gate_t gate;
     ome_counters_t counters;
     ome_journal_writer_t writer;
@@ -103,7 +111,7 @@ static const ome_limits_t run_limits = {.order_count_max = 48,
 /* ---- memory ---- */
 
 /* Windows of readers are large, and there is hardly a moment without one that is free: they are kept. */
-static void *run_windows[4];
+static void *run_windows[8];
 
 static inline void **run_window(bool is_free)
 {
@@ -145,6 +153,7 @@ void ome_memory_unmap(void *memory, uint64_t size_bytes)
 }
 
 static _Alignas(OME_CACHE_LINE_SIZE) uint8_t run_ring_memory[1 << 14];
+static _Alignas(OME_CACHE_LINE_SIZE) uint8_t run_stream_memory[RUN_STREAM_SLOT_COUNT * OME_RECORD_SIZE + (1 << 14)];
 static _Alignas(OME_CACHE_LINE_SIZE) uint8_t run_counters_memory[1 << 16];
 static _Alignas(OME_FILE_BLOCK_SIZE) uint8_t run_writer_memory[6 * OME_FILE_BLOCK_SIZE];
 
@@ -257,6 +266,11 @@ static inline void run_check_promises(const ome_replay_t *replay)
     }
 }
 
+static inline uint32_t run_check_flag(void)
+{
+    return run.has_log ? OME_REPLAY_CHECKS_EVENTS : 0;
+}
+
 static inline ome_replay_t *run_replay_new(void)
 {
     ome_replay_t *replay = calloc(1, sizeof(*replay));
@@ -336,12 +350,32 @@ static inline void run_make_stage(void)
     ome_journal_stage_init(&run.stage, &stage);
 }
 
+/* The event log, recovered and completed, and what it reads from. */
+static inline ome_status_t run_open_log(void)
+{
+    run_enter(RUN_LOG_OPENING);
+    const ome_event_log_config_t config = {
+        .segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MIN, .epoch = run.writer.epoch, .event_count = run.engine->event_count};
+    const ome_status_t status = ome_event_log_open(&run.log, run.replay, &config);
+    const ome_stream_config_t stream = {.slot_count = RUN_STREAM_SLOT_COUNT, .reader_count = 1, .wait_strategy = OME_WAIT_YIELD};
+    CHECK(ome_stream_init(&run.stream, run_stream_memory, sizeof(run_stream_memory), &stream) == OME_OK);
+    if (status == OME_OK)
+    {
+        ome_event_log_attach(&run.log, run.stream, 0, &run.gate, &run.counters);
+    }
+    else if (status != OME_IO_ERROR && status != OME_NO_MEMORY)
+    {
+        run_is_wrong("the event log cannot be gone on with");
+    }
+    return status;
+}
+
 /* Starts a process; what it finds is held against what was promised. */
 static inline ome_status_t run_start(void)
 {
     run_enter(RUN_REPLAY);
     run.replay = run_replay_new();
-    ome_status_t status = run_replay_all(run.replay, OME_REPLAY_FROM_SNAPSHOT | OME_REPLAY_SETS_ASIDE);
+    ome_status_t status = run_replay_all(run.replay, OME_REPLAY_FROM_SNAPSHOT | OME_REPLAY_SETS_ASIDE | run_check_flag());
     if (status != OME_EMPTY)
     {
         return status;
@@ -368,10 +402,16 @@ static inline ome_status_t run_start(void)
         run.recorder->hash = run.event_hashes[run.found];
         run_make_stage();
     }
-    return status;
+    return status == OME_OK && run.has_log ? run_open_log() : status;
 }
 
 /* ---- the follower ---- */
+
+/* No snapshot is ahead of the event log. */
+static inline bool run_is_logged(const ome_replay_t *replay)
+{
+    return !run.has_log || run.log.writer.durable_sequence >= replay->engine->event_count;
+}
 
 static inline void run_follow(void)
 {
@@ -391,7 +431,7 @@ static inline void run_follow(void)
         }
     }
     const uint64_t reached = run.follower->reader.last_sequence;
-    if (status == OME_EMPTY && reached > run.followed_sequence)
+    if (status == OME_EMPTY && reached > run.followed_sequence && run_is_logged(run.follower))
     {
         run_check_replay(run.follower);
         status = ome_replay_snapshot(run.follower, OME_SNAPSHOT_KEEP_COUNT_DEFAULT);
@@ -424,6 +464,33 @@ static inline int run_sync(void *context, int file)
 
 /* ---- work ---- */
 
+/* What the matcher hands to the readers of the stream. */
+static inline void run_publish(const recorder_t *recorder)
+{
+    uint64_t done = 0;
+    while (run.has_log && done < recorder->count)
+    {
+        void *slots = NULL;
+        const uint32_t room = ome_stream_window(run.stream, &slots);
+        CHECK(room > 0);
+        const uint64_t left = recorder->count - done;
+        const uint32_t count = left < room ? (uint32_t)left : room;
+        memcpy(slots, recorder->events + done, count * sizeof(ome_event_t));
+        ome_stream_publish_whole(run.stream, count);
+        done += count;
+    }
+}
+
+/* The event log takes what may be spoken of. */
+static inline ome_status_t run_log_events(void)
+{
+    run_enter(RUN_LOGGING);
+    while (ome_event_log_do_work(&run.log) > 0)
+    {
+    }
+    return run_is_dead() ? OME_STOPPED : run.log.status;
+}
+
 static inline void run_sequence_commands(uint32_t count)
 {
     uint64_t first = 0;
@@ -438,6 +505,7 @@ static inline void run_sequence_commands(uint32_t count)
         (void)recorder_apply(run.recorder, run.engine, &command);
         run.state_hashes[sequence] = ome_engine_state_hash(run.engine);
         run.event_hashes[sequence] = run.recorder->hash;
+        run_publish(run.recorder);
     }
     run.sequenced = first + count - 1;
     ome_ring_publish(run.ring, first, count);
@@ -472,6 +540,10 @@ static inline ome_status_t run_work(const run_life_t *life)
         const bool is_due = group % life->snapshot_every == 0;
         run.is_follower_due = is_due && life->follows_at_sync;
         status = run_group(1 + life->group_size_max / 2 + run_below((life->group_size_max + 1) / 2));
+        if (status == OME_OK && run.has_log && (life->log_every == 0 || group % life->log_every == 0))
+        {
+            status = run_log_events();
+        }
         if (status == OME_OK && is_due && !life->follows_at_sync)
         {
             run_follow();
@@ -480,6 +552,10 @@ static inline ome_status_t run_work(const run_life_t *life)
         {
             run_enter(RUN_PREPARATION);
             (void)ome_journal_writer_prepare_next(&run.writer); /* a failure is told when the segment is needed */
+            if (run.has_log && !run_is_dead())
+            {
+                (void)ome_journal_writer_prepare_next(&run.log.writer);
+            }
         }
         status = run_is_dead() ? OME_STOPPED : status;
     }
@@ -512,9 +588,15 @@ static inline void run_kill(void)
 
 static inline ome_status_t run_close(void)
 {
+    const ome_status_t logged = run.has_log ? run_log_events() : OME_OK;
     run_enter(RUN_CLOSING);
-    const ome_status_t status = ome_journal_writer_close(&run.writer);
+    ome_status_t status = ome_journal_writer_close(&run.writer);
     run.is_writer_open = false;
+    if (run.has_log && !run_is_dead())
+    {
+        const ome_status_t closed = ome_event_log_close(&run.log);
+        status = status == OME_OK && logged == OME_OK ? closed : status;
+    }
     if (!run_is_dead())
     {
         run_follow(); /* a snapshot of the end */
@@ -531,6 +613,12 @@ static inline void run_process_end(void)
         (void)ome_journal_writer_close(&run.writer);
         run.is_writer_open = false;
     }
+    if (run.log.memory != NULL)
+    {
+        atomic_store_explicit(&run.log.writer.is_stopped, true, memory_order_relaxed);
+        (void)ome_event_log_close(&run.log);
+    }
+    memset(&run.log, 0, sizeof(run.log));
     run_replay_free(run.replay);
     run_replay_free(run.follower);
     ome_memory_unmap(run.engine, run.engine_size_bytes);
@@ -576,7 +664,7 @@ static inline ome_status_t run_live(const run_life_t *life)
 static inline void run_check_whole(void)
 {
     ome_replay_t *replay = run_replay_new();
-    if (run_replay_all(replay, 0) != OME_EMPTY)
+    if (run_replay_all(replay, run_check_flag()) != OME_EMPTY)
     {
         run_is_wrong("the journal cannot be read from its beginning");
     }
@@ -586,6 +674,10 @@ static inline void run_check_whole(void)
         if (replay->reader.last_sequence < run.spoken)
         {
             run_is_wrong("commands that were spoken of are not in the journal");
+        }
+        if (run.phase == RUN_CLOSED && (replay->check.missing_count > 0 || replay->check.ahead_count > 0) && run.has_log)
+        {
+            run_is_wrong("the event log does not end where the journal does");
         }
     }
     run_replay_free(replay);

@@ -26,6 +26,7 @@ static run_life_t random_life(void)
         .group_size_max = is_to_rotate || run_below(2) == 0 ? RUN_RING_SLOT_COUNT : 8,
         .snapshot_every = 3 + run_below(12),
         .prepare_every = 2 + run_below(20),
+        .log_every = 1 + run_below(4),
         .follows_at_sync = run_below(2) == 0};
 }
 
@@ -73,6 +74,7 @@ static void live_in_peace(void)
 static void cut_a_venue(uint64_t venue_seed, uint32_t count)
 {
     run_begin(venue_seed);
+    run.has_log = venue_seed % 2 == 1;
     for (uint32_t cut = 1; cut <= count; cut++)
     {
         if (run_below(4) == 0)
