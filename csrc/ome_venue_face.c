@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ome_clock.h"
 #include "base/ome_memory.h"
+#include "journal/ome_journal_repair.h"
 #include "pipeline/ome_venue.h"
 #include "wire/ome_feed.h"
 #include "wire/ome_gateway.h"
@@ -91,6 +93,9 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .events_checked = replay->check.compared_count,
         .events_missing = replay->check.has_log ? replay->check.missing_count : 0,
         .events_ahead = replay->check.ahead_count,
+        .quarantined = replay->quarantined_count,
+        .configuration_hash = reader->configuration_hash,
+        .record_checksum = replay->record_checksum,
         .snapshots_refused = replay->refused_count,
         .refused_path = replay->refused_path,
         .refused_reason = replay->refused_reason,
@@ -100,6 +105,63 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .error_path = reader->error.path,
         .error_number = reader->error.number,
         .verdict = replay->reason != NULL ? OME_JOURNAL_DAMAGED : (int32_t)found->verdict};
+}
+
+/* ---- Repair ---- */
+
+ome_status_t ome_replay_decision(const ome_replay_t *replay, uint32_t index, ome_decision_look_t *look)
+{
+    const ome_decisions_t *const decisions = &replay->decisions;
+    if (index >= decisions->count)
+    {
+        return OME_NOT_FOUND;
+    }
+    const ome_decision_t *const decision = &decisions->entries[index];
+    *look = (ome_decision_look_t){.sequence = decision->sequence,
+        .time_ns = decision->time_ns,
+        .checksum = decision->checksum,
+        .kind = decision->kind,
+        .is_void = decisions->is_void[index]};
+    return OME_OK;
+}
+
+static ome_decision_t decision_of(uint32_t kind, uint64_t sequence, uint32_t checksum)
+{
+    return (ome_decision_t){.sequence = sequence, .time_ns = ome_clock_realtime_ns(), .checksum = checksum, .kind = kind};
+}
+
+ome_status_t ome_replay_suppose(ome_replay_t *replay, uint64_t sequence, uint32_t checksum)
+{
+    const ome_decision_t decision = decision_of(OME_DECISION_QUARANTINE, sequence, checksum);
+    return ome_decisions_take(&replay->decisions, &decision);
+}
+
+ome_status_t ome_decision_make(const char *directory, uint32_t kind, uint64_t sequence, uint32_t checksum)
+{
+    const ome_decision_t decision = decision_of(kind, sequence, checksum);
+    ome_error_t error = {0};
+    const ome_status_t status = ome_decisions_write(ome_file_system_posix(), directory, &decision, &error);
+    errno = error.number;
+    return status;
+}
+
+ome_status_t ome_replay_survey(ome_replay_t *replay, ome_replay_loss_t *loss)
+{
+    ome_journal_loss_t found;
+    const ome_status_t status = ome_journal_survey(&replay->reader, &found);
+    *loss =
+        (ome_replay_loss_t){.last_sequence = found.last_sequence, .record_count = found.record_count, .segment_count = found.segment_count};
+    return status;
+}
+
+ome_status_t ome_replay_cut(ome_replay_t *replay)
+{
+    return ome_journal_cut(&replay->reader);
+}
+
+ome_status_t ome_replay_begin_journal(ome_replay_t *replay)
+{
+    return ome_journal_begin(&replay->reader);
 }
 
 /* ---- Snapshots ---- */
@@ -147,7 +209,7 @@ ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_
 
 ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
     uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
-    uint64_t delay_ns, uint32_t batch_count, ome_venue_t **venue, ome_venue_view_t *view)
+    uint64_t delay_ns, uint32_t batch_count, uint64_t configuration_hash, ome_venue_t **venue, ome_venue_view_t *view)
 {
     const ome_venue_config_t config = {.ring_slot_count = ring_slot_count,
         .stream_slot_count = stream_slot_count,
@@ -159,6 +221,7 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
         .segment_size_bytes = segment_size_bytes,
         .delay_ns = delay_ns,
         .batch_count = batch_count,
+        .configuration_hash = configuration_hash,
         .has_event_log = replay != NULL && replay->checks_events};
     *view = (ome_venue_view_t){0};
     ome_venue_t *made = ome_memory_map(sizeof(ome_venue_t));

@@ -24,6 +24,7 @@ typedef struct
     uint64_t events_checked; /* that the event log has too; and so many are behind its end: */
     uint64_t events_missing;
     uint64_t events_ahead; /* of the log, behind the journal's end */
+    uint64_t quarantined; /* commands that were given as quarantined so far */
     uint64_t snapshots_refused; /* that are broken or of another version, and the first of them: */
     const char *refused_path;
     const char *refused_reason;
@@ -33,12 +34,21 @@ typedef struct
     const char *error_path;
     int32_t error_number; /* errno */
     int32_t verdict; /* 0 reading, 1 clean, 2 torn, 3 damaged, 4 unsupported, 5 absent */
+    uint64_t configuration_hash; /* in the header of the last segment */
+    uint32_t record_checksum; /* of the last command's record in the journal */
+    uint32_t reserved;
 } ome_replay_report_t;
 
-/* Opens the journal in `directory`, which must exist. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and broken ones get another name; 8, the
- * events are held against the event log, where there is one. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY. With 2 or 8 also what ome_replay_step returns: then there is a replay all the same, to be asked for its report. */
+/* Opens the journal in `directory`, which must exist, and reads the decisions about it. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and
+ * broken ones get another name; 8, the events are held against the event log, where there is one. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY; otherwise as
+ * ome_replay_step: then there is a replay all the same, to be asked for its report. */
 ome_status_t ome_replay_create(const char *directory, uint32_t flags, ome_replay_t **replay);
 void ome_replay_destroy(ome_replay_t *replay);
+
+/* Makes a replay that has read nothing begin with the command of that sequence, for who only reads; or behind the snapshot of that sequence. OME_OK; OME_INVALID: it is 0;
+ * OME_NOT_FOUND: there is no such snapshot; otherwise as ome_replay_step. */
+ome_status_t ome_replay_begin_with(ome_replay_t *replay, uint64_t sequence);
+ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_sequence);
 
 /* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND, OME_IO_ERROR: see the report;
  * OME_ASSERTED: a command trips an assertion of the core, both are in the report, and the engine is lost; OME_NO_MEMORY. */
@@ -59,6 +69,45 @@ const ome_engine_t *ome_replay_engine(const ome_replay_t *replay);
 
 /* The texts live as long as the replay. */
 void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report);
+
+/* ---- Repair: on a directory that nobody else uses ---- */
+
+typedef struct
+{
+    uint64_t sequence; /* of the command */
+    uint64_t time_ns; /* of the decision, since 1970 */
+    uint32_t checksum; /* of the command's record */
+    uint32_t kind; /* 1 quarantine, 2 cut before it, 3 begin with it */
+    uint32_t is_void; /* a later cut has made it so */
+    uint32_t reserved;
+} ome_decision_look_t;
+
+/* The decision of that index, from 0, that a replay has read. OME_OK; OME_NOT_FOUND: there are not so many. */
+ome_status_t ome_replay_decision(const ome_replay_t *replay, uint32_t index, ome_decision_look_t *look);
+
+/* Has a replay that has read nothing suppose that a command is quarantined. OME_OK; OME_FULL. */
+ome_status_t ome_replay_suppose(ome_replay_t *replay, uint64_t sequence, uint32_t checksum);
+
+/* Makes a decision, now; it is on disk when this returns OME_OK. OME_OK; OME_FULL: there are 1,024; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno; OME_DAMAGED, OME_UNSUPPORTED,
+ * OME_NOT_FOUND: those that are there. */
+ome_status_t ome_decision_make(const char *directory, uint32_t kind, uint64_t sequence, uint32_t checksum);
+
+typedef struct
+{
+    uint64_t last_sequence; /* the highest of a record that is still readable; 0: none is */
+    uint64_t record_count; /* that are still readable */
+    uint64_t segment_count; /* whole segments */
+} ome_replay_loss_t;
+
+/* What a cut would take away where the replay has found damage. OME_OK; OME_INVALID: it has found none; OME_IO_ERROR: see the report. */
+ome_status_t ome_replay_survey(ome_replay_t *replay, ome_replay_loss_t *loss);
+
+/* Cuts the journal where the replay has found damage; nothing is removed. The replay is only to be asked for its report then. As ome_replay_survey. */
+ome_status_t ome_replay_cut(ome_replay_t *replay);
+
+/* Makes the journal begin behind the snapshot that the replay, which has applied nothing, began with; nothing is removed. The replay is only to be asked for its report then.
+ * OME_OK; OME_INVALID: it began with none; OME_DAMAGED: the records behind it are of another journal; OME_UNSUPPORTED: they are of version 1; OME_IO_ERROR: see the report. */
+ome_status_t ome_replay_begin_journal(ome_replay_t *replay);
 
 /* ---- Snapshots ---- */
 
@@ -98,11 +147,11 @@ typedef struct
 
 /* With a journal (policy 1 commit, 2 async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the journal is empty `engine` does; if it
  * has checked events, the venue writes an event log. Without (policy 3 memory): `replay` and
- * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed.
+ * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL, `configuration_hash` is kept in the journal's headers. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed.
  * OME_OK; OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED; OME_UNSUPPORTED; OME_NOT_FOUND. */
 ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
     uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
-    uint64_t delay_ns, uint32_t batch_count, ome_venue_t **venue, ome_venue_view_t *view);
+    uint64_t delay_ns, uint32_t batch_count, uint64_t configuration_hash, ome_venue_t **venue, ome_venue_view_t *view);
 
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_venue_start(ome_venue_t *venue);

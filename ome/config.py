@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -89,6 +91,28 @@ class ServerConfig:
                 found=len(symbols),
                 allowed=f"at most limits.instruments = {self.limits.instrument_count_max}",
             )
+
+    @property
+    def behaviour_hash(self) -> int:
+        """A hash, 64 bits, of what decides how the venue answers: policy, participants, end of day, limits and instruments in their order.
+
+        Not of addresses and paths, nor of how fast it is. It is kept in the headers of the journal's segments.
+
+        >>> ServerConfig(policy=Policy.MEMORY).behaviour_hash == ServerConfig(policy=Policy.MEMORY, ring_slots=16).behaviour_hash
+        True
+        """
+        values = {
+            "policy": self.policy.name,
+            "participants": sorted(set(self.participants)),
+            "day_end": None if self.day_end is None else self.day_end.isoformat(),
+            "limits": dataclasses.asdict(self.limits),
+            "instruments": [
+                (one.symbol, one.tick_units, one.price_decimals, one.quantity_decimals, one.flags, one.collar_ticks)
+                for one in self.instruments
+            ],
+        }
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
     def _in_range(self, key: str, value: int, least: int, most: int) -> None:
         if not least <= value <= most:

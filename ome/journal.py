@@ -21,6 +21,8 @@ from ome.errors import OmeError
 
 __all__ = [
     "BATCH_COUNT",
+    "Decision",
+    "DecisionKind",
     "JournalError",
     "JournalIntegrityError",
     "JournalReader",
@@ -50,6 +52,29 @@ class Verdict(IntEnum):
     ABSENT = 5
 
 
+class DecisionKind(IntEnum):
+    """What people have decided about a journal."""
+
+    QUARANTINE = 1
+    CUT = 2
+    BEGIN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A decision about a journal, kept beside it: about command `sequence`, whose record has `checksum`, made at `time_ns`.
+
+    QUARANTINE: the command counts as one of no kind, which every engine rejects. CUT: the journal was cut before it, and what was decided
+    before about it and later ones `is_void`. BEGIN: the journal was made to begin with it, behind a snapshot.
+    """
+
+    kind: DecisionKind
+    sequence: int
+    checksum: int
+    time_ns: int
+    is_void: bool
+
+
 class JournalError(OmeError):
     """A journal cannot be read: it is not there, or the system refuses."""
 
@@ -68,11 +93,12 @@ class JournalIntegrityError(OmeError):
 class JournalReport:
     """Where a reader stands. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the verdict is TORN.
 
-    `segment_count` segments were opened so far, the last of them of `epoch`. `event_hash` is the rolling hash of all events that the
-    commands so far gave; only a replay has one. `snapshot_sequence` is that of the snapshot that a replay began with, 0 for none;
-    `snapshots_refused` newer ones are broken or of another version, the first of them at `refused_path`, because of `refused_reason`.
-    A replay that checks events has found `events_checked` of them in the event log too, the same; it lacks the `events_missing` last ones,
-    or has `events_ahead` more than the journal gives.
+    `segment_count` segments were opened so far, the last of them of `epoch` and made under a configuration of `configuration_hash`.
+    `quarantined` commands were given as such; `record_checksum` is that of the last command's record. `event_hash` is the rolling
+    hash of all events that the commands so far gave; only a replay has one. `snapshot_sequence` is that of the snapshot that a replay began
+    with, 0 for none; `snapshots_refused` newer ones are broken or of another version, the first of them at `refused_path`, because of
+    `refused_reason`. A replay that checks events has found `events_checked` of them in the event log too, the same; it lacks the
+    `events_missing` last ones, or has `events_ahead` more than the journal gives.
     """
 
     verdict: Verdict
@@ -93,6 +119,9 @@ class JournalReport:
     events_checked: int
     events_missing: int
     events_ahead: int
+    quarantined: int
+    record_checksum: int
+    configuration_hash: int
 
 
 class ReplayAssertionError(JournalIntegrityError):
@@ -113,7 +142,7 @@ class ReplayAssertionError(JournalIntegrityError):
 
 
 class JournalSource:
-    """The journal of a directory, open to be read from its first record. Changes nothing on disk.
+    """The journal of a directory, open to be read from its first record, with the decisions about it. Changes nothing on disk.
 
     With `live` a server may be writing: the journal ends at its last complete record, and may be asked again later. `is_at_end` says
     whether the last call found no more. Use it as a context manager, or `close` it.
@@ -136,7 +165,7 @@ class JournalSource:
             raise JournalError("journal directory", found=str(directory), allowed="a path of less than 4,000 bytes, and memory to read it")
         self._pointer = source[0]
         try:
-            self._checked(status)
+            self.check(status)
         except OmeError:
             self.close()
             raise
@@ -152,6 +181,11 @@ class JournalSource:
         if self._pointer is not None:
             lib.ome_replay_destroy(self._pointer)
             self._pointer = None
+
+    @property
+    def pointer(self) -> CData:
+        """What C reads with, an ome_replay_t *."""
+        return self._pointer
 
     @property
     def report(self) -> JournalReport:
@@ -176,14 +210,33 @@ class JournalSource:
             events_checked=found.events_checked,
             events_missing=found.events_missing,
             events_ahead=found.events_ahead,
+            quarantined=found.quarantined,
+            record_checksum=found.record_checksum,
+            configuration_hash=found.configuration_hash,
         )
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What was decided about the journal, in the order in which it was."""
+        look = ffi.new("ome_decision_look_t *")
+        found: list[Decision] = []
+        while lib.ome_replay_decision(self._pointer, len(found), look) == lib.OME_OK:
+            kind = DecisionKind(look.kind)
+            decision = Decision(kind=kind, sequence=look.sequence, checksum=look.checksum, time_ns=look.time_ns, is_void=bool(look.is_void))
+            found.append(decision)
+        return tuple(found)
+
+    @property
+    def quarantined(self) -> tuple[int, ...]:
+        """The sequences of the commands that are quarantined, in order."""
+        return tuple(sorted({made.sequence for made in self.decisions if made.kind is DecisionKind.QUARANTINE and not made.is_void}))
 
     def _report(self) -> CData:
         found = ffi.new("ome_replay_report_t *")
         lib.ome_replay_report(self._pointer, found)
         return found
 
-    def _checked(self, status: int) -> None:
+    def check(self, status: int) -> None:
         """Notes whether that was the end. Raises JournalIntegrityError, MemoryError, or JournalError for a failed call."""
         if status in (lib.OME_OK, lib.OME_EMPTY):
             self.is_at_end = status == lib.OME_EMPTY
@@ -201,13 +254,20 @@ class JournalSource:
 
 
 class JournalReader(JournalSource):
-    """Gives the commands of a journal in batches; iterating gives all of them. They are not applied to anything.
+    """Gives the commands of a journal in batches; iterating gives all of them, from `first` on. They are not applied to anything.
+
+    A command that is quarantined is given as one of kind 0.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as directory, JournalReader(directory) as reader:
     ...     [len(batch) for batch in reader], reader.report.last_sequence
     ([], 0)
     """
+
+    def __init__(self, directory: str | os.PathLike[str], *, live: bool = False, first: int = 1) -> None:
+        super().__init__(directory, live=live)
+        if first > 1:
+            lib.ome_replay_begin_with(self._pointer, first)
 
     def __iter__(self) -> Iterator[Records]:
         while len(commands := self.read()) > 0:
@@ -221,7 +281,7 @@ class JournalReader(JournalSource):
         commands, data, found = commands_buffer(count)
         status = lib.ome_replay_commands(self._pointer, data, count, found)
         if found[0] == 0:
-            self._checked(status)
+            self.check(status)
         return commands[: found[0]]
 
 

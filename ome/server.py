@@ -269,6 +269,7 @@ class Server:
             config.segment_bytes,
             config.flush_delay_ms * 1_000_000,
             config.flush_records,
+            config.behaviour_hash,
             venue,
             view,
         )
@@ -277,7 +278,7 @@ class Server:
         if status != lib.OME_OK:
             raise _venue_error(view, status, config)
         self._venue = venue[0]
-        if report is not None and config.snapshot_commands:
+        if report is not None:
             assert config.directory is not None, "the configuration was checked"
             self._follower = Follower(
                 config.directory,

@@ -341,7 +341,7 @@ def test_a_hole_between_segments_is_not_papered_over(journal: Path) -> None:
 
 
 def test_the_command_brings_it_up_to_date_where_no_server_runs(tmp_path: Path) -> None:
-    """Of a real venue, over several starts; a directory that a server runs on is refused, and nothing there is touched."""
+    """Of a real venue, over several starts; a directory that a server runs on is refused, and the server leaves it up to date itself."""
     config = venue_config(tmp_path)
     for count in range(1, 4):
         server = Server(config)

@@ -246,7 +246,7 @@ def test_a_command_that_trips_an_assertion_is_an_error_of_its_own(tmp_path: Path
     with Replay(tmp_path) as replay:
         replay.step(10)
         with pytest.raises(ReplayAssertionError, match="that this build of the core can apply") as caught:
-            replay._checked(lib.OME_ASSERTED)
+            replay.check(lib.OME_ASSERTED)
     assert isinstance(caught.value, JournalIntegrityError)
     assert caught.value.where.startswith(str(tmp_path))
 

@@ -71,7 +71,7 @@ ome_venue_t *bench_venue_open(const ome_limits_t *limits, uint8_t policy, char *
     ome_venue_view_t view;
     const ome_status_t status =
         ome_venue_create(replay, make_engine(limits), has_journal ? directory : NULL, NULL, policy, OME_RING_SLOT_COUNT_DEFAULT,
-            STREAM_SLOT_COUNT, 1, OME_WAIT_BLOCK, BENCH_VENUE_SEGMENT_SIZE_BYTES, DELAY_NS, UNSYNCED_COUNT_MAX, &venue, &view);
+            STREAM_SLOT_COUNT, 1, OME_WAIT_BLOCK, BENCH_VENUE_SEGMENT_SIZE_BYTES, DELAY_NS, UNSYNCED_COUNT_MAX, 0, &venue, &view);
     if (status != OME_OK || ome_venue_start(venue) != OME_OK)
     {
         bench_fail("the venue does not start: status %d", (int)status);

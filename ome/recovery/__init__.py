@@ -16,7 +16,7 @@ import numpy as np
 from ome._native import CData, ffi, lib
 from ome.codec import EVENT, RECORD_SIZE, Records
 from ome.engine import EngineView
-from ome.errors import InvalidValueError
+from ome.errors import InvalidValueError, OmeError
 from ome.journal import (
     BATCH_COUNT,
     CHECKS_EVENTS,
@@ -59,9 +59,9 @@ class Replay(JournalSource):
 
     `run` does it all; `step` does some; `read` does some and tells what. With `live` a server may be writing: the replay ends at the
     last complete record. With `from_snapshot` it begins behind the newest snapshot that is whole, where there is one; and with
-    `sets_aside`, for the one process that uses the directory, broken ones get another name. With `checks_events` every event is held
-    against the event log, where there is one, and it begins with no snapshot that is ahead of the log; not `live`. Use it as a context
-    manager, or `close` it.
+    `sets_aside`, for the one process that uses the directory, broken ones get another name. With `snapshot` it begins behind that of this
+    sequence. With `checks_events` every event is held against the event log, where there is one, and it begins with no snapshot that is
+    ahead of the log; not `live`. Use it as a context manager, or `close` it.
 
     Raises JournalError where there is no such directory, JournalIntegrityError where journal or event log are damaged.
     """
@@ -74,11 +74,24 @@ class Replay(JournalSource):
         from_snapshot: bool = False,
         sets_aside: bool = False,
         checks_events: bool = False,
+        snapshot: int = 0,
     ) -> None:
         self._view: EngineView | None = None
         self._batch: CData = None
         flags = live * IS_LIVE | from_snapshot * FROM_SNAPSHOT | sets_aside * SETS_ASIDE | checks_events * CHECKS_EVENTS
         self._open(directory, flags)
+        if snapshot:
+            self._begin_behind(snapshot)
+
+    def _begin_behind(self, snapshot: int) -> None:
+        status = lib.ome_replay_begin_behind(self._pointer, snapshot)
+        try:
+            if status == lib.OME_NOT_FOUND:
+                raise JournalError("snapshot", where=str(self.directory), found="none", allowed=f"one of command {snapshot:,}")
+            self.check(status)
+        except OmeError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Frees the engine, unless a venue has taken it."""
@@ -88,11 +101,6 @@ class Replay(JournalSource):
             lib.ome_batch_destroy(self._batch)
             self._batch = None
         super().close()
-
-    @property
-    def pointer(self) -> CData:
-        """The replay, an ome_replay_t *."""
-        return self._pointer
 
     @property
     def view(self) -> EngineView | None:
@@ -108,7 +116,7 @@ class Replay(JournalSource):
 
         Raises JournalIntegrityError, or JournalError for a failed call.
         """
-        self._checked(lib.ome_replay_step(self._pointer, count))
+        self.check(lib.ome_replay_step(self._pointer, count))
         return not self.is_at_end
 
     def read(self, count: int = BATCH_COUNT) -> Batch | None:
@@ -124,7 +132,7 @@ class Replay(JournalSource):
         commands, data, found = commands_buffer(count)
         status = lib.ome_replay_step_into(self._pointer, self._batch, data, count, found)
         if found[0] == 0:
-            self._checked(status)
+            self.check(status)
             return None
         events = bytearray(ffi.buffer(lib.ome_batch_events(self._batch), lib.ome_batch_event_count(self._batch) * RECORD_SIZE))
         return Batch(commands=commands[: found[0]], events=np.frombuffer(events, EVENT))

@@ -1,8 +1,9 @@
 """The follower: a copy of the engine that follows the journal and writes snapshots, so that the matcher never stops for one.
 
 It reads what the journal has on disk, as a recovery would, in a thread of its own whose priority is the lowest, and only when a snapshot is
-due; so all that the matcher sees of it is a core, a disk and a cache that are shared. A snapshot that cannot be written is told to the log,
-and the next one is tried when it is due; the venue goes on. What the follower needs of memory is an engine more.
+due; so all that the matcher sees of it is a core, a disk and a cache that are shared. It also keeps the manifest up to date: whenever a
+segment was sealed, and at the end. A snapshot or a manifest that cannot be written is told to the log, and tried again later; the venue
+goes on. What the follower needs of memory is an engine more, once there are snapshots.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from ome.errors import OmeError
 from ome.recovery import SNAPSHOTS_KEPT, Replay
+from ome.recovery.directory import segments
+from ome.recovery.manifest import append_manifest
 from ome.recovery.snapshots import REQUEST_FILE
 
 __all__ = ["Follower"]
@@ -25,12 +29,15 @@ _PERIOD_S: Final = 0.1
 _LOG_PERIOD_S: Final = 0.01
 _STEP_COUNT: Final = 20_000  # commands at a time: some milliseconds, after which it may be stopped
 _LOWEST_PRIORITY: Final = 19
+_RETRY_S: Final = 60.0  # after a manifest that could not be written
 
 _log = logging.getLogger(__name__)
 
 
 class Follower:
     """Writes a snapshot of the journal in `directory` every `every` commands, when asked to, and at the end; keeps the newest `keep`.
+
+    With `every` 0 only when asked to. The manifest gets a line for each segment that is sealed.
 
     `sequence` says how far the journal has got, and `is_logged` whether the event log has so many events: no snapshot is ahead of it, so
     that a start can go on from one and still complete the log. `first` is the sequence of the newest snapshot, 0 for none.
@@ -54,6 +61,8 @@ class Follower:
         self._keep = keep
         self._replay: Replay | None = None
         self._has_run = False
+        self._listed = ""  # the last segment when the manifest was brought up to date
+        self._next_try_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ome-follower", daemon=True)
 
@@ -73,7 +82,9 @@ class Follower:
     def close(self) -> None:
         """After `stop`, and when nothing is written to the journal any more: leaves a snapshot of its end, and frees the copy."""
         if self._has_run:
-            self._attempt()
+            if self._every:
+                self._attempt()
+            self._bring_manifest_up_to_date(live=False)
         if self._replay is not None:
             self._replay.close()
             self._replay = None
@@ -87,10 +98,26 @@ class Follower:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
         while not self._stopping.wait(_PERIOD_S):
             is_asked = self._request.exists()
-            if is_asked or self._sequence() - self.snapshot_sequence >= self._every:
+            if is_asked or (self._every and self._sequence() - self.snapshot_sequence >= self._every):
                 self._attempt()
             if is_asked:
                 self._request.unlink(missing_ok=True)
+            self._look_for_sealed_segments()
+
+    def _look_for_sealed_segments(self) -> None:
+        """A segment is sealed before the next one has its name."""
+        last = max((path.name for path in segments(self.directory)), default="")
+        if last != self._listed and time.monotonic() >= self._next_try_s and self._bring_manifest_up_to_date(live=True):
+            self._listed = last
+
+    def _bring_manifest_up_to_date(self, *, live: bool) -> bool:
+        try:
+            append_manifest(self.directory, live=live)
+        except (OmeError, OSError) as error:
+            _log.warning("the manifest of %s is not up to date: %s", self.directory, error)
+            self._next_try_s = time.monotonic() + _RETRY_S
+            return False
+        return True
 
     def _attempt(self) -> None:
         try:

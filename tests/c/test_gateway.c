@@ -2042,7 +2042,7 @@ static ome_venue_t *gateway_venue(const char *directory)
     CHECK(ome_engine_create(&standard_limits, &engine) == OME_OK);
     CHECK(ome_replay_create(directory, 0, &replay) == OME_OK && ome_replay_step(replay, 1) == OME_EMPTY);
     CHECK(ome_venue_create(replay, engine, directory, NULL, OME_POLICY_COMMIT, 256, 512, 1, OME_WAIT_BLOCK, OME_JOURNAL_SEGMENT_SIZE_MIN,
-              1000000, 64, &venue, &view) == OME_OK);
+              1000000, 64, 0, &venue, &view) == OME_OK);
     ome_replay_destroy(replay);
     return venue;
 }

@@ -69,7 +69,7 @@ static ome_status_t venue_try(const plan_t *plan, ome_venue_t **venue)
     ome_replay_t *replay = plan->directory != NULL ? replay_to_end(plan->directory) : NULL;
     const ome_status_t status =
         ome_venue_create(replay, engine, plan->directory, NULL, plan->policy, plan->ring_slot_count, plan->stream_slot_count,
-            plan->reader_count, plan->wait_strategy, OME_JOURNAL_SEGMENT_SIZE_MIN, UINT64_C(1000000), 64, venue, &view);
+            plan->reader_count, plan->wait_strategy, OME_JOURNAL_SEGMENT_SIZE_MIN, UINT64_C(1000000), 64, 0, venue, &view);
     ome_replay_destroy(replay);
     return status;
 }
