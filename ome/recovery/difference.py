@@ -21,6 +21,7 @@ from ome.codec import RECORD_SIZE, Records, record_bytes
 from ome.engine import EngineView
 from ome.enums import CommandFlags, CommandKind, EventKind
 from ome.recovery import Batch, Replay
+from ome.recovery.snapshots import replay_from_beginning
 from ome.recovery.state import InstrumentState, instrument_state
 from ome.recovery.wording import Described, Names, describe_commands, describe_events
 
@@ -43,6 +44,7 @@ class DifferenceKind(StrEnum):
     COMMAND = "command"
     EVENTS = "events"
     LENGTH = "length"
+    BEGINNING = "beginning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +74,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How many commands and events are equal from the first on, and the first difference, or None."""
+    """How many commands and events are equal from the first on, and the first difference, or None.
 
+    Compared is what comes behind command `begins_behind`: where the first segments of one are gone, that of its oldest snapshot.
+    """
+
+    begins_behind: int
     command_count: int
     event_count: int
     difference: Difference | None
@@ -91,9 +97,14 @@ def first_difference(
 
     Raises JournalError, or JournalIntegrityError where one is damaged before they differ.
     """
-    sequence, event_count = 0, 0
+    event_count = 0
     with ExitStack() as stack:
-        replays = [stack.enter_context(Replay(path, live=is_live)) for path, is_live in zip((left, right), live, strict=True)]
+        replays = [
+            stack.enter_context(replay_from_beginning(path, live=is_live)) for path, is_live in zip((left, right), live, strict=True)
+        ]
+        begin = sequence = max(replay.report.snapshot_sequence for replay in replays)
+        if begin and not _begin_equal(replays, begin):
+            return Comparison(begins_behind=begin, command_count=0, event_count=0, difference=_other_beginning(begin, left, right))
         while True:
             batches = [replay.read(_BATCH_COUNT) for replay in replays]
             one, other = batches
@@ -104,21 +115,36 @@ def first_difference(
                 kind, index = place
                 at = int(one.commands["sequence"][index])
                 found = _tell(kind, at, index, (one, other), (left, right), live, ignore_time)
-                return Comparison(command_count=at - 1, event_count=event_count + _count_before(one.events, at), difference=found)
+                equal = event_count + _count_before(one.events, at)
+                return Comparison(begins_behind=begin, command_count=at - 1 - begin, event_count=equal, difference=found)
             sequence += min(len(one.commands), len(other.commands))
             event_count += min(len(one.events), len(other.events))
             progress(sequence)
             if len(one.commands) != len(other.commands):
                 break
         lengths = [_length(replay) for replay in replays]
+    count = sequence - begin
     if lengths[0] == lengths[1]:
-        return Comparison(command_count=sequence, event_count=event_count, difference=None)
+        return Comparison(begins_behind=begin, command_count=count, event_count=event_count, difference=None)
     sides = [
         JournalSide(directory=str(path), command=None, events=(), length=length)
         for path, length in zip((left, right), lengths, strict=True)
     ]
     longer = Difference(kind=DifferenceKind.LENGTH, sequence=sequence, left=sides[0], right=sides[1], fields=("length",), instrument=None)
-    return Comparison(command_count=sequence, event_count=event_count, difference=longer)
+    return Comparison(begins_behind=begin, command_count=count, event_count=event_count, difference=longer)
+
+
+def _begin_equal(replays: list[Replay], begin: int) -> bool:
+    """Brings both to the command that they can be compared from, and says whether they are in the same state there."""
+    for replay in replays:
+        replay.run(to=begin)
+    one, other = (replay.view for replay in replays)
+    return one is not None and other is not None and (one.sequence, one.state_hash) == (other.sequence, other.state_hash)
+
+
+def _other_beginning(begin: int, left: Path, right: Path) -> Difference:
+    sides = [JournalSide(directory=str(path), command=None, events=(), length=None) for path in (left, right)]
+    return Difference(kind=DifferenceKind.BEGINNING, sequence=begin, left=sides[0], right=sides[1], fields=("state",), instrument=None)
 
 
 def _length(replay: Replay) -> int:
@@ -180,7 +206,7 @@ def _tell(
     ignore_time: bool,
 ) -> Difference:
     """Replays the left journal once more, to just before the difference, and says what is there."""
-    with Replay(paths[0], live=live[0]) as replay:
+    with replay_from_beginning(paths[0], live=live[0]) as replay:
         replay.run(to=sequence - 1)
         view = replay.view
         names = Names() if view is None else Names.of(view)

@@ -17,6 +17,7 @@ from ome.metrics import Counters, CountersError
 
 __all__ = [
     "command_count",
+    "first_sequence",
     "hold",
     "is_served",
     "last_sequence_until",
@@ -45,6 +46,11 @@ def segment_first_sequence(name: str) -> int:
     42
     """
     return int(name.partition("-")[2].removesuffix(".ome"))
+
+
+def first_sequence(directory: Path) -> int:
+    """With which command the journal begins: 1, or a later one where the first segments were archived or set aside."""
+    return next((segment_first_sequence(path.name) for path in segments(directory)), 1)
 
 
 def sync_directory(directory: Path) -> None:
@@ -111,11 +117,11 @@ def hold(directory: Path) -> Iterator[None]:
 
 
 def last_sequence_until(directory: Path, time_ns: int, *, live: bool = False) -> int:
-    """The sequence of the command before the first whose timestamp is later than `time_ns`: 0 where that is the first of all.
+    """The sequence of the command before the first whose timestamp is later than `time_ns`: that before the first of all where it is that.
 
     Reads up to there. Raises JournalError or JournalIntegrityError.
     """
-    with JournalReader(directory, live=live) as reader:
+    with JournalReader(directory, live=live, first=first_sequence(directory)) as reader:
         for commands in reader:
             later = np.flatnonzero(commands["timestamp_ns"] > np.uint64(time_ns))
             if len(later):

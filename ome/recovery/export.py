@@ -30,6 +30,8 @@ from ome.errors import OmeError
 from ome.journal import JournalReader
 from ome.messages import COMMAND_TYPES, EVENT_TYPES, NULL_VALUE, Command, Event, UnknownCommand
 from ome.recovery import Batch, Replay
+from ome.recovery.directory import first_sequence
+from ome.recovery.listing import journal_source, names_before
 from ome.recovery.wording import Names, instruments_meant
 
 __all__ = ["Export", "ExportError", "export_journal"]
@@ -48,8 +50,9 @@ class ExportError(OmeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What was written, and how many rows."""
+    """What was written, and how many rows. They begin with command `first_sequence`."""
 
+    first_sequence: int
     commands_path: str
     command_count: int
     events_path: str | None
@@ -73,11 +76,14 @@ def export_journal(
     arrow = _Arrow()
     events_path = path.with_name(f"{path.stem}-events{path.suffix}") if events else None
     command_count = event_count = 0
-    names, instrument_before = Names(), 0
+    names, instrument_before = names_before(directory, live=live), 0
     with ExitStack() as files:
         commands_file = files.enter_context(arrow.writer(path, _COMMAND_COLUMNS))
         events_file = None if events_path is None else files.enter_context(arrow.writer(events_path, _EVENT_COLUMNS))
-        for batch in _batches(directory, live, events):
+        source = journal_source(directory, live=live, is_replayed=events)
+        files.enter_context(source)
+        first = source.report.snapshot_sequence + 1 if events else first_sequence(directory)
+        for batch in _batches(source):
             names.learn(batch.commands)
             instruments = instruments_meant(batch.commands, instrument_before)
             instrument_before = int(instruments[-1])
@@ -88,6 +94,7 @@ def export_journal(
                 event_count += len(batch.events)
             progress(command_count)
     return Export(
+        first_sequence=first,
         commands_path=str(path),
         command_count=command_count,
         events_path=None if events_path is None else str(events_path),
@@ -95,14 +102,12 @@ def export_journal(
     )
 
 
-def _batches(directory: Path, live: bool, with_events: bool) -> Iterator[Batch]:
-    if with_events:
-        with Replay(directory, live=live) as replay:
-            yield from replay.batches(_ROW_GROUP_COUNT)
+def _batches(source: JournalReader | Replay) -> Iterator[Batch]:
+    if isinstance(source, Replay):
+        yield from source.batches(_ROW_GROUP_COUNT)
     else:
-        with JournalReader(directory, live=live) as reader:
-            for commands in reader:
-                yield Batch(commands=commands, events=np.empty(0, EVENT))
+        for commands in source:
+            yield Batch(commands=commands, events=np.empty(0, EVENT))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,11 @@ from ome.enums import CommandFlags, CommandKind, EventKind
 from ome.errors import InvalidValueError
 from ome.journal import JournalReader
 from ome.recovery import Batch, Replay
+from ome.recovery.directory import first_sequence
+from ome.recovery.snapshots import replay_from_beginning
 from ome.recovery.wording import Described, Names, describe_commands, describe_events, instruments_meant
 
-__all__ = ["Entry", "Selection", "listing"]
+__all__ = ["Entry", "Selection", "journal_source", "listing", "names_before"]
 
 _BATCH_COUNT: Final = 8_192  # commands; few, so that the first line comes soon
 _FOLLOW_SECONDS: Final = 0.05  # between two looks at a journal that is being written
@@ -56,9 +58,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A command that was asked for, and its events, where those were."""
+    """A command that was asked for, and its events, where those were. One that `is_quarantined` has kind 0, whatever it was."""
 
     command: Described
+    is_quarantined: bool
     events: tuple[Described, ...]
 
 
@@ -73,13 +76,17 @@ def listing(
 ) -> Iterator[Entry]:
     """The commands asked for, in order. With `follow` it goes on for ever, as a server writes them; `progress` gets the sequence reached.
 
+    Where the first segments are gone they begin with the first that is there, or, where events are needed, behind the oldest snapshot.
+
     Raises JournalError or JournalIntegrityError, after all commands that stand before the damage; InvalidValueError at the end where the
     selection names an instrument or a participant that none of the commands read defines.
     """
-    names = Names()
+    names = names_before(directory, live=live)
     instrument_before = 0
     is_replayed = with_events or selection.order is not None
-    for batch in _whole_commands(_batches(directory, live or follow, is_replayed, follow, selection.last)):
+    source = journal_source(directory, live=live or follow, is_replayed=is_replayed)
+    quarantined = frozenset(source.quarantined)
+    for batch in _whole_commands(_batches(source, follow, selection.last)):
         names.learn(batch.commands)
         instruments = instruments_meant(batch.commands, instrument_before)
         instrument_before = int(instruments[-1])
@@ -88,15 +95,30 @@ def listing(
             events = _events_of(batch, chosen, names) if with_events else ((),) * len(chosen)
             commands = describe_commands(_take(batch.commands, chosen, COMMAND), names, instruments[chosen])
             for fields, caused in zip(commands, events, strict=True):
-                yield Entry(command=fields, events=caused)
+                yield Entry(command=fields, is_quarantined=fields["sequence"] in quarantined, events=caused)
         progress(int(batch.commands["sequence"][-1]))
     _check_names(selection, names)
 
 
-def _batches(directory: Path, live: bool, is_replayed: bool, follow: bool, last: int | None) -> Iterator[Batch]:
+def journal_source(directory: Path, *, live: bool, is_replayed: bool) -> JournalReader | Replay:
+    """The commands that are there: from the first one on, or where they are replayed behind the snapshot that they need."""
+    if is_replayed:
+        return replay_from_beginning(directory, live=live)
+    return JournalReader(directory, live=live, first=first_sequence(directory))
+
+
+def names_before(directory: Path, *, live: bool) -> Names:
+    """What the numbers mean in a journal whose first segments are gone: what the snapshot knows that a replay begins with."""
+    if first_sequence(directory) == 1:
+        return Names()
+    with replay_from_beginning(directory, live=live) as replay:
+        return Names() if replay.view is None else Names.before(replay.view)
+
+
+def _batches(source: JournalReader | Replay, follow: bool, last: int | None) -> Iterator[Batch]:
     """The commands up to `last`, with their events where they are replayed; to the end, or with `follow` for ever."""
     sequence = 0
-    with JournalReader(directory, live=live) if not is_replayed else Replay(directory, live=live) as source:
+    with source:
         while last is None or sequence < last:
             count = _BATCH_COUNT if last is None else min(_BATCH_COUNT, last - sequence)
             batch = source.read(count) if isinstance(source, Replay) else _without_events(source.read(count))

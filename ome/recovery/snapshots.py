@@ -1,4 +1,4 @@
-"""The snapshots of a directory: which there are, whether one is whole, and a new one on demand."""
+"""The snapshots of a directory: which there are, whether one is whole, what a replay begins with, and a new one on demand."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ from typing import Final
 from ome._native import ffi, lib
 from ome.journal import JournalError, text_of
 from ome.recovery import Replay
-from ome.recovery.directory import command_count, hold, is_served, require_journal
+from ome.recovery.directory import command_count, first_sequence, hold, is_served, require_journal
 
-__all__ = ["REQUEST_FILE", "MadeSnapshot", "Snapshot", "inspect_snapshot", "make_snapshot", "snapshot_sequences"]
+__all__ = [
+    "REQUEST_FILE",
+    "MadeSnapshot",
+    "Snapshot",
+    "inspect_snapshot",
+    "make_snapshot",
+    "replay_from_beginning",
+    "snapshot_path",
+    "snapshot_sequences",
+]
 
 REQUEST_FILE: Final = "snapshot.request"
 """Whoever makes this file in a server's directory asks for a snapshot; it is gone when there is one."""
@@ -35,7 +44,8 @@ def snapshot_sequences(directory: Path) -> list[int]:
     return sorted(int(path.stem.removeprefix("snapshot-")) for path in directory.glob(f"snapshot-{'[0-9]' * 20}.ome"))
 
 
-def _path(directory: Path, sequence: int) -> Path:
+def snapshot_path(directory: Path, sequence: int) -> Path:
+    """The file of the snapshot of a sequence."""
     return directory / f"snapshot-{sequence:020d}.ome"
 
 
@@ -50,10 +60,22 @@ def inspect_snapshot(directory: Path, sequence: int) -> Snapshot | None:
         return None
     if status not in (lib.OME_OK, lib.OME_DAMAGED, lib.OME_UNSUPPORTED):
         found = os.strerror(ffi.errno) if status == lib.OME_IO_ERROR else f"status {status}"
-        raise JournalError("snapshot", where=str(_path(directory, sequence)), found=found, allowed="a file that can be read")
+        raise JournalError("snapshot", where=str(snapshot_path(directory, sequence)), found=found, allowed="a file that can be read")
     return Snapshot(
         sequence=sequence, state_hash=look.state_hash, event_hash=look.event_hash, fault=text_of(look.reason), offset=look.offset
     )
+
+
+def replay_from_beginning(directory: Path, *, live: bool = False, checks_events: bool = False) -> Replay:
+    """A replay of all that is there: from the first command, or where the first segments are gone behind the oldest snapshot left.
+
+    Its `report.snapshot_sequence` says behind which command, 0 for from the first. Raises as Replay, which then is told where the journal
+    begins.
+    """
+    first = first_sequence(directory)
+    left = [sequence for sequence in snapshot_sequences(directory) if first > 1 and sequence >= first - 1]
+    whole = (sequence for sequence in left if (found := inspect_snapshot(directory, sequence)) is not None and not found.fault)
+    return Replay(directory, live=live, snapshot=next(whole, 0), checks_events=checks_events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,5 +114,5 @@ def make_snapshot(directory: Path, timeout: float) -> MadeSnapshot:
         found = f"one of command {made[-1]:,}" if made else "none"
         allowed = f"one of command {wanted:,} or later; the server's log says why there is none"
         raise JournalError("snapshot", where=str(directory), found=found, allowed=allowed)
-    path = _path(directory, made[-1])
+    path = snapshot_path(directory, made[-1])
     return MadeSnapshot(path=str(path), sequence=made[-1], size_bytes=path.stat().st_size, seconds=time.perf_counter() - start)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ome.engine import EngineView
 from ome.enums import Side
 from ome.errors import InvalidValueError
-from ome.recovery import Replay
+from ome.recovery.snapshots import replay_from_beginning
 from ome.recovery.wording import Described, Names, describe_order
 
 __all__ = ["InstrumentState", "LevelState", "MarketState", "instrument_state", "market_state"]
@@ -43,8 +43,12 @@ class InstrumentState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
-    """Everything after command `sequence`; `time_ns` is the latest timestamp so far. `state_hash` is None before the first command."""
+    """Everything after command `sequence`; `time_ns` is the latest timestamp so far. `state_hash` is None before the first command.
 
+    What came before `begins_behind` is from a snapshot, 0 where all is from the journal.
+    """
+
+    begins_behind: int
     sequence: int
     time_ns: int
     trade_count: int
@@ -66,21 +70,25 @@ def market_state(
 
     Raises JournalError, JournalIntegrityError, and InvalidValueError where there is no such command or no such symbol.
     """
-    with Replay(directory, live=live) as replay:
+    with replay_from_beginning(directory, live=live) as replay:
         replay.run(to=at, progress=progress)
         view = replay.view
         sequence = 0 if view is None else view.sequence
+        begin = replay.report.snapshot_sequence
         if at is not None and at != sequence:
-            raise InvalidValueError("sequence", where=str(directory), found=at, allowed=f"0 to {sequence:,}, the last one")
+            raise InvalidValueError("sequence", where=str(directory), found=at, allowed=f"{begin:,} to {sequence:,}, the last one")
         known = {} if view is None else view.instruments
         if symbol is not None and symbol not in known:
             raise InvalidValueError("instrument", found=symbol, allowed=", ".join(known) or "none: no instrument is defined")
         event_hash = replay.report.event_hash
         if view is None:
-            return MarketState(sequence=0, time_ns=0, trade_count=0, state_hash=None, event_hash=event_hash, instruments=())
+            return MarketState(
+                begins_behind=0, sequence=0, time_ns=0, trade_count=0, state_hash=None, event_hash=event_hash, instruments=()
+            )
         names, state = Names.of(view), view.state
         chosen = [number for name, (number, _) in known.items() if symbol in (None, name)]
         return MarketState(
+            begins_behind=begin,
             sequence=sequence,
             time_ns=state.time_ns,
             trade_count=state.trade_count,

@@ -1,7 +1,8 @@
 """Whether a journal is what was written, and whether the engine still does with it what it did.
 
-`verify` reads a journal once, from its beginning, and hands every batch of commands with its events to each of its checks. A check counts
-what it has looked at and says at the end whether it held. A further one is a class with the methods of `Check`, and a line in `verify`.
+`verify` reads a journal once, from its beginning, and hands every batch of commands with its events to each of its checks. Where the first
+segments are gone it begins with the oldest snapshot that they leave. A check counts what it has looked at and says at the end whether it
+held. A further one is a class with the methods of `Check`, and a line in `verify`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import numpy as np
 
 from ome.codec import Records, record_bytes
 from ome.errors import InvariantError
-from ome.journal import JournalIntegrityError, JournalReport, ReplayAssertionError
+from ome.journal import JournalError, JournalIntegrityError, JournalReport, ReplayAssertionError
 from ome.messages import Limits
 from ome.recovery import Batch, Replay
 from ome.recovery.manifest import ManifestError, check_manifest
-from ome.recovery.snapshots import inspect_snapshot, snapshot_sequences
+from ome.recovery.snapshots import inspect_snapshot, replay_from_beginning, snapshot_sequences
 from ome.recovery.wording import Described, Names, describe_commands, describe_events, instruments_meant
 from ome.reference import ReferenceEngine
 
@@ -52,8 +53,13 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What `verify` found. `report` is where reading ended. `state_hash` is None where no command was applied."""
+    """What `verify` found. `report` is where reading ended. `state_hash` is None where no command was applied.
 
+    What came before `begins_behind` is from a snapshot, 0 where all is from the journal. `quarantined` commands count as rejected.
+    """
+
+    begins_behind: int
+    quarantined: tuple[int, ...]
     checks: tuple[CheckResult, ...]
     report: JournalReport
     sequence: int
@@ -142,13 +148,16 @@ class _Reference:
 
 
 class _Snapshots:
-    """Each snapshot is whole, and is the state that the replay has there. `next` is the sequence of the next one, None after the last."""
+    """Each snapshot is whole, and is the state that the replay has there. `next` is the sequence of the next one, None after the last.
 
-    def __init__(self, directory: Path, live: bool) -> None:
+    The replay begins behind command `begin`, where that is not 0 with its snapshot, which is whole. Older ones cannot be compared.
+    """
+
+    def __init__(self, directory: Path, live: bool, begin: int) -> None:
         self._directory = directory
         self._live = live
-        self._left = snapshot_sequences(directory)
-        self._count = 0
+        self._left = [sequence for sequence in snapshot_sequences(directory) if sequence > begin]
+        self._count = int(begin > 0)
         self._detail = ""
 
     @property
@@ -233,14 +242,18 @@ def verify(
 
     With `reference` every command is applied to `ome.reference` as well, which takes some 30 microseconds each.
 
-    Raises JournalError where there is nothing to be read.
+    Raises JournalError where there is nothing to be read, or with `reference` where the journal does not begin with the first command.
     """
     compared = _Reference()
-    snapshots = _Snapshots(directory, live)
     event_log = _EventLog()
-    checks: list[Check] = [_Applied(), *([compared] if reference else []), *([] if live else [event_log]), snapshots, _Manifest()]
     damage = ""
-    with Replay(directory, live=live, checks_events=not live) as replay:
+    with replay_from_beginning(directory, live=live, checks_events=not live) as replay:
+        begin = replay.report.snapshot_sequence
+        if begin and reference:
+            found = f"one that begins behind command {begin:,}"
+            raise JournalError("journal", where=str(directory), found=found, allowed="all segments, which the reference needs")
+        snapshots = _Snapshots(directory, live, begin)
+        checks: list[Check] = [_Applied(), *([compared] if reference else []), *([] if live else [event_log]), snapshots, _Manifest()]
         try:
             while (batch := replay.read(_to_next(replay, snapshots.next))) is not None:
                 wanted = [check.take(batch, replay) for check in checks]
@@ -250,8 +263,10 @@ def verify(
         except ReplayAssertionError as error:
             # The engine is lost, so no check can look at it any more.
             asserted = error.report
-            passed = CheckResult(name="journal", is_ok=True, count=asserted.last_sequence, unit="records")
+            passed = CheckResult(name="journal", is_ok=True, count=asserted.last_sequence - begin, unit="records")
             return Verification(
+                begins_behind=begin,
+                quarantined=replay.quarantined,
                 checks=(passed, CheckResult(name="replay", is_ok=False, count=asserted.sequence_found, unit="commands", detail=str(error))),
                 report=asserted,
                 sequence=asserted.sequence_found,
@@ -266,8 +281,10 @@ def verify(
                 damage = str(error)
         report, view = replay.report, replay.view
         sequence = 0 if view is None else view.sequence
-        journal = CheckResult(name="journal", is_ok=not damage, count=sequence, unit="records", detail=damage)
+        journal = CheckResult(name="journal", is_ok=not damage, count=sequence - begin, unit="records", detail=damage)
         return Verification(
+            begins_behind=begin,
+            quarantined=replay.quarantined,
             checks=(journal, *(check.result(replay) for check in checks)),
             report=report,
             sequence=sequence,

@@ -19,8 +19,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, record_bytes
-from ome.engine import Engine, EngineView, OpenOrder
+from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, define_instrument, encode_commands, record_bytes
+from ome.engine import Engine, EngineView, OpenOrder, SessionState
 from ome.enums import (
     CommandFlags,
     CommandKind,
@@ -37,7 +37,7 @@ from ome.enums import (
 )
 from ome.errors import InvalidValueError
 from ome.instruments import Instrument
-from ome.messages import NULL_VALUE, Command, Completed, DefineInstrument, Event, Limits, OrderTerms, UnknownCommand
+from ome.messages import NULL_VALUE, Command, Completed, DefineInstrument, DefineSession, Event, Limits, OrderTerms, UnknownCommand
 from ome.units import number_of
 
 __all__ = [
@@ -79,7 +79,8 @@ _SAYS_NOTHING: Final[tuple[object, ...]] = (None, 0, "", "none", [], "account") 
 class Names:
     """What the numbers of a journal mean: its instruments and participants, as far as they are defined.
 
-    `learn` takes the definitions among commands; who has an engine asks it, by `of`. `instruments` are by number, `participants` too.
+    `learn` takes the definitions among commands; who has an engine asks it, by `of`, or goes on from it, by `before`. `instruments` are by
+    number, `participants` too.
     """
 
     def __init__(self) -> None:
@@ -92,6 +93,18 @@ class Names:
         """Those that an engine knows."""
         names = cls()
         names._take(view)
+        return names
+
+    @classmethod
+    def before(cls, view: EngineView) -> Names:
+        """Those that an engine knows, to learn what comes behind it."""
+        names = cls()
+        known = sorted(view.instruments.values(), key=lambda pair: pair[0])
+        sizes = {"instrument_count_max": view.limits.instrument_count_max, "session_count_max": view.limits.session_count_max}
+        names._engine = Engine(limits=dataclasses.replace(_MANY_INSTRUMENTS, **sizes))
+        names._engine.apply(encode_commands([define_instrument(instrument, number) for number, instrument in known]))
+        names._engine.apply(encode_commands([_definition(session) for session in view.sessions]))
+        names._take(names._engine)
         return names
 
     def _take(self, view: EngineView) -> None:
@@ -144,6 +157,15 @@ def _limits_of(commands: Records) -> Limits:
         )
     except InvalidValueError:
         return _MANY_INSTRUMENTS
+
+
+def _definition(session: SessionState) -> DefineSession:
+    return DefineSession(
+        session=session.session,
+        participant=session.participant,
+        participant_name=session.participant_name.encode("ascii"),
+        session_number=session.session_number,
+    )
 
 
 def time_text(time_ns: int) -> str:

@@ -10,7 +10,7 @@ import click
 from ome.journal import JournalReport, Verdict
 from ome.recovery.state import InstrumentState, LevelState
 
-__all__ = ["book_lines", "directory_argument", "hash_text", "tail_line"]
+__all__ = ["beginning_line", "book_lines", "directory_argument", "hash_text", "tail_line"]
 
 directory_argument = click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 
@@ -18,6 +18,13 @@ directory_argument = click.argument("directory", type=click.Path(exists=True, fi
 def hash_text(value: int | None) -> str | None:
     """A hash of 64 bits as it is written everywhere."""
     return None if value is None else f"{value:016x}"
+
+
+def beginning_line(begins_behind: int) -> str | None:
+    """What to say of a journal that begins behind a command; None where it begins with the first."""
+    if begins_behind == 0:
+        return None
+    return f"begins behind command {begins_behind:,}, with its snapshot: the segments before are not there"
 
 
 def tail_line(report: JournalReport) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ome.cli.admin.arguments import book_lines
+from ome.cli.admin.arguments import beginning_line, book_lines
 from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
 from ome.recovery.difference import Difference, DifferenceKind, first_difference
 from ome.recovery.directory import command_count, is_served, require_journal
@@ -34,18 +34,28 @@ def diff(left: Path, right: Path, ignore_time: bool, as_json: bool) -> None:
     with progress_bar(f"comparing {left} and {right}", length, hidden=as_json) as progress:
         found = first_difference(left, right, ignore_time=ignore_time, live=(is_served(left), is_served(right)), progress=progress)
     if as_json:
-        values = {"equal": found.difference is None, "commands": found.command_count, "events": found.event_count}
+        values: dict[str, object] = {
+            "begins_behind": found.begins_behind,
+            "equal": found.difference is None,
+            "commands": found.command_count,
+            "events": found.event_count,
+        }
         print_json(values | {"difference": found.difference})
     elif found.difference is None:
         click.echo(f"equal: {found.command_count:,} commands, {found.event_count:,} events")
     else:
         _print(found.difference)
+    if not as_json and (line := beginning_line(found.begins_behind)) is not None:
+        click.echo(line)
     if found.difference is not None:
         raise SystemExit(ExitCode.FAILED)
 
 
 def _print(found: Difference) -> None:
     sides = (("left", found.left), ("right", found.right))
+    if found.kind is DifferenceKind.BEGINNING:
+        click.echo(f"different in state behind command {found.sequence:,}, the first that both are there from")
+        return
     if found.kind is DifferenceKind.LENGTH:
         lengths = ", ".join(f"{name} {side.length:,} ({side.directory})" for name, side in sides)
         click.echo(f"different in length after {found.sequence:,} equal commands: {lengths}")

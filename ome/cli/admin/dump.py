@@ -10,7 +10,7 @@ import click
 from ome.cli.admin.arguments import directory_argument
 from ome.cli.terminal import failing, json_option, json_text, moment, printing, progress_bar
 from ome.enums import CommandKind
-from ome.recovery.directory import command_count, is_served, require_journal
+from ome.recovery.directory import command_count, first_sequence, is_served, require_journal
 from ome.recovery.listing import Entry, Selection, listing
 from ome.recovery.wording import lines_of
 
@@ -47,9 +47,14 @@ def dump(
     follow: bool,
     as_json: bool,
 ) -> None:
-    """Print the commands of a journal, one a line. With --json, one object a line. Changes nothing."""
+    """Print the commands of a journal, one a line. With --json, one object a line. Changes nothing.
+
+    Where the first segments are not there it begins with the first that is, or with --events and --order behind the oldest snapshot.
+    """
     if not follow:
         require_journal(directory)
+    if (begin := first_sequence(directory)) > 1:
+        click.echo(f"the journal begins with command {begin:,}: the segments before are not there", err=True)
     selection = Selection(
         first=first,
         last=last,
@@ -76,5 +81,7 @@ def dump(
 
 def _lines(entry: Entry, with_events: bool, as_json: bool) -> list[str]:
     if not as_json:
-        return list(lines_of(entry.command, entry.events))
-    return [json_text(entry.command | {"events": entry.events} if with_events else entry.command)]
+        command, *events = lines_of(entry.command, entry.events)
+        return [f"{command}  quarantined" if entry.is_quarantined else command, *events]
+    fields = entry.command | ({"quarantined": True} if entry.is_quarantined else {})
+    return [json_text(fields | {"events": entry.events} if with_events else fields)]

@@ -28,6 +28,8 @@ def export(directory: Path, file: Path, events: bool, as_json: bool) -> None:
     if as_json:
         print_json(written)
         return
+    if written.first_sequence > 1:
+        click.echo(f"begins with command {written.first_sequence:,}: the segments before are not there")
     click.echo(f"{written.commands_path}: {written.command_count:,} commands")
     if written.events_path is not None:
         click.echo(f"{written.events_path}: {written.event_count:,} events")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from ome.cli.admin.arguments import directory_argument, hash_text, tail_line
+from ome.cli.admin.arguments import beginning_line, directory_argument, hash_text, tail_line
 from ome.cli.terminal import failing, json_option, moment, print_json, progress_bar
 from ome.recovery import Replay
 from ome.recovery.directory import command_count, is_served, last_sequence_until
+from ome.recovery.snapshots import replay_from_beginning
 
 __all__ = ["replay"]
 
@@ -33,7 +34,7 @@ def replay(directory: Path, to: int | None, until: int | None, from_snapshot: bo
         to = last_sequence_until(directory, until, live=live)
     length = to or command_count(directory)
     with (
-        Replay(directory, live=live, from_snapshot=from_snapshot) as source,
+        Replay(directory, live=live, from_snapshot=True) if from_snapshot else replay_from_beginning(directory, live=live) as source,
         progress_bar(f"replaying {directory}", length, hidden=as_json) as progress,
     ):
         seconds = source.run(to=to, progress=progress)
@@ -60,5 +61,7 @@ def replay(directory: Path, to: int | None, until: int | None, from_snapshot: bo
         f"{begin}replayed {replayed:,} commands in {seconds:.1f} s ({rate:.1f} M/s)  {trades:,} trades  "
         f"state {state_hash or '-'}  sequence {sequence:,}"
     )
+    if not from_snapshot and (line := beginning_line(report.snapshot_sequence)) is not None:
+        click.echo(line)
     if (line := tail_line(report)) is not None:
         click.echo(line)

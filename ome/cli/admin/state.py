@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ome.cli.admin.arguments import book_lines, directory_argument, hash_text
+from ome.cli.admin.arguments import beginning_line, book_lines, directory_argument, hash_text
 from ome.cli.terminal import failing, json_option, print_json, printing, progress_bar
 from ome.recovery.directory import command_count, is_served, require_journal
 from ome.recovery.state import MarketState, market_state
@@ -35,6 +35,8 @@ def state(directory: Path, at: int | None, instrument: str | None, orders: bool,
             f"sequence {found.sequence:,}  time {time_text(found.time_ns)}  trades {found.trade_count:,}  "
             f"state {hash_text(found.state_hash) or '-'}  events {hash_text(found.event_hash)}"
         )
+        if (text := beginning_line(found.begins_behind)) is not None:
+            line(text)
         for one in found.instruments:
             for text in book_lines(one):
                 line(text)
@@ -54,5 +56,5 @@ def _values(found: MarketState, with_orders: bool) -> dict[str, object]:
             values |= {"orders": one.orders, "waiting": one.waiting}
         instruments.append(values)
     hashes = {"state_hash": hash_text(found.state_hash), "event_hash": hash_text(found.event_hash)}
-    counts = {"sequence": found.sequence, "time_ns": found.time_ns, "trades": found.trade_count}
+    counts = {"begins_behind": found.begins_behind, "sequence": found.sequence, "time_ns": found.time_ns, "trades": found.trade_count}
     return {**counts, **hashes, "instruments": instruments}

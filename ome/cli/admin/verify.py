@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from ome.cli.admin.arguments import directory_argument, hash_text, tail_line
+from ome.cli.admin.arguments import beginning_line, directory_argument, hash_text, tail_line
 from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
 from ome.recovery.directory import command_count, is_served, require_journal
 from ome.recovery.verification import Verification, verify as verify_journal
 from ome.recovery.wording import command_line, event_line
 
-__all__ = ["verify"]
+__all__ = ["print_verification", "verify"]
 
 
 @click.command()
@@ -31,7 +31,7 @@ def verify(directory: Path, reference: bool, as_json: bool) -> None:
     if as_json:
         print_json(_values(found))
     else:
-        _print(found)
+        print_verification(found)
     if not found.is_ok:
         raise SystemExit(ExitCode.INTEGRITY)
 
@@ -41,6 +41,9 @@ def _values(found: Verification) -> dict[str, object]:
     return {
         "ok": found.is_ok,
         "checks": found.checks,
+        "begins_behind": found.begins_behind,
+        "quarantined": found.quarantined,
+        "configuration_hash": hash_text(report.configuration_hash),
         "sequence": found.sequence,
         "epochs": report.epoch,
         "segments": report.segment_count,
@@ -52,7 +55,8 @@ def _values(found: Verification) -> dict[str, object]:
     }
 
 
-def _print(found: Verification) -> None:
+def print_verification(found: Verification) -> None:
+    """A line for each check, then where the journal leads."""
     report = found.report
     for check in found.checks:
         click.echo(f"{check.name:<10} {'ok' if check.is_ok else 'FAILED':<7} {check.count:>14,} {check.unit}  {check.detail}".rstrip())
@@ -64,7 +68,12 @@ def _print(found: Verification) -> None:
                 click.echo(f"    {event_line(event)}")
     click.echo(
         f"sequence {found.sequence:,}  epochs {report.epoch:,}  segments {report.segment_count:,}  "
-        f"state {hash_text(found.state_hash) or '-'}  events {hash_text(found.event_hash)}  verdict {report.verdict.name.lower()}"
+        f"state {hash_text(found.state_hash) or '-'}  events {hash_text(found.event_hash)}  "
+        f"configuration {hash_text(report.configuration_hash)}  verdict {report.verdict.name.lower()}"
     )
+    if found.quarantined:
+        click.echo(f"quarantined, so rejected: {', '.join(f'{sequence:,}' for sequence in found.quarantined)}")
+    if (line := beginning_line(found.begins_behind)) is not None:
+        click.echo(line)
     if (line := tail_line(report)) is not None:
         click.echo(line)
