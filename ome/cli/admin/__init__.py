@@ -9,6 +9,7 @@ from ome.cli.admin.diff import diff
 from ome.cli.admin.dump import dump
 from ome.cli.admin.export import export
 from ome.cli.admin.manifest import manifest
+from ome.cli.admin.repair import repair
 from ome.cli.admin.replay import replay
 from ome.cli.admin.snapshot import snapshot
 from ome.cli.admin.state import state
@@ -27,5 +28,5 @@ def main() -> None:
     """
 
 
-for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, stats):
+for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, repair, stats):
     main.add_command(command)

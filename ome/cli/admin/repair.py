@@ -1,0 +1,121 @@
+"""`ome-admin repair`: what is wrong with a journal, and what can be done about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ome.cli.admin.arguments import directory_argument
+from ome.cli.admin.verify import print_verification
+from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
+from ome.recovery.directory import command_count, hold, require_journal
+from ome.recovery.repair import Diagnosis, Remedy, RepairError, apply_remedy, copy_directory, diagnose, quarantine
+from ome.recovery.verification import verify
+
+__all__ = ["repair"]
+
+
+@click.command()
+@directory_argument
+@click.option("--quarantine", "sequence", type=click.IntRange(1), help="Make of the command that trips an assertion one that is rejected.")
+@click.option(
+    "--from", "source", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A directory with good copies of segments."
+)
+@click.option("--accept-loss", is_flag=True, help="Also cut the journal before damage that nothing else helps against.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@failing
+def repair(directory: Path, sequence: int | None, source: Path | None, accept_loss: bool, yes: bool, as_json: bool) -> None:
+    """Find out what is wrong in DIRECTORY, on which no server may run, say what can be done, and do it.
+
+    Before anything is changed all files are copied to DIRECTORY.before-repair-TIME. Exit codes: 0 nothing is wrong any more, 1 declined or
+    failed, 3 something is wrong still.
+    """
+    if sequence is not None and (source is not None or accept_loss):
+        raise click.UsageError("--quarantine goes alone")
+    require_journal(directory)
+    work = _Work(directory, yes, as_json)
+    with hold(directory):
+        if sequence is None:
+            is_sound = work.heal(source, accept_loss)
+        else:
+            work.quarantine(sequence)
+            is_sound = True
+        if work.copy is not None:
+            is_sound = work.verify() and is_sound
+    if as_json:
+        print_json({"ok": is_sound, "copy": work.copy, "steps": work.steps})
+    if not is_sound:
+        raise SystemExit(ExitCode.INTEGRITY)
+
+
+class _Work:
+    """A repair: what was found so far, and where the copy is, None before there is one."""
+
+    def __init__(self, directory: Path, yes: bool, as_json: bool) -> None:
+        self.directory = directory
+        self.copy: Path | None = None
+        self.steps: list[dict[str, Any]] = []
+        self._yes = yes
+        self._as_json = as_json
+        self._length = command_count(directory)
+
+    def heal(self, source: Path | None, accept_loss: bool) -> bool:
+        """One remedy after another, until nothing is wrong, or nothing can be done."""
+        done: set[Diagnosis] = set()
+        while True:
+            with progress_bar(f"reading {self.directory}", self._length, hidden=self._as_json) as progress:
+                found = diagnose(self.directory, source=source, progress=progress)
+            self._tell(found)
+            if found.is_sound or found.remedy in (Remedy.NONE, Remedy.QUARANTINE):
+                return found.is_sound
+            if found.remedy is Remedy.CUT and not accept_loss:
+                self._say("this loses commands that were acknowledged, and is done only with --accept-loss")
+                return False
+            if found in done:
+                raise RepairError("repair", where=str(self.directory), found=found.wrong, allowed="something else after it was repaired")
+            self._prepare()
+            apply_remedy(self.directory, found)
+            self._say(f"done: {found.remedy}")
+            done.add(found)
+
+    def quarantine(self, sequence: int) -> None:
+        """Where a replay trips there."""
+        with progress_bar(f"replaying {self.directory}", self._length, hidden=self._as_json) as progress:
+            quarantine(self.directory, sequence, prepare=self._prepare, progress=progress)
+        self.steps.append({"remedy": Remedy.QUARANTINE, "sequence": sequence})
+        self._say(f"command {sequence:,} is quarantined: it counts as rejected from now on")
+
+    def verify(self) -> bool:
+        """Says what a verification finds."""
+        found = verify(self.directory)
+        if not self._as_json:
+            print_verification(found)
+        return found.is_ok
+
+    def _prepare(self) -> None:
+        """Asks, and copies, once."""
+        if self.copy is not None:
+            return
+        if not self._yes:
+            click.confirm("copy everything and do this?", abort=True, err=True)
+        self.copy = copy_directory(self.directory)
+        self._say(f"all files as they were: {self.copy}")
+
+    def _tell(self, found: Diagnosis) -> None:
+        self.steps.append({"remedy": found.remedy, "wrong": found.wrong, "plan": found.plan, "sequence": found.sequence})
+        if found.remedy is Remedy.NOTHING:
+            self._say("nothing is wrong")
+            return
+        self._say(f"wrong: {found.wrong}")
+        if found.damaged:
+            self._say(f"by the manifest these segments are not what was sealed: {', '.join(found.damaged)}")
+            if found.remedy is not Remedy.COPY:
+                self._say("a copy of each whose digest is right, from the archive or a backup, heals all (--from)")
+        self._say(f"{found.remedy}: {found.plan}")
+
+    def _say(self, text: str) -> None:
+        if not self._as_json:
+            click.echo(text)

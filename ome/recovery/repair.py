@@ -1,0 +1,431 @@
+"""What is wrong with a journal, and what can be done about it.
+
+`diagnose` looks as a start and `verify` do, and changes nothing; what it finds has one remedy. `apply_remedy` does it. There may be more
+wrong behind it: diagnose again. `copy_directory` comes before the first. `quarantine` is for a command that trips an assertion.
+
+All of it is for the one process that uses the directory. What is taken out of the journal gets the name `<name>.set-aside`; nothing is
+removed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from ome._native import ffi, lib
+from ome.errors import OmeError
+from ome.journal import DecisionKind, JournalIntegrityError, JournalReader, JournalReport, ReplayAssertionError, Verdict
+from ome.recovery import Replay
+from ome.recovery.directory import first_sequence, segment_first_sequence, segments, sync_directory
+from ome.recovery.manifest import (
+    MANIFEST_FILE,
+    ManifestError,
+    ManifestLine,
+    append_manifest,
+    check_manifest,
+    check_segment,
+    read_manifest,
+    read_seal,
+)
+from ome.recovery.snapshots import inspect_snapshot, snapshot_path, snapshot_sequences
+
+__all__ = ["Diagnosis", "Remedy", "RepairError", "apply_remedy", "copy_directory", "diagnose", "quarantine"]
+
+_LOCK_FILE: Final = "lock"
+_SET_ASIDE: Final = ".set-aside"
+_BROKEN: Final = ".broken"
+_NEW_SEGMENT: Final = "journal-new.tmp"
+
+Progress = Callable[[int], None]
+
+
+class RepairError(OmeError):
+    """A repair that cannot be done, or not in this way. Nothing was changed by the step that raises it."""
+
+
+class Remedy(StrEnum):
+    """What can be done."""
+
+    NOTHING = "nothing"
+    NEXT_START = "next start"
+    COPY = "copy"
+    BEGIN = "begin"
+    CUT = "cut"
+    SET_SNAPSHOT_ASIDE = "set snapshot aside"
+    QUARANTINE = "quarantine"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What is `wrong`, empty where nothing is, and what the `remedy` does and loses: `plan`, a sentence.
+
+    `sequence` is that of the first command that cannot be read, of the one that trips an assertion, or of the snapshot that is not of this
+    journal. `snapshot` is that of the snapshot to begin behind, `copy` the good copy of a segment. `damaged` are the segments that the
+    manifest finds to be other than they were.
+    """
+
+    remedy: Remedy
+    wrong: str
+    plan: str
+    sequence: int = 0
+    snapshot: int = 0
+    copy: Path | None = None
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether a start does all that is to be done."""
+        return self.remedy in (Remedy.NOTHING, Remedy.NEXT_START)
+
+
+def diagnose(directory: Path, *, source: Path | None = None, progress: Progress = lambda _: None) -> Diagnosis:
+    """Looks for the first thing that is wrong. `source` is a directory that may have good copies of segments.
+
+    Raises JournalError where nothing can be read, and JournalIntegrityError where the decisions about the journal are damaged.
+    """
+    with JournalReader(directory, first=first_sequence(directory)) as reader:
+        try:
+            for commands in reader:
+                progress(int(commands["sequence"][-1]))
+        except JournalIntegrityError as error:
+            return _of_damage(directory, source, reader, error)
+        report = reader.report
+    return _of_whole_journal(directory, source, report, progress)
+
+
+def _of_damage(directory: Path, source: Path | None, reader: JournalReader, error: JournalIntegrityError) -> Diagnosis:
+    """The journal cannot be read to its end."""
+    report = error.report
+    wrong = f"damage: {error}"
+    loss = ffi.new("ome_replay_loss_t *")
+    status = lib.ome_replay_survey(reader.pointer, loss)
+    if status == lib.OME_INVALID:
+        plan = "this is no damage of bytes, and not to be repaired: another version of ome reads it, or it was written by something else"
+        return Diagnosis(remedy=Remedy.NONE, wrong=wrong, plan=plan)
+    reader.check(status)
+    damaged = _damaged_by_manifest(directory)
+    copy = None if source is None else _good_copy(directory, source, report)
+    if copy is not None:
+        plan = f"{copy} is a good copy and takes its place: nothing is lost"
+        return Diagnosis(remedy=Remedy.COPY, wrong=wrong, plan=plan, sequence=report.sequence_expected, copy=copy, damaged=damaged)
+    lost = report.sequence_expected
+    snapshot = next((one for one in reversed(snapshot_sequences(directory)) if one >= lost and _is_whole(directory, one)), None)
+    if snapshot is not None:
+        return Diagnosis(remedy=Remedy.BEGIN, wrong=wrong, plan=_begin_plan(snapshot), sequence=lost, snapshot=snapshot, damaged=damaged)
+    last = f"commands {lost:,} to {loss.last_sequence:,}" if loss.last_sequence else f"command {lost:,} and what came behind it"
+    plan = (
+        f"{last}, {loss.record_count:,} of them readable, are no longer part of the journal; "
+        f"they are kept beside it, in files *.torn-* and *{_SET_ASIDE}"
+    )
+    return Diagnosis(remedy=Remedy.CUT, wrong=wrong, plan=plan, sequence=lost, damaged=damaged)
+
+
+def _begin_plan(snapshot: int) -> str:
+    return (
+        f"the journal is made to begin behind the snapshot of command {snapshot:,}, which has the state: nothing that was acknowledged is "
+        f"lost, but commands 1 to {snapshot:,} cannot be read any more"
+    )
+
+
+def _is_whole(directory: Path, sequence: int) -> bool:
+    found = inspect_snapshot(directory, sequence)
+    return found is not None and not found.fault
+
+
+def _of_whole_journal(directory: Path, source: Path | None, report: JournalReport, progress: Progress) -> Diagnosis:
+    """Every record can be read: whether a start can do with them what it has to."""
+    first, sequences = first_sequence(directory), snapshot_sequences(directory)
+    whole = [sequence for sequence in sequences if _is_whole(directory, sequence)]
+    if whole and (found := _of_snapshot(directory, whole, first)) is not None:
+        return found
+    if first > 1 and not whole:
+        plan = "put the segments before back, from the archive or a backup"
+        return Diagnosis(remedy=Remedy.NONE, wrong=f"the journal begins with command {first:,}, and no snapshot is whole", plan=plan)
+    with Replay(directory, from_snapshot=True) as replay:
+        try:
+            replay.run(progress=progress)
+        except ReplayAssertionError as error:
+            plan = f"--quarantine {error.report.sequence_found} makes of it a command that is rejected"
+            return Diagnosis(remedy=Remedy.QUARANTINE, wrong=str(error), plan=plan, sequence=error.report.sequence_found)
+        except JournalIntegrityError as error:
+            return Diagnosis(remedy=Remedy.NONE, wrong=str(error), plan="this is no damage of bytes, and not to be repaired")
+    if (found := _of_manifest(directory, source)) is not None:
+        return found
+    broken = [sequence for sequence in sequences if sequence not in whole]
+    if broken:
+        wrong = f"the snapshot of command {broken[-1]:,} is broken"
+        return Diagnosis(remedy=Remedy.NEXT_START, wrong=wrong, plan="no start needs it: the next one sets it aside, if it is the newest")
+    if report.verdict is Verdict.TORN:
+        wrong = f"a torn tail of {report.torn_bytes:,} bytes in {report.path}, which nobody was told of"
+        return Diagnosis(remedy=Remedy.NEXT_START, wrong=wrong, plan="the next start cuts it off and keeps it beside")
+    return Diagnosis(remedy=Remedy.NOTHING, wrong="", plan="")
+
+
+def _of_snapshot(directory: Path, whole: list[int], first: int) -> Diagnosis | None:
+    """Whether the newest snapshot and the journal belong together."""
+    newest = whole[-1]
+    with Replay(directory, snapshot=newest) as replay:
+        try:
+            replay.step(1)
+        except ReplayAssertionError:
+            return None
+        except JournalIntegrityError as error:
+            if error.report.verdict is Verdict.ABSENT and error.report.sequence_found == 0:
+                wrong = f"the journal ends before command {newest:,}, of which there is a snapshot: its end is missing"
+                plan = f"{_begin_plan(newest)}; whether there were later ones nobody can say"
+                return Diagnosis(remedy=Remedy.BEGIN, wrong=wrong, plan=plan, sequence=newest, snapshot=newest)
+            wrong = f"the snapshot of command {newest:,} is not of this journal: {error}"
+            if first > 1 and len(whole) == 1:
+                plan = "put the segments before back, from the archive or a backup"
+                return Diagnosis(remedy=Remedy.NONE, wrong=wrong, plan=plan)
+            plan = f"it is set aside as {_BROKEN}: a start begins with the one before, or with the first command"
+            return Diagnosis(remedy=Remedy.SET_SNAPSHOT_ASIDE, wrong=wrong, plan=plan, sequence=newest)
+    return None
+
+
+# ---- manifest and copies ----
+
+
+def _lines(directory: Path) -> list[ManifestLine]:
+    """Of the manifest, none where it cannot be read."""
+    try:
+        return read_manifest(directory)[0]
+    except ManifestError:
+        return []
+
+
+def _damaged_by_manifest(directory: Path) -> tuple[str, ...]:
+    """The segments whose bytes are not those that the manifest has the digest of, or that are missing; what was archived is not."""
+    lines = _lines(directory)
+    archived = next((index for index, line in enumerate(lines) if (directory / line.name).exists()), len(lines))
+    return tuple(line.name for line in lines[archived:] if not _fits(directory / line.name, line))
+
+
+def _fits(path: Path, line: ManifestLine) -> bool:
+    try:
+        check_segment(path, line)
+    except ManifestError:
+        return False
+    return True
+
+
+def _of_manifest(directory: Path, source: Path | None) -> Diagnosis | None:
+    try:
+        check_manifest(directory)
+    except ManifestError as error:
+        damaged = _damaged_by_manifest(directory)
+        lines = {line.name: line for line in _lines(directory)}
+        copy = next((source / name for name in damaged if source is not None and _fits(source / name, lines[name])), None)
+        if copy is not None:
+            plan = f"{copy} has the digest of the manifest and takes its place: nothing is lost"
+            return Diagnosis(remedy=Remedy.COPY, wrong=str(error), plan=plan, copy=copy, damaged=damaged)
+        plan = "the journal can be read, and is not the one of the manifest: only a copy whose digest is right heals this (--from)"
+        return Diagnosis(remedy=Remedy.NONE, wrong=str(error), plan=plan, damaged=damaged)
+    return None
+
+
+def _good_copy(directory: Path, source: Path, report: JournalReport) -> Path | None:
+    """A copy of the segment that the damage is in, or that is missing, with which the journal can be read further."""
+    is_missing = Path(report.path) == directory
+    name = f"journal-{report.sequence_expected:020d}.ome" if is_missing else Path(report.path).name
+    copy = source / name
+    line = next((line for line in _lines(directory) if line.name == name), None)
+    if not copy.is_file() or read_seal(copy) is None or (line is not None and not _fits(copy, line)):
+        return None
+    with tempfile.TemporaryDirectory() as trial:
+        for path in (*segments(directory), *directory.glob("decisions-*.ome")):
+            (Path(trial) / path.name).symlink_to(path.resolve())
+        (Path(trial) / name).unlink(missing_ok=True)
+        (Path(trial) / name).symlink_to(copy.resolve())
+        with JournalReader(trial, first=min(first_sequence(directory), segment_first_sequence(name))) as reader:
+            try:
+                for _ in reader:
+                    pass
+            except JournalIntegrityError as error:
+                found = error.report
+                return copy if found.sequence_expected > report.sequence_expected and Path(found.path).name != name else None
+    return copy
+
+
+# ---- what is done ----
+
+
+def copy_directory(directory: Path) -> Path:
+    """Copies all files of the directory to `<directory>.before-repair-<UTC time>`, on disk when this returns. Returns where.
+
+    Raises RepairError where there is not enough room, or OSError.
+    """
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    target = directory.resolve().with_name(f"{directory.resolve().name}.before-repair-{moment}")
+    files = [path for path in sorted(directory.iterdir()) if path.is_file() and path.name != _LOCK_FILE]
+    sizes = [path.stat().st_size for path in files]
+    needed = sum(sizes) + max(sizes, default=0)  # what is made anew is no larger than a segment
+    free = shutil.disk_usage(target.parent).free
+    if free < needed:
+        raise RepairError("room for a copy", where=str(target.parent), found=f"{free:,} bytes", allowed=f"{needed:,} bytes")
+    target.mkdir()
+    for path in files:
+        shutil.copy2(path, target / path.name)
+        with (target / path.name).open("r+b") as file:
+            os.fsync(file.fileno())
+    sync_directory(target)
+    sync_directory(target.parent)
+    return target
+
+
+def apply_remedy(directory: Path, found: Diagnosis) -> None:
+    """Does what the diagnosis says. May be interrupted and repeated.
+
+    Raises RepairError where it cannot be done, JournalError for a failed call, or OSError.
+    """
+    if found.remedy is Remedy.COPY:
+        assert found.copy is not None, "the diagnosis has it"
+        _put_copy(directory, found.copy)
+    elif found.remedy is Remedy.BEGIN:
+        _begin_behind(directory, found.snapshot)
+    elif found.remedy is Remedy.CUT:
+        _cut(directory, found.sequence)
+    elif found.remedy is Remedy.SET_SNAPSHOT_ASIDE:
+        _rename(snapshot_path(directory, found.sequence), _BROKEN)
+    else:
+        raise RepairError("repair", where=str(directory), found=found.remedy.value, allowed="a remedy that a repair can do")
+
+
+def _free_path(path: Path, suffix: str) -> Path:
+    """A name that nothing has yet."""
+    free, number = path.with_name(path.name + suffix), 1
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}{suffix}-{number}")
+    return free
+
+
+def _rename(path: Path, suffix: str) -> Path:
+    to = _free_path(path, suffix)
+    path.rename(to)
+    sync_directory(path.parent)
+    return to
+
+
+def _put_copy(directory: Path, copy: Path) -> None:
+    """The copy is whole and on disk before it has the name; the segment that it replaces keeps another."""
+    target, new = directory / copy.name, directory / _NEW_SEGMENT
+    shutil.copyfile(copy, new)
+    with new.open("r+b") as file:
+        os.fsync(file.fileno())
+    if target.exists():
+        os.link(target, _free_path(target, _SET_ASIDE))
+    new.replace(target)
+    sync_directory(directory)
+
+
+def _decide(directory: Path, kind: DecisionKind, sequence: int, checksum: int = 0) -> None:
+    status = lib.ome_decision_make(os.fsencode(directory), kind, sequence, checksum)
+    if status != lib.OME_OK:
+        reasons = {lib.OME_FULL: "1,024 of them", lib.OME_IO_ERROR: os.strerror(ffi.errno)}
+        found = reasons.get(status, f"status {status}")
+        raise RepairError("decisions", where=str(directory), found=found, allowed="decisions that one more can be added to")
+
+
+def _begin_behind(directory: Path, snapshot: int) -> None:
+    """What the manifest says of segments that are no part of the journal any more proves nothing: a new one begins with what is left."""
+    manifest = directory / MANIFEST_FILE
+    kept = _rename(manifest, _SET_ASIDE) if manifest.exists() else None
+    with Replay(directory, snapshot=snapshot) as replay:
+        status = lib.ome_replay_begin_journal(replay.pointer)
+        if status in (lib.OME_DAMAGED, lib.OME_UNSUPPORTED):
+            if kept is not None:
+                kept.rename(manifest)
+            raise RepairError(
+                "journal",
+                where=str(directory),
+                found=replay.report.reason,
+                allowed=f"records that follow the snapshot of command {snapshot:,}",
+            )
+        replay.check(status)
+    _decide(directory, DecisionKind.BEGIN, snapshot + 1)
+    if kept is not None:
+        append_manifest(directory)
+
+
+def _cut(directory: Path, sequence: int) -> None:
+    """The decision comes first: one about a command that is cut off must not be taken for one about that which gets its sequence."""
+    has_manifest = (directory / MANIFEST_FILE).exists()
+    with JournalReader(directory, first=first_sequence(directory)) as reader:
+        try:
+            for _ in reader:
+                pass
+        except JournalIntegrityError as error:
+            if error.report.sequence_expected != sequence:
+                raise
+        _decide(directory, DecisionKind.CUT, sequence)
+        place = Path(reader.report.path)
+        if has_manifest:
+            _cut_manifest(directory, sequence if place == directory else segment_first_sequence(place.name))
+        for one in snapshot_sequences(directory):
+            if one >= sequence:
+                _rename(snapshot_path(directory, one), _SET_ASIDE)
+        reader.check(lib.ome_replay_cut(reader.pointer))
+    if has_manifest:
+        append_manifest(directory)
+
+
+def _cut_manifest(directory: Path, first: int) -> None:
+    """Leaves the lines of the segments before that which begins with `first`."""
+    left = [line for line in _lines(directory) if line.first_sequence < first]
+    manifest = directory / MANIFEST_FILE
+    new = manifest.with_name(f"{MANIFEST_FILE}-new.tmp")
+    with new.open("wb") as file:
+        file.write("".join(str(line) for line in left).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    os.link(manifest, _free_path(manifest, _SET_ASIDE))
+    new.replace(manifest)
+    sync_directory(directory)
+
+
+# ---- quarantine ----
+
+
+def quarantine(directory: Path, sequence: int, *, prepare: Callable[[], None] = lambda: None, progress: Progress = lambda _: None) -> None:
+    """Makes of the command that trips an assertion one that is rejected, by a decision on disk. `prepare` is called before.
+
+    Raises RepairError, with nothing changed, unless a replay as a start does it trips an assertion at exactly this command, and does not
+    where the command is rejected.
+    """
+    tripping = _tripping(directory, None, progress)
+    if tripping != sequence:
+        found = "none" if tripping is None else f"command {tripping:,}"
+        raise RepairError("command that trips an assertion", where=str(directory), found=found, allowed=f"command {sequence:,}")
+    with JournalReader(directory, first=sequence) as reader:
+        reader.read(1)
+        checksum = reader.report.record_checksum
+    try:
+        still = _tripping(directory, (sequence, checksum), progress)
+    except JournalIntegrityError as error:
+        raise RepairError("journal", where=str(directory), found=str(error), allowed="one that goes on without the command") from None
+    if still is not None and still <= sequence:
+        allowed = "one that does not when the command is rejected: its time alone does it"
+        raise RepairError("assertion", where=str(directory), found=f"tripped at command {still:,}", allowed=allowed)
+    prepare()
+    _decide(directory, DecisionKind.QUARANTINE, sequence, checksum)
+
+
+def _tripping(directory: Path, supposed: tuple[int, int] | None, progress: Progress) -> int | None:
+    """The command that trips an assertion, if one does; `supposed` is sequence and checksum of one that counts as quarantined."""
+    with Replay(directory, from_snapshot=True) as replay:
+        if supposed is not None:
+            lib.ome_replay_suppose(replay.pointer, *supposed)
+        try:
+            replay.run(to=None if supposed is None else supposed[0], progress=progress)
+        except ReplayAssertionError as error:
+            return error.report.sequence_found
+    return None
