@@ -93,6 +93,7 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .events_checked = replay->check.compared_count,
         .events_missing = replay->check.has_log ? replay->check.missing_count : 0,
         .events_ahead = replay->check.ahead_count,
+        .events_right = replay->is_check_fault ? ome_event_check_right(&replay->check) : 0,
         .quarantined = replay->quarantined_count,
         .configuration_hash = reader->configuration_hash,
         .record_checksum = replay->record_checksum,
@@ -162,6 +163,19 @@ ome_status_t ome_replay_cut(ome_replay_t *replay)
 ome_status_t ome_replay_begin_journal(ome_replay_t *replay)
 {
     return ome_journal_begin(&replay->reader);
+}
+
+ome_status_t ome_event_log_cut(const char *directory, uint64_t last_number)
+{
+    ome_event_check_t check = {0};
+    ome_status_t status = ome_event_check_open(&check, ome_file_system_posix(), directory);
+    if (status == OME_OK || status == OME_DAMAGED)
+    {
+        status = ome_event_check_cut(&check, last_number);
+    }
+    errno = check.reader.error.number;
+    ome_event_check_close(&check);
+    return status;
 }
 
 /* ---- Snapshots ---- */

@@ -24,6 +24,7 @@ typedef struct
     uint64_t events_checked; /* that the event log has too; and so many are behind its end: */
     uint64_t events_missing;
     uint64_t events_ahead; /* of the log, behind the journal's end */
+    uint64_t events_right; /* where the event log is at fault: the number of its last event that is right */
     uint64_t quarantined; /* commands that were given as quarantined so far */
     uint64_t snapshots_refused; /* that are broken or of another version, and the first of them: */
     const char *refused_path;
@@ -108,6 +109,10 @@ ome_status_t ome_replay_cut(ome_replay_t *replay);
 /* Makes the journal begin behind the snapshot that the replay, which has applied nothing, began with; nothing is removed. The replay is only to be asked for its report then.
  * OME_OK; OME_INVALID: it began with none; OME_DAMAGED: the records behind it are of another journal; OME_UNSUPPORTED: they are of version 1; OME_IO_ERROR: see the report. */
 ome_status_t ome_replay_begin_journal(ome_replay_t *replay);
+
+/* Makes the event log of a directory end behind that event, whatever follows, which is kept beside; the next start completes it. OME_OK; OME_NOT_FOUND: the log has no event up to
+ * there; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno. */
+ome_status_t ome_event_log_cut(const char *directory, uint64_t last_number);
 
 /* ---- Snapshots ---- */
 

@@ -132,3 +132,79 @@ def test_the_log_goes_into_the_archive_with_the_journal(tmp_path: Path) -> None:
         shutil.copy(path, directory / path.name)
     report, event_count = compared(directory)
     assert (report.events_checked, report.events_missing) == (event_count, 0)
+
+
+def repaired(directory: Path, *options: str, code: int = 0) -> str:
+    """What `ome-admin repair` says."""
+    result = CliRunner().invoke(main, ["repair", str(directory), "--yes", *options])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def goes_on(directory: Path) -> None:
+    """A start completes the log, and everything is right."""
+    trade(venue_config(directory, snapshot_commands=0))
+    report, event_count = compared(directory)
+    assert (report.events_checked, report.events_missing, report.events_ahead) == (event_count, 0, 0)
+
+
+def test_a_damaged_log_is_cut_before_the_damage_and_completed(tmp_path: Path) -> None:
+    """The journal has all that the log had: nothing is lost."""
+    directory = tmp_path / "venue"
+    for _ in range(2):
+        trade(venue_config(directory, snapshot_commands=0, segment_bytes=64 << 10), count=900)
+    _, event_count = compared(directory)
+    for name, event in (("last", event_count - 5), ("first", 300)):
+        path = [path for path in sorted(directory.glob("events-*.ome")) if int(path.stem[7:]) <= event][-1]
+        data = bytearray(path.read_bytes())
+        data[HEADER_SIZE + (event - int(path.stem[7:])) * RECORD_SIZE + 30] ^= 1
+        path.write_bytes(data)
+        said = repaired(directory)
+        assert f"the event log is made to end behind event {event - 1:,}" in said, name
+        assert "nothing is wrong" in said
+        goes_on(directory)
+    assert list(directory.glob("events-*.set-aside"))
+
+
+def test_a_log_of_another_history_is_set_aside_and_made_anew(tmp_path: Path) -> None:
+    """So does who has changed what the engine does on purpose."""
+    for name, price in (("one", 1_000), ("other", 2_000)):
+        trade(venue_config(tmp_path / name, snapshot_commands=0), price)
+    for segment in (tmp_path / "one").glob("events-*.ome"):
+        segment.unlink()
+    for segment in (tmp_path / "other").glob("events-*.ome"):
+        shutil.copy(segment, tmp_path / "one" / segment.name)
+    assert "a new one begins with the next event" in repaired(tmp_path / "one")
+    trade(venue_config(tmp_path / "one", snapshot_commands=0))
+    report, event_count = compared(tmp_path / "one")
+    assert 50 < report.events_checked < event_count
+    assert (report.events_missing, report.events_ahead) == (0, 0)
+
+
+def test_a_cut_journal_takes_its_log_along(tmp_path: Path) -> None:
+    """The loss is accepted once, for both."""
+    directory = tmp_path / "venue"
+    trade(venue_config(directory, snapshot_commands=0), count=200)
+    path = directory / f"journal-{1:020d}.ome"
+    data = bytearray(path.read_bytes())
+    data[HEADER_SIZE + 100 * 74 + 20] ^= 1
+    path.write_bytes(data)
+    said = repaired(directory, "--accept-loss")
+    assert "commands 101 to" in said
+    assert "done: cut event log" in said
+    goes_on(directory)
+
+
+def test_what_the_log_knows_of_a_lost_end_is_given_up_only_when_told(tmp_path: Path) -> None:
+    """Without a word of acceptance nothing is changed: a backup may have what the journal lost."""
+    directory = tmp_path / "venue"
+    trade(venue_config(directory, snapshot_commands=0))
+    kept = (directory / f"journal-{1:020d}.ome").read_bytes()
+    trade(venue_config(directory, snapshot_commands=0))
+    for path in directory.glob("journal-*.ome"):
+        path.unlink()
+    (directory / "manifest").unlink()
+    (directory / f"journal-{1:020d}.ome").write_bytes(kept)
+    assert "only with --accept-loss" in repaired(directory, code=3)
+    repaired(directory, "--accept-loss")
+    goes_on(directory)

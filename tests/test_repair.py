@@ -142,7 +142,9 @@ def test_a_command_that_trips_is_quarantined_and_the_venue_goes_on(
         assert len(copies(directory)) == number
     assert files(copies(directory)[0]) | {"counters.dat": b""} == kept | {"counters.dat": b""}
     for name, data in kept.items():
-        assert name == "counters.dat" or files(directory)[name] == data
+        assert name == "counters.dat" or name.startswith("events-") or files(directory)[name] == data
+    # What the event log had of the first one, and behind it, is not what the journal gives now.
+    assert len(list(directory.glob("events-*.torn-*"))) == 1
     with Replay(directory) as replay:
         assert [(made.kind, made.sequence, made.is_void) for made in replay.decisions] == [
             (DecisionKind.QUARANTINE, sequence, False) for sequence in sequences
@@ -334,7 +336,7 @@ def test_a_snapshot_inside_the_damaged_segment_gets_a_segment_of_its_own(journal
     assert started(journal) == (COUNT, state_after(commands, COUNT))
     with JournalReader(journal, first=261) as reader:
         assert reader.read()["sequence"].tolist() == list(range(261, COUNT + 1))
-    assert admin("verify", journal).stdout.count(" ok ") == 4
+    assert admin("verify", journal).stdout.count(" ok ") == 5
 
 
 @pytest.mark.parametrize("kind", ["record", "header", "missing", "seal"])

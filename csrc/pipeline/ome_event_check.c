@@ -1,6 +1,7 @@
 #include "pipeline/ome_event_check.h"
 
 #include "base/ome_memory.h"
+#include "journal/ome_journal_repair.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -115,7 +116,7 @@ ome_status_t ome_event_check_take(ome_event_check_t *check, const ome_event_t *e
     for (uint64_t i = 0; i < count && check->status == OME_OK; i++)
     {
         check->status = take_one(check, &events[i]);
-        check->next_number++;
+        check->next_number += check->status == OME_OK;
     }
     return check->status;
 }
@@ -154,24 +155,24 @@ ome_status_t ome_event_check_finish(ome_event_check_t *check)
     return check->status;
 }
 
-ome_status_t ome_event_check_go_to_end(ome_event_check_t *check, uint64_t last_number)
+uint64_t ome_event_check_right(const ome_event_check_t *check)
+{
+    return check->next_number > 0 ? check->next_number - 1 : check->reader.report.sequence_expected - 1;
+}
+
+ome_status_t ome_event_check_cut(ome_event_check_t *check, uint64_t last_number)
 {
     ome_journal_record_t record;
-    ome_status_t status = move_reader(check, last_number, last_number);
+    ome_status_t status = last_number > 0 ? move_reader(check, last_number, last_number) : OME_NOT_FOUND;
     while (status == OME_OK)
     {
         status = ome_journal_reader_next(&check->reader, &record);
     }
     if (status == OME_DAMAGED && check->reader.last_sequence == last_number)
     {
-        return OME_OK;
+        return ome_journal_cut(&check->reader);
     }
-    if (status != OME_IO_ERROR)
-    {
-        check->reason = "no event of the log is one that the journal gives";
-        status = OME_DAMAGED;
-    }
-    return status;
+    return status == OME_IO_ERROR ? status : OME_NOT_FOUND;
 }
 
 void ome_event_check_close(ome_event_check_t *check)

@@ -42,9 +42,11 @@ ome_status_t ome_event_check_take(ome_event_check_t *check, const ome_event_t *e
 /* The replay has come to the journal's end: what the log has beyond is counted. As ome_event_check_take. */
 ome_status_t ome_event_check_finish(ome_event_check_t *check);
 
-/* Sets the reader behind the last event that the journal gives, where the log goes on: there it can be cut (ome_journal_cut). OME_OK; OME_DAMAGED: the log has no event up to there
- * (`reason`); OME_IO_ERROR. */
-ome_status_t ome_event_check_go_to_end(ome_event_check_t *check, uint64_t last_number);
+/* Number of the last event that is right, where something is wrong. */
+uint64_t ome_event_check_right(const ome_event_check_t *check);
+
+/* Makes the log end behind that event, whatever follows, which is kept beside (ome_journal_cut). OME_OK; OME_NOT_FOUND: the log has no event up to there; OME_IO_ERROR. */
+ome_status_t ome_event_check_cut(ome_event_check_t *check, uint64_t last_number);
 
 void ome_event_check_close(ome_event_check_t *check);
 

@@ -4,7 +4,6 @@
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
 #include "journal/ome_journal_recover.h"
-#include "journal/ome_journal_repair.h"
 
 #define BUFFER_COUNT (1u << 14) /* commands' worth: 1.2 MB */
 #define WRITE_SIZE_BYTES ((size_t)1 << 18)
@@ -80,23 +79,14 @@ static ome_status_t complete(ome_event_log_t *log, ome_replay_t *replay)
 static ome_status_t recover(ome_replay_t *replay, uint64_t event_count)
 {
     ome_event_check_t *check = &replay->check;
-    ome_status_t status = OME_OK;
-    if (check->ahead_count > 0)
-    {
-        status = ome_event_check_go_to_end(check, event_count);
-        status = status == OME_OK ? ome_journal_cut(&check->reader) : status;
-    }
-    else
-    {
-        status = ome_journal_recover(&check->reader);
-    }
+    const ome_status_t status = check->ahead_count > 0 ? ome_event_check_cut(check, event_count) : ome_journal_recover(&check->reader);
     if (status == OME_IO_ERROR)
     {
         replay->reader.error = check->reader.error;
     }
-    if (status == OME_DAMAGED)
+    if (status == OME_NOT_FOUND)
     {
-        replay->reason = check->reason;
+        replay->reason = "no event of the event log is one that the journal gives";
         replay->reason_status = status;
         replay->is_check_fault = true;
     }

@@ -21,7 +21,16 @@ from typing import Final
 
 from ome._native import ffi, lib
 from ome.errors import OmeError
-from ome.journal import DecisionKind, JournalIntegrityError, JournalReader, JournalReport, ReplayAssertionError, Verdict
+from ome.journal import (
+    Decision,
+    DecisionKind,
+    JournalError,
+    JournalIntegrityError,
+    JournalReader,
+    JournalReport,
+    ReplayAssertionError,
+    Verdict,
+)
 from ome.recovery import Replay
 from ome.recovery.directory import first_sequence, segment_first_sequence, segments, sync_directory
 from ome.recovery.manifest import (
@@ -58,6 +67,7 @@ class Remedy(StrEnum):
     COPY = "copy"
     BEGIN = "begin"
     CUT = "cut"
+    CUT_EVENTS = "cut event log"
     SET_SNAPSHOT_ASIDE = "set snapshot aside"
     QUARANTINE = "quarantine"
     NONE = "none"
@@ -68,8 +78,9 @@ class Diagnosis:
     """What is `wrong`, empty where nothing is, and what the `remedy` does and loses: `plan`, a sentence.
 
     `sequence` is that of the first command that cannot be read, of the one that trips an assertion, or of the snapshot that is not of this
-    journal. `snapshot` is that of the snapshot to begin behind, `copy` the good copy of a segment. `damaged` are the segments that the
-    manifest finds to be other than they were.
+    journal. `snapshot` is that of the snapshot to begin behind, `copy` the good copy of a segment, `event` the number of the last event of
+    the event log that is right. `damaged` are the segments that the manifest finds to be other than they were. `is_loss` says that commands
+    that were acknowledged are lost.
     """
 
     remedy: Remedy
@@ -78,7 +89,9 @@ class Diagnosis:
     sequence: int = 0
     snapshot: int = 0
     copy: Path | None = None
+    event: int = 0
     damaged: tuple[str, ...] = ()
+    is_loss: bool = False
 
     @property
     def is_sound(self) -> bool:
@@ -125,7 +138,7 @@ def _of_damage(directory: Path, source: Path | None, reader: JournalReader, erro
         f"{last}, {loss.record_count:,} of them readable, are no longer part of the journal; "
         f"they are kept beside it, in files *.torn-* and *{_SET_ASIDE}"
     )
-    return Diagnosis(remedy=Remedy.CUT, wrong=wrong, plan=plan, sequence=lost, damaged=damaged)
+    return Diagnosis(remedy=Remedy.CUT, wrong=wrong, plan=plan, sequence=lost, damaged=damaged, is_loss=True)
 
 
 def _begin_plan(snapshot: int) -> str:
@@ -143,20 +156,25 @@ def _is_whole(directory: Path, sequence: int) -> bool:
 def _of_whole_journal(directory: Path, source: Path | None, report: JournalReport, progress: Progress) -> Diagnosis:
     """Every record can be read: whether a start can do with them what it has to."""
     first, sequences = first_sequence(directory), snapshot_sequences(directory)
+    decisions: tuple[Decision, ...] = ()
     whole = [sequence for sequence in sequences if _is_whole(directory, sequence)]
     if whole and (found := _of_snapshot(directory, whole, first)) is not None:
         return found
     if first > 1 and not whole:
         plan = "put the segments before back, from the archive or a backup"
         return Diagnosis(remedy=Remedy.NONE, wrong=f"the journal begins with command {first:,}, and no snapshot is whole", plan=plan)
-    with Replay(directory, from_snapshot=True) as replay:
-        try:
+    try:
+        with Replay(directory, from_snapshot=True, checks_events=True) as replay:
+            decisions = replay.decisions
             replay.run(progress=progress)
-        except ReplayAssertionError as error:
-            plan = f"--quarantine {error.report.sequence_found} makes of it a command that is rejected"
-            return Diagnosis(remedy=Remedy.QUARANTINE, wrong=str(error), plan=plan, sequence=error.report.sequence_found)
-        except JournalIntegrityError as error:
-            return Diagnosis(remedy=Remedy.NONE, wrong=str(error), plan="this is no damage of bytes, and not to be repaired")
+    except ReplayAssertionError as error:
+        plan = f"--quarantine {error.report.sequence_found} makes of it a command that is rejected"
+        return Diagnosis(remedy=Remedy.QUARANTINE, wrong=str(error), plan=plan, sequence=error.report.sequence_found)
+    except JournalIntegrityError as error:
+        if error.report.is_of_event_log:
+            is_cut = any(made.kind is DecisionKind.CUT and made.sequence == report.last_sequence + 1 for made in decisions)
+            return _of_event_log(error, is_cut=is_cut)
+        return Diagnosis(remedy=Remedy.NONE, wrong=str(error), plan="this is no damage of bytes, and not to be repaired")
     if (found := _of_manifest(directory, source)) is not None:
         return found
     broken = [sequence for sequence in sequences if sequence not in whole]
@@ -189,6 +207,21 @@ def _of_snapshot(directory: Path, whole: list[int], first: int) -> Diagnosis | N
             plan = f"it is set aside as {_BROKEN}: a start begins with the one before, or with the first command"
             return Diagnosis(remedy=Remedy.SET_SNAPSHOT_ASIDE, wrong=wrong, plan=plan, sequence=newest)
     return None
+
+
+def _of_event_log(error: JournalIntegrityError, *, is_cut: bool) -> Diagnosis:
+    """The journal is whole, and its event log is not what it gives. `is_cut`: the journal was cut, and its log was not yet."""
+    event = error.report.events_right
+    plan = (
+        f"the event log is made to end behind event {event:,}, and the next start completes it from the journal; "
+        f"what is cut off is kept beside it, in files *.torn-* and *{_SET_ASIDE}"
+    )
+    if event == 0:
+        plan = f"no event of it is right: the event log is set aside, in files *{_SET_ASIDE}, and a new one begins with the next event"
+    is_loss = error.report.events_ahead > 0 and not is_cut
+    if is_loss:
+        plan = f"its last segments from a backup heal this, put in place by hand; without them {plan}, and what the journal lost stays lost"
+    return Diagnosis(remedy=Remedy.CUT_EVENTS, wrong=str(error), plan=plan, event=event, is_loss=is_loss)
 
 
 # ---- manifest and copies ----
@@ -293,6 +326,8 @@ def apply_remedy(directory: Path, found: Diagnosis) -> None:
         _begin_behind(directory, found.snapshot)
     elif found.remedy is Remedy.CUT:
         _cut(directory, found.sequence)
+    elif found.remedy is Remedy.CUT_EVENTS:
+        _cut_events(directory, found.event)
     elif found.remedy is Remedy.SET_SNAPSHOT_ASIDE:
         _rename(snapshot_path(directory, found.sequence), _BROKEN)
     else:
@@ -378,6 +413,17 @@ def _cut(directory: Path, sequence: int) -> None:
         append_manifest(directory)
 
 
+def _cut_events(directory: Path, event: int) -> None:
+    """Where no event is right, no segment is."""
+    status = lib.ome_event_log_cut(os.fsencode(directory), event)
+    if status == lib.OME_NOT_FOUND:
+        for path in reversed(segments(directory, "events")):
+            _rename(path, _SET_ASIDE)
+    elif status != lib.OME_OK:
+        found = os.strerror(ffi.errno) if status == lib.OME_IO_ERROR else f"status {status}"
+        raise JournalError("event log", where=str(directory), found=found, allowed="segments that can be read and cut")
+
+
 def _cut_manifest(directory: Path, first: int) -> None:
     """Leaves the lines of the segments before that which begins with `first`."""
     left = [line for line in _lines(directory) if line.first_sequence < first]
@@ -417,6 +463,7 @@ def quarantine(directory: Path, sequence: int, *, prepare: Callable[[], None] = 
         raise RepairError("assertion", where=str(directory), found=f"tripped at command {still:,}", allowed=allowed)
     prepare()
     _decide(directory, DecisionKind.QUARANTINE, sequence, checksum)
+    _bring_events_in_line(directory)
 
 
 def _tripping(directory: Path, supposed: tuple[int, int] | None, progress: Progress) -> int | None:
@@ -429,3 +476,16 @@ def _tripping(directory: Path, supposed: tuple[int, int] | None, progress: Progr
         except ReplayAssertionError as error:
             return error.report.sequence_found
     return None
+
+
+def _bring_events_in_line(directory: Path) -> None:
+    """What the event log has of a command that says something else now, and behind it, is cut off."""
+    try:
+        with Replay(directory, from_snapshot=True, checks_events=True) as replay:
+            replay.run()
+    except ReplayAssertionError:
+        return  # another command: it is not this one's business
+    except JournalIntegrityError as error:
+        if not error.report.is_of_event_log:
+            raise
+        _cut_events(directory, error.report.events_right)

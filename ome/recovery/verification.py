@@ -275,7 +275,7 @@ def verify(
                 disagreement=None,
             )
         except JournalIntegrityError as error:
-            if Path(error.report.path).name.startswith("events-"):
+            if error.report.is_of_event_log:
                 event_log.fault = str(error)
             else:
                 damage = str(error)

@@ -56,7 +56,7 @@ static ome_status_t venue_try(const char *directory, uint8_t policy, ome_venue_t
     {
         CHECK(ome_engine_create(&standard_limits, &engine) == OME_OK);
         status = ome_venue_create(replay, engine, directory, NULL, policy, 64, 256, 1, OME_WAIT_BLOCK, OME_JOURNAL_SEGMENT_SIZE_MIN,
-            UINT64_C(1000000), 64, venue, &view);
+            UINT64_C(1000000), 64, 0, venue, &view);
     }
     ome_replay_destroy(replay);
     return status;

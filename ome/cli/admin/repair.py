@@ -71,7 +71,7 @@ class _Work:
             self._tell(found)
             if found.is_sound or found.remedy in (Remedy.NONE, Remedy.QUARANTINE):
                 return found.is_sound
-            if found.remedy is Remedy.CUT and not accept_loss:
+            if found.is_loss and not accept_loss:
                 self._say("this loses commands that were acknowledged, and is done only with --accept-loss")
                 return False
             if found in done:
