@@ -84,7 +84,7 @@ class Follower:
         if self._has_run:
             if self._every:
                 self._attempt()
-            self._bring_manifest_up_to_date(live=False)
+            self._add_to_manifest(live=False)
         if self._replay is not None:
             self._replay.close()
             self._replay = None
@@ -105,19 +105,21 @@ class Follower:
             self._look_for_sealed_segments()
 
     def _look_for_sealed_segments(self) -> None:
-        """A segment is sealed before the next one has its name."""
+        """A segment is sealed before the next one has its name. One at a time is added, so that nobody waits long who stops the thread."""
         last = max((path.name for path in segments(self.directory)), default="")
-        if last != self._listed and time.monotonic() >= self._next_try_s and self._bring_manifest_up_to_date(live=True):
+        if last == self._listed or time.monotonic() < self._next_try_s:
+            return
+        if self._add_to_manifest(live=True, count_max=1) == 0:
             self._listed = last
 
-    def _bring_manifest_up_to_date(self, *, live: bool) -> bool:
+    def _add_to_manifest(self, *, live: bool, count_max: int | None = None) -> int | None:
+        """How many lines were added; None where it failed."""
         try:
-            append_manifest(self.directory, live=live)
+            return len(append_manifest(self.directory, live=live, count_max=count_max))
         except (OmeError, OSError) as error:
             _log.warning("the manifest of %s is not up to date: %s", self.directory, error)
             self._next_try_s = time.monotonic() + _RETRY_S
-            return False
-        return True
+            return None
 
     def _attempt(self) -> None:
         try:

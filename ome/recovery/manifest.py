@@ -174,17 +174,18 @@ def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
     return lines, offset
 
 
-def append_manifest(directory: Path, *, live: bool = False) -> list[ManifestLine]:
+def append_manifest(directory: Path, *, live: bool = False, count_max: int | None = None) -> list[ManifestLine]:
     """Adds a line for each sealed segment that has none, and returns these lines. Safe to repeat, and to be killed or lose power in.
 
-    With `live` a server is writing, and the last segment is left out: its seal may be seen before it is on disk.
+    It adds no more than `count_max`, where that is given. With `live` a server is writing, and the last segment is left out: its seal may
+    be seen before it is on disk.
 
     Each line is on disk before the next is written, so that only the last can be torn; that one is cut off and made again.
 
     Raises ManifestError where the manifest does not fit the segments, or OSError.
     """
     lines, offset = read_manifest(directory)
-    added = _missing_lines(directory, lines, live)
+    added = _missing_lines(directory, lines, live, count_max)
     path = directory / MANIFEST_FILE
     is_new = not path.exists()
     if not added and (is_new or path.stat().st_size == offset):
@@ -202,13 +203,15 @@ def append_manifest(directory: Path, *, live: bool = False) -> list[ManifestLine
     return added
 
 
-def _missing_lines(directory: Path, lines: list[ManifestLine], live: bool) -> list[ManifestLine]:
+def _missing_lines(directory: Path, lines: list[ManifestLine], live: bool, count_max: int | None) -> list[ManifestLine]:
     """The lines that the manifest should have after those that it has."""
     chain, first = (lines[-1].chain, lines[-1].first_sequence) if lines else (_NO_CHAIN, 0)
     expected = 0  # the first sequence of the next segment, where it is known
     added: list[ManifestLine] = []
     found = segments(directory)
     for path in found[:-1] if live else found:
+        if len(added) == count_max:
+            break
         sequence = segment_first_sequence(path.name)
         if sequence < first or (seal := read_seal(path)) is None:
             continue
