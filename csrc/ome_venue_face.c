@@ -96,7 +96,7 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .events_right = replay->is_check_fault ? ome_event_check_right(&replay->check) : 0,
         .quarantined = replay->quarantined_count,
         .configuration_hash = reader->configuration_hash,
-        .record_checksum = replay->record_checksum,
+        .record_checksum = reader->record_checksum,
         .snapshots_refused = replay->refused_count,
         .refused_path = replay->refused_path,
         .refused_reason = replay->refused_reason,

@@ -168,6 +168,7 @@ static ome_status_t take_record(ome_journal_reader_t *reader, ome_journal_record
     record->type &= OME_JOURNAL_KIND_MAX;
     reader->last_sequence = record->sequence;
     reader->report.sequence_expected++;
+    reader->record_checksum = record->checksum;
     reader->chain_checksum = ome_journal_chain(reader->chain_checksum, record->checksum);
     return check_beginning(reader);
 }
@@ -584,6 +585,7 @@ uint64_t ome_journal_reader_next_commands(ome_journal_reader_t *reader, void *sl
     const uint8_t *bytes = reader->window + begin;
     uint8_t *slot = slots;
     uint32_t chain = reader->chain_checksum;
+    uint32_t checksum = reader->record_checksum;
     uint64_t count = 0;
     while (count < count_max && count < room_count)
     {
@@ -599,12 +601,14 @@ uint64_t ome_journal_reader_next_commands(ome_journal_reader_t *reader, void *sl
         }
         memcpy(slot, &record.sequence, sizeof(record.sequence));
         memcpy(slot + sizeof(record.sequence), record.data, OME_BODY_SIZE);
-        chain = ome_journal_chain(chain, record.checksum);
+        checksum = record.checksum;
+        chain = ome_journal_chain(chain, checksum);
         bytes += OME_JOURNAL_COMMAND_SIZE;
         slot += OME_RECORD_SIZE;
         count++;
     }
     reader->chain_checksum = chain;
+    reader->record_checksum = checksum;
     reader->last_sequence += count;
     reader->report.sequence_expected += count;
     reader->report.offset += count * OME_JOURNAL_COMMAND_SIZE;

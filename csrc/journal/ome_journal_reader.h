@@ -77,6 +77,7 @@ typedef struct
     uint64_t last_sequence; /* of the last record, given or passed over; one less than the first where there is none */
     uint64_t epoch; /* of the last segment; 0 where there is none */
     uint32_t chain_checksum; /* of all records so far */
+    uint32_t record_checksum; /* of the last of them */
     uint64_t configuration_hash; /* in the header of the last segment */
 
     /* The segment. */

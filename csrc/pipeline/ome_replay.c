@@ -242,7 +242,6 @@ static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
     }
     command->sequence = record.sequence;
     memcpy((uint8_t *)command + sizeof(uint64_t), record.data, OME_BODY_SIZE);
-    replay->record_checksum = record.checksum;
     return ome_decisions_may_be(&replay->decisions, record.sequence) ? decide(replay, &record, command) : OME_OK;
 }
 

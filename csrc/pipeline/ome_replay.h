@@ -43,7 +43,6 @@ typedef struct ome_replay
     uint64_t refused_count;      /* snapshots that were not used, and of the first of them: */
     char refused_path[OME_PATH_SIZE];
     const char *refused_reason;
-    uint32_t record_checksum;    /* of the last command's record in the journal */
     uint64_t quarantined_count;  /* commands that it gave as quarantined */
     ome_decisions_t decisions;
     ome_command_t commands[256]; /* read and applied together */
