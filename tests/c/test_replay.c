@@ -667,7 +667,7 @@ static uint32_t checksum_of(const directory_t *directory, uint64_t sequence)
     uint64_t count;
     CHECK(ome_replay_begin_with(replay, sequence) == OME_OK);
     CHECK(ome_replay_read(replay, &command, 1, &count) == OME_OK && count == 1 && command.sequence == sequence);
-    const uint32_t checksum = replay->record_checksum;
+    const uint32_t checksum = replay->reader.record_checksum;
     replay_free(replay);
     return checksum;
 }
