@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/ome_limits.h"
 #include "base/ome_arena.h"
 #include "base/ome_assert.h"
 
@@ -97,6 +98,12 @@ uint32_t ome_special_pool_take(ome_special_pool_t *pool);
 
 /* Frees a record, which is neither in the heap nor in a list. */
 void ome_special_pool_free(ome_special_pool_t *pool, uint32_t index);
+
+/* Whether so many open lots, shown peak by peak, are more peaks than an order may have. */
+static inline bool ome_special_has_too_many_peaks(int64_t quantity, int64_t peak)
+{
+    return quantity > 0 && (quantity - 1) / OME_PEAK_COUNT_MAX >= peak;
+}
 
 static inline bool ome_special_waits(const ome_special_t *special)
 {

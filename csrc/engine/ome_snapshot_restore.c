@@ -460,6 +460,10 @@ static bool check_special(ome_snapshot_reader_t *reader, const ome_engine_t *eng
     {
         return fault(reader, "an order has a reserve without a peak, or a peak and is hidden");
     }
+    if (special->peak > 0 && ome_special_has_too_many_peaks(restored->order.leaves_quantity + special->reserve_quantity, special->peak))
+    {
+        return fault(reader, "an order has more peaks than it may have");
+    }
     return !ome_special_pool_is_full(&engine->pools.specials) || fault(reader, "there are more special orders than the limit");
 }
 

@@ -81,12 +81,6 @@ static bool self_trade_is_good(const ome_command_t *command)
     return command->self_trade_prevention != OME_SELF_TRADE_PREVENTION_NONE || command->self_trade_scope == OME_SELF_TRADE_SCOPE_ACCOUNT;
 }
 
-/* Whether so many lots, shown peak by peak, are more peaks than an order may have. */
-static bool has_too_many_peaks(int64_t leaves, int64_t peak)
-{
-    return leaves > 0 && (leaves - 1) / OME_PEAK_COUNT_MAX >= peak;
-}
-
 /* Terms that an order of this form may have. */
 static uint32_t terms_allowed(const ome_command_t *command)
 {
@@ -126,7 +120,7 @@ static bool terms_are_good(const ome_book_t *book, const ome_command_t *command,
            is_within(given, OME_TERM_TRAIL_BASIS_POINTS, 1, BASIS_POINTS_MAX) &&
            is_within(given, OME_TERM_DISPLAY_QUANTITY, 1, OME_QUANTITY_MAX) &&
            !(is_given(given, OME_TERM_DISPLAY_QUANTITY) &&
-               has_too_many_peaks(command->quantity, given->values[OME_TERM_DISPLAY_QUANTITY])) &&
+               ome_special_has_too_many_peaks(command->quantity, given->values[OME_TERM_DISPLAY_QUANTITY])) &&
            is_within(given, OME_TERM_MINIMUM_QUANTITY, 1, command->quantity) && is_within(given, OME_TERM_EXPIRE_TIME, 1, INT64_MAX) &&
            is_within(given, OME_TERM_BUDGET, OME_NULL_VALUE + 1, INT64_MAX) && is_within(given, OME_TERM_COLLAR_TICKS, 0, UINT32_MAX) &&
            is_within(given, OME_TERM_SELF_TRADE_GROUP, 1, UINT32_MAX);
@@ -416,7 +410,7 @@ static uint8_t check_amend_quantity(const ome_engine_t *engine, const ome_comman
     const bool is_too_large = change->leaves > OME_QUANTITY_MAX ||
                               (!change->waits && open_quantity + change->leaves > OME_OPEN_QUANTITY_MAX) ||
                               order->cumulative_quantity + change->leaves > OME_OPEN_QUANTITY_MAX ||
-                              (special->peak != 0 && has_too_many_peaks(change->leaves, special->peak));
+                              (special->peak != 0 && ome_special_has_too_many_peaks(change->leaves, special->peak));
     return is_too_large ? OME_REASON_QUANTITY_TOO_LARGE : OME_REASON_NONE;
 }
 

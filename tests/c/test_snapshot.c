@@ -819,6 +819,7 @@ static const wrong_t wrongs[] = {
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, peak), 0, "reserve without a peak"},
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, reserve_quantity), UINT64_MAX, "terms are out of range"},
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, reserve_quantity), OME_QUANTITY_MAX, "terms are out of range"},
+    {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, reserve_quantity), OME_QUANTITY_MAX / 2, "more peaks"},
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, reserved), 1, "terms are out of range"},
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, deadline_ns), 999, "state hash"},
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, group), 1, "state hash"},
