@@ -297,7 +297,7 @@ def test_where_nothing_is_wrong_nothing_is_done(journal: Path) -> None:
 @pytest.mark.parametrize("kind", ["record", "header", "missing", "seal"])
 @pytest.mark.parametrize("index", [0, 2, 3])
 def test_damage_before_a_snapshot_loses_nothing_that_was_acknowledged(journal: Path, commands: Records, index: int, kind: str) -> None:
-    """The journal begins behind the snapshot, all later commands stay, and what was before stays beside."""
+    """The journal begins behind the oldest snapshot that helps, all later commands stay, and what was before stays beside."""
     snapshot_at(journal, 100 * index + 60, 460)
     kept = files(journal)
     damage(journal, index, kind)
@@ -311,20 +311,24 @@ def test_damage_before_a_snapshot_loses_nothing_that_was_acknowledged(journal: P
         assert "--accept-loss" in repair(journal, code=3)
         (journal.parent / "later").rename(snapshot_path(journal, 460))
     said = repair(journal)
-    assert "begin behind the snapshot of command 460" in said
-    assert "commands 1 to 460 cannot be read any more" in said
+    inside = 100 * index + 60
+    begin = 460 if kind in ("seal", "missing") else inside
+    assert ("begin behind the snapshot of command 460" in said) == (begin == 460)
+    assert (f"begin behind the snapshot of command {inside}" in said) == (kind != "seal")
+    assert f"commands 1 to {begin} cannot be read any more" in said
     assert segments(journal)[0].name in said or kind == "missing" or "by the manifest" in said
     assert started(journal) == (COUNT, state_after(commands, COUNT))
-    assert first_sequence(journal) == 401
+    assert first_sequence(journal) == (401 if begin == 460 else begin + 1)
     assert files(copies(journal)[0]) == before
     found = json.loads(admin("verify", journal, "--json").stdout)
-    assert (found["ok"], found["begins_behind"], found["sequence"]) == (True, 460, COUNT)
+    assert (found["ok"], found["begins_behind"], found["sequence"]) == (True, begin, COUNT)
     assert repair(journal) == "nothing is wrong\n"
     assert len(copies(journal)) == 1
     kept_bytes = set(files(journal).values())
     assert all(data in kept_bytes for name, data in before.items() if name.startswith("journal-"))
     with Replay(journal, from_snapshot=True) as replay:
-        assert [(made.kind, made.sequence) for made in replay.decisions] == [(DecisionKind.BEGIN, 461)]
+        steps = [one for one in (inside, 460) if f"begin behind the snapshot of command {one}," in said]
+        assert [(made.kind, made.sequence) for made in replay.decisions] == [(DecisionKind.BEGIN, one + 1) for one in steps]
 
 
 def test_a_snapshot_inside_the_damaged_segment_gets_a_segment_of_its_own(journal: Path, commands: Records) -> None:

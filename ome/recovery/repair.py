@@ -130,7 +130,8 @@ def _of_damage(directory: Path, source: Path | None, reader: JournalReader, erro
         plan = f"{copy} is a good copy and takes its place: nothing is lost"
         return Diagnosis(remedy=Remedy.COPY, wrong=wrong, plan=plan, sequence=report.sequence_expected, copy=copy, damaged=damaged)
     lost = report.sequence_expected
-    snapshot = next((one for one in reversed(snapshot_sequences(directory)) if one >= lost and _is_whole(directory, one)), None)
+    # The oldest that has the state behind the damage: as much as can be stays readable. What is damaged behind it is found next.
+    snapshot = next((one for one in snapshot_sequences(directory) if one >= lost and _is_whole(directory, one)), None)
     if snapshot is not None:
         return Diagnosis(remedy=Remedy.BEGIN, wrong=wrong, plan=_begin_plan(snapshot), sequence=lost, snapshot=snapshot, damaged=damaged)
     last = f"commands {lost:,} to {loss.last_sequence:,}" if loss.last_sequence else f"command {lost:,} and what came behind it"
