@@ -37,7 +37,7 @@ typedef struct
     int32_t verdict; /* 0 reading, 1 clean, 2 torn, 3 damaged, 4 unsupported, 5 absent */
     uint64_t configuration_hash; /* in the header of the last segment */
     uint32_t record_checksum; /* of the last command's record in the journal */
-    uint32_t reserved;
+    uint32_t is_of_event_log; /* what is wrong is in the event log, and `path`, `offset` and sequences are its */
 } ome_replay_report_t;
 
 /* Opens the journal in `directory`, which must exist, and reads the decisions about it. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and

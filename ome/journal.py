@@ -98,8 +98,8 @@ class JournalReport:
     hash of all events that the commands so far gave; only a replay has one. `snapshot_sequence` is that of the snapshot that a replay began
     with, 0 for none; `snapshots_refused` newer ones are broken or of another version, the first of them at `refused_path`, because of
     `refused_reason`. A replay that checks events has found `events_checked` of them in the event log too, the same; it lacks the
-    `events_missing` last ones, or has `events_ahead` more than the journal gives. Where the log is at fault, `events_right` is the number
-    of its last event that is right, otherwise 0.
+    `events_missing` last ones, or has `events_ahead` more than the journal gives. Where the log is at fault (`is_of_event_log`),
+    `events_right` is the number of its last event that is right.
     """
 
     verdict: Verdict
@@ -124,11 +124,7 @@ class JournalReport:
     quarantined: int
     record_checksum: int
     configuration_hash: int
-
-    @property
-    def is_of_event_log(self) -> bool:
-        """Whether what is wrong is in the event log."""
-        return Path(self.path).name.startswith("events-")
+    is_of_event_log: bool
 
 
 class ReplayAssertionError(JournalIntegrityError):
@@ -221,6 +217,7 @@ class JournalSource:
             quarantined=found.quarantined,
             record_checksum=found.record_checksum,
             configuration_hash=found.configuration_hash,
+            is_of_event_log=bool(found.is_of_event_log),
         )
 
     @property

@@ -208,3 +208,20 @@ def test_what_the_log_knows_of_a_lost_end_is_given_up_only_when_told(tmp_path: P
     assert "only with --accept-loss" in repaired(directory, code=3)
     repaired(directory, "--accept-loss")
     goes_on(directory)
+
+
+def test_a_log_that_nothing_reaches_back_to_is_set_aside(tmp_path: Path) -> None:
+    """Its end is before every snapshot, and the journal from there on is in an archive."""
+    directory = tmp_path / "venue"
+    for _ in range(3):
+        trade(venue_config(directory, segment_bytes=64 << 10, snapshots_kept=1), count=900)
+    append_manifest(directory)
+    archive_segments(directory, before=1 << 60, target=tmp_path / "archive")
+    for path in directory.glob("events-*.ome"):
+        path.unlink()
+    first = min((tmp_path / "archive").glob("events-*.ome"))
+    shutil.copy(first, directory / first.name)
+    with pytest.raises(JournalIntegrityError, match="the event log ends before every snapshot, and the journal begins later"):
+        Server(venue_config(directory)).start()
+    assert "a new one begins with the next event" in repaired(directory)
+    trade(venue_config(directory))

@@ -292,6 +292,7 @@ static ome_status_t finish_events(ome_replay_t *replay, ome_status_t status)
     }
     if (replay->event_count_below != 0 && replay->snapshot_sequence == 0 && status == OME_NOT_FOUND)
     {
+        replay->is_check_fault = true;
         (void)fail(
             replay, status, "the event log ends before every snapshot, and the journal begins later: nothing gives the events between");
     }
