@@ -479,6 +479,20 @@ static inline void memory_cut_power(memory_file_system_t *memory)
     memory_restart(memory);
 }
 
+/* Removes all files whose names begin so, from the disk too. */
+static inline void memory_remove_all(memory_file_system_t *memory, const char *start)
+{
+    for (int index = memory->seen.count - 1; index >= 0; index--)
+    {
+        if (strncmp(memory->seen.entries[index].name, start, strlen(start)) == 0)
+        {
+            memory->seen.entries[index] = memory->seen.entries[--memory->seen.count];
+        }
+    }
+    memory->disk = memory->seen;
+    memory->change_count = 0;
+}
+
 /* The file of that name as the processes see it; it must be there. */
 static inline memory_node_t *memory_file(memory_file_system_t *memory, const char *name)
 {

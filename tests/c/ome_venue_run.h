@@ -45,11 +45,12 @@ typedef enum
     RUN_SNAPSHOT,
     RUN_CLOSING,
     RUN_CLOSED,
+    RUN_REPAIR, /* no part of a life: a program repairs what it has spoilt */
     RUN_PHASE_COUNT
 } run_phase_t;
 
 static const char *const run_phase_names[RUN_PHASE_COUNT] = {"replay", "recovery", "opening", "opening the event log", "a group",
-    "rotation", "logging", "preparation", "a snapshot", "closing", "a clean end"};
+    "rotation", "logging", "preparation", "a snapshot", "closing", "a clean end", "a repair"};
 
 /* What a life does between start and end. */
 typedef struct

@@ -5,17 +5,21 @@
  * At a cut what was written and not synced reaches the disk in any part, sector by sector of 512 bytes and in any order, and of the changes of names any number. The call at which the
  * power goes is any that a process makes: of replay, recovery, a group, rotation, preparation, a snapshot, closing. So the next start may be cut, too.
  * Some processes are killed while the power stays, so that what they have not synced is still to come. */
+#include "journal/ome_journal_repair.h"
 #include "ome_venue_run.h"
 
 #define CUT_COUNT_STANDARD 500u
 #define CUTS_OF_A_VENUE 12u
 #define CALL_COUNT_MAX 140u /* more than most lives have: the others are cut off after their end */
 #define CONTROL_COUNT 100u
+#define REPAIR_CUT_COUNT 3u
+#define REPAIR_CALL_COUNT_MAX 45u
 
 static uint64_t seed;
 static uint64_t cut_count;
 static uint64_t phase_counts[RUN_PHASE_COUNT];
 static uint64_t command_count;
+static uint64_t repair_count; /* power cuts after a repair had found the damage */
 static uint64_t unspoken_count; /* commands that were found though nobody was told of them */
 
 /* Half of the lives are busy, and those that are to end in a rotation, so that segments come to their end. */
@@ -98,7 +102,7 @@ static void cut_a_venue(uint64_t venue_seed, uint32_t count)
 static void say_phases(void)
 {
     printf("   %" PRIu64 " power cuts, %" PRIu64 " commands:", cut_count, command_count);
-    for (uint32_t phase = 0; phase < RUN_PHASE_COUNT; phase++)
+    for (uint32_t phase = 0; phase < RUN_REPAIR; phase++)
     {
         printf("%s in %s %" PRIu64, phase == 0 ? "" : ",", run_phase_names[phase], phase_counts[phase]);
     }
@@ -117,8 +121,94 @@ static void a_power_cut_loses_nothing_that_was_spoken_of(void)
     say_phases();
     for (uint32_t phase = 0; phase < RUN_PHASE_COUNT; phase++)
     {
-        CHECK(phase_counts[phase] > 0 || cut_count < CUT_COUNT_STANDARD);
+        CHECK(phase_counts[phase] > 0 || phase == RUN_REPAIR || cut_count < CUT_COUNT_STANDARD);
     }
+}
+
+/* ---- repair ---- */
+
+/* Spoils a byte of a record of some segment. */
+static void spoil_segment(void)
+{
+    uint64_t firsts[MEMORY_NAME_COUNT_MAX];
+    uint32_t count = 0;
+    for (int index = 0; index < run.memory.seen.count; index++)
+    {
+        const uint64_t first = ome_journal_name_sequence(OME_JOURNAL_COMMANDS, run.memory.seen.entries[index].name);
+        firsts[count] = first;
+        count += first != 0;
+    }
+    char name[OME_JOURNAL_NAME_SIZE];
+    ome_journal_name(name, OME_JOURNAL_COMMANDS, firsts[run_below(count)]);
+    memory_node_t *node = memory_file(&run.memory, name);
+    const uint32_t offset = OME_JOURNAL_HEADER_SIZE + run_below(8 * OME_JOURNAL_COMMAND_SIZE);
+    node->seen[offset] ^= 1;
+    node->disk[offset] ^= 1;
+}
+
+/* Cuts the journal where it is damaged. Gives where that is; 0: it is damaged nowhere. */
+static uint64_t repair(void)
+{
+    run.phase = RUN_REPAIR;
+    uint64_t sequence = 0;
+    ome_replay_t *replay = run_replay_new();
+    ome_status_t status = ome_replay_open(replay, RUN_DIRECTORY, 0);
+    while (status == OME_OK)
+    {
+        status = ome_replay_step(replay, 500);
+    }
+    if (status == OME_DAMAGED)
+    {
+        sequence = replay->reader.report.sequence_expected;
+        (void)ome_journal_cut(&replay->reader);
+    }
+    run_replay_free(replay);
+    return sequence;
+}
+
+/* A repair that the power ends somewhere, and one that comes to its end. */
+static void cut_a_repair(uint64_t repair_seed)
+{
+    const run_life_t life = {.group_count = 25, .group_size_max = RUN_RING_SLOT_COUNT, .snapshot_every = 99, .prepare_every = 9};
+    run_begin(repair_seed);
+    CHECK(run_live(&life) == OME_OK && run_live(&life) == OME_OK);
+    memory_remove_all(&run.memory, "snapshot-");
+    spoil_segment();
+    uint64_t damaged = UINT64_MAX;
+    for (uint32_t cut = 0; cut < REPAIR_CUT_COUNT; cut++)
+    {
+        run.memory.fail_call = 1 + run_below(REPAIR_CALL_COUNT_MAX);
+        run.memory.fail = run_below(2) == 0 ? MEMORY_FAIL_TORN : MEMORY_FAIL_KILLED;
+        run.memory.fails_ever_after = true;
+        const uint64_t found = repair();
+        CHECK(found == 0 || damaged == UINT64_MAX || found == damaged);
+        damaged = found != 0 && damaged == UINT64_MAX ? found : damaged;
+        repair_count += run.memory.failed != NULL && found != 0;
+        memory_cut_power(&run.memory);
+    }
+    memory_restart(&run.memory);
+    const uint64_t found = repair();
+    damaged = found != 0 && damaged == UINT64_MAX ? found : damaged;
+    run.spoken = damaged == UINT64_MAX ? run.spoken : damaged - 1;
+    run.snapshot_sequence = 0;
+    const uint64_t expected = run.spoken;
+    live_in_peace();
+    if (run.wrong == NULL && run.found != expected)
+    {
+        run_is_wrong("the journal does not end before the damage");
+    }
+    check_is_right(repair_seed, 0);
+    run_end();
+}
+
+static void a_power_cut_in_a_repair_loses_nothing_before_the_damage(void)
+{
+    for (uint64_t number = 0; number < 1 + cut_count / (5 * REPAIR_CUT_COUNT); number++)
+    {
+        cut_a_repair(seed + number);
+    }
+    printf("   %" PRIu64 " power cuts in a repair\n", repair_count);
+    CHECK(repair_count > 0);
 }
 
 /* The control: where syncs do nothing, each cut loses commands that were spoken of, and the start says so or finds less. */
@@ -162,6 +252,7 @@ int main(int argument_count, char **arguments)
     cut_count = argument_count == 3 ? strtoull(arguments[1], NULL, 0) : CUT_COUNT_STANDARD;
     seed = argument_count == 3 ? strtoull(arguments[2], NULL, 0) : test_seed(32);
     RUN(a_power_cut_loses_nothing_that_was_spoken_of);
+    RUN(a_power_cut_in_a_repair_loses_nothing_before_the_damage);
     RUN(without_syncs_each_power_cut_loses_something);
     return 0;
 }
