@@ -343,6 +343,7 @@ def test_verify_agrees_with_the_core_and_with_the_reference(journal: Journal) ->
         ("journal", True, records, "records"),
         ("replay", True, events, "events"),
         ("reference", True, events, "events"),
+        ("event log", True, 0, "events"),
         ("snapshots", True, 0, "snapshots"),
         ("manifest", True, 0, "segments"),
     ]
@@ -376,7 +377,7 @@ def test_verify_shows_both_sides_where_the_reference_says_something_else(
 
     monkeypatch.setattr(ReferenceEngine, "apply_records", lie)
     found = json_of("verify", tmp_path, "--reference", code=3)
-    assert [check["is_ok"] for check in found["checks"]] == [True, True, False, True, True]
+    assert [check["is_ok"] for check in found["checks"]] == [True, True, False, True, True, True]
     disagreement = found["disagreement"]
     assert (disagreement["sequence"], disagreement["command"]["client_order_id"]) == (5, 6)
     assert [event["kind"] for event in disagreement["core"]] == ["accepted", "trade"]

@@ -40,7 +40,10 @@ def test_a_running_venue_counts_what_it_does(tmp_path: Path) -> None:
     with Server(venue_config(tmp_path)) as server, Counters(tmp_path) as counters, Wire(server.orders_endpoint) as wire:
         assert counters.is_running()
         assert (counters.pid, counters.epoch) == (os.getpid(), 1)
-        before = counters.values()
+        deadline = time.monotonic() + 5
+        while (before := counters.values())["feed.sequence"] < 3 or before["events.number"] < 3:  # they follow
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
         assert before["match.sequence"] == 3  # limits and two instruments
         assert (before["venue.policy"], before["venue.instruments"], before["venue.ring_slots"]) == (Policy.COMMIT, 2, 8_192)
         wire.log_on("FIRM1")
@@ -53,6 +56,7 @@ def test_a_running_venue_counts_what_it_does(tmp_path: Path) -> None:
             "match.trades": 1,
             "match.levels": 1,
             "journal.sequence": 4,
+            "events.number": 5,
             "feed.sequence": 4,
             "gateway.frames": 4,
             "gateway.messages": 3,
