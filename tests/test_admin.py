@@ -343,14 +343,15 @@ def test_verify_agrees_with_the_core_and_with_the_reference(journal: Journal) ->
         ("journal", True, records, "records"),
         ("replay", True, events, "events"),
         ("reference", True, events, "events"),
-        ("event log", True, 0, "events"),
+        ("events", True, 0, "events"),
         ("snapshots", True, 0, "snapshots"),
         ("manifest", True, 0, "segments"),
     ]
     assert (found["ok"], found["sequence"], found["epochs"], found["segments"], found["verdict"]) == (True, records, 1, 2, "clean")
     assert (found["state_hash"], found["event_hash"]) == (f"{journal.state_hash:016x}", f"{journal.event_hash:016x}")
     lines = admin("verify", journal.directory).stdout.splitlines()
-    assert [line.split()[:2] for line in lines[:-1]] == [["journal", "ok"], ["replay", "ok"], ["snapshots", "ok"], ["manifest", "ok"]]
+    names = ("journal", "replay", "events", "snapshots", "manifest")
+    assert [line.split()[:2] for line in lines[:-1]] == [[name, "ok"] for name in names]
     assert f"state {journal.state_hash:016x}" in lines[-1]
 
 

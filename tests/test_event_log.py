@@ -83,7 +83,7 @@ def test_a_log_of_another_history_stops_the_start_and_nothing_is_changed(tmp_pat
     }
     result = CliRunner().invoke(main, ["verify", str(tmp_path / "one")])
     assert result.exit_code == 3
-    assert "event log  FAILED" in result.output
+    assert "events     FAILED" in result.output
 
 
 def test_a_journal_that_lost_its_end_is_found_by_the_log(tmp_path: Path) -> None:

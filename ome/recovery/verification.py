@@ -204,7 +204,7 @@ class _EventLog:
 
     def result(self, replay: Replay) -> CheckResult:
         count = replay.report.events_checked
-        return CheckResult(name="event log", is_ok=not self.fault, count=count, unit="events", detail=self.fault)
+        return CheckResult(name="events", is_ok=not self.fault, count=count, unit="events", detail=self.fault)
 
 
 class _Manifest:
