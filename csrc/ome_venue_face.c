@@ -1,7 +1,9 @@
 /* The part of ome.h that runs a venue: replay, stages, gateway and feed, each made in memory of its own. */
+#define _GNU_SOURCE
 #include "ome_venue_face.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +71,48 @@ ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void
 ome_status_t ome_replay_commands(ome_replay_t *replay, void *commands, uint64_t count_max, uint64_t *count)
 {
     return ome_replay_read(replay, commands, count_max, count);
+}
+
+typedef struct
+{
+    ome_replay_t *replay;
+    uint64_t count_max; /* 0: to write a snapshot */
+    uint32_t keep_count;
+    ome_status_t status;
+} idle_work_t;
+
+/* A low nice value is not enough: such a thread may run to the end of its slice, some milliseconds, while another waits. */
+static void *work_idle(void *argument)
+{
+    idle_work_t *work = argument;
+    const struct sched_param none = {0};
+    (void)sched_setscheduler(0, SCHED_IDLE, &none); /* of this thread; where the system refuses it works all the same */
+    work->status =
+        work->count_max > 0 ? ome_replay_step(work->replay, work->count_max) : ome_replay_snapshot(work->replay, work->keep_count);
+    return NULL;
+}
+
+static ome_status_t run_idle(idle_work_t *work)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, work_idle, work) != 0)
+    {
+        return OME_NO_MEMORY;
+    }
+    (void)pthread_join(thread, NULL);
+    return work->status;
+}
+
+ome_status_t ome_replay_step_idle(ome_replay_t *replay, uint64_t count_max)
+{
+    idle_work_t work = {.replay = replay, .count_max = count_max};
+    return count_max > 0 ? run_idle(&work) : OME_OK;
+}
+
+ome_status_t ome_replay_snapshot_idle(ome_replay_t *replay, uint32_t keep_count)
+{
+    idle_work_t work = {.replay = replay, .keep_count = keep_count};
+    return run_idle(&work);
 }
 
 const ome_engine_t *ome_replay_engine(const ome_replay_t *replay)

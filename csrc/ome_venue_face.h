@@ -65,6 +65,10 @@ ome_status_t ome_replay_commands(ome_replay_t *replay, void *commands, uint64_t 
 /* Writes a snapshot of what was applied, on disk when it returns, and keeps the newest `keep_count`. OME_OK; OME_EMPTY: there is no engine yet; OME_INVALID; OME_IO_ERROR: see the report. */
 ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count);
 
+/* As ome_replay_step, and ome_replay_snapshot, in a thread that the system runs only where a core is idle, and gives way to every other as soon as it wakes; the caller waits for its end. */
+ome_status_t ome_replay_step_idle(ome_replay_t *replay, uint64_t count_max);
+ome_status_t ome_replay_snapshot_idle(ome_replay_t *replay, uint32_t keep_count);
+
 /* The engine so far; NULL before the first command. */
 const ome_engine_t *ome_replay_engine(const ome_replay_t *replay);
 

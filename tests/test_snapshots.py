@@ -187,7 +187,7 @@ def test_a_snapshot_that_the_server_could_not_make_is_not_said_to_be_made(tmp_pa
         older = make_snapshot(tmp_path, DEADLINE_S)
         trade(server, 5, 101)
 
-        def fail(self: Replay, keep: int = 3) -> None:
+        def fail(self: Replay, keep: int = 3, *, idle: bool = False) -> None:
             raise JournalError("pwrite", where=str(tmp_path), found="no space", allowed="success")
 
         monkeypatch.setattr(Replay, "snapshot", fail)

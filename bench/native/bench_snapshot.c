@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "base/ome_clock.h"
@@ -22,7 +21,6 @@
 #define COMMAND_COUNT_MAX (UINT64_C(1) << 26) /* an hour and more */
 #define READ_TIMEOUT_NS UINT64_C(10000000)
 #define STEP_COUNT 20000u /* commands at a time, as the server's follower does */
-#define LOWEST_PRIORITY 19
 #define PARTICIPANT 1000u /* none of the flow */
 #define PLACE_STEP UINT64_C(7919) /* a prime: the orders join levels all over the book */
 
@@ -74,7 +72,7 @@ static void apply_all(market_t *market)
     ome_status_t status = OME_OK;
     while (status == OME_OK)
     {
-        status = ome_replay_step(market->replay, STEP_COUNT);
+        status = ome_replay_step_idle(market->replay, STEP_COUNT);
     }
     if (status != OME_EMPTY)
     {
@@ -85,14 +83,9 @@ static void apply_all(market_t *market)
 static void *follow(void *context)
 {
     market_t *market = context;
-    /* On Linux it is the thread's. */
-    if (setpriority(PRIO_PROCESS, 0, LOWEST_PRIORITY) != 0)
-    {
-        bench_fail("no thread of the lowest priority");
-    }
     apply_all(market);
     const uint64_t start_ns = ome_clock_monotonic_ns();
-    if (ome_replay_snapshot(market->replay, OME_SNAPSHOT_KEEP_COUNT_DEFAULT) != OME_OK)
+    if (ome_replay_snapshot_idle(market->replay, OME_SNAPSHOT_KEEP_COUNT_DEFAULT) != OME_OK)
     {
         bench_fail("the snapshot cannot be written: %s", market->replay->reader.error.call);
     }

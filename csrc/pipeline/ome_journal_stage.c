@@ -4,7 +4,6 @@
 #include "base/ome_clock.h"
 
 #define PART_COUNT_MAX 256u
-#define PREFETCH_COUNT 16u
 
 void ome_journal_stage_init(ome_journal_stage_t *stage, const ome_journal_stage_config_t *config)
 {
@@ -33,7 +32,6 @@ static ome_status_t append(ome_journal_stage_t *stage, uint32_t count)
     {
         const uint64_t sequence = stage->next_sequence + i;
         const ome_command_t *command = ome_ring_slot(stage->ring, sequence);
-        __builtin_prefetch(ome_ring_slot(stage->ring, sequence + PREFETCH_COUNT));
         /* A kind of 0 marks the end of a journal; the engine rejects it and every other unknown kind alike. */
         const uint16_t kind = command->kind != 0 ? command->kind : UINT8_MAX;
         const ome_status_t status =

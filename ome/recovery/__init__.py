@@ -111,12 +111,12 @@ class Replay(JournalSource):
                 self._view = EngineView(engine)
         return self._view
 
-    def step(self, count: int = _STEP_COUNT) -> bool:
-        """Applies up to `count` commands; False when the journal has no more.
+    def step(self, count: int = _STEP_COUNT, *, idle: bool = False) -> bool:
+        """Applies up to `count` commands; False when the journal has no more. With `idle` only where a core has nothing else to do.
 
         Raises JournalIntegrityError, or JournalError for a failed call.
         """
-        self.check(lib.ome_replay_step(self._pointer, count))
+        self.check((lib.ome_replay_step_idle if idle else lib.ome_replay_step)(self._pointer, count))
         return not self.is_at_end
 
     def read(self, count: int = BATCH_COUNT) -> Batch | None:
@@ -142,12 +142,12 @@ class Replay(JournalSource):
         while (batch := self.read(count)) is not None:
             yield batch
 
-    def snapshot(self, keep: int = SNAPSHOTS_KEPT) -> None:
-        """Writes a snapshot of what was applied, on disk when this returns; the newest `keep` are kept. The GIL is released.
+    def snapshot(self, keep: int = SNAPSHOTS_KEPT, *, idle: bool = False) -> None:
+        """Writes a snapshot of what was applied, on disk when this returns; the newest `keep` are kept. `idle` as for `step`.
 
         Raises JournalError for a failed call, or where no command was applied yet.
         """
-        if lib.ome_replay_snapshot(self._pointer, keep) == lib.OME_OK:
+        if (lib.ome_replay_snapshot_idle if idle else lib.ome_replay_snapshot)(self._pointer, keep) == lib.OME_OK:
             return
         found = self._report()
         if found.error_call == ffi.NULL:

@@ -1,9 +1,10 @@
 """The follower: a copy of the engine that follows the journal and writes snapshots, so that the matcher never stops for one.
 
 It reads what the journal has on disk, as a recovery would, in a thread of its own whose priority is the lowest, and only when a snapshot is
-due; so all that the matcher sees of it is a core, a disk and a cache that are shared. It also keeps the manifest up to date: whenever a
-segment was sealed, and at the end. A snapshot or a manifest that cannot be written is told to the log, and tried again later; the venue
-goes on. What the follower needs of memory is an engine more, once there are snapshots.
+due; the long parts, in C, run only where a core is idle (not the Python between them, which holds what other threads wait for). So all
+that the matcher sees of it is a core, a disk and a cache that are shared. It also keeps the manifest up to date: whenever a segment was
+sealed, and at the end. A snapshot or a manifest that cannot be written is told to the log, and tried again later; the venue goes on. What
+the follower needs of memory is an engine more, once there are snapshots.
 """
 
 from __future__ import annotations
@@ -134,12 +135,12 @@ class Follower:
     def _snapshot(self) -> None:
         if self._replay is None:
             self._replay = Replay(self.directory, live=True, from_snapshot=True)
-        while self._replay.step(_STEP_COUNT):
+        while self._replay.step(_STEP_COUNT, idle=not self._has_run):
             if self._stopping.is_set() and not self._has_run:
                 return
         reached = self._replay.report.last_sequence
         if reached > self.snapshot_sequence and self._wait_for_log():
-            self._replay.snapshot(self._keep)
+            self._replay.snapshot(self._keep, idle=not self._has_run)
             self.snapshot_sequence = reached
 
     def _wait_for_log(self) -> bool:
