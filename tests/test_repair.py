@@ -69,7 +69,7 @@ class Miscounting:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, commands: dict[int, int]) -> None:
         self._commands = commands
         step, read = Replay.step, Replay.read
-        monkeypatch.setattr(Replay, "step", lambda replay, count=100_000: self._careful(replay, count, step))
+        monkeypatch.setattr(Replay, "step", lambda replay, count=100_000, *, idle=False: self._careful(replay, count, step))
         monkeypatch.setattr(Replay, "read", lambda replay, count=65_536: self._careful(replay, count, read))
 
     def _careful(self, replay: Replay, count: int, work: Callable[[Replay, int], Any]) -> Any:
