@@ -66,9 +66,9 @@ static ome_status_t make_zeros(const ome_journal_writer_t *writer, const char *p
     }
     const char *call = NULL;
     int result = 0;
-    for (uint64_t offset = 0; offset < writer->segment_size_bytes && result >= 0;)
+    for (uint64_t offset = 0; offset < writer->zeros_size_bytes && result >= 0;)
     {
-        const uint64_t left = writer->segment_size_bytes - offset;
+        const uint64_t left = writer->zeros_size_bytes - offset;
         const size_t size = left < ZEROS_SIZE ? (size_t)left : ZEROS_SIZE;
         call = "pwrite";
         result = file_system->write(context, *file, zeros, size, offset);
@@ -240,6 +240,7 @@ ome_status_t ome_journal_writer_open(
     writer->buffer = (uint8_t *)memory + before_bytes;
     writer->buffer_capacity_bytes = (size_bytes - before_bytes) / BLOCK_SIZE * BLOCK_SIZE;
     writer->segment_size_bytes = config->segment_size_bytes;
+    writer->zeros_size_bytes = config->grows ? 0 : config->segment_size_bytes;
     writer->kind = config->kind;
     writer->epoch = config->epoch;
     writer->configuration_hash = config->configuration_hash;

@@ -31,6 +31,8 @@ typedef struct
     uint64_t first_sequence; /* 1 for a new journal, otherwise one more than the last in the journal */
     uint32_t previous_checksum; /* 0 for a new journal, otherwise the chain checksum that the reader found */
     uint64_t configuration_hash; /* kept in every header; any value */
+    bool
+        grows; /* segments grow as they are written, instead of being zeros beforehand: where nobody waits for a commit, half as much is written */
 } ome_journal_writer_config_t;
 
 typedef struct
@@ -42,6 +44,7 @@ typedef struct
     size_t buffer_used_bytes;
     uint64_t buffer_offset; /* in the segment: where the buffer will be written; where a block begins */
     uint64_t segment_size_bytes;
+    uint64_t zeros_size_bytes; /* of a new segment */
     uint64_t offset; /* in the segment: where what was written ends */
     uint64_t epoch;
     uint64_t configuration_hash;

@@ -103,7 +103,8 @@ static ome_status_t open_writer(ome_event_log_t *log, const ome_replay_t *replay
         .epoch = config->epoch,
         .first_sequence = check->has_log ? check->reader.last_sequence + 1 : config->event_count + 1,
         .previous_checksum = check->has_log ? check->reader.chain_checksum : 0,
-        .configuration_hash = config->configuration_hash};
+        .configuration_hash = config->configuration_hash,
+        .grows = true};
     return ome_journal_writer_open(&log->writer, log->memory, log->memory_size_bytes, &writer);
 }
 
@@ -196,8 +197,6 @@ uint32_t ome_event_log_do_work(ome_event_log_t *log)
     {
         log->status = write_due(log);
     }
-    /* Relaxed: it is only a hint to be seen some time. */
-    atomic_store_explicit(&log->is_spare_due, log->writer.offset > log->writer.segment_size_bytes / 4, memory_order_relaxed);
     return count;
 }
 

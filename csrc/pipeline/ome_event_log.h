@@ -11,8 +11,6 @@
 #ifndef OME_EVENT_LOG_H
 #define OME_EVENT_LOG_H
 
-#include <stdatomic.h>
-
 #include "concurrent/ome_stream.h"
 #include "journal/ome_journal_writer.h"
 #include "pipeline/ome_gate.h"
@@ -32,7 +30,6 @@ typedef struct
     uint64_t oldest_unsynced_ns; /* monotonic; when the oldest event that is not durable was appended */
     uint32_t reader_index;
     ome_status_t status;         /* OME_OK, or why it stopped */
-    atomic_bool is_spare_due;    /* read by the thread that prepares */
 } ome_event_log_t;
 
 typedef struct

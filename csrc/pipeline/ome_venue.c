@@ -10,7 +10,7 @@
 
 #define IDLE_WAIT_NS UINT64_C(10000000)
 #define PREPARE_PAUSE_NS 2000000L
-#define EVENT_LOG_PAUSE_NS 500000L
+#define EVENT_LOG_PAUSE_NS 1000000L
 #define EVENT_LOG_DELAY_NS UINT64_C(100000000)
 
 enum
@@ -307,25 +307,17 @@ static void *event_log_loop(void *argument)
     return NULL;
 }
 
-static bool spare_is_due(const atomic_bool *is_due)
-{
-    return atomic_load_explicit(is_due, memory_order_relaxed);
-}
-
-/* Keeps one segment of journal and event log ready ahead of their writers. A failure is the writer's to report, when it comes to need the segment. */
+/* Keeps one journal segment ready ahead of the writer. A failure is the writer's to report, when it comes to need the segment. */
 static void *prepare_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     const struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
     while (!flag_is_set(&venue->is_journal_done))
     {
-        if (spare_is_due(&venue->journal_stage.is_spare_due))
+        const bool is_due = atomic_load_explicit(&venue->journal_stage.is_spare_due, memory_order_relaxed);
+        if (is_due && ome_journal_writer_prepare_next(&venue->writer) != OME_OK)
         {
-            (void)ome_journal_writer_prepare_next(&venue->writer);
-        }
-        if (venue->has_event_log && spare_is_due(&venue->event_log.is_spare_due))
-        {
-            (void)ome_journal_writer_prepare_next(&venue->event_log.writer);
+            break;
         }
         (void)nanosleep(&pause, NULL);
     }

@@ -553,10 +553,6 @@ static inline ome_status_t run_work(const run_life_t *life)
         {
             run_enter(RUN_PREPARATION);
             (void)ome_journal_writer_prepare_next(&run.writer); /* a failure is told when the segment is needed */
-            if (run.has_log && !run_is_dead())
-            {
-                (void)ome_journal_writer_prepare_next(&run.log.writer);
-            }
         }
         status = run_is_dead() ? OME_STOPPED : status;
     }

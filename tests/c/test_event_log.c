@@ -461,7 +461,7 @@ static void a_log_that_cannot_be_written_stops_the_venue(void)
     reader_t reader;
     CHECK(venue_try(directory.path, OME_POLICY_COMMIT, &reader.venue) == OME_OK);
     char path[OME_PATH_SIZE];
-    path_of(path, directory.path, "events-spare.tmp");
+    path_of(path, directory.path, "events-new.tmp");
     CHECK(mkdir(path, 0700) == 0); /* where a file should be */
     CHECK(pthread_create(&reader.thread, NULL, read_all, &reader) == 0);
     CHECK(ome_venue_start(reader.venue) == OME_OK);
@@ -470,7 +470,7 @@ static void a_log_that_cannot_be_written_stops_the_venue(void)
     ome_venue_view_t view;
     ome_venue_look(reader.venue, &view);
     CHECK(view.is_failed && view.error_number == EISDIR && strcmp(view.error_call, "open") == 0);
-    CHECK(strstr(view.error_path, "events-spare.tmp") != NULL);
+    CHECK(strstr(view.error_path, "events-new.tmp") != NULL);
     CHECK(ome_venue_destroy(reader.venue) == OME_IO_ERROR);
     CHECK(rmdir(path) == 0);
     live(directory.path, OME_POLICY_COMMIT, 10);
