@@ -39,12 +39,13 @@ def _native_table(context: Context) -> Iterator[SocketTable]:
         table.close()
 
 
-def _venue(directory: str) -> None:
+def _venue(directory: str, event_log: str) -> None:
     config = ServerConfig(
         directory=Path(directory),
         orders_endpoint=_ANY,
         feed_endpoint=_ANY,
         policy=Policy.ASYNC,
+        event_log=event_log == str(True),
         instruments=DEFAULT_INSTRUMENTS,
     )
     with Server(config) as server:

@@ -34,6 +34,7 @@ FIGURES: dict[str, Callable[[Options], Figure]] = {
     "wire-1": wire.frames_of_1,
     "wire-16": wire.frames_of_16,
     "wire-64": wire.frames_of_64,
+    "wire-64-logged": wire.frames_of_64_logged,
     "rtt": wire.round_trip,
 }
 

@@ -38,7 +38,7 @@ from ome.orderflow import order_flow
 from ome.transport import Context
 from ome.transport.table import Loop, SocketTable
 
-__all__ = ["frames_of_1", "frames_of_16", "frames_of_64", "round_trip"]
+__all__ = ["frames_of_1", "frames_of_16", "frames_of_64", "frames_of_64_logged", "round_trip"]
 
 _WINDOW = 4_096  # commands without their reports
 _REPORT_SIZE = EXECUTION_REPORT_MESSAGE.itemsize
@@ -103,10 +103,11 @@ def _peer(kind: str, *arguments: object) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _venue() -> Iterator[str]:
-    """A server whose journal is in memory where there is room, so that no disk is measured."""
+def _venue(*, event_log: bool = False) -> Iterator[str]:
+    """A server whose journal is in memory where there is room, so that no disk is measured; with an event log or without."""
     in_memory = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _MEMORY_FREE_MIN_BYTES
-    with tempfile.TemporaryDirectory(dir=_MEMORY if in_memory else driver.BUILD) as directory, _peer("venue", directory) as endpoint:
+    place = _MEMORY if in_memory else driver.BUILD
+    with tempfile.TemporaryDirectory(dir=place) as directory, _peer("venue", directory, event_log) as endpoint:
         yield endpoint
 
 
@@ -154,7 +155,7 @@ def _send_all(endpoint: str, traffic: _Traffic, messages_per_frame: int, what: s
     return Sample(operations=len(traffic.messages), elapsed_ns=result.elapsed_ns), result
 
 
-def _throughput(name: str, options: Options, messages_per_frame: int, count: int) -> Figure:
+def _throughput(name: str, options: Options, messages_per_frame: int, count: int, *, event_log: bool = False) -> Figure:
     traffic = _traffic(order_flow(options.seed, count, participants=1))
     even = traffic.spread()
     frame_count = -(-count // messages_per_frame)
@@ -163,7 +164,7 @@ def _throughput(name: str, options: Options, messages_per_frame: int, count: int
     reports_per_frame: list[float] = []
     refused: list[int] = []
     for _ in range(options.repeat):
-        with _venue() as endpoint:
+        with _venue(event_log=event_log) as endpoint:
             sample, result = _send_all(endpoint, traffic, messages_per_frame, f"{name}, venue")
         ours.append(sample)
         reports_per_frame.append(traffic.report_count / result.answer_frame_count)
@@ -186,6 +187,7 @@ def _throughput(name: str, options: Options, messages_per_frame: int, count: int
             "messages_per_frame": messages_per_frame,
             "window": _WINDOW,
             "policy": "async",
+            "event_log": event_log,
             "reports_per_frame": statistics.median(reports_per_frame),
             "busy": statistics.median(refused),
             "compiler": _compiler(),
@@ -211,6 +213,11 @@ def frames_of_16(options: Options) -> Figure:
 def frames_of_64(options: Options) -> Figure:
     """64 messages a frame."""
     return _throughput("wire-64", options, 64, options.count)
+
+
+def frames_of_64_logged(options: Options) -> Figure:
+    """64 messages a frame, and the venue writes an event log."""
+    return _throughput("wire-64-logged", options, 64, options.count, event_log=True)
 
 
 # ---- round trip ----

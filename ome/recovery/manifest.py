@@ -52,6 +52,7 @@ _SEAL: Final = struct.Struct("<QHIQQIII")  # sequence, type, length; count, last
 _SEAL_DATA_SIZE: Final = 24
 _KIND_MASK: Final = 0x7FFF
 _CHUNK_SIZE: Final = 1 << 20
+_ZEROS: Final = bytes(_CHUNK_SIZE)
 
 
 class ManifestError(OmeError):
@@ -107,9 +108,9 @@ def _used_size(file: int, size: int) -> int:
     """Where the zeros at the end of a file begin."""
     while size > 0:
         start = max(0, size - _CHUNK_SIZE)
-        used = len(os.pread(file, size - start, start).rstrip(b"\0"))
-        if used:
-            return start + used
+        chunk = os.pread(file, size - start, start)
+        if chunk != _ZEROS[: len(chunk)]:  # to be asked first: stripping goes byte by byte
+            return start + len(chunk.rstrip(b"\0"))
         size = start
     return 0
 
