@@ -22,11 +22,15 @@ def test_nothing_that_was_said_is_lost_when_the_venue_is_killed(tmp_path: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 3, 4, 5])
-def test_nothing_that_was_said_is_lost_in_twenty_five_kills(tmp_path: Path, seed: int) -> None:
-    """Twenty-five kills from each seed, at random moments: a hundred in all. `tools/crash` does more."""
-    commands, swallowed = kill_again_and_again(tmp_path, seed, 25, "commit")
-    assert commands > 5_000
+def test_nothing_that_was_said_is_lost_in_a_hundred_kills(tmp_path: Path) -> None:
+    """Twenty-five kills from each of four seeds, at random moments. `tools/crash` does more."""
+    swallowed = 0
+    for seed in (2, 3, 4, 5):
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        commands, unheard = kill_again_and_again(directory, seed, 25, "commit")
+        assert commands > 5_000
+        swallowed += unheard
     assert swallowed > 0, "no kill fell between a command and its report: the audit was never needed"
 
 
@@ -85,7 +89,7 @@ def test_the_audit_fails_where_the_last_command_that_was_reported_is_missing(kil
     journal, traders = killed
     reported = max(said.engine_sequence for trader in traders for said in trader.heard)
     shorter = tmp_path / "journal"
-    shutil.copytree(journal, shorter, ignore=shutil.ignore_patterns("snapshot-*"))  # which would be ahead of it
+    shutil.copytree(journal, shorter, ignore=shutil.ignore_patterns("snapshot-*", "events-*"))  # which would be ahead of it
     for path in sorted(shorter.glob("journal-*.ome")):
         first = int(path.name[8:28])
         offset = 4096 + 74 * max(0, reported - first)
