@@ -20,6 +20,8 @@ from ome.engine import Engine
 from ome.enums import CommandKind
 from ome.messages import DefineLimits, Limits
 
+pytestmark = pytest.mark.slow  # programs are built, and each figure runs
+
 ROOT = Path(__file__).resolve().parent.parent
 TINY = Options(count=3_000, repeat=2, seed=7)
 

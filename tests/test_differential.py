@@ -100,6 +100,7 @@ class TwoEngines(RuleBasedStateMachine):
         assert self.core.state_hash == self.reference.state_hash
 
 
+@pytest.mark.slow
 def test_core_and_reference_agree_on_every_command_that_hypothesis_finds() -> None:
     """D1, D2: command by command the engines say the same and their states are the same, also where a command is refused."""
     machine = TwoEngines.TestCase

@@ -245,6 +245,7 @@ def test_a_removed_or_spoiled_line_is_found(journal: Path, index: int) -> None:
     assert f"line {index + 1} of" in proven(journal, code=3)
 
 
+@pytest.mark.slow
 def test_a_manifest_that_ends_too_early_proves_not_everything(journal: Path) -> None:
     """Cut at every byte: 1 and no proof. Nothing but a whole manifest is taken for one."""
     whole = (journal / MANIFEST_FILE).read_bytes()
