@@ -220,6 +220,9 @@ class Reason(IntEnum):
     BUSY = 139
     ENGINE_STOPPED = 140
     STORAGE_LOW = 141
+    SLOW_CONSUMER = 142
+    HEARTBEAT_TIMEOUT = 143
+    SESSION_ALLOWANCE_REACHED = 144
 
 
 DESCRIPTIONS: dict[Reason, str] = {
@@ -278,4 +281,7 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.BUSY: "The inbound ring stayed full: send again what was not accepted, later",
     Reason.ENGINE_STOPPED: "The engine has stopped and takes no more commands",
     Reason.STORAGE_LOW: "The disk is nearly full: no new orders until there is room again; cancels are taken",
+    Reason.SLOW_CONSUMER: "The session did not read its reports fast enough, and its queue is full",
+    Reason.HEARTBEAT_TIMEOUT: "The session sent nothing for three of its heartbeat intervals",
+    Reason.SESSION_ALLOWANCE_REACHED: "The participant has as many sessions as one may have",
 }

@@ -216,6 +216,9 @@ enum
     OME_REASON_BUSY = 139, /* The inbound ring stayed full: send again what was not accepted, later */
     OME_REASON_ENGINE_STOPPED = 140, /* The engine has stopped and takes no more commands */
     OME_REASON_STORAGE_LOW = 141, /* The disk is nearly full: no new orders until there is room again; cancels are taken */
+    OME_REASON_SLOW_CONSUMER = 142, /* The session did not read its reports fast enough, and its queue is full */
+    OME_REASON_HEARTBEAT_TIMEOUT = 143, /* The session sent nothing for three of its heartbeat intervals */
+    OME_REASON_SESSION_ALLOWANCE_REACHED = 144, /* The participant has as many sessions as one may have */
 };
 
 /* Template ids. */
@@ -247,6 +250,7 @@ enum
     OME_TEMPLATE_LOGON = 128, /* Opens a session. The first message of a connection, alone in its frame */
     OME_TEMPLATE_LOGON_ANSWER = 129, /* Answers a logon; followed in the same frame by a DefineInstrument for each instrument */
     OME_TEMPLATE_LOGOUT = 130, /* Ends a session; sent by either side. The server answers a client's with its own */
+    OME_TEMPLATE_HEARTBEAT = 133, /* Says that its sender is alive; alone in its frame. The server answers a client's with its own */
     OME_TEMPLATE_FRAME_REJECT = 131, /* A frame, or the end of one, was not taken. Nothing of what is counted as rejected reached the engine */
     OME_TEMPLATE_EXECUTION_REPORT = 132, /* What happened to an order, said to its session */
     OME_TEMPLATE_TOP_OF_BOOK = 160, /* Best bid and ask after a batch of commands; quantity 0 where a side is empty */
@@ -284,6 +288,7 @@ enum
     OME_BLOCK_LOGON = 56,
     OME_BLOCK_LOGON_ANSWER = 56,
     OME_BLOCK_LOGOUT = 56,
+    OME_BLOCK_HEARTBEAT = 56,
     OME_BLOCK_FRAME_REJECT = 56,
     OME_BLOCK_EXECUTION_REPORT = 96,
     OME_BLOCK_TOP_OF_BOOK = 72,
@@ -618,17 +623,21 @@ static_assert(offsetof(ome_event_t, command_kind) == 63, "ome_event_t.command_ki
  * OFFSET SIZE FIELD
  *      8   16 participant_name
  *     24    2 session_number
+ *     28    4 heartbeat_ms
  */
 typedef struct
 {
     uint64_t sequence; /* on the wire: ome_message_header_t */
     char participant_name[16];
     uint16_t session_number;
-    uint8_t reserved_26[38]; /* zero; named by its offset */
+    uint8_t reserved_26[2]; /* zero; named by its offset */
+    uint32_t heartbeat_ms;
+    uint8_t reserved_32[32]; /* zero; named by its offset */
 } ome_logon_t;
 static_assert(sizeof(ome_logon_t) == 64, "ome_logon_t has no padding");
 static_assert(offsetof(ome_logon_t, participant_name) == 8, "ome_logon_t.participant_name is in place");
 static_assert(offsetof(ome_logon_t, session_number) == 24, "ome_logon_t.session_number is in place");
+static_assert(offsetof(ome_logon_t, heartbeat_ms) == 28, "ome_logon_t.heartbeat_ms is in place");
 
 /* LogonAnswer.
  *
@@ -684,6 +693,29 @@ typedef struct
 } ome_logout_t;
 static_assert(sizeof(ome_logout_t) == 64, "ome_logout_t has no padding");
 static_assert(offsetof(ome_logout_t, reason) == 8, "ome_logout_t.reason is in place");
+
+/* Heartbeat.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 request_id
+ *     16    8 server_time_ns
+ *     24    8 engine_sequence
+ *     32    8 report_sequence
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t request_id;
+    uint64_t server_time_ns;
+    uint64_t engine_sequence;
+    uint64_t report_sequence;
+    uint8_t reserved_40[24]; /* zero; named by its offset */
+} ome_heartbeat_t;
+static_assert(sizeof(ome_heartbeat_t) == 64, "ome_heartbeat_t has no padding");
+static_assert(offsetof(ome_heartbeat_t, request_id) == 8, "ome_heartbeat_t.request_id is in place");
+static_assert(offsetof(ome_heartbeat_t, server_time_ns) == 16, "ome_heartbeat_t.server_time_ns is in place");
+static_assert(offsetof(ome_heartbeat_t, engine_sequence) == 24, "ome_heartbeat_t.engine_sequence is in place");
+static_assert(offsetof(ome_heartbeat_t, report_sequence) == 32, "ome_heartbeat_t.report_sequence is in place");
 
 /* FrameReject.
  *
@@ -905,6 +937,8 @@ static_assert(offsetof(ome_level_update_t, side) == 60, "ome_level_update_t.side
  *     32    4 level_count
  *     36    4 instrument
  *     40    4 epoch
+ *     44    4 bids_left_out
+ *     48    4 asks_left_out
  */
 typedef struct
 {
@@ -915,7 +949,9 @@ typedef struct
     uint32_t level_count;
     uint32_t instrument;
     uint32_t epoch;
-    uint8_t reserved_44[36]; /* zero; named by its offset */
+    uint32_t bids_left_out;
+    uint32_t asks_left_out;
+    uint8_t reserved_52[28]; /* zero; named by its offset */
 } ome_level_snapshot_t;
 static_assert(sizeof(ome_level_snapshot_t) == 80, "ome_level_snapshot_t has no padding");
 static_assert(offsetof(ome_level_snapshot_t, channel_sequence) == 8, "ome_level_snapshot_t.channel_sequence is in place");
@@ -924,5 +960,7 @@ static_assert(offsetof(ome_level_snapshot_t, timestamp_ns) == 24, "ome_level_sna
 static_assert(offsetof(ome_level_snapshot_t, level_count) == 32, "ome_level_snapshot_t.level_count is in place");
 static_assert(offsetof(ome_level_snapshot_t, instrument) == 36, "ome_level_snapshot_t.instrument is in place");
 static_assert(offsetof(ome_level_snapshot_t, epoch) == 40, "ome_level_snapshot_t.epoch is in place");
+static_assert(offsetof(ome_level_snapshot_t, bids_left_out) == 44, "ome_level_snapshot_t.bids_left_out is in place");
+static_assert(offsetof(ome_level_snapshot_t, asks_left_out) == 48, "ome_level_snapshot_t.asks_left_out is in place");
 
 #endif

@@ -90,6 +90,7 @@ EVENT_MESSAGE = _dtype(_HEADER + _EVENT_FIELDS, 64)
 _LOGON_FIELDS = [
     ("participant_name", "S16", 8),
     ("session_number", "<u2", 24),
+    ("heartbeat_ms", "<u4", 28),
 ]
 LOGON_MESSAGE = _dtype(_HEADER + _LOGON_FIELDS, 64)
 
@@ -111,6 +112,14 @@ _LOGOUT_FIELDS = [
     ("reason", "u1", 8),
 ]
 LOGOUT_MESSAGE = _dtype(_HEADER + _LOGOUT_FIELDS, 64)
+
+_HEARTBEAT_FIELDS = [
+    ("request_id", "<u8", 8),
+    ("server_time_ns", "<u8", 16),
+    ("engine_sequence", "<u8", 24),
+    ("report_sequence", "<u8", 32),
+]
+HEARTBEAT_MESSAGE = _dtype(_HEADER + _HEARTBEAT_FIELDS, 64)
 
 _FRAME_REJECT_FIELDS = [
     ("found", "<u8", 8),
@@ -191,6 +200,8 @@ _LEVEL_SNAPSHOT_FIELDS = [
     ("level_count", "<u4", 32),
     ("instrument", "<u4", 36),
     ("epoch", "<u4", 40),
+    ("bids_left_out", "<u4", 44),
+    ("asks_left_out", "<u4", 48),
 ]
 LEVEL_SNAPSHOT_MESSAGE = _dtype(_HEADER + _LEVEL_SNAPSHOT_FIELDS, 80)
 
@@ -222,6 +233,7 @@ TEMPLATES: dict[int, tuple[str, int, np.dtype[np.void]]] = {
     128: ("Logon", 56, LOGON_MESSAGE),
     129: ("LogonAnswer", 56, LOGON_ANSWER_MESSAGE),
     130: ("Logout", 56, LOGOUT_MESSAGE),
+    133: ("Heartbeat", 56, HEARTBEAT_MESSAGE),
     131: ("FrameReject", 56, FRAME_REJECT_MESSAGE),
     132: ("ExecutionReport", 96, EXECUTION_REPORT_MESSAGE),
     160: ("TopOfBook", 72, TOP_OF_BOOK_MESSAGE),
