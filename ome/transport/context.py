@@ -16,15 +16,13 @@ import zmq
 import zmq.backend.cython._zmq as extension
 
 from ome.errors import OmeError
-from ome.transport.sockets import ClientSocket, RouterSocket, Socket, SubscriberSocket, bind, connect
+from ome.transport.sockets import ClientSocket, SubscriberSocket, connect
 
 __all__ = ["Context", "Heartbeat", "LibraryError", "library_path", "library_version"]
 
 _VERSION_MIN = (4, 3, 4)  # earlier ones have known crashes that a peer can cause
 _HIGH_WATER_MARK_FRAMES = 10_000
 _LINGER_MS = 1_000
-_HANDSHAKE_MS = 5_000
-_SUBSCRIPTION_SIZE_MAX_BYTES = 1_024  # a subscription is 9 bytes; the handshake's own messages are counted too
 
 
 class LibraryError(OmeError):
@@ -39,7 +37,6 @@ class Heartbeat:
     timeout_ms: int = 600
 
 
-SERVER_HEARTBEAT = Heartbeat()
 CLIENT_HEARTBEAT = Heartbeat(interval_ms=1_000, timeout_ms=3_000)  # slower: a client that hangs up on a busy server loses its session
 
 
@@ -68,9 +65,7 @@ class _RawContext(zmq.Context[zmq.Socket[bytes]]):
 class Context:
     """Owns one I/O thread and the sockets made with it. May be shared between threads; the sockets may not.
 
-    `bind_router` and `bind_publisher` make the server's sockets, `connect_client` and `connect_subscriber` the client's. All raise
-    EndpointError where an endpoint is not one, or cannot be had. A bound socket's `endpoint` is the address that it got: port 0 and `*` are
-    allowed.
+    `connect_client` and `connect_subscriber` raise EndpointError where an endpoint is not one.
 
     Raises LibraryError as `library_version`.
     """
@@ -79,34 +74,6 @@ class Context:
         library_version()
         self._sockets: list[zmq.Socket[bytes]] = []
         self._raw = _RawContext(io_threads=1)
-
-    def bind_router(
-        self,
-        endpoint: str,
-        *,
-        frame_size_max_bytes: int,
-        heartbeat: Heartbeat = SERVER_HEARTBEAT,
-        high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES,
-    ) -> RouterSocket:
-        """The gateway's socket. A frame longer than `frame_size_max_bytes` cuts its sender's connection.
-
-        Routing ids are the automatic ones: with ids chosen by clients, one client can take another's place.
-        """
-        raw = self._make(zmq.ROUTER, heartbeat, high_water_mark_frames)
-        raw.setsockopt(zmq.ROUTER_MANDATORY, 1)  # else what cannot be delivered is dropped silently
-        raw.setsockopt(zmq.MAXMSGSIZE, frame_size_max_bytes)  # else a client makes us allocate at will
-        raw.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)  # connections that say nothing do not hold a file descriptor for ever
-        return RouterSocket(raw, bind(raw, endpoint))
-
-    def bind_publisher(
-        self, endpoint: str, *, heartbeat: Heartbeat = SERVER_HEARTBEAT, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES
-    ) -> Socket:
-        """The feed's socket. A subscriber that is `high_water_mark_frames` behind loses frames, sees the gap and asks again."""
-        raw = self._make(zmq.XPUB, heartbeat, high_water_mark_frames)
-        raw.setsockopt(zmq.XPUB_VERBOSE, 1)  # a topic's second subscriber is seen as well: it needs a snapshot too
-        raw.setsockopt(zmq.MAXMSGSIZE, _SUBSCRIPTION_SIZE_MAX_BYTES)
-        raw.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
-        return Socket(raw, bind(raw, endpoint))
 
     def connect_client(
         self, endpoint: str, *, heartbeat: Heartbeat = CLIENT_HEARTBEAT, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES

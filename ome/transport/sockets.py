@@ -1,7 +1,6 @@
 """A thin face of a ZeroMQ socket: nothing blocks but `wait`, and no ZeroMQ exception comes out.
 
-The functions are those of csrc/wire/ome_socket.h, so that a loop in C and its fallback in Python see the same. One thread at a time uses a
-socket.
+One thread at a time uses a socket.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import socket as unix
 from enum import IntEnum
 
 import zmq
@@ -20,12 +18,10 @@ from ome.errors import OmeError
 __all__ = [
     "ClientSocket",
     "EndpointError",
-    "RouterSocket",
     "SendStatus",
     "Socket",
     "SocketClosedError",
     "SubscriberSocket",
-    "bind",
     "connect",
 ]
 
@@ -56,8 +52,6 @@ class SendStatus(IntEnum):
     SENT = 0
     FULL = 1
     """Not sent: the peer does not read fast enough."""
-    NOT_FOUND = 2
-    """Not sent: the peer is gone."""
 
 
 class Socket:
@@ -126,40 +120,6 @@ class Socket:
         return SocketClosedError("socket", where=self.endpoint, found=str(error), allowed="an open socket")
 
 
-class RouterSocket(Socket):
-    """The gateway's socket: a frame comes from a peer and goes to a peer. A peer is named by bytes that mean nothing else."""
-
-    def __init__(self, raw: zmq.Socket[bytes], endpoint: str) -> None:
-        super().__init__(raw, endpoint)
-        self._peer = b""
-        self._has_more = False  # the last part received has another behind it, from the same peer
-
-    def receive_from(self) -> tuple[bytes, bytes] | None:
-        """The peer and the next part that it sent, or None. Each part of a message of several is a frame. Raises SocketClosedError."""
-        if not self._has_more:
-            peer = self.receive()
-            if peer is None:
-                return None
-            self._peer = peer
-        part = self.receive()
-        assert part is not None, "the parts of one message arrive together"
-        self._has_more = bool(self._raw.getsockopt(zmq.RCVMORE))
-        return self._peer, part
-
-    def send_to(self, peer: bytes, frame: Buffer) -> SendStatus:
-        """Sends one frame to a peer, or says why not. Raises SocketClosedError."""
-        try:
-            self._raw.send(peer, zmq.NOBLOCK | zmq.SNDMORE)
-            self._raw.send(frame, zmq.NOBLOCK)
-        except zmq.Again:
-            return SendStatus.FULL
-        except zmq.ZMQError as error:
-            if error.errno == errno.EHOSTUNREACH:
-                return SendStatus.NOT_FOUND
-            raise self._closed(error) from None
-        return SendStatus.SENT
-
-
 class ClientSocket(Socket):
     """A client's order entry socket. `wait` also returns when the state of the connection changes; `read_connection` then tells."""
 
@@ -210,14 +170,6 @@ class SubscriberSocket(Socket):
         self._raw.setsockopt(zmq.UNSUBSCRIBE, topic)
 
 
-def bind(raw: zmq.Socket[bytes], endpoint: str) -> str:
-    """Binds, and returns the endpoint that was bound. Closes the socket and raises EndpointError where that is not possible."""
-    if _is_listened_on(endpoint):  # libzmq would take the path away from whoever listens there
-        raise _refusal(raw, endpoint, errno.EADDRINUSE)
-    _attach(raw, endpoint, "bind")
-    return raw.getsockopt_string(zmq.LAST_ENDPOINT)
-
-
 def connect(raw: zmq.Socket[bytes], endpoint: str) -> None:
     """Starts connecting. Raises EndpointError where the endpoint is not one."""
     _attach(raw, endpoint, "connect")
@@ -238,15 +190,3 @@ def _refusal(raw: zmq.Socket[bytes], endpoint: str, number: int | None) -> Endpo
     raw.close(0)
     reason = os.strerror(number or errno.EINVAL)
     return EndpointError(f"endpoint ({reason})", where=f"{name} socket", found=endpoint, allowed=_ALLOWED.get(number or 0, _ENDPOINTS))
-
-
-def _is_listened_on(endpoint: str) -> bool:
-    if not endpoint.startswith("ipc://") or endpoint == "ipc://*":
-        return False
-    path = endpoint.removeprefix("ipc://")
-    with unix.socket(unix.AF_UNIX, unix.SOCK_STREAM) as probe:
-        try:
-            probe.connect("\0" + path[1:] if path.startswith("@") else path)
-        except OSError:
-            return False
-    return True
