@@ -48,14 +48,14 @@ static bool agrees_with_others(const ome_engine_t *engine, const ome_command_t *
     *is_new = true;
     for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
     {
-        const ome_session_t *session = &engine->sessions[number];
-        seen += ome_session_is_defined(session);
-        if (!ome_session_is_defined(session) || number == command->session)
+        seen += ome_session_is_defined(engine, number);
+        if (!ome_session_is_defined(engine, number) || number == command->session)
         {
             continue;
         }
+        const ome_session_t *session = &engine->sessions[number];
         const bool has_name = memcmp(session->participant_name, command->participant_name, OME_NAME_SIZE) == 0;
-        const bool has_number = ome_session_participant(session) == command->participant;
+        const bool has_number = ome_session_participant(engine, number) == command->participant;
         if (has_name != has_number || (has_name && session->session_number == command->session_number))
         {
             return false;
@@ -68,8 +68,8 @@ static bool agrees_with_others(const ome_engine_t *engine, const ome_command_t *
 /* A number is used again only where nothing lives that came under it. What waits for its terms does not count: any other record than those ends it. */
 static bool numbers_are_free(const ome_engine_t *engine, const ome_command_t *command, bool is_new)
 {
-    const ome_session_t *former = &engine->sessions[command->session];
-    if (ome_session_is_defined(former) && ome_standing_is_any(engine, ome_session_participant(former), command->session))
+    if (ome_session_is_defined(engine, command->session) &&
+        ome_standing_is_any(engine, ome_session_participant(engine, command->session), command->session))
     {
         return false;
     }
@@ -90,16 +90,17 @@ static bool define_session(ome_engine_t *engine, const ome_command_t *command)
 
 void ome_define_session(ome_engine_t *engine, uint32_t sender, const char participant_name[OME_NAME_SIZE], uint16_t session_number)
 {
-    ome_session_t *session = &engine->sessions[sender >> 16];
-    if (ome_session_is_defined(session))
+    const uint32_t number = sender >> 16;
+    if (ome_session_is_defined(engine, number))
     {
         engine->session_count--;
-        engine->participant_count -= --engine->participant_sessions[ome_session_participant(session)] == 0;
+        engine->participant_count -= --engine->participant_sessions[ome_session_participant(engine, number)] == 0;
     }
-    *session = (ome_session_t){.sender = sender, .session_number = session_number};
-    memcpy(session->participant_name, participant_name, OME_NAME_SIZE);
+    engine->senders[number] = sender;
+    memcpy(engine->sessions[number].participant_name, participant_name, OME_NAME_SIZE);
+    engine->sessions[number].session_number = session_number;
     engine->session_count++;
-    engine->participant_count += engine->participant_sessions[ome_session_participant(session)]++ == 0;
+    engine->participant_count += engine->participant_sessions[ome_session_participant(engine, number)]++ == 0;
 }
 
 uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command)

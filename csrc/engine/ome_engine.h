@@ -35,14 +35,11 @@ typedef struct
     bool waits;
 } ome_pending_t;
 
-/* A session, or a number that none has. */
+/* What a session is beside its sender. */
 typedef struct
 {
     char participant_name[OME_NAME_SIZE];
-    uint32_t
-        sender; /* participant | its own number << 16; 0 where no session has the number, which is nobody's word: see ome_engine_knows_sender */
     uint16_t session_number;
-    uint16_t reserved;
 } ome_session_t;
 
 typedef struct ome_engine
@@ -54,7 +51,8 @@ typedef struct ome_engine
     uint64_t trade_count;
     uint64_t event_count;
     ome_book_t *books; /* by instrument number; the first is not used */
-    ome_session_t *sessions; /* by session number, with gaps; the first is not used */
+    uint32_t *senders; /* by session number: its participant | its number << 16; 0 where no session has the number, and for the embedder */
+    ome_session_t *sessions; /* by session number */
     uint16_t *participant_sessions; /* by participant number: how many sessions the participant has */
     uint32_t instrument_count;
     uint32_t session_count; /* that are defined */
@@ -80,22 +78,22 @@ static inline uint32_t ome_command_sender(const ome_command_t *command)
 static_assert(
     offsetof(ome_command_t, session) == offsetof(ome_command_t, participant) + sizeof(uint16_t), "the sender is one word of a command");
 
-static inline bool ome_session_is_defined(const ome_session_t *session)
+static inline bool ome_session_is_defined(const ome_engine_t *engine, uint32_t session)
 {
-    return session->sender != 0;
+    return engine->senders[session] != 0;
 }
 
-static inline uint16_t ome_session_participant(const ome_session_t *session)
+static inline uint16_t ome_session_participant(const ome_engine_t *engine, uint32_t session)
 {
-    return (uint16_t)session->sender;
+    return (uint16_t)engine->senders[session];
 }
 
-/* The session is 0, the embedder's own, or is defined and its participant is the sender's. One comparison says both: the word of a sender that is not the
- * embedder has a session in it, so it is never the 0 of a number that no session has. */
+/* The session is 0, the embedder's own, or is defined and its participant is the sender's. One comparison says both: the word of who is not the embedder has a
+ * session in it, so it is never the 0 of a number that no session has. */
 OME_ALWAYS_INLINE bool ome_engine_knows_sender(const ome_engine_t *engine, uint32_t sender)
 {
     const uint32_t session = sender >> 16;
-    return session == 0 || OME_LIKELY(session <= engine->limits.session_count_max && engine->sessions[session].sender == sender);
+    return sender <= UINT16_MAX || OME_LIKELY(session <= engine->limits.session_count_max && engine->senders[session] == sender);
 }
 
 /* Bytes that an engine of these limits needs; 0 when a limit is out of range. Most are touched only when they are used. */

@@ -381,13 +381,13 @@ static const char *check_sessions(const ome_engine_t *engine)
     uint64_t participant_session_count = 0;
     for (uint32_t number = 0; number <= engine->limits.session_count_max; number++)
     {
-        const ome_session_t *session = &engine->sessions[number];
-        session_count += ome_session_is_defined(session);
+        const bool is_defined = ome_session_is_defined(engine, number);
+        const uint32_t participant = ome_session_participant(engine, number);
+        session_count += is_defined;
         participant_count += engine->participant_sessions[number] > 0;
         participant_session_count += engine->participant_sessions[number];
-        if (ome_session_is_defined(session) &&
-            (session->sender >> 16 != number || ome_session_participant(session) > engine->limits.session_count_max ||
-                engine->participant_sessions[ome_session_participant(session)] == 0))
+        if (is_defined && (engine->senders[number] >> 16 != number || participant == 0 || participant > engine->limits.session_count_max ||
+                              engine->participant_sessions[participant] == 0))
         {
             return "a session does not have its number, or has a participant without sessions";
         }

@@ -136,11 +136,11 @@ static void put_instruments(ome_snapshot_writer_t *writer, const ome_engine_t *e
     }
 }
 
-static void put_session(ome_snapshot_writer_t *writer, const ome_session_t *session)
+static void put_session(ome_snapshot_writer_t *writer, const ome_engine_t *engine, uint32_t number)
 {
-    ome_snapshot_session_t entry = {.participant = ome_session_participant(session),
-        .session_number = session->session_number,
-        .session = (uint16_t)(session->sender >> 16)};
+    const ome_session_t *session = &engine->sessions[number];
+    ome_snapshot_session_t entry = {
+        .participant = ome_session_participant(engine, number), .session_number = session->session_number, .session = (uint16_t)number};
     memcpy(entry.participant_name, session->participant_name, OME_NAME_SIZE);
     put_entry(writer, &entry, sizeof(entry));
 }
@@ -149,9 +149,9 @@ static void put_sessions(ome_snapshot_writer_t *writer, const ome_engine_t *engi
 {
     for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
     {
-        if (ome_session_is_defined(&engine->sessions[number]))
+        if (ome_session_is_defined(engine, number))
         {
-            put_session(writer, &engine->sessions[number]);
+            put_session(writer, engine, number);
             seen++;
         }
     }

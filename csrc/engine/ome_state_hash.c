@@ -104,11 +104,12 @@ static uint64_t mix_instrument(uint64_t hash, const ome_book_t *book)
     return ome_hash_mix(hash, words);
 }
 
-static uint64_t mix_session(uint64_t hash, const ome_session_t *session)
+static uint64_t mix_session(uint64_t hash, const ome_engine_t *engine, uint32_t number)
 {
+    const ome_session_t *session = &engine->sessions[number];
     uint64_t name[2];
     name_words(session->participant_name, name);
-    const uint64_t words[8] = {session->sender >> 16, ome_session_participant(session), session->session_number, name[0], name[1], 0, 0, 0};
+    const uint64_t words[8] = {number, ome_session_participant(engine, number), session->session_number, name[0], name[1], 0, 0, 0};
     return ome_hash_mix(hash, words);
 }
 
@@ -129,9 +130,9 @@ uint64_t ome_engine_state_hash(const ome_engine_t *engine)
     }
     for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
     {
-        if (ome_session_is_defined(&engine->sessions[number]))
+        if (ome_session_is_defined(engine, number))
         {
-            hash = mix_session(hash, &engine->sessions[number]);
+            hash = mix_session(hash, engine, number);
             seen++;
         }
     }

@@ -116,8 +116,8 @@ class Names:
     def learn(self, commands: Records, events: Records) -> None:
         """Takes the definitions among the next commands that the engine took, and leaves all others.
 
-        `events` are those of the commands. Where there are none the journal is only read: then the definitions are taken that an engine without
-        orders would take. That differs only for a session that was refused a number because orders were alive under it.
+        `events` are those of the commands. Where there are none the journal is only read: then the definitions are taken that an engine
+        without orders would take. That differs only for a session that was refused a number because orders were alive under it.
         """
         chosen = np.flatnonzero(np.isin(commands["kind"], _DEFINITIONS))
         if len(events):
