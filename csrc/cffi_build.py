@@ -25,6 +25,7 @@ typedef struct { ...; } ome_command_t;
 typedef struct { ...; } ome_event_t;
 """
 
+
 def declarations(header: Path) -> str:
     text = re.sub(r"#ifdef __cplusplus\n.*?#endif\n", "", header.read_text(), flags=re.DOTALL)
     return "\n".join(line for line in text.splitlines() if not line.startswith("#"))

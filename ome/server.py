@@ -52,6 +52,9 @@ class StartSummary:
     Of the commands recovered those up to `snapshot_sequence` came from a snapshot, 0 where there was none. `refused_snapshots` newer ones
     could not be used and were set aside; `refused_reason` is what is wrong with the first of them. `events_checked` of the events of the
     replayed commands were in the event log, the same; `events_completed` more were not, and are now.
+
+    `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each of the two
+    addresses takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
     """
 
     recovered_commands: int
@@ -66,6 +69,7 @@ class StartSummary:
     instruments: int
     policy: Policy
     epoch: int
+    starts: int
     connections: int
 
 
@@ -234,6 +238,7 @@ class Server:
             instruments=len(self._instruments),
             policy=config.policy,
             epoch=epoch,
+            starts=int(self._look().epoch) if report is not None else 1,
             connections=connections,
         )
         return self.summary

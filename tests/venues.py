@@ -227,7 +227,7 @@ class VenueProcess:
             self.kill()
 
 
-def config_file(directory: Path, *, policy: str = "commit", loop: str = "auto", low_water_bytes: int = 0) -> Path:
+def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int = 0) -> Path:
     """A configuration file for `ome run` whose journal is in `directory` / journal."""
     path = directory / "ome.toml"
     path.write_text(
@@ -235,7 +235,6 @@ def config_file(directory: Path, *, policy: str = "commit", loop: str = "auto", 
         [server]
         orders = "{ANY}"
         feed = "{ANY}"
-        loop = "{loop}"
         [journal]
         directory = "{directory / "journal"}"
         policy = "{policy}"

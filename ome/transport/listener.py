@@ -22,9 +22,7 @@ __all__ = ["Listener", "QueueLimits"]
 _BACKLOG = 1_024
 _KERNEL_BUFFER_BYTES = 256 << 10  # for each direction of a connection; without it the kernel's grow to megabytes
 _LINGER_MS = 1_000
-_ENDPOINTS = (
-    "tcp://ADDRESS:PORT, tcp://[IPV6]:PORT, tcp://*:PORT (port 0 to 65535; 0 for any) or ipc://PATH in a directory that exists"
-)
+_ENDPOINTS = "tcp://ADDRESS:PORT, tcp://[IPV6]:PORT, tcp://*:PORT (port 0 to 65535; 0 for any) or ipc://PATH in a directory that exists"
 _ALLOWED = {
     errno.EADDRINUSE: "an address that nobody listens on yet",
     errno.EADDRNOTAVAIL: "an address of this machine",
