@@ -119,8 +119,8 @@ static uint64_t frame_size_max(const ome_feed_config_t *config)
 static void lay_out(ome_feed_t *feed, ome_arena_t *arena, const ome_feed_config_t *config)
 {
     ome_feed_book_init(&feed->book, arena, &config->limits);
-    ome_subscribers_init(&feed->subscribers, arena, config->socket, CHANNEL_COUNT, config->limits.instrument_count_max,
-        config->connection_slot_max);
+    ome_subscribers_init(
+        &feed->subscribers, arena, config->socket, CHANNEL_COUNT, config->limits.instrument_count_max, config->connection_slot_max);
     feed->instruments = ome_arena_take(arena, ((uint64_t)config->limits.instrument_count_max + 1) * sizeof(instrument_t));
     feed->messages = ome_arena_take(arena, (OME_FEED_MESSAGE_COUNT_MAX + 1) * sizeof(message_t));
     feed->next_message = ome_arena_take(arena, (OME_FEED_MESSAGE_COUNT_MAX + 1) * sizeof(uint32_t));

@@ -569,8 +569,7 @@ static void refuse_busy(
     refuse(gateway, from, &fault, taken, message_count - taken);
 }
 
-static void take_commands(
-    ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_t *frame, uint16_t session_number)
+static void take_commands(ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_t *frame, uint16_t session_number)
 {
     if (session_number == 0)
     {

@@ -1,3 +1,4 @@
+/* Connections of the server; accept4 is GNU's. */
 #define _GNU_SOURCE
 #include "wire/ome_listener.h"
 
@@ -293,8 +294,8 @@ static void flush_all(ome_listener_t *listener)
 }
 
 /* Puts bytes into its queue; they leave with the next flush. */
-static bool enqueue(ome_listener_t *listener, uint32_t slot, const void *header, uint32_t header_size_bytes, const void *data,
-    uint32_t data_size_bytes)
+static bool enqueue(
+    ome_listener_t *listener, uint32_t slot, const void *header, uint32_t header_size_bytes, const void *data, uint32_t data_size_bytes)
 {
     connection_t *connection = &listener->connections[slot];
     const uint64_t size_bytes = (uint64_t)header_size_bytes + data_size_bytes;

@@ -271,8 +271,7 @@ bool ome_subscribers_want(const ome_subscribers_t *subscribers, uint32_t channel
 /* Whether a subscription to the topic asks how it stands. */
 static bool is_asking(const ome_subscribers_t *subscribers, const ome_subscription_t *subscription, uint64_t index)
 {
-    return subscription->prefix_size_bytes == OME_TOPIC_SIZE ? subscription->is_asking
-                                                             : subscription->asked > subscribers->answered[index];
+    return subscription->prefix_size_bytes == OME_TOPIC_SIZE ? subscription->is_asking : subscription->asked > subscribers->answered[index];
 }
 
 static bool is_reading(const ome_subscribers_t *subscribers, uint32_t slot)
@@ -374,7 +373,8 @@ ome_publication_t ome_subscribers_answer(
                 owe(subscribers, subscription);
                 continue;
             }
-            subscription->is_asking = subscription->is_asking && subscription->prefix_size_bytes < OME_TOPIC_SIZE; /* a topic is answered now */
+            subscription->is_asking =
+                subscription->is_asking && subscription->prefix_size_bytes < OME_TOPIC_SIZE; /* a topic is answered now */
             send_once(subscribers, subscription, frame, size_bytes, &publication);
         }
     }

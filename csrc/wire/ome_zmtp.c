@@ -120,8 +120,7 @@ static bool are_properties_good(ome_zmtp_role_t role, body_t properties)
     return is_client;
 }
 
-static void take_ready(
-    ome_zmtp_stage_t *stage, ome_zmtp_role_t role, const uint8_t *command, uint32_t size_bytes, ome_zmtp_item_t *item)
+static void take_ready(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, const uint8_t *command, uint32_t size_bytes, ome_zmtp_item_t *item)
 {
     body_t body;
     if (!is_command(command, size_bytes, "READY", &body))
