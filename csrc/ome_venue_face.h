@@ -212,8 +212,8 @@ uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
-/* Gives a session its connection, and ends what either had before; takes it away. A session that is not defined yet is defined with its first command. */
-void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
+/* Gives a session its connection, and ends what either had before; takes it away. A session that is not defined yet is defined with its first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
+ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
 void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
 
 /* The session of a connection, or 0; what is known of a session, from 1 to the most there may be. */

@@ -202,6 +202,7 @@ class Server:
             sessions_per_participant=config.sessions_per_participant,
             sessions=view.sessions,
             participants=config.participants,
+            submit=self._submit,
             cursor=lambda: int(self._look().cursor),
             on_defined=self._on_defined,
         )

@@ -473,7 +473,7 @@ static void subscribe(ome_feed_t *feed, const ome_socket_message_t *message)
     const ome_status_t status = ome_subscribers_add(&feed->subscribers, message->peer, message->data, message->data_size_bytes);
     if (status == OME_OK)
     {
-        socket->admit(socket->context, message->peer, 1);
+        (void)socket->admit(socket->context, message->peer, 1); /* it is there: this came from it just now */
         want_all(feed, message->data, message->data_size_bytes);
         return;
     }
@@ -497,7 +497,7 @@ static void take_message(ome_feed_t *feed, const ome_socket_message_t *message)
         ome_subscribers_remove(&feed->subscribers, message->peer, message->data, message->data_size_bytes);
         if (!ome_subscribers_has(&feed->subscribers, message->peer))
         {
-            socket->admit(socket->context, message->peer, 0);
+            (void)socket->admit(socket->context, message->peer, 0);
         }
         break;
     case OME_SOCKET_GONE:

@@ -87,18 +87,22 @@ void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session)
     if (session >= 1 && session <= gateway->table.session_count_max && ome_session_table_is_bound(&gateway->table, session))
     {
         const ome_socket_t *socket = gateway->config.socket;
-        socket->admit(socket->context, gateway->table.sessions[session].peer, 0);
+        (void)socket->admit(socket->context, gateway->table.sessions[session].peer, 0);
         ome_session_table_unbind(&gateway->table, session);
         ome_counter_set(gateway->config.counters.sessions, gateway->table.connected_count);
     }
 }
 
-void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon)
+ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon)
 {
     const ome_socket_t *socket = gateway->config.socket;
     ome_session_slot_t *slot = &gateway->table.sessions[session];
     ome_gateway_unbind(gateway, ome_session_table_find(&gateway->table, logon->peer));
     ome_gateway_unbind(gateway, session);
+    if (socket->admit(socket->context, logon->peer, 1) != OME_OK)
+    {
+        return OME_NOT_FOUND;
+    }
     ome_session_table_bind(&gateway->table, session, logon->peer, logon->heartbeat_ms);
     const bool is_same = slot->session_number == logon->session_number && slot->participant == logon->participant &&
                          memcmp(slot->participant_name, logon->participant_name, OME_NAME_SIZE) == 0;
@@ -112,8 +116,8 @@ void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gatewa
     slot->is_defined = logon->is_defined != 0;
     slot->heard_ns = gateway->now_ns;
     slot->spoke_ns = gateway->now_ns;
-    socket->admit(socket->context, logon->peer, 1);
     ome_counter_set(gateway->config.counters.sessions, gateway->table.connected_count);
+    return OME_OK;
 }
 
 uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer)

@@ -74,8 +74,9 @@ uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
-/* Gives a session its connection, and ends what either had before. A session that is not defined yet (`is_defined` 0) is defined with its first command. */
-void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
+/* Gives a session its connection, and ends what either had before. A session that is not defined yet (`is_defined` 0) is defined with its first command. OME_OK; OME_NOT_FOUND: the
+ * connection is gone. */
+ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
 
 /* Takes a session's connection away; nothing where it has none. */
 void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);

@@ -842,15 +842,19 @@ static uint32_t listener_queued(void *context, uint64_t peer)
     return slot != 0 ? listener->connections[slot].out.size_bytes : 0;
 }
 
-static void listener_admit(void *context, uint64_t peer, int is_admitted)
+static ome_status_t listener_admit(void *context, uint64_t peer, int is_admitted)
 {
     ome_listener_t *listener = context;
     const uint32_t slot = slot_of(listener, peer);
-    if (slot == 0 || listener->connections[slot].state != CONNECTION_OPEN || listener->connections[slot].is_admitted == (is_admitted != 0))
+    if (slot == 0 || listener->connections[slot].state != CONNECTION_OPEN)
     {
-        return;
+        return OME_NOT_FOUND;
     }
     connection_t *connection = &listener->connections[slot];
+    if (connection->is_admitted == (is_admitted != 0))
+    {
+        return OME_OK;
+    }
     connection->is_admitted = is_admitted != 0;
     connection->deadline_ns = listener->now_ns + ADMISSION_MS * NS_PER_MS;
     if (connection->is_admitted)
@@ -861,6 +865,7 @@ static void listener_admit(void *context, uint64_t peer, int is_admitted)
     {
         enlist(listener, slot);
     }
+    return OME_OK;
 }
 
 static void listener_pause(void *context, uint64_t peer, uint32_t duration_ms)

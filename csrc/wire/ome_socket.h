@@ -39,8 +39,9 @@ typedef struct ome_socket
     /* Bytes that wait for a peer to read them; 0 where it is gone. */
     uint32_t (*queued)(void *context, uint64_t peer);
 
-    /* The peer is somebody: from now on it may send as fast as it is read, and stay for as long as it likes. Or it is nobody again (`is_admitted` 0), as at first. */
-    void (*admit)(void *context, uint64_t peer, int is_admitted);
+    /* The peer is somebody: from now on it may send as fast as it is read, and stay for as long as it likes. Or it is nobody again (`is_admitted` 0), as at first. OME_OK;
+     * OME_NOT_FOUND: it is gone. */
+    ome_status_t (*admit)(void *context, uint64_t peer, int is_admitted);
 
     /* Nothing more is read from the peer for so long. */
     void (*pause)(void *context, uint64_t peer, uint32_t duration_ms);

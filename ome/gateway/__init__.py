@@ -6,17 +6,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from ome._native import CData, ffi, lib
-from ome.codec import EVENT, define_instrument
+from ome.codec import EVENT, Records, define_instrument, encode_commands
 from ome.codec.wire import decode_message, encode_message
 from ome.engine import SessionState
 from ome.enums import CommandKind, EventKind, Policy, Reason
 from ome.errors import OmeError
-from ome.gateway.registry import SessionRegistry
+from ome.gateway.registry import Lease, SessionRegistry
 from ome.instruments import Instrument
+from ome.messages import DefineSession
 
 __all__ = ["FRAME_MESSAGE_COUNT_MAX", "FRAME_SIZE_MAX_BYTES", "Gateway"]
 
@@ -29,10 +31,20 @@ _HEARTBEAT_MS_MIN = 100
 _HEARTBEAT_MS_MAX = 60_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Logon:
+    """What a client asked for."""
+
+    peer: int
+    name: bytes
+    number: int
+    heartbeat_ms: int
+
+
 class Gateway:
     """The sessions on one listener, and the thread that serves them.
 
-    `listener` is an ome_listener_t *. `cursor` is the last command sequenced. `participants` are those admitted; none given admits any.
+    `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `cursor` is the last command sequenced. `participants` are those admitted; none given admits any.
     `on_defined` is called with the fields of each definition's event but those of sessions, on the gateway's thread.
     """
 
@@ -47,6 +59,7 @@ class Gateway:
         sessions_per_participant: int,
         sessions: Iterable[SessionState],
         participants: Iterable[str],
+        submit: Callable[[Records], int],
         cursor: Callable[[], int],
         on_defined: Callable[[int, int, Reason], None],
     ) -> None:
@@ -58,9 +71,11 @@ class Gateway:
         self._epoch = epoch
         self._policy = policy
         self._admitted = frozenset(participants)
+        self._submit = submit
         self._cursor = cursor
         self._on_defined = on_defined
         self._registry = SessionRegistry(sessions, session_count_max, sessions_per_participant, self._look)
+        self._waiting: dict[int, _Logon] = {}  # by session: for the engine to give it a number that is somebody else's
         self._reference_data = bytearray()
         self._instrument_count = 0
         self._stop = threading.Event()
@@ -129,10 +144,26 @@ class Gateway:
         if refusal is Reason.NONE:
             found = self._registry.log_on(name, number)
             if not isinstance(found, Reason):
-                self._admit(peer, name, number, found, heartbeat_ms)
+                self._take_lease(_Logon(peer, name, number, heartbeat_ms), found)
                 return
             refusal = found
         self._answer(peer, refusal)
+
+    def _take_lease(self, logon: _Logon, lease: Lease) -> None:
+        """A number that is nobody's is good at once. One that the engine still has as somebody else's is good when the engine has agreed."""
+        if not lease.is_reused:
+            self._admit(logon, lease)
+            return
+        if lease.session not in self._waiting:
+            command = DefineSession(
+                participant_name=logon.name, participant=lease.participant, session=lease.session, session_number=logon.number
+            )
+            status = self._submit(encode_commands([command]))
+            if status != lib.OME_OK:
+                self._registry.forget(lease.session)
+                self._answer(logon.peer, Reason.BUSY if status == lib.OME_FULL else Reason.ENGINE_STOPPED)
+                return
+        self._waiting[lease.session] = logon
 
     def _refusal(self, name: bytes) -> Reason:
         if not 1 <= len(name) <= 16 or not all(0x21 <= byte <= 0x7E for byte in name):
@@ -147,11 +178,16 @@ class Gateway:
         kind = int(event["command_kind"])
         if kind == CommandKind.DEFINE_SESSION:
             session = int(event["session"])
+            logon = self._waiting.pop(session, None)
             if int(event["kind"]) == EventKind.DEFINED:
                 self._registry.define(session)
-            else:
-                lib.ome_gateway_undefine(self._pointer, session)
-                self._registry.forget(session)
+                if logon is not None:
+                    self._admit(logon, Lease(int(event["participant"]), session, is_defined=True, is_reused=False))
+                return
+            lib.ome_gateway_undefine(self._pointer, session)
+            self._registry.forget(session)
+            if logon is not None:
+                self._answer(logon.peer, Reason.SESSION_LIMIT_REACHED)
             return
         self._on_defined(kind, int(event["instrument"]), Reason(int(event["reason"])))
 
@@ -160,20 +196,19 @@ class Gateway:
         lib.ome_gateway_look(self._pointer, session, look)
         return look
 
-    def _admit(self, peer: int, name: bytes, number: int, identity: tuple[int, int], heartbeat_ms: int) -> None:
-        participant, session = identity
-        former = int(self._look(session).peer)
-        if former and former != peer:
+    def _admit(self, logon: _Logon, lease: Lease) -> None:
+        former = int(self._look(lease.session).peer)
+        if former and former != logon.peer:
             self._send(former, encode_message("Logout", reason=Reason.SESSION_TAKEN_OVER))
-        logon = ffi.new("ome_gateway_logon_t *")
-        logon.peer = peer
-        logon.heartbeat_ms = min(max(heartbeat_ms, _HEARTBEAT_MS_MIN), _HEARTBEAT_MS_MAX) if heartbeat_ms else 0
-        logon.participant = participant
-        logon.session_number = number
-        logon.is_defined = self._registry.is_defined(session)
-        ffi.memmove(logon.participant_name, name.ljust(16, b"\0"), 16)
-        lib.ome_gateway_bind(self._pointer, session, logon)
-        self._answer(peer, Reason.NONE, participant, session)
+        entry = ffi.new("ome_gateway_logon_t *")
+        entry.peer = logon.peer
+        entry.heartbeat_ms = min(max(logon.heartbeat_ms, _HEARTBEAT_MS_MIN), _HEARTBEAT_MS_MAX) if logon.heartbeat_ms else 0
+        entry.participant = lease.participant
+        entry.session_number = logon.number
+        entry.is_defined = lease.is_defined
+        ffi.memmove(entry.participant_name, logon.name.ljust(16, b"\0"), 16)
+        if lib.ome_gateway_bind(self._pointer, lease.session, entry) == lib.OME_OK:
+            self._answer(logon.peer, Reason.NONE, lease.participant, lease.session)
 
     def _answer(self, peer: int, reason: Reason, participant: int = 0, session: int = 0) -> None:
         accepted = reason is Reason.NONE

@@ -1,11 +1,13 @@
 """Which numbers participants and sessions have.
 
 A name that logs on gets numbers, which are the engine's, and so durable, only once it sends a command. Until then they are lent: they are free
-again when the connection is gone. When no number is left, one is used again whose session has no live order and no connection.
+again when the connection is gone. When no number is left, one is lent again whose session has no live order and no connection. It stays its
+former owner's until the new one is defined.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +15,7 @@ from typing import Protocol
 from ome.engine import SessionState
 from ome.enums import Reason
 
-__all__ = ["SessionRegistry"]
+__all__ = ["Lease", "SessionRegistry"]
 
 _LENT_COUNT_TO_SWEEP = 64
 
@@ -26,6 +28,16 @@ class _Look(Protocol):
     is_defined: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The numbers of a session: `is_defined` when the engine has them; `is_reused` when the engine still has them as somebody else's."""
+
+    participant: int
+    session: int
+    is_defined: bool
+    is_reused: bool
+
+
 @dataclass(slots=True)
 class _Entry:
     name: bytes
@@ -33,7 +45,7 @@ class _Entry:
     participant: int
     is_defined: bool
     former: _Entry | None = None
-    """Whose the number was, until this one is defined."""
+    """Whose the number is until this one is defined."""
 
 
 class SessionRegistry:
@@ -43,104 +55,111 @@ class SessionRegistry:
     """
 
     def __init__(self, known: Iterable[SessionState], session_count_max: int, per_participant: int, look: Callable[[int], _Look]) -> None:
-        self._session_count_max = session_count_max
         self._per_participant = per_participant
         self._look = look
         self._entries: dict[int, _Entry] = {}  # by session; the first is the one that logged on longest ago
         self._by_name: dict[tuple[bytes, int], int] = {}
         self._participants: dict[bytes, int] = {}
-        self._session_counts: dict[bytes, int] = {}
-        self._used_participants: set[int] = set()
+        self._session_counts: Counter[bytes] = Counter()
+        self._name_counts: Counter[int] = Counter()  # of a participant's number; two while it is lent again
         self._lent: set[int] = set()
         self._sweep_at = _LENT_COUNT_TO_SWEEP
-        for session in known:
-            self._enter(
-                session.session, _Entry(session.participant_name.encode("ascii"), session.session_number, session.participant, True)
-            )
+        for state in known:
+            self._enter(state.session, _Entry(state.participant_name.encode("ascii"), state.session_number, state.participant, True))
         self._free_sessions = _Free(session_count_max, self._entries)
-        self._free_participants = _Free(session_count_max, self._used_participants)
+        self._free_participants = _Free(session_count_max, self._name_counts)
 
     def sessions(self) -> Iterator[int]:
         """Every session with numbers, lent or defined."""
         return iter(tuple(self._entries))
 
-    def is_defined(self, session: int) -> bool:
-        """Whether the engine knows the session, or will when it has read what is on its way."""
-        entry = self._entries.get(session)
-        return entry is not None and entry.is_defined
-
-    def log_on(self, name: bytes, number: int) -> tuple[int, int] | Reason:
-        """Participant and session for a name and a session number, or why there are none."""
-        session = self._by_name.get((name, number))
-        if session is not None:
-            entry = self._entries.pop(session)
-            self._entries[session] = entry  # the last to be used again
-            if self._look(session).is_defined:
-                self.define(session)
-            return entry.participant, session
-        if len(self._lent) >= self._sweep_at:
-            self._sweep()
-        if self._session_counts.get(name, 0) >= self._per_participant and not self._free_one_of(name):
-            return Reason.SESSION_ALLOWANCE_REACHED
-        former = None
-        session = self._free_sessions.take()
+    def log_on(self, name: bytes, number: int) -> Lease | Reason:
+        """Numbers for a name and a session number, or why there are none."""
+        session = self._returning(name, number)
         if session == 0:
-            session, former = self._reuse()
-        if session == 0:
-            return Reason.SESSION_LIMIT_REACHED
-        participant = self._participants.get(name, 0)
-        if participant == 0 and former is not None and former.name not in self._participants:
-            participant = former.participant  # nobody else may have it while the engine knows it as the former's
-        participant = participant or self._free_participants.take()
-        self._enter(session, _Entry(name, number, participant, False, former))
-        self._lent.add(session)
-        return participant, session
+            found = self._lend(name, number)
+            if isinstance(found, Reason):
+                return found
+            session = found
+        entry = self._entries[session]
+        return Lease(entry.participant, session, entry.is_defined, entry.former is not None)
 
     def define(self, session: int) -> None:
         """The engine knows the session, or will when it has read what is on its way."""
         entry = self._entries.get(session)
-        if entry is None or entry.is_defined:
-            return
-        former, entry.former = entry.former, None
-        entry.is_defined = True
-        self._lent.discard(session)
-        if former is not None and former.name not in self._participants and former.participant != entry.participant:
-            self._give_participant(former.participant)
+        if entry is not None and not entry.is_defined:
+            entry.is_defined = True
+            self._lent.discard(session)
+            former, entry.former = entry.former, None
+            if former is not None:
+                self._leave(former)
 
     def forget(self, session: int) -> None:
         """The engine did not take the session, or nobody uses what was lent."""
-        entry = self._leave(session)
-        if entry is None:
-            return
-        if entry.former is not None:
-            self._enter(session, entry.former)
-        else:
-            self._free_sessions.give(session)
-        if entry.name not in self._participants and (entry.former is None or entry.former.participant != entry.participant):
-            self._give_participant(entry.participant)
-
-    def _give_participant(self, participant: int) -> None:
-        self._used_participants.discard(participant)
-        self._free_participants.give(participant)
-
-    def _leave(self, session: int) -> _Entry | None:
         entry = self._entries.pop(session, None)
         if entry is None:
-            return None
+            return
         self._lent.discard(session)
+        self._leave(entry)
+        if entry.former is not None:
+            self._entries[session] = entry.former
+        else:
+            self._free_sessions.give(session)
+
+    def _returning(self, name: bytes, number: int) -> int:
+        """The session that the name has already, or 0. One that was lent to somebody else meanwhile is taken back."""
+        session = self._by_name.get((name, number), 0)
+        if session == 0:
+            return 0
+        if self._look(session).is_defined:
+            self.define(session)
+        if self._by_name.get((name, number)) != session:
+            return 0
+        entry = self._entries[session]
+        if (entry.name, entry.number) != (name, number):
+            self.forget(session)
+        self._entries[session] = self._entries.pop(session)  # the last to be used again
+        return session
+
+    def _lend(self, name: bytes, number: int) -> int | Reason:
+        if len(self._lent) >= self._sweep_at or self._session_counts[name] >= self._per_participant:
+            self._sweep()
+        if self._session_counts[name] >= self._per_participant:
+            return Reason.SESSION_ALLOWANCE_REACHED
+        former = None
+        session = self._free_sessions.take()
+        if session == 0:
+            self._sweep()
+            session = self._free_sessions.take() or self._idle()
+            former = self._entries.pop(session, None)
+        if session == 0:
+            return Reason.SESSION_LIMIT_REACHED
+        participant = self._participants.get(name, 0) or self._free_participants.take()
+        if participant == 0:
+            assert former is not None, "there are as many numbers of participants as of sessions"
+            participant = former.participant
+        self._enter(session, _Entry(name, number, participant, False, former))
+        self._lent.add(session)
+        return session
+
+    def _enter(self, session: int, entry: _Entry) -> None:
+        self._entries[session] = entry
+        self._by_name[entry.name, entry.number] = session
+        if entry.name not in self._participants:
+            self._participants[entry.name] = entry.participant
+            self._name_counts[entry.participant] += 1
+        self._session_counts[entry.name] += 1
+
+    def _leave(self, entry: _Entry) -> None:
         del self._by_name[entry.name, entry.number]
         self._session_counts[entry.name] -= 1
         if self._session_counts[entry.name] == 0:
             del self._session_counts[entry.name]
             del self._participants[entry.name]
-        return entry
-
-    def _enter(self, session: int, entry: _Entry) -> None:
-        self._entries[session] = entry
-        self._by_name[entry.name, entry.number] = session
-        self._participants[entry.name] = entry.participant
-        self._used_participants.add(entry.participant)
-        self._session_counts[entry.name] = self._session_counts.get(entry.name, 0) + 1
+            self._name_counts[entry.participant] -= 1
+            if self._name_counts[entry.participant] == 0:
+                del self._name_counts[entry.participant]
+                self._free_participants.give(entry.participant)
 
     def _sweep(self) -> None:
         """Takes back what was lent to those that are gone."""
@@ -152,27 +171,17 @@ class SessionRegistry:
                 self.forget(session)
         self._sweep_at = max(_LENT_COUNT_TO_SWEEP, 2 * len(self._lent))
 
-    def _is_idle(self, session: int) -> bool:
-        look = self._look(session)
-        return not look.peer and not look.order_count
-
-    def _free_one_of(self, name: bytes) -> bool:
-        """Whether a participant that has as many sessions as it may has one less when those that are gone are taken back."""
-        self._sweep()
-        return self._session_counts.get(name, 0) < self._per_participant
-
-    def _reuse(self) -> tuple[int, _Entry | None]:
-        """The number of the session that logged on longest ago, of those without live orders and connection, and whose it was; else 0."""
-        self._sweep()
-        session = self._free_sessions.take()
-        if session:
-            return session, None
-        idle = next((session for session, entry in self._entries.items() if entry.is_defined and self._is_idle(session)), 0)
-        return (idle, self._leave(idle)) if idle else (0, None)
+    def _idle(self) -> int:
+        """The session that logged on longest ago, of those that are defined and have no live order and no connection; or 0."""
+        for session, entry in self._entries.items():
+            look = self._look(session)
+            if entry.is_defined and not look.peer and not look.order_count:
+                return session
+        return 0
 
 
 class _Free:
-    """Numbers from 1 on that nobody has: those that were given back first, then the next that was never used."""
+    """Numbers from 1 on that nobody has: those that were given back, then the next that was never used."""
 
     def __init__(self, most: int, used: Iterable[int]) -> None:
         self._most = most
