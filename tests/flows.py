@@ -995,7 +995,8 @@ class Flow:
         """Plans that somebody else takes the number of a session, sends an order by it, and gives it back: refused while orders are alive.
 
         The somebody has a name of its own, with a number that may be free, or is another participant. Now and then nothing of the session
-        is alive when it begins, or nothing of its whole participant.
+        is alive when it begins, or nothing of its whole participant. The order may also come by session 0: then it keeps the number of
+        whoever it is of from a third.
         """
         session = 1 + int(self._roll() * self._session_count)
         owner = (session - 1) % self._participants + 1
@@ -1013,9 +1014,11 @@ class Flow:
         price = (terrain.home - 2_000) * terrain.tick  # it rests until it is cancelled, where the terrain goes as low
         order = {"price": price, "quantity": 1, "side": BUY, "order_type": LIMIT, "time_in_force": GTC}
         self._script.append([self._session_definition(session, target, name, number)])
-        self._script.append([self._fields(NEW, self._next_client_id, target, session, terrain.number, **order)])
+        sender = session if self._roll() < 0.6 else 0
+        self._script.append([self._fields(NEW, self._next_client_id, target, sender, terrain.number, **order)])
         self._script.append([back.copy()])
-        self._script.append([self._fields(CANCEL, self._next_client_id, target, session, 0)])
+        self._script.append([self._session_definition(session, target, b"NEW2", 0)])
+        self._script.append([self._fields(CANCEL, self._next_client_id, target, sender, 0)])
         self._script.append([back])
 
     def _session_definition(self, session: int, participant: int, name: bytes, session_number: int) -> Fields:

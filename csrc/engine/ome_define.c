@@ -69,11 +69,11 @@ static bool agrees_with_others(const ome_engine_t *engine, const ome_command_t *
 static bool numbers_are_free(const ome_engine_t *engine, const ome_command_t *command, bool is_new)
 {
     if (ome_session_is_defined(engine, command->session) &&
-        ome_standing_is_any(engine, ome_session_participant(engine, command->session), command->session))
+        ome_standing_exists(engine, ome_session_participant(engine, command->session), command->session))
     {
         return false;
     }
-    return !is_new || !ome_standing_is_any(engine, command->participant, 0);
+    return !is_new || !ome_standing_exists(engine, command->participant, 0);
 }
 
 static bool define_session(ome_engine_t *engine, const ome_command_t *command)

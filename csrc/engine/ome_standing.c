@@ -31,7 +31,7 @@ ome_standing_t ome_standing_order(ome_engine_t *engine, uint32_t slot, uint64_t 
     return standing;
 }
 
-bool ome_standing_is_any(const ome_engine_t *engine, uint16_t participant, uint16_t session)
+bool ome_standing_exists(const ome_engine_t *engine, uint16_t participant, uint16_t session)
 {
     const ome_order_pool_t *pool = &engine->pools.orders;
     for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
