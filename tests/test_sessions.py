@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from venues import Wire, journal_commands, new_order, venue_config
 
 from ome.codec.wire import encode_message
 from ome.engine import SessionState
@@ -16,7 +17,6 @@ from ome.enums import CommandKind, EventKind, Reason
 from ome.gateway.registry import SessionRegistry
 from ome.messages import Limits
 from ome.server import Server
-from tests.venues import Wire, journal_commands, new_order, venue_config
 
 FEW = Limits(order_count_max=2_000, level_count_max=1_000, instrument_count_max=8, session_count_max=4)
 
