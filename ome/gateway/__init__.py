@@ -44,8 +44,9 @@ class _Logon:
 class Gateway:
     """The sessions on one listener, and the thread that serves them.
 
-    `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `cursor` is the last command sequenced.
-    `participants` are those admitted; none given admits any. `on_defined` is called with the fields of each definition's event but those of sessions, on the gateway's thread.
+    `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `cursor` is the last command
+    sequenced. `participants` are those admitted; none given admits any. `on_defined` is called with the fields of each definition's event
+    but those of sessions, on the gateway's thread.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Which numbers participants and sessions have.
 
 A name that logs on gets numbers, which are the engine's, and so durable, only once it sends a command. Until then they are lent: they are
-free again when the connection is gone. When no number is left, one is lent again whose session has no live order and no connection. It stays its
-former owner's until the new one is defined.
+free again when the connection is gone. When no number is left, one is lent again whose session has no live order and no connection. It
+stays its former owner's until the new one is defined.
 """
 
 from __future__ import annotations
