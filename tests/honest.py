@@ -1,26 +1,22 @@
 """Honest clients of a venue that is attacked or soaked: a trader whose reports are counted one by one, and a subscriber that keeps a book.
 
-Each runs in a process of its own (`main`), and is asked by lines on its standard input: `go`, and `settle`, which it answers by one line, a
-JSON object. The trader sends at a steady rate, whether or not the venue answers, so that a venue which stands still is seen as late.
+Each runs in a process of its own (tests/processes.py, `answer`), and answers `settle` by what it counted. The trader sends at a steady rate,
+whether or not the venue answers, so that a venue which stands still is seen as late.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import select
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from processes import Client, ClientProcess, answer, is_asked
 
 from ome.client import MarketData, OrderEntry
 from ome.codec import encode_commands
 from ome.enums import EventKind, OrderType, Side, TimeInForce
-from ome.errors import OmeError
 from ome.messages import NewOrder
 
 RATE: Final = 400
@@ -52,7 +48,7 @@ class Trader:
     def go(self) -> None:
         """Trades until a line comes in."""
         due = time.monotonic()
-        while not _is_asked():
+        while not is_asked():
             now = time.monotonic()
             while due <= now:
                 due += self._interval
@@ -130,7 +126,7 @@ class Subscriber:
 
     def go(self) -> None:
         """Reads until a line comes in."""
-        while not _is_asked():
+        while not is_asked():
             self._poll(0.02)
 
     def settle(self) -> dict[str, Any]:
@@ -153,54 +149,10 @@ class Subscriber:
         return bool(updates)
 
 
-def _is_asked() -> bool:
-    return bool(select.select([0], [], [], 0)[0])
-
-
-class HonestProcess:
-    """An honest client in a process of its own. `ask` and `tell` raise AssertionError where it is gone."""
-
-    def __init__(self, role: str, endpoint: str, instrument: int, *, name: str = "HONEST", rate: float = RATE) -> None:
-        self._role = role
-        command = [sys.executable, str(Path(__file__)), role, endpoint, str(instrument), "--name", name, "--rate", str(rate)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self._read()
-
-    @property
-    def pid(self) -> int:
-        """The process."""
-        return self._process.pid
-
-    def tell(self, word: str) -> None:
-        """Gives it a word that it does not answer."""
-        assert self._process.stdin is not None, "its input is a pipe"
-        try:
-            self._process.stdin.write(word + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise AssertionError(self._last_words()) from None
-
-    def ask(self, word: str) -> dict[str, Any]:
-        """Gives it a word and waits for the answer."""
-        self.tell(word)
-        return self._read()
-
-    def close(self) -> None:
-        """Ends it."""
-        self._process.kill()
-        self._process.communicate()
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None, "its output is a pipe"
-        line = self._process.stdout.readline()
-        assert line, self._last_words()
-        answer: dict[str, Any] = json.loads(line)
-        assert "error" not in answer, f"the honest {self._role}: {answer['error']}"
-        return answer
-
-    def _last_words(self) -> str:
-        _, errors = self._process.communicate(timeout=10)
-        return f"the honest {self._role} ended with {self._process.returncode}: {errors.strip()[-300:]}"
+def honest_process(role: str, endpoint: str, instrument: int, *, name: str = "HONEST", rate: float = RATE) -> ClientProcess:
+    """An honest client in a process of its own: `trader` or `subscriber`."""
+    options = [role, endpoint, str(instrument), "--name", name, "--rate", str(rate)]
+    return ClientProcess(f"the honest {role}", [sys.executable, __file__, *options])
 
 
 def percentile_ms(seconds: list[float], percent: float) -> float:
@@ -217,23 +169,13 @@ def main() -> int:
     parser.add_argument("--name", default="HONEST")
     parser.add_argument("--rate", type=float, default=RATE)
     given = parser.parse_args()
-    try:
-        client: Trader | Subscriber
+
+    def make() -> Client:
         if given.role == "trader":
-            client = Trader(given.endpoint, given.name, given.instrument, given.rate)
-        else:
-            client = Subscriber(given.endpoint, given.instrument)
-        print(json.dumps({"ready": True}), flush=True)
-        with open(0, "rb", buffering=0, closefd=False) as words:  # not buffered: select must see what is not read yet
-            for word in iter(words.readline, b""):
-                if word.strip() == b"go":
-                    client.go()
-                else:
-                    print(json.dumps(client.settle()), flush=True)
-    except OmeError as error:
-        print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)
-        return 1
-    return 0
+            return Trader(given.endpoint, given.name, given.instrument, given.rate)
+        return Subscriber(given.endpoint, given.instrument)
+
+    return answer(make)
 
 
 if __name__ == "__main__":

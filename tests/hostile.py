@@ -45,7 +45,7 @@ from ome.marketdata import Channel, topic_of
 
 HONEST, DEEP, OTHER = 1, 2, 3
 """Instruments of the venue under attack: of the honest clients, with a deep book, and for whoever likes."""
-CONNECTIONS_A_SECOND: Final = 100.0
+CONNECTIONS_A_SECOND: Final = 40.0
 _FLOOD_BYTES: Final = 1 << 18
 
 
@@ -218,7 +218,7 @@ def ping_resets(target: Target) -> None:
     def one() -> None:
         peer = target.connect(target.orders, b"DEALER", deaf=True)
         try:
-            peer.pour(bait * 20, min(target.until, time.monotonic() + target.random.choice((0.1, 0.3, 0.8))))
+            peer.pour(bait * 60, min(target.until, time.monotonic() + target.random.choice((0.1, 0.3, 0.8))))
             target.wait(0.1)
         finally:
             peer.reset()
@@ -389,7 +389,7 @@ def cuts(target: Target) -> None:
         finally:
             (peer.reset if target.random.random() < 0.5 else peer.close)()
 
-    target.again(one, rate=400)
+    target.again(one, rate=200)
 
 
 @attack()

@@ -25,16 +25,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from honest import HonestProcess, percentile_ms
+from honest import honest_process, percentile_ms
 from hostile import ATTACKS, DEEP, HONEST, OTHER, Attack
-from processes import Gone, PeakSampler, descriptor_count
+from processes import ClientProcess, Gone, PeakSampler, descriptor_count
 from venues import ANY, VenueProcess
 
 from ome.client import OrderEntry
@@ -93,7 +94,7 @@ class Siege:
         self._seconds = seconds
         self._rounds = rounds
         self._venue: VenueProcess | None = None
-        self._clients: list[HonestProcess] = []
+        self._clients: list[ClientProcess] = []
         self._venue_count = self._newcomer_count = 0
         self._descriptor_limit: int | None = None
 
@@ -119,9 +120,9 @@ class Siege:
             self._prepare(attack)
             self._attack(attack, row)
         except (AssertionError, OSError, OmeError, subprocess.TimeoutExpired) as error:
-            row.failures.append(" ".join(str(error).split())[:200])
+            row.failures.append(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
         if self._venue is not None and self._venue.has_ended:
-            row.failures.insert(0, self._last_words())
+            row.failures = [self._last_words()]  # what else went wrong follows from it
         if row.failures or attack.spoils or attack.descriptor_limit is not None:
             self.close()
         return row
@@ -140,14 +141,11 @@ class Siege:
         self._venue.start()
         _place_deep_book(self._venue.orders_endpoint)
         self._clients = [
-            HonestProcess("trader", self._venue.orders_endpoint, HONEST),
-            HonestProcess("subscriber", self._venue.feed_endpoint, HONEST),
+            honest_process("trader", self._venue.orders_endpoint, HONEST),
+            honest_process("subscriber", self._venue.feed_endpoint, HONEST),
         ]
         self._newcomer()  # what a first one costs is no attack's doing
-        for client in self._clients:
-            client.tell("go")
-        time.sleep(0.3)
-        self._settle(Row(name="warm-up"))
+        self._phase(Row(name="warm-up"), partial(time.sleep, 0.3))
 
     def _last_words(self) -> str:
         assert self._venue is not None, "it was started"
@@ -159,24 +157,13 @@ class Siege:
     def _attack(self, attack: Attack, row: Row) -> None:
         assert self._venue is not None, "it was prepared"
         descriptors = descriptor_count(self._venue.pid)
-        phases: dict[str, list[tuple[float, float]]] = {"alone": [], "attack": [], "neighbour": []}
+        p99s: dict[str, list[float]] = {"alone": [], "attack": [], "neighbour": []}
         with PeakSampler(self._venue.pid) as sampler:
-            for client in self._clients:
-                client.tell("go")
-            for number in range(max(1, self._rounds)):
-                if self._rounds:
-                    phases["alone"].append(_timed(lambda: time.sleep(self._phase_s)))
-                before = _children_seconds()
-                phases["attack"].append(_timed(lambda number=number: self._attack_once(attack, row, number)))
-                if self._rounds:
-                    begun, ended = phases["attack"][-1]
-                    share = (_children_seconds() - before) / (ended - begun)
-                    phases["neighbour"].append(_timed(lambda share=share: self._neighbour(share)))
-                if self._venue.has_ended:
-                    break
-        row.peak_mb = sampler.grown_mb
-        if self._venue.has_ended:
-            return
+            try:
+                for number in range(max(1, self._rounds)):
+                    self._round(attack, row, number, p99s)
+            finally:
+                row.peak_mb = sampler.grown_mb
         if row.peak_mb > GROWTH_MAX_MB:
             row.failures.append(f"grew by {row.peak_mb:.0f} MB, allowed {GROWTH_MAX_MB:.0f}")
         self._judge_descriptors(descriptors, row)
@@ -184,9 +171,28 @@ class Siege:
             self._newcomer()
         except OmeError as error:
             row.failures.append(f"a newcomer after it: {' '.join(str(error).split())[:120]}")
-        times = self._settle(row)
         if self._rounds:
-            self._judge_times(times, phases, row)
+            self._judge_times(p99s, row)
+
+    def _round(self, attack: Attack, row: Row, number: int, p99s: dict[str, list[float]]) -> None:
+        if self._rounds:
+            p99s["alone"].append(self._phase(row, partial(time.sleep, self._phase_s)))
+        before, begun = _children_seconds(), time.monotonic()
+        p99s["attack"].append(self._phase(row, partial(self._attack_once, attack, row, number)))
+        if self._rounds:
+            share = (_children_seconds() - before) / (time.monotonic() - begun)
+            p99s["neighbour"].append(self._phase(row, partial(self._neighbour, share)))
+
+    def _phase(self, row: Row, what: Callable[[], None]) -> float:
+        """The honest clients work while `what` is done, and are waited for: no phase pays for the one before. The trader's p99 in ms."""
+        for client in self._clients:
+            client.tell("go")
+        begun = time.monotonic()
+        what()
+        ended = time.monotonic()
+        assert self._venue is not None, "it was prepared"
+        assert not self._venue.has_ended, "the venue has ended"
+        return percentile_ms([took for at, took in self._settle(row) if begun <= at < ended], 99)
 
     @property
     def _phase_s(self) -> float:
@@ -235,6 +241,7 @@ class Siege:
     def _newcomer(self) -> None:
         """Somebody new logs on, trades, and logs out."""
         assert self._venue is not None, "it was prepared"
+        assert not self._venue.has_ended, "the venue has ended"
         self._newcomer_count += 1
         with OrderEntry(self._venue.orders_endpoint, f"NEW{self._newcomer_count}", timeout=NEWCOMER_S) as entry:
             entry.sell("NEW", 1, at="10")
@@ -246,28 +253,20 @@ class Siege:
         trader, subscriber = self._clients
         traded = trader.ask("settle")
         heard = subscriber.ask("settle")
-        row.orders, row.reports = traded["orders"], traded["reports"]
+        row.orders += traded["orders"]
+        row.reports += traded["reports"]
         if traded["missing"] or traded["wrong"]:
             row.failures.append(f"honest reports: {traded['missing']} missing, {traded['wrong_count']} wrong {traded['wrong'][:1]}")
-        if heard["trades"] != row.orders // 2 or heard["gaps"] or heard["stale"] or heard["levels"] != [[], []]:
+        if heard["trades"] != traded["orders"] // 2 or heard["gaps"] or heard["stale"] or heard["levels"] != [[], []]:
             shown = {name: heard[name] for name in ("trades", "gaps", "stale")}
-            row.failures.append(f"honest subscriber: {shown} after {row.orders // 2} trades")
+            row.failures.append(f"honest subscriber: {shown} after {traded['orders'] // 2} trades")
         return [(float(at), float(took)) for at, took in traded["times"]]
 
-    def _judge_times(self, times: list[tuple[float, float]], phases: dict[str, list[tuple[float, float]]], row: Row) -> None:
-        def median_p99(name: str) -> float:
-            return statistics.median(percentile_ms([took for at, took in times if start <= at < end], 99) for start, end in phases[name])
-
-        row.alone_p99_ms, row.p99_ms, row.neighbour_p99_ms = median_p99("alone"), median_p99("attack"), median_p99("neighbour")
+    def _judge_times(self, p99s: dict[str, list[float]], row: Row) -> None:
+        row.alone_p99_ms, row.p99_ms, row.neighbour_p99_ms = (statistics.median(p99s[name]) for name in ("alone", "attack", "neighbour"))
         row.p99_ratio = row.p99_ms / max(row.alone_p99_ms, row.neighbour_p99_ms, 1e-3)
         if row.p99_ratio > P99_RATIO_MAX:
             row.failures.append(f"p99 {row.p99_ratio:.1f} times the yardstick, allowed {P99_RATIO_MAX:.0f}")
-
-
-def _timed(what: Any) -> tuple[float, float]:
-    begun = time.monotonic()
-    what()
-    return begun, time.monotonic()
 
 
 def _children_seconds() -> float:

@@ -167,12 +167,14 @@ class Peer:
 
     def receive_message(self) -> bytes:
         """The body of the next frame that is no command; PINGs are answered. Raises Cut as `receive`."""
-        while True:
+        deadline = time.monotonic() + self._timeout
+        while time.monotonic() < deadline:
             flags, body = self.receive_frame()
             if not flags & COMMAND:
                 return body
             if body.startswith(b"\x04PING"):
                 self.send(command(b"PONG", body[7:]))
+        raise Cut(f"nothing but commands came in {self._timeout} s")
 
     def handshake(self, socket_type: bytes = b"DEALER", identity: bytes | None = None) -> Peer:
         """Greeting and READY of both sides; itself. Raises Cut where the other side does not want to."""
