@@ -1,7 +1,7 @@
 """Honest clients of a venue that is attacked or soaked: a trader whose reports are counted one by one, and a subscriber that keeps a book.
 
-Each runs in a process of its own (tests/processes.py, `answer`), and answers `settle` by what it counted. The trader sends at a steady rate,
-whether or not the venue answers, so that a venue which stands still is seen as late.
+Each runs in a process of its own (tests/processes.py, `answer`), and answers `settle` by what it counted. The trader sends at a steady
+rate, whether or not the venue answers, so that a venue which stands still is seen as late.
 """
 
 from __future__ import annotations

@@ -696,6 +696,7 @@ def identities(target: Target) -> None:
             peer.receive_message()
         finally:
             (peer.reset if target.random.random() < 0.5 else peer.close)()
+        target.wait(0.05)  # until the venue has seen that it is gone
         with target.connect(target.orders, b"DEALER", identity=identity) as second:
             _expect_not_logged_on(target, second, f"routing id {identity[:8]!r} after a reconnect")
 

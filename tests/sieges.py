@@ -127,6 +127,12 @@ class Siege:
             self.close()
         return row
 
+    @property
+    def venue(self) -> VenueProcess:
+        """The one that is under attack now."""
+        assert self._venue is not None, "it was prepared"
+        return self._venue
+
     # ---- the venue ----
 
     def _prepare(self, attack: Attack) -> None:
@@ -148,17 +154,15 @@ class Siege:
         self._phase(Row(name="warm-up"), partial(time.sleep, 0.3))
 
     def _last_words(self) -> str:
-        assert self._venue is not None, "it was started"
-        code, errors = self._venue.wait_for_failure()
+        code, errors = self.venue.wait_for_failure()
         return f"the venue ended with {code}: {' '.join(errors.split())[-120:]}"
 
     # ---- the attack ----
 
     def _attack(self, attack: Attack, row: Row) -> None:
-        assert self._venue is not None, "it was prepared"
-        descriptors = descriptor_count(self._venue.pid)
+        descriptors = descriptor_count(self.venue.pid)
         p99s: dict[str, list[float]] = {"alone": [], "attack": [], "neighbour": []}
-        with PeakSampler(self._venue.pid) as sampler:
+        with PeakSampler(self.venue.pid) as sampler:
             try:
                 for number in range(max(1, self._rounds)):
                     self._round(attack, row, number, p99s)
@@ -190,8 +194,7 @@ class Siege:
         begun = time.monotonic()
         what()
         ended = time.monotonic()
-        assert self._venue is not None, "it was prepared"
-        assert not self._venue.has_ended, "the venue has ended"
+        assert not self.venue.has_ended, "the venue has ended"
         return percentile_ms([took for at, took in self._settle(row) if begun <= at < ended], 99)
 
     @property
@@ -199,10 +202,9 @@ class Siege:
         return self._seconds / max(1, self._rounds)
 
     def _attack_once(self, attack: Attack, row: Row, number: int) -> None:
-        assert self._venue is not None, "it was prepared"
         seconds = max(self._phase_s, 3.0) if attack.descriptor_limit is not None else self._phase_s
         script = str(Path(__file__).with_name("hostile.py"))
-        endpoints = ["--orders", self._venue.orders_endpoint, "--feed", self._venue.feed_endpoint]
+        endpoints = ["--orders", self.venue.orders_endpoint, "--feed", self.venue.feed_endpoint]
         command = [sys.executable, script, attack.name, *endpoints, "--seconds", str(seconds), "--seed", str(self._seed + number)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
@@ -229,10 +231,9 @@ class Siege:
     # ---- the judgement ----
 
     def _judge_descriptors(self, before: int, row: Row) -> None:
-        assert self._venue is not None, "it was prepared"
         deadline = time.monotonic() + DESCRIPTORS_BACK_S
         with contextlib.suppress(Gone):
-            while (now := descriptor_count(self._venue.pid)) > before + DESCRIPTOR_SLACK:
+            while (now := descriptor_count(self.venue.pid)) > before + DESCRIPTOR_SLACK:
                 if time.monotonic() > deadline:
                     row.failures.append(f"{now} descriptors, {before} before it")
                     return
@@ -240,10 +241,9 @@ class Siege:
 
     def _newcomer(self) -> None:
         """Somebody new logs on, trades, and logs out."""
-        assert self._venue is not None, "it was prepared"
-        assert not self._venue.has_ended, "the venue has ended"
+        assert not self.venue.has_ended, "the venue has ended"
         self._newcomer_count += 1
-        with OrderEntry(self._venue.orders_endpoint, f"NEW{self._newcomer_count}", timeout=NEWCOMER_S) as entry:
+        with OrderEntry(self.venue.orders_endpoint, f"NEW{self._newcomer_count}", timeout=NEWCOMER_S) as entry:
             entry.sell("NEW", 1, at="10")
             bought = entry.buy("NEW", 1, at="10")
             entry.wait_for(bought)
