@@ -478,6 +478,20 @@ def logon_floods(target: Target) -> None:
 
 
 @attack()
+def heartbeat_floods(target: Target) -> None:
+    """CVE-2019-9512 again, in our own protocol: Heartbeats whose answers are not read, with and without a logon, at any interval."""
+    question = frame(encode_message("Heartbeat", request_id=1))
+
+    def one() -> None:
+        peer = target.connect(target.orders, b"DEALER", deaf=True)
+        interval = target.random.choice((0, 1, 99, 100, 60_000, 60_001, 2**32 - 1))
+        peer.send(frame(encode_message("Logon", participant_name=b"HEARTBEAT", heartbeat_ms=interval)))
+        target.flood(peer, question)
+
+    target.together(one, lambda: target.flood(target.connect(target.orders, b"DEALER", deaf=True), question))
+
+
+@attack()
 def unread_reports(target: Target) -> None:
     """A client that trades against itself and never reads: zeromq's slow receiver. Its reports are the venue's memory."""
 
