@@ -47,7 +47,7 @@ GROWTH_MAX_MB: Final = 64.0
 P99_RATIO_MAX: Final = 3.0
 DESCRIPTOR_SLACK: Final = 4  # segments and snapshots come and go
 DESCRIPTORS_BACK_S: Final = 15.0
-NEWCOMER_S: Final = 15.0
+NEWCOMER_S: Final = 15.0  # longer than a handshake may take
 DEEP_LEVELS: Final = 20_000
 _NEWCOMERS = 4  # an instrument of their own
 _INSTRUMENTS = ("HONEST", "DEEP", "OTHER", "NEW", *(f"I{number:04d}" for number in range(5, 1_001)))
@@ -202,7 +202,7 @@ class Siege:
         return self._seconds / max(1, self._rounds)
 
     def _attack_once(self, attack: Attack, row: Row, number: int) -> None:
-        seconds = max(self._phase_s, 3.0) if attack.descriptor_limit is not None else self._phase_s
+        seconds = self._phase_s if attack.descriptor_limit is None else max(self._phase_s, NEWCOMER_S + 5)
         script = str(Path(__file__).with_name("hostile.py"))
         endpoints = ["--orders", self.venue.orders_endpoint, "--feed", self.venue.feed_endpoint]
         command = [sys.executable, script, attack.name, *endpoints, "--seconds", str(seconds), "--seed", str(self._seed + number)]
@@ -211,6 +211,8 @@ class Siege:
             if attack.descriptor_limit is not None:
                 time.sleep(1.0)
                 self._newcomer()
+                assert process.poll() is None, "a newcomer got on only when the attack was over"
+                process.terminate()
             output, errors = process.communicate(timeout=seconds + 20)
         finally:
             process.kill()

@@ -201,7 +201,7 @@ class Soak:
                 self._shut()
                 yield self._restart()
         except (AssertionError, OSError, subprocess.SubprocessError) as error:
-            self._result.failures.append(f"after {self._now:.0f} s: {' '.join(str(error).split())[:300]}")
+            self._fail(self._last_words() if self._venue.has_ended else " ".join(str(error).split())[:300])
 
     @property
     def result(self) -> Result:
@@ -231,9 +231,7 @@ class Soak:
                 self._next_guest()
                 next_guest = now + GUEST_S
             time.sleep(max(0.0, min(period, end_s - now)))
-            if self._venue.has_ended:
-                code, errors = self._venue.wait_for_failure()
-                raise AssertionError(f"the venue ended with {code}: {errors.strip()[-200:]}")
+            assert not self._venue.has_ended, "the venue has ended"
             sample = self._sample()
             self._result.samples.append(sample)
             yield sample
@@ -321,6 +319,10 @@ class Soak:
         archived = len(list(target.iterdir())) if target.exists() else 0
         shutil.rmtree(target, ignore_errors=True)
         return archived
+
+    def _last_words(self) -> str:
+        code, errors = self._venue.wait_for_failure()
+        return f"the venue ended with {code}: {' '.join(errors.split())[-200:]}"
 
     def _fail(self, text: str) -> None:
         if len(self._result.failures) < 20:
