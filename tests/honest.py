@@ -131,7 +131,7 @@ class Subscriber:
 
     def settle(self) -> dict[str, Any]:
         """Reads until nothing comes any more. What it saw since the last time."""
-        while self._poll(0.3):
+        while self._poll(0.15):
             pass
         levels = [self._feed.levels(self._instrument, side) for side in Side]
         found = {

@@ -977,6 +977,7 @@ def main() -> int:
     given = parser.parse_args()
     target = Target(given.orders, given.feed, time.monotonic() + given.seconds, random.Random(given.seed))
     signal.signal(signal.SIGTERM, lambda *_: setattr(target, "until", 0.0))  # that is enough
+    print("begun", flush=True)
     ATTACKS[given.name].run(target)
     print(json.dumps({"violations": sorted(set(target.violations))[:10], "counts": target.counts}))
     return 0

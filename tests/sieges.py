@@ -121,7 +121,7 @@ class Siege:
             self._attack(attack, row)
         except (AssertionError, OSError, OmeError, subprocess.TimeoutExpired) as error:
             row.failures.append(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
-        if self._venue is not None and self._venue.has_ended:
+        if self._venue is not None and row.failures and self._venue.ends_within(2.0):
             row.failures = [self._last_words()]  # what else went wrong follows from it
         if row.failures or attack.spoils or attack.descriptor_limit is not None:
             self.close()
@@ -207,7 +207,9 @@ class Siege:
         endpoints = ["--orders", self.venue.orders_endpoint, "--feed", self.venue.feed_endpoint]
         command = [sys.executable, script, attack.name, *endpoints, "--seconds", str(seconds), "--seed", str(self._seed + number)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None, "its output is a pipe"
         try:
+            process.stdout.readline()  # it has begun
             if attack.descriptor_limit is not None:
                 time.sleep(1.0)
                 self._newcomer()

@@ -54,6 +54,13 @@ class Sample:
     p50_ms: float
     p99_ms: float
 
+    def as_line(self) -> str:
+        """In words."""
+        return (
+            f"{self.at_s:>8,.0f} s  resident {self.resident_mb:.1f} MB  {self.descriptors} descriptors  {self.threads} threads  "
+            f"{self.files} files  p50 {self.p50_ms:.2f} ms  p99 {self.p99_ms:.2f} ms"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
@@ -64,6 +71,13 @@ class Restart:
     start_s: float
     files: int
     archived: int
+
+    def as_line(self) -> str:
+        """In words."""
+        return (
+            f"{self.at_s:>8,.0f} s  restart: stopped in {self.stop_s:.1f} s, started in {self.start_s:.1f} s, "
+            f"{self.files} files, {self.archived} archived"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +152,7 @@ class Result:
             values = [self._value_at(measure.name, share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
             an_hour = self.growth(measure) / max(1.0, self.seconds * 0.45) * 3600
             yield f"{measure.name:<16}" + "".join(f"{value:>10.2f}" for value in [*values, an_hour])
-        for restart in self.restarts:
-            yield (
-                f"restart at {restart.at_s:,.0f} s: stopped in {restart.stop_s:.1f} s, started in {restart.start_s:.1f} s, "
-                f"{restart.files} files, {restart.archived} archived"
-            )
+        yield from (restart.as_line() for restart in self.restarts)
 
     def _value_at(self, name: str, share: float) -> float:
         """The median around a part of the run, of samples before it but for the beginning."""
@@ -201,7 +211,7 @@ class Soak:
                 self._shut()
                 yield self._restart()
         except (AssertionError, OSError, subprocess.SubprocessError) as error:
-            self._fail(self._last_words() if self._venue.has_ended else " ".join(str(error).split())[:300])
+            self._fail(self._last_words() if self._venue.ends_within(2.0) else " ".join(str(error).split())[:300])
 
     @property
     def result(self) -> Result:

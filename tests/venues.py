@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import struct
@@ -207,6 +208,13 @@ class VenueProcess:
     def has_ended(self) -> bool:
         """Whether it has ended by itself."""
         return self._process is None or self._process.poll() is not None
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it ends by itself in so many seconds: its clients may see it first."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self._process is not None:
+                self._process.wait(seconds)
+        return self.has_ended
 
     def wait_for_failure(self) -> tuple[int, str]:
         """Waits until it ends by itself: its exit code, and what it printed as error."""
