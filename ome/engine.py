@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType, TracebackType
-from typing import Final, Unpack
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -518,7 +518,7 @@ class Engine(EngineView):
 
     # ---- one order ----
 
-    def buy(self, symbol: str, quantity: Number, at: Number | None = None, **options: Unpack[OrderOptions]) -> Report:
+    def buy(self, symbol: str, quantity: Number, at: Number | None = None, **options: Any) -> Report:
         """Enters an order to buy `quantity`, at the limit `at`, or at the market where that is None.
 
         Options say the rest (ome.codec.OrderOptions tells each): `tif`, `expires`; `post_only`, `hidden`, `display`, `minimum`, `budget`,
@@ -529,7 +529,7 @@ class Engine(EngineView):
         """
         return self._enter(Side.BUY, symbol, quantity, at, options)
 
-    def sell(self, symbol: str, quantity: Number, at: Number | None = None, **options: Unpack[OrderOptions]) -> Report:
+    def sell(self, symbol: str, quantity: Number, at: Number | None = None, **options: Any) -> Report:
         """Enters an order to sell; as `buy`."""
         return self._enter(Side.SELL, symbol, quantity, at, options)
 
@@ -706,9 +706,12 @@ class Engine(EngineView):
             return self._accounts.setdefault(account, len(self._accounts) + 1)
         return account
 
-    def _enter(self, side: Side, symbol: str, quantity: Number, at: Number | None, options: OrderOptions) -> Report:
+    def _enter(self, side: Side, symbol: str, quantity: Number, at: Number | None, given: Any) -> Report:
+        options = cast(
+            OrderOptions, {name: value for name, value in given.items() if name not in ("account", "participant", "client_order_id")}
+        )
         number = self._number(symbol)
-        client_order_id = options.get("client_order_id")
+        client_order_id = given.get("client_order_id")
         return self._report(
             new_order(
                 self._instrument(number),
@@ -718,8 +721,8 @@ class Engine(EngineView):
                 options,
                 timestamp_ns=self.clock_ns,
                 client_order_id=next(self._client_order_ids) if client_order_id is None else client_order_id,
-                account=self._account(options.get("account", 0)),
-                participant=options.get("participant", 0),
+                account=self._account(given.get("account", 0)),
+                participant=given.get("participant", 0),
                 instrument=number,
             )
         )

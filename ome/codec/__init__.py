@@ -16,7 +16,18 @@ from ome.codec.records import (
     record_bytes,
     records_of,
 )
-from ome.codec.requests import OrderOptions, Time, define_instrument, new_order, side_of, time_ns
+from ome.codec.requests import (
+    OrderOptions,
+    SelfTradeName,
+    SelfTradeScopeName,
+    SideName,
+    Time,
+    TimeInForceName,
+    define_instrument,
+    new_order,
+    side_of,
+    time_ns,
+)
 
 __all__ = [
     "COMMAND",
@@ -24,7 +35,11 @@ __all__ = [
     "RECORD_SIZE",
     "OrderOptions",
     "Records",
+    "SelfTradeName",
+    "SelfTradeScopeName",
+    "SideName",
     "Time",
+    "TimeInForceName",
     "command_structure",
     "decode_commands",
     "decode_events",

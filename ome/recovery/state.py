@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ome.engine import EngineView
 from ome.enums import Side
-from ome.errors import InvalidValueError
+from ome.errors import InvalidValueError, one_of
 from ome.recovery.snapshots import replay_from_beginning
 from ome.recovery.wording import Described, Names, describe_order
 
@@ -79,7 +79,7 @@ def market_state(
             raise InvalidValueError("sequence", where=str(directory), found=at, allowed=f"{begin:,} to {sequence:,}, the last one")
         known = {} if view is None else view.instruments
         if symbol is not None and symbol not in known:
-            raise InvalidValueError("instrument", found=symbol, allowed=", ".join(known) or "none: no instrument is defined")
+            raise InvalidValueError("instrument", found=symbol, allowed=one_of(known, "none: no instrument is defined"))
         event_hash = replay.report.event_hash
         if view is None:
             return MarketState(
