@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flows import flow, record_of
 from test_recovery import header, write_journal
-from venues import contents, journal_commands, venue_config
+from venues import contents, journal_commands, read_json, venue_config
 
 from ome.cli.admin import main
 from ome.client import OrderEntry
@@ -63,8 +63,8 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Journal:
     directory = tmp_path_factory.mktemp("journal")
     with Engine(limits=LIMITS) as engine, Engine(limits=LIMITS) as told:
         unknown = records_of(record_of(kind=200, instrument=1, timestamp_ns=1_800_000_000_000_000_000), COMMAND)
-        commands = join_records((flow(5, 1_200, limits=LIMITS, apply=told.apply), unknown), COMMAND)
-        events = engine.apply(commands)
+        commands = join_records((flow(5, 1_200, limits=LIMITS, apply=told.apply_records), unknown), COMMAND)
+        events = engine.apply_records(commands)
         assert {int(kind) for kind in CommandKind} <= set(commands["kind"].tolist())
         assert {int(kind) for kind in EventKind} == set(events["kind"].tolist())
         write_journal(directory, commands, segments=2)
@@ -120,7 +120,7 @@ def admin(*arguments: object, code: int = 0) -> Result:
 
 def json_of(*arguments: object, code: int = 0) -> Any:
     """The one object that a command prints."""
-    return json.loads(admin(*arguments, "--json", code=code).stdout)
+    return read_json(admin(*arguments, "--json", code=code).stdout)
 
 
 def process_of(*arguments: object) -> subprocess.Popen[str]:
@@ -132,7 +132,7 @@ def process_of(*arguments: object) -> subprocess.Popen[str]:
 
 def dumped(*arguments: object, code: int = 0) -> list[dict[str, Any]]:
     """The objects that `dump` prints, one a line."""
-    return [json.loads(line) for line in admin("dump", *arguments, "--json", code=code).stdout.splitlines()]
+    return [read_json(line) for line in admin("dump", *arguments, "--json", code=code).stdout.splitlines()]
 
 
 # The reader
@@ -227,7 +227,7 @@ def test_a_journal_without_a_command_is_read(tmp_path: Path, arguments: tuple[st
     (tmp_path / "journal-00000000000000000001.ome").write_bytes(header(1))
     admin(arguments[0], tmp_path, *arguments[1:])
     for line in admin(arguments[0], tmp_path, *arguments[1:], "--json").stdout.splitlines():
-        assert json.loads(line)["sequence"] == 0
+        assert read_json(line)["sequence"] == 0
     assert command_count(tmp_path) == 0
     assert json_of("diff", tmp_path, tmp_path)["equal"] is True
 
@@ -281,7 +281,7 @@ def test_reading_commands_work_while_a_server_runs(server: Server, arguments: tu
     assert directory is not None
     assert is_served(directory)
     admin(arguments[0], directory, *arguments[1:])
-    lines = [json.loads(line) for line in admin(arguments[0], directory, *arguments[1:], "--json").stdout.splitlines()]
+    lines = [read_json(line) for line in admin(arguments[0], directory, *arguments[1:], "--json").stdout.splitlines()]
     assert lines[-1]["sequence"] >= len(journal_commands(directory)) - 1
     if arguments[0] == "verify":
         assert (lines[0]["ok"], lines[0]["verdict"]) == (True, "reading")
@@ -576,7 +576,7 @@ def test_a_listing_that_follows_needs_no_journal_yet(tmp_path: Path) -> None:
 def test_state_is_that_of_the_engine_after_the_command(journal: Journal, at: int | None) -> None:
     """D1: every level, every order in priority, what waits, and the hashes."""
     with Engine(limits=LIMITS) as engine:
-        engine.apply(journal.commands[:at])
+        engine.apply_records(journal.commands[:at])
         found = json_of("state", journal.directory, "--orders", *(() if at is None else ("--at", at)))
         assert (found["sequence"], found["trades"]) == (engine.sequence, engine.trade_count)
         assert (found["state_hash"], found["event_hash"]) == (f"{engine.state_hash:016x}", f"{engine.event_hash:016x}")
@@ -592,7 +592,7 @@ def test_state_is_that_of_the_engine_after_the_command(journal: Journal, at: int
             for query, orders in ((engine.orders, one["orders"]), (engine.waiting, one["waiting"])):
                 expected = [order for side in Side for order in query(number, side)]
                 assert [(order["order_id"], order["client_order_id"], order["leaves_quantity"]) for order in orders] == [
-                    (order.order_id, order.client_order_id, str(instrument.quantity(order.leaves_quantity))) for order in expected
+                    (order.order_id, order.client_order_id, str(order.leaves_quantity)) for order in expected
                 ]
                 for order, wanted in zip(orders, expected, strict=True):
                     marks = {"hidden": wanted.is_hidden, "post_only": wanted.is_post_only, "waiting": wanted.is_waiting}

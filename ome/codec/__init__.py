@@ -1,7 +1,8 @@
-"""Records of 64 bytes: their layouts (generated from the schema), what turns messages into records and back, and words into commands."""
+"""Records of 64 bytes: their layouts (generated from the schema), messages to records and back, records as columns, words to commands."""
 
 from __future__ import annotations
 
+from ome.codec.columns import EVENT_ROW, Rows, kind_layout, records_of_kind
 from ome.codec.layouts import COMMAND, EVENT
 from ome.codec.records import (
     RECORD_SIZE,
@@ -32,9 +33,11 @@ from ome.codec.requests import (
 __all__ = [
     "COMMAND",
     "EVENT",
+    "EVENT_ROW",
     "RECORD_SIZE",
     "OrderOptions",
     "Records",
+    "Rows",
     "SelfTradeName",
     "SelfTradeScopeName",
     "SideName",
@@ -48,9 +51,11 @@ __all__ = [
     "encode_events",
     "event_structure",
     "join_records",
+    "kind_layout",
     "new_order",
     "record_bytes",
     "records_of",
+    "records_of_kind",
     "side_of",
     "time_ns",
 ]

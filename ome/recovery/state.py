@@ -103,7 +103,6 @@ def instrument_state(
 ) -> InstrumentState:
     """One instrument that is defined, with the best `depth` levels of each side (None: all)."""
     instrument = names.instruments[number]
-    last_price = view.last_price(number)
 
     def levels(side: Side) -> tuple[LevelState, ...]:
         return tuple(
@@ -111,11 +110,11 @@ def instrument_state(
             for price, lots, count in view.levels(number, side, depth)
         )
 
-    orders = [order for query in (view.orders, view.waiting) for side in Side for order in query(number, side)] if with_orders else []
+    orders = view.open_orders(number) if with_orders else []
     return InstrumentState(
         number=number,
         symbol=instrument.symbol,
-        last_price=None if last_price is None else instrument.price(last_price),
+        last_price=view.last_price(number),
         bids=levels(Side.BUY),
         asks=levels(Side.SELL),
         orders=tuple(describe_order(order, names) for order in orders if not order.is_waiting),
