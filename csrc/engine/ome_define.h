@@ -7,4 +7,10 @@
 /* Applies a definition that ome_check_command has passed. Returns OME_REASON_NONE, or OME_REASON_BAD_DEFINITION and changes nothing. */
 uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command);
 
+/* The number of the instrument with this symbol, padded with zeros; 0 where there is none. Takes the same time however many there are. */
+uint32_t ome_define_find_symbol(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE]);
+
+/* Makes the next instrument, of a definition that is valid and whose symbol none has. There must be room. */
+ome_book_t *ome_define_add_instrument(ome_engine_t *engine, const ome_command_t *definition);
+
 #endif

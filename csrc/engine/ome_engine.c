@@ -28,6 +28,13 @@ static bool limits_are_valid(const ome_limits_t *limits)
 static void lay_out(ome_engine_t *engine, ome_arena_t *arena, const ome_limits_t *limits)
 {
     engine->books = ome_arena_take(arena, ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_book_t));
+    uint32_t symbols_size = 2;
+    while (symbols_size < 2 * limits->instrument_count_max)
+    {
+        symbols_size *= 2;
+    }
+    engine->symbols_mask = symbols_size - 1;
+    engine->symbols = ome_arena_take(arena, (uint64_t)symbols_size * sizeof(uint32_t));
     engine->sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_t));
     ome_book_pools_init(
         &engine->pools, arena, limits->order_count_max, limits->level_count_max, limits->special_count_max, limits->instrument_count_max);

@@ -47,7 +47,9 @@ typedef struct ome_engine
     uint64_t trade_count;
     uint64_t event_count;
     ome_book_t *books; /* by instrument number; the first is not used */
+    uint32_t *symbols; /* a hash table of instrument numbers by symbol, 0 where it is free: ome_define.h */
     ome_session_t *sessions; /* by session number; the first is not used */
+    uint32_t symbols_mask; /* the table's size less 1; the size is a power of two, at least twice the instruments */
     uint32_t instrument_count;
     uint32_t session_count;
     uint32_t participant_count;

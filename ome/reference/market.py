@@ -33,6 +33,7 @@ class Market:
         self.time_ns = 0  # the highest timestamp so far
         self.trade_count = 0
         self.books: list[Book] = []  # of instrument 1, 2, ...
+        self.symbols: set[bytes] = set()  # of the instruments
         self.sessions: list[DefineSession] = []  # 1, 2, ...
         self.participants: dict[bytes, int] = {}  # number by name
         self.ids = OrderIds(limits.order_count_max)
