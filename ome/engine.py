@@ -7,10 +7,9 @@ and integers of numpy go in, `Decimal` comes out. Arrays and messages hold integ
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -326,13 +325,17 @@ def _one_call(method: Callable[Concatenate[V, P], R]) -> Callable[Concatenate[V,
         holder, token = self._holder, object()
         try:
             if holder.setdefault("call", token) is not token:
-                raise ConcurrentUseError("engine", found="another call that has not returned", allowed="one call at a time")
+                raise _concurrent_use()
             return method(self, *args, **kwargs)
         finally:
             if "call" in holder and holder["call"] is token:
                 del holder["call"]
 
     return call
+
+
+def _concurrent_use() -> ConcurrentUseError:
+    return ConcurrentUseError("engine", found="another call that has not returned", allowed="one call at a time")
 
 
 class EngineView(NotCopyable):
@@ -678,7 +681,7 @@ class Engine(EngineView):
         self._batch = batch[0]
         self._accounts: dict[str, int] = {}
         self._account_names: dict[int, str] = {}
-        self._client_order_ids = itertools.count(1)
+        self._next_client_order_id = 1
         self._clock_ns = 0
         for instrument in instruments:
             self.define(instrument)
@@ -737,15 +740,21 @@ class Engine(EngineView):
         batch = self._apply(commands)
         return _rows(_batch_events(batch), _batch_event_count(batch))
 
-    @_one_call
     def apply_records(self, commands: Records | bytes) -> Records:
         """As `apply`, and returns the events as records: a new array of dtype `ome.codec.EVENT`, 64 bytes for each, as they are in a log.
 
         Kinds share bytes in it: the `timestamp_ns` of a trade is an order id. Read it by `event_rows` or `ome.codec.records_of_kind`.
         """
-        batch = self._apply(commands)
-        # Copied: what the batch holds is gone with the next call. By way of a bytearray, since an array of records is slow to make.
-        return np.frombuffer(bytearray(_buffer(_batch_events(batch), _batch_event_count(batch) * _RECORD_SIZE)), EVENT)
+        holder, token = self._holder, object()
+        try:  # as _one_call does, without the cost of another function
+            if holder.setdefault("call", token) is not token:
+                raise _concurrent_use()
+            batch = self._apply(commands)
+            # Copied: what the batch holds is gone with the next call. By way of a bytearray, since an array of records is slow to make.
+            return np.frombuffer(bytearray(_buffer(_batch_events(batch), _batch_event_count(batch) * _RECORD_SIZE)), EVENT)
+        finally:
+            if "call" in holder and holder["call"] is token:
+                del holder["call"]
 
     @_one_call
     def submit(self, *commands: Command) -> list[Event]:
@@ -973,6 +982,8 @@ class Engine(EngineView):
             account=0 if account is None else self._account(account),
             flags=flags,
         )
+        if account is not None:
+            self._remember(account, command.account)
         return self._complete(command)
 
     @_one_call
@@ -1038,11 +1049,15 @@ class Engine(EngineView):
         return decode_events(np.frombuffer(_buffer(_batch_events(batch), _batch_event_count(batch) * _RECORD_SIZE), EVENT))
 
     def _account(self, account: str | Integer) -> int:
-        if not isinstance(account, str):
-            return integer_of(account, "account", 0, _UINT32_MAX)
-        number = self._accounts.setdefault(account, len(self._accounts) + 1)
-        self._account_names[number] = account
-        return number
+        """The number of an account; a new name has the next one, once `_remember` is called."""
+        if isinstance(account, str):
+            return self._accounts.get(account, len(self._accounts) + 1)
+        return integer_of(account, "account", 0, _UINT32_MAX)
+
+    def _remember(self, account: str | Integer, number: int) -> None:
+        if isinstance(account, str):
+            self._accounts[account] = number
+            self._account_names[number] = account
 
     def _account_name(self, number: int) -> str | int:
         return self._account_names.get(number, number)
@@ -1081,14 +1096,14 @@ class Engine(EngineView):
             at,
             options,
             timestamp_ns=self._clock_ns,
-            client_order_id=0 if client_order_id is None else integer_of(client_order_id, "client_order_id"),
+            client_order_id=self._next_client_order_id if client_order_id is None else integer_of(client_order_id, "client_order_id"),
+            account=self._account(account),
             participant=_participant(participant),
             instrument=number,
         )
-        # Last, when nothing can be refused any more: both may take the next free number.
-        command = replace(command, account=self._account(account))
-        if client_order_id is None:
-            command = replace(command, client_order_id=next(self._client_order_ids))
+        # Nothing can be refused here any more, so a call that was uses up neither.
+        self._remember(account, command.account)
+        self._next_client_order_id += client_order_id is None
         return self._report(command)
 
     def _report(self, command: Command) -> Report:
@@ -1147,9 +1162,10 @@ class Engine(EngineView):
             elif isinstance(event, Cancelled) and event.order_id == order_id:
                 cancelled_lots += event.quantity
                 reason = Reason(event.reason)
-        live = self._order(order_id)
+        live = ffi.new("ome_order_view_t *")  # all zeros where the order does not live
+        lib.ome_engine_order(self._engine, order_id, live)
         instrument = self._instrument(first.instrument)
-        nothing = number_of(0, self._decimals(first.instrument))
+        decimals = 0 if instrument is None else instrument.quantity_decimals
         return Report(
             order_id=order_id,
             client_order_id=first.client_order_id,
@@ -1158,10 +1174,10 @@ class Engine(EngineView):
             reason=reason,
             trades=tuple(trades),
             prevented=tuple(prevented),
-            cancelled=number_of(cancelled_lots, self._decimals(first.instrument)),
-            resting=nothing if live is None or live.is_waiting else live.leaves_quantity,
-            displayed=nothing if live is None else live.displayed_quantity,
-            waiting=live.leaves_quantity if live is not None and live.is_waiting else nothing,
+            cancelled=number_of(cancelled_lots, decimals),
+            resting=number_of(0 if live.is_waiting else live.leaves_quantity, decimals),
+            displayed=number_of(live.displayed_quantity, decimals),
+            waiting=number_of(live.leaves_quantity if live.is_waiting else 0, decimals),
             triggered=triggered,
             events=tuple(everything),
         )
