@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from types import TracebackType
 from typing import Final
 
@@ -87,8 +88,8 @@ class Order:
     client_order_id: int
     symbol: str
     side: Side
-    quantity: Number
-    price: Number | None
+    quantity: Decimal
+    price: Decimal | None
     time_in_force: TimeInForce
     account: int
 
@@ -550,8 +551,8 @@ class OrderEntry(NotCopyable):
             client_order_id=command.client_order_id,
             symbol=instrument.symbol,
             side=side,
-            quantity=quantity,
-            price=at,
+            quantity=instrument.quantity(command.quantity),
+            price=None if at is None else instrument.price(command.price),
             time_in_force=TimeInForce(command.time_in_force),
             account=command.account,
         )
@@ -757,8 +758,7 @@ def _message(layout: np.dtype[np.void], template: int) -> npt.NDArray[np.void]:
 def _logon_frame(participant: str, session_number: int) -> bytes:
     if not 1 <= len(participant) <= NAME_SIZE or not all("!" <= character <= "~" for character in participant):
         raise InvalidValueError("participant", found=participant, allowed=f"1 to {NAME_SIZE} printable ASCII characters without space")
-    if not 0 <= session_number <= 65_535:
-        raise InvalidValueError("session_number", found=session_number, allowed="0 to 65,535")
+    session_number = integer_of(session_number, "session_number", 0, 65_535)
     logon = _message(LOGON_MESSAGE, _LOGON)
     logon["participant_name"] = participant.encode("ascii")
     logon["session_number"] = session_number
