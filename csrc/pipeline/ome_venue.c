@@ -100,8 +100,22 @@ static ome_status_t make_counters(ome_venue_t *venue, const ome_venue_config_t *
         ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_DURABLE), venue->engine->sequence);
         ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_TRADES), venue->engine->trade_count);
         ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_EVENTS), venue->engine->event_count);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_LEVELS), venue->engine->pools.ladder.level_count);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_RING_CURSOR), venue->engine->sequence);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_FEED_SEQUENCE), venue->engine->sequence);
+        ome_venue_count_clock(venue);
     }
     return status;
+}
+
+void ome_venue_count_clock(const ome_venue_t *venue)
+{
+    const ome_venue_clock_t *clock = &venue->clock;
+    const int64_t difference_ns = clock->difference_ns;
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_AHEAD), difference_ns > 0 ? (uint64_t)difference_ns : 0);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_BEHIND), difference_ns < 0 ? (uint64_t)-difference_ns : 0);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_HELD), clock->is_held);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_JUMPS), clock->jump_count);
 }
 
 /* Ends the journal after its last valid record and begins the next segment. */
@@ -190,6 +204,7 @@ ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay
     venue->policy = config->policy;
     venue->reader_count = config->reader_count;
     venue->epoch = ome_clock_realtime_ns() / UINT64_C(1000000000);
+    ome_venue_clock_init(&venue->clock, ome_clock_steady_ns(), ome_clock_realtime_ns(), engine->time_ns);
     if (config->policy < OME_POLICY_COMMIT || config->policy > OME_POLICY_MEMORY)
     {
         return OME_INVALID;
@@ -360,7 +375,7 @@ ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t
     {
         return status;
     }
-    const uint64_t now_ns = ome_clock_realtime_ns();
+    const uint64_t now_ns = ome_venue_clock_now_ns(&venue->clock);
     for (uint32_t i = 0; i < count; i++)
     {
         uint8_t *slot = ome_ring_slot(venue->ring, first_sequence + i);

@@ -228,7 +228,7 @@ static uint32_t read_events(ome_gateway_t *gateway)
         return 0;
     }
     const uint64_t durable = config->durable(config->context);
-    const uint64_t now_ns = ome_clock_realtime_ns();
+    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
     const ome_event_t *events = slots;
     uint32_t count = 0;
     available = available < EVENT_COUNT_PER_TURN ? available : EVENT_COUNT_PER_TURN;
@@ -283,7 +283,7 @@ static void refuse(ome_gateway_t *gateway, const ome_socket_message_t *from, con
 
 static void fill_slots(const ome_gateway_t *gateway, const uint8_t *messages, uint64_t first_sequence, uint32_t count, uint16_t session)
 {
-    const uint64_t now_ns = ome_clock_realtime_ns();
+    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
     const uint16_t participant = gateway->table.sessions[session].participant;
     for (uint32_t i = 0; i < count; i++)
     {
@@ -359,7 +359,7 @@ static_assert(OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX <= REPORT_COUNT_MAX, "the pool
 /* Answers each new order among the messages, which has its answer then as one that the engine rejects. */
 static void refuse_orders(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
-    const uint64_t now_ns = ome_clock_realtime_ns();
+    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
     for (uint32_t i = 0; i < count; i++)
     {
         if (template_at(messages, i) != OME_TEMPLATE_NEW_ORDER)

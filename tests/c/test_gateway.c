@@ -551,6 +551,7 @@ typedef struct
     ome_match_stage_t *stage;
     ome_gateway_t *gateway;
     wire_t *wire;
+    ome_venue_clock_t clock;
     int event_fd;
     atomic_bool is_abandoned;
     bool is_open;
@@ -608,6 +609,7 @@ static void make_gateway(house_t *house)
         .is_open = house_is_open,
         .is_storage_low = house_is_storage_low,
         .context = house,
+        .clock = &house->clock,
         .socket = &house->wire->table,
         .counters = house_counters(house),
         .reader_index = 0,
@@ -626,6 +628,7 @@ static house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_count, uin
     house_t *house = calloc(1, sizeof(house_t));
     CHECK(house != NULL);
     house->engine = engine;
+    ome_venue_clock_init(&house->clock, ome_clock_steady_ns(), ome_clock_realtime_ns(), 0);
     house->is_open = true;
     house->durable = UINT64_MAX;
     house->wire = wire_new();
