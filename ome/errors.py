@@ -11,6 +11,12 @@ from typing import Final
 __all__ = ["InvalidTypeError", "InvalidValueError", "InvariantError", "OmeError"]
 
 _ABSENT: Final = object()
+_SIZE_MAX: Final = 400  # characters of a value, or of what is allowed, in a message
+
+
+def _bounded(text: str) -> str:
+    """A message stays one that can be read, whatever somebody hands in."""
+    return text if len(text) <= _SIZE_MAX else f"{text[:_SIZE_MAX]}... ({len(text):,} characters)"
 
 
 class OmeError(Exception):
@@ -28,9 +34,9 @@ class OmeError(Exception):
         self.where = where
         self.found = None if found is _ABSENT else found
         self.allowed = allowed
-        parts = [] if found is _ABSENT else [f"found {found!r}"]
+        parts = [] if found is _ABSENT else [f"found {_bounded(repr(found))}"]
         if allowed:
-            parts.append(f"allowed: {allowed}")
+            parts.append(f"allowed: {_bounded(allowed)}")
         subject = f"{what} in {where}" if where else what
         super().__init__(f"{subject}: {', '.join(parts)}" if parts else subject)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 PYTHON_FLOORS = (
     ("errors", "units", "enums"),
     ("messages", "instruments"),
-    ("config", "codec", "_native"),
+    ("config", "codec", "_native", "lock", "supervision"),
     (
         "engine",
         "reference",
@@ -33,7 +33,7 @@ PYTHON_FLOORS = (
         "orderflow",
         "storage",
     ),
-    ("recovery",),
+    ("recovery", "clock"),
     ("transport",),
     ("client",),
     ("gateway", "publisher", "replication", "conformance"),
