@@ -26,9 +26,9 @@ __all__ = [
     "ClockView",
     "Schedule",
     "accept_clock",
+    "apart",
     "clock_state",
     "read_clocks",
-    "seconds_text",
 ]
 
 CLOCK_REQUEST_FILE: Final = "clock.request"
@@ -65,13 +65,13 @@ def read_clocks() -> tuple[int, int]:
     return best
 
 
-def seconds_text(difference_ns: int) -> str:
-    """A difference between clocks in words.
+def apart(difference_ns: int, other: str) -> str:
+    """How far a clock is from another one, in words.
 
-    >>> seconds_text(-1_500_000_000)
-    '1.500 s behind'
+    >>> apart(-1_500_000_000, "the venue's time")
+    "1.500 s behind the venue's time"
     """
-    return f"{abs(difference_ns) / _NS_PER_S:,.3f} s {'behind' if difference_ns < 0 else 'ahead'}"
+    return f"{abs(difference_ns) / _NS_PER_S:,.3f} s {'behind' if difference_ns < 0 else 'ahead of'} {other}"
 
 
 class Schedule:
@@ -170,9 +170,9 @@ class Clock:
     def _report(self, view: ClockView) -> None:
         if view.is_held and not self._was_held:
             _log.warning(
-                "the machine's clock is %s of the venue's time: it is not followed. Orders are stamped with the venue's time, which goes "
+                "the machine's clock is %s: it is not followed. Orders are stamped with the venue's time, which goes "
                 "on by itself. Set the clock right, or if it is right, accept it: ome-admin clock DIR --accept",
-                seconds_text(view.difference_ns),
+                apart(view.difference_ns, "the venue's time"),
             )
         elif self._was_held and not view.is_held:
             _log.warning("the machine's clock agrees with the venue's time again: it is followed")
@@ -192,7 +192,7 @@ class Clock:
             return True
         accepted = self._accept(steady_ns, wall_ns)
         self._was_held = False
-        _log.warning("the machine's clock was accepted: the venue's time was %s of it, and was set", seconds_text(-view.difference_ns))
+        _log.warning("the machine's clock was accepted: the venue's time was %s, and was set", apart(-view.difference_ns, "it"))
         return self._schedule.set_time(view.time_ns, accepted.time_ns)
 
 

@@ -56,6 +56,13 @@ def _close(descriptor: int) -> None:
         os.close(descriptor)
 
 
+def _is_own(descriptor: int) -> bool:
+    """Whether this process has the same file open once more."""
+    file = os.fstat(descriptor)
+    others = [os.fstat(other) for other in _descriptors - {descriptor}]
+    return any((other.st_dev, other.st_ino) == (file.st_dev, file.st_ino) for other in others)
+
+
 @contextlib.contextmanager
 def hold(directory: Path) -> Iterator[None]:
     """Keeps a directory from everybody else for as long as the block runs. Raises DirectoryInUseError where another has it, OSError."""
@@ -67,9 +74,8 @@ def hold(directory: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if left == 0:
-                    raise DirectoryInUseError(
-                        "directory", where=str(directory), found="a process that uses it", allowed="one at a time"
-                    ) from None
+                    found = "a server of this process that uses it" if _is_own(descriptor) else "a process that uses it"
+                    raise DirectoryInUseError("directory", where=str(directory), found=found, allowed="one at a time") from None
                 time.sleep(_RETRY_S)
         yield
     finally:

@@ -41,6 +41,8 @@ _WAITS = {"spin": 1, "yield": 2, "block": 3}
 _DEFINE_TIMEOUT_S = 60.0
 _SLOT_BYTES = 64
 _READERS = 2  # of the outbound stream: reports and feed
+_DAY_NS = 86_400 * 1_000_000_000
+_GAP_NS = 30 * _DAY_NS  # between two runs: more may be a clock that is wrong
 _ATTEMPTS = 5  # of a thread that the venue depends on: 1.5 seconds
 _LOOK_S = 0.05  # how often `wait` looks whether the venue still runs
 
@@ -90,12 +92,13 @@ class Server:
     once: after `close`, or a start that failed, make another one. A child of fork cannot use its parent's server, and ends nothing of it.
 
     Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start. `clocks` gives the steady
-    clock and the machine's clock of one moment.
+    clock and the machine's clock of one moment. With `accept_clock` that clock is right, even where it is far ahead of the journal.
     """
 
-    def __init__(self, config: ServerConfig, *, clocks: Callable[[], tuple[int, int]] = read_clocks) -> None:
+    def __init__(self, config: ServerConfig, *, accept_clock: bool = False, clocks: Callable[[], tuple[int, int]] = read_clocks) -> None:
         self.config = config
         self._clocks = clocks
+        self._accepts_clock = accept_clock
         self._stack = contextlib.ExitStack()
         self._venue: CData = None
         self._pid = os.getpid()
@@ -196,15 +199,27 @@ class Server:
         return self.summary
 
     def _clock(self, last_time_ns: int) -> Clock:
-        """Follows the machine's clock once, before anybody sends orders, and ends the day that was over while nobody ran."""
+        """Follows the machine's clock once, before anybody sends orders, and ends the day that was over while nobody ran.
+
+        Raises ServerError where orders would expire by a clock that may be wrong.
+        """
         config = self.config
+        view = self._follow_clock(*self._clocks())
+        gap_ns = view.time_ns - last_time_ns
+        if gap_ns > _GAP_NS and 0 < self._look().deadline_ns <= view.time_ns and not self._accepts_clock:
+            raise ServerError(
+                "clock",
+                where=config.source,
+                found=f"{gap_ns // _DAY_NS:,} days after the journal's last command, so that orders with a deadline would expire",
+                allowed=f"at most {_GAP_NS // _DAY_NS} days; set the machine's clock right, or if it is, start with --accept-clock",
+            )
         if config.directory is not None:
             (config.directory / CLOCK_REQUEST_FILE).unlink(missing_ok=True)
         schedule = Schedule(
             self._submit_one,
             lambda: int(self._look().deadline_ns),
             day_end=config.day_end,
-            now_ns=self._follow_clock(*self._clocks()).time_ns,
+            now_ns=view.time_ns,
         )
         schedule.catch_up(last_time_ns)
         return Clock(schedule, self._follow_clock, self._accept_clock, directory=config.directory, read=self._clocks)

@@ -19,7 +19,7 @@ from ome.cli.markets import core_markets, reference_markets, wire_markets
 from ome.cli.session_numbers import FIRST, free_session_number
 from ome.cli.terminal import Commands, ExitCode, failing, json_option, moment, print_json, progress_bar
 from ome.client import MarketData, OrderEntry, Report
-from ome.clock import seconds_text
+from ome.clock import apart
 from ome.codec import OrderOptions, encode_commands, new_order, side_of
 from ome.config import ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
@@ -66,11 +66,12 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
     "--policy", type=click.Choice([policy.name.lower() for policy in Policy]), help="How durable a command is before it is reported."
 )
 @click.option("--add-instruments", is_flag=True, default=None, help="Add to a venue that exists the instruments that it does not have yet.")
+@click.option("--accept-clock", is_flag=True, help="The machine's clock is right, though it is far ahead of the journal.")
 @json_option
 @failing
-def run(config: str | None, policy: str | None, as_json: bool, **overrides: object) -> None:
+def run(config: str | None, policy: str | None, accept_clock: bool, as_json: bool, **overrides: object) -> None:
     """Run a venue until SIGINT, SIGTERM or SIGHUP. Starting again is recovering."""
-    server = Server(_config(config, overrides | {"policy": Policy[policy.upper()] if policy else None}))
+    server = Server(_config(config, overrides | {"policy": Policy[policy.upper()] if policy else None}), accept_clock=accept_clock)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
             signal.signal(number, lambda *_: server.stop())  # writes to a descriptor, so it may interrupt anything, and come again
@@ -87,7 +88,7 @@ def run(config: str | None, policy: str | None, as_json: bool, **overrides: obje
                 click.echo(f"warning: {summary.refused_snapshots} snapshots could not be used: {summary.refused_reason}", err=True)
             if summary.clock_behind_ns:
                 click.echo(
-                    f"warning: the machine's clock is {seconds_text(-summary.clock_behind_ns)} of the journal's last command: "
+                    f"warning: the machine's clock is {apart(-summary.clock_behind_ns, 'the last command of the journal')}: "
                     "OPERATING.md, A clock that is wrong",
                     err=True,
                 )

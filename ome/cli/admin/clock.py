@@ -8,7 +8,7 @@ import click
 
 from ome.cli.admin.arguments import directory_argument
 from ome.cli.terminal import failing, json_option, print_json
-from ome.clock import ClockState, accept_clock, clock_state, seconds_text
+from ome.clock import ClockState, accept_clock, apart, clock_state
 from ome.recovery.wording import time_text
 
 __all__ = ["clock"]
@@ -46,5 +46,5 @@ def _text(found: ClockState) -> str:
     held = "NOT FOLLOWED until it is right, or accepted" if found.is_held else "followed"
     return (
         f"machine's clock {time_text(found.wall_ns)}  venue's time {time_text(found.time_ns)}\n"
-        f"the machine's clock is {seconds_text(found.difference_ns)}: {held}  jumps {found.jumps:,}"
+        f"the machine's clock is {apart(found.difference_ns, "the venue's time")}: {held}  jumps {found.jumps:,}"
     )
