@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from venues import Wire, new_order, venue_config
 
+import ome.recovery.directory as directory_module
 import ome.recovery.follower as follower_module
 from ome import supervision
 from ome.cli.admin import main as admin
@@ -123,13 +124,12 @@ def test_a_status_that_cannot_be_written_or_read_stops_nothing(tmp_path: Path) -
 
 def test_one_failed_look_into_the_directory_does_not_end_snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The follower fails, which `stats` shows, and works again when it can."""
-    segments = follower_module.segments
     fails = threading.Event()
 
     def look(directory: Path, kind: str = "journal") -> list[Path]:
         if fails.is_set():
             raise OSError(errno.EMFILE, "Too many open files")
-        return segments(directory, kind)
+        return directory_module.segments(directory, kind)
 
     monkeypatch.setattr(follower_module, "segments", look)
     with Server(venue_config(tmp_path)) as server, Wire(server.orders_endpoint) as wire:

@@ -44,7 +44,8 @@ def clock(directory: Path, accept: bool, yes: bool, timeout: float, as_json: boo
 
 def _text(found: ClockState) -> str:
     held = "NOT FOLLOWED until it is right, or accepted" if found.is_held else "followed"
+    distance = apart(found.difference_ns, "the venue's time")
     return (
         f"machine's clock {time_text(found.wall_ns)}  venue's time {time_text(found.time_ns)}\n"
-        f"the machine's clock is {apart(found.difference_ns, "the venue's time")}: {held}  jumps {found.jumps:,}"
+        f"the machine's clock is {distance}: {held}  jumps {found.jumps:,}"
     )
