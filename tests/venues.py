@@ -167,10 +167,10 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 class VenueProcess:
-    """`ome run` in a process of its own. `start` returns when it is open for orders."""
+    """`ome run` in a process of its own, run by the command `under` where one is given. `start` returns when it is open for orders."""
 
-    def __init__(self, config: Path) -> None:
-        self._command = [sys.executable, "-c", "from ome.cli.main import main; main()", "run", "--json", "--config", str(config)]
+    def __init__(self, config: Path, under: tuple[str, ...] = ()) -> None:
+        self._command = [*under, sys.executable, "-c", "from ome.cli.main import main; main()", "run", "--json", "--config", str(config)]
         self._process: subprocess.Popen[str] | None = None
         self.orders_endpoint = ""
         self.feed_endpoint = ""
@@ -209,10 +209,15 @@ class VenueProcess:
         self._process = None
         return code, errors
 
-    def stop(self) -> dict[str, Any]:
-        """SIGTERM: returns what it printed at its end."""
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
         assert self._process is not None, "it was started"
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> dict[str, Any]:
+        """SIGTERM, or another signal: returns what it printed at its end."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(number)
         output, errors = self._process.communicate(timeout=20)
         assert self._process.returncode == 0, errors
         self._process = None
