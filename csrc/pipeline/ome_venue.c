@@ -10,6 +10,7 @@
 
 #define IDLE_WAIT_NS UINT64_C(10000000)
 #define PREPARE_PAUSE_NS 2000000L
+#define PREPARE_PAUSE_MAX_NS 400000000L
 #define EVENT_LOG_PAUSE_NS 1000000L
 #define EVENT_LOG_DELAY_NS UINT64_C(100000000)
 
@@ -322,18 +323,17 @@ static void *event_log_loop(void *argument)
     return NULL;
 }
 
-/* Keeps one journal segment ready ahead of the writer. A failure is the writer's to report, when it comes to need the segment. */
+/* Keeps one journal segment ready ahead of the writer. What fails is tried again, after a pause that doubles up to a second; a writer that needs the segment meanwhile makes it itself, and
+ * says what failed where it cannot. */
 static void *prepare_loop(void *argument)
 {
     ome_venue_t *venue = argument;
-    const struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
+    struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
     while (!flag_is_set(&venue->is_journal_done))
     {
         const bool is_due = atomic_load_explicit(&venue->journal_stage.is_spare_due, memory_order_relaxed);
-        if (is_due && ome_journal_writer_prepare_next(&venue->writer) != OME_OK)
-        {
-            break;
-        }
+        const bool has_failed = is_due && ome_journal_writer_prepare_next(&venue->writer) != OME_OK;
+        pause.tv_nsec = !has_failed ? PREPARE_PAUSE_NS : pause.tv_nsec < PREPARE_PAUSE_MAX_NS ? 2 * pause.tv_nsec : pause.tv_nsec;
         (void)nanosleep(&pause, NULL);
     }
     return NULL;
