@@ -861,6 +861,39 @@ static void a_command_taken_while_the_venue_is_stopped_is_not_lost(void)
     }
 }
 
+/* What is submitted has the venue's time, whatever the machine's clock says; after a restart the time goes on from there, and says how far it is from the clock. */
+static void what_is_submitted_has_the_venues_time(void)
+{
+    const directory_t directory = directory_new();
+    const plan_t plan = {OME_POLICY_COMMIT, 64, 256, 1, OME_WAIT_BLOCK, directory.path};
+    const uint64_t hour_ns = UINT64_C(3600000000000);
+    ome_venue_t *venue = venue_open(&plan);
+    ome_venue_clock_view_t view;
+    ome_venue_accept_clock(venue, ome_clock_steady_ns(), ome_clock_realtime_ns() + hour_ns, &view);
+    CHECK(!view.is_held && view.difference_ns == 0);
+    const uint64_t before_ns = view.time_ns;
+    reader_t reader;
+    reader_start(&reader, venue, 0, 0, &nothing);
+    CHECK(ome_venue_start(venue) == OME_OK);
+    submit_definitions(venue);
+    ome_venue_follow_clock(venue, ome_clock_steady_ns(), ome_clock_realtime_ns(), &view);
+    CHECK(view.is_held && view.jump_count == 1 && view.difference_ns < 0);
+    const ome_counters_t *counters = &venue->counters;
+    CHECK(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_HELD)) == 1);
+    CHECK(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_BEHIND)) == (uint64_t)-view.difference_ns);
+    CHECK(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_AHEAD)) == 0);
+    ome_venue_stop(venue);
+    CHECK(pthread_join(reader.thread, NULL) == 0);
+    const uint64_t last_ns = ome_venue_engine(venue)->time_ns;
+    CHECK(last_ns >= before_ns && last_ns < ome_clock_realtime_ns() + hour_ns + hour_ns);
+    CHECK(ome_venue_destroy(venue) == OME_OK);
+    venue = venue_open(&plan);
+    CHECK(ome_venue_clock_now_ns(&venue->clock) >= last_ns);
+    CHECK(ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_HELD)) == 1);
+    CHECK(ome_venue_destroy(venue) == OME_OK);
+    directory_remove(&directory);
+}
+
 int main(void)
 {
     seed = test_seed(16);
@@ -888,5 +921,6 @@ int main(void)
     RUN(once_an_event_went_nowhere_none_is_published);
     RUN(a_reader_sleeps_while_the_gate_is_shut);
     RUN(a_command_taken_while_the_venue_is_stopped_is_not_lost);
+    RUN(what_is_submitted_has_the_venues_time);
     return 0;
 }
