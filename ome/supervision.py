@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -94,7 +94,7 @@ class Supervisor:
         if self._path is None:
             return
         temporary = self._path.with_name(f"{self._path.name}.tmp")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, MemoryError):
             temporary.write_text(json.dumps([asdict(one) for one in statuses]), encoding="utf-8")
             temporary.replace(self._path)
 
@@ -151,11 +151,7 @@ class SupervisedThread:
         """Whether it is tried again."""
         self._in_a_row += 1
         is_over = self._attempts is not None and self._in_a_row >= self._attempts
-        text = (str(error) if isinstance(error, OmeError) else f"{type(error).__name__}: {error}")[:_ERROR_SIZE_MAX]
-        failures = self._status.failures + 1
-        self._status = ThreadStatus(
-            name=self._name, state=self._status.state, failures=failures, last_error=text, last_error_time_ns=time.time_ns()
-        )
+        text = self._note(error)
         then = "given up: the venue cannot do without it" if is_over else "tried again"
         _log.warning(
             "thread %s failed, %d in a row: %s; %s", self._name, self._in_a_row, text, then, exc_info=_log.isEnabledFor(logging.DEBUG)
@@ -167,6 +163,17 @@ class SupervisedThread:
         self._change("failed" if is_over else "retrying")
         return not is_over
 
+    def note(self, error: BaseException) -> None:
+        """Counts a failure that the work has dealt with itself, and keeps it as the last error; the thread goes on as it is."""
+        self._note(error)
+        self._supervisor.update(self._status)
+
+    def _note(self, error: BaseException) -> str:
+        text = (str(error) if isinstance(error, OmeError) else f"{type(error).__name__}: {error}")[:_ERROR_SIZE_MAX]
+        failures = self._status.failures + 1
+        self._status = replace(self._status, failures=failures, last_error=text, last_error_time_ns=time.time_ns())
+        return text
+
     def _succeed(self) -> None:
         if self._in_a_row:
             _log.warning("thread %s works again after %d failures", self._name, self._in_a_row)
@@ -174,12 +181,5 @@ class SupervisedThread:
             self._change("running")
 
     def _change(self, state: str) -> None:
-        before = self._status
-        self._status = ThreadStatus(
-            name=before.name,
-            state=state,
-            failures=before.failures,
-            last_error=before.last_error,
-            last_error_time_ns=before.last_error_time_ns,
-        )
+        self._status = replace(self._status, state=state)
         self._supervisor.update(self._status)

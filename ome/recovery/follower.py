@@ -126,6 +126,7 @@ class Follower:
             return len(append_manifest(self.directory, live=live, count_max=count_max))
         except (OmeError, OSError) as error:
             _log.warning("the manifest of %s is not up to date: %s", self.directory, error)
+            self._thread.note(error)
             self._next_try_s = time.monotonic() + _RETRY_S
             return None
 
@@ -134,6 +135,7 @@ class Follower:
             self._snapshot()
         except OmeError as error:
             _log.warning("no snapshot of %s: %s", self.directory, error)
+            self._thread.note(error)
             self.snapshot_sequence += self._every  # the next one when it is due
             self._forget()
         except BaseException:
