@@ -853,3 +853,14 @@ def test_an_exception_inside_a_command_is_one_line_too(tmp_path: Path, monkeypat
     assert CliRunner().invoke(main, ["stats", "--unknown"]).exit_code == 2
     assert CliRunner().invoke(main, ["stats", "--help"]).exit_code == 0
     assert CliRunner().invoke(main, ["--version"]).exit_code == 0
+
+
+def test_a_terminal_that_lacks_a_letter_gets_its_number(tmp_path: Path) -> None:
+    """A path with letters that the locale does not have is no reason to fail."""
+    place = tmp_path / "d\u20ac"
+    with Server(venue_config(place)):
+        pass
+    command = [sys.executable, "-c", "from ome.cli.admin import main; main()", "snapshot", str(place)]
+    shown = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "d\\u20ac/snapshot-" in shown.stdout

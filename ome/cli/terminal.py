@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import io
 import json
 import os
 import sys
@@ -43,6 +44,8 @@ class Commands(click.Group):
     """A group of commands in which nothing that goes wrong ends in a traceback, whether a command or its arguments are at fault."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its number
         return failing(super().invoke)(ctx)
 
 
