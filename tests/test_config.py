@@ -158,7 +158,7 @@ def test_overrides_replace_what_the_file_says(tmp_path: Path) -> None:
         (JOURNAL + '[server]\nparticipants = "FIRM1"', "server.participants", "FIRM1", "a value of type list"),
         (JOURNAL + "[server]\nparticipants = [1]", "server.participants", [1], "a list of strings"),
         (JOURNAL + '[server]\nparticipants = ["A B"]', "server.participants", "A B", "1 to 16 printable ASCII characters without space"),
-        (JOURNAL + "[feed]\nsnapshot_levels = 0", "feed.snapshot_levels", 0, "1 to 1,048,576"),
+        (JOURNAL + "[feed]\nsnapshot_levels = 0", "feed.snapshot_levels", 0, "1 to 131,072"),
         (JOURNAL + "[limits]\norders = 0", "limits.orders", 0, "1 to 1,073,741,824"),
         (JOURNAL + "[limits]\nsessions = 65536", "limits.sessions", 65_536, "1 to 65,535"),
         (JOURNAL + '[limits]\nlevels = "many"', "limits.levels", "many", "a value of type int"),

@@ -120,7 +120,7 @@ def test_a_venue_that_starts_with_low_storage_refuses_orders_and_takes_all_else(
         assert first.endswith("STORAGE IS LOW: new orders are refused")
     kinds = journal_commands(tmp_path)["kind"][count:].tolist()
     changes = [CommandKind.REDUCE_ORDER, CommandKind.AMEND_ORDER, CommandKind.MASS_CANCEL]
-    assert kinds == [CommandKind.CANCEL_ORDER, CommandKind.DEFINE_SESSION, *changes]
+    assert kinds == [CommandKind.CANCEL_ORDER, *changes]
 
 
 def test_orders_are_taken_again_when_there_is_room_again(disk: Disk, tmp_path: Path) -> None:
