@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ome.transport.context import Context, Heartbeat, LibraryError, library_path, library_version
+from ome.transport.endpoints import why_no_connection
 from ome.transport.sockets import ClientSocket, EndpointError, RouterSocket, SendStatus, Socket, SocketClosedError, SubscriberSocket
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "SubscriberSocket",
     "library_path",
     "library_version",
+    "why_no_connection",
 ]

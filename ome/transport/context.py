@@ -4,19 +4,23 @@ Options that several kinds of socket share:
 
 - A finite high-water mark: a queue without one grows until the machine is out of memory, and a finite one is faster.
 - A bounded linger: the last frames get a chance to leave, and closing always comes to an end.
-- Heartbeats: a peer that froze, or a cable that was cut, shows; TCP alone would take minutes.
+
+A client's sockets have no ZeroMQ heartbeats: together with a finite mark they let libzmq 4.3.5 abort the process when a connection is reset
+whose frames are not read (zeromq/libzmq #4364, #3937, #4767). TCP finds a dead machine, and the protocol has heartbeats of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 import zmq
 import zmq.backend.cython._zmq as extension
 
 from ome.errors import OmeError
-from ome.transport.sockets import ClientSocket, RouterSocket, Socket, SubscriberSocket, bind, connect
+from ome.transport.endpoints import needs_ipv6
+from ome.transport.sockets import ClientSocket, ConnectingSocket, RouterSocket, Socket, SubscriberSocket, bind, connect
 
 __all__ = ["Context", "Heartbeat", "LibraryError", "library_path", "library_version"]
 
@@ -24,7 +28,13 @@ _VERSION_MIN = (4, 3, 4)  # earlier ones have known crashes that a peer can caus
 _HIGH_WATER_MARK_FRAMES = 10_000
 _LINGER_MS = 1_000
 _HANDSHAKE_MS = 5_000
+_KEEPALIVE_IDLE_S = 10  # a dead machine shows after 10 s and 3 probes of 3 s each,
+_KEEPALIVE_INTERVAL_S = 3
+_KEEPALIVE_COUNT = 3
+_UNACKNOWLEDGED_MS = 20_000  # or, where bytes are on their way to it, when it has not acknowledged them for so long
 _SUBSCRIPTION_SIZE_MAX_BYTES = 1_024  # a subscription is 9 bytes; the handshake's own messages are counted too
+
+_Connecting = TypeVar("_Connecting", bound=ConnectingSocket)
 
 
 class LibraryError(OmeError):
@@ -40,7 +50,6 @@ class Heartbeat:
 
 
 SERVER_HEARTBEAT = Heartbeat()
-CLIENT_HEARTBEAT = Heartbeat(interval_ms=1_000, timeout_ms=3_000)  # slower: a client that hangs up on a busy server loses its session
 
 
 def library_path() -> str:
@@ -92,7 +101,7 @@ class Context:
 
         Routing ids are the automatic ones: with ids chosen by clients, one client can take another's place.
         """
-        raw = self._make(zmq.ROUTER, heartbeat, high_water_mark_frames)
+        raw = self._make_server(zmq.ROUTER, heartbeat, high_water_mark_frames)
         raw.setsockopt(zmq.ROUTER_MANDATORY, 1)  # else what cannot be delivered is dropped silently
         raw.setsockopt(zmq.MAXMSGSIZE, frame_size_max_bytes)  # else a client makes us allocate at will
         raw.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)  # connections that say nothing do not hold a file descriptor for ever
@@ -102,33 +111,22 @@ class Context:
         self, endpoint: str, *, heartbeat: Heartbeat = SERVER_HEARTBEAT, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES
     ) -> Socket:
         """The feed's socket. A subscriber that is `high_water_mark_frames` behind loses frames, sees the gap and asks again."""
-        raw = self._make(zmq.XPUB, heartbeat, high_water_mark_frames)
+        raw = self._make_server(zmq.XPUB, heartbeat, high_water_mark_frames)
         raw.setsockopt(zmq.XPUB_VERBOSE, 1)  # a topic's second subscriber is seen as well: it needs a snapshot too
         raw.setsockopt(zmq.MAXMSGSIZE, _SUBSCRIPTION_SIZE_MAX_BYTES)
         raw.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
         return Socket(raw, bind(raw, endpoint))
 
-    def connect_client(
-        self, endpoint: str, *, heartbeat: Heartbeat = CLIENT_HEARTBEAT, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES
-    ) -> ClientSocket:
+    def connect_client(self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES) -> ClientSocket:
         """A client's order entry socket. It connects in the background, and says when it lost its connection."""
-        raw = self._make(zmq.DEALER, heartbeat, high_water_mark_frames)
-        socket = ClientSocket(raw, endpoint)  # its monitor must be there before the connection is
-        self._sockets.append(socket.monitor)
-        try:
-            connect(raw, endpoint)
-        except OmeError:
-            socket.close()
-            raise
-        return socket
+        raw = self._make_client(zmq.DEALER, endpoint, high_water_mark_frames)
+        return self._connect(raw, ClientSocket(raw, endpoint))
 
-    def connect_subscriber(
-        self, endpoint: str, *, heartbeat: Heartbeat = CLIENT_HEARTBEAT, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES
-    ) -> SubscriberSocket:
-        """A client's market data socket. It connects again by itself, and then repeats its subscriptions."""
-        raw = self._make(zmq.SUB, heartbeat, high_water_mark_frames)
-        connect(raw, endpoint)
-        return SubscriberSocket(raw, endpoint)
+    def connect_subscriber(self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES) -> SubscriberSocket:
+        """A client's market data socket. It connects again by itself, repeats its subscriptions, and says that it did."""
+        raw = self._make_client(zmq.SUB, endpoint, high_water_mark_frames)
+        raw.setsockopt(zmq.SNDHWM, 0)  # what a SUB sends are its subscriptions: beyond a mark they are dropped, without an error
+        return self._connect(raw, SubscriberSocket(raw, endpoint))
 
     def close(self) -> None:
         """Closes what sockets are left and waits, for no longer than their linger, until all is sent. No thread may be inside a socket."""
@@ -147,12 +145,37 @@ class Context:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
-    def _make(self, kind: int, heartbeat: Heartbeat, high_water_mark_frames: int) -> zmq.Socket[bytes]:
+    def _make_client(self, kind: int, endpoint: str, high_water_mark_frames: int) -> zmq.Socket[bytes]:
+        is_ipv6 = needs_ipv6(endpoint)  # raises before there is a socket
+        raw = self._make(kind, high_water_mark_frames)
+        raw.setsockopt(zmq.IPV6, int(is_ipv6))
+        raw.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        raw.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+        raw.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_INTERVAL_S)
+        raw.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_COUNT)
+        raw.setsockopt(zmq.TCP_MAXRT, _UNACKNOWLEDGED_MS)
+        return raw
+
+    def _connect(self, raw: zmq.Socket[bytes], socket: _Connecting) -> _Connecting:
+        """Starts to connect a socket whose monitor is there already, so that it sees all."""
+        self._sockets.append(socket.monitor)
+        try:
+            connect(raw, socket.endpoint)
+        except OmeError:
+            socket.close()
+            raise
+        return socket
+
+    def _make(self, kind: int, high_water_mark_frames: int) -> zmq.Socket[bytes]:
         raw = self._raw.socket(kind)
         self._sockets = [*(socket for socket in self._sockets if not socket.closed), raw]
         raw.setsockopt(zmq.LINGER, _LINGER_MS)
         raw.setsockopt(zmq.SNDHWM, high_water_mark_frames)
         raw.setsockopt(zmq.RCVHWM, high_water_mark_frames)
+        return raw
+
+    def _make_server(self, kind: int, heartbeat: Heartbeat, high_water_mark_frames: int) -> zmq.Socket[bytes]:
+        raw = self._make(kind, high_water_mark_frames)
         raw.setsockopt(zmq.HEARTBEAT_IVL, heartbeat.interval_ms)
         raw.setsockopt(zmq.HEARTBEAT_TIMEOUT, heartbeat.timeout_ms)
         return raw

@@ -19,6 +19,7 @@ from ome.errors import OmeError
 
 __all__ = [
     "ClientSocket",
+    "ConnectingSocket",
     "EndpointError",
     "RouterSocket",
     "SendStatus",
@@ -160,8 +161,8 @@ class RouterSocket(Socket):
         return SendStatus.SENT
 
 
-class ClientSocket(Socket):
-    """A client's order entry socket. `wait` also returns when the state of the connection changes; `read_connection` then tells."""
+class ConnectingSocket(Socket):
+    """A client's socket. `wait` also returns when the state of the connection changes; `read_connection` then tells."""
 
     _EVENTS = (
         zmq.EVENT_HANDSHAKE_SUCCEEDED
@@ -173,22 +174,27 @@ class ClientSocket(Socket):
 
     def __init__(self, raw: zmq.Socket[bytes], endpoint: str) -> None:
         super().__init__(raw, endpoint)
-        self.has_connected = False
-        self.is_lost = False
-        """There was a connection, and it broke. libzmq makes a new one, which the server does not know."""
+        self.is_connected = False
+        self.connection_count = 0
+        """Connections that there have been. libzmq makes a new one after each loss."""
+        self.loss_count = 0
+        """Of them, those that broke."""
         self.monitor = raw.get_monitor_socket(self._EVENTS)
 
     def read_connection(self) -> None:
-        """Brings `has_connected` and `is_lost` up to date."""
+        """Brings `is_connected` and the counts up to date."""
         while not self._raw.closed and int(self.monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             event = parse_monitor_message(self.monitor.recv_multipart())["event"]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self.has_connected = True
-            elif event == zmq.EVENT_DISCONNECTED and self.has_connected:
-                self.is_lost = True
+                self.is_connected = True
+                self.connection_count += 1
+            elif event == zmq.EVENT_DISCONNECTED and self.is_connected:
+                self.is_connected = False
+                self.loss_count += 1
 
     def close(self, linger_ms: int | None = None) -> None:
         if not self._raw.closed:
+            self.read_connection()  # a full monitor would hold up the thread that closing waits for
             self._raw.disable_monitor()
         super().close(linger_ms)
 
@@ -198,7 +204,16 @@ class ClientSocket(Socket):
         return poller
 
 
-class SubscriberSocket(Socket):
+class ClientSocket(ConnectingSocket):
+    """A client's order entry socket. Its first connection is the session's: the server does not know what comes after it."""
+
+    @property
+    def is_lost(self) -> bool:
+        """There was a connection, and it broke."""
+        return self.loss_count > 0
+
+
+class SubscriberSocket(ConnectingSocket):
     """A client's market data socket: receives the frames that open with a topic that it subscribed to."""
 
     def subscribe(self, topic: bytes) -> None:
