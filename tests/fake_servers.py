@@ -81,6 +81,7 @@ class FakeServer:
         self._socket = bound(self._context, zmq.ROUTER, endpoint)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.is_reading = True
         self._is_stopping = False
         self._to_say: list[bytes] = []
         self._error: BaseException | None = None
@@ -130,7 +131,7 @@ class FakeServer:
     def _run(self) -> None:
         try:
             while not self._is_stopping:
-                if self._socket.poll(2):
+                if self.is_reading and self._socket.poll(2):
                     self.peer, frame = self._socket.recv_multipart()
                     for answer in self._answers(frame):
                         self._socket.send_multipart([self.peer, answer])
