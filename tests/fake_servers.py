@@ -203,8 +203,10 @@ class FakeFeed:
             parts.append(self.update(self.sequence, engine_sequence, side, price, quantity))
         return b"".join(parts)
 
-    def snapshot_frame(self, engine_sequence: int, rows: list[tuple[Side, int, int]]) -> bytes:
+    def snapshot_frame(self, engine_sequence: int, rows: list[tuple[Side, int, int]], left_out: tuple[int, int] = (0, 0)) -> bytes:
+        """All levels, or without so many bids and asks."""
         fields = {"channel_sequence": self.sequence, "engine_sequence": engine_sequence, "instrument": 1, "epoch": self.epoch}
+        fields |= {"bids_left_out": left_out[0], "asks_left_out": left_out[1]}
         updates = [self.update(0, engine_sequence, *row) for row in rows]
         return topic_of(Channel.LEVELS, 1) + message(163, level_count=len(rows), **fields) + b"".join(updates)
 

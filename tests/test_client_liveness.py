@@ -312,7 +312,7 @@ def test_gap_among_reports_that_are_dropped_is_raised(server: FakeServer) -> Non
     server.answer_frame = lambda frame: [b"".join(server.report(command, report_sequence=next(sequences)) for command in frame)]
     with OrderEntry(server.endpoint, "FIRM1", reports_kept=5) as session:
         session.send(new_orders(40), messages_per_frame=20)
-        gaps = []
+        gaps: list[tuple[int, object]] = []
         while session.report_sequence < 54 or not gaps:
             try:
                 session.receive(5.0)
