@@ -16,6 +16,7 @@ from ome.codec import COMMAND, layouts
 from ome.enums import CommandKind, EventKind, OrderType, Policy, Side, TimeInForce
 from ome.instruments import Instrument
 from ome.marketdata import Channel, topic_of
+from ome.messages import NULL_VALUE
 
 ANY = "tcp://127.0.0.1:0"
 Array = npt.NDArray[np.void]
@@ -166,6 +167,12 @@ def new_orders(count: int) -> Array:
     commands["order_type"] = OrderType.LIMIT
     commands["time_in_force"] = TimeInForce.GTC
     return commands
+
+
+def top_frame(number: int, sequence: int = 1, epoch: int = 1) -> bytes:
+    """A top with a bid at the instrument's number."""
+    fields = {"bid_price": number, "bid_quantity": 1, "ask_price": NULL_VALUE, "instrument": number, "epoch": epoch}
+    return topic_of(Channel.TOP, number) + message(160, channel_sequence=sequence, **fields)
 
 
 class FakeFeed:

@@ -9,7 +9,7 @@ from contextlib import closing
 from decimal import Decimal
 
 import pytest
-from fake_servers import DIRECTORY, FakeFeed, message
+from fake_servers import DIRECTORY, FakeFeed, message, top_frame
 
 from ome.client import MarketData, TimedOut
 from ome.enums import Side
@@ -436,12 +436,6 @@ def test_client_asks_for_a_snapshot_when_its_partial_book_runs_out(feed: FakeFee
 
 
 # ---- Connections and epochs ----
-
-
-def top_frame(number: int, sequence: int = 1, epoch: int = 1) -> bytes:
-    """A top with a bid at the instrument's number."""
-    fields = {"bid_price": number, "bid_quantity": 1, "ask_price": NULL_VALUE, "instrument": number, "epoch": epoch}
-    return topic_of(Channel.TOP, number) + message(160, channel_sequence=sequence, **fields)
 
 
 def trade_frame(trade_ids: range, epoch: int = 1) -> bytes:
