@@ -6,37 +6,25 @@ ANSWERS_PER_FRAME ANSWER_BYTES` (a bare ROUTER) or `tcp REQUEST_BYTES ANSWER_BYT
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.wire_library import library
-from ome._native import ffi
+import zmq
+
+from bench.wire_library import library, zmq_socket
 from ome.cli.main import DEFAULT_INSTRUMENTS
 from ome.config import ServerConfig
 from ome.enums import Policy
-from ome.gateway import FRAME_SIZE_MAX_BYTES
 from ome.server import Server
-from ome.transport import Context
-from ome.transport.table import Loop, SocketTable
 
 _ANY = "tcp://127.0.0.1:0"
+_HIGH_WATER_MARK_FRAMES = 10_000
 
 
 def _announce(endpoint: str) -> None:
     print(endpoint, flush=True)
-
-
-@contextlib.contextmanager
-def _native_table(context: Context) -> Iterator[SocketTable]:
-    router = context.bind_router(_ANY, frame_size_max_bytes=FRAME_SIZE_MAX_BYTES)
-    table = SocketTable(router, Loop.NATIVE)
-    try:
-        yield table
-    finally:
-        table.close()
 
 
 def _venue(directory: str, event_log: str) -> None:
@@ -54,11 +42,15 @@ def _venue(directory: str, event_log: str) -> None:
 
 
 def _answer(frames: str, answers: str, answers_per_frame: str, answer_bytes: str) -> None:
-    with Context() as context, _native_table(context) as table:
-        _announce(table.socket.endpoint)
-        pointer = int(ffi.cast("uintptr_t", table.pointer))
-        library().bench_wire_answer(pointer, int(frames), int(answers), int(answers_per_frame), int(answer_bytes))
-        sys.stdin.read()
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        router.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK_FRAMES)
+        router.setsockopt(zmq.RCVHWM, _HIGH_WATER_MARK_FRAMES)
+        router.bind(_ANY)
+        with zmq_socket(int(router.underlying), has_peers=True) as address:
+            _announce(router.getsockopt_string(zmq.LAST_ENDPOINT))
+            library().bench_wire_answer(address, int(frames), int(answers), int(answers_per_frame), int(answer_bytes))
+            sys.stdin.read()
 
 
 def _tcp(request_bytes: str, answer_bytes: str) -> None:

@@ -26,8 +26,7 @@ from bench import driver
 from bench.driver import DriverError
 from bench.figure import Figure, Sample, compare, machine
 from bench.options import Options
-from bench.wire_library import Load, Result, check, library
-from ome._native import ffi
+from bench.wire_library import Load, Result, check, library, zmq_socket
 from ome.cli.main import DEFAULT_INSTRUMENTS
 from ome.codec import COMMAND, Records
 from ome.codec.layouts import COMMAND_MESSAGE, EXECUTION_REPORT_MESSAGE, HEADER_SIZE, SCHEMA_ID, SCHEMA_VERSION
@@ -36,7 +35,6 @@ from ome.engine import Engine
 from ome.enums import CommandKind, EventKind, OrderType, Reason, Side, TimeInForce
 from ome.orderflow import order_flow
 from ome.transport import Context
-from ome.transport.table import Loop, SocketTable
 
 __all__ = ["frames_of_1", "frames_of_16", "frames_of_64", "frames_of_64_logged", "round_trip"]
 
@@ -113,7 +111,7 @@ def _venue(*, event_log: bool = False) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _session(endpoint: str) -> Iterator[int]:
-    """A connection that has said its logon and got an answer; the address of its table of functions."""
+    """A connection that has said its logon and got an answer; the address of its socket for C."""
     with Context() as context:
         client = context.connect_client(endpoint)
         client.send(encode_message("Logon", participant_name=b"BENCH"))
@@ -125,11 +123,8 @@ def _session(endpoint: str) -> Iterator[int]:
         name, fields = decode_message(answer)
         if name == "LogonAnswer" and fields["reason"] != Reason.NONE:
             raise DriverError("logon", where=endpoint, found=Reason(fields["reason"]).name, allowed=Reason.NONE.name)
-        table = SocketTable(client, Loop.NATIVE)
-        try:
-            yield int(ffi.cast("uintptr_t", table.pointer))
-        finally:
-            table.close()
+        with zmq_socket(client.handle, has_peers=False) as address:
+            yield address
 
 
 def _load(traffic: _Traffic, messages_per_frame: int) -> Load:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+from collections.abc import Iterator
 
 from bench import driver
 from bench.driver import DriverError
+from ome.transport import library_path, library_version
 
-__all__ = ["Load", "Result", "check", "library"]
+__all__ = ["Load", "Result", "check", "library", "zmq_socket"]
 
 _OUTCOMES = {
     1: "nothing came for 10 seconds",
@@ -43,6 +46,9 @@ def library() -> ctypes.CDLL:
     loaded.bench_wire_load.argtypes = (ctypes.c_void_p, ctypes.POINTER(Load), ctypes.POINTER(Result))
     loaded.bench_wire_round_trips.argtypes = (ctypes.c_void_p, ctypes.POINTER(Load), ctypes.c_void_p)
     loaded.bench_wire_answer.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32)
+    loaded.bench_zmq_open.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+    loaded.bench_zmq_open.restype = ctypes.c_void_p
+    loaded.bench_zmq_close.argtypes = (ctypes.c_void_p,)
     loaded.bench_wire_compiler.restype = ctypes.c_char_p
     return loaded
 
@@ -51,3 +57,17 @@ def check(outcome: int, where: str) -> None:
     """Raises DriverError where a loop ended early."""
     if outcome != 0:
         raise DriverError("client's loop", where=where, found=_OUTCOMES[outcome], allowed="every report of every command")
+
+
+@contextlib.contextmanager
+def zmq_socket(handle: int, *, has_peers: bool) -> Iterator[int]:
+    """libzmq's functions on an open ZeroMQ socket; the address for the loops in C."""
+    major, minor, patch = library_version()
+    version = major * 10_000 + minor * 100 + patch
+    address = library().bench_zmq_open(library_path().encode(), version, handle, int(has_peers))
+    if not address:
+        raise DriverError("libzmq's functions", where=library_path(), found="none", allowed="the library that pyzmq has loaded")
+    try:
+        yield address
+    finally:
+        library().bench_zmq_close(address)

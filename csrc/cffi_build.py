@@ -15,7 +15,6 @@ HEADERS = (
     "abi/ome_status.h",
     "engine/ome_engine_limits.h",
     "engine/ome_sink.h",
-    "wire/ome_socket.h",
     "ome.h",
     "ome_venue_face.h",
 )
@@ -24,16 +23,6 @@ HEADERS = (
 RECORDS = """
 typedef struct { ...; } ome_command_t;
 typedef struct { ...; } ome_event_t;
-"""
-
-# A socket table whose functions are Python's: the fallback where libzmq cannot be found.
-PYTHON_SOCKET = """
-extern "Python" {
-    ome_status_t ome_python_receive(void *context, ome_socket_message_t *message);
-    ome_status_t ome_python_send(
-        void *context, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t data_size_bytes);
-    ome_status_t ome_python_wait(void *context, int event_fd, uint32_t timeout_ms);
-}
 """
 
 
@@ -47,7 +36,6 @@ def main(csrc: str, output: str) -> None:
     builder.cdef(RECORDS)
     for header in HEADERS:
         builder.cdef(declarations(Path(csrc) / header))
-    builder.cdef(PYTHON_SOCKET)
     builder.set_source("ome._native._ome", '#include "ome_venue_face.h"', py_limited_api=True)
     builder.emit_c_code(output)
 

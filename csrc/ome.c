@@ -297,12 +297,12 @@ ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, 
 
 ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome_session_view_t *session)
 {
-    if (number < 1 || number > engine->session_count)
+    if (number < 1 || number > engine->limits.session_count_max || !ome_session_is_defined(engine, number))
     {
         return OME_NOT_FOUND;
     }
     const ome_session_t *from = &engine->sessions[number];
-    *session = (ome_session_view_t){.participant = from->participant, .session_number = from->session_number};
+    *session = (ome_session_view_t){.participant = ome_session_participant(engine, number), .session_number = from->session_number};
     memcpy(session->participant_name, from->participant_name, sizeof(session->participant_name));
     return OME_OK;
 }

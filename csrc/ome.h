@@ -24,7 +24,8 @@
  *   and batches are independent, on any threads.
  * - Memory: an engine lies in one block whose size follows from its limits and never changes. Only _create functions and a batch that
  *   grows ask the system for memory.
- * - Numbers: instruments and sessions count from 1 in the order in which they were defined. A side is OME_SIDE_BUY or OME_SIDE_SELL.
+ * - Numbers: instruments count from 1 in the order in which they were defined; sessions and participants have the numbers that
+ *   DefineSession gave them, from 1 to session_count_max, with gaps. A side is OME_SIDE_BUY or OME_SIDE_SELL.
  *   Prices are in the instrument's price unit (10^-price_decimals), quantities in lots, times in nanoseconds since 1970.
  * - A broken invariant of the library itself prints where and aborts the process: it does not go on with a wrong book. No command can
  *   cause that. */
@@ -215,7 +216,8 @@ typedef struct
     uint32_t reserved;
 } ome_session_view_t;
 
-/* Both: numbers count from 1. Returns OME_OK, or OME_NOT_FOUND. */
+/* Both return OME_OK, or OME_NOT_FOUND where nothing has this number. For all sessions ask for the numbers from 1 on, until session_count of
+ * them were found. */
 ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, ome_instrument_view_t *instrument);
 ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome_session_view_t *session);
 
@@ -227,8 +229,8 @@ typedef struct
     uint64_t trade_count;
     uint64_t event_count;
     uint32_t instrument_count;
-    uint32_t session_count;
-    uint32_t participant_count;
+    uint32_t session_count; /* that are defined */
+    uint32_t participant_count; /* that have a session */
     uint32_t level_count; /* price levels in use */
     uint32_t special_count; /* special orders that live */
     uint32_t order_count_max; /* limits */

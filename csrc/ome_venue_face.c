@@ -13,6 +13,7 @@
 #include "pipeline/ome_venue.h"
 #include "wire/ome_feed.h"
 #include "wire/ome_gateway.h"
+#include "wire/ome_listener.h"
 
 /* ---- Replay ---- */
 
@@ -398,8 +399,6 @@ uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events,
     return count;
 }
 
-/* ---- Gateway ---- */
-
 static bool takes_commands(void *context)
 {
     const ome_venue_t *venue = context;
@@ -454,7 +453,35 @@ static void sized_unmap(void *memory)
     }
 }
 
-ome_status_t ome_gateway_create(ome_venue_t *venue, const ome_socket_t *socket, int event_fd, ome_gateway_t **gateway)
+/* ---- Listeners ---- */
+
+static ome_listener_counters_t listener_counters(const ome_venue_t *venue, ome_venue_counter_t first)
+{
+    return (ome_listener_counters_t){.connections = counter_of(venue, first),
+        .accepted = counter_of(venue, first + 1),
+        .refused = counter_of(venue, first + 2),
+        .faults = counter_of(venue, first + 3),
+        .slow = counter_of(venue, first + 4),
+        .pauses = counter_of(venue, first + 5),
+        .queued_bytes = counter_of(venue, first + 6)};
+}
+
+ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
+    uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, ome_listener_t **listener)
+{
+    const ome_listener_config_t config = {.role = is_feed ? OME_ZMTP_XPUB : OME_ZMTP_ROUTER,
+        .listen_fd = listen_fd,
+        .connection_count_max = connection_count_max,
+        .part_size_max_bytes = part_size_max_bytes,
+        .queue_size_max_bytes = queue_size_max_bytes,
+        .pool_size_bytes = pool_size_bytes,
+        .counters = listener_counters(venue, is_feed ? OME_COUNT_FEED_CONNECTIONS : OME_COUNT_ORDERS_CONNECTIONS)};
+    return ome_listener_create(&config, listener);
+}
+
+/* ---- Gateway ---- */
+
+ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, int event_fd, ome_gateway_t **gateway)
 {
     const ome_gateway_config_t config = {.ring = venue->ring,
         .stream = venue->stream,
@@ -462,7 +489,8 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, const ome_socket_t *socket, 
         .is_open = takes_commands,
         .is_storage_low = is_storage_low,
         .context = venue,
-        .socket = socket,
+        .socket = ome_listener_socket(listener),
+        .connection_slot_max = ome_listener_connection_count_max(listener),
         .counters = gateway_counters(venue),
         .reader_index = 0,
         .order_count_max = venue->engine->limits.order_count_max,
@@ -491,19 +519,22 @@ static ome_feed_counters_t feed_counters(const ome_venue_t *venue)
         .frames_dropped = counter_of(venue, OME_COUNT_FEED_DROPPED),
         .snapshots_sent = counter_of(venue, OME_COUNT_FEED_SNAPSHOTS),
         .snapshots_cut = counter_of(venue, OME_COUNT_FEED_SNAPSHOTS_CUT),
-        .last_sequence = counter_of(venue, OME_COUNT_FEED_SEQUENCE)};
+        .last_sequence = counter_of(venue, OME_COUNT_FEED_SEQUENCE),
+        .subscriptions = counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS),
+        .subscriptions_refused = counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS_REFUSED)};
 }
 
 ome_status_t ome_feed_create(
-    ome_venue_t *venue, const ome_socket_t *socket, int event_fd, uint32_t snapshot_level_count_max, ome_feed_t **feed)
+    ome_venue_t *venue, ome_listener_t *listener, int event_fd, uint32_t snapshot_level_count_max, uint32_t epoch, ome_feed_t **feed)
 {
     const ome_feed_config_t config = {.limits = venue->engine->limits,
         .snapshot_level_count_max = snapshot_level_count_max,
-        .epoch = (uint32_t)venue->epoch,
+        .epoch = epoch,
+        .connection_slot_max = ome_listener_connection_count_max(listener),
         .stream = venue->stream,
         .reader_index = 1,
         .event_fd = event_fd,
-        .socket = socket,
+        .socket = ome_listener_socket(listener),
         .durable = speakable,
         .durable_context = venue,
         .counters = feed_counters(venue)};

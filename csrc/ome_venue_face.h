@@ -4,7 +4,6 @@
 #define OME_VENUE_FACE_H
 
 #include "ome.h"
-#include "wire/ome_socket.h"
 
 /* ---- Replay: an engine from a journal ---- */
 
@@ -185,55 +184,58 @@ ome_status_t ome_venue_destroy(ome_venue_t *venue);
 /* Reads events of a venue that may be spoken of, as reader `reader_index`, into `events`; waits up to `timeout_ns` for the first. Returns how many. */
 uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events, uint32_t count_max, uint64_t timeout_ns);
 
-/* ---- Sockets ---- */
+/* ---- Listeners: the server's end of connections ---- */
 
-typedef struct ome_zmq ome_zmq_t;
+typedef struct ome_listener ome_listener_t;
 
-/* libzmq's functions from the loaded library at `path`. OME_OK; OME_NOT_FOUND; OME_UNSUPPORTED: its version is not major * 10000 + minor * 100 + patch; OME_NO_MEMORY. */
-ome_status_t ome_zmq_create(const char *path, int version, ome_zmq_t **zmq);
-void ome_zmq_destroy(ome_zmq_t *zmq);
+/* On a descriptor that is bound, listens and does not block, and stays the caller's: order entry (`is_feed` 0) or market data. At most `connection_count_max` connections, which hold `pool_size_bytes` at
+ * most; with `queue_size_max_bytes` waiting, one gets nothing more. OME_OK; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno. */
+ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
+    uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, ome_listener_t **listener);
 
-/* A table over an open ZeroMQ socket, which outlives it. OME_OK; OME_NO_MEMORY. */
-ome_status_t ome_zmq_socket_create(const ome_zmq_t *zmq, void *handle, int has_peers, ome_socket_t **table);
-void ome_zmq_socket_destroy(ome_socket_t *table);
+/* Tries for up to `linger_ms` to send what waits, and closes all connections. */
+void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);
 
-/* ---- Gateway: order entry on a ROUTER socket ---- */
+/* ---- Gateway: order entry ---- */
 
 typedef struct ome_gateway ome_gateway_t;
 
 /* Reads the venue's reports stream; before the venue starts. `event_fd` is an eventfd that wakes it. OME_OK; OME_NO_MEMORY. */
-ome_status_t ome_gateway_create(ome_venue_t *venue, const ome_socket_t *socket, int event_fd, ome_gateway_t **gateway);
+ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, int event_fd, ome_gateway_t **gateway);
 void ome_gateway_destroy(ome_gateway_t *gateway);
 
 /* Works until there is something for the caller, or for about `timeout_ms`. */
 ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
 
 /* The connection and the 64 bytes of a message; the event (64 bytes) of a definition. Valid until the next run. */
-const uint8_t *ome_gateway_peer(const ome_gateway_t *gateway, uint32_t *size_bytes);
+uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
-/* Gives a session its connection, and ends what either had before; takes it away. */
-void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes);
+/* Gives a session its connection, and ends what either had before; takes it away. A session that is not defined yet is defined with its first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
+ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
 void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
 
-/* The session of a connection, or 0; the connection of a session (size 0 where it has none); the reports that a session was sent. */
-uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes);
-const uint8_t *ome_gateway_peer_of(const ome_gateway_t *gateway, uint16_t session, uint32_t *size_bytes);
-uint64_t ome_gateway_report_sequence(const ome_gateway_t *gateway, uint16_t session);
+/* The session of a connection, or 0; what is known of a session, from 1 to the most there may be. */
+uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer);
+void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
 
-/* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
-ome_status_t ome_gateway_send(
-    ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes);
+/* The engine refused to define a session: it has to log on again. */
+void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);
 
-/* ---- Feed: market data on an XPUB socket ---- */
+/* Sends one frame to a connection; a last one, also where it does not read, and ends it; reads nothing from it for so long. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
+ome_status_t ome_gateway_send(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
+void ome_gateway_end(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
+void ome_gateway_pause(ome_gateway_t *gateway, uint64_t peer, uint32_t duration_ms);
+
+/* ---- Feed: market data ---- */
 
 typedef struct ome_feed ome_feed_t;
 
 /* Reads the venue's stream as its second reader; before the venue starts. `event_fd` is an eventfd that wakes it; a snapshot has up to `snapshot_level_count_max` levels of a
- * side. OME_OK; OME_INVALID: the count; OME_NO_MEMORY. */
+ * side; `epoch` tells this start from others. OME_OK; OME_INVALID: the count; OME_NO_MEMORY. */
 ome_status_t ome_feed_create(
-    ome_venue_t *venue, const ome_socket_t *socket, int event_fd, uint32_t snapshot_level_count_max, ome_feed_t **feed);
+    ome_venue_t *venue, ome_listener_t *listener, int event_fd, uint32_t snapshot_level_count_max, uint32_t epoch, ome_feed_t **feed);
 void ome_feed_destroy(ome_feed_t *feed);
 
 /* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED: the socket is closed. */

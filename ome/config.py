@@ -22,7 +22,6 @@ __all__ = ["ConfigError", "ServerConfig", "load_config"]
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
-_LOOPS = ("auto", "native", "python")
 
 
 class ConfigError(OmeError):
@@ -40,7 +39,8 @@ class ServerConfig:
     orders_endpoint: str = "tcp://127.0.0.1:5555"
     feed_endpoint: str = "tcp://127.0.0.1:5557"
     policy: Policy = Policy.COMMIT
-    loop: str = "auto"
+    connections: int = 1_000
+    sessions_per_participant: int = 32
     wait: str = "block"
     ring_slots: int = 8_192
     stream_slots: int = 8_192
@@ -61,7 +61,7 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if self.policy is not Policy.MEMORY and self.directory is None:
             raise ConfigError("journal.directory", where=self.source, found=None, allowed='a directory, unless journal.policy is "memory"')
-        for key, value, choices in (("ring.wait", self.wait, _WAITS), ("server.loop", self.loop, _LOOPS)):
+        for key, value, choices in (("ring.wait", self.wait, _WAITS),):
             if value not in choices:
                 raise ConfigError(key, where=self.source, found=value, allowed=", ".join(choices))
         for key, count in (("ring.slots", self.ring_slots), ("ring.stream_slots", self.stream_slots)):
@@ -75,7 +75,9 @@ class ServerConfig:
         self._in_range("journal.flush_delay_ms", self.flush_delay_ms, 0, 10_000)
         self._in_range("journal.snapshot_commands", self.snapshot_commands, 0, 1 << 40)
         self._in_range("journal.snapshots_kept", self.snapshots_kept, 1, 1_000)
-        self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 20)
+        self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 17)
+        self._in_range("server.connections", self.connections, 1, 100_000)
+        self._in_range("server.sessions_per_participant", self.sessions_per_participant, 1, 65_535)
         for name in self.participants:
             if not 1 <= len(name) <= NAME_SIZE or not all("!" <= character <= "~" for character in name):
                 allowed = f"1 to {NAME_SIZE} printable ASCII characters without space"
@@ -150,7 +152,8 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
     "server": {
         "orders": _Key("orders_endpoint", str),
         "feed": _Key("feed_endpoint", str),
-        "loop": _Key("loop", str),
+        "connections": _Key("connections", int),
+        "sessions_per_participant": _Key("sessions_per_participant", int),
         "participants": _Key("participants", list, tuple),
         "day_end": _Key("day_end", str, _day_end),
     },

@@ -252,7 +252,7 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionState:
-    """A session that was defined: its participant's name and number, and which of the participant's sessions it is."""
+    """A session that is defined: its number, its participant's name and number, and which of the participant's sessions it is."""
 
     session: int
     participant: int
@@ -371,11 +371,15 @@ class EngineView:
 
     @property
     def sessions(self) -> list[SessionState]:
-        """Every session that was defined, by its number."""
+        """Every session that is defined, by rising number. There may be gaps."""
         found = ffi.new("ome_session_view_t *")
-        result = []
-        for number in range(1, self.state.session_count + 1):
-            lib.ome_engine_session(self._engine, number, found)
+        result: list[SessionState] = []
+        count = self.state.session_count
+        for number in range(1, self.limits.session_count_max + 1):
+            if len(result) == count:
+                break
+            if lib.ome_engine_session(self._engine, number, found) != lib.OME_OK:
+                continue
             name = ffi.string(found.participant_name, 16).decode("ascii")
             result.append(
                 SessionState(session=number, participant=found.participant, participant_name=name, session_number=found.session_number)

@@ -229,7 +229,7 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.NONE: "No reason is needed",
     Reason.UNKNOWN_COMMAND: "The engine does not know this kind of command",
     Reason.RESERVED_NOT_ZERO: "A reserved byte is not zero",
-    Reason.UNKNOWN_SESSION: "The command's session was never defined, or is another participant's",
+    Reason.UNKNOWN_SESSION: "The command's session is not defined, or is another participant's",
     Reason.UNKNOWN_INSTRUMENT: "The instrument is not defined",
     Reason.BAD_SIDE: "The side is neither buy nor sell",
     Reason.BAD_ORDER_TYPE: "The order type is not known",

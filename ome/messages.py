@@ -234,7 +234,10 @@ class DefineInstrument(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefineSession(Command):
-    """Give `session` of `participant` its numbers. `participant_name` is ASCII, without its padding."""
+    """Give `session` and `participant` their numbers, each 1 to the limit. `participant_name` is ASCII, without its padding.
+
+    A number that is in use is used again where nothing lives that came under it: docs/RULES.md, Definitions.
+    """
 
     participant_name: bytes
     session_number: int = 0

@@ -1,4 +1,4 @@
-"""The market data feed: its XPUB socket and the thread that serves it, in C."""
+"""The market data feed: the thread that serves it, in C."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import threading
 
 from ome._native import CData, ffi, lib
 from ome.errors import OmeError
-from ome.transport.sockets import Socket
-from ome.transport.table import Loop, SocketTable
 
 __all__ = ["Publisher"]
 
@@ -16,13 +14,15 @@ _TURN_MS = 100
 
 
 class Publisher:
-    """Publishes a venue's events as tops, levels and trades. `snapshot_levels` bounds a snapshot, for each side."""
+    """Publishes a venue's events as tops, levels and trades on a listener, an ome_listener_t *.
 
-    def __init__(self, venue: CData, socket: Socket, *, loop: Loop, snapshot_levels: int) -> None:
-        self._table = SocketTable(socket, loop)
+    `snapshot_levels` bounds a snapshot, for each side; `epoch` tells this start from every other.
+    """
+
+    def __init__(self, venue: CData, listener: CData, *, snapshot_levels: int, epoch: int) -> None:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         feed = ffi.new("ome_feed_t **")
-        if lib.ome_feed_create(venue, self._table.pointer, self._event_fd, snapshot_levels, feed) != lib.OME_OK:
+        if lib.ome_feed_create(venue, listener, self._event_fd, snapshot_levels, epoch, feed) != lib.OME_OK:
             raise MemoryError("no memory for the feed")
         self._pointer = feed[0]
         self._stop = threading.Event()
@@ -41,14 +41,13 @@ class Publisher:
             self._thread.join()
 
     def close(self) -> None:
-        """Frees everything but the socket; the venue no longer runs."""
+        """Frees everything but the listener; the venue no longer runs."""
         lib.ome_feed_destroy(self._pointer)
-        self._table.close()
         os.close(self._event_fd)
 
     def _serve(self) -> None:
         while not self._stop.is_set():
             if lib.ome_feed_run(self._pointer, _TURN_MS) != lib.OME_OK:
-                self.error = OmeError("socket", where="publisher", found="closed, or a call on it failed", allowed="an open socket")
+                self.error = OmeError("listener", where="publisher", found="a call on it failed", allowed="a listener that works")
                 return
         lib.ome_feed_run(self._pointer, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from types import TracebackType
 from ome._native import CData, ffi, lib
 from ome.codec import Records, define_instrument, encode_commands
 from ome.config import ConfigError, ServerConfig
+from ome.descriptors import connections_that_fit
 from ome.engine import EngineState, EngineView
 from ome.enums import CommandFlags, CommandKind, Policy, Reason
 from ome.errors import OmeError
@@ -27,14 +29,16 @@ from ome.recovery import JournalError, JournalIntegrityError, JournalReport, Rep
 from ome.recovery.directory import hold
 from ome.recovery.follower import Follower
 from ome.storage import StorageWatch
-from ome.transport import Context
-from ome.transport.table import Loop
+from ome.transport import Listener, QueueLimits
 
 __all__ = ["Clock", "Server", "ServerError", "StartSummary", "StopSummary"]
 
 _WAITS = {"spin": 1, "yield": 2, "block": 3}
 _DEFINE_TIMEOUT_S = 60.0
 _READERS = 2  # of the outbound stream: reports and feed
+# What may wait for connections. A session that is far behind is ended; a subscriber misses frames early, since it can ask for a snapshot.
+_ORDERS_QUEUES = QueueLimits(part_bytes=FRAME_SIZE_MAX_BYTES, queue_bytes=32 << 20, pool_bytes=48 << 20)
+_FEED_QUEUES = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=48 << 20)
 
 
 class ServerError(OmeError):
@@ -48,6 +52,9 @@ class StartSummary:
     Of the commands recovered those up to `snapshot_sequence` came from a snapshot, 0 where there was none. `refused_snapshots` newer ones
     could not be used and were set aside; `refused_reason` is what is wrong with the first of them. `events_checked` of the events of the
     replayed commands were in the event log, the same; `events_completed` more were not, and are now.
+
+    `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each of the two
+    addresses takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
     """
 
     recovered_commands: int
@@ -61,8 +68,9 @@ class StartSummary:
     next_sequence: int
     instruments: int
     policy: Policy
-    loop: Loop
     epoch: int
+    starts: int
+    connections: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +158,7 @@ class Server:
         self._definitions_left = 0
         self._refused: list[str] = []
         self._follower: Follower | None = None
+        self._listeners: list[Listener] = []
         self._instruments: dict[int, Instrument] = {}
         self.orders_endpoint = ""
         self.feed_endpoint = ""
@@ -174,30 +183,35 @@ class Server:
 
     def _start(self, progress: Callable[[int], None] | None) -> StartSummary:
         config = self.config
-        transport = self._stack.enter_context(contextlib.ExitStack())  # before the venue, so that it closes after the threads that use it
         report, seconds, state = self._open_venue(progress)
-        context = transport.enter_context(Context())
-        orders = context.bind_router(config.orders_endpoint, frame_size_max_bytes=FRAME_SIZE_MAX_BYTES)
-        transport.callback(orders.close)
-        feed = context.bind_publisher(config.feed_endpoint)
-        transport.callback(feed.close)
+        connections = connections_that_fit(config.connections)
+        if connections == 0:
+            raise ServerError("file descriptors", where="ulimit -n", found="no room for connections", allowed="a higher limit")
+        orders = self._listen(config.orders_endpoint)
+        feed = self._listen(config.feed_endpoint)
         self.orders_endpoint, self.feed_endpoint = orders.endpoint, feed.endpoint
-        loop = Loop(config.loop)
+        # Random, so that no two starts are taken for one, whatever the clock says and whichever journal there is.
+        epoch = secrets.randbelow((1 << 32) - 1) + 1
         view = EngineView(lib.ome_venue_engine(self._venue))
         self._gateway = Gateway(
             self._venue,
-            orders,
-            loop=loop,
-            epoch=self._look().epoch,
+            orders.serve(self._venue, is_feed=False, connections=connections, limits=_ORDERS_QUEUES),
+            epoch=epoch,
             policy=config.policy,
             session_count_max=config.limits.session_count_max,
+            sessions_per_participant=config.sessions_per_participant,
             sessions=view.sessions,
             participants=config.participants,
             submit=self._submit,
             cursor=lambda: int(self._look().cursor),
             on_defined=self._on_defined,
         )
-        self._publisher = Publisher(self._venue, feed, loop=loop, snapshot_levels=config.snapshot_levels)
+        self._publisher = Publisher(
+            self._venue,
+            feed.serve(self._venue, is_feed=True, connections=connections, limits=_FEED_QUEUES),
+            snapshot_levels=config.snapshot_levels,
+            epoch=epoch,
+        )
         definitions = self._definitions(view)
         if lib.ome_venue_start(self._venue) != lib.OME_OK:
             raise MemoryError("no memory for the venue's threads")
@@ -224,8 +238,9 @@ class Server:
             next_sequence=int(self._look().cursor) + 1,
             instruments=len(self._instruments),
             policy=config.policy,
-            loop=self._gateway.loop,
-            epoch=int(self._look().epoch),
+            epoch=epoch,
+            starts=int(self._look().epoch) if report is not None else 1,
+            connections=connections,
         )
         return self.summary
 
@@ -291,6 +306,11 @@ class Server:
             self._stack.callback(self._follower.close)  # when the journal is sealed
         self._stack.callback(self._close_venue)
         return report, time.perf_counter() - begun if replay is not None else 0.0, state
+
+    def _listen(self, endpoint: str) -> Listener:
+        listener = Listener(endpoint)
+        self._listeners.append(listener)
+        return listener
 
     def _durable(self) -> int:
         """The last command on disk."""
@@ -439,11 +459,13 @@ class Server:
         return summary
 
     def _close_venue(self) -> None:
-        """Runs after the threads that read the stream have ended, and before their sockets close."""
+        """Ends the threads that read the stream, then their connections, then the venue."""
         if hasattr(self, "_gateway"):
             self._gateway.stop()
         if hasattr(self, "_publisher"):
             self._publisher.stop()
+        for listener in self._listeners:  # they count in the venue's counters
+            listener.close()
         lib.ome_venue_destroy(self._venue)
         self._venue = None
         if hasattr(self, "_gateway"):

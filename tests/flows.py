@@ -41,7 +41,7 @@ _TIME_STEP_NS: Final = 10_000  # deadlines, cutoffs and some times are multiples
 CHUNK: Final = 128  # most commands between two looks at the events
 
 # Plain integers: an IntEnum's member costs more to reach.
-NEW, CANCEL, REDUCE, AMEND, TERMS_OF_ORDER, MASS_CANCEL, EXPIRE, SET_LAST = (
+NEW, CANCEL, REDUCE, AMEND, TERMS_OF_ORDER, MASS_CANCEL, EXPIRE, SET_LAST, DEFINE_SESSION = (
     int(kind)
     for kind in (
         CommandKind.NEW_ORDER,
@@ -52,6 +52,7 @@ NEW, CANCEL, REDUCE, AMEND, TERMS_OF_ORDER, MASS_CANCEL, EXPIRE, SET_LAST = (
         CommandKind.MASS_CANCEL,
         CommandKind.EXPIRE_ORDERS,
         CommandKind.SET_LAST_PRICE,
+        CommandKind.DEFINE_SESSION,
     )
 )
 BUY, SELL = int(Side.BUY), int(Side.SELL)
@@ -135,7 +136,7 @@ FIELDS: Final = (
     "kind", "side", "order_type", "time_in_force", "flags", "self_trade_prevention", "self_trade_scope",
 )  # fmt: skip
 _PLACE: Final = {name: index for index, name in enumerate(FIELDS)}
-_REFERENCE, _PRICE, _QUANTITY, _PARTICIPANT, _SESSION = 1, 2, 3, 5, 6
+_REFERENCE, _PRICE, _QUANTITY, _PARTICIPANT, _SESSION, _SESSION_SEQUENCE = 1, 2, 3, 5, 6, 7
 _KIND, _SIDE, _TYPE, _TIME, _FLAGS, _PREVENTION, _SCOPE = 9, 10, 11, 12, 13, 14, 15
 _COMMAND: Final = struct.Struct("<8xQQqqIHHIIBBBBHBB")
 _EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")
@@ -272,7 +273,10 @@ class Flow:
         self._now_ns = START_NS
         self._taken = 0
         self._hears = False
-        opening = encode_commands(definitions(instruments, participants, sessions_per_participant, self.limits, mix))
+        commands = definitions(instruments, participants, sessions_per_participant, self.limits, mix)
+        sessions = commands[1 + instruments :]
+        Random(seed).shuffle(sessions)  # their numbers may come in any order
+        opening = encode_commands([*commands[: 1 + instruments], *sessions])
         self._backlog = deque(_split(record_bytes(opening)))  # records that follow each other, whatever is taken at once
         if self._has_rules:
             for terrain in self._terrains:
@@ -445,6 +449,9 @@ class Flow:
             self._add_bad_command()
         elif roll < self._bad_share + 0.001:
             self._plan_crowd()
+            self._write(self._new_order())
+        elif self._has_rules and roll < self._bad_share + 0.005:
+            self._plan_takeover()
             self._write(self._new_order())
         else:
             self._write(self._good_command())
@@ -946,9 +953,12 @@ class Flow:
             DefineInstrument(**{**terms, "symbol": b"A\0B"}),  # type: ignore[arg-type]
             DefineInstrument(**{**terms, "symbol": b"I1"}),  # type: ignore[arg-type]
             DefineInstrument(**terms, reserved=1),  # type: ignore[arg-type]
-            DefineSession(session=sessions + 2, participant=1, participant_name=b"FIRM1", session_number=99),
+            DefineSession(session=0, participant=1, participant_name=b"FIRM1", session_number=99),
+            DefineSession(session=self.limits.session_count_max + 1, participant=1, participant_name=b"FIRM1", session_number=99),
             DefineSession(session=sessions + 1, participant=2, participant_name=b"FIRM1", session_number=99),
-            DefineSession(session=sessions + 1, participant=self._participants + 2, participant_name=b"NEW", session_number=0),
+            DefineSession(session=sessions + 1, participant=1, participant_name=b"NEW", session_number=0),
+            DefineSession(session=sessions + 1, participant=0, participant_name=b"NEW", session_number=0),
+            DefineSession(session=sessions + 1, participant=self.limits.session_count_max + 1, participant_name=b"NEW", session_number=0),
             DefineSession(session=sessions + 1, participant=1, participant_name=b"FIRM1", session_number=0),
             DefineSession(session=sessions + 1, participant=self._participants + 1, participant_name=b"\x7f", session_number=0),
         )
@@ -980,6 +990,42 @@ class Flow:
         grown = self._fields(AMEND, first, participant, 0, 0, price=NULL_VALUE, quantity=2**60, flags=OPEN_QUANTITY)
         self._script.append([grown])
         self._script.extend([end] for end in ends)
+
+    def _plan_takeover(self) -> None:
+        """Plans that somebody else takes the number of a session, sends an order by it, and gives it back: refused while orders are alive.
+
+        The somebody has a name of its own, with a number that may be free, or is another participant. Now and then nothing of the session
+        is alive when it begins, or nothing of its whole participant. The order may also come by session 0: then it keeps the number of
+        whoever it is of from a third.
+        """
+        session = 1 + int(self._roll() * self._session_count)
+        owner = (session - 1) % self._participants + 1
+        if self._roll() < 0.5:
+            target, name, number = owner % self._participants + 1, b"FIRM%d" % (owner % self._participants + 1), 90 + session
+        else:
+            target = self._participants + 1 + int(self._roll() * 2) if self._roll() < 0.8 else 1 + int(self._roll() * self._participants)
+            name, number = b"NEW%d" % int(self._roll() * 2), 0
+        back = self._session_definition(session, owner, b"FIRM%d" % owner, (session - 1) // self._participants)
+        if self._roll() < 0.7:
+            flags = BY_SESSION if self._roll() < 0.5 else 0
+            self._script.append([self._fields(MASS_CANCEL, 0, owner, 0, 0, price=session, flags=flags)])
+        self._next_client_id += 1
+        terrain = self._random.choice(self._terrains)
+        price = (terrain.home - 2_000) * terrain.tick  # it rests until it is cancelled, where the terrain goes as low
+        order = {"price": price, "quantity": 1, "side": BUY, "order_type": LIMIT, "time_in_force": GTC}
+        self._script.append([self._session_definition(session, target, name, number)])
+        sender = session if self._roll() < 0.6 else 0
+        self._script.append([self._fields(NEW, self._next_client_id, target, sender, terrain.number, **order)])
+        self._script.append([back.copy()])
+        self._script.append([self._session_definition(session, target, b"NEW2", 0)])
+        self._script.append([self._fields(CANCEL, self._next_client_id, target, sender, 0)])
+        self._script.append([back])
+
+    def _session_definition(self, session: int, participant: int, name: bytes, session_number: int) -> Fields:
+        """A DefineSession: its name has two words where an order has its reference and price, its number the place of a sequence."""
+        fields = self._fields(DEFINE_SESSION, int.from_bytes(name, "little"), participant, session, 0)
+        fields[_SESSION_SEQUENCE] = session_number
+        return fields
 
 
 def _is_id(mine: Mine) -> bool:

@@ -4,9 +4,9 @@ They draw from so few names, prices and times that orders meet, collide, expire 
 instruments have every option between them; one of them trades at the lowest price that there is, one at the highest.
 
 `orders`, `amends`, `cancels`, `reduces` and `market_commands` draw commands that are mostly good. `spoiled` puts one field of a
-record of one of them wrong, `broken` loses, repeats or mixes up records, `definitions_of_all_kinds` draws good and bad ones, `noise`
-any bytes at all. `commands` draws from all of them. The definitions that open such a market are `opening()`. What is drawn is Said:
-it shows itself as a story.
+record of one of them wrong, `broken` loses, repeats or mixes up records, `definitions_of_all_kinds` draws good and bad ones,
+`sessions` those of sessions that take each other's numbers, `noise` any bytes at all. `commands` draws from all of them. The
+definitions that open such a market are `opening()`. What is drawn is Said: it shows itself as a story.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def opening() -> list[Command]:
         )
         for number, (terms, _) in enumerate(INSTRUMENTS, 1)
     ]
-    return [limits, *instruments, *(session_definition(number, PARTICIPANTS) for number in range(1, 2 * PARTICIPANTS + 1))]
+    return [limits, *instruments, *(session_definition(number, PARTICIPANTS) for number in range(2 * PARTICIPANTS, 0, -1))]
 
 
 _instruments = st.integers(1, len(INSTRUMENTS))
@@ -318,6 +318,19 @@ def definitions_of_all_kinds(draw: st.DrawFn) -> Said:
     return Said(record_bytes(encode_commands([definition])))
 
 
+@st.composite
+def sessions(draw: st.DrawFn) -> Said:
+    """Definitions of sessions under numbers that are mostly in use: good where nothing is alive that came under them."""
+    participant = draw(st.integers(1, PARTICIPANTS + 2))
+    definition = DefineSession(
+        session=draw(st.integers(1, LIMITS.session_count_max)),
+        participant=participant,
+        participant_name=b"FIRM%d" % participant if draw(st.booleans()) else draw(st.sampled_from([b"NEW", b"NEXT", b"FIRM1"])),
+        session_number=draw(st.integers(0, 3)),
+    )
+    return Said(record_bytes(encode_commands([definition])))
+
+
 def noise() -> st.SearchStrategy[Said]:
     """64 random bytes."""
     return st.binary(min_size=RECORD_SIZE, max_size=RECORD_SIZE).map(Said)
@@ -327,7 +340,7 @@ def noise() -> st.SearchStrategy[Said]:
 def commands(draw: st.DrawFn) -> Said:
     """Any command; most are good or nearly so."""
     if draw(_seldom):
-        rare: Said = draw(st.one_of(definitions_of_all_kinds(), noise()))
+        rare: Said = draw(st.one_of(definitions_of_all_kinds(), sessions(), noise()))
         return rare
     said: Said = draw(st.one_of(_good(), _good(), _good(), _good(), spoiled(), broken()))
     return said

@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import zmq
@@ -16,7 +17,7 @@ from fake_servers import ANY, FakeServer, bound, top_frame
 from ome.client import MarketData, OrderEntry, TimedOut
 from ome.errors import InvalidTypeError
 from ome.marketdata import Channel
-from ome.transport import ClientSocket, Context, EndpointError, SubscriberSocket
+from ome.transport import ClientSocket, Context, EndpointError, Listener, SubscriberSocket
 
 CONNECTS: dict[str, Callable[[Context, str], ClientSocket | SubscriberSocket]] = {
     "client": lambda context, endpoint: context.connect_client(endpoint),
@@ -145,3 +146,38 @@ def test_subscriber_that_read_nothing_sees_a_gap_after_a_reset() -> None:
             received += len(market_data.poll(0.1))
         assert received >= 10_000, "what had come is read first"
         assert market_data.gap_count == 1
+
+
+# ---- Where a server listens ----
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "message"),
+    [
+        ("tcp://127.0.0.1:99999", "tcp://ADDRESS:PORT"),
+        ("tcp://127.0.0.1", "tcp://ADDRESS:PORT"),
+        ("udpx://127.0.0.1:1", "tcp://ADDRESS:PORT"),
+        ("tcp://no.such.host.invalid:1", "tcp://ADDRESS:PORT"),
+        ("tcp://192.0.2.1:0", "an address of this machine"),
+        ("ipc:///nowhere/at/all", "in a directory that exists"),
+    ],
+)
+def test_endpoint_that_cannot_be_bound_is_refused_with_what_is_allowed(endpoint: str, message: str) -> None:
+    """A bad address stops the start, and says which and why."""
+    with pytest.raises(EndpointError, match=message) as caught:
+        Listener(endpoint)
+    assert caught.value.found == endpoint
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_address_in_use_is_refused(transport: str, tmp_path: Path) -> None:
+    """Also for ipc, where the path would be taken away from the other server; a path that was left behind is taken."""
+    wanted = ANY if transport == "tcp" else f"ipc://{tmp_path}/socket"
+    with closing(Listener(wanted)) as first:
+        assert not first.endpoint.endswith(":0")
+        with pytest.raises(EndpointError, match=r"Address already in use.*listener.*nobody listens"):
+            Listener(first.endpoint)
+    if transport == "ipc":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left_behind:
+            left_behind.bind(str(tmp_path / "socket"))
+    Listener(wanted).close()

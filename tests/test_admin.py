@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -467,6 +467,64 @@ def test_definitions_that_no_engine_takes_name_nothing(tmp_path: Path) -> None:
     write_journal(tmp_path, join_records((commands[:3], wrong, commands[3:]), COMMAND))
     told = dumped(tmp_path)
     assert [fields["symbol"] for fields in told[1:7]] == ["AAPL", None, "WRONG", "LATE", "AAPL", "AAPL"]
+
+
+def renamed(*, is_refused_first: bool) -> Records:
+    """A session of FIRM1 sends an order and cancels it; then its numbers, which leave gaps, are FIRM2's, who sends another."""
+    first = DefineSession(participant=3, session=5, participant_name=b"FIRM1")
+    second = replace(first, participant_name=b"FIRM2")
+    order = NewOrder(instrument=1, participant=3, session=5, client_order_id=1, side=Side.SELL, quantity=1, price=15_000)
+    refused = [second] if is_refused_first else []
+    cancel = CancelOrder(participant=3, session=5, client_order_id=1)
+    return join_records((small()[:2], encode_commands([first, order, *refused, cancel, second, order])), COMMAND)
+
+
+@pytest.mark.parametrize("batch_count", [1, 3, 8_192])
+def test_a_participants_number_means_who_has_it_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_count: int) -> None:
+    """A number that is used again has another name from its definition on; one that was refused it never has. Wherever a batch ends."""
+    monkeypatch.setattr(listing_module, "_BATCH_COUNT", batch_count)
+    write_journal(tmp_path, renamed(is_refused_first=True))
+    assert [fields["participant_name"] for fields in dumped(tmp_path, "--events")[3:]] == ["FIRM1", "FIRM2", "FIRM1", "FIRM2", "FIRM2"]
+    told = dumped(tmp_path, "--events")
+    assert [event["participant_name"] for fields in told[3:] for event in fields["events"]] == ["FIRM1"] * 3 + ["FIRM2"] * 2
+    sequences = {
+        name: [fields["sequence"] for fields in dumped(tmp_path, "--events", "--participant", name)] for name in ("FIRM1", "FIRM2")
+    }
+    assert sequences == {"FIRM1": [3, 4, 5, 6], "FIRM2": [7, 8]}
+    assert "found 'FIRM3', allowed: FIRM1, FIRM2" in admin("dump", tmp_path, "--participant", "FIRM3", code=2).stderr
+
+
+def test_a_participants_number_means_who_has_it_then_where_nothing_is_replayed(tmp_path: Path) -> None:
+    """The same from the commands alone, and in the state at a command."""
+    write_journal(tmp_path, renamed(is_refused_first=False))
+    assert [fields["participant_name"] for fields in dumped(tmp_path)[2:]] == ["FIRM1"] * 3 + ["FIRM2"] * 2
+    for at, name in ((4, "FIRM1"), (7, "FIRM2")):
+        (instrument,) = json_of("state", tmp_path, "--at", at, "--orders")["instruments"]
+        assert [order["participant_name"] for order in instrument["orders"]] == [name]
+
+
+def test_gaps_between_sessions_are_no_difference_to_any_command(tmp_path: Path) -> None:
+    """The reference agrees, a snapshot is the state, journals differ where their sessions do, and a replay goes on behind it."""
+    left, right = tmp_path / "left", tmp_path / "right"
+    commands = renamed(is_refused_first=True)
+    for directory in (left, right):
+        directory.mkdir()
+    write_journal(left, commands)
+    write_journal(right, changed(commands, 2, 46, 4))  # FIRM1 has session 4
+    with Replay(left) as replay:
+        replay.run(to=7)
+        replay.snapshot()
+        assert replay.view is not None
+        assert [(session.session, session.participant) for session in replay.view.sessions] == [(5, 3)]
+        assert Names.before(replay.view).participants == {3: "FIRM2"}
+    found = json_of("verify", left, "--reference")
+    assert [check["is_ok"] for check in found["checks"]] == [True] * len(found["checks"])
+    difference = json_of("diff", left, right, code=1)["difference"]
+    assert (difference["sequence"], difference["fields"][0]) == (3, "session")
+    with Replay(left, from_snapshot=True) as again:
+        again.run()
+        assert again.view is not None
+        assert f"{again.view.state_hash:016x}" == found["state_hash"]
 
 
 SELECTIONS: Final[dict[str, tuple[tuple[object, ...], Callable[[Records], Any]]]] = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from ome.enums import CommandFlags, CommandKind, EventKind, OrderType, Policy, R
 from ome.errors import InvalidTypeError, InvalidValueError
 from ome.marketdata import Channel
 from ome.messages import NULL_VALUE
-from ome.transport import Context, EndpointError, Heartbeat, SendStatus, SocketClosedError, library_path, library_version
+from ome.transport import Context, SendStatus, SocketClosedError, library_path, library_version
 
 
 @pytest.fixture
@@ -509,110 +509,34 @@ def test_library_is_recent_and_its_file_is_there() -> None:
     assert Path(library_path()).is_file()
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "message"),
-    [
-        ("tcp://127.0.0.1:99999", "tcp://ADDRESS:PORT"),
-        ("tcp://127.0.0.1", "tcp://ADDRESS:PORT"),
-        ("udpx://127.0.0.1:1", "tcp://ADDRESS:PORT"),
-        ("tcp://192.0.2.1:0", "an address of this machine"),
-        ("ipc:///nowhere/at/all", "in a directory that exists"),
-    ],
-)
-def test_endpoint_that_cannot_be_bound_is_refused_with_what_is_allowed(endpoint: str, message: str) -> None:
-    """A bad address stops the start, and says which and why."""
-    with Context() as context, pytest.raises(EndpointError, match=message) as caught:
-        context.bind_publisher(endpoint)
-    assert caught.value.found == endpoint
+def test_queue_that_is_full_says_so() -> None:
+    """A server that does not read is not waited for, and nothing is dropped."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, Context() as context:
+        client = context.connect_client(f"tcp://127.0.0.1:{listener.getsockname()[1]}", high_water_mark_frames=2)
+        assert [client.send(b"x") for _ in range(3)] == [SendStatus.SENT, SendStatus.SENT, SendStatus.FULL]
+        client.close(0)
 
 
-@pytest.mark.parametrize("transport", ["tcp", "ipc"])
-def test_address_in_use_is_refused(transport: str, tmp_path: Path) -> None:
-    """Also for ipc, where libzmq would take the path away from the other server."""
-    wanted = "tcp://127.0.0.1:0" if transport == "tcp" else f"ipc://{tmp_path}/socket"
-    with Context() as context:
-        first = context.bind_router(wanted, frame_size_max_bytes=1000)
-        assert not first.endpoint.endswith(":0")
-        with pytest.raises(EndpointError, match=r"Address already in use.*ROUTER.*nobody listens"):
-            context.bind_router(first.endpoint, frame_size_max_bytes=1000)
-        first.close()
-    with Context() as context:
-        context.bind_router(wanted, frame_size_max_bytes=1000)  # a path that was left behind is taken
-
-
-def test_router_refuses_a_peer_that_is_unknown_and_cuts_off_a_frame_that_is_too_long() -> None:
-    """ROUTER_MANDATORY: nothing is dropped silently. MAXMSGSIZE: no client makes the server allocate at will."""
-    with Context() as context:
-        router = context.bind_router("tcp://127.0.0.1:0", frame_size_max_bytes=100)
-        client = context.connect_client(router.endpoint)
-        assert router.send_to(b"nobody", b"x") is SendStatus.NOT_FOUND
-        client.send(b"y" * 100)
-        router.wait(5.0)
-        received = router.receive_from()
-        assert received is not None
-        assert received[1] == b"y" * 100
-        client.send(b"y" * 101)
-        deadline = time.monotonic() + 5.0
-        while not client.is_lost and time.monotonic() < deadline:
-            client.wait(0.1)
-            client.read_connection()
-        assert client.is_lost
-        assert router.receive_from() is None
-
-
-def test_peer_that_does_not_read_fills_up() -> None:
-    """A full peer is told, and never blocks the server."""
-    with Context() as context:
-        router = context.bind_router("tcp://127.0.0.1:0", frame_size_max_bytes=100, high_water_mark_frames=2)
-        client = context.connect_client(router.endpoint, high_water_mark_frames=2)
-        client.send(b"hello")
-        router.wait(5.0)
-        received = router.receive_from()
-        assert received is not None
-        statuses = {router.send_to(received[0], bytes(100_000)) for _ in range(1000)}
-        assert statuses == {SendStatus.SENT, SendStatus.FULL}
-
-
-def test_parts_of_one_message_are_frames_of_one_peer() -> None:
-    """A message of several parts is not the protocol's; each part is judged by itself."""
-
-    with Context() as context:
-        router = context.bind_router("tcp://127.0.0.1:0", frame_size_max_bytes=100)
-        client = context.connect_client(router.endpoint)
-        client._raw.send_multipart([b"one", b"two"])
-        router.wait(5.0)
-        first, second = router.receive_from(), router.receive_from()
-        assert first is not None
-        assert second is not None
-        assert (first[1], second[1]) == (b"one", b"two")
-        assert first[0] == second[0]
-
-
-def test_wait_returns_for_an_event_and_reads_it_empty() -> None:
-    """The loops are woken by an event descriptor."""
-    event_fd = os.eventfd(0, os.EFD_NONBLOCK)
-    with Context() as context:
-        socket = context.bind_publisher("tcp://127.0.0.1:0")
-        os.eventfd_write(event_fd, 3)
-        started = time.monotonic()
-        socket.wait(5.0, event_fd=event_fd)
-        assert time.monotonic() - started < 4.0
-        with pytest.raises(BlockingIOError):
-            os.eventfd_read(event_fd)
-        socket.wait(0.01, event_fd=event_fd)
-    os.close(event_fd)
-
-
-def test_closed_socket_says_so() -> None:
+def test_closed_socket_says_so(server: FakeServer) -> None:
     """No ZeroMQ exception comes out of the transport."""
     with Context() as context:
-        socket = context.bind_publisher("tcp://127.0.0.1:0")
-        socket.close()
-        socket.close()
+        client = context.connect_client(server.endpoint)
+        client.close()
+        client.close()
         with pytest.raises(SocketClosedError):
-            socket.receive()
+            client.receive()
         with pytest.raises(SocketClosedError):
-            socket.send(b"x")
+            client.send(b"x")
+
+
+def test_session_whose_context_was_closed_is_lost(server: FakeServer) -> None:
+    """The context is the caller's to close; the session says what happened."""
+    context = Context()
+    session = OrderEntry(server.endpoint, "FIRM1", context=context)
+    context.close()
+    with pytest.raises(SessionLost, match="closed with its context"):
+        session.buy("AAPL", 1)
+    session.close()
 
 
 def test_sessions_may_share_a_context(server: FakeServer) -> None:
@@ -622,7 +546,6 @@ def test_sessions_may_share_a_context(server: FakeServer) -> None:
             with OrderEntry(server.endpoint, "FIRM1", number, context=context) as session:
                 session.wait_for(session.buy("AAPL", 1))
                 server.report_sequence = itertools.count(11)
-    assert Heartbeat().interval_ms < Heartbeat().timeout_ms
 
 
 # ---- The page ----

@@ -40,9 +40,9 @@ def test_an_empty_file_but_for_the_journal_has_every_default(tmp_path: Path) -> 
     """What is not in the file is as ServerConfig has it."""
     config = load(tmp_path, JOURNAL)
     assert config == ServerConfig(directory=Path("data"), source=str(tmp_path / "ome.toml"))
-    assert (config.policy, config.limits, config.loop, config.wait) == (Policy.COMMIT, Limits(), "auto", "block")
+    assert (config.policy, config.limits, config.connections, config.wait) == (Policy.COMMIT, Limits(), 1_000, "block")
     with pytest.raises(FrozenInstanceError):
-        config.loop = "native"  # type: ignore[misc]
+        config.wait = "spin"  # type: ignore[misc]
 
 
 def test_every_key_sets_its_field(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_every_key_sets_its_field(tmp_path: Path) -> None:
         [server]
         orders = "ipc:///tmp/orders"
         feed = "tcp://*:0"
-        loop = "python"
+        connections = 50
         participants = ["FIRM1", "FIRM2"]
         [journal]
         directory = "/var/lib/ome"
@@ -89,7 +89,7 @@ def test_every_key_sets_its_field(tmp_path: Path) -> None:
         orders_endpoint="ipc:///tmp/orders",
         feed_endpoint="tcp://*:0",
         policy=Policy.ASYNC,
-        loop="python",
+        connections=50,
         wait="spin",
         ring_slots=1024,
         stream_slots=2048,
@@ -146,7 +146,6 @@ def test_overrides_replace_what_the_file_says(tmp_path: Path) -> None:
         (JOURNAL + "[ring]\nslots = 1000", "ring.slots", 1_000, "a power of two, 2 to 16,777,216"),
         (JOURNAL + "[ring]\nslots = 1", "ring.slots", 1, "a power of two, 2 to 16,777,216"),
         (JOURNAL + "[ring]\nstream_slots = 33554432", "ring.stream_slots", 33_554_432, "a power of two, 2 to 16,777,216"),
-        (JOURNAL + '[server]\nloop = "c"', "server.loop", "c", "auto, native, python"),
         (JOURNAL + '[server]\nparticipants = "FIRM1"', "server.participants", "FIRM1", "a value of type list"),
         (JOURNAL + "[server]\nparticipants = [1]", "server.participants", [1], "a list of strings"),
         (JOURNAL + '[server]\nparticipants = ["A B"]', "server.participants", "A B", "1 to 16 printable ASCII characters without space"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import strategies
 from differential import BARE, SETTINGS, TINY, Setting, compare, difference, shrink, story
@@ -118,6 +120,31 @@ def met(commands: Records, limits: Limits) -> tuple[set[int], set[int], set[tupl
         if flags >> bit & 1
     }
     return set(events["kind"].tolist()), set(events["reason"].tolist()), flags
+
+
+def test_flows_replace_sessions_and_participants_and_try_to_where_orders_are_alive() -> None:
+    """Section Definitions: flows define sessions in any order, use numbers again, and are refused that where something lives."""
+    seen: Counter[str] = Counter()
+    for seed, limits in ((5, Limits()), (6, TINY)):
+        engine, names = ReferenceEngine(limits), dict[int, bytes]()
+        commands = flow(seed, 20_000, limits=limits, apply=ReferenceEngine(limits).apply_records)
+        events = engine.apply_records(commands)
+        of_sessions = events[events["command_kind"] == CommandKind.DEFINE_SESSION]
+        of_sessions = of_sessions[np.isin(of_sessions["kind"], (EventKind.DEFINED, EventKind.REJECTED))]
+        sessions: list[int] = []
+        for event in of_sessions:
+            command = commands[int(event["sequence"]) - 1]
+            session, participant, name = int(command["session"]), int(command["participant"]), bytes(command["participant_name"])
+            if event["kind"] == EventKind.REJECTED:
+                seen["refused, though in use by nobody else"] += session in sessions and names.get(participant) == name
+                continue
+            seen["in another order"] += any(other > session for other in sessions)
+            seen["session replaced"] += session in sessions
+            seen["participant replaced"] += names.get(participant, name) != name
+            sessions.append(session)
+            names[participant] = name
+    assert all(seen[what] > 2 for what in seen), seen
+    assert len(seen) == 4
 
 
 def test_flows_of_every_rule_meet_every_kind_of_event_every_reason_and_every_flag() -> None:

@@ -479,6 +479,16 @@ def test_sessions_are_listed(market: Engine) -> None:
     assert (session.session, session.participant, session.participant_name, session.session_number) == (1, 1, "FIRM1", 9)
 
 
+def test_sessions_are_listed_by_number_whatever_is_between_them(market: Engine) -> None:
+    """Numbers have gaps, up to the limit; a session that was replaced is not there any more."""
+    last = market.limits.session_count_max
+    for session, participant, name in ((last, 1, b"LAST"), (3, last, b"THIRD"), (1, 1, b"LAST"), (last, 2, b"NEXT")):
+        market.submit(DefineSession(session=session, participant=participant, participant_name=name, session_number=session))
+    found = [(session.session, session.participant, session.participant_name) for session in market.sessions]
+    assert found == [(1, 1, "LAST"), (3, last, "THIRD"), (last, 2, "NEXT")]
+    assert (market.state.session_count, market.state.participant_count) == (3, 3)
+
+
 # Many commands
 
 

@@ -2151,9 +2151,9 @@ def test_definitions_take_effect_or_are_refused(engine_factory: EngineFactory) -
     firm = DefineSession(timestamp_ns=5, session=1, participant=1, participant_name=b"FIRM")
     for change in (
         {"session": 0},
-        {"session": 2},
+        {"session": 4},
         {"participant": 0},
-        {"participant": 2},
+        {"participant": 4},
         {"participant_name": b""},
         {"participant_name": b"~ "},
     ):
@@ -2162,9 +2162,63 @@ def test_definitions_take_effect_or_are_refused(engine_factory: EngineFactory) -
     assert send(replace(firm, session=2)) == "REJECTED BAD_DEFINITION", "name and session number are taken"
     assert send(replace(firm, session=2, session_number=1, participant=2)) == "REJECTED BAD_DEFINITION", "the name has number 1"
     assert send(replace(firm, session=2, session_number=1)) == "DEFINED"
-    assert send(replace(firm, session=3, participant_name=b"NEW", participant=3)) == "REJECTED BAD_DEFINITION", "the next number is 2"
-    assert send(replace(firm, session=3, participant_name=b"NEW", participant=2)) == "DEFINED"
+    assert send(replace(firm, session=3, participant_name=b"NEW")) == "REJECTED BAD_DEFINITION", "number 1 is FIRM's"
+    assert send(replace(firm, session=3, participant_name=b"NEW", participant=3)) == "DEFINED"
     assert send(replace(firm, session=4, session_number=2)) == "REJECTED BAD_DEFINITION", "the limit is 3"
+
+
+def define_session(venue: Venue, session: int, participant: int, name: bytes, session_number: int = 0) -> str:
+    """What is said to a definition of a session."""
+    (event,) = venue.send(DefineSession(session=session, participant=participant, participant_name=name, session_number=session_number))
+    return said([event])[0]
+
+
+def test_sessions_have_any_number_that_is_free(engine_factory: EngineFactory) -> None:
+    """Section Definitions: numbers with gaps, in any order, of which the state does not tell; a number in between is nobody's."""
+    one, other = Venue(engine_factory(ROOMY)), Venue(engine_factory(ROOMY))
+    definitions = [(7, 3, b"A", 0), (2, 9, b"B", 0), (4, 3, b"A", 5)]
+    assert [define_session(one, *definition) for definition in definitions] == ["DEFINED"] * 3
+    assert [define_session(other, *definition) for definition in definitions[::-1]] == ["DEFINED"] * 3
+    assert one.engine.state_hash == other.engine.state_hash
+    order: Fields = {"instrument": 1, "side": BUY, "price": 5, "quantity": 1, "order_type": LIMIT, "time_in_force": GTC}
+    for participant, session in ((0, 3), (0, 1), (3, 3), (9, 4), (3, 8), (0, 7), (3, 60_000)):
+        events = one.do(CommandKind.NEW_ORDER, **order, participant=participant, session=session)
+        assert said(events) == ["REJECTED UNKNOWN_SESSION"], (participant, session)
+    assert said(one.do(CommandKind.NEW_ORDER, **order, participant=3, session=4)) == ["ACCEPTED"]
+
+
+def test_a_number_is_used_again_only_where_nothing_lives_under_it(engine_factory: EngineFactory) -> None:
+    """Section Definitions: a session's number while none of its orders lives, a participant's while it has no session and no order."""
+    venue = Venue(engine_factory(ROOMY))
+    refused = "REJECTED BAD_DEFINITION"
+    assert define_session(venue, 1, 1, b"A") == define_session(venue, 2, 1, b"A", 1) == "DEFINED"
+    venue.new(BUY, 90, 1, 1, session=1)
+    venue.new(BUY, 0, 1, 2, {Term.STOP_PRICE: 120}, order_type=STOP, session=2)
+    assert define_session(venue, 1, 1, b"A") == refused, "an order rests, even for the same session"
+    assert define_session(venue, 1, 2, b"B") == refused
+    assert define_session(venue, 2, 2, b"B") == refused, "a stop waits"
+    venue.do(CommandKind.CANCEL_ORDER, participant=1, session=2, client_order_id=1)
+    assert define_session(venue, 1, 1, b"B") == refused, "the number of A, which has another session"
+    assert define_session(venue, 1, 2, b"B") == "DEFINED", "an order of the other session does not matter"
+    assert said(venue.do(CommandKind.CANCEL_ORDER, participant=1, session=1, client_order_id=2)) == ["REJECTED UNKNOWN_SESSION"]
+    assert said(venue.do(CommandKind.CANCEL_ORDER, participant=2, session=1, client_order_id=2)) == ["REJECTED UNKNOWN_ORDER"]
+    venue.new(BUY, 91, 1, 3)  # by session 0, in the name of participant 1
+    venue.do(CommandKind.CANCEL_ORDER, participant=1, session=2, client_order_id=2)
+    assert define_session(venue, 2, 1, b"C") == refused, "an order of participant 1 lives, whoever sent it"
+    assert define_session(venue, 2, 3, b"C") == "DEFINED"
+    assert define_session(venue, 3, 1, b"A") == refused, "A is a new name again"
+    venue.cancel(3)
+    assert define_session(venue, 3, 1, b"D") == "DEFINED"
+    assert define_session(venue, 4, 4, b"A") == "DEFINED"
+
+
+def test_a_command_that_waits_for_terms_does_not_keep_its_session(engine_factory: EngineFactory) -> None:
+    """Section Definitions: any record but its terms ends such a command, so nothing waits when a definition is looked at."""
+    venue = Venue(engine_factory(ROOMY))
+    define_session(venue, 1, 1, b"A")
+    venue.apply(records_for(CommandKind.NEW_ORDER, {Term.STOP_PRICE: 120}, times=venue.times(), participant=1, session=1, instrument=1)[:1])
+    events = venue.send(DefineSession(session=1, participant=2, participant_name=b"B"))
+    assert said(events) == ["REJECTED INCOMPLETE_COMMAND", "DEFINED"]
 
 
 @pytest.mark.parametrize("field", ["order_count_max", "level_count_max", "instrument_count_max", "session_count_max", "special_count_max"])
@@ -2210,7 +2264,7 @@ def test_flows_depend_on_their_seed_alone_and_meet_every_event_and_reason() -> N
     """D1: a flow is the same for the same seed; flows together meet every kind of event and every reason of the engine that can occur."""
     assert record_bytes(flow(5, 2_000)) == record_bytes(flow(5, 2_000)) != record_bytes(flow(6, 2_000))
     first = ReferenceEngine()
-    events = ReferenceEngine().apply_records(flow(5, 40_000, apply=first.apply_records))
+    events = ReferenceEngine().apply_records(flow(6, 40_000, apply=first.apply_records))
     limits = Limits(order_count_max=12, level_count_max=6, instrument_count_max=5, session_count_max=7, special_count_max=10)
     tight = ReferenceEngine(limits).apply_records(flow(5, 5_000, limits=limits, apply=ReferenceEngine(limits).apply_records))
     reasons = set(events["reason"].tolist()) | set(tight["reason"].tolist())

@@ -81,15 +81,14 @@ def test_nobody_watches_where_there_is_no_journal_or_no_mark(disk: Disk, tmp_pat
         assert wire.hear_report()["kind"] is EventKind.ACCEPTED
 
 
-@pytest.mark.parametrize("loop", ["native", "python"])
-def test_a_venue_that_starts_with_low_storage_refuses_orders_and_takes_all_else(tmp_path: Path, loop: str) -> None:
+def test_a_venue_that_starts_with_low_storage_refuses_orders_and_takes_all_else(tmp_path: Path) -> None:
     """From the first order on: an order is refused and leaves no trace in the journal; orders from before can be cancelled and amended."""
-    with Server(venue_config(tmp_path, loop=loop)) as server, Wire(server.orders_endpoint) as wire:
+    with Server(venue_config(tmp_path)) as server, Wire(server.orders_endpoint) as wire:
         wire.log_on("FIRM1")
         wire.say(b"".join(new_order(client_order_id=number) for number in range(1, 5)))
         assert [wire.hear_report()["kind"] for _ in range(4)] == [EventKind.ACCEPTED] * 4
     count = len(journal_commands(tmp_path))
-    with Server(venue_config(tmp_path, loop=loop, low_water_bytes=EVERYTHING)) as server, Wire(server.orders_endpoint) as wire:
+    with Server(venue_config(tmp_path, low_water_bytes=EVERYTHING)) as server, Wire(server.orders_endpoint) as wire:
         assert wire.log_on("FIRM1")["report_sequence"] == 0
         wire.say(new_order(client_order_id=9, price=101) + encode_message("CancelOrder", client_order_id=1, instrument=1))
         refused, cancelled = wire.hear_report(), wire.hear_report()

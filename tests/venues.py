@@ -71,10 +71,12 @@ def messages_of(frame: bytes) -> list[Message]:
 class Wire:
     """A connection that says any bytes, and hears messages as name and fields."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, routing_id: bytes = b"") -> None:
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        if routing_id:
+            self._socket.setsockopt(zmq.ROUTING_ID, routing_id)
         self._socket.connect(endpoint)
         self._heard: list[Message] = []
 
@@ -227,7 +229,7 @@ class VenueProcess:
             self.kill()
 
 
-def config_file(directory: Path, *, policy: str = "commit", loop: str = "auto", low_water_bytes: int = 0) -> Path:
+def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int = 0) -> Path:
     """A configuration file for `ome run` whose journal is in `directory` / journal."""
     path = directory / "ome.toml"
     path.write_text(
@@ -235,7 +237,6 @@ def config_file(directory: Path, *, policy: str = "commit", loop: str = "auto", 
         [server]
         orders = "{ANY}"
         feed = "{ANY}"
-        loop = "{loop}"
         [journal]
         directory = "{directory / "journal"}"
         policy = "{policy}"

@@ -31,6 +31,7 @@ PYTHON_FLOORS = (
         "metrics",
         "security",
         "orderflow",
+        "descriptors",
         "storage",
     ),
     ("recovery",),

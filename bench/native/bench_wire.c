@@ -21,26 +21,26 @@ static uint64_t now_ns(void)
 }
 
 /* The next frame; waits for it. */
-static int receive(const ome_socket_t *socket, ome_socket_message_t *message)
+static int receive(bench_zmq_t *socket, bench_message_t *message)
 {
     const uint64_t start_ns = now_ns();
     ome_status_t status = OME_EMPTY;
-    while ((status = socket->receive(socket->context, message)) == OME_EMPTY)
+    while ((status = bench_zmq_receive(socket, message)) == OME_EMPTY)
     {
         if (now_ns() - start_ns > SILENCE_MS * UINT64_C(1000000))
         {
             return BENCH_WIRE_SILENT;
         }
-        (void)socket->wait(socket->context, -1, SILENCE_MS);
+        (void)bench_zmq_wait(socket, SILENCE_MS);
     }
     return status == OME_OK ? BENCH_WIRE_OK : BENCH_WIRE_STOPPED;
 }
 
 /* Sends one frame; where there is no room, tries again. */
-static int send(const ome_socket_t *socket, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t data_size_bytes)
+static int send(bench_zmq_t *socket, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t data_size_bytes)
 {
     ome_status_t status = OME_FULL;
-    while ((status = socket->send(socket->context, peer, peer_size_bytes, data, data_size_bytes)) == OME_FULL)
+    while ((status = bench_zmq_send(socket, peer, peer_size_bytes, data, data_size_bytes)) == OME_FULL)
     {
         (void)sched_yield();
     }
@@ -51,7 +51,7 @@ static int send(const ome_socket_t *socket, const uint8_t *peer, uint32_t peer_s
 
 typedef struct
 {
-    const ome_socket_t *socket;
+    bench_zmq_t *socket;
     const bench_wire_load_t *load;
     uint64_t sent_count;     /* messages */
     uint64_t answered_count; /* messages that have all their answers */
@@ -62,7 +62,7 @@ typedef struct
 } client_t;
 
 /* Whether the frame says that the server is busy. */
-static int count_refusal(client_t *client, const ome_socket_message_t *message)
+static int count_refusal(client_t *client, const bench_message_t *message)
 {
     ome_message_header_t header;
     ome_frame_reject_t reject;
@@ -92,7 +92,7 @@ static void go_back(client_t *client)
     }
 }
 
-static int count_frame(client_t *client, const ome_socket_message_t *message)
+static int count_frame(client_t *client, const bench_message_t *message)
 {
     const bench_wire_load_t *load = client->load;
     if (count_refusal(client, message))
@@ -139,7 +139,7 @@ static int send_some(client_t *client, int *has_sent)
 /* Takes what has come; where nothing could be sent, waits for something first. */
 static int take_some(client_t *client, int waits)
 {
-    ome_socket_message_t message;
+    bench_message_t message;
     int outcome = BENCH_WIRE_OK;
     if (waits)
     {
@@ -148,7 +148,7 @@ static int take_some(client_t *client, int waits)
     }
     while (outcome == BENCH_WIRE_OK)
     {
-        const ome_status_t status = client->socket->receive(client->socket->context, &message);
+        const ome_status_t status = bench_zmq_receive(client->socket, &message);
         if (status != OME_OK)
         {
             return status == OME_EMPTY ? BENCH_WIRE_OK : BENCH_WIRE_STOPPED;
@@ -158,7 +158,7 @@ static int take_some(client_t *client, int waits)
     return outcome;
 }
 
-int bench_wire_load(const ome_socket_t *socket, const bench_wire_load_t *load, bench_wire_result_t *result)
+int bench_wire_load(bench_zmq_t *socket, const bench_wire_load_t *load, bench_wire_result_t *result)
 {
     client_t client = {.socket = socket, .load = load};
     const uint64_t start_ns = now_ns();
@@ -181,11 +181,11 @@ int bench_wire_load(const ome_socket_t *socket, const bench_wire_load_t *load, b
     return BENCH_WIRE_OK;
 }
 
-int bench_wire_round_trips(const ome_socket_t *socket, const bench_wire_load_t *load, uint64_t *round_trips_ns)
+int bench_wire_round_trips(bench_zmq_t *socket, const bench_wire_load_t *load, uint64_t *round_trips_ns)
 {
     for (uint64_t i = 0; i < load->message_count; i++)
     {
-        ome_socket_message_t message = {0};
+        bench_message_t message = {0};
         const uint64_t start_ns = now_ns();
         int outcome = send(socket, NULL, 0, load->messages + i * MESSAGE_SIZE_BYTES, MESSAGE_SIZE_BYTES);
         if (outcome == BENCH_WIRE_OK)
@@ -214,10 +214,10 @@ static uint64_t due_after(uint64_t frame_index, uint64_t frame_count, uint64_t a
 }
 
 int bench_wire_answer(
-    const ome_socket_t *socket, uint64_t frame_count, uint64_t answer_count, uint32_t answers_per_frame, uint32_t answer_size_bytes)
+    bench_zmq_t *socket, uint64_t frame_count, uint64_t answer_count, uint32_t answers_per_frame, uint32_t answer_size_bytes)
 {
     static const uint8_t answers[ANSWER_COUNT_MAX * ANSWER_SIZE_MAX_BYTES];
-    ome_socket_message_t message;
+    bench_message_t message;
     uint64_t sent_count = 0;
     int outcome = receive(socket, &message);
     if (outcome == BENCH_WIRE_OK)

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "wire/ome_socket.h"
+#include "bench_zmq.h"
 
 typedef enum
 {
@@ -33,15 +33,15 @@ typedef struct
     uint64_t refused_count; /* messages that the server was too busy to take, and that were sent again */
 } bench_wire_result_t;
 
-int bench_wire_load(const ome_socket_t *socket, const bench_wire_load_t *load, bench_wire_result_t *result);
+int bench_wire_load(bench_zmq_t *socket, const bench_wire_load_t *load, bench_wire_result_t *result);
 
 /* Sends one message at a time and waits for one answer; `round_trips_ns` holds message_count. */
-int bench_wire_round_trips(const ome_socket_t *socket, const bench_wire_load_t *load, uint64_t *round_trips_ns);
+int bench_wire_round_trips(bench_zmq_t *socket, const bench_wire_load_t *load, uint64_t *round_trips_ns);
 
 /* Sends the first frame back, then takes `frame_count` frames and spreads `answer_count` answers over them, `answers_per_frame` (1 to 1024) a frame; the rest
  * follows the last frame. */
 int bench_wire_answer(
-    const ome_socket_t *socket, uint64_t frame_count, uint64_t answer_count, uint32_t answers_per_frame, uint32_t answer_size_bytes);
+    bench_zmq_t *socket, uint64_t frame_count, uint64_t answer_count, uint32_t answers_per_frame, uint32_t answer_size_bytes);
 
 const char *bench_wire_compiler(void);
 

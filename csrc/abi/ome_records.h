@@ -164,7 +164,7 @@ enum
     OME_REASON_NONE = 0, /* No reason is needed */
     OME_REASON_UNKNOWN_COMMAND = 1, /* The engine does not know this kind of command */
     OME_REASON_RESERVED_NOT_ZERO = 2, /* A reserved byte is not zero */
-    OME_REASON_UNKNOWN_SESSION = 3, /* The command's session was never defined, or is another participant's */
+    OME_REASON_UNKNOWN_SESSION = 3, /* The command's session is not defined, or is another participant's */
     OME_REASON_UNKNOWN_INSTRUMENT = 4, /* The instrument is not defined */
     OME_REASON_BAD_SIDE = 5, /* The side is neither buy nor sell */
     OME_REASON_BAD_ORDER_TYPE = 6, /* The order type is not known */

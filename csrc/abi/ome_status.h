@@ -2,6 +2,8 @@
 #ifndef OME_STATUS_H
 #define OME_STATUS_H
 
+#include <stdint.h>
+
 typedef enum
 {
     OME_OK = 0,
@@ -25,5 +27,25 @@ typedef enum
     OME_GATEWAY_DEFINED = 2, /* a definition took effect, or was refused, and may be spoken of: ome_gateway_event */
     OME_GATEWAY_STOPPED = 3  /* the socket is closed */
 } ome_gateway_outcome_t;
+
+/* Who logs on, from which connection. */
+typedef struct
+{
+    uint64_t peer;
+    uint32_t heartbeat_ms; /* 0: its silence is no matter */
+    uint16_t participant;
+    uint16_t session_number;
+    int32_t is_defined; /* in the engine */
+    char participant_name[16];
+} ome_gateway_logon_t;
+
+/* What the gateway knows of a session. */
+typedef struct
+{
+    uint64_t peer; /* 0: not connected */
+    uint64_t report_sequence; /* reports made for it in this epoch */
+    uint32_t order_count; /* live orders that came by it */
+    int32_t is_defined; /* in the engine, or on its way there */
+} ome_gateway_session_t;
 
 #endif

@@ -24,15 +24,14 @@ typedef struct
     bool crosses;
 } ome_terms_t;
 
-/* What holds for the four commands about orders: reserved bytes, and the session. Session 0 is the embedder's own. */
+/* What holds for the four commands about orders: reserved bytes, and the sender. */
 OME_ALWAYS_INLINE uint8_t check_sender(const ome_engine_t *engine, const ome_command_t *command)
 {
     if (OME_UNLIKELY(command->reserved != 0))
     {
         return OME_REASON_RESERVED_NOT_ZERO;
     }
-    if (command->session != 0 &&
-        OME_UNLIKELY(command->session > engine->session_count || engine->sessions[command->session].participant != command->participant))
+    if (OME_UNLIKELY(!ome_engine_knows_sender(engine, ome_command_sender(command))))
     {
         return OME_REASON_UNKNOWN_SESSION;
     }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "engine/ome_standing.h"
+
 static bool limits_agree(const ome_engine_t *engine, const ome_command_t *command)
 {
     const ome_limits_t *limits = &engine->limits;
@@ -35,46 +37,70 @@ static bool define_instrument(ome_engine_t *engine, const ome_command_t *command
     return true;
 }
 
-/* The number that a participant of this name has, or would get; 0 when the name already has a session of this number. */
-static uint32_t participant_number(const ome_engine_t *engine, const ome_command_t *command)
+static bool in_range(const ome_engine_t *engine, uint32_t number)
 {
-    uint32_t number = engine->participant_count + 1;
-    for (uint32_t i = 1; i <= engine->session_count; i++)
+    return number >= 1 && number <= engine->limits.session_count_max;
+}
+
+/* Whether the names, numbers and pairs go together with those of all sessions but the one whose number this takes. `is_new`: none of them is the participant's. */
+static bool agrees_with_others(const ome_engine_t *engine, const ome_command_t *command, bool *is_new)
+{
+    *is_new = true;
+    for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
     {
-        const ome_session_t *session = &engine->sessions[i];
-        if (memcmp(session->participant_name, command->participant_name, OME_NAME_SIZE) == 0)
+        seen += ome_session_is_defined(engine, number);
+        if (!ome_session_is_defined(engine, number) || number == command->session)
         {
-            if (session->session_number == command->session_number)
-            {
-                return 0;
-            }
-            number = session->participant;
+            continue;
         }
+        const ome_session_t *session = &engine->sessions[number];
+        const bool has_name = memcmp(session->participant_name, command->participant_name, OME_NAME_SIZE) == 0;
+        const bool has_number = ome_session_participant(engine, number) == command->participant;
+        if (has_name != has_number || (has_name && session->session_number == command->session_number))
+        {
+            return false;
+        }
+        *is_new = *is_new && !has_name;
     }
-    return number;
+    return true;
+}
+
+/* A number is used again only where nothing lives that came under it. What waits for its terms does not count: any other record than those ends it. */
+static bool numbers_are_free(const ome_engine_t *engine, const ome_command_t *command, bool is_new)
+{
+    if (ome_session_is_defined(engine, command->session) &&
+        ome_standing_exists(engine, ome_session_participant(engine, command->session), command->session))
+    {
+        return false;
+    }
+    return !is_new || !ome_standing_exists(engine, command->participant, 0);
 }
 
 static bool define_session(ome_engine_t *engine, const ome_command_t *command)
 {
-    const bool is_next = command->session == engine->session_count + 1 && engine->session_count < engine->limits.session_count_max;
-    if (!is_next || !ome_name_is_valid(command->participant_name))
+    bool is_new;
+    if (!in_range(engine, command->session) || !in_range(engine, command->participant) || !ome_name_is_valid(command->participant_name) ||
+        !agrees_with_others(engine, command, &is_new) || !numbers_are_free(engine, command, is_new))
     {
         return false;
     }
-    const uint32_t participant = participant_number(engine, command);
-    if (participant == 0 || participant != command->participant)
-    {
-        return false;
-    }
-    ome_session_t *session = &engine->sessions[++engine->session_count];
-    memcpy(session->participant_name, command->participant_name, OME_NAME_SIZE);
-    session->participant = command->participant;
-    session->session_number = command->session_number;
-    if (participant > engine->participant_count)
-    {
-        engine->participant_count = participant;
-    }
+    ome_define_session(engine, ome_command_sender(command), command->participant_name, command->session_number);
     return true;
+}
+
+void ome_define_session(ome_engine_t *engine, uint32_t sender, const char participant_name[OME_NAME_SIZE], uint16_t session_number)
+{
+    const uint32_t number = sender >> 16;
+    if (ome_session_is_defined(engine, number))
+    {
+        engine->session_count--;
+        engine->participant_count -= --engine->participant_sessions[ome_session_participant(engine, number)] == 0;
+    }
+    engine->senders[number] = sender;
+    memcpy(engine->sessions[number].participant_name, participant_name, OME_NAME_SIZE);
+    engine->sessions[number].session_number = session_number;
+    engine->session_count++;
+    engine->participant_count += engine->participant_sessions[ome_session_participant(engine, number)]++ == 0;
 }
 
 uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command)

@@ -7,4 +7,7 @@
 /* Applies a definition that ome_check_command has passed. Returns OME_REASON_NONE, or OME_REASON_BAD_DEFINITION and changes nothing. */
 uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command);
 
+/* Gives a session the number in `sender` (ome_command_sender), which is in range. A session that has the number already is gone. */
+void ome_define_session(ome_engine_t *engine, uint32_t sender, const char participant_name[OME_NAME_SIZE], uint16_t session_number);
+
 #endif

@@ -28,7 +28,9 @@ static bool limits_are_valid(const ome_limits_t *limits)
 static void lay_out(ome_engine_t *engine, ome_arena_t *arena, const ome_limits_t *limits)
 {
     engine->books = ome_arena_take(arena, ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_book_t));
+    engine->senders = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(uint32_t));
     engine->sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_t));
+    engine->participant_sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(uint16_t));
     ome_book_pools_init(
         &engine->pools, arena, limits->order_count_max, limits->level_count_max, limits->special_count_max, limits->instrument_count_max);
 }

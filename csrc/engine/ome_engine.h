@@ -5,10 +5,14 @@
 #ifndef OME_ENGINE_H
 #define OME_ENGINE_H
 
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "abi/ome_records.h"
 #include "abi/ome_status.h"
+#include "base/ome_assert.h"
 #include "book/ome_book.h"
 #include "engine/ome_engine_limits.h"
 #include "engine/ome_sink.h"
@@ -31,26 +35,28 @@ typedef struct
     bool waits;
 } ome_pending_t;
 
+/* What a session is beside its sender. */
 typedef struct
 {
     char participant_name[OME_NAME_SIZE];
-    uint16_t participant;
     uint16_t session_number;
 } ome_session_t;
 
 typedef struct ome_engine
 {
-    uint64_t sequence;       /* commands applied */
-    uint64_t time_ns;        /* highest timestamp of a command */
+    uint64_t sequence; /* commands applied */
+    uint64_t time_ns; /* highest timestamp of a command */
     uint64_t
         attention_ns; /* from this time on a command is not the first thing to do: no later than the earliest deadline; 0 while a command waits for its terms */
     uint64_t trade_count;
     uint64_t event_count;
     ome_book_t *books; /* by instrument number; the first is not used */
-    ome_session_t *sessions; /* by session number; the first is not used */
+    uint32_t *senders; /* by session number: its participant | its number << 16; 0 where no session has the number, and for the embedder */
+    ome_session_t *sessions; /* by session number */
+    uint16_t *participant_sessions; /* by participant number: how many sessions the participant has */
     uint32_t instrument_count;
-    uint32_t session_count;
-    uint32_t participant_count;
+    uint32_t session_count; /* that are defined */
+    uint32_t participant_count; /* that have a session */
     ome_limits_t limits;
     ome_book_pools_t pools;
     int64_t
@@ -60,6 +66,35 @@ typedef struct ome_engine
     uint32_t elected_tail;
     ome_pending_t pending;
 } ome_engine_t;
+
+/* Who sends a command: participant | session << 16, the upper half of an owner's word. */
+static inline uint32_t ome_command_sender(const ome_command_t *command)
+{
+    uint32_t sender;
+    __builtin_memcpy(&sender, &command->participant, sizeof(sender));
+    return sender;
+}
+
+static_assert(
+    offsetof(ome_command_t, session) == offsetof(ome_command_t, participant) + sizeof(uint16_t), "the sender is one word of a command");
+
+static inline bool ome_session_is_defined(const ome_engine_t *engine, uint32_t session)
+{
+    return engine->senders[session] != 0;
+}
+
+static inline uint16_t ome_session_participant(const ome_engine_t *engine, uint32_t session)
+{
+    return (uint16_t)engine->senders[session];
+}
+
+/* The session is 0, the embedder's own, or is defined and its participant is the sender's. One comparison says both: the word of who is not the embedder has a
+ * session in it, so it is never the 0 of a number that no session has. */
+OME_ALWAYS_INLINE bool ome_engine_knows_sender(const ome_engine_t *engine, uint32_t sender)
+{
+    const uint32_t session = sender >> 16;
+    return sender <= UINT16_MAX || OME_LIKELY(session <= engine->limits.session_count_max && engine->senders[session] == sender);
+}
 
 /* Bytes that an engine of these limits needs; 0 when a limit is out of range. Most are touched only when they are used. */
 uint64_t ome_engine_size_bytes(const ome_limits_t *limits);

@@ -69,6 +69,10 @@ static const char *check_order(const ome_engine_t *engine, uint32_t slot, uint32
     {
         return "the links of a queue do not agree";
     }
+    if (!ome_engine_knows_sender(engine, (uint32_t)(order->owner >> 32)))
+    {
+        return "a live order came by a session that is not its participant's";
+    }
     if (order->client_order_id != 0 &&
         ome_order_index_find(&engine->pools.index, pool, ome_owner_participant(order->owner), order->client_order_id) != slot)
     {
@@ -370,9 +374,38 @@ static const char *check_counts(const ome_engine_t *engine, const count_t *count
     return count->indexed_count == pools->index.count ? NULL : "the index holds orders that no book does";
 }
 
+static const char *check_sessions(const ome_engine_t *engine)
+{
+    uint32_t session_count = 0;
+    uint32_t participant_count = 0;
+    uint64_t participant_session_count = 0;
+    for (uint32_t number = 0; number <= engine->limits.session_count_max; number++)
+    {
+        const bool is_defined = ome_session_is_defined(engine, number);
+        const uint32_t participant = ome_session_participant(engine, number);
+        session_count += is_defined;
+        participant_count += engine->participant_sessions[number] > 0;
+        participant_session_count += engine->participant_sessions[number];
+        if (is_defined && (engine->senders[number] >> 16 != number || participant == 0 || participant > engine->limits.session_count_max ||
+                              engine->participant_sessions[participant] == 0))
+        {
+            return "a session does not have its number, or has a participant without sessions";
+        }
+    }
+    return session_count == engine->session_count && participant_count == engine->participant_count &&
+                   participant_session_count == session_count
+               ? NULL
+               : "the sessions and their participants are not as many as are counted";
+}
+
 const char *ome_engine_check(const ome_engine_t *engine)
 {
     count_t count = {0};
+    const char *wrong_session = check_sessions(engine);
+    if (wrong_session != NULL)
+    {
+        return wrong_session;
+    }
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
         const char *wrong = check_book(engine, &engine->books[number], &count);

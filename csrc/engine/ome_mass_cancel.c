@@ -118,7 +118,7 @@ static uint8_t check_mass_cancel(const ome_engine_t *engine, const ome_command_t
     {
         return OME_REASON_RESERVED_NOT_ZERO;
     }
-    if (!ome_check_session(engine, command))
+    if (!ome_engine_knows_sender(engine, ome_command_sender(command)))
     {
         return OME_REASON_UNKNOWN_SESSION;
     }

@@ -48,12 +48,6 @@ static inline bool ome_plain_is_amend(uint64_t form)
 /* Orders whose cancels and amends are not plain: those that are in another queue than that of the orders displayed, or hold more than a slot. */
 #define OME_PLAIN_MARKS_NOT_KNOWN (OME_ORDER_MARK_SPECIAL | OME_ORDER_MARK_HIDDEN)
 
-OME_ALWAYS_INLINE bool ome_plain_knows_sender(const ome_engine_t *engine, const ome_command_t *command)
-{
-    return command->session == 0 ||
-           OME_LIKELY(command->session <= engine->session_count && engine->sessions[command->session].participant == command->participant);
-}
-
 /* An order that passes every check and does not simply join the book: it trades what crosses; what is left rests or is cancelled. */
 OME_NEVER_INLINE void ome_plain_take(
     ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink);
@@ -65,7 +59,8 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
     const uint8_t side = command->side;
     const uint32_t side_index = ome_side_index(side);
     const uint32_t instrument = command->instrument;
-    if (OME_UNLIKELY(side_index > 1 || instrument - 1 >= engine->instrument_count || !ome_plain_knows_sender(engine, command)))
+    if (OME_UNLIKELY(
+            side_index > 1 || instrument - 1 >= engine->instrument_count || !ome_engine_knows_sender(engine, ome_command_sender(command))))
     {
         return false;
     }
@@ -137,7 +132,7 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
 /* The slot of the order that a command means by its client order id, or 0. `at` is the home of the id, and becomes the place of its entry. */
 OME_ALWAYS_INLINE uint32_t ome_plain_find(const ome_engine_t *engine, const ome_command_t *command, ome_index_place_t *at)
 {
-    if (OME_UNLIKELY(command->client_order_id == 0 || !ome_plain_knows_sender(engine, command)))
+    if (OME_UNLIKELY(command->client_order_id == 0 || !ome_engine_knows_sender(engine, ome_command_sender(command))))
     {
         return 0;
     }

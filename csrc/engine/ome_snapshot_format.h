@@ -30,7 +30,7 @@
 enum
 {
     OME_SNAPSHOT_SECTION_INSTRUMENTS = 1, /* by number from 1 */
-    OME_SNAPSHOT_SECTION_SESSIONS = 2,    /* by number from 1 */
+    OME_SNAPSHOT_SECTION_SESSIONS = 2,    /* by rising number */
     OME_SNAPSHOT_SECTION_FREE_SLOTS = 3,  /* in the order in which they will be taken */
     OME_SNAPSHOT_SECTION_ORDERS =
         4, /* at rest: by instrument, bids before asks, best price first, displayed before hidden, front of the queue first */
@@ -167,16 +167,19 @@ static_assert(offsetof(ome_snapshot_instrument_t, flags) == 36, "flags are in pl
  *      0   16 participant_name
  *     16    2 participant
  *     18    2 session_number
- *     20    4 reserved */
+ *     20    2 session             its number; 0 from a build whose sessions had no gaps: one more than the entry before
+ *     22    2 reserved */
 typedef struct
 {
     char participant_name[OME_NAME_SIZE];
     uint16_t participant;
     uint16_t session_number;
-    uint32_t reserved;
+    uint16_t session;
+    uint16_t reserved;
 } ome_snapshot_session_t;
 static_assert(sizeof(ome_snapshot_session_t) == 24, "a session has no padding");
 static_assert(offsetof(ome_snapshot_session_t, participant) == 16, "participant is in place");
+static_assert(offsetof(ome_snapshot_session_t, session) == 20, "session is in place");
 
 /* FREE SLOT
  * OFFSET SIZE FIELD

@@ -6,6 +6,7 @@
 
 #include "base/ome_assert.h"
 #include "base/ome_checksum.h"
+#include "engine/ome_define.h"
 #include "engine/ome_entry.h"
 #include "engine/ome_expiry.h"
 #include "engine/ome_stop.h"
@@ -292,23 +293,26 @@ static bool restore_instrument(ome_snapshot_reader_t *reader, ome_engine_t *engi
     return true;
 }
 
-static bool restore_session(ome_snapshot_reader_t *reader, ome_engine_t *engine)
+/* `last` is the number of the session before. */
+static bool restore_session(ome_snapshot_reader_t *reader, ome_engine_t *engine, uint32_t *last)
 {
     ome_snapshot_session_t entry;
     if (!take_entry(reader, &entry, sizeof(entry)))
     {
         return false;
     }
-    if (!ome_name_is_valid(entry.participant_name) || entry.participant == 0 || entry.participant > engine->participant_count + 1 ||
-        entry.reserved != 0)
+    const uint32_t number = entry.session != 0 ? entry.session : *last + 1;
+    const uint32_t number_max = engine->limits.session_count_max;
+    if (!ome_name_is_valid(entry.participant_name) || entry.participant == 0 || entry.participant > number_max || entry.reserved != 0)
     {
         return fault(reader, "a session is not one that can be defined");
     }
-    ome_session_t *session = &engine->sessions[++engine->session_count];
-    memcpy(session->participant_name, entry.participant_name, OME_NAME_SIZE);
-    session->participant = entry.participant;
-    session->session_number = entry.session_number;
-    engine->participant_count = entry.participant > engine->participant_count ? entry.participant : engine->participant_count;
+    if (number <= *last || number > number_max)
+    {
+        return fault(reader, "a session's number is out of range or out of order");
+    }
+    ome_define_session(engine, entry.participant | number << 16, entry.participant_name, entry.session_number);
+    *last = number;
     return true;
 }
 
@@ -412,12 +416,6 @@ static uint64_t side_of(const ome_snapshot_order_t *order)
     return (uint64_t)order->instrument << 1 | ome_side_index(order->side);
 }
 
-static bool sender_is_known(const ome_engine_t *engine, uint64_t owner)
-{
-    const uint16_t session = (uint16_t)(owner >> 48);
-    return session == 0 || (session <= engine->session_count && engine->sessions[session].participant == ome_owner_participant(owner));
-}
-
 static bool marks_are_good(uint8_t marks)
 {
     const uint32_t instruction = marks >> OME_ORDER_SELF_TRADE_SHIFT & 7u;
@@ -442,7 +440,7 @@ static bool check_order(ome_snapshot_reader_t *reader, const ome_engine_t *engin
     {
         return fault(reader, "an order's marks do not go together");
     }
-    return sender_is_known(engine, order->owner) || fault(reader, "an order's session is not its participant's");
+    return ome_engine_knows_sender(engine, (uint32_t)(order->owner >> 32)) || fault(reader, "an order's session is not its participant's");
 }
 
 /* What every special order keeps. */
@@ -778,9 +776,10 @@ static bool restore_definitions(ome_snapshot_reader_t *reader, ome_engine_t *eng
             return false;
         }
     }
+    uint32_t last_session = 0;
     for (uint64_t i = 0; i < count_of(&reader->header, OME_SNAPSHOT_SECTION_SESSIONS); i++)
     {
-        if (!restore_session(reader, engine))
+        if (!restore_session(reader, engine, &last_session))
         {
             return false;
         }

@@ -136,14 +136,24 @@ static void put_instruments(ome_snapshot_writer_t *writer, const ome_engine_t *e
     }
 }
 
+static void put_session(ome_snapshot_writer_t *writer, const ome_engine_t *engine, uint32_t number)
+{
+    const ome_session_t *session = &engine->sessions[number];
+    ome_snapshot_session_t entry = {
+        .participant = ome_session_participant(engine, number), .session_number = session->session_number, .session = (uint16_t)number};
+    memcpy(entry.participant_name, session->participant_name, OME_NAME_SIZE);
+    put_entry(writer, &entry, sizeof(entry));
+}
+
 static void put_sessions(ome_snapshot_writer_t *writer, const ome_engine_t *engine)
 {
-    for (uint32_t number = 1; number <= engine->session_count; number++)
+    for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
     {
-        const ome_session_t *session = &engine->sessions[number];
-        ome_snapshot_session_t entry = {.participant = session->participant, .session_number = session->session_number};
-        memcpy(entry.participant_name, session->participant_name, OME_NAME_SIZE);
-        put_entry(writer, &entry, sizeof(entry));
+        if (ome_session_is_defined(engine, number))
+        {
+            put_session(writer, engine, number);
+            seen++;
+        }
     }
 }
 

@@ -20,12 +20,6 @@ static bool is_within(const ome_given_t *given, uint32_t term, int64_t min, int6
     return !is_given(given, term) || (given->values[term] >= min && given->values[term] <= max);
 }
 
-bool ome_check_session(const ome_engine_t *engine, const ome_command_t *command)
-{
-    return command->session == 0 ||
-           (command->session <= engine->session_count && engine->sessions[command->session].participant == command->participant);
-}
-
 uint8_t ome_check_price(const ome_book_t *book, int64_t price)
 {
     uint64_t tick_index;
@@ -129,7 +123,7 @@ static bool terms_are_good(const ome_book_t *book, const ome_command_t *command,
 /* Checks 3 to 10. */
 static uint8_t check_form(const ome_engine_t *engine, const ome_command_t *command, const ome_given_t *given)
 {
-    if (!ome_check_session(engine, command))
+    if (!ome_engine_knows_sender(engine, ome_command_sender(command)))
     {
         return OME_REASON_UNKNOWN_SESSION;
     }
@@ -345,7 +339,7 @@ static uint8_t check_reference(const ome_engine_t *engine, const ome_command_t *
     {
         return OME_REASON_RESERVED_NOT_ZERO;
     }
-    if (!ome_check_session(engine, command))
+    if (!ome_engine_knows_sender(engine, ome_command_sender(command)))
     {
         return OME_REASON_UNKNOWN_SESSION;
     }

@@ -6,9 +6,6 @@
 
 #include "engine/ome_entry.h"
 
-/* The session is 0, or is defined and its participant is the command's. */
-bool ome_check_session(const ome_engine_t *engine, const ome_command_t *command);
-
 /* A price, or a stop price, of an instrument. */
 uint8_t ome_check_price(const ome_book_t *book, int64_t price);
 

@@ -104,6 +104,15 @@ static uint64_t mix_instrument(uint64_t hash, const ome_book_t *book)
     return ome_hash_mix(hash, words);
 }
 
+static uint64_t mix_session(uint64_t hash, const ome_engine_t *engine, uint32_t number)
+{
+    const ome_session_t *session = &engine->sessions[number];
+    uint64_t name[2];
+    name_words(session->participant_name, name);
+    const uint64_t words[8] = {number, ome_session_participant(engine, number), session->session_number, name[0], name[1], 0, 0, 0};
+    return ome_hash_mix(hash, words);
+}
+
 uint64_t ome_engine_state_hash(const ome_engine_t *engine)
 {
     const ome_order_pool_t *pool = &engine->pools.orders;
@@ -119,13 +128,13 @@ uint64_t ome_engine_state_hash(const ome_engine_t *engine)
     {
         hash = mix_instrument(hash, &engine->books[number]);
     }
-    for (uint32_t number = 1; number <= engine->session_count; number++)
+    for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
     {
-        const ome_session_t *session = &engine->sessions[number];
-        uint64_t name[2];
-        name_words(session->participant_name, name);
-        const uint64_t words[8] = {number, session->participant, session->session_number, name[0], name[1], 0, 0, 0};
-        hash = ome_hash_mix(hash, words);
+        if (ome_session_is_defined(engine, number))
+        {
+            hash = mix_session(hash, engine, number);
+            seen++;
+        }
     }
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {

@@ -31,6 +31,13 @@ typedef enum
     OME_COUNT_CANCELS,
     OME_COUNT_REJECTS,
     OME_COUNT_ORDERS_STORAGE_LOW, /* orders refused because storage is low */
+    OME_COUNT_ORDERS_CONNECTIONS, /* open now; these are in the order of ome_listener_counters_t */
+    OME_COUNT_ORDERS_ACCEPTED,
+    OME_COUNT_ORDERS_REFUSED,
+    OME_COUNT_ORDERS_FAULTS,
+    OME_COUNT_ORDERS_SLOW,
+    OME_COUNT_ORDERS_PAUSES,
+    OME_COUNT_ORDERS_QUEUED,
     /* feed */
     OME_COUNT_FEED_SEQUENCE,     /* last command published */
     OME_COUNT_FEED_FRAMES,
@@ -38,6 +45,15 @@ typedef enum
     OME_COUNT_FEED_DROPPED,
     OME_COUNT_FEED_SNAPSHOTS,
     OME_COUNT_FEED_SNAPSHOTS_CUT, /* books deeper than a snapshot may be */
+    OME_COUNT_FEED_SUBSCRIPTIONS, /* now */
+    OME_COUNT_FEED_SUBSCRIPTIONS_REFUSED,
+    OME_COUNT_FEED_CONNECTIONS, /* as for orders */
+    OME_COUNT_FEED_ACCEPTED,
+    OME_COUNT_FEED_REFUSED,
+    OME_COUNT_FEED_FAULTS,
+    OME_COUNT_FEED_SLOW,
+    OME_COUNT_FEED_PAUSES,
+    OME_COUNT_FEED_QUEUED,
     /* the venue, set when it starts */
     OME_COUNT_POLICY,
     OME_COUNT_RING_SLOTS,

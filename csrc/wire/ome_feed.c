@@ -5,17 +5,26 @@
 #include "base/ome_assert.h"
 #include "base/ome_clock.h"
 #include "wire/ome_feed_book.h"
+#include "wire/ome_subscribers.h"
 
 /* In one call of do_work: subscriptions read, and messages after which no further snapshot is begun. */
 #define SUBSCRIPTION_COUNT 16u
 #define SNAPSHOT_MESSAGE_COUNT 1024u
+
+/* Snapshots: bytes made and sent in a second at most, and how much of it may be saved up. */
+#define SNAPSHOT_BYTES_PER_MS (INT64_C(32) * 1024)
+#define SNAPSHOT_BYTES_MAX (INT64_C(2) * 1024 * 1024)
+#define RETRY_NS UINT64_C(20000000) /* how often who did not read is looked at again */
+#define NS_PER_MS UINT64_C(1000000)
+
+#define CHANNEL_COUNT 3u
 
 #define MESSAGE_SIZE 80u
 static_assert(sizeof(ome_top_of_book_t) == MESSAGE_SIZE, "messages of the feed have one size");
 static_assert(sizeof(ome_trade_print_t) == MESSAGE_SIZE, "messages of the feed have one size");
 static_assert(sizeof(ome_level_update_t) == MESSAGE_SIZE, "messages of the feed have one size");
 static_assert(sizeof(ome_level_snapshot_t) == MESSAGE_SIZE, "messages of the feed have one size");
-static_assert((2 * (uint64_t)OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX + 1) * MESSAGE_SIZE + OME_FEED_TOPIC_SIZE <= UINT32_MAX,
+static_assert((2 * (uint64_t)OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX + 1) * MESSAGE_SIZE + OME_TOPIC_SIZE <= UINT32_MAX,
     "a frame's size is a 32-bit number");
 
 /* An ome_message_header_t as the word that stands where a record has its sequence. */
@@ -67,6 +76,7 @@ struct ome_feed
 {
     ome_feed_config_t config;
     ome_feed_book_t book;
+    ome_subscribers_t subscribers;
     instrument_t *instruments; /* by number; the first is not used */
     uint32_t instrument_count;
 
@@ -75,7 +85,6 @@ struct ome_feed
     uint64_t timestamp_ns; /* of the command that is being read, or of the last */
     uint64_t trade_count;
     bool in_command; /* there may be more events of the command of `command_sequence` */
-    bool is_heard; /* somebody has subscribed, some time */
     bool is_stopped;
 
     message_t *messages; /* of the batch; the first is not used */
@@ -86,6 +95,9 @@ struct ome_feed
 
     uint32_t wanted_first; /* instruments that somebody has to be told of */
     uint32_t wanted_last;
+    int64_t snapshot_bytes; /* that may be sent now */
+    uint64_t now_ns; /* monotonic, when snapshots were last looked at */
+    uint64_t retry_ns;
 
     uint8_t *frame; /* topic, then messages */
 };
@@ -101,12 +113,14 @@ static uint64_t frame_size_max(const ome_feed_config_t *config)
 {
     const uint64_t level_count = 2 * (uint64_t)min(config->snapshot_level_count_max, config->limits.level_count_max);
     const uint64_t message_count = level_count + 1 > OME_FEED_MESSAGE_COUNT_MAX ? level_count + 1 : OME_FEED_MESSAGE_COUNT_MAX;
-    return OME_FEED_TOPIC_SIZE + message_count * MESSAGE_SIZE;
+    return OME_TOPIC_SIZE + message_count * MESSAGE_SIZE;
 }
 
 static void lay_out(ome_feed_t *feed, ome_arena_t *arena, const ome_feed_config_t *config)
 {
     ome_feed_book_init(&feed->book, arena, &config->limits);
+    ome_subscribers_init(
+        &feed->subscribers, arena, config->socket, CHANNEL_COUNT, config->limits.instrument_count_max, config->connection_slot_max);
     feed->instruments = ome_arena_take(arena, ((uint64_t)config->limits.instrument_count_max + 1) * sizeof(instrument_t));
     feed->messages = ome_arena_take(arena, (OME_FEED_MESSAGE_COUNT_MAX + 1) * sizeof(message_t));
     feed->next_message = ome_arena_take(arena, (OME_FEED_MESSAGE_COUNT_MAX + 1) * sizeof(uint32_t));
@@ -187,30 +201,52 @@ ome_status_t ome_feed_seed(ome_feed_t *feed, const ome_engine_t *engine)
 
 static uint8_t *frame_message(const ome_feed_t *feed, uint32_t index)
 {
-    return feed->frame + OME_FEED_TOPIC_SIZE + (uint64_t)index * MESSAGE_SIZE;
+    return feed->frame + OME_TOPIC_SIZE + (uint64_t)index * MESSAGE_SIZE;
 }
 
-/* Sends the first `message_count` messages of the frame buffer. */
-static void send_frame(ome_feed_t *feed, uint32_t channel, uint32_t number, uint32_t message_count)
+static void count_publication(const ome_feed_t *feed, ome_publication_t publication, uint32_t message_count)
 {
     const ome_feed_counters_t *counters = &feed->config.counters;
-    const ome_socket_t *socket = feed->config.socket;
-    const uint64_t topic = __builtin_bswap64((uint64_t)channel << 32 | number);
-    memcpy(feed->frame, &topic, OME_FEED_TOPIC_SIZE);
-    const ome_status_t status = socket->send(socket->context, NULL, 0, feed->frame, OME_FEED_TOPIC_SIZE + message_count * MESSAGE_SIZE);
-    if (status != OME_OK)
+    if (publication.sent_count > 0)
     {
-        feed->is_stopped = feed->is_stopped || status == OME_STOPPED;
-        ome_counter_add(counters->frames_dropped, 1);
-        return;
+        ome_counter_add(counters->frames_sent, 1);
+        ome_counter_add(counters->messages_sent, message_count);
     }
-    ome_counter_add(counters->frames_sent, 1);
-    ome_counter_add(counters->messages_sent, message_count);
+    ome_counter_add(counters->frames_dropped, publication.dropped_count);
+}
+
+/* Puts the topic before the first `message_count` messages of the frame buffer. Returns the frame's size. */
+static uint32_t finish_frame(const ome_feed_t *feed, uint32_t channel, uint32_t number, uint32_t message_count)
+{
+    const uint64_t topic = __builtin_bswap64((uint64_t)channel << 32 | number);
+    memcpy(feed->frame, &topic, OME_TOPIC_SIZE);
+    return OME_TOPIC_SIZE + message_count * MESSAGE_SIZE;
+}
+
+/* Sends the first `message_count` messages of the frame buffer to all who want them. */
+static void send_frame(ome_feed_t *feed, uint32_t channel, uint32_t number, uint32_t message_count)
+{
+    const uint32_t size_bytes = finish_frame(feed, channel, number, message_count);
+    count_publication(feed, ome_subscribers_publish(&feed->subscribers, channel, number, feed->frame, size_bytes), message_count);
+}
+
+/* Sends them to those who asked. */
+static void answer_frame(ome_feed_t *feed, uint32_t channel, uint32_t number, uint32_t message_count)
+{
+    const uint32_t size_bytes = finish_frame(feed, channel, number, message_count);
+    const ome_publication_t publication = ome_subscribers_answer(&feed->subscribers, channel, number, feed->frame, size_bytes);
+    count_publication(feed, publication, message_count);
+    feed->snapshot_bytes -= (int64_t)size_bytes * (publication.sent_count + 1);
 }
 
 static void send_queue(ome_feed_t *feed, uint32_t channel, uint32_t number, queue_t *queue)
 {
     uint32_t count = 0;
+    if (queue->count > 0 && !ome_subscribers_want(&feed->subscribers, channel, number))
+    {
+        *queue = (queue_t){0};
+        return;
+    }
     for (uint32_t index = queue->first; index != 0; index = feed->next_message[index])
     {
         memcpy(frame_message(feed, count), &feed->messages[index], MESSAGE_SIZE);
@@ -239,15 +275,11 @@ static void send_messages(ome_feed_t *feed)
     feed->message_count = 0;
 }
 
-static void send_top(ome_feed_t *feed, uint32_t number)
+/* Puts the top as it was last published into the frame buffer. */
+static void put_top(const ome_feed_t *feed, uint32_t number)
 {
-    instrument_t *instrument = &feed->instruments[number];
+    const instrument_t *instrument = &feed->instruments[number];
     const top_t *top = &instrument->top;
-    instrument->top_sequence++;
-    if (!feed->is_heard)
-    {
-        return;
-    }
     const ome_top_of_book_t message = {.sequence = HEADER(OME_TEMPLATE_TOP_OF_BOOK, OME_BLOCK_TOP_OF_BOOK),
         .channel_sequence = instrument->top_sequence,
         .engine_sequence = feed->sequence,
@@ -259,7 +291,16 @@ static void send_top(ome_feed_t *feed, uint32_t number)
         .instrument = number,
         .epoch = feed->config.epoch};
     memcpy(frame_message(feed, 0), &message, MESSAGE_SIZE);
-    send_frame(feed, OME_FEED_CHANNEL_TOP, number, 1);
+}
+
+static void publish_top(ome_feed_t *feed, uint32_t number)
+{
+    feed->instruments[number].top_sequence++;
+    if (ome_subscribers_want(&feed->subscribers, OME_FEED_CHANNEL_TOP, number))
+    {
+        put_top(feed, number);
+        send_frame(feed, OME_FEED_CHANNEL_TOP, number, 1);
+    }
 }
 
 /* ---- what the events of a batch say ---- */
@@ -317,7 +358,7 @@ static void print_trade(ome_feed_t *feed, const ome_event_t *event)
     instrument_t *instrument = instrument_of(feed, event->instrument);
     feed->trade_count++;
     instrument->trade_sequence++;
-    if (!feed->is_heard)
+    if (feed->subscribers.count == 0)
     {
         return;
     }
@@ -359,7 +400,7 @@ static void end_command(ome_feed_t *feed)
         instrument_t *instrument = instrument_of(feed, level.instrument);
         touch(feed, level.instrument, instrument);
         instrument->level_sequence++;
-        if (feed->is_heard)
+        if (feed->subscribers.count > 0)
         {
             append(feed, &instrument->levels)->level = level_update(feed, &level, instrument->level_sequence);
         }
@@ -418,92 +459,180 @@ static void want_prefix(ome_feed_t *feed, uint32_t channel, const uint8_t *prefi
     }
 }
 
-/* A subscription is a byte 1 and a prefix of topics. What begins otherwise ends one, or is no subscription; a longer prefix is of no topic. */
+/* Wants of both channels that have something to say of how things stand. */
+static void want_all(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes)
+{
+    ome_feed_t *feed = context;
+    want_prefix(feed, OME_FEED_CHANNEL_TOP, prefix, prefix_size_bytes);
+    want_prefix(feed, OME_FEED_CHANNEL_LEVELS, prefix, prefix_size_bytes);
+}
+
 static void subscribe(ome_feed_t *feed, const ome_socket_message_t *message)
 {
-    if (message->data_size_bytes >= 1 && message->data_size_bytes <= 1 + OME_FEED_TOPIC_SIZE && message->data[0] == 1)
+    const ome_socket_t *socket = feed->config.socket;
+    const ome_status_t status = ome_subscribers_add(&feed->subscribers, message->peer, message->data, message->data_size_bytes);
+    if (status == OME_OK)
     {
-        feed->is_heard = true;
-        want_prefix(feed, OME_FEED_CHANNEL_TOP, message->data + 1, message->data_size_bytes - 1);
-        want_prefix(feed, OME_FEED_CHANNEL_LEVELS, message->data + 1, message->data_size_bytes - 1);
+        (void)socket->admit(socket->context, message->peer, 1); /* it is there: this came from it just now */
+        want_all(feed, message->data, message->data_size_bytes);
+        return;
+    }
+    ome_counter_add(feed->config.counters.subscriptions_refused, 1);
+    if (status == OME_FULL) /* it cannot be told, and must not believe that it hears everything */
+    {
+        ome_subscribers_remove_peer(&feed->subscribers, message->peer);
+        socket->end(socket->context, message->peer, NULL, 0);
+    }
+}
+
+static void take_message(ome_feed_t *feed, const ome_socket_message_t *message)
+{
+    const ome_socket_t *socket = feed->config.socket;
+    switch (message->kind)
+    {
+    case OME_SOCKET_SUBSCRIBE:
+        subscribe(feed, message);
+        break;
+    case OME_SOCKET_CANCEL:
+        ome_subscribers_remove(&feed->subscribers, message->peer, message->data, message->data_size_bytes);
+        if (!ome_subscribers_has(&feed->subscribers, message->peer))
+        {
+            (void)socket->admit(socket->context, message->peer, 0);
+        }
+        break;
+    case OME_SOCKET_GONE:
+        ome_subscribers_remove_peer(&feed->subscribers, message->peer);
+        break;
+    default: /* a subscriber has nothing else to say */
+        break;
     }
 }
 
 static uint32_t receive_subscriptions(ome_feed_t *feed)
 {
     const ome_socket_t *socket = feed->config.socket;
-    for (uint32_t count = 0; count < SUBSCRIPTION_COUNT; count++)
+    uint32_t count = 0;
+    for (; count < SUBSCRIPTION_COUNT; count++)
     {
         ome_socket_message_t message;
         const ome_status_t status = socket->receive(socket->context, &message);
         if (status != OME_OK)
         {
             feed->is_stopped = feed->is_stopped || status == OME_STOPPED;
-            return count;
+            break;
         }
-        subscribe(feed, &message);
+        take_message(feed, &message);
     }
-    return SUBSCRIPTION_COUNT;
+    if (count > 0)
+    {
+        ome_counter_set(feed->config.counters.subscriptions, feed->subscribers.count);
+    }
+    return count;
 }
 
-/* Puts the levels of a side into the frame from message `count` on; returns how many messages there are then. */
-static uint32_t put_side(ome_feed_t *feed, uint32_t number, uint8_t side, uint32_t count, bool *is_cut)
+/* Puts the levels of a side into the frame from message `count` on, best first; returns how many messages there are then. `left_out` is how many levels more there are. */
+static uint32_t put_side(ome_feed_t *feed, uint32_t number, uint8_t side, uint32_t count, uint32_t *left_out)
 {
-    const uint32_t end = count + min(feed->config.snapshot_level_count_max, feed->config.limits.level_count_max);
+    const uint32_t level_count = ome_feed_book_level_count(&feed->book, number, side);
+    const uint32_t end = count + min(feed->config.snapshot_level_count_max, level_count);
     uint32_t index = ome_feed_book_best(&feed->book, number, side);
-    for (; index != 0 && count < end; index = ome_ladder_next(&feed->book.ladder, index))
+    *left_out = level_count - (end - count);
+    for (; count < end; index = ome_ladder_next(&feed->book.ladder, index))
     {
         const ome_level_update_t update = level_update(feed, &feed->book.ladder.levels[index], 0);
         memcpy(frame_message(feed, count), &update, MESSAGE_SIZE);
         count++;
     }
-    *is_cut = *is_cut || index != 0;
+    OME_ASSERT(index == 0 || *left_out > 0);
     return count;
 }
 
 /* Returns the messages sent. */
-static uint32_t send_snapshot(ome_feed_t *feed, uint32_t number)
+static uint32_t answer_levels(ome_feed_t *feed, uint32_t number)
 {
-    if (!feed->is_heard)
+    if (!ome_subscribers_ask(&feed->subscribers, OME_FEED_CHANNEL_LEVELS, number))
     {
-        return 1;
+        return 0;
     }
-    bool is_cut = false;
-    uint32_t count = put_side(feed, number, OME_SIDE_BUY, 1, &is_cut);
-    count = put_side(feed, number, OME_SIDE_SELL, count, &is_cut);
+    uint32_t bids_left_out;
+    uint32_t asks_left_out;
+    uint32_t count = put_side(feed, number, OME_SIDE_BUY, 1, &bids_left_out);
+    count = put_side(feed, number, OME_SIDE_SELL, count, &asks_left_out);
     const ome_level_snapshot_t snapshot = {.sequence = HEADER(OME_TEMPLATE_LEVEL_SNAPSHOT, OME_BLOCK_LEVEL_SNAPSHOT),
         .channel_sequence = feed->instruments[number].level_sequence,
         .engine_sequence = feed->sequence,
         .timestamp_ns = feed->timestamp_ns,
         .level_count = count - 1,
         .instrument = number,
-        .epoch = feed->config.epoch};
+        .epoch = feed->config.epoch,
+        .bids_left_out = bids_left_out,
+        .asks_left_out = asks_left_out};
     memcpy(frame_message(feed, 0), &snapshot, MESSAGE_SIZE);
-    send_frame(feed, OME_FEED_CHANNEL_LEVELS, number, count);
+    answer_frame(feed, OME_FEED_CHANNEL_LEVELS, number, count);
     ome_counter_add(feed->config.counters.snapshots_sent, 1);
-    ome_counter_add(feed->config.counters.snapshots_cut, is_cut);
+    ome_counter_add(feed->config.counters.snapshots_cut, bids_left_out > 0 || asks_left_out > 0);
     return count;
 }
 
+static uint32_t answer_top(ome_feed_t *feed, uint32_t number)
+{
+    if (!ome_subscribers_ask(&feed->subscribers, OME_FEED_CHANNEL_TOP, number))
+    {
+        return 0;
+    }
+    put_top(feed, number);
+    answer_frame(feed, OME_FEED_CHANNEL_TOP, number, 1);
+    return 1;
+}
+
+/* What may be sent of snapshots grows with time. */
+static void refill(ome_feed_t *feed)
+{
+    const uint64_t now_ns = ome_clock_monotonic_ns();
+    const uint64_t passed_ms = (now_ns - feed->now_ns) / NS_PER_MS;
+    if (passed_ms > 0)
+    {
+        feed->now_ns = now_ns;
+        const int64_t more = passed_ms < 1000 ? (int64_t)passed_ms * SNAPSHOT_BYTES_PER_MS : SNAPSHOT_BYTES_MAX;
+        feed->snapshot_bytes = feed->snapshot_bytes + more < SNAPSHOT_BYTES_MAX ? feed->snapshot_bytes + more : SNAPSHOT_BYTES_MAX;
+    }
+    if (now_ns >= feed->retry_ns)
+    {
+        feed->retry_ns = now_ns + RETRY_NS;
+        ome_subscribers_retry(&feed->subscribers, want_all, feed);
+    }
+}
+
+/* Whether somebody is still to be told how things stand. */
+static bool owes(const ome_feed_t *feed)
+{
+    return feed->wanted_first != 0 || feed->subscribers.owed_count > 0;
+}
+
 /* Between batches. Returns the messages sent. */
-static uint32_t send_wanted(ome_feed_t *feed)
+static uint32_t answer_wanted(ome_feed_t *feed)
 {
     uint32_t count = 0;
-    while (feed->wanted_first != 0 && count < SNAPSHOT_MESSAGE_COUNT)
+    if (!owes(feed))
+    {
+        return 0;
+    }
+    refill(feed);
+    while (feed->wanted_first != 0 && count < SNAPSHOT_MESSAGE_COUNT && feed->snapshot_bytes > 0)
     {
         const uint32_t number = feed->wanted_first;
         instrument_t *instrument = &feed->instruments[number];
         feed->wanted_first = instrument->next_wanted;
+        count += 1; /* also looking for who asked takes time */
         if (instrument->wants_top)
         {
             instrument->wants_top = false;
-            send_top(feed, number);
-            count++;
+            count += answer_top(feed, number);
         }
         if (instrument->wants_levels)
         {
             instrument->wants_levels = false;
-            count += send_snapshot(feed, number);
+            count += answer_levels(feed, number);
         }
     }
     return count;
@@ -541,7 +670,7 @@ static void end_batch(ome_feed_t *feed)
         if (memcmp(&top, &instrument->top, sizeof(top_t)) != 0)
         {
             instrument->top = top;
-            send_top(feed, number);
+            publish_top(feed, number);
         }
     }
     feed->touched_first = 0;
@@ -613,7 +742,7 @@ uint32_t ome_feed_do_work(ome_feed_t *feed)
     }
     if (!feed->is_stopped && !feed->in_command)
     {
-        work += send_wanted(feed);
+        work += answer_wanted(feed);
     }
     if (!feed->is_stopped)
     {
@@ -658,7 +787,8 @@ ome_status_t ome_feed_run(ome_feed_t *feed, uint32_t timeout_ms)
         {
             now_ns = ome_clock_monotonic_ns();
             const uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-            sleep_for(feed, (uint32_t)((left_ns + 999999) / 1000000));
+            const uint64_t most_ns = owes(feed) ? NS_PER_MS : left_ns; /* more may be sent soon */
+            sleep_for(feed, (uint32_t)(((left_ns < most_ns ? left_ns : most_ns) + 999999) / 1000000));
         }
         now_ns = ome_clock_monotonic_ns();
     } while (!feed->is_stopped && now_ns < deadline_ns);

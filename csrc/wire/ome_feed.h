@@ -1,8 +1,8 @@
-/* The market data feed: follows the events of the outbound stream and publishes tops, price levels and trades on an XPUB socket.
+/* The market data feed: follows the events of the outbound stream and publishes tops, price levels and trades to whoever subscribed.
  *
- *     [ outbound stream ] --> events up to the gate --> own book (ome_feed_book) --> frames --> XPUB
+ *     [ outbound stream ] --> events up to the gate --> own book (ome_feed_book) --> frames --> subscribers
  *                                                                                     ^
- *                              XPUB: somebody subscribed --> snapshot, between batches
+ *                                    somebody subscribed --> snapshot, between batches
  *
  * A frame is an 8-byte topic, channel and instrument of 32 bits each, big-endian, and messages with their headers, as ome/codec/schema.xml has them:
  *   levels  a LevelUpdate for each level that a command changed, as it is after that command, in the order first changed
@@ -13,12 +13,12 @@
  * out as one frame, or as several where there are more than OME_FEED_MESSAGE_COUNT_MAX messages in all. A command ends where the next event is another command's, or
  * where the stream says so.
  *
- * Who subscribes is told how things stand: for each topic that the subscription is a prefix of, a LevelSnapshot with all levels, or the TopOfBook. It goes to all subscribers
- * of the topic; those who are in step find nothing new in it. So does who subscribed before the instrument was defined, when it is. Several subscriptions that wait at
- * the same time are served by one snapshot. The socket must report each subscription, also one that somebody else has already (XPUB_VERBOSE).
+ * Who subscribes is told how things stand: for each topic that the subscription is a prefix of, a LevelSnapshot with the levels, or the TopOfBook. So is who subscribed before the
+ * instrument was defined, when it is. A snapshot is made once for all who wait for it at the same time, at a bounded rate in bytes, and only while one of them reads. One that leaves levels
+ * out says how many.
  *
- * `channel_sequence` counts the messages of a channel and instrument from 1. A frame that the socket does not take is dropped and counted; who misses it sees the gap
- * and subscribes again. Nothing here waits for a subscriber. Until somebody subscribes for the first time the messages are counted and not made.
+ * `channel_sequence` counts the messages of a channel and instrument from 1. A frame that a subscriber's queue does not take is dropped for it and counted; it sees the
+ * gap and subscribes again. Nothing here waits for a subscriber. What nobody wants is counted and not made.
  *
  * Threads: one at a time calls do_work or run. It is a reader of the stream and uses the socket. It must keep reading, for it holds the producer back; when it has stopped, the
  * owner detaches it from the stream.
@@ -40,8 +40,7 @@
 #define OME_FEED_BATCH_EVENT_COUNT 512u
 #define OME_FEED_MESSAGE_COUNT_MAX 1024u
 #define OME_FEED_SNAPSHOT_LEVEL_COUNT_DEFAULT 65536u
-#define OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX (UINT32_C(1) << 20)
-#define OME_FEED_TOPIC_SIZE 8u
+#define OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX (UINT32_C(1) << 17) /* so that a snapshot fits into the pool of a listener */
 
 /* What a topic begins with. */
 enum
@@ -56,10 +55,12 @@ typedef struct
 {
     ome_counter_t *frames_sent;
     ome_counter_t *messages_sent;
-    ome_counter_t *frames_dropped; /* the socket did not take them */
+    ome_counter_t *frames_dropped; /* for subscribers that did not read, once for each */
     ome_counter_t *snapshots_sent;
     ome_counter_t *snapshots_cut; /* books deeper than a snapshot may be: their worst levels are missing in it */
     ome_counter_t *last_sequence; /* the last command that is published */
+    ome_counter_t *subscriptions; /* now */
+    ome_counter_t *subscriptions_refused; /* of no topic, or too many */
 } ome_feed_counters_t;
 
 typedef struct
@@ -69,6 +70,7 @@ typedef struct
     uint32_t epoch; /* in every message: which start of the publisher this is */
     ome_stream_t *stream;
     uint32_t reader_index;
+    uint32_t connection_slot_max; /* of the socket's peers */
     int32_t event_fd; /* an eventfd, non-blocking, for this reader alone */
     const ome_socket_t *socket;
     uint64_t (*durable)(void *context); /* the last command that may be spoken of; UINT64_MAX where the policy does not wait */

@@ -11,6 +11,7 @@ void ome_feed_book_init(ome_feed_book_t *book, ome_arena_t *arena, const ome_lim
     /* More than the engine has: emptied levels stay until the end of a command, and its order and each stop that it triggers may make a new one. */
     ome_ladder_pool_init(&book->ladder, arena, limits->level_count_max + 1 + limits->special_count_max, 2 * limits->instrument_count_max);
     book->ladders = ome_arena_take(arena, 2 * ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_ladder_t));
+    book->level_counts = ome_arena_take(arena, 2 * ((uint64_t)limits->instrument_count_max + 1) * sizeof(uint32_t));
     book->orders = ome_arena_take(arena, ((uint64_t)limits->order_count_max + 1) * sizeof(ome_feed_order_t));
 }
 
@@ -19,6 +20,11 @@ static ome_ladder_t *ladder_of(const ome_feed_book_t *book, uint32_t instrument,
     OME_ASSERT(instrument >= 1);
     OME_ASSERT(instrument <= book->instrument_count_max);
     return &book->ladders[2 * (uint64_t)instrument + ome_side_index(side)];
+}
+
+static uint32_t *level_count_of(const ome_feed_book_t *book, uint32_t instrument, uint8_t side)
+{
+    return &book->level_counts[2 * (uint64_t)instrument + ome_side_index(side)];
 }
 
 /* Orders prices as unsigned numbers, and bids the other way round: the best level has the smallest key. */
@@ -71,8 +77,10 @@ static void add(ome_feed_book_t *book, uint32_t instrument, uint8_t side, int64_
 {
     ome_feed_order_t *order = slot_of(book, order_id);
     OME_ASSERT(order->leaves_quantity == 0);
+    const uint32_t count_before = book->ladder.level_count;
     const uint32_t level_index = ome_ladder_find_or_insert(ladder_of(book, instrument, side), &book->ladder, key_of(side, price));
     ome_level_t *level = &book->ladder.levels[level_index];
+    *level_count_of(book, instrument, side) += book->ladder.level_count - count_before;
     level->price = price;
     level->instrument = instrument;
     level->side = side;
@@ -191,6 +199,7 @@ bool ome_feed_book_take_change(ome_feed_book_t *book, ome_level_t *level)
         if (changed->order_count == 0)
         {
             OME_ASSERT(changed->quantity == 0);
+            (*level_count_of(book, changed->instrument, changed->side))--;
             ome_ladder_remove(ladder_of(book, changed->instrument, changed->side), &book->ladder, level_index);
         }
     }
@@ -200,6 +209,11 @@ bool ome_feed_book_take_change(ome_feed_book_t *book, ome_level_t *level)
 uint32_t ome_feed_book_best(const ome_feed_book_t *book, uint32_t instrument, uint8_t side)
 {
     return ladder_of(book, instrument, side)->best;
+}
+
+uint32_t ome_feed_book_level_count(const ome_feed_book_t *book, uint32_t instrument, uint8_t side)
+{
+    return *level_count_of(book, instrument, side);
 }
 
 static void seed_side(ome_feed_book_t *book, const ome_engine_t *engine, uint32_t instrument, uint8_t side)

@@ -35,6 +35,7 @@ typedef struct
 {
     ome_ladder_pool_t ladder;
     ome_ladder_t *ladders; /* two for each instrument number, by ome_side_index; the first two are not used */
+    uint32_t *level_counts; /* of each ladder */
     ome_feed_order_t *orders; /* by slot; the first is not used */
     uint32_t order_count_max;
     uint32_t instrument_count_max;
@@ -58,5 +59,8 @@ bool ome_feed_book_take_change(ome_feed_book_t *book, ome_level_t *level);
 
 /* The best level of a side, or 0; the others with ome_ladder_next. Only when there are no changes to take. */
 uint32_t ome_feed_book_best(const ome_feed_book_t *book, uint32_t instrument, uint8_t side);
+
+/* How many levels a side has. Only when there are no changes to take. */
+uint32_t ome_feed_book_level_count(const ome_feed_book_t *book, uint32_t instrument, uint8_t side);
 
 #endif

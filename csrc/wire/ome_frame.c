@@ -11,7 +11,22 @@ static bool is_client_command(uint16_t template_id)
 
 static bool is_session_message(uint16_t template_id)
 {
-    return template_id == OME_TEMPLATE_LOGON || template_id == OME_TEMPLATE_LOGOUT;
+    return template_id == OME_TEMPLATE_LOGON || template_id == OME_TEMPLATE_LOGOUT || template_id == OME_TEMPLATE_HEARTBEAT;
+}
+
+static ome_frame_content_t content_of(uint16_t template_id)
+{
+    switch (template_id)
+    {
+    case OME_TEMPLATE_LOGON:
+        return OME_FRAME_LOGON;
+    case OME_TEMPLATE_LOGOUT:
+        return OME_FRAME_LOGOUT;
+    case OME_TEMPLATE_HEARTBEAT:
+        return OME_FRAME_HEARTBEAT;
+    default:
+        return OME_FRAME_COMMANDS;
+    }
 }
 
 static bool fail(ome_frame_t *frame, uint8_t reason, const char *field, uint64_t found, uint64_t allowed)
@@ -138,7 +153,7 @@ void ome_frame_inspect(
         frame->message_count++;
         if (is_alone)
         {
-            frame->content = header.template_id == OME_TEMPLATE_LOGON ? OME_FRAME_LOGON : OME_FRAME_LOGOUT;
+            frame->content = content_of(header.template_id);
         }
         else if (!inspect_command(frame, &command, data + offset, header.template_id))
         {

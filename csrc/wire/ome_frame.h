@@ -15,6 +15,7 @@ typedef enum
     OME_FRAME_COMMANDS, /* whole commands of one or several messages, message_count in all, 64 bytes each */
     OME_FRAME_LOGON,
     OME_FRAME_LOGOUT,
+    OME_FRAME_HEARTBEAT,
     OME_FRAME_BAD /* see `fault` */
 } ome_frame_content_t;
 
@@ -39,7 +40,7 @@ typedef struct
 #define OME_FRAME_COMMAND_MESSAGE_COUNT_MAX 5u
 
 /* Looks at `size_bytes` bytes. A frame has at most `message_count_max` messages, and a command at most `command_message_count_max` of them, all in the same frame; a
- * logon or a logout is alone in its frame. */
+ * logon, a logout or a heartbeat is alone in its frame. */
 void ome_frame_inspect(
     ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, uint32_t message_count_max, uint32_t command_message_count_max);
 

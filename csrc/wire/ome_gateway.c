@@ -10,6 +10,13 @@
 #define FRAME_COUNT_PER_TURN 32u
 #define REPORT_COUNT_MAX (2u * EVENT_COUNT_PER_TURN)
 
+/* Bad frames and heartbeats of one session in a tick, before it is read more slowly; how often sessions with a heartbeat are looked at. */
+#define NOISE_COUNT_MAX 64u
+#define TICK_MS 10u
+#define WATCH_MS 25u
+#define HEARTBEATS_MISSED_MAX 3u
+#define NS_PER_MS UINT64_C(1000000)
+
 typedef struct
 {
     ome_execution_report_t report;
@@ -26,8 +33,10 @@ struct ome_gateway
     uint32_t pool_count;
     uint32_t dirty_count;
     uint16_t *dirty;             /* sessions with reports in the pool */
-    uint32_t peer_size_bytes;
-    uint8_t peer[OME_PEER_SIZE_MAX];
+    uint64_t now_ns;   /* monotonic, at the beginning of the turn */
+    uint64_t watch_ns; /* when sessions with a heartbeat are looked at again */
+    uint64_t noise_ns; /* when the noise of the sessions was last forgotten */
+    uint64_t peer;
     uint8_t message[OME_RECORD_SIZE];
     ome_event_t event;
     bool has_event;
@@ -36,8 +45,8 @@ struct ome_gateway
 
 static void lay_out(ome_gateway_t *gateway, ome_arena_t *arena, const ome_gateway_config_t *config)
 {
-    ome_session_table_init(&gateway->table, arena, config->session_count_max);
-    ome_reports_init(&gateway->reports, arena, config->order_count_max);
+    ome_session_table_init(&gateway->table, arena, config->session_count_max, config->connection_slot_max);
+    ome_reports_init(&gateway->reports, arena, config->order_count_max, config->session_count_max);
     gateway->pool = ome_arena_take(arena, (REPORT_COUNT_MAX + 1) * sizeof(pooled_report_t));
     gateway->frame = ome_arena_take(arena, REPORT_COUNT_MAX * sizeof(ome_execution_report_t));
     gateway->dirty = ome_arena_take(arena, REPORT_COUNT_MAX * sizeof(uint16_t));
@@ -77,40 +86,57 @@ void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session)
 {
     if (session >= 1 && session <= gateway->table.session_count_max && ome_session_table_is_bound(&gateway->table, session))
     {
+        const ome_socket_t *socket = gateway->config.socket;
+        (void)socket->admit(socket->context, gateway->table.sessions[session].peer, 0);
         ome_session_table_unbind(&gateway->table, session);
         ome_counter_set(gateway->config.counters.sessions, gateway->table.connected_count);
     }
 }
 
-void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes)
+ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon)
 {
-    ome_gateway_unbind(gateway, ome_session_table_find(&gateway->table, peer, peer_size_bytes));
+    const ome_socket_t *socket = gateway->config.socket;
+    ome_session_slot_t *slot = &gateway->table.sessions[session];
+    ome_gateway_unbind(gateway, ome_session_table_find(&gateway->table, logon->peer));
     ome_gateway_unbind(gateway, session);
-    ome_session_table_bind(&gateway->table, session, participant, peer, peer_size_bytes);
+    if (socket->admit(socket->context, logon->peer, 1) != OME_OK)
+    {
+        return OME_NOT_FOUND;
+    }
+    ome_session_table_bind(&gateway->table, session, logon->peer, logon->heartbeat_ms);
+    const bool is_same = slot->session_number == logon->session_number && slot->participant == logon->participant &&
+                         memcmp(slot->participant_name, logon->participant_name, OME_NAME_SIZE) == 0;
+    if (!is_same)
+    {
+        slot->report_sequence = 0;
+        slot->participant = logon->participant;
+        slot->session_number = logon->session_number;
+        memcpy(slot->participant_name, logon->participant_name, OME_NAME_SIZE);
+    }
+    slot->is_defined = logon->is_defined != 0;
+    slot->heard_ns = gateway->now_ns;
+    slot->spoke_ns = gateway->now_ns;
     ome_counter_set(gateway->config.counters.sessions, gateway->table.connected_count);
+    return OME_OK;
 }
 
-uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes)
+uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer)
 {
-    return ome_session_table_find(&gateway->table, peer, peer_size_bytes);
+    return ome_session_table_find(&gateway->table, peer);
 }
 
-const uint8_t *ome_gateway_peer_of(const ome_gateway_t *gateway, uint16_t session, uint32_t *size_bytes)
-{
-    OME_ASSERT(session <= gateway->table.session_count_max);
-    *size_bytes = gateway->table.sessions[session].peer_size_bytes;
-    return gateway->table.sessions[session].peer;
-}
-
-uint64_t ome_gateway_report_sequence(const ome_gateway_t *gateway, uint16_t session)
+void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look)
 {
     OME_ASSERT(session <= gateway->table.session_count_max);
-    return gateway->table.sessions[session].report_sequence;
+    const ome_session_slot_t *slot = &gateway->table.sessions[session];
+    *look = (ome_gateway_session_t){.peer = slot->peer,
+        .report_sequence = slot->report_sequence,
+        .order_count = gateway->reports.order_counts[session],
+        .is_defined = slot->is_defined};
 }
 
-const uint8_t *ome_gateway_peer(const ome_gateway_t *gateway, uint32_t *size_bytes)
+uint64_t ome_gateway_peer(const ome_gateway_t *gateway)
 {
-    *size_bytes = gateway->peer_size_bytes;
     return gateway->peer;
 }
 
@@ -124,11 +150,81 @@ const void *ome_gateway_event(const ome_gateway_t *gateway)
     return &gateway->event;
 }
 
-ome_status_t ome_gateway_send(
-    ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes)
+ome_status_t ome_gateway_send(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes)
 {
     const ome_socket_t *socket = gateway->config.socket;
-    return socket->send(socket->context, peer, peer_size_bytes, data, size_bytes);
+    return socket->send(socket->context, peer, data, size_bytes);
+}
+
+void ome_gateway_end(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes)
+{
+    const ome_socket_t *socket = gateway->config.socket;
+    ome_gateway_unbind(gateway, ome_session_table_find(&gateway->table, peer));
+    socket->end(socket->context, peer, data, size_bytes);
+}
+
+void ome_gateway_pause(ome_gateway_t *gateway, uint64_t peer, uint32_t duration_ms)
+{
+    const ome_socket_t *socket = gateway->config.socket;
+    socket->pause(socket->context, peer, duration_ms);
+}
+
+/* The session is over, and its connection with it; it is told why. */
+static void end_session(ome_gateway_t *gateway, uint16_t session, uint8_t reason)
+{
+    ome_logout_t logout = {.reason = reason};
+    ome_message_header_set(&logout, OME_TEMPLATE_LOGOUT, OME_BLOCK_LOGOUT);
+    ome_counter_add(gateway->config.counters.sessions_ended, 1);
+    ome_gateway_end(gateway, gateway->table.sessions[session].peer, (const uint8_t *)&logout, sizeof(logout));
+}
+
+void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session)
+{
+    OME_ASSERT(session <= gateway->table.session_count_max);
+    gateway->table.sessions[session].is_defined = false;
+    if (ome_session_table_is_bound(&gateway->table, session))
+    {
+        end_session(gateway, session, OME_REASON_SESSION_LIMIT_REACHED);
+    }
+}
+
+static void send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64_t request_id)
+{
+    ome_session_slot_t *slot = &gateway->table.sessions[session];
+    ome_heartbeat_t heartbeat = {.request_id = request_id,
+        .server_time_ns = ome_clock_realtime_ns(),
+        .engine_sequence = ome_ring_cursor(gateway->config.ring),
+        .report_sequence = slot->report_sequence};
+    ome_message_header_set(&heartbeat, OME_TEMPLATE_HEARTBEAT, OME_BLOCK_HEARTBEAT);
+    slot->spoke_ns = gateway->now_ns;
+    (void)ome_gateway_send(gateway, slot->peer, (const uint8_t *)&heartbeat, sizeof(heartbeat));
+}
+
+/* Sessions with a heartbeat: tells those that heard nothing that we live, and ends those that say nothing. */
+static void watch_sessions(ome_gateway_t *gateway)
+{
+    if (gateway->table.heartbeat_count == 0 || gateway->now_ns < gateway->watch_ns)
+    {
+        return;
+    }
+    gateway->watch_ns = gateway->now_ns + WATCH_MS * NS_PER_MS;
+    for (uint32_t number = 1; number <= gateway->table.session_count_max; number++)
+    {
+        const ome_session_slot_t *session = &gateway->table.sessions[number];
+        const uint64_t interval_ns = session->heartbeat_ms * NS_PER_MS;
+        if (session->peer == 0 || interval_ns == 0)
+        {
+            continue;
+        }
+        if (gateway->now_ns - session->heard_ns >= HEARTBEATS_MISSED_MAX * interval_ns)
+        {
+            end_session(gateway, (uint16_t)number, OME_REASON_HEARTBEAT_TIMEOUT);
+        }
+        else if (gateway->now_ns - session->spoke_ns >= interval_ns)
+        {
+            send_heartbeat(gateway, (uint16_t)number, 0);
+        }
+    }
 }
 
 /* ---- Out: events to reports ---- */
@@ -141,7 +237,7 @@ static void pool_report(ome_gateway_t *gateway, const ome_execution_report_t *re
     }
     ome_session_slot_t *session = &gateway->table.sessions[session_number];
     session->report_sequence++;
-    if (session->peer_size_bytes == 0)
+    if (session->peer == 0)
     {
         ome_counter_add(gateway->config.counters.reports_undelivered, 1);
         return;
@@ -163,7 +259,7 @@ static void pool_report(ome_gateway_t *gateway, const ome_execution_report_t *re
     session->last_report = index;
 }
 
-/* A session whose connection does not read, or is gone, ends: it must not slow the others. */
+/* A session whose connection does not read ends, and is told: it must not slow the others. */
 static void send_session(ome_gateway_t *gateway, uint16_t session_number)
 {
     ome_session_slot_t *session = &gateway->table.sessions[session_number];
@@ -174,16 +270,21 @@ static void send_session(ome_gateway_t *gateway, uint16_t session_number)
     }
     session->first_report = 0;
     session->last_report = 0;
-    const ome_status_t status = ome_gateway_send(gateway, session->peer, session->peer_size_bytes, (const uint8_t *)gateway->frame,
-        (uint32_t)(count * sizeof(ome_execution_report_t)));
+    if (session->peer == 0) /* it ended meanwhile */
+    {
+        ome_counter_add(gateway->config.counters.reports_undelivered, count);
+        return;
+    }
+    session->spoke_ns = gateway->now_ns;
+    const ome_status_t status =
+        ome_gateway_send(gateway, session->peer, (const uint8_t *)gateway->frame, (uint32_t)(count * sizeof(ome_execution_report_t)));
     if (status == OME_OK)
     {
         ome_counter_add(gateway->config.counters.reports, count);
         return;
     }
     ome_counter_add(gateway->config.counters.reports_undelivered, count);
-    ome_counter_add(gateway->config.counters.sessions_ended, 1);
-    ome_gateway_unbind(gateway, session_number);
+    end_session(gateway, session_number, OME_REASON_SLOW_CONSUMER);
 }
 
 static void count_event(const ome_gateway_t *gateway, const ome_event_t *event, uint64_t now_ns)
@@ -278,7 +379,26 @@ static void refuse(ome_gateway_t *gateway, const ome_socket_message_t *from, con
     ome_frame_reject_t reject;
     ome_frame_reject_set(&reject, fault, accepted_count, rejected_count);
     ome_counter_add(gateway->config.counters.frames_rejected, 1);
-    (void)ome_gateway_send(gateway, from->peer, from->peer_size_bytes, (const uint8_t *)&reject, sizeof(reject));
+    (void)ome_gateway_send(gateway, from->peer, (const uint8_t *)&reject, sizeof(reject));
+}
+
+/* A session made noise: what is answered without being work. Who makes much of it waits. */
+static void count_noise(ome_gateway_t *gateway, uint16_t session)
+{
+    ome_session_slot_t *slot = &gateway->table.sessions[session];
+    if (gateway->now_ns - gateway->noise_ns >= TICK_MS * NS_PER_MS)
+    {
+        gateway->noise_ns = gateway->now_ns;
+        for (uint32_t number = 1; number <= gateway->table.session_count_max; number++)
+        {
+            gateway->table.sessions[number].noise_count = 0;
+        }
+    }
+    if (++slot->noise_count >= NOISE_COUNT_MAX)
+    {
+        slot->noise_count = 0;
+        ome_gateway_pause(gateway, slot->peer, TICK_MS);
+    }
 }
 
 static void fill_slots(const ome_gateway_t *gateway, const uint8_t *messages, uint64_t first_sequence, uint32_t count, uint16_t session)
@@ -316,12 +436,39 @@ static uint32_t whole_count(const uint8_t *messages, uint32_t count)
     return count;
 }
 
+/* Defines a session in the engine, before its first command. False while the ring is full. */
+static bool define_session(ome_gateway_t *gateway, uint16_t session)
+{
+    ome_session_slot_t *slot = &gateway->table.sessions[session];
+    ome_ring_t *ring = gateway->config.ring;
+    uint64_t sequence;
+    if (ome_ring_claim(ring, 1, OME_RING_CLAIM_SPIN_NS_DEFAULT, &sequence) != OME_OK)
+    {
+        return false;
+    }
+    ome_command_t *command = ome_ring_slot(ring, sequence);
+    memset((uint8_t *)command + sizeof(uint64_t), 0, OME_BODY_SIZE);
+    command->timestamp_ns = ome_clock_realtime_ns();
+    memcpy(command->participant_name, slot->participant_name, OME_NAME_SIZE);
+    command->session_number = slot->session_number;
+    command->participant = slot->participant;
+    command->session = session;
+    command->kind = OME_COMMAND_KIND_DEFINE_SESSION;
+    ome_ring_publish(ring, sequence, 1);
+    slot->is_defined = true;
+    return true;
+}
+
 /* Returns how many of the messages were taken: all of them, unless the ring stays full. The messages of a command are claimed together, so that no other producer's come in
  * between. */
 static uint32_t sequence_commands(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
     ome_ring_t *ring = gateway->config.ring;
     uint32_t taken = 0;
+    if (!gateway->table.sessions[session].is_defined && !define_session(gateway, session))
+    {
+        return 0;
+    }
     while (taken < count)
     {
         const uint32_t left = count - taken;
@@ -426,9 +573,8 @@ static void refuse_busy(
     refuse(gateway, from, &fault, taken, message_count - taken);
 }
 
-static void take_commands(ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_t *frame)
+static void take_commands(ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_t *frame, uint16_t session_number)
 {
-    const uint16_t session_number = ome_session_table_find(&gateway->table, from->peer, from->peer_size_bytes);
     if (session_number == 0)
     {
         const ome_frame_fault_t fault = {.field = "session", .reason = OME_REASON_NOT_LOGGED_ON};
@@ -459,27 +605,59 @@ static void take_commands(ome_gateway_t *gateway, const ome_socket_message_t *fr
     }
 }
 
+static void take_heartbeat(ome_gateway_t *gateway, const ome_socket_message_t *from, uint16_t session)
+{
+    if (session == 0)
+    {
+        const ome_frame_fault_t fault = {.field = "session", .reason = OME_REASON_NOT_LOGGED_ON};
+        refuse(gateway, from, &fault, 0, 1);
+        return;
+    }
+    ome_heartbeat_t heartbeat;
+    memcpy(&heartbeat, from->data, sizeof(heartbeat));
+    count_noise(gateway, session);
+    send_heartbeat(gateway, session, heartbeat.request_id);
+}
+
 /* Returns true when the frame is one for the caller. */
 static bool take_frame(ome_gateway_t *gateway, const ome_socket_message_t *from)
 {
     ome_frame_t frame;
+    const uint16_t session = ome_session_table_find(&gateway->table, from->peer);
     ome_counter_add(gateway->config.counters.frames_in, 1);
+    gateway->table.sessions[session].heard_ns = gateway->now_ns;
     ome_frame_inspect(&frame, from->data, from->data_size_bytes, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX, gateway->command_message_count_max);
-    if (frame.content == OME_FRAME_COMMANDS)
+    switch (frame.content)
     {
-        take_commands(gateway, from, &frame);
+    case OME_FRAME_COMMANDS:
+        take_commands(gateway, from, &frame, session);
         return false;
-    }
-    if (frame.content == OME_FRAME_BAD)
-    {
+    case OME_FRAME_HEARTBEAT:
+        take_heartbeat(gateway, from, session);
+        return false;
+    case OME_FRAME_BAD:
         refuse(gateway, from, &frame.fault, 0, frame.message_count);
+        if (session != 0)
+        {
+            count_noise(gateway, session);
+        }
         return false;
+    default:
+        gateway->peer = from->peer;
+        memcpy(gateway->message, from->data, OME_RECORD_SIZE);
+        return true;
     }
-    OME_ASSERT(from->peer_size_bytes <= OME_PEER_SIZE_MAX);
-    gateway->peer_size_bytes = from->peer_size_bytes;
-    memcpy(gateway->peer, from->peer, from->peer_size_bytes);
-    memcpy(gateway->message, from->data, OME_RECORD_SIZE);
-    return true;
+}
+
+/* The connection of a session, where it had one, is gone. */
+static void take_gone(ome_gateway_t *gateway, uint64_t peer)
+{
+    const uint16_t session = ome_session_table_find(&gateway->table, peer);
+    if (session != 0)
+    {
+        ome_counter_add(gateway->config.counters.sessions_ended, 1);
+        ome_gateway_unbind(gateway, session);
+    }
 }
 
 /* Takes frames for one turn. Returns how many; `outcome` is changed when there is something for the caller. */
@@ -501,7 +679,11 @@ static uint32_t listen(ome_gateway_t *gateway, ome_gateway_outcome_t *outcome)
             break;
         }
         count++;
-        if (take_frame(gateway, &message))
+        if (message.kind == OME_SOCKET_GONE)
+        {
+            take_gone(gateway, message.peer);
+        }
+        else if (take_frame(gateway, &message))
         {
             *outcome = OME_GATEWAY_MESSAGE;
         }
@@ -539,7 +721,8 @@ static ome_gateway_outcome_t sleep_for(ome_gateway_t *gateway, uint32_t timeout_
 
 ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms)
 {
-    const uint64_t deadline_ns = ome_clock_monotonic_ns() + (uint64_t)timeout_ms * UINT64_C(1000000);
+    gateway->now_ns = ome_clock_monotonic_ns();
+    const uint64_t deadline_ns = gateway->now_ns + timeout_ms * NS_PER_MS;
     gateway->has_event = false;
     for (;;)
     {
@@ -554,19 +737,22 @@ ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_m
         {
             return outcome;
         }
-        const uint64_t now_ns = ome_clock_monotonic_ns();
-        if (now_ns >= deadline_ns)
+        watch_sessions(gateway);
+        gateway->now_ns = ome_clock_monotonic_ns();
+        if (gateway->now_ns >= deadline_ns)
         {
             return OME_GATEWAY_IDLE;
         }
         if (work == 0)
         {
-            const uint64_t left_ms = (deadline_ns - now_ns) / UINT64_C(1000000) + 1;
-            outcome = sleep_for(gateway, (uint32_t)left_ms);
+            const uint64_t left_ms = (deadline_ns - gateway->now_ns) / NS_PER_MS + 1;
+            const uint64_t most_ms = gateway->table.heartbeat_count > 0 ? WATCH_MS : left_ms;
+            outcome = sleep_for(gateway, (uint32_t)(left_ms < most_ms ? left_ms : most_ms));
             if (outcome != OME_GATEWAY_IDLE)
             {
                 return outcome;
             }
+            gateway->now_ns = ome_clock_monotonic_ns();
         }
     }
 }

@@ -1,6 +1,11 @@
 /* The gateway's loop: frames from clients into the inbound ring, events that may be spoken back to clients as execution reports.
  *
- * One thread, on one ROUTER socket and one reader of the outbound stream. What is rare - logon, logout, a definition that took effect - it hands to its caller and goes on afterwards.
+ * One thread, on one socket and one reader of the outbound stream. What is rare - logon, logout, a definition that took effect - it hands to its caller and goes on afterwards.
+ *
+ * A session is defined in the engine, and so in the journal, with its first command: who only logs on leaves no trace.
+ *
+ * A session ends when its connection does, when it does not read (Logout, SLOW_CONSUMER), or when it asked to be watched and sent nothing for three heartbeats. Nobody waits for it.
+ * Who sends bad frames or heartbeats without end is read more slowly.
  *
  * Nothing is lost without a count: a report for a session without a connection, or with one that does not read, is counted as undelivered, and the session's report sequence shows the
  * gap. A bad frame is answered with a FrameReject and counted; it never reaches the ring. Nor does a new order while storage is low: it is answered at once, and takes no room in the journal. */
@@ -49,6 +54,7 @@ typedef struct
     uint32_t reader_index;
     uint32_t order_count_max;
     uint32_t session_count_max;
+    uint32_t connection_slot_max; /* of the socket's peers */
     int event_fd; /* wakes the loop when there is something in the stream */
 } ome_gateway_config_t;
 
@@ -64,23 +70,31 @@ ome_status_t ome_gateway_init(
 ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
 
 /* The connection and the 64 bytes of a message; the event of a definition. Valid until the next call of ome_gateway_run. */
-const uint8_t *ome_gateway_peer(const ome_gateway_t *gateway, uint32_t *size_bytes);
+uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
-/* Gives a session its connection, and ends what either had before. */
-void ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, uint16_t participant, const uint8_t *peer, uint32_t peer_size_bytes);
+/* Gives a session its connection, and ends what either had before. A session that is not defined yet (`is_defined` 0) is defined with its first command. OME_OK; OME_NOT_FOUND: the
+ * connection is gone. */
+ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
 
 /* Takes a session's connection away; nothing where it has none. */
 void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
 
-/* The session of a connection, or 0; the connection of a session (size 0 where it has none); the reports that a session was sent. */
-uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes);
-const uint8_t *ome_gateway_peer_of(const ome_gateway_t *gateway, uint16_t session, uint32_t *size_bytes);
-uint64_t ome_gateway_report_sequence(const ome_gateway_t *gateway, uint16_t session);
+/* The session of a connection, or 0; what is known of a session, from 1 to the most there may be. */
+uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer);
+void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
+
+/* The engine refused to define a session: it has to log on again. */
+void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);
 
 /* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
-ome_status_t ome_gateway_send(
-    ome_gateway_t *gateway, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes);
+ome_status_t ome_gateway_send(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
+
+/* Sends a last frame, also to a connection that does not read, and ends it. */
+void ome_gateway_end(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
+
+/* Reads nothing from a connection for so long. */
+void ome_gateway_pause(ome_gateway_t *gateway, uint64_t peer, uint32_t duration_ms);
 
 #endif

@@ -2,11 +2,23 @@
 
 #include "wire/ome_frame.h"
 
-void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max)
+void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max, uint32_t session_count_max)
 {
+    reports->order_counts = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(uint32_t));
     reports->orders = ome_arena_take(arena, ((uint64_t)order_count_max + 1) * sizeof(ome_report_order_t));
     reports->trade_count = 0;
     reports->timestamp_ns = 0;
+}
+
+static uint16_t session_of(const ome_report_order_t *order)
+{
+    return (uint16_t)(order->owner >> 48);
+}
+
+static void set_leaves(ome_reports_t *reports, ome_report_order_t *order, int64_t leaves_quantity)
+{
+    reports->order_counts[session_of(order)] += (uint32_t)(leaves_quantity > 0) - (uint32_t)(order->leaves_quantity > 0);
+    order->leaves_quantity = leaves_quantity;
 }
 
 void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine)
@@ -21,6 +33,7 @@ void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine)
             reports->orders[slot] = (ome_report_order_t){.leaves_quantity = ome_book_leaves(&engine->pools, order),
                 .cumulative_quantity = order->cumulative_quantity,
                 .owner = ome_book_owner(&engine->pools, order)};
+            reports->order_counts[session_of(&reports->orders[slot])]++;
         }
     }
 }
@@ -47,12 +60,12 @@ static uint16_t fill(
         .side = event->side,
         .reason = event->reason};
     ome_message_header_set(report, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
-    return (uint16_t)(order->owner >> 48);
+    return session_of(order);
 }
 
-static void trade_order(ome_report_order_t *order, int64_t quantity)
+static void trade_order(ome_reports_t *reports, ome_report_order_t *order, int64_t quantity)
 {
-    order->leaves_quantity -= quantity;
+    set_leaves(reports, order, order->leaves_quantity - quantity);
     order->cumulative_quantity += quantity;
 }
 
@@ -64,8 +77,8 @@ static uint32_t make_meeting(ome_reports_t *reports, const ome_event_t *event, o
     const bool is_trade = event->kind == OME_EVENT_KIND_TRADE;
     if (is_trade)
     {
-        trade_order(aggressor, event->quantity);
-        trade_order(resting, event->quantity);
+        trade_order(reports, aggressor, event->quantity);
+        trade_order(reports, resting, event->quantity);
         reports->trade_count++;
     }
     sessions[0] = fill(&made[0], reports, event, aggressor);
@@ -97,17 +110,19 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
     switch (event->kind)
     {
     case OME_EVENT_KIND_ACCEPTED:
-        *order = (ome_report_order_t){.leaves_quantity = event->quantity, .owner = owner_of(event)};
+        set_leaves(reports, order, 0);
+        *order = (ome_report_order_t){.owner = owner_of(event)};
+        set_leaves(reports, order, event->quantity);
         break;
     case OME_EVENT_KIND_AMENDED:
-        order->leaves_quantity = event->quantity;
+        set_leaves(reports, order, event->quantity);
         break;
     case OME_EVENT_KIND_REDUCED:
-        order->leaves_quantity -= event->quantity;
+        set_leaves(reports, order, order->leaves_quantity - event->quantity);
         last_quantity = event->quantity;
         break;
     case OME_EVENT_KIND_CANCELLED:
-        order->leaves_quantity = 0;
+        set_leaves(reports, order, 0);
         last_quantity = event->quantity;
         break;
     case OME_EVENT_KIND_COMPLETED:

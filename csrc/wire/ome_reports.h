@@ -21,11 +21,12 @@ typedef struct
 typedef struct
 {
     ome_report_order_t *orders; /* by slot */
+    uint32_t *order_counts;     /* by session: live orders that came by it */
     uint64_t trade_count;
     uint64_t timestamp_ns;      /* of the command whose events are being read */
 } ome_reports_t;
 
-void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max);
+void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max, uint32_t session_count_max);
 
 /* Takes over the orders that live, at rest or waiting, when the engine's thread has not started. */
 void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine);

@@ -784,7 +784,7 @@ class OrderEntry:
 
     def _ended(self, reason: int) -> SessionLost:
         """What a Logout with this reason means."""
-        if reason == Reason.NONE:
+        if reason in (Reason.NONE, Reason.REQUESTED):
             return SessionLost("logout", where=self._where, found="logged out", allowed="a session that is logged on")
         return SessionLost(
             "session", where=self._where, found=explain(reason), allowed="a session that is logged on", reason=_reason(reason)

@@ -84,7 +84,7 @@ def export_journal(
         files.enter_context(source)
         first = source.report.snapshot_sequence + 1 if events else first_sequence(directory)
         for batch in _batches(source):
-            names.learn(batch.commands)
+            names.learn(batch.commands, batch.events)
             instruments = instruments_meant(batch.commands, instrument_before)
             instrument_before = int(instruments[-1])
             commands_file(batch.commands, instruments, names)

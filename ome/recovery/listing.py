@@ -7,8 +7,9 @@ so that commands can be read which no engine survives.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,8 +87,8 @@ def listing(
     is_replayed = with_events or selection.order is not None
     source = journal_source(directory, live=live or follow, is_replayed=is_replayed)
     quarantined = frozenset(source.quarantined)
-    for batch in _whole_commands(_batches(source, follow, selection.last)):
-        names.learn(batch.commands)
+    for batch in _between_sessions(_whole_commands(_batches(source, follow, selection.last))):
+        names.learn(batch.commands, batch.events)
         instruments = instruments_meant(batch.commands, instrument_before)
         instrument_before = int(instruments[-1])
         chosen = np.flatnonzero(_chosen(batch, instruments, selection, names))
@@ -148,6 +149,16 @@ def _whole_commands(batches: Iterator[Batch]) -> Iterator[Batch]:
         yield Batch(commands=commands, events=events)
 
 
+def _between_sessions(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The same commands and events, cut before every definition of a session: in each part a number means one participant."""
+    for batch in batches:
+        cuts = np.flatnonzero(batch.commands["kind"] == CommandKind.DEFINE_SESSION).tolist()
+        for start, end in pairwise(dict.fromkeys((0, *cuts, len(batch.commands)))):
+            commands = batch.commands[start:end]
+            first, last = np.searchsorted(batch.events["sequence"], commands["sequence"][[0, -1]] + np.array((0, 1), np.uint64))
+            yield Batch(commands=commands, events=batch.events[first:last])
+
+
 def _without_events(commands: Records) -> Batch | None:
     return Batch(commands=commands, events=np.empty(0, EVENT)) if len(commands) else None
 
@@ -203,6 +214,6 @@ def _check_names(selection: Selection, names: Names) -> None:
     if selection.instrument is not None and names.instrument_number(selection.instrument) is None:
         known = ", ".join(instrument.symbol for instrument in names.instruments.values())
         raise InvalidValueError("instrument", found=selection.instrument, allowed=known or "none: no instrument is defined")
-    if isinstance(selection.participant, str) and names.participant_number(selection.participant) is None:
-        known = ", ".join(names.participants.values())
+    if isinstance(selection.participant, str) and selection.participant not in names.all_participants:
+        known = ", ".join(sorted(names.all_participants))
         raise InvalidValueError("participant", found=selection.participant, allowed=known or "none: no participant is defined")

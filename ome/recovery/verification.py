@@ -116,17 +116,18 @@ class _Reference:
         if self._engine is None:  # the first command of a journal comes alone, and holds the limits
             first = batch.commands[0]
             self._engine = ReferenceEngine(Limits(**{name: int(first[name]) for name in Limits.__slots__}))
-        self._names.learn(batch.commands)
         instruments = instruments_meant(batch.commands, self._instrument_before)
         self._instrument_before = int(instruments[-1])
         said = self._engine.apply_records(batch.commands)
         if record_bytes(said) == record_bytes(batch.events):
             self._event_count += len(said)
+            self._names.learn(batch.commands, batch.events)
             return True
         same = _equal_count(batch.events, said)
         self._event_count += same
         sequence = min(int(events["sequence"][same]) for events in (batch.events, said) if same < len(events))
         index = sequence - int(batch.commands["sequence"][0])
+        self._names.learn(batch.commands[: index + 1], batch.events)
         other = Batch(commands=batch.commands, events=said)
         self.disagreement = Disagreement(
             sequence=sequence,

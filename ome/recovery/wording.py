@@ -80,12 +80,13 @@ class Names:
     """What the numbers of a journal mean: its instruments and participants, as far as they are defined.
 
     `learn` takes the definitions among commands; who has an engine asks it, by `of`, or goes on from it, by `before`. `instruments` are by
-    number, `participants` too.
+    number, `participants` too: those of now, for a number is used again. `all_participants` are the names that any number has had.
     """
 
     def __init__(self) -> None:
         self.instruments: dict[int, Instrument] = {}
         self.participants: dict[int, str] = {}
+        self.all_participants: set[str] = set()
         self._engine: Engine | None = None
 
     @classmethod
@@ -110,10 +111,18 @@ class Names:
     def _take(self, view: EngineView) -> None:
         self.instruments = dict(view.instruments.values())
         self.participants = {session.participant: session.participant_name for session in view.sessions}
+        self.all_participants.update(self.participants.values())
 
-    def learn(self, commands: Records) -> None:
-        """Takes the definitions among the next commands that an engine would take, and leaves all others."""
+    def learn(self, commands: Records, events: Records) -> None:
+        """Takes the definitions among the next commands that the engine took, and leaves all others.
+
+        `events` are those of the commands. Where there are none the journal is only read: then the definitions are taken that an engine
+        without orders would take. That differs only for a session that was refused a number because orders were alive under it.
+        """
         chosen = np.flatnonzero(np.isin(commands["kind"], _DEFINITIONS))
+        if len(events):
+            taken = events["sequence"][events["kind"] == EventKind.DEFINED]
+            chosen = chosen[np.isin(commands["sequence"][chosen], taken)]
         if self._engine is None and len(commands):
             self._engine = Engine(limits=_limits_of(commands))
         if len(chosen) and self._engine is not None:

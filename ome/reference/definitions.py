@@ -19,7 +19,7 @@ _INSTRUMENT_FLAGS: Final = sum(InstrumentFlags)
 
 
 def define(market: Market, command: Row, definition: Command) -> None:
-    """DEFINED, or REJECTED where a number does not follow the last, a name is taken, or a value is out of range."""
+    """DEFINED, or REJECTED where a number does not follow the last or is in use, a name is taken, or a value is out of range."""
     match definition:
         case DefineLimits():
             is_good = _are_the_limits(market, definition)
@@ -28,8 +28,7 @@ def define(market: Market, command: Row, definition: Command) -> None:
                 market.books.append(Book(definition))
         case DefineSession():
             if is_good := _is_good_session(market, definition):
-                market.sessions.append(definition)
-                market.participants[definition.participant_name] = definition.participant
+                market.sessions[definition.session] = definition
         case _:
             raise AssertionError("only definitions come here")
     if is_good:
@@ -58,14 +57,28 @@ def _is_good_instrument(market: Market, definition: DefineInstrument) -> bool:
 
 
 def _is_good_session(market: Market, definition: DefineSession) -> bool:
-    number = len(market.sessions) + 1
-    pair = (definition.participant_name, definition.session_number)
+    former = market.sessions.get(definition.session)
+    others = [session for session in market.sessions.values() if session is not former]
     return (
-        definition.session == number <= market.limits.session_count_max
-        and definition.participant == market.participants.get(definition.participant_name, len(market.participants) + 1)
+        1 <= definition.session <= market.limits.session_count_max
+        and 1 <= definition.participant <= market.limits.session_count_max
         and _is_name(definition.participant_name)
-        and all((session.participant_name, session.session_number) != pair for session in market.sessions)
+        and not any(_is_same_session(session, definition) for session in others)
+        and (former is None or not market.has_live_order(former.participant, former.session))
+        and _is_good_participant(market, definition, others)
     )
+
+
+def _is_same_session(one: DefineSession, other: DefineSession) -> bool:
+    return (one.participant_name, one.session_number) == (other.participant_name, other.session_number)
+
+
+def _is_good_participant(market: Market, definition: DefineSession, others: list[DefineSession]) -> bool:
+    """The number that the name has, or a new name's: one that nobody has and that no live order is of."""
+    numbers = {session.participant_name: session.participant for session in others}
+    if definition.participant_name in numbers:
+        return numbers[definition.participant_name] == definition.participant
+    return definition.participant not in numbers.values() and not market.has_live_order(definition.participant)
 
 
 def _is_name(name: bytes) -> bool:

@@ -33,8 +33,7 @@ class Market:
         self.time_ns = 0  # the highest timestamp so far
         self.trade_count = 0
         self.books: list[Book] = []  # of instrument 1, 2, ...
-        self.sessions: list[DefineSession] = []  # 1, 2, ...
-        self.participants: dict[bytes, int] = {}  # number by name
+        self.sessions: dict[int, DefineSession] = {}  # by number, in the order of their definition
         self.ids = OrderIds(limits.order_count_max)
         self.live: dict[int, Order] = {}  # at rest and waiting, by order id
         self.live_by_client_id: dict[tuple[int, int], Order] = {}  # by participant and client order id
@@ -57,7 +56,12 @@ class Market:
         """Check 3: session 0 is the embedder itself; any other is defined, and for this participant."""
         if command.session == 0:
             return True
-        return command.session <= len(self.sessions) and self.sessions[command.session - 1].participant == command.participant
+        session = self.sessions.get(command.session)
+        return session is not None and session.participant == command.participant
+
+    def has_live_order(self, participant: int, session: int | None = None) -> bool:
+        """Section Definitions: whether an order of the participant, of all or of those that came by this session, is at rest or waits."""
+        return any(order.participant == participant and session in (None, order.session) for order in self.live.values())
 
     def has_room_at(self, side: BookSide, price: int) -> bool:
         """Section Order of checks: whether an order can rest at this price: there is a level, or one is free."""

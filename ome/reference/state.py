@@ -27,7 +27,7 @@ def state_words(market: Market) -> Iterator[Words]:
     yield (events.sequence, market.time_ns, market.trade_count, events.count, *counts)  # 1
     for number, book in enumerate(market.books, 1):  # 2
         yield _instrument_words(number, book)
-    for number, session in enumerate(market.sessions, 1):  # 3
+    for number, session in sorted(market.sessions.items()):  # 3
         yield (number, session.participant, session.session_number, *_name_words(session.participant_name), 0, 0, 0)
     for book in market.books:  # 4
         for level in chain(book.bids, book.asks):

@@ -1,18 +1,19 @@
-"""The only ZeroMQ sockets: how they are made, with which options and why, and a thin face that raises no ZeroMQ exception."""
+"""What crosses a network: the client's ZeroMQ sockets, which raise no ZeroMQ exception, and the server's listeners."""
 
 from __future__ import annotations
 
-from ome.transport.context import Context, Heartbeat, LibraryError, library_path, library_version
+from ome.transport.context import Context, LibraryError, library_path, library_version
 from ome.transport.endpoints import why_no_connection
-from ome.transport.sockets import ClientSocket, EndpointError, RouterSocket, SendStatus, Socket, SocketClosedError, SubscriberSocket
+from ome.transport.listener import Listener, QueueLimits
+from ome.transport.sockets import ClientSocket, EndpointError, SendStatus, Socket, SocketClosedError, SubscriberSocket
 
 __all__ = [
     "ClientSocket",
     "Context",
     "EndpointError",
-    "Heartbeat",
     "LibraryError",
-    "RouterSocket",
+    "Listener",
+    "QueueLimits",
     "SendStatus",
     "Socket",
     "SocketClosedError",

@@ -4,14 +4,13 @@ Options that several kinds of socket share:
 
 - A finite high-water mark: a queue without one grows until the machine is out of memory, and a finite one is faster.
 - A bounded linger: the last frames get a chance to leave, and closing always comes to an end.
-
-A client's sockets have no ZeroMQ heartbeats: together with a finite mark they let libzmq 4.3.5 abort the process when a connection is reset
-whose frames are not read (zeromq/libzmq #4364, #3937, #4767). TCP finds a dead machine, and the protocol has heartbeats of its own.
+- TCP keepalive and a bound on what is unacknowledged: a machine that is dead shows within some 20 seconds. ZeroMQ's own heartbeats are off:
+  together with a finite mark they let libzmq 4.3.5 abort the process when a connection is reset whose frames are not read (zeromq/libzmq
+  #4364, #3937, #4767). Whether a server that lives answers is asked by the protocol's own heartbeats.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
 
@@ -20,36 +19,23 @@ import zmq.backend.cython._zmq as extension
 
 from ome.errors import OmeError
 from ome.transport.endpoints import needs_ipv6
-from ome.transport.sockets import ClientSocket, ConnectingSocket, RouterSocket, Socket, SubscriberSocket, bind, connect
+from ome.transport.sockets import ClientSocket, ConnectingSocket, SubscriberSocket, connect
 
-__all__ = ["Context", "Heartbeat", "LibraryError", "library_path", "library_version"]
+__all__ = ["Context", "LibraryError", "library_path", "library_version"]
 
 _VERSION_MIN = (4, 3, 4)  # earlier ones have known crashes that a peer can cause
 _HIGH_WATER_MARK_FRAMES = 10_000
 _LINGER_MS = 1_000
-_HANDSHAKE_MS = 5_000
 _KEEPALIVE_IDLE_S = 10  # a dead machine shows after 10 s and 3 probes of 3 s each,
 _KEEPALIVE_INTERVAL_S = 3
 _KEEPALIVE_COUNT = 3
 _UNACKNOWLEDGED_MS = 20_000  # or, where bytes are on their way to it, when it has not acknowledged them for so long
-_SUBSCRIPTION_SIZE_MAX_BYTES = 1_024  # a subscription is 9 bytes; the handshake's own messages are counted too
 
 _Connecting = TypeVar("_Connecting", bound=ConnectingSocket)
 
 
 class LibraryError(OmeError):
     """The ZeroMQ library of this process is too old."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heartbeat:
-    """A peer is asked for a sign of life every `interval_ms`, and its connection is cut when none came for `timeout_ms`."""
-
-    interval_ms: int = 200
-    timeout_ms: int = 600
-
-
-SERVER_HEARTBEAT = Heartbeat()
 
 
 def library_path() -> str:
@@ -77,9 +63,7 @@ class _RawContext(zmq.Context[zmq.Socket[bytes]]):
 class Context:
     """Owns one I/O thread and the sockets made with it. May be shared between threads; the sockets may not.
 
-    `bind_router` and `bind_publisher` make the server's sockets, `connect_client` and `connect_subscriber` the client's. All raise
-    EndpointError where an endpoint is not one, or cannot be had. A bound socket's `endpoint` is the address that it got: port 0 and `*` are
-    allowed.
+    `connect_client` and `connect_subscriber` raise EndpointError where an endpoint is not one.
 
     Raises LibraryError as `library_version`.
     """
@@ -88,34 +72,6 @@ class Context:
         library_version()
         self._sockets: list[zmq.Socket[bytes]] = []
         self._raw = _RawContext(io_threads=1)
-
-    def bind_router(
-        self,
-        endpoint: str,
-        *,
-        frame_size_max_bytes: int,
-        heartbeat: Heartbeat = SERVER_HEARTBEAT,
-        high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES,
-    ) -> RouterSocket:
-        """The gateway's socket. A frame longer than `frame_size_max_bytes` cuts its sender's connection.
-
-        Routing ids are the automatic ones: with ids chosen by clients, one client can take another's place.
-        """
-        raw = self._make_server(zmq.ROUTER, heartbeat, high_water_mark_frames)
-        raw.setsockopt(zmq.ROUTER_MANDATORY, 1)  # else what cannot be delivered is dropped silently
-        raw.setsockopt(zmq.MAXMSGSIZE, frame_size_max_bytes)  # else a client makes us allocate at will
-        raw.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)  # connections that say nothing do not hold a file descriptor for ever
-        return RouterSocket(raw, bind(raw, endpoint))
-
-    def bind_publisher(
-        self, endpoint: str, *, heartbeat: Heartbeat = SERVER_HEARTBEAT, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES
-    ) -> Socket:
-        """The feed's socket. A subscriber that is `high_water_mark_frames` behind loses frames, sees the gap and asks again."""
-        raw = self._make_server(zmq.XPUB, heartbeat, high_water_mark_frames)
-        raw.setsockopt(zmq.XPUB_VERBOSE, 1)  # a topic's second subscriber is seen as well: it needs a snapshot too
-        raw.setsockopt(zmq.MAXMSGSIZE, _SUBSCRIPTION_SIZE_MAX_BYTES)
-        raw.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
-        return Socket(raw, bind(raw, endpoint))
 
     def connect_client(self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES) -> ClientSocket:
         """A client's order entry socket. It connects in the background, and says when it lost its connection."""
@@ -172,10 +128,4 @@ class Context:
         raw.setsockopt(zmq.LINGER, _LINGER_MS)
         raw.setsockopt(zmq.SNDHWM, high_water_mark_frames)
         raw.setsockopt(zmq.RCVHWM, high_water_mark_frames)
-        return raw
-
-    def _make_server(self, kind: int, heartbeat: Heartbeat, high_water_mark_frames: int) -> zmq.Socket[bytes]:
-        raw = self._make(kind, high_water_mark_frames)
-        raw.setsockopt(zmq.HEARTBEAT_IVL, heartbeat.interval_ms)
-        raw.setsockopt(zmq.HEARTBEAT_TIMEOUT, heartbeat.timeout_ms)
         return raw

@@ -1,15 +1,10 @@
 """A thin face of a ZeroMQ socket: nothing blocks but `wait`, and no ZeroMQ exception comes out.
 
-The functions are those of csrc/wire/ome_socket.h, so that a loop in C and its fallback in Python see the same. One thread at a time uses a
-socket.
+One thread at a time uses a socket.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-import socket as unix
 from enum import IntEnum
 
 import zmq
@@ -21,26 +16,14 @@ __all__ = [
     "ClientSocket",
     "ConnectingSocket",
     "EndpointError",
-    "RouterSocket",
     "SendStatus",
     "Socket",
     "SocketClosedError",
     "SubscriberSocket",
-    "bind",
     "connect",
 ]
 
 Buffer = bytes | bytearray | memoryview
-
-_ENDPOINTS = (
-    "tcp://ADDRESS:PORT, tcp://*:PORT (port 0 to 65535; 0 for any, where a server listens) or ipc://PATH in a directory that exists"
-)
-_ALLOWED = {
-    errno.EADDRINUSE: "an address that nobody listens on yet",
-    errno.EADDRNOTAVAIL: "an address of this machine",
-    errno.ENODEV: "an address of this machine",
-    errno.EACCES: "an address that this user may listen on",
-}
 
 
 class EndpointError(OmeError):
@@ -57,8 +40,6 @@ class SendStatus(IntEnum):
     SENT = 0
     FULL = 1
     """Not sent: the peer does not read fast enough."""
-    NOT_FOUND = 2
-    """Not sent: the peer is gone."""
 
 
 class Socket:
@@ -67,7 +48,7 @@ class Socket:
     def __init__(self, raw: zmq.Socket[bytes], endpoint: str) -> None:
         self.endpoint = endpoint
         self._raw = raw
-        self._pollers: dict[tuple[bool, int], zmq.Poller] = {}
+        self._pollers: dict[bool, zmq.Poller] = {}
 
     @property
     def handle(self) -> int:
@@ -98,67 +79,26 @@ class Socket:
             raise self._closed(error) from None
         return SendStatus.SENT
 
-    def wait(self, timeout: float, *, to_send: bool = False, event_fd: int = -1) -> None:
-        """Sleeps until something may be received (with `to_send`, or sent), `event_fd` is readable, or `timeout` seconds are over.
-
-        `event_fd` is read empty. Raises SocketClosedError.
-        """
-        poller = self._pollers.get((to_send, event_fd)) or self._poller(to_send, event_fd)
+    def wait(self, timeout: float, *, to_send: bool = False) -> None:
+        """Sleeps until something may be received (with `to_send`, or sent), or `timeout` seconds are over. Raises SocketClosedError."""
+        poller = self._pollers.get(to_send) or self._poller(to_send)
         try:
-            ready = poller.poll(max(0, -int(-timeout * 1000 // 1)))
+            poller.poll(max(0, -int(-timeout * 1000 // 1)))
         except zmq.ZMQError as error:
             raise self._closed(error) from None
-        if event_fd >= 0 and any(source == event_fd for source, _ in ready):
-            os.eventfd_read(event_fd)
 
     def close(self, linger_ms: int | None = None) -> None:
         """Closes the socket. What was not sent yet is tried for `linger_ms`, by default the socket's own. Closing twice does nothing."""
         self._raw.close(linger_ms)
 
-    def _poller(self, to_send: bool, event_fd: int) -> zmq.Poller:
+    def _poller(self, to_send: bool) -> zmq.Poller:
         poller = zmq.Poller()
         poller.register(self._raw, zmq.POLLIN | (zmq.POLLOUT if to_send else 0))
-        if event_fd >= 0:
-            poller.register(event_fd, zmq.POLLIN)
-        self._pollers[to_send, event_fd] = poller
+        self._pollers[to_send] = poller
         return poller
 
     def _closed(self, error: zmq.ZMQError) -> SocketClosedError:
         return SocketClosedError("socket", where=self.endpoint, found=str(error), allowed="an open socket")
-
-
-class RouterSocket(Socket):
-    """The gateway's socket: a frame comes from a peer and goes to a peer. A peer is named by bytes that mean nothing else."""
-
-    def __init__(self, raw: zmq.Socket[bytes], endpoint: str) -> None:
-        super().__init__(raw, endpoint)
-        self._peer = b""
-        self._has_more = False  # the last part received has another behind it, from the same peer
-
-    def receive_from(self) -> tuple[bytes, bytes] | None:
-        """The peer and the next part that it sent, or None. Each part of a message of several is a frame. Raises SocketClosedError."""
-        if not self._has_more:
-            peer = self.receive()
-            if peer is None:
-                return None
-            self._peer = peer
-        part = self.receive()
-        assert part is not None, "the parts of one message arrive together"
-        self._has_more = bool(self._raw.getsockopt(zmq.RCVMORE))
-        return self._peer, part
-
-    def send_to(self, peer: bytes, frame: Buffer) -> SendStatus:
-        """Sends one frame to a peer, or says why not. Raises SocketClosedError."""
-        try:
-            self._raw.send(peer, zmq.NOBLOCK | zmq.SNDMORE)
-            self._raw.send(frame, zmq.NOBLOCK)
-        except zmq.Again:
-            return SendStatus.FULL
-        except zmq.ZMQError as error:
-            if error.errno == errno.EHOSTUNREACH:
-                return SendStatus.NOT_FOUND
-            raise self._closed(error) from None
-        return SendStatus.SENT
 
 
 class ConnectingSocket(Socket):
@@ -198,8 +138,8 @@ class ConnectingSocket(Socket):
             self._raw.disable_monitor()
         super().close(linger_ms)
 
-    def _poller(self, to_send: bool, event_fd: int) -> zmq.Poller:
-        poller = super()._poller(to_send, event_fd)
+    def _poller(self, to_send: bool) -> zmq.Poller:
+        poller = super()._poller(to_send)
         poller.register(self.monitor, zmq.POLLIN)
         return poller
 
@@ -225,43 +165,11 @@ class SubscriberSocket(ConnectingSocket):
         self._raw.setsockopt(zmq.UNSUBSCRIBE, topic)
 
 
-def bind(raw: zmq.Socket[bytes], endpoint: str) -> str:
-    """Binds, and returns the endpoint that was bound. Closes the socket and raises EndpointError where that is not possible."""
-    if _is_listened_on(endpoint):  # libzmq would take the path away from whoever listens there
-        raise _refusal(raw, endpoint, errno.EADDRINUSE)
-    _attach(raw, endpoint, "bind")
-    return raw.getsockopt_string(zmq.LAST_ENDPOINT)
-
-
 def connect(raw: zmq.Socket[bytes], endpoint: str) -> None:
-    """Starts connecting. Raises EndpointError where the endpoint is not one."""
-    _attach(raw, endpoint, "connect")
-
-
-def _attach(raw: zmq.Socket[bytes], endpoint: str, how: str) -> None:
-    port = re.fullmatch(r"tcp://.*:(\d+)", endpoint)
-    if port is not None and int(port[1]) > 65_535:  # libzmq would take it modulo 65,536
-        raise _refusal(raw, endpoint, errno.EINVAL)
+    """Starts connecting. Closes the socket and raises EndpointError where libzmq does not take the endpoint."""
     try:
-        getattr(raw, how)(endpoint)
+        raw.connect(endpoint)
     except zmq.ZMQError as error:
-        raise _refusal(raw, endpoint, error.errno) from None
-
-
-def _refusal(raw: zmq.Socket[bytes], endpoint: str, number: int | None) -> EndpointError:
-    name = zmq.SocketType(int(raw.getsockopt(zmq.TYPE))).name
-    raw.close(0)
-    reason = os.strerror(number or errno.EINVAL)
-    return EndpointError(f"endpoint ({reason})", where=f"{name} socket", found=endpoint, allowed=_ALLOWED.get(number or 0, _ENDPOINTS))
-
-
-def _is_listened_on(endpoint: str) -> bool:
-    if not endpoint.startswith("ipc://") or endpoint == "ipc://*":
-        return False
-    path = endpoint.removeprefix("ipc://")
-    with unix.socket(unix.AF_UNIX, unix.SOCK_STREAM) as probe:
-        try:
-            probe.connect("\0" + path[1:] if path.startswith("@") else path)
-        except OSError:
-            return False
-    return True
+        raw.close(0)
+        allowed = "tcp://HOST:PORT, or ipc://PATH in a directory that exists"
+        raise EndpointError(f"endpoint ({error.strerror})", where="connect", found=endpoint, allowed=allowed) from None

@@ -836,6 +836,24 @@ static void definitions_are_told_as_they_were_given(void)
     CHECK(memcmp(&session, &expected_session, sizeof(session)) == 0);
     CHECK(ome_engine_session(market.engine, 0, &session) == OME_NOT_FOUND);
     CHECK(ome_engine_session(market.engine, 3, &session) == OME_NOT_FOUND);
+    CHECK(ome_engine_session(market.engine, standard_limits.session_count_max + 1, &session) == OME_NOT_FOUND);
+    market_end(&market);
+}
+
+/* Sessions are found by their numbers, and what no session has is not found. */
+static void sessions_are_found_by_numbers_with_gaps(void)
+{
+    market_t market = market_of(&standard_limits);
+    const ome_command_t definitions[] = {define_session(3, 2, "LATE", 9), define_session(1, 3, "EARLY", 0)};
+    apply(&market, definitions, 2);
+    ome_session_view_t session;
+    CHECK(ome_engine_session(market.engine, 1, &session) == OME_OK && session.participant == 3 && session.session_number == 0);
+    CHECK(ome_engine_session(market.engine, 2, &session) == OME_NOT_FOUND);
+    CHECK(ome_engine_session(market.engine, 3, &session) == OME_OK && session.participant == 2 && session.session_number == 9);
+    CHECK(strcmp(session.participant_name, "LATE") == 0);
+    ome_engine_status_t status;
+    ome_engine_status(market.engine, &status);
+    CHECK(status.session_count == 2 && status.participant_count == 2);
     market_end(&market);
 }
 
@@ -909,6 +927,7 @@ int main(void)
     RUN(a_waiting_order_tells_its_stop);
     RUN(orders_are_listed_in_priority);
     RUN(definitions_are_told_as_they_were_given);
+    RUN(sessions_are_found_by_numbers_with_gaps);
     RUN(the_status_counts_what_happened);
     RUN(the_state_hash_follows_the_commands);
     return 0;

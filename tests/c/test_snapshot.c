@@ -784,9 +784,15 @@ static const wrong_t wrongs[] = {
     {OME_SNAPSHOT_SECTION_INSTRUMENTS, AT(instrument, last_trade_price), 0, "last trade price"},
     {OME_SNAPSHOT_SECTION_INSTRUMENTS, AT(instrument, last_trade_price), 120, "past its trigger"},
     {OME_SNAPSHOT_SECTION_INSTRUMENTS, AT(instrument, last_trade_price), 106, "has not followed"},
-    {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, participant), 2, "can be defined"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, participant), 1000, "can be defined"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, participant), 0, "can be defined"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, reserved), 1, "can be defined"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, participant), 2, "state hash"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, session), 1000, "out of range or out of order"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, session), 2, "out of range or out of order"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(24, session, session), 1, "out of range or out of order"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(48, session, session), 2, "out of range or out of order"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(48, session, session), 4, "out of range or out of order"},
     {OME_SNAPSHOT_SECTION_FREE_SLOTS, AT(free_slot, slot), 0, "out of range"},
     {OME_SNAPSHOT_SECTION_FREE_SLOTS, AT(free_slot, slot), 9, "out of range"},
     {OME_SNAPSHOT_SECTION_FREE_SLOTS, AT(free_slot, slot), 7, "there twice"},
@@ -942,6 +948,60 @@ static void limits_at_their_ends_come_back(void)
     free(engine);
 }
 
+/* Numbers of sessions and participants come back with their gaps, and so does who may have which number next. */
+static void gaps_between_sessions_come_back(void)
+{
+    const ome_limits_t limits = {.order_count_max = 8, .level_count_max = 4, .instrument_count_max = 1, .session_count_max = UINT16_MAX};
+    ome_engine_t *engine = market_engine(&limits);
+    recorder_t *recorder = recorder_new(64);
+    ome_command_t order = limit_order(OME_SIDE_BUY, 1, 1, 1);
+    order.participant = order.session = UINT16_MAX;
+    const ome_command_t commands[] = {define_instrument(1, "A", 1, 0), define_session(UINT16_MAX, UINT16_MAX, "LAST", 3),
+        define_session(300, 7, "MIDDLE", 0), define_session(2, 7, "MIDDLE", UINT16_MAX), order};
+    for (uint32_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+    {
+        CHECK(recorder_apply(recorder, engine, &commands[i]) == 1 && recorder->events[i].kind != OME_EVENT_KIND_REJECTED);
+    }
+    check_comes_back(engine);
+    bytes_t bytes = snapshot_of(engine);
+    ome_engine_t *copy = restored_of(&bytes);
+    const ome_command_t later[] = {define_session(UINT16_MAX, 1, "NEXT", 0), define_session(300, 8, "MIDDLE", 0),
+        define_session(300, 7, "NEXT", 0), define_session(300, 8, "NEXT", 0), define_session(2, 7, "THIRD", 0)};
+    const uint8_t kinds[] = {
+        OME_EVENT_KIND_REJECTED, OME_EVENT_KIND_REJECTED, OME_EVENT_KIND_REJECTED, OME_EVENT_KIND_DEFINED, OME_EVENT_KIND_DEFINED};
+    recorder_t *copy_recorder = recorder_new(64);
+    for (uint32_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+    {
+        recorder->count = 0;
+        CHECK(recorder_apply(recorder, engine, &later[i]) == 1 && recorder->events[0].kind == kinds[i]);
+        CHECK(says_the_same(copy, copy_recorder, &later[i], recorder->events, 1));
+    }
+    CHECK(is_same(copy, engine) && ome_engine_check(copy) == NULL && copy->session_count == 3 && copy->participant_count == 3);
+    free(bytes.data);
+    free(copy);
+    free(engine);
+    recorder_free(recorder);
+    recorder_free(copy_recorder);
+}
+
+/* A snapshot of a build whose sessions had no gaps has no numbers of sessions: they count from 1. */
+static void a_snapshot_without_numbers_of_sessions_is_read(void)
+{
+    ome_engine_t *engine = engine_of_everything();
+    bytes_t bytes = snapshot_of(engine);
+    uint8_t *sessions = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_SESSIONS);
+    for (uint32_t i = 0; i < engine->session_count; i++)
+    {
+        memset(sessions + i * sizeof(ome_snapshot_session_t) + offsetof(ome_snapshot_session_t, session), 0, sizeof(uint16_t));
+    }
+    seal(&bytes);
+    ome_engine_t *copy = restored_of(&bytes);
+    CHECK(is_same(copy, engine) && ome_engine_check(copy) == NULL);
+    free(copy);
+    free(bytes.data);
+    free(engine);
+}
+
 /* Memory that is too small or not aligned is refused before anything is read into it. */
 static void the_memory_must_be_large_enough_and_aligned(void)
 {
@@ -998,6 +1058,8 @@ int main(void)
     RUN(another_order_of_free_slots_is_seen_in_the_events);
     RUN(each_rule_is_looked_at);
     RUN(limits_at_their_ends_come_back);
+    RUN(gaps_between_sessions_come_back);
+    RUN(a_snapshot_without_numbers_of_sessions_is_read);
     RUN(the_memory_must_be_large_enough_and_aligned);
     RUN(a_failing_call_ends_it);
     return 0;

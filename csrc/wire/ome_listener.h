@@ -1,0 +1,60 @@
+/* A listening socket and its connections, each a ZMTP peer (ome_zmtp.h): the server's end of order entry and of market data.
+ *
+ *     accept -> read -> ome_zmtp_next -> receive()            send() -> queue of the connection -> write
+ *
+ * What a peer can cost is bounded, in bytes and in number:
+ *   connections   at most `connection_count_max`. When all are taken, a new one takes the place of the one that has waited longest without being admitted; where all are admitted it
+ *                 is closed at once. Who is not admitted within HANDSHAKE_MS (no READY) or ADMISSION_MS is closed.
+ *   input         nothing is read ahead of what the caller takes, but one buffer for all. What a connection holds is the beginning of one frame, so at most `part_size_max_bytes`.
+ *                 Before it is admitted a connection gets a few frames a tick, and all such connections together a few more.
+ *   output        while `queue_size_max_bytes` wait for a connection it gets nothing more; all have `pool_size_bytes` together, input included. When the pool is used up, the connection that holds most ends, where it has
+ *                 not read for a while; otherwise the message is refused.
+ *   commands      PINGs, subscriptions: so many a tick, then the connection waits for the next.
+ * A connection whose peer has vanished ends by TCP keepalive, or when nothing was acknowledged for DEAD_MS.
+ *
+ * One thread, one epoll. Memory is reserved when it is made. It closes everything but the listening descriptor, which is the caller's. */
+#ifndef OME_LISTENER_H
+#define OME_LISTENER_H
+
+#include "abi/ome_status.h"
+#include "base/ome_counters.h"
+#include "wire/ome_socket.h"
+#include "wire/ome_zmtp.h"
+
+/* Written by the thread that uses the listener. */
+typedef struct
+{
+    ome_counter_t *connections;  /* open now */
+    ome_counter_t *accepted;
+    ome_counter_t *refused;      /* closed because there was no room, or to make room */
+    ome_counter_t *faults;       /* closed because of what they sent, or did not send in time */
+    ome_counter_t *slow;         /* ended because they did not read */
+    ome_counter_t *pauses;       /* times that nothing was read from a connection for a while, because it sent too much */
+    ome_counter_t *queued_bytes; /* in the pool now */
+} ome_listener_counters_t;
+
+typedef struct
+{
+    ome_zmtp_role_t role;
+    int listen_fd; /* bound, listening, non-blocking */
+    uint32_t connection_count_max;
+    uint32_t part_size_max_bytes;
+    uint32_t queue_size_max_bytes; /* with so much waiting, nothing more is put behind it */
+    uint64_t pool_size_bytes;
+    ome_listener_counters_t counters;
+} ome_listener_config_t;
+
+typedef struct ome_listener ome_listener_t;
+
+/* OME_OK; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno. */
+ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listener_t **listener);
+
+/* Tries for up to `linger_ms` to send what waits, and closes all connections. */
+void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);
+
+uint32_t ome_listener_connection_count_max(const ome_listener_t *listener);
+
+/* The table of functions over it. */
+const ome_socket_t *ome_listener_socket(ome_listener_t *listener);
+
+#endif

@@ -1,0 +1,105 @@
+/* Who wants which topics of market data, and the sending of a frame to all of them.
+ *
+ * A topic is 8 bytes, a channel and an instrument; a subscription is a topic, or a shorter prefix of topics. A connection gets a frame once, however many of its subscriptions match.
+ *
+ * Who subscribes asks for a picture of how things stand. It is made once for all who ask, and goes to those of them that read; who does not is asked again later (`retry`), so that a picture is never made for
+ * a queue that is full.
+ *
+ * Bounds: OME_SUBSCRIPTION_COUNT_MAX in all; each topic once a connection, and OME_SUBSCRIBER_PREFIX_COUNT_MAX prefixes. Topics that cannot be are not kept. One thread. */
+#ifndef OME_SUBSCRIBERS_H
+#define OME_SUBSCRIBERS_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ome_arena.h"
+#include "wire/ome_socket.h"
+
+#define OME_TOPIC_SIZE 8u
+#define OME_SUBSCRIPTION_COUNT_MAX (UINT32_C(1) << 20)
+#define OME_SUBSCRIBER_PREFIX_COUNT_MAX 16u
+
+typedef struct
+{
+    uint64_t topic; /* a prefix is filled up with zeros */
+    uint64_t asked; /* of a prefix: when it asked, as ome_subscribers_t.ask_count */
+    uint32_t slot;  /* of its connection */
+    uint32_t next_of_topic;
+    uint32_t previous_of_topic;
+    uint32_t next_of_peer;
+    uint32_t previous_of_peer;
+    uint32_t next_of_bucket;
+    uint8_t prefix_size_bytes;
+    bool is_asking; /* of a topic: how it stands; of a prefix: that all of it is asked again */
+} ome_subscription_t;
+static_assert(sizeof(ome_subscription_t) == 48, "a million of them stay below 64 MB");
+
+typedef struct
+{
+    uint64_t peer;
+    uint64_t last_frame; /* that it got */
+    uint32_t first;      /* of its subscriptions */
+    uint32_t prefix_count;
+    bool is_owed;        /* it asked, and did not read then */
+} ome_subscriber_t;
+
+typedef struct
+{
+    ome_subscription_t *subscriptions; /* the first is not used */
+    uint32_t *buckets;                 /* by peer, topic and size */
+    uint32_t *topics;                  /* first subscription, by channel and instrument */
+    uint64_t *answered;                /* when all prefixes were last answered, by channel and instrument */
+    ome_subscriber_t *subscribers;     /* by the slot of the connection */
+    const ome_socket_t *socket;
+    uint64_t frame_count;
+    uint64_t ask_count;
+    uint32_t first_prefix;
+    uint32_t free;
+    uint32_t fresh;
+    uint32_t count;
+    uint32_t owed_count;
+    uint32_t channel_count;
+    uint32_t instrument_count_max;
+    uint32_t connection_slot_max;
+} ome_subscribers_t;
+
+/* Channels are numbered from 1. Without memory in the arena it only measures. */
+void ome_subscribers_init(ome_subscribers_t *subscribers, ome_arena_t *arena, const ome_socket_t *socket, uint32_t channel_count,
+    uint32_t instrument_count_max, uint32_t connection_slot_max);
+
+/* The peer wants what begins with the prefix, and asks how things stand. OME_OK; OME_NOT_FOUND: no topic can begin so; OME_FULL: it has too many, or all have. */
+ome_status_t ome_subscribers_add(ome_subscribers_t *subscribers, uint64_t peer, const uint8_t *prefix, uint32_t prefix_size_bytes);
+
+/* The peer no longer wants it; nothing where it did not. */
+void ome_subscribers_remove(ome_subscribers_t *subscribers, uint64_t peer, const uint8_t *prefix, uint32_t prefix_size_bytes);
+
+/* The peer is gone. */
+void ome_subscribers_remove_peer(ome_subscribers_t *subscribers, uint64_t peer);
+
+/* Whether the peer wants anything. */
+bool ome_subscribers_has(const ome_subscribers_t *subscribers, uint64_t peer);
+
+/* Whether anybody wants the topic. */
+bool ome_subscribers_want(const ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument);
+
+/* Whether anybody who reads has asked how the topic stands; who does not read is noted. */
+bool ome_subscribers_ask(ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument);
+
+typedef struct
+{
+    uint32_t sent_count;
+    uint32_t dropped_count; /* the connection's queue was full */
+} ome_publication_t;
+
+/* Sends a frame of the topic to all who want it, or, as an answer, to those who asked and read. */
+ome_publication_t ome_subscribers_publish(
+    ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes);
+ome_publication_t ome_subscribers_answer(
+    ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes);
+
+/* Calls `want` with the prefix of each subscription of those that asked, did not read, and read now. */
+void ome_subscribers_retry(
+    ome_subscribers_t *subscribers, void (*want)(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes), void *context);
+
+#endif

@@ -1,0 +1,319 @@
+#include "wire/ome_zmtp.h"
+
+#include <string.h>
+
+/* Flags of a frame. */
+#define FLAG_MORE 1u
+#define FLAG_LONG 2u
+#define FLAG_COMMAND 4u
+
+/* Where things stand in a greeting: signature 10, version 2, mechanism 20, as-server 1, filler 31. */
+#define VERSION_AT 10u
+#define MECHANISM_AT 12u
+#define MECHANISM_SIZE 20u
+
+static const uint8_t null_mechanism[MECHANISM_SIZE] = "NULL";
+
+static void set_more(ome_zmtp_item_t *item, uint32_t needed)
+{
+    item->kind = OME_ZMTP_MORE;
+    item->needed = needed;
+}
+
+static void set_fault(ome_zmtp_item_t *item, const char *fault)
+{
+    item->kind = OME_ZMTP_FAULT;
+    item->fault = fault;
+}
+
+/* A peer that speaks something else shows it early: it may never send 64 bytes. */
+static void take_greeting(ome_zmtp_stage_t *stage, const uint8_t *data, uint32_t size_bytes, ome_zmtp_item_t *item)
+{
+    if (data[0] != 0xff || (size_bytes >= VERSION_AT && data[VERSION_AT - 1] != 0x7f))
+    {
+        set_fault(item, "signature of ZMTP 3");
+        return;
+    }
+    if (size_bytes > VERSION_AT && data[VERSION_AT] < 3)
+    {
+        set_fault(item, "version of ZMTP");
+        return;
+    }
+    if (size_bytes < OME_ZMTP_GREETING_SIZE)
+    {
+        set_more(item, size_bytes < VERSION_AT + 1 ? size_bytes + 1 : OME_ZMTP_GREETING_SIZE);
+        return;
+    }
+    if (memcmp(data + MECHANISM_AT, null_mechanism, MECHANISM_SIZE) != 0)
+    {
+        set_fault(item, "security mechanism");
+        return;
+    }
+    item->kind = OME_ZMTP_GREETED;
+    item->consumed_bytes = OME_ZMTP_GREETING_SIZE;
+    *stage = OME_ZMTP_STAGE_READY;
+}
+
+/* ---- Commands ---- */
+
+typedef struct
+{
+    const uint8_t *data; /* behind the name */
+    uint32_t size_bytes;
+} body_t;
+
+/* Whether the command has this name; `body` is what stands behind it. */
+static bool is_command(const uint8_t *command, uint32_t size_bytes, const char *name, body_t *body)
+{
+    const uint32_t name_size_bytes = (uint32_t)strlen(name);
+    if (size_bytes < 1 + name_size_bytes || command[0] != name_size_bytes || memcmp(command + 1, name, name_size_bytes) != 0)
+    {
+        return false;
+    }
+    body->data = command + 1 + name_size_bytes;
+    body->size_bytes = size_bytes - 1 - name_size_bytes;
+    return true;
+}
+
+static bool is_text(const uint8_t *data, uint32_t size_bytes, const char *text)
+{
+    return size_bytes == strlen(text) && memcmp(data, text, size_bytes) == 0;
+}
+
+static bool is_client_of(ome_zmtp_role_t role, const uint8_t *type, uint32_t size_bytes)
+{
+    if (role == OME_ZMTP_XPUB)
+    {
+        return is_text(type, size_bytes, "SUB") || is_text(type, size_bytes, "XSUB");
+    }
+    return is_text(type, size_bytes, "DEALER") || is_text(type, size_bytes, "REQ") || is_text(type, size_bytes, "ROUTER");
+}
+
+/* Whether the properties, each a name with its length in a byte and a value with its length in four, are whole and name a socket that may be our client. */
+static bool are_properties_good(ome_zmtp_role_t role, body_t properties)
+{
+    bool is_client = false;
+    uint32_t at = 0;
+    while (at < properties.size_bytes)
+    {
+        const uint8_t *name = properties.data + at + 1;
+        const uint32_t name_size_bytes = properties.data[at];
+        at += 1 + name_size_bytes;
+        if (name_size_bytes == 0 || at > properties.size_bytes || properties.size_bytes - at < 4)
+        {
+            return false;
+        }
+        uint32_t value_size_bytes;
+        memcpy(&value_size_bytes, properties.data + at, sizeof(value_size_bytes));
+        value_size_bytes = __builtin_bswap32(value_size_bytes);
+        at += 4;
+        if (value_size_bytes > properties.size_bytes - at)
+        {
+            return false;
+        }
+        if (is_text(name, name_size_bytes, "Socket-Type"))
+        {
+            is_client = is_client_of(role, properties.data + at, value_size_bytes);
+        }
+        at += value_size_bytes;
+    }
+    return is_client;
+}
+
+static void take_ready(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, const uint8_t *command, uint32_t size_bytes, ome_zmtp_item_t *item)
+{
+    body_t body;
+    if (!is_command(command, size_bytes, "READY", &body))
+    {
+        set_fault(item, "READY command");
+        return;
+    }
+    if (!are_properties_good(role, body))
+    {
+        set_fault(item, "properties of READY, with a socket type that fits");
+        return;
+    }
+    item->kind = OME_ZMTP_CONNECTED;
+    *stage = OME_ZMTP_STAGE_TRAFFIC;
+}
+
+static void take_command(ome_zmtp_role_t role, const uint8_t *command, uint32_t size_bytes, ome_zmtp_item_t *item)
+{
+    body_t body;
+    item->kind = OME_ZMTP_NOTHING;
+    if (role == OME_ZMTP_XPUB && is_command(command, size_bytes, "SUBSCRIBE", &body))
+    {
+        item->kind = OME_ZMTP_SUBSCRIBE;
+    }
+    else if (role == OME_ZMTP_XPUB && is_command(command, size_bytes, "CANCEL", &body))
+    {
+        item->kind = OME_ZMTP_CANCEL;
+    }
+    else if (is_command(command, size_bytes, "PING", &body))
+    {
+        if (body.size_bytes < 2 || body.size_bytes > 2 + OME_ZMTP_PING_CONTEXT_SIZE_MAX)
+        {
+            set_fault(item, "PING command");
+            return;
+        }
+        item->kind = OME_ZMTP_PING;
+        body.data += 2; /* the time to live: connections are watched by other means */
+        body.size_bytes -= 2;
+    }
+    else if (is_command(command, size_bytes, "ERROR", &body))
+    {
+        set_fault(item, "no ERROR command");
+        return;
+    }
+    else
+    {
+        return;
+    }
+    item->data = body.data;
+    item->data_size_bytes = body.size_bytes;
+}
+
+/* Before ZMTP 3.1 a subscription was a message: a byte 1 or 0, and the prefix. */
+static void take_part(ome_zmtp_role_t role, const uint8_t *part, uint32_t size_bytes, ome_zmtp_item_t *item)
+{
+    item->kind = OME_ZMTP_PART;
+    item->data = part;
+    item->data_size_bytes = size_bytes;
+    if (role == OME_ZMTP_XPUB && size_bytes >= 1 && part[0] <= 1)
+    {
+        item->kind = part[0] == 1 ? OME_ZMTP_SUBSCRIBE : OME_ZMTP_CANCEL;
+        item->data = part + 1;
+        item->data_size_bytes = size_bytes - 1;
+    }
+}
+
+static void take_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t part_size_max_bytes, const uint8_t *data,
+    uint32_t size_bytes, ome_zmtp_item_t *item)
+{
+    const uint8_t flags = data[0];
+    const bool is_long = (flags & FLAG_LONG) != 0;
+    const bool is_a_command = (flags & FLAG_COMMAND) != 0;
+    const uint32_t header_size_bytes = is_long ? 9 : 2;
+    if ((flags & ~(FLAG_MORE | FLAG_LONG | FLAG_COMMAND)) != 0 || (is_a_command && (flags & FLAG_MORE) != 0))
+    {
+        set_fault(item, "flags of a frame");
+        return;
+    }
+    if (*stage == OME_ZMTP_STAGE_READY && !is_a_command)
+    {
+        set_fault(item, "READY command");
+        return;
+    }
+    if (size_bytes < header_size_bytes)
+    {
+        set_more(item, header_size_bytes);
+        return;
+    }
+    uint64_t body_size_bytes = data[1];
+    if (is_long)
+    {
+        memcpy(&body_size_bytes, data + 1, sizeof(body_size_bytes));
+        body_size_bytes = __builtin_bswap64(body_size_bytes);
+    }
+    if (body_size_bytes > (is_a_command ? OME_ZMTP_COMMAND_SIZE_MAX : part_size_max_bytes))
+    {
+        set_fault(item, "size of a frame");
+        return;
+    }
+    if (size_bytes - header_size_bytes < body_size_bytes)
+    {
+        set_more(item, header_size_bytes + (uint32_t)body_size_bytes);
+        return;
+    }
+    const uint8_t *body = data + header_size_bytes;
+    item->consumed_bytes = header_size_bytes + (uint32_t)body_size_bytes;
+    if (*stage == OME_ZMTP_STAGE_READY)
+    {
+        take_ready(stage, role, body, (uint32_t)body_size_bytes, item);
+    }
+    else if (is_a_command)
+    {
+        take_command(role, body, (uint32_t)body_size_bytes, item);
+    }
+    else
+    {
+        take_part(role, body, (uint32_t)body_size_bytes, item);
+    }
+}
+
+void ome_zmtp_next(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t part_size_max_bytes, const uint8_t *data, uint32_t size_bytes,
+    ome_zmtp_item_t *item)
+{
+    *item = (ome_zmtp_item_t){.kind = OME_ZMTP_MORE, .needed = 1};
+    if (size_bytes == 0)
+    {
+        return;
+    }
+    if (*stage == OME_ZMTP_STAGE_GREETING)
+    {
+        take_greeting(stage, data, size_bytes, item);
+    }
+    else
+    {
+        take_frame(stage, role, part_size_max_bytes, data, size_bytes, item);
+    }
+}
+
+/* ---- What we say ---- */
+
+static uint32_t put(uint8_t *to, uint32_t at, const void *data, uint32_t size_bytes)
+{
+    memcpy(to + at, data, size_bytes);
+    return at + size_bytes;
+}
+
+static uint32_t put_property(uint8_t *to, uint32_t at, const char *name, const char *value)
+{
+    const uint8_t name_size_bytes = (uint8_t)strlen(name);
+    const uint32_t value_size_bytes = __builtin_bswap32((uint32_t)strlen(value));
+    at = put(to, at, &name_size_bytes, 1);
+    at = put(to, at, name, name_size_bytes);
+    at = put(to, at, &value_size_bytes, sizeof(value_size_bytes));
+    return put(to, at, value, (uint32_t)strlen(value));
+}
+
+uint32_t ome_zmtp_hello(ome_zmtp_role_t role, uint8_t hello[OME_ZMTP_HELLO_SIZE_MAX])
+{
+    memset(hello, 0, OME_ZMTP_HELLO_SIZE_MAX);
+    hello[0] = 0xff;
+    hello[VERSION_AT - 1] = 0x7f;
+    hello[VERSION_AT] = 3;
+    hello[VERSION_AT + 1] = 1;
+    memcpy(hello + MECHANISM_AT, null_mechanism, MECHANISM_SIZE);
+    hello[OME_ZMTP_GREETING_SIZE] = FLAG_COMMAND;
+    const uint32_t body_at = OME_ZMTP_GREETING_SIZE + 2;
+    uint32_t at = put(hello, body_at, "\5READY", 6);
+    at = put_property(hello, at, "Socket-Type", role == OME_ZMTP_XPUB ? "XPUB" : "ROUTER");
+    if (role == OME_ZMTP_ROUTER)
+    {
+        at = put_property(hello, at, "Identity", "");
+    }
+    hello[OME_ZMTP_GREETING_SIZE + 1] = (uint8_t)(at - body_at);
+    return at;
+}
+
+uint32_t ome_zmtp_part_header(uint32_t size_bytes, uint8_t header[OME_ZMTP_HEADER_SIZE_MAX])
+{
+    if (size_bytes < 256)
+    {
+        header[0] = 0;
+        header[1] = (uint8_t)size_bytes;
+        return 2;
+    }
+    const uint64_t size = __builtin_bswap64(size_bytes);
+    header[0] = FLAG_LONG;
+    memcpy(header + 1, &size, sizeof(size));
+    return 9;
+}
+
+uint32_t ome_zmtp_pong(const uint8_t *ping, uint32_t ping_size_bytes, uint8_t pong[OME_ZMTP_PONG_SIZE_MAX])
+{
+    pong[0] = FLAG_COMMAND;
+    pong[1] = (uint8_t)(5 + ping_size_bytes);
+    return put(pong, put(pong, 2, "\4PONG", 5), ping, ping_size_bytes);
+}

@@ -1,0 +1,203 @@
+"""Which numbers participants and sessions have.
+
+A name that logs on gets numbers, which are the engine's, and so durable, only once it sends a command. Until then they are lent: they are free
+again when the connection is gone. When no number is left, one is lent again whose session has no live order and no connection. It stays its
+former owner's until the new one is defined.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ome.engine import SessionState
+from ome.enums import Reason
+
+__all__ = ["Lease", "SessionRegistry"]
+
+_LENT_COUNT_TO_SWEEP = 64
+
+
+class _Look(Protocol):
+    """What the gateway's loop knows of a session: ome_gateway_session_t."""
+
+    peer: int
+    order_count: int
+    is_defined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The numbers of a session: `is_defined` when the engine has them; `is_reused` when the engine still has them as somebody else's."""
+
+    participant: int
+    session: int
+    is_defined: bool
+    is_reused: bool
+
+
+@dataclass(slots=True)
+class _Entry:
+    name: bytes
+    number: int
+    participant: int
+    is_defined: bool
+    former: _Entry | None = None
+    """Whose the number is until this one is defined."""
+
+
+class SessionRegistry:
+    """Participant and session numbers by name and the client's own session number.
+
+    `look` says what the loop knows of a session. A participant has at most `per_participant` sessions.
+    """
+
+    def __init__(self, known: Iterable[SessionState], session_count_max: int, per_participant: int, look: Callable[[int], _Look]) -> None:
+        self._per_participant = per_participant
+        self._look = look
+        self._entries: dict[int, _Entry] = {}  # by session; the first is the one that logged on longest ago
+        self._by_name: dict[tuple[bytes, int], int] = {}
+        self._participants: dict[bytes, int] = {}
+        self._session_counts: Counter[bytes] = Counter()
+        self._name_counts: Counter[int] = Counter()  # of a participant's number; two while it is lent again
+        self._lent: set[int] = set()
+        self._sweep_at = _LENT_COUNT_TO_SWEEP
+        for state in known:
+            self._enter(state.session, _Entry(state.participant_name.encode("ascii"), state.session_number, state.participant, True))
+        self._free_sessions = _Free(session_count_max, self._entries)
+        self._free_participants = _Free(session_count_max, self._name_counts)
+
+    def sessions(self) -> Iterator[int]:
+        """Every session with numbers, lent or defined."""
+        return iter(tuple(self._entries))
+
+    def log_on(self, name: bytes, number: int) -> Lease | Reason:
+        """Numbers for a name and a session number, or why there are none."""
+        session = self._returning(name, number)
+        if session == 0:
+            found = self._lend(name, number)
+            if isinstance(found, Reason):
+                return found
+            session = found
+        entry = self._entries[session]
+        return Lease(entry.participant, session, entry.is_defined, entry.former is not None)
+
+    def define(self, session: int) -> None:
+        """The engine knows the session, or will when it has read what is on its way."""
+        entry = self._entries.get(session)
+        if entry is not None and not entry.is_defined:
+            entry.is_defined = True
+            self._lent.discard(session)
+            former, entry.former = entry.former, None
+            if former is not None:
+                self._leave(former)
+
+    def forget(self, session: int) -> None:
+        """The engine did not take the session, or nobody uses what was lent."""
+        entry = self._entries.pop(session, None)
+        if entry is None:
+            return
+        self._lent.discard(session)
+        self._leave(entry)
+        if entry.former is not None:
+            self._entries[session] = entry.former
+        else:
+            self._free_sessions.give(session)
+
+    def _returning(self, name: bytes, number: int) -> int:
+        """The session that the name has already, or 0. One that was lent to somebody else meanwhile is taken back."""
+        session = self._by_name.get((name, number), 0)
+        if session == 0:
+            return 0
+        if self._look(session).is_defined:
+            self.define(session)
+        if self._by_name.get((name, number)) != session:
+            return 0
+        entry = self._entries[session]
+        if (entry.name, entry.number) != (name, number):
+            self.forget(session)
+        self._entries[session] = self._entries.pop(session)  # the last to be used again
+        return session
+
+    def _lend(self, name: bytes, number: int) -> int | Reason:
+        if len(self._lent) >= self._sweep_at or self._session_counts[name] >= self._per_participant:
+            self._sweep()
+        if self._session_counts[name] >= self._per_participant:
+            return Reason.SESSION_ALLOWANCE_REACHED
+        former = None
+        session = self._free_sessions.take()
+        if session == 0:
+            self._sweep()
+            session = self._free_sessions.take() or self._idle()
+            former = self._entries.pop(session, None)
+        if session == 0:
+            return Reason.SESSION_LIMIT_REACHED
+        participant = self._participants.get(name, 0) or self._free_participants.take()
+        if participant == 0:
+            assert former is not None, "there are as many numbers of participants as of sessions"
+            participant = former.participant
+        self._enter(session, _Entry(name, number, participant, False, former))
+        self._lent.add(session)
+        return session
+
+    def _enter(self, session: int, entry: _Entry) -> None:
+        self._entries[session] = entry
+        self._by_name[entry.name, entry.number] = session
+        if entry.name not in self._participants:
+            self._participants[entry.name] = entry.participant
+            self._name_counts[entry.participant] += 1
+        self._session_counts[entry.name] += 1
+
+    def _leave(self, entry: _Entry) -> None:
+        del self._by_name[entry.name, entry.number]
+        self._session_counts[entry.name] -= 1
+        if self._session_counts[entry.name] == 0:
+            del self._session_counts[entry.name]
+            del self._participants[entry.name]
+            self._name_counts[entry.participant] -= 1
+            if self._name_counts[entry.participant] == 0:
+                del self._name_counts[entry.participant]
+                self._free_participants.give(entry.participant)
+
+    def _sweep(self) -> None:
+        """Takes back what was lent to those that are gone."""
+        for session in tuple(self._lent):
+            look = self._look(session)
+            if look.is_defined:
+                self.define(session)
+            elif not look.peer:
+                self.forget(session)
+        self._sweep_at = max(_LENT_COUNT_TO_SWEEP, 2 * len(self._lent))
+
+    def _idle(self) -> int:
+        """The session that logged on longest ago, of those that are defined and have no live order and no connection; or 0."""
+        for session, entry in self._entries.items():
+            look = self._look(session)
+            if entry.is_defined and not look.peer and not look.order_count:
+                return session
+        return 0
+
+
+class _Free:
+    """Numbers from 1 on that nobody has: those that were given back, then the next that was never used."""
+
+    def __init__(self, most: int, used: Iterable[int]) -> None:
+        self._most = most
+        taken = set(used)
+        self._next = max(taken, default=0) + 1
+        self._given = [number for number in range(self._next - 1, 0, -1) if number not in taken]
+
+    def take(self) -> int:
+        """A free number, or 0."""
+        if self._given:
+            return self._given.pop()
+        if self._next > self._most:
+            return 0
+        self._next += 1
+        return self._next - 1
+
+    def give(self, number: int) -> None:
+        """The number is free again."""
+        self._given.append(number)

@@ -1,0 +1,154 @@
+"""Where a server listens: an address, the socket bound to it, and the listener in C that serves its connections (csrc/wire/ome_listener.h).
+
+The wire is ZeroMQ's, and clients use any ZeroMQ library. The server's end is ours: libzmq 4.3.5 can be made to abort by a peer that sends a PING
+behind input that is stalled at the high-water mark and resets its connection, and takes memory without bound for messages of many parts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import socket
+import stat
+from dataclasses import dataclass
+
+from ome._native import CData, ffi, lib
+from ome.transport.sockets import EndpointError
+
+__all__ = ["Listener", "QueueLimits"]
+
+_BACKLOG = 1_024
+_KERNEL_BUFFER_BYTES = 256 << 10  # for each direction of a connection; without it the kernel's grow to megabytes
+_LINGER_MS = 1_000
+_ENDPOINTS = "tcp://ADDRESS:PORT, tcp://[IPV6]:PORT, tcp://*:PORT (port 0 to 65535; 0 for any) or ipc://PATH in a directory that exists"
+_ALLOWED = {
+    errno.EADDRINUSE: "an address that nobody listens on yet",
+    errno.EADDRNOTAVAIL: "an address of this machine",
+    errno.EACCES: "an address that this user may listen on",
+    errno.ENOENT: "ipc://PATH in a directory that exists",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueLimits:
+    """Bytes that may wait: in one part of a message from a client, for one connection, and for all together."""
+
+    part_bytes: int
+    queue_bytes: int
+    pool_bytes: int
+
+
+class Listener:
+    """A bound socket that listens, and, once `serve` was called, the connections on it. `endpoint` is the address that it got.
+
+    Raises EndpointError where the endpoint is not one, or cannot be had.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self._path = ""
+        self._pointer: CData = ffi.NULL
+        if endpoint.startswith("tcp://"):
+            self._socket = _bind_tcp(endpoint)
+            self.endpoint = _tcp_endpoint(self._socket)
+        elif endpoint.startswith("ipc://") and endpoint != "ipc://":
+            self._socket = self._bind_ipc(endpoint)
+            self.endpoint = endpoint
+        else:
+            raise EndpointError("endpoint (Invalid argument)", where="listener", found=endpoint, allowed=_ENDPOINTS)
+        self._socket.setblocking(False)
+
+    def serve(self, venue: CData, *, is_feed: bool, connections: int, limits: QueueLimits) -> CData:
+        """Makes the listener in C, an ome_listener_t *. Keep this object while C uses it."""
+        made = ffi.new("ome_listener_t **")
+        status = lib.ome_venue_listen(
+            venue, self._socket.fileno(), is_feed, connections, limits.part_bytes, limits.queue_bytes, limits.pool_bytes, made
+        )
+        if status == lib.OME_IO_ERROR:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        if status != lib.OME_OK:
+            raise MemoryError("no memory for the connections of a listener")
+        self._pointer = made[0]
+        return self._pointer
+
+    def close(self) -> None:
+        """Sends what can be sent within a second, and closes the connections and the socket. C no longer uses it."""
+        lib.ome_listener_destroy(self._pointer, _LINGER_MS)
+        self._pointer = ffi.NULL
+        self._socket.close()
+        if self._path:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+            self._path = ""
+
+    def _bind_ipc(self, endpoint: str) -> socket.socket:
+        path = endpoint.removeprefix("ipc://")
+        address = "\0" + path[1:] if path.startswith("@") else path
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if not path.startswith("@"):
+                _remove_left_over(address)
+            made.bind(address)
+            made.listen(_BACKLOG)
+        except OSError as error:
+            made.close()
+            raise _refusal(endpoint, error) from None
+        if not path.startswith("@"):
+            self._path = path
+        return made
+
+
+def _bind_tcp(endpoint: str) -> socket.socket:
+    match = re.fullmatch(r"tcp://(?:\[([^\]]+)\]|([^:\[\]]+)):(\d{1,5})", endpoint)
+    if match is None or int(match[3]) > 65_535:
+        raise EndpointError("endpoint (Invalid argument)", where="listener", found=endpoint, allowed=_ENDPOINTS)
+    host = match[1] or match[2]
+    port = int(match[3])
+    try:
+        if host == "*":
+            family, address = socket.AF_INET, ("0.0.0.0", port)
+        else:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            family, address = found[0][0], found[0][4]  # type: ignore[assignment]
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "not a host name"
+        raise EndpointError(f"endpoint ({reason})", where="listener", found=endpoint, allowed=_ENDPOINTS) from None
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BUFFER_BYTES)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BUFFER_BYTES)
+        made.bind(address)
+        made.listen(_BACKLOG)
+    except OSError as error:
+        made.close()
+        raise _refusal(endpoint, error) from None
+    return made
+
+
+def _tcp_endpoint(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"tcp://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"tcp://{host}:{port}"
+
+
+def _remove_left_over(path: str) -> None:
+    """Removes the socket of a server that died; one that somebody listens on stays, and what is no socket too."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except OSError:
+            return
+
+
+def _refusal(endpoint: str, error: OSError) -> EndpointError:
+    number = error.errno or errno.EINVAL
+    allowed = _ALLOWED.get(number, _ENDPOINTS)
+    return EndpointError(f"endpoint ({os.strerror(number)})", where="listener", found=endpoint, allowed=allowed)

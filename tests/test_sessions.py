@@ -1,0 +1,226 @@
+"""Who has which session number: numbers are lent at logon, durable with the first command, and used again. Over real sockets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ome.codec.wire import encode_message
+from ome.engine import SessionState
+from ome.enums import CommandKind, EventKind, Reason
+from ome.gateway.registry import SessionRegistry
+from ome.messages import Limits
+from ome.server import Server
+from tests.venues import Wire, journal_commands, new_order, venue_config
+
+FEW = Limits(order_count_max=2_000, level_count_max=1_000, instrument_count_max=8, session_count_max=4)
+
+
+@contextmanager
+def few_sessions(directory: Path, **fields: object) -> Iterator[Server]:
+    """A venue with four session numbers."""
+    with Server(venue_config(directory, limits=FEW, **fields)) as server:
+        yield server
+
+
+def defined_sessions(directory: Path) -> list[tuple[str, int, int]]:
+    """Name, session number and session of each definition in the journal."""
+    return [
+        (bytes(row["participant_name"]).decode(), int(row["session_number"]), int(row["session"]))
+        for row in journal_commands(directory)
+        if row["kind"] == CommandKind.DEFINE_SESSION
+    ]
+
+
+def test_a_session_that_sends_no_command_leaves_no_trace(tmp_path: Path) -> None:
+    """A thousand names log on, by one connection and by many; the journal knows of none, and the next one gets on and trades."""
+    with few_sessions(tmp_path) as server:
+        with Wire(server.orders_endpoint) as wire:
+            for number in range(20):
+                answer = wire.log_on(f"GUEST{number}")
+                assert answer["reason"] == Reason.NONE
+        with Wire(server.orders_endpoint) as wire:
+            assert wire.log_on("FIRM1")["reason"] == Reason.NONE
+            wire.say(new_order())
+            assert wire.hear_report()["kind"] == EventKind.ACCEPTED
+    assert [name for name, _, _ in defined_sessions(tmp_path)] == ["FIRM1"]
+
+
+def test_numbers_become_durable_in_the_order_of_first_commands(tmp_path: Path) -> None:
+    """Three log on, the last trades first: each keeps the numbers that its logon said, also after a restart."""
+    told: dict[str, tuple[int, int]] = {}
+    with few_sessions(tmp_path) as server, Wire(server.orders_endpoint) as one, Wire(server.orders_endpoint) as two:
+        for name, wire in (("FIRM1", one), ("FIRM2", two)):
+            answer = wire.log_on(name)
+            told[name] = answer["participant"], answer["session"]
+        for wire in (two, one):
+            wire.say(new_order(price=50))
+            assert wire.hear_report()["kind"] == EventKind.ACCEPTED
+    assert [name for name, _, _ in defined_sessions(tmp_path)] == ["FIRM2", "FIRM1"]
+    with few_sessions(tmp_path) as server:
+        for name, numbers in told.items():
+            with Wire(server.orders_endpoint) as wire:
+                answer = wire.log_on(name)
+                assert (answer["participant"], answer["session"]) == numbers
+                wire.say(new_order(client_order_id=7, price=50))
+                assert wire.hear_report()["kind"] == EventKind.ACCEPTED
+
+
+def test_a_number_is_used_again_when_nothing_of_its_session_lives(tmp_path: Path) -> None:
+    """Twenty participants trade and leave nothing behind, with four numbers; whoever has an order in the book keeps its number."""
+    with few_sessions(tmp_path) as server:
+        with Wire(server.orders_endpoint) as keeper:
+            kept = keeper.log_on("KEEPER")
+            keeper.say(new_order(client_order_id=1, price=10))
+            assert keeper.hear_report()["kind"] == EventKind.ACCEPTED
+        for number in range(20):
+            with Wire(server.orders_endpoint) as wire:
+                assert wire.log_on(f"FIRM{number}")["reason"] == Reason.NONE
+                wire.say(new_order(client_order_id=1, price=20))
+                assert wire.hear_report()["kind"] == EventKind.ACCEPTED
+                wire.say(encode_message("CancelOrder", client_order_id=1))
+                assert wire.hear_report()["kind"] == EventKind.CANCELLED
+        with Wire(server.orders_endpoint) as keeper:
+            again = keeper.log_on("KEEPER")
+            assert (again["participant"], again["session"], again["report_sequence"]) == (kept["participant"], kept["session"], 1)
+            keeper.say(encode_message("CancelOrder", client_order_id=1))
+            assert keeper.hear_report()["kind"] == EventKind.CANCELLED
+    sessions = [session for _, _, session in defined_sessions(tmp_path)]
+    assert len(sessions) == 21
+    assert sessions.count(kept["session"]) == 1
+    with few_sessions(tmp_path) as server:
+        assert server.summary is not None
+        assert server.summary.recovered_commands > 20
+
+
+def test_a_participant_has_a_small_allowance_of_sessions(tmp_path: Path) -> None:
+    """The third session of a participant that may have two is refused; one of another participant is not."""
+    with (
+        few_sessions(tmp_path, sessions_per_participant=2) as server,
+        Wire(server.orders_endpoint) as one,
+        Wire(server.orders_endpoint) as two,
+        Wire(server.orders_endpoint) as three,
+    ):
+        assert one.log_on("FIRM1", 1)["reason"] == Reason.NONE
+        assert two.log_on("FIRM1", 2)["reason"] == Reason.NONE
+        assert three.log_on("FIRM1", 3)["reason"] == Reason.SESSION_ALLOWANCE_REACHED
+        assert three.log_on("FIRM2", 3)["reason"] == Reason.NONE
+
+
+def test_a_logon_is_refused_when_every_number_is_in_use(tmp_path: Path) -> None:
+    """Four connections hold the four numbers; when one is gone there is one again."""
+    with few_sessions(tmp_path) as server:
+        wires = [Wire(server.orders_endpoint) for _ in range(4)]
+        for number, wire in enumerate(wires):
+            assert wire.log_on(f"FIRM{number}")["reason"] == Reason.NONE
+        with Wire(server.orders_endpoint) as late:
+            assert late.log_on("LATE")["reason"] == Reason.SESSION_LIMIT_REACHED
+            wires.pop().close()
+            deadline = 200
+            while late.log_on("LATE")["reason"] != Reason.NONE:
+                deadline -= 1
+                assert deadline, "the number of a connection that is gone was not free again"
+        for wire in wires:
+            wire.close()
+
+
+def test_a_routing_id_of_the_peers_choice_is_no_way_past_the_logon(tmp_path: Path) -> None:
+    """A client with a routing id of its own logs on, goes away and comes back with the same id: it has to log on again."""
+    with Server(venue_config(tmp_path)) as server:
+        with Wire(server.orders_endpoint, routing_id=b"\0\0\0\0\1") as wire:
+            wire.log_on("FIRM1")
+            wire.say(new_order())
+            assert wire.hear_report()["kind"] == EventKind.ACCEPTED
+        with Wire(server.orders_endpoint, routing_id=b"\0\0\0\0\1") as wire:
+            name, reject = wire.ask(new_order(client_order_id=2))
+            assert (name, reject["reason"]) == ("FrameReject", Reason.NOT_LOGGED_ON)
+
+
+# The registry by itself
+
+
+@dataclass
+class FakeLook:
+    """A session as the gateway's loop has it."""
+
+    peer: int = 0
+    order_count: int = 0
+    is_defined: int = 0
+
+
+@dataclass
+class FakeVenue:
+    """A registry beside a plain picture of an engine: which session is defined as whose, and who is connected."""
+
+    session_count_max: int
+    known: dict[int, tuple[bytes, int, int]] = field(default_factory=dict)
+    looks: dict[int, FakeLook] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        states = [
+            SessionState(session=session, participant=participant, session_number=number, participant_name=name.decode())
+            for session, (name, number, participant) in self.known.items()
+        ]
+        self.registry = SessionRegistry(states, self.session_count_max, self.session_count_max, self.look)
+
+    def look(self, session: int) -> FakeLook:
+        return self.looks.setdefault(session, FakeLook())
+
+    def accept_definition(self, session: int, name: bytes, number: int, participant: int) -> bool:
+        """The engine's rules: docs/RULES.md, DefineSession."""
+        others = {other: entry for other, entry in self.known.items() if other != session}
+        if any((name, number) == entry[:2] for entry in others.values()):
+            return False
+        has = {entry[2] for entry in others.values() if entry[0] == name}
+        used = {entry[2] for entry in others.values()}
+        if (has and participant not in has) or (not has and participant in used):
+            return False
+        self.known[session] = (name, number, participant)
+        return True
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_the_registry_lends_the_engine_takes(seed: int) -> None:
+    """Names come, go, trade and leave orders, with few numbers: no two that are connected share one, and definitions are taken."""
+    generator = random.Random(seed)
+    venue = FakeVenue(6)
+    connected: dict[int, tuple[bytes, int, int]] = {}
+    refused = 0
+    for peer in range(1, 2_000):
+        name, number = b"P%d" % generator.randrange(8), generator.randrange(2)
+        found = venue.registry.log_on(name, number)
+        if isinstance(found, Reason):
+            refused += 1
+            assert len(venue.looks) >= 6
+        else:
+            session, participant = found.session, found.participant
+            former = connected.get(session)
+            assert former is None or former[:2] == (name, number) or not venue.look(session).is_defined, "a number in use was lent"
+            venue.look(session).is_defined = found.is_defined
+            venue.look(session).peer = peer
+            connected[session] = (name, number, participant)
+            if generator.random() < 0.6 and not venue.look(session).is_defined:
+                if venue.accept_definition(session, name, number, participant):
+                    venue.look(session).is_defined = 1
+                    if generator.random() < 0.5:  # or it is found out later
+                        venue.registry.define(session)
+                    venue.look(session).order_count = generator.randrange(2)
+                else:
+                    venue.registry.forget(session)
+                    venue.look(session).peer = 0
+                    connected.pop(session)
+        for session in list(connected):
+            if generator.random() < 0.4:
+                venue.look(session).peer = 0
+                connected.pop(session)
+        for look in venue.looks.values():
+            if generator.random() < 0.2:
+                look.order_count = 0
+        names = {session: entry[:2] for session, entry in venue.known.items()}
+        assert len(set(names.values())) == len(names), "one name and number has two sessions"
+    assert 0 < refused < 1_500
