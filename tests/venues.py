@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import struct
@@ -169,10 +170,12 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 class VenueProcess:
-    """`ome run` in a process of its own. `start` returns when it is open for orders."""
+    """`ome run` in a process of its own. `start` returns when it is open for orders. `descriptor_limit` is its limit, soft and hard."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, descriptor_limit: int | None = None) -> None:
         self._command = [sys.executable, "-c", "from ome.cli.main import main; main()", "run", "--json", "--config", str(config)]
+        if descriptor_limit is not None:
+            self._command = ["/bin/sh", "-c", f'ulimit -n {descriptor_limit}; exec "$@"', "sh", *self._command]
         self._process: subprocess.Popen[str] | None = None
         self.orders_endpoint = ""
         self.feed_endpoint = ""
@@ -202,6 +205,18 @@ class VenueProcess:
         """The process."""
         assert self._process is not None, "it was started"
         return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is None or self._process.poll() is not None
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it ends by itself in so many seconds: its clients may see it first."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self._process is not None:
+                self._process.wait(seconds)
+        return self.has_ended
 
     def wait_for_failure(self) -> tuple[int, str]:
         """Waits until it ends by itself: its exit code, and what it printed as error."""

@@ -44,8 +44,9 @@ class _Logon:
 class Gateway:
     """The sessions on one listener, and the thread that serves them.
 
-    `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `cursor` is the last command sequenced. `participants` are those admitted; none given admits any.
-    `on_defined` is called with the fields of each definition's event but those of sessions, on the gateway's thread.
+    `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `cursor` is the last command
+    sequenced. `participants` are those admitted; none given admits any. `on_defined` is called with the fields of each definition's event
+    but those of sessions, on the gateway's thread.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class Gateway:
         self._answer(peer, refusal)
 
     def _take_lease(self, logon: _Logon, lease: Lease) -> None:
-        """A number that is nobody's is good at once. One that the engine still has as somebody else's is good when the engine has agreed."""
+        """A number that is nobody's is good at once; one that the engine has as somebody else's, when the engine has agreed."""
         if not lease.is_reused:
             self._admit(logon, lease)
             return

@@ -1,8 +1,8 @@
 """Which numbers participants and sessions have.
 
-A name that logs on gets numbers, which are the engine's, and so durable, only once it sends a command. Until then they are lent: they are free
-again when the connection is gone. When no number is left, one is lent again whose session has no live order and no connection. It stays its
-former owner's until the new one is defined.
+A name that logs on gets numbers, which are the engine's, and so durable, only once it sends a command. Until then they are lent: they are
+free again when the connection is gone. When no number is left, one is lent again whose session has no live order and no connection. It
+stays its former owner's until the new one is defined.
 """
 
 from __future__ import annotations
@@ -75,13 +75,18 @@ class SessionRegistry:
 
     def log_on(self, name: bytes, number: int) -> Lease | Reason:
         """Numbers for a name and a session number, or why there are none."""
-        session = self._returning(name, number)
+        session = self._by_name.get((name, number), 0)
         if session == 0:
             found = self._lend(name, number)
             if isinstance(found, Reason):
                 return found
             session = found
-        entry = self._entries[session]
+        entry = self._entries.pop(session)
+        self._entries[session] = entry  # the last to be used again
+        if (entry.name, entry.number) != (name, number):
+            return Reason.BUSY  # the engine is being asked whether somebody else may have it
+        if entry.former is None and self._look(session).is_defined:
+            self.define(session)
         return Lease(entry.participant, session, entry.is_defined, entry.former is not None)
 
     def define(self, session: int) -> None:
@@ -105,21 +110,6 @@ class SessionRegistry:
             self._entries[session] = entry.former
         else:
             self._free_sessions.give(session)
-
-    def _returning(self, name: bytes, number: int) -> int:
-        """The session that the name has already, or 0. One that was lent to somebody else meanwhile is taken back."""
-        session = self._by_name.get((name, number), 0)
-        if session == 0:
-            return 0
-        if self._look(session).is_defined:
-            self.define(session)
-        if self._by_name.get((name, number)) != session:
-            return 0
-        entry = self._entries[session]
-        if (entry.name, entry.number) != (name, number):
-            self.forget(session)
-        self._entries[session] = self._entries.pop(session)  # the last to be used again
-        return session
 
     def _lend(self, name: bytes, number: int) -> int | Reason:
         if len(self._lent) >= self._sweep_at or self._session_counts[name] >= self._per_participant:
@@ -164,6 +154,8 @@ class SessionRegistry:
     def _sweep(self) -> None:
         """Takes back what was lent to those that are gone."""
         for session in tuple(self._lent):
+            if self._entries[session].former is not None:
+                continue  # the engine is being asked
             look = self._look(session)
             if look.is_defined:
                 self.define(session)
