@@ -19,14 +19,8 @@ class SessionLost(OmeError):  # noqa: N818
     ids of the commands that were sent and not answered, oldest first: whether they were taken, only the server knows.
     """
 
-    def __init__(
-        self, what: str, *, where: str, found: str, allowed: str, reason: Reason = Reason.NONE, unanswered: tuple[int, ...] = ()
-    ) -> None:
-        self.reason = reason
-        self.unanswered = unanswered
-        if unanswered:
-            found = f"{found}; {len(unanswered)} commands are unanswered"
-        super().__init__(what, where=where, found=found, allowed=allowed)
+    reason: Reason = Reason.NONE
+    unanswered: tuple[int, ...] = ()
 
 
 class TimedOut(OmeError):  # noqa: N818

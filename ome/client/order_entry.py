@@ -617,9 +617,14 @@ class OrderEntry:
 
     def _lose(self, what: str, found: str, allowed: str, reason: Reason = Reason.NONE) -> None:
         """Ends the session here, if it has not ended. What was received stays."""
-        if self._lost is None:
-            self._lost = SessionLost(what, where=self._where, found=found, allowed=allowed, reason=reason, unanswered=self.unanswered)
-            self._socket.close(0)  # libzmq would connect again, and send what it still holds to a server that does not know the session
+        if self._lost is not None:
+            return
+        unanswered = self.unanswered
+        if unanswered:
+            found = f"{found}; {len(unanswered)} commands are unanswered"
+        self._lost = SessionLost(what, where=self._where, found=found, allowed=allowed)
+        self._lost.reason, self._lost.unanswered = reason, unanswered
+        self._socket.close(0)  # libzmq would connect again, and send what it still holds to a server that does not know the session
 
     def _read_frame(self, frame: bytes) -> None:
         template = _template_of(frame, self._where)
@@ -784,11 +789,11 @@ class OrderEntry:
 
     def _ended(self, reason: int) -> SessionLost:
         """What a Logout with this reason means."""
-        if reason in (Reason.NONE, Reason.REQUESTED):
-            return SessionLost("logout", where=self._where, found="logged out", allowed="a session that is logged on")
-        return SessionLost(
-            "session", where=self._where, found=explain(reason), allowed="a session that is logged on", reason=_reason(reason)
-        )
+        is_asked_for = reason in (Reason.NONE, Reason.REQUESTED)
+        what, found = ("logout", "logged out") if is_asked_for else ("session", explain(reason))
+        lost = SessionLost(what, where=self._where, found=found, allowed="a session that is logged on")
+        lost.reason = Reason.NONE if is_asked_for else _reason(reason)
+        return lost
 
 
 def _cut(messages: npt.NDArray[np.void], most: int) -> list[npt.NDArray[np.void]]:
