@@ -8,16 +8,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from decimal import Decimal
 
 import numpy as np
 import pytest
 from fake_servers import Array, FakeServer, message, new_orders
+from venues import venue_config
 
-from ome.client import FrameRejected, Order, OrderEntry, ReportGap, SessionLost, TimedOut
+from ome.client import FrameRejected, MarketData, Order, OrderEntry, ReportGap, SessionLost, TimedOut
 from ome.client.reports import UnreadReports
 from ome.codec import layouts
-from ome.enums import CommandKind, EventKind, Reason
+from ome.enums import CommandKind, EventKind, Policy, Reason
 from ome.errors import InvalidValueError
+from ome.marketdata import Channel
+from ome.server import Server
 
 LONG = 60.0  # seconds: longer than any test
 
@@ -372,3 +376,48 @@ def test_errors_that_no_method_raised_are_bounded_and_counted(server: FakeServer
     assert session.errors_dropped > 0
     with pytest.raises(FrameRejected):  # those that are kept
         session.close()
+
+
+# ---- With a server ----
+
+
+def test_watched_session_that_calls_nothing_is_ended_and_told_and_one_that_waits_is_kept() -> None:
+    """PROTOCOL, Heartbeat: three times the interval without a word. A server that asks for nothing answers all the same."""
+    with Server(venue_config(None, policy=Policy.MEMORY)) as server:
+        with OrderEntry(server.orders_endpoint, "FIRM1", heartbeat=0.5) as waiting:
+            assert len(waiting.receive(3.0)) == 0
+            assert waiting.wait_for(waiting.buy("AAPL", 1)).kind is EventKind.ACCEPTED
+        with OrderEntry(server.orders_endpoint, "FIRM2", heartbeat=0.1) as idle:
+            time.sleep(1.0)
+            with pytest.raises(SessionLost, match="HEARTBEAT_TIMEOUT") as caught:
+                idle.receive(5.0)
+            assert caught.value.reason is Reason.HEARTBEAT_TIMEOUT
+        with OrderEntry(server.orders_endpoint, "FIRM3", liveness=0.5) as unwatched:
+            assert len(unwatched.receive(1.0)) == 0
+            assert unwatched.wait_for(unwatched.buy("AAPL", 1)).kind is EventKind.ACCEPTED, "it asked, and was answered"
+
+
+def test_book_that_the_server_cuts_is_followed_to_its_end() -> None:
+    """Five bids, snapshots of two: what is shown is the best of the venue's book, whatever is cancelled."""
+    prices = ("1.05", "1.04", "1.03", "1.02", "1.01")
+    config = venue_config(None, policy=Policy.MEMORY, snapshot_levels=2)
+    with Server(config) as server, OrderEntry(server.orders_endpoint, "FIRM1") as session:
+        orders = [session.buy("AAPL", 10, at=price) for price in prices]
+        for order in orders:
+            session.wait_for(order)
+        with MarketData(server.feed_endpoint, session.instruments) as feed:
+            feed.subscribe("AAPL", channels=(Channel.LEVELS,))
+            for count, order in enumerate(orders):
+                feed.synchronize()
+                book = feed.book("AAPL")
+                best = [Decimal(price) for price in prices[count:]]
+                assert [level.price for level in book.bids] == best[: len(book.bids)] != []
+                assert book.is_partial == (len(book.bids) < len(best))
+                session.cancel(order)
+                cancelled = session.wait_for(order)
+                deadline = time.monotonic() + 5.0
+                while feed.book("AAPL").engine_sequence < cancelled.engine_sequence and time.monotonic() < deadline:
+                    feed.poll(0.1)
+            assert feed.book("AAPL").bids == ()
+            assert not feed.book("AAPL").is_stale
+            assert feed.gap_count == 0
