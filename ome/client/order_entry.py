@@ -63,7 +63,7 @@ _BUSY_WAIT_MIN: Final = 0.001  # seconds before the refused end of a frame is se
 _BUSY_WAIT_MAX: Final = 0.05
 _ASK_AFTER: Final = 1.0  # seconds of silence before the server is asked for a sign of life
 _LOOK_EVERY: Final = 0.25  # seconds of waiting at most before the session is looked after
-_UNREAD_MANY: Final = 1_000  # frames
+_UNREAD_MANY_BYTES: Final = 1 << 20
 _ERRORS_KEPT: Final = 1_000
 _HEARTBEAT_MIN: Final = 0.1  # seconds
 _HEARTBEAT_MAX: Final = 60.0
@@ -581,13 +581,13 @@ class OrderEntry:
         self._socket.read_connection()
         if not self._socket.is_lost:
             return
-        count = 0
+        unread_bytes = 0
         while self._lost is None and (frame := self._socket.receive()) is not None:  # came before the loss was noticed
             self._read_frame(frame)
-            count += 1
+            unread_bytes += len(frame)
         found = "closed by the server or the network"
-        if count >= _UNREAD_MANY:
-            found += f", with {count} frames unread: a server ends a session that does not read (SLOW_CONSUMER)"
+        if unread_bytes >= _UNREAD_MANY_BYTES:  # the server's Logout stood behind more of them, and did not arrive
+            found += f", with {unread_bytes:,} bytes unread: a server ends a session that does not read (SLOW_CONSUMER)"
         self._lose("connection", found, "an open connection")
 
     def _keep_alive(self, is_heard: bool) -> None:
