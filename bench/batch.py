@@ -23,10 +23,10 @@ def _apply_from_python(limits: Limits, flow: Records, commands_per_call: int) ->
     """Applies the flow to a new engine; returns the time of all but its definition, and the event hash."""
     count = len(flow)
     with Engine(limits=limits) as engine:
-        engine.apply(flow[:1])
+        engine.apply_records(flow[:1])
         start_ns = time.thread_time_ns()
         for at in range(1, count, commands_per_call):
-            engine.apply(flow[at : at + commands_per_call])
+            engine.apply_records(flow[at : at + commands_per_call])
         elapsed_ns = time.thread_time_ns() - start_ns
         return Sample(operations=count - 1, elapsed_ns=elapsed_ns), engine.event_hash
 

@@ -68,7 +68,7 @@ def _traffic(flow: Records) -> _Traffic:
     """Each event of the flow's commands is a report, a trade two: one for each side, and all are of this session."""
     with Engine(DEFAULT_INSTRUMENTS) as engine:
         before = engine.sequence
-        events = engine.apply(flow)
+        events = engine.apply_records(flow)
     reports = np.bincount(
         (events["sequence"] - before - 1).astype(np.int64), weights=1 + (events["kind"] == EventKind.TRADE), minlength=len(flow)
     )

@@ -14,6 +14,7 @@ static_assert(sizeof(ome_depth_t) == 24, "ome_depth_t has no padding");
 static_assert(sizeof(ome_order_view_t) == 112, "ome_order_view_t has no padding");
 static_assert(sizeof(ome_instrument_view_t) == 40, "ome_instrument_view_t has no padding");
 static_assert(sizeof(ome_session_view_t) == 24, "ome_session_view_t has no padding");
+static_assert(sizeof(ome_event_row_t) == 88, "ome_event_row_t has no padding");
 
 ome_status_t ome_engine_create(const ome_limits_t *limits, ome_engine_t **engine)
 {
@@ -276,6 +277,22 @@ ome_status_t ome_engine_client_order(const ome_engine_t *engine, uint16_t partic
     return OME_OK;
 }
 
+ome_status_t ome_engine_account(const ome_engine_t *engine, uint64_t order_id, uint32_t *account)
+{
+    const ome_order_pool_t *pool = &engine->pools.orders;
+    if (ome_order_pool_state(pool, order_id) == OME_ORDER_UNKNOWN)
+    {
+        return OME_NOT_FOUND;
+    }
+    const ome_order_t *order = &pool->orders[(uint32_t)order_id];
+    if (order->generation != order_id >> 32)
+    {
+        return OME_NOT_FOUND;
+    }
+    *account = (uint32_t)ome_book_owner(&engine->pools, order); /* a slot that was freed keeps it until it is taken */
+    return OME_OK;
+}
+
 /* ---- Definitions ---- */
 
 ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, ome_instrument_view_t *instrument)
@@ -409,4 +426,97 @@ const void *ome_batch_events(const ome_batch_t *batch)
 uint64_t ome_batch_event_count(const ome_batch_t *batch)
 {
     return (uint64_t)(batch->sink.next - batch->events);
+}
+
+/* Who the aggressor of the next trades is: the last order that was taken, amended or triggered. */
+typedef struct
+{
+    uint64_t sequence;
+    uint64_t order_id;
+    uint64_t timestamp_ns;
+    uint32_t account;
+    uint16_t participant;
+    uint16_t session;
+} aggressor_t;
+
+static ome_event_row_t row_of(const ome_event_t *event)
+{
+    return (ome_event_row_t){.sequence = event->sequence,
+        .timestamp_ns = event->timestamp_ns,
+        .order_id = event->order_id,
+        .client_order_id = event->client_order_id,
+        .price = event->price,
+        .quantity = event->quantity,
+        .account = event->account,
+        .instrument = event->instrument,
+        .participant = event->participant,
+        .session = event->session,
+        .kind = event->kind,
+        .side = event->side,
+        .reason = event->reason,
+        .flags = event->flags};
+}
+
+static void complete_pair(ome_event_row_t *row, const ome_event_t *event, const aggressor_t *aggressor)
+{
+    const bool is_known = aggressor->sequence == event->sequence && aggressor->order_id == event->order_id;
+    row->resting_order_id = event->resting_order_id;
+    row->resting_client_order_id = event->resting_client_order_id;
+    row->timestamp_ns = is_known ? aggressor->timestamp_ns : 0;
+    row->account = is_known ? aggressor->account : 0;
+    row->participant = is_known ? aggressor->participant : 0;
+    row->session = is_known ? aggressor->session : 0;
+}
+
+/* Of an event about a command: the kind of that instead of flags, and no price or quantity where the command has none. */
+static void complete_command(ome_event_row_t *row)
+{
+    const uint8_t command = row->flags;
+    const bool is_echo = row->kind == OME_EVENT_KIND_REJECTED;
+    const bool has_price = row->kind != OME_EVENT_KIND_DEFINED &&
+                           (command == OME_COMMAND_KIND_SET_LAST_PRICE ||
+                               (is_echo && (command == OME_COMMAND_KIND_NEW_ORDER || command == OME_COMMAND_KIND_AMEND_ORDER)));
+    const bool has_quantity = is_echo && (command == OME_COMMAND_KIND_NEW_ORDER || command == OME_COMMAND_KIND_REDUCE_ORDER ||
+                                             command == OME_COMMAND_KIND_AMEND_ORDER);
+    row->command_kind = command;
+    row->flags = 0;
+    row->order_count = row->kind == OME_EVENT_KIND_COMPLETED ? (uint32_t)row->quantity : 0;
+    row->price = has_price ? row->price : OME_NULL_VALUE;
+    row->quantity = has_quantity ? row->quantity : OME_NULL_VALUE;
+}
+
+void ome_event_rows(const void *events, uint64_t count, void *rows)
+{
+    aggressor_t aggressor = {0};
+    for (uint64_t i = 0; i < count; i++)
+    {
+        ome_event_t event;
+        memcpy(&event, (const uint8_t *)events + i * sizeof event, sizeof event);
+        ome_event_row_t row = row_of(&event);
+        switch (event.kind)
+        {
+        case OME_EVENT_KIND_TRADE:
+        case OME_EVENT_KIND_PREVENTED:
+            complete_pair(&row, &event, &aggressor);
+            break;
+        case OME_EVENT_KIND_REJECTED:
+        case OME_EVENT_KIND_DEFINED:
+        case OME_EVENT_KIND_COMPLETED:
+            complete_command(&row);
+            break;
+        case OME_EVENT_KIND_ACCEPTED:
+        case OME_EVENT_KIND_AMENDED:
+        case OME_EVENT_KIND_TRIGGERED:
+            aggressor = (aggressor_t){.sequence = event.sequence,
+                .order_id = event.order_id,
+                .timestamp_ns = event.timestamp_ns,
+                .account = event.account,
+                .participant = event.participant,
+                .session = event.session};
+            break;
+        default:
+            break;
+        }
+        memcpy((uint8_t *)rows + i * sizeof row, &row, sizeof row);
+    }
 }

@@ -118,6 +118,35 @@ uint64_t ome_batch_event_count(const ome_batch_t *batch);
 /* Rolling hash of all events that the batch ever held, as docs/RULES.md defines it. Two runs that agree in it have said the same. */
 uint64_t ome_batch_event_hash(const ome_batch_t *batch);
 
+/* An event with one meaning for each field: in ome_event_t kinds share bytes. What a kind does not have is 0, or OME_NULL_VALUE where
+ * 0 could be a value. */
+typedef struct
+{
+    uint64_t sequence;
+    uint64_t timestamp_ns; /* of the command, in every kind */
+    uint64_t order_id; /* in TRADE and PREVENTED the aggressor */
+    uint64_t client_order_id;
+    uint64_t resting_order_id; /* TRADE and PREVENTED; otherwise 0, as in the next */
+    uint64_t resting_client_order_id;
+    int64_t price; /* price units, as the kind says; OME_NULL_VALUE where it has none, or a refused amend left it unchanged */
+    int64_t quantity; /* lots, as the kind says; OME_NULL_VALUE as in price */
+    uint32_t order_count; /* COMPLETED: orders cancelled */
+    uint32_t account; /* of the order `order_id`, as participant and session are */
+    uint32_t instrument;
+    uint16_t participant;
+    uint16_t session;
+    uint8_t kind; /* OME_EVENT_KIND_ */
+    uint8_t side; /* 0: none */
+    uint8_t reason;
+    uint8_t flags; /* OME_EVENT_FLAGS_; 0 in kinds that have none */
+    uint8_t command_kind; /* REJECTED, DEFINED and COMPLETED; otherwise 0 */
+    uint8_t reserved[3];
+} ome_event_row_t;
+
+/* Writes `count` events of 64 bytes to as many rows. A trade has no room for its time and its aggressor's owner: they come from the events
+ * before it of the same command, and are 0 where those are not among the events given. Neither array needs alignment. */
+void ome_event_rows(const void *events, uint64_t count, void *rows);
+
 /* ---- Market data ----
  *
  * What the market may see: displayed lots only. Hidden orders and the reserves of icebergs are not in it, and a level that holds nothing
@@ -184,6 +213,10 @@ ome_status_t ome_engine_order(const ome_engine_t *engine, uint64_t order_id, ome
 
 /* The same by the participant's own id. One search of a hash table. */
 ome_status_t ome_engine_client_order(const ome_engine_t *engine, uint16_t participant, uint64_t client_order_id, ome_order_view_t *order);
+
+/* The account of an order that rests, or rested before the last command: so after a trade both sides can be named.
+ * Returns OME_OK, or OME_NOT_FOUND when its place was taken by another order since, or there never was such an order. */
+ome_status_t ome_engine_account(const ome_engine_t *engine, uint64_t order_id, uint32_t *account);
 
 /* Up to `count_max` orders of a side at rest, in the order in which they would trade: levels best first; in a level what is displayed
  * from the front of its queue, then the hidden orders from the front of theirs. Returns how many; 0 for an instrument or a side that is

@@ -5,22 +5,41 @@
 - `ome.journal`: the commands of a journal. `ome.recovery`: its replay, and what looks at journals.
 - `ome.reference`: the same rules in plain Python, the oracle of the tests.
 
-Prices and quantities are `Decimal`, `str` or `int`, never floats. Whatever is refused raises an `OmeError`; what the market refuses is in
-the report.
+Prices and quantities are `Decimal`, `str`, `int` or integers of numpy, never floats, and come back as `Decimal`, in units of the
+instrument. Whatever is refused raises an `OmeError`; what the market refuses is in the report.
 """
 
 from __future__ import annotations
 
-from ome.engine import Book, Completion, Engine, Level, OpenOrder, OrderRejectedError, Prevented, Report, Trade
+from importlib.metadata import version
+
+from ome.engine import (
+    Book,
+    Completion,
+    ConcurrentUseError,
+    Engine,
+    EngineClosedError,
+    Level,
+    OpenOrder,
+    OrderRejectedError,
+    Prevented,
+    Report,
+    Trade,
+    event_rows,
+)
 from ome.enums import Reason, Side
 from ome.errors import OmeError
 from ome.instruments import Instrument
 from ome.messages import Limits
 
+__version__ = version("ome")
+
 __all__ = [
     "Book",
     "Completion",
+    "ConcurrentUseError",
     "Engine",
+    "EngineClosedError",
     "Instrument",
     "Level",
     "Limits",
@@ -32,4 +51,6 @@ __all__ = [
     "Report",
     "Side",
     "Trade",
+    "__version__",
+    "event_rows",
 ]

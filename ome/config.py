@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ome.enums import Policy
-from ome.errors import InvalidTypeError, InvalidValueError, OmeError
+from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.instruments import NAME_SIZE, Instrument
 from ome.messages import Limits
 
@@ -63,7 +63,7 @@ class ServerConfig:
             raise ConfigError("journal.directory", where=self.source, found=None, allowed='a directory, unless journal.policy is "memory"')
         for key, value, choices in (("ring.wait", self.wait, _WAITS),):
             if value not in choices:
-                raise ConfigError(key, where=self.source, found=value, allowed=", ".join(choices))
+                raise ConfigError(key, where=self.source, found=value, allowed=one_of(choices))
         for key, count in (("ring.slots", self.ring_slots), ("ring.stream_slots", self.stream_slots)):
             if not 2 <= count <= 1 << 24 or count & (count - 1):
                 raise ConfigError(key, where=self.source, found=count, allowed="a power of two, 2 to 16,777,216")
@@ -132,7 +132,7 @@ class _Key:
 
 def _policy(value: str) -> Policy:
     if value not in _POLICIES:
-        raise InvalidValueError("policy", found=value, allowed=", ".join(_POLICIES))
+        raise InvalidValueError("policy", found=value, allowed=one_of(_POLICIES))
     return _POLICIES[value]
 
 
@@ -205,11 +205,11 @@ def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConf
         raise ConfigError("instruments", where=source, found=instruments, allowed="tables that begin with [[instruments]]")
     for table, entries in tables.items():
         if table not in _KEYS or not isinstance(entries, dict):
-            raise ConfigError(f"table [{table}]", where=source, found=table, allowed=", ".join((*_KEYS, "instruments")))
+            raise ConfigError(f"table [{table}]", where=source, found=table, allowed=one_of((*_KEYS, "instruments")))
         for key, value in entries.items():
             known = _KEYS[table].get(key)
             if known is None:
-                raise ConfigError(f"key {table}.{key}", where=source, found=key, allowed=", ".join(_KEYS[table]))
+                raise ConfigError(f"key {table}.{key}", where=source, found=key, allowed=one_of(_KEYS[table]))
             values[known.field] = _converted(known, f"{table}.{key}", value, source)
     limit_names = {name.name for name in dataclasses.fields(Limits)}
     limits = {name: values.pop(name) for name in list(values) if name in limit_names}
@@ -240,7 +240,7 @@ def _instrument(entry: object, index: int, source: str) -> Instrument:
     for key, value in entry.items():
         kind = _INSTRUMENT_KEYS.get(key)
         if kind is None:
-            raise ConfigError(f"key instruments.{key}", where=where, found=key, allowed=", ".join(_INSTRUMENT_KEYS))
+            raise ConfigError(f"key instruments.{key}", where=where, found=key, allowed=one_of(_INSTRUMENT_KEYS))
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             allowed = 'a string, as in tick = "0.01"' if key == "tick" else f"a value of type {kind.__name__}"
             raise ConfigError(f"instruments.{key}", where=where, found=value, allowed=allowed)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ome.enums import InstrumentFlags
 from ome.errors import InvalidTypeError, InvalidValueError
-from ome.units import DECIMALS_MAX, Number, decimal_of, number_of, units_of
+from ome.units import DECIMALS_MAX, Integer, Number, decimal_of, integer_of, number_of, units_of
 
 __all__ = ["COLLAR_TICKS_MAX", "NAME_SIZE", "PRICE_MAX", "QUANTITY_MAX", "TICK_MAX", "Instrument"]
 
@@ -51,26 +51,27 @@ class Instrument:
         symbol: str,
         *,
         tick: Number = "0.01",
-        price_decimals: int | None = None,
-        quantity_decimals: int = 0,
+        price_decimals: Integer | None = None,
+        quantity_decimals: Integer = 0,
         signed_prices: bool = False,
-        collar_ticks: int = 0,
+        collar_ticks: Integer = 0,
         market_to_limit: bool = False,
         post_only_slides: bool = False,
     ) -> None:
-        where = f"instrument {symbol}"
+        where = f"instrument {_checked_symbol(symbol)}"
         step = decimal_of(tick, f"tick in {where}")
         if price_decimals is None:
             exponent = step.as_tuple().exponent
             assert isinstance(exponent, int), "a finite number has an exponent"
             price_decimals = max(0, -exponent)
+        price_decimals = integer_of(price_decimals, "price_decimals", 0, DECIMALS_MAX, where=where)
         for name, value in (
-            ("symbol", _checked_symbol(symbol)),
-            ("price_decimals", _checked_count("price_decimals", price_decimals, DECIMALS_MAX, where)),
-            ("quantity_decimals", _checked_count("quantity_decimals", quantity_decimals, DECIMALS_MAX, where)),
+            ("symbol", symbol),
+            ("price_decimals", price_decimals),
+            ("quantity_decimals", integer_of(quantity_decimals, "quantity_decimals", 0, DECIMALS_MAX, where=where)),
             ("tick", step),
             ("signed_prices", bool(signed_prices)),
-            ("collar_ticks", _checked_count("collar_ticks", collar_ticks, COLLAR_TICKS_MAX, where)),
+            ("collar_ticks", integer_of(collar_ticks, "collar_ticks", 0, COLLAR_TICKS_MAX, where=where)),
             ("market_to_limit", bool(market_to_limit)),
             ("post_only_slides", bool(post_only_slides)),
         ):
@@ -126,11 +127,3 @@ def _checked_symbol(symbol: str) -> str:
     if not 1 <= len(symbol) <= NAME_SIZE or not all("!" <= character <= "~" for character in symbol):
         raise InvalidValueError("symbol", found=symbol, allowed=f"1 to {NAME_SIZE} printable ASCII characters without space")
     return symbol
-
-
-def _checked_count(name: str, count: int, most: int, where: str) -> int:
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise InvalidTypeError(name, where=where, found=count, allowed="int")
-    if not 0 <= count <= most:
-        raise InvalidValueError(name, where=where, found=count, allowed=f"0 to {most:,}")
-    return count

@@ -17,7 +17,7 @@ import numpy as np
 
 from ome._native import CData, ffi, lib
 from ome.codec import COMMAND, RECORD_SIZE, Records
-from ome.errors import OmeError
+from ome.errors import NotCopyable, OmeError
 
 __all__ = [
     "BATCH_COUNT",
@@ -144,7 +144,7 @@ class ReplayAssertionError(JournalIntegrityError):
         )
 
 
-class JournalSource:
+class JournalSource(NotCopyable):
     """The journal of a directory, open to be read from its first record, with the decisions about it. Changes nothing on disk.
 
     With `live` a server may be writing: the journal ends at its last complete record, and may be asked again later. `is_at_end` says
@@ -152,6 +152,8 @@ class JournalSource:
 
     Raises JournalError where there is no such directory.
     """
+
+    _use_instead = "another one of the same directory"
 
     def __init__(self, directory: str | os.PathLike[str], *, live: bool = False) -> None:
         self._open(directory, IS_LIVE if live else 0)

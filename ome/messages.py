@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ome.enums import CommandFlags, CommandKind, EventKind, Term
-from ome.errors import InvalidTypeError, InvalidValueError
+from ome.units import integer_of
 
 __all__ = [
     "COMMAND_TYPES",
@@ -81,11 +81,7 @@ class Limits:
             ("session_count_max", 1, 65_535),
             ("special_count_max", 0, 2**30),
         ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise InvalidTypeError(name, where="limits", found=value, allowed="int")
-            if not least <= value <= most:
-                raise InvalidValueError(name, where="limits", found=value, allowed=f"{least} to {most:,}")
+            object.__setattr__(self, name, integer_of(getattr(self, name), name, least, most, where="limits"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

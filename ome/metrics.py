@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ome.errors import OmeError
+from ome.errors import NotCopyable, OmeError
 
 __all__ = ["COUNTERS_FILE", "Counters", "CountersError", "Percentiles"]
 
@@ -54,8 +54,10 @@ class Percentiles:
     max_ns: int
 
 
-class Counters:
+class Counters(NotCopyable):
     """The counters of a venue's directory; `values` and `latency` look again each time. `close` it, or use it as a context manager."""
+
+    _use_instead = "another one of the same directory, or what `values` gives"
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.path = Path(directory) / COUNTERS_FILE

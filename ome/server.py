@@ -19,7 +19,7 @@ from ome.config import ConfigError, ServerConfig
 from ome.descriptors import connections_that_fit
 from ome.engine import EngineState, EngineView
 from ome.enums import CommandFlags, CommandKind, Policy, Reason
-from ome.errors import OmeError
+from ome.errors import NotCopyable, OmeError
 from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway
 from ome.instruments import Instrument
 from ome.messages import Command, DefineLimits, ExpireOrders, Limits
@@ -141,13 +141,15 @@ class Clock:
         return int(end.timestamp()) * 1_000_000_000
 
 
-class Server:
+class Server(NotCopyable):
     """A venue in this process: `start`, then `wait` until somebody calls `stop` from another thread or a signal handler, then `close`.
 
     Or as a context manager, which starts and closes. `orders_endpoint` and `feed_endpoint` are the addresses that it got.
 
     Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start.
     """
+
+    _use_instead = "its `config` for another server; its journal or a snapshot for its state (ome.recovery.Replay)"
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config

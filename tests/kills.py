@@ -25,10 +25,13 @@ from venues import LIMITS, VenueProcess, config_file, journal_commands
 
 from ome.client import FrameRejected, OrderEntry, SessionLost
 from ome.codec import Records, decode_events, encode_commands, record_bytes
+from ome.engine import OpenOrder
 from ome.enums import CommandFlags, CommandKind, EventFlags, EventKind, OrderType, Reason, Side, TimeInForce
+from ome.instruments import Instrument
 from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, Defined, NewOrder, OrderEvent, ReduceOrder, Rejected, Trade
 from ome.recovery import Replay
 from ome.reference import ReferenceEngine
+from ome.units import units_of
 
 INSTRUMENTS = (1, 2)
 TICKS = {1: 1, 2: 5}
@@ -76,6 +79,13 @@ class Resting(NamedTuple):
     cumulative_quantity: int
     side: int
     client_order_id: int
+
+
+def _resting(order: OpenOrder, instrument: Instrument) -> Resting:
+    """In price units and lots, as in reports on the wire."""
+    assert order.price is not None, "an order at rest has a limit"
+    leaves, cumulative = (units_of(value, instrument.quantity_decimals) for value in (order.leaves_quantity, order.cumulative_quantity))
+    return Resting(instrument.price_units(order.price), leaves, cumulative, order.side, order.client_order_id)
 
 
 class Ledger:
@@ -253,9 +263,7 @@ class Auditor:
                 for said in due[trader.session][len(trader.heard) :]:
                     trader.ledger.hear(said)
                 book = {
-                    order.order_id: Resting(
-                        order.price, order.leaves_quantity, order.cumulative_quantity, order.side, order.client_order_id
-                    )
+                    order.order_id: _resting(order, view.instruments[order.symbol][1])
                     for instrument in INSTRUMENTS
                     for side in Side
                     for order in view.orders(instrument, side)

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,16 +19,28 @@ import pytest
 from click.testing import CliRunner, Result
 from flows import flow, record_of
 from test_recovery import header, write_journal
-from venues import contents, journal_commands, venue_config
+from venues import contents, journal_commands, read_json, venue_config
 
 from ome.cli.admin import main
+from ome.cli.terminal import json_text
 from ome.client import OrderEntry
 from ome.codec import COMMAND, EVENT, Records, encode_commands, join_records, record_bytes, records_of
-from ome.engine import Engine, EngineView
-from ome.enums import CommandFlags, CommandKind, EventKind, InstrumentFlags, OrderType, Side, Term
+from ome.engine import Engine, EngineView, event_rows
+from ome.enums import CommandFlags, CommandKind, EventKind, InstrumentFlags, OrderType, Reason, Side, Term
 from ome.errors import InvariantError
 from ome.journal import JournalError, JournalIntegrityError, JournalReader, Verdict
-from ome.messages import NULL_VALUE, CancelOrder, DefineInstrument, DefineLimits, DefineSession, Limits, NewOrder, OrderTerms
+from ome.messages import (
+    NULL_VALUE,
+    AmendOrder,
+    CancelOrder,
+    DefineInstrument,
+    DefineLimits,
+    DefineSession,
+    Limits,
+    MassCancel,
+    NewOrder,
+    OrderTerms,
+)
 from ome.recovery import Batch, Replay, listing as listing_module
 from ome.recovery.directory import command_count, is_served, last_sequence_until
 from ome.recovery.listing import Selection, listing
@@ -63,8 +76,8 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Journal:
     directory = tmp_path_factory.mktemp("journal")
     with Engine(limits=LIMITS) as engine, Engine(limits=LIMITS) as told:
         unknown = records_of(record_of(kind=200, instrument=1, timestamp_ns=1_800_000_000_000_000_000), COMMAND)
-        commands = join_records((flow(5, 1_200, limits=LIMITS, apply=told.apply), unknown), COMMAND)
-        events = engine.apply(commands)
+        commands = join_records((flow(5, 1_200, limits=LIMITS, apply=told.apply_records), unknown), COMMAND)
+        events = engine.apply_records(commands)
         assert {int(kind) for kind in CommandKind} <= set(commands["kind"].tolist())
         assert {int(kind) for kind in EventKind} == set(events["kind"].tolist())
         write_journal(directory, commands, segments=2)
@@ -120,7 +133,7 @@ def admin(*arguments: object, code: int = 0) -> Result:
 
 def json_of(*arguments: object, code: int = 0) -> Any:
     """The one object that a command prints."""
-    return json.loads(admin(*arguments, "--json", code=code).stdout)
+    return read_json(admin(*arguments, "--json", code=code).stdout)
 
 
 def process_of(*arguments: object) -> subprocess.Popen[str]:
@@ -132,7 +145,87 @@ def process_of(*arguments: object) -> subprocess.Popen[str]:
 
 def dumped(*arguments: object, code: int = 0) -> list[dict[str, Any]]:
     """The objects that `dump` prints, one a line."""
-    return [json.loads(line) for line in admin("dump", *arguments, "--json", code=code).stdout.splitlines()]
+    return [read_json(line) for line in admin("dump", *arguments, "--json", code=code).stdout.splitlines()]
+
+
+# JSON
+
+
+WIDE: Final = {
+    "sequence", "client_order_id", "order_id", "resting_order_id", "resting_client_order_id", "timestamp_ns", "time_ns", "cutoff_ns",
+    "session_sequence", "engine_sequence", "report_sequence", "trade_id", "epoch", "begins_behind", "first_sequence", "next_sequence",
+    "snapshot_sequence", "order_ids", "price_units", "quantity_lots", "snapshot",
+}  # fmt: skip
+
+
+def check_json(value: object, name: str = "") -> None:
+    """Fields of 64 bits are strings, numbers are small, and no text of a number has an exponent."""
+    if isinstance(value, dict):
+        for key, held in value.items():
+            check_json(held, key)
+    elif isinstance(value, list):
+        for held in value:
+            check_json(held, name)
+    elif name in WIDE:
+        assert value is None or isinstance(value, str), (name, value)
+    elif isinstance(value, int):
+        assert abs(value) < 2**53, (name, value)
+    if isinstance(value, str) and name in ("price", "quantity", "tick", "leaves_quantity", "cumulative_quantity", "last_price"):
+        assert "E" not in value, (name, value)
+
+
+def tiny() -> Records:
+    """A market of eight decimals, and ids that do not fit a number of JavaScript."""
+    order = NewOrder(instrument=1, side=Side.SELL, price=1, quantity=3, client_order_id=2**60 + 1, timestamp_ns=2**60)
+    commands = [
+        DefineLimits(**{name: getattr(LIMITS, name) for name in Limits.__slots__}),
+        DefineInstrument(instrument=1, symbol=b"TINY", tick=1, price_decimals=8, quantity_decimals=8),
+        order,
+        NewOrder(instrument=1, side=Side.BUY, price=1, quantity=1, timestamp_ns=2**60 + 1),
+        AmendOrder(client_order_id=2**60 + 1, instrument=1, terms=((Term.NEW_CLIENT_ORDER_ID, 2**60 + 3),)),
+        MassCancel(instrument=9),
+    ]
+    return encode_commands(commands)
+
+
+def test_json_has_64_bit_fields_as_strings_names_for_enumerations_and_plain_decimals(tmp_path: Path) -> None:
+    """Whatever reads it gets what was written: JavaScript and jq keep 53 bits of a number, and 1E-8 is no price on a screen."""
+    write_journal(tmp_path / "a", tiny())
+    write_journal(tmp_path / "b", tiny()[:5])
+    runs = (
+        ("dump", "--events"),
+        ("state", "--orders"),
+        ("state", "--orders", "--at", 3),
+        ("verify",),
+        ("replay",),
+        ("export", "x.parquet"),
+    )
+    for command, *options in runs:
+        given = [tmp_path / str(option) if option == "x.parquet" else option for option in options]
+        for line in admin(command, tmp_path / "a", *given, "--json").stdout.splitlines():
+            check_json(json.loads(line))
+    check_json(json.loads(admin("diff", tmp_path / "a", tmp_path / "b", "--json", code=1).stdout))
+    told = [json.loads(line) for line in admin("dump", tmp_path / "a", "--events", "--json").stdout.splitlines()]
+    assert (told[2]["client_order_id"], told[2]["timestamp_ns"], told[2]["kind"]) == (str(2**60 + 1), str(2**60), "new_order")
+    assert (told[2]["price"], told[2]["quantity"]) == ("0.00000001", "0.00000003")
+    assert [event["kind"] for event in told[3]["events"]] == ["accepted", "trade"]
+    assert told[5]["terms"] == [{"term": "new_client_order_id", "value": str(2**60 + 3)}]
+    text = admin("dump", tmp_path / "a", "--events").stdout + admin("state", tmp_path / "a", "--orders", "--at", 3).stdout
+    assert "0.00000001" in text
+    assert "E-" not in text
+
+
+def test_json_text_is_understood_by_every_reader() -> None:
+    """Enumerations, flags, decimals, dataclasses and mappings, however deep."""
+    order = NewOrder(instrument=1, side=Side.BUY, quantity=1, client_order_id=2**63)
+    flags = CommandFlags.HIDDEN | CommandFlags.CONTINUED
+    value: dict[str, object] = {"order": order, "reasons": (Reason.BUSY, None), "flags": flags, "counters": {"a.b": 7}}
+    read = json.loads(json_text(value | {"mixed": [{"order_ids": [1, 2]}, Decimal("1E-8"), 1.5, True]}))
+    assert read["order"]["client_order_id"] == str(2**63)
+    assert (read["order"]["side"], read["order"]["account"], read["reasons"]) == ("buy", 0, ["busy", None])
+    assert sorted(read["flags"]) == ["continued", "hidden"]
+    assert read["counters"] == {"a.b": "7"}
+    assert read["mixed"] == [{"order_ids": ["1", "2"]}, "0.00000001", 1.5, True]
 
 
 # The reader
@@ -227,7 +320,7 @@ def test_a_journal_without_a_command_is_read(tmp_path: Path, arguments: tuple[st
     (tmp_path / "journal-00000000000000000001.ome").write_bytes(header(1))
     admin(arguments[0], tmp_path, *arguments[1:])
     for line in admin(arguments[0], tmp_path, *arguments[1:], "--json").stdout.splitlines():
-        assert json.loads(line)["sequence"] == 0
+        assert read_json(line)["sequence"] == 0
     assert command_count(tmp_path) == 0
     assert json_of("diff", tmp_path, tmp_path)["equal"] is True
 
@@ -281,7 +374,7 @@ def test_reading_commands_work_while_a_server_runs(server: Server, arguments: tu
     assert directory is not None
     assert is_served(directory)
     admin(arguments[0], directory, *arguments[1:])
-    lines = [json.loads(line) for line in admin(arguments[0], directory, *arguments[1:], "--json").stdout.splitlines()]
+    lines = [read_json(line) for line in admin(arguments[0], directory, *arguments[1:], "--json").stdout.splitlines()]
     assert lines[-1]["sequence"] >= len(journal_commands(directory)) - 1
     if arguments[0] == "verify":
         assert (lines[0]["ok"], lines[0]["verdict"]) == (True, "reading")
@@ -634,7 +727,7 @@ def test_a_listing_that_follows_needs_no_journal_yet(tmp_path: Path) -> None:
 def test_state_is_that_of_the_engine_after_the_command(journal: Journal, at: int | None) -> None:
     """D1: every level, every order in priority, what waits, and the hashes."""
     with Engine(limits=LIMITS) as engine:
-        engine.apply(journal.commands[:at])
+        engine.apply_records(journal.commands[:at])
         found = json_of("state", journal.directory, "--orders", *(() if at is None else ("--at", at)))
         assert (found["sequence"], found["trades"]) == (engine.sequence, engine.trade_count)
         assert (found["state_hash"], found["event_hash"]) == (f"{engine.state_hash:016x}", f"{engine.event_hash:016x}")
@@ -650,7 +743,7 @@ def test_state_is_that_of_the_engine_after_the_command(journal: Journal, at: int
             for query, orders in ((engine.orders, one["orders"]), (engine.waiting, one["waiting"])):
                 expected = [order for side in Side for order in query(number, side)]
                 assert [(order["order_id"], order["client_order_id"], order["leaves_quantity"]) for order in orders] == [
-                    (order.order_id, order.client_order_id, str(instrument.quantity(order.leaves_quantity))) for order in expected
+                    (order.order_id, order.client_order_id, str(order.leaves_quantity)) for order in expected
                 ]
                 for order, wanted in zip(orders, expected, strict=True):
                     marks = {"hidden": wanted.is_hidden, "post_only": wanted.is_post_only, "waiting": wanted.is_waiting}
@@ -820,9 +913,14 @@ def test_export_loses_nothing(tmp_path: Path, journal: Journal) -> None:
     for row, fields, record in zip(rows, told, journal.commands, strict=True):
         assert (row["sequence"], row["kind"]) == (fields["sequence"], record["kind"])
         if record["kind"] in (CommandKind.NEW_ORDER, CommandKind.REDUCE_ORDER):
-            assert (row["quantity"], row["client_order_id"]) == (record["quantity"], record["client_order_id"])
+            is_order_id = record["kind"] == CommandKind.REDUCE_ORDER and record["flags"] & CommandFlags.BY_ORDER_ID
+            ids = (None, record["client_order_id"]) if is_order_id else (record["client_order_id"], None)
+            assert (row["quantity"], (row["client_order_id"], row["order_id"])) == (record["quantity"], ids)
         if record["kind"] == CommandKind.NEW_ORDER:
-            assert (row["price"], row["flags"], row["side"]) == (record["price"], record["flags"], record["side"])
+            is_distance = record["order_type"] == OrderType.TRAILING_STOP_LIMIT
+            prices = (None, record["price"]) if is_distance else (record["price"], None)
+            assert ((row["price"], row["limit_offset"]), row["flags"]) == (prices, record["flags"])
+            assert row["side"] == record["side"]
         if record["kind"] == CommandKind.CANCEL_ORDER:
             assert row["price"] is None
         if record["kind"] == CommandKind.AMEND_ORDER:
@@ -834,6 +932,18 @@ def test_export_loses_nothing(tmp_path: Path, journal: Journal) -> None:
     events = parquet.read_table(tmp_path / "all-events.parquet")
     for name in ("sequence", "kind", "instrument", "side", "reason"):
         assert events[name].to_pylist() == journal.events[name].tolist()
+    rows = event_rows(journal.events)
+    kinds = rows["kind"]
+    for name, absent in (
+        ("timestamp_ns", np.zeros(len(rows), np.bool_)),
+        ("account", np.zeros(len(rows), np.bool_)),
+        ("price", rows["price"] == NULL_VALUE),
+        ("quantity", rows["quantity"] == NULL_VALUE),
+        ("order_count", kinds != EventKind.COMPLETED),
+        ("resting_order_id", ~np.isin(kinds, (EventKind.TRADE, EventKind.PREVENTED))),
+    ):
+        expected = [None if is_absent else value for value, is_absent in zip(rows[name].tolist(), absent.tolist(), strict=True)]
+        assert events[name].to_pylist() == expected, name
     metadata = json.loads(events.schema.metadata[b"ome.enumerations"])
     assert metadata["InstrumentFlags"] == {flag.name: int(flag) for flag in InstrumentFlags}
     assert metadata["EventKind"]["TRADE"] == EventKind.TRADE

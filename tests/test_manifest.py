@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import itertools
-import json
 import os
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flows import flow
 from test_recovery import header, seal, write_journal
-from venues import contents, venue_config
+from venues import contents, read_json, venue_config
 
 from ome.cli.admin import main
 from ome.codec import Records
@@ -119,7 +118,7 @@ def test_segments_of_version_1_are_not_named(tmp_path: Path, commands: Records) 
     assert append_manifest(tmp_path) == []
     assert not (tmp_path / MANIFEST_FILE).exists()
     assert check_manifest(tmp_path) == 0
-    assert json.loads(admin("manifest", tmp_path, "--json").stdout) == {"added": [], "segments": 0, "chain": None}
+    assert read_json(admin("manifest", tmp_path, "--json").stdout) == {"added": [], "segments": 0, "chain": None}
 
 
 def test_a_seal_is_found_whatever_its_checksum_ends_with(tmp_path: Path) -> None:
@@ -273,7 +272,7 @@ def test_verify_has_a_check_of_the_manifest(journal: Path, kind: str) -> None:
     """It holds where the manifest does, and where there is none; where it does not: exit 3 and what."""
 
     def check(code: int = 0) -> dict[str, Any]:
-        found = json.loads(admin("verify", journal, "--json", code=code).stdout)["checks"]
+        found = read_json(admin("verify", journal, "--json", code=code).stdout)["checks"]
         return next(entry for entry in found if entry["name"] == "manifest")
 
     assert check() == {"name": "manifest", "is_ok": True, "count": 5, "unit": "segments", "detail": ""}
@@ -353,12 +352,12 @@ def test_the_command_brings_it_up_to_date_where_no_server_runs(tmp_path: Path) -
         written = (tmp_path / MANIFEST_FILE).read_bytes()
         if count == 2:
             (tmp_path / MANIFEST_FILE).unlink()
-        added = json.loads(admin("manifest", tmp_path, "--json").stdout)
+        added = read_json(admin("manifest", tmp_path, "--json").stdout)
         assert (len(added["added"]), added["segments"]) == (int(count == 2), 1)
         assert (tmp_path / MANIFEST_FILE).read_bytes() == written
         assert added["chain"] in proven(tmp_path)
         assert "1 segments in the manifest" in admin("manifest", tmp_path).stdout
-        assert json.loads(admin("verify", tmp_path, "--json").stdout)["ok"]
+        assert read_json(admin("verify", tmp_path, "--json").stdout)["ok"]
 
 
 # Archive
@@ -368,11 +367,11 @@ def test_the_command_brings_it_up_to_date_where_no_server_runs(tmp_path: Path) -
 def test_segments_whose_records_are_all_older_are_moved(journal: Path, tmp_path: Path, before: int, count: int) -> None:
     """Whole ones, from the oldest on, never the last. What was moved, and what is left, is proven by the manifest."""
     paths, kept, target = segments(journal), contents(journal), tmp_path / "deep" / "archive"
-    told = json.loads(admin("archive", journal, "--before", before, "--to", target, "--dry-run", "--json").stdout)
+    told = read_json(admin("archive", journal, "--before", before, "--to", target, "--dry-run", "--json").stdout)
     assert told["names"] == [path.name for path in paths[:count]]
     assert contents(journal) == kept
     assert not target.exists()
-    done = json.loads(admin("archive", journal, "--before", before, "--to", target, "--json").stdout)
+    done = read_json(admin("archive", journal, "--before", before, "--to", target, "--json").stdout)
     assert (done["names"], done["first_sequence"]) == (told["names"], 100 * count + 1)
     assert [path.name for path in segments(journal)] == [path.name for path in paths[count:]]
     for path in paths[:count]:
@@ -385,7 +384,7 @@ def test_segments_whose_records_are_all_older_are_moved(journal: Path, tmp_path:
     assert append_manifest(journal) == []
     for path in paths[:count]:
         shutil.move(target / path.name, journal)
-    assert json.loads(admin("verify", journal, "--json").stdout)["ok"]
+    assert read_json(admin("verify", journal, "--json").stdout)["ok"]
 
 
 def test_segments_are_removed_for_good_only_when_asked(journal: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_replay_of_a_journal_is_the_engine_that_took_its_commands(tmp_path: Path
     before = contents(tmp_path)
     reached: list[int] = []
     with Engine(limits=LIMITS) as engine, Replay(tmp_path) as replay:
-        engine.apply(commands)
+        engine.apply_records(commands)
         assert replay.view is None
         assert replay.run(progress=reached.append) >= 0
         view, report = replay.view, replay.report
@@ -117,13 +117,13 @@ def test_replay_stops_where_it_is_told_and_goes_on(tmp_path: Path, commands: Rec
     """D1: `to` is the last command applied; step by step the hashes are those of the engine at each command."""
     write_journal(tmp_path, commands)
     with Engine(limits=LIMITS) as engine, Replay(tmp_path) as replay:
-        engine.apply(commands[:250])
+        engine.apply_records(commands[:250])
         replay.run(to=250)
         assert replay.view is not None
         assert (replay.view.sequence, replay.view.state_hash) == (250, engine.state_hash)
         assert not replay.is_at_end
         for index in range(250, 260):
-            engine.apply(commands[index : index + 1])
+            engine.apply_records(commands[index : index + 1])
             assert replay.step(1) is True
             assert (replay.view.state, replay.view.state_hash) == (engine.state, engine.state_hash)
         replay.run(to=10_000)
@@ -141,7 +141,7 @@ def test_journal_of_before_special_orders_is_read_and_takes_none(tmp_path: Path)
     commands = encode_commands([sizes, DefineInstrument(instrument=1, symbol=b"A"), order, special])
     write_journal(tmp_path, commands)
     with Engine(limits=limits) as engine, Replay(tmp_path) as replay:
-        events = engine.apply(commands)
+        events = engine.apply_records(commands)
         assert events["reason"].tolist() == [0, 0, 0, Reason.SPECIAL_LIMIT_REACHED]
         replay.run()
         assert replay.view is not None
@@ -156,15 +156,15 @@ def test_replay_that_ends_inside_a_command_goes_on_with_its_terms(tmp_path: Path
     commands = encode_commands([sizes, DefineInstrument(instrument=1, symbol=b"A"), order])
     write_journal(tmp_path, commands)
     with Engine(limits=LIMITS) as engine, Replay(tmp_path) as replay:
-        engine.apply(commands[:2])
+        engine.apply_records(commands[:2])
         before = engine.state_hash
-        engine.apply(commands[2:3])
+        engine.apply_records(commands[2:3])
         replay.run(to=3)
         view = replay.view
         assert view is not None
         assert view.state_hash == engine.state_hash != before
         assert view.waiting(1, Side.BUY) == []
-        engine.apply(commands[3:])
+        engine.apply_records(commands[3:])
         replay.run()
         assert view.waiting(1, Side.BUY) == engine.waiting(1, Side.BUY) != []
         assert view.state_hash == engine.state_hash

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flows import flow
 from test_recovery import LIMITS, crc32c, write_journal
-from venues import Wire, new_order, venue_config
+from venues import Wire, new_order, read_json, venue_config
 
 from ome._native import ffi, lib
 from ome.cli.admin import main
@@ -165,7 +164,7 @@ def test_a_command_that_trips_is_quarantined_and_the_venue_goes_on(
     assert "FAILED" not in said
     lines = admin("dump", directory).stdout.splitlines()
     assert [line.split()[0] for line in lines if line.endswith("quarantined")] == [str(sequence) for sequence in sequences]
-    told = [json.loads(line) for line in admin("dump", directory, "--events", "--json").stdout.splitlines()]
+    told = [read_json(line) for line in admin("dump", directory, "--events", "--json").stdout.splitlines()]
     assert [fields["sequence"] for fields in told if fields.get("quarantined")] == sequences
     assert admin("replay", directory).stdout.split("state ")[1] == admin("replay", directory, "--from-snapshot").stdout.split("state ")[1]
     assert repair(directory) == "nothing is wrong\n"
@@ -247,7 +246,7 @@ def snapshot_at(directory: Path, *sequences: int) -> None:
 def state_after(commands: Records, sequence: int) -> int:
     """The state hash of an engine that took the commands up to one."""
     with Engine(limits=LIMITS) as engine:
-        engine.apply(commands[:sequence])
+        engine.apply_records(commands[:sequence])
         return engine.state_hash
 
 
@@ -320,7 +319,7 @@ def test_damage_before_a_snapshot_loses_nothing_that_was_acknowledged(journal: P
     assert started(journal) == (COUNT, state_after(commands, COUNT))
     assert first_sequence(journal) == (401 if begin == 460 else begin + 1)
     assert files(copies(journal)[0]) == before
-    found = json.loads(admin("verify", journal, "--json").stdout)
+    found = read_json(admin("verify", journal, "--json").stdout)
     assert (found["ok"], found["begins_behind"], found["sequence"]) == (True, begin, COUNT)
     assert repair(journal) == "nothing is wrong\n"
     assert len(copies(journal)) == 1
@@ -358,7 +357,7 @@ def test_other_damage_is_cut_away_where_the_loss_is_accepted(journal: Path, comm
     assert "verdict clean" in repair(journal, "--accept-loss")
     assert started(journal) == (lost - 1, state_after(commands, lost - 1))
     assert files(copies(journal)[0]) == before
-    assert json.loads(admin("verify", journal, "--json").stdout)["ok"]
+    assert read_json(admin("verify", journal, "--json").stdout)["ok"]
     assert repair(journal) == "nothing is wrong\n"
     with Replay(journal) as replay:
         assert [(made.kind, made.sequence) for made in replay.decisions] == [(DecisionKind.CUT, lost)]
@@ -498,7 +497,7 @@ def test_a_repair_that_dies_is_completed_by_the_next(
                 repair_module.apply_remedy(directory, found)
         repair(directory, "--accept-loss")
         assert started(directory) == (expected, state_after(commands, expected))
-        assert json.loads(admin("verify", directory, "--json").stdout)["ok"]
+        assert read_json(admin("verify", directory, "--json").stdout)["ok"]
         if calls < number:
             break
     assert calls >= 3
@@ -522,7 +521,7 @@ def test_a_server_keeps_the_manifest_up_to_date(tmp_path: Path) -> None:
         assert len((directory / MANIFEST_FILE).read_text().splitlines()) == 2
     assert len((directory / MANIFEST_FILE).read_text().splitlines()) == 3 == len(segments(directory))
     assert append_manifest(directory) == []
-    assert json.loads(admin("verify", directory, "--json").stdout)["ok"]
+    assert read_json(admin("verify", directory, "--json").stdout)["ok"]
 
 
 def test_a_manifest_that_cannot_be_written_is_logged_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -567,14 +566,14 @@ def test_what_looks_at_an_archived_journal_begins_with_its_oldest_snapshot(archi
     kept = files(archived)
     whole = tmp_path / "whole"
     write_journal(whole, commands)
-    found = json.loads(admin("verify", archived, "--json").stdout)
+    found = read_json(admin("verify", archived, "--json").stdout)
     assert (found["ok"], found["begins_behind"], found["sequence"]) == (True, 230, COUNT)
     assert {check["name"]: check["count"] for check in found["checks"]}["snapshots"] == 2
     assert "begins behind command 230" in admin("verify", archived).stdout
     assert "which the reference needs" in admin("verify", archived, "--reference", code=1).stderr
     for at in (230, 300, COUNT):
-        state = json.loads(admin("state", archived, "--at", at, "--orders", "--json").stdout)
-        expected = json.loads(admin("state", whole, "--at", at, "--orders", "--json").stdout)
+        state = read_json(admin("state", archived, "--at", at, "--orders", "--json").stdout)
+        expected = read_json(admin("state", whole, "--at", at, "--orders", "--json").stdout)
         assert state == expected | {"begins_behind": 230}
     assert "begins behind command 230" in admin("state", archived).stdout
     assert "allowed: 230, the snapshot's, or later" in admin("state", archived, "--at", 229, code=2).stderr
@@ -585,7 +584,7 @@ def test_what_looks_at_an_archived_journal_begins_with_its_oldest_snapshot(archi
     assert lines[0].startswith("       201 ")  # of the terms of a command that is not there
     assert "begins with command 201" in admin("dump", archived).stderr
     assert admin("dump", archived, "--events").stdout == admin("dump", whole, "--events", "--from", 231).stdout
-    compared = json.loads(admin("diff", archived, whole, "--json").stdout)
+    compared = read_json(admin("diff", archived, whole, "--json").stdout)
     assert (compared["equal"], compared["begins_behind"], compared["commands"]) == (True, 230, COUNT - 230)
     assert "begins behind command 230" in admin("diff", whole, archived).stdout
     assert files(archived) == kept
@@ -610,7 +609,7 @@ def test_export_of_an_archived_journal_begins_with_what_is_there(archived: Path,
     named = [row for row in rows if row["kind"] == CommandKind.NEW_ORDER and row["instrument"] in symbols]
     assert named
     assert all(row["symbol"] == symbols[row["instrument"]] for row in named)
-    written = json.loads(admin("export", archived, tmp_path / "some.parquet", "--events", "--json").stdout)
+    written = read_json(admin("export", archived, tmp_path / "some.parquet", "--events", "--json").stdout)
     assert (written["first_sequence"], written["command_count"]) == (231, COUNT - 230)
 
 

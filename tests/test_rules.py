@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from ome.codec import EVENT_ROW
+
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "RULES.md"
 _ROW = re.compile(r"^\| ([A-Z]\d+) \| .* \| (.*)\|$", re.MULTILINE)
+EMBEDDING = HERE.parent / "docs" / "EMBEDDING.md"
+JOURNAL = HERE.parent / "docs" / "JOURNAL.md"
+CSRC = HERE.parent / "csrc"
 FAMILIES = "PTSIAXD"
 TO_COME = {"T8", "S5"}  # of auctions
 _RULE_ID = re.compile(r"\b[A-Z]\d+\b")
@@ -75,3 +80,22 @@ def test_a_rule_without_a_test_is_seen() -> None:
     }
     source = 'def test_a():\n    """Z1, Z3: text Z9."""\ndef test_b():\n    """Holds Z2: text."""\ndef test_c():\n    pass\n'
     assert rules_of_tests([source]) == {"test_a": {"Z1", "Z3"}, "test_b": set(), "test_c": set()}
+
+
+def test_what_the_page_on_embedding_names_is_there() -> None:
+    """Functions, fields and flags in the headers or in Python, and each kind of event with the table that the page refers to."""
+    text = EMBEDDING.read_text()
+    headers = [*CSRC.glob("*.h"), *(CSRC / "abi").glob("*.h"), CSRC / "engine" / "ome_engine_limits.h", CSRC / "engine" / "ome_sink.h"]
+    declared = "".join(path.read_text() for path in headers)
+    sources = "".join(path.read_text() for path in (HERE.parent / "ome").rglob("*.py"))
+    in_c, _, in_python = text.partition("## In Python")
+    for name in re.findall(r"`(ome_\w+|[a-z]+_[a-z_]+|[A-Z_]{4,})`", in_c):
+        assert re.search(rf"\b(OME_EVENT_FLAGS_)?{name}\b", declared), name
+    for name in re.findall(r"`([A-Za-z_.]+)`", in_python):
+        word = name.removesuffix(".h").rpartition(".")[2]
+        assert re.search(rf"\b{word}\b", sources + declared), name
+    for row in re.findall(r"^\| ([A-Z_, ]+) \|", in_c, re.MULTILINE):
+        for kind in row.split(", "):
+            assert f"### {kind.capitalize()} (template" in JOURNAL.read_text(), kind
+    columns = {name for row in re.findall(r"^\| (`.*?`) \|", in_python, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert set(EVENT_ROW.names or ()) <= columns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import struct
 import subprocess
@@ -169,6 +170,18 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.name.startswith("journal-")}
 
 
+def read_json(text: str) -> Any:
+    """What a command printed with --json. Fields of 64 bits, which are strings there, are integers."""
+    return json.loads(text, object_hook=_with_integers)
+
+
+def _with_integers(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: int(value) if isinstance(value, str) and _WIDE.search(name) else value for name, value in fields.items()}
+
+
+_WIDE = re.compile("sequence$|_id$|_ns$|^epoch$|^begins_behind$|^snapshot$")
+
+
 class VenueProcess:
     """`ome run` in a process of its own. `start` returns when it is open for orders. `descriptor_limit` is its limit, soft and hard."""
 
@@ -188,7 +201,7 @@ class VenueProcess:
         line = process.stdout.readline()
         if not line:
             raise AssertionError(f"the venue did not start: {process.communicate()[1]}")
-        started = json.loads(line)
+        started = read_json(line)
         self.orders_endpoint, self.feed_endpoint = started["orders"], started["feed"]
         summary: dict[str, Any] = started["summary"]
         return summary
@@ -233,7 +246,7 @@ class VenueProcess:
         output, errors = self._process.communicate(timeout=20)
         assert self._process.returncode == 0, errors
         self._process = None
-        stopped: dict[str, Any] = json.loads(output)
+        stopped: dict[str, Any] = read_json(output)
         return stopped
 
     def __enter__(self) -> VenueProcess:

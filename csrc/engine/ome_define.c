@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/ome_hash.h"
 #include "engine/ome_standing.h"
 
 static bool limits_agree(const ome_engine_t *engine, const ome_command_t *command)
@@ -12,28 +13,41 @@ static bool limits_agree(const ome_engine_t *engine, const ome_command_t *comman
            command->session_count_max == limits->session_count_max && command->special_count_max == limits->special_count_max;
 }
 
-static bool symbol_is_used(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE])
+/* The entry of the table that has this symbol's instrument, or the free one where it would be. At least half of the table is free. */
+static uint32_t symbol_entry(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE])
 {
-    for (uint32_t number = 1; number <= engine->instrument_count; number++)
+    uint64_t words[OME_NAME_SIZE / sizeof(uint64_t)];
+    memcpy(words, symbol, OME_NAME_SIZE);
+    uint32_t entry = (uint32_t)ome_hash_fold(words[0] ^ OME_HASH_K0, words[1] ^ OME_HASH_K1) & engine->symbols_mask;
+    while (engine->symbols[entry] != 0 && memcmp(engine->books[engine->symbols[entry]].instrument.symbol, symbol, OME_NAME_SIZE) != 0)
     {
-        if (memcmp(engine->books[number].instrument.symbol, symbol, OME_NAME_SIZE) == 0)
-        {
-            return true;
-        }
+        entry = (entry + 1) & engine->symbols_mask;
     }
-    return false;
+    return entry;
+}
+
+uint32_t ome_define_find_symbol(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE])
+{
+    return engine->symbols[symbol_entry(engine, symbol)];
+}
+
+ome_book_t *ome_define_add_instrument(ome_engine_t *engine, const ome_command_t *definition)
+{
+    const uint32_t number = ++engine->instrument_count;
+    engine->symbols[symbol_entry(engine, definition->symbol)] = number;
+    ome_book_init(&engine->books[number], number, definition);
+    return &engine->books[number];
 }
 
 static bool define_instrument(ome_engine_t *engine, const ome_command_t *command)
 {
     const bool is_next =
         command->instrument == engine->instrument_count + 1 && engine->instrument_count < engine->limits.instrument_count_max;
-    if (!is_next || !ome_instrument_is_valid(command) || symbol_is_used(engine, command->symbol))
+    if (!is_next || !ome_instrument_is_valid(command) || ome_define_find_symbol(engine, command->symbol) != 0)
     {
         return false;
     }
-    engine->instrument_count++;
-    ome_book_init(&engine->books[command->instrument], command->instrument, command);
+    (void)ome_define_add_instrument(engine, command);
     return true;
 }
 

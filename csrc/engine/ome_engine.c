@@ -29,6 +29,13 @@ static void lay_out(ome_engine_t *engine, ome_arena_t *arena, const ome_limits_t
 {
     engine->books = ome_arena_take(arena, ((uint64_t)limits->instrument_count_max + 1) * sizeof(ome_book_t));
     engine->senders = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(uint32_t));
+    uint32_t symbols_size = 2;
+    while (symbols_size < 2 * limits->instrument_count_max)
+    {
+        symbols_size *= 2;
+    }
+    engine->symbols_mask = symbols_size - 1;
+    engine->symbols = ome_arena_take(arena, (uint64_t)symbols_size * sizeof(uint32_t));
     engine->sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_t));
     engine->participant_sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(uint16_t));
     ome_book_pools_init(

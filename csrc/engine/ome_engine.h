@@ -51,9 +51,11 @@ typedef struct ome_engine
     uint64_t trade_count;
     uint64_t event_count;
     ome_book_t *books; /* by instrument number; the first is not used */
+    uint32_t *symbols; /* a hash table of instrument numbers by symbol, 0 where it is free: ome_define.h */
     uint32_t *senders; /* by session number: its participant | its number << 16; 0 where no session has the number, and for the embedder */
     ome_session_t *sessions; /* by session number */
     uint16_t *participant_sessions; /* by participant number: how many sessions the participant has */
+    uint32_t symbols_mask; /* the table's size less 1; the size is a power of two, at least twice the instruments */
     uint32_t instrument_count;
     uint32_t session_count; /* that are defined */
     uint32_t participant_count; /* that have a session */

@@ -1,4 +1,5 @@
 /* The invariants of the engine, walked in full. Slow; for tests. */
+#include "engine/ome_define.h"
 #include "engine/ome_engine.h"
 #include "engine/ome_stop.h"
 
@@ -408,6 +409,10 @@ const char *ome_engine_check(const ome_engine_t *engine)
     }
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
+        if (ome_define_find_symbol(engine, engine->books[number].instrument.symbol) != number)
+        {
+            return "an instrument is not found by its symbol";
+        }
         const char *wrong = check_book(engine, &engine->books[number], &count);
         if (wrong != NULL)
         {

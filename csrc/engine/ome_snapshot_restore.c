@@ -282,8 +282,11 @@ static bool restore_instrument(ome_snapshot_reader_t *reader, ome_engine_t *engi
     {
         return fault(reader, "an instrument is not one that can be defined");
     }
-    ome_book_t *book = &engine->books[++engine->instrument_count];
-    ome_book_init(book, engine->instrument_count, &definition);
+    if (ome_define_find_symbol(engine, definition.symbol) != 0)
+    {
+        return fault(reader, "two instruments have one symbol");
+    }
+    ome_book_t *book = ome_define_add_instrument(engine, &definition);
     book->last_trade_price = entry.last_trade_price;
     uint64_t tick_index;
     if (entry.last_trade_price != OME_NULL_VALUE && !ome_instrument_is_price(&book->instrument, entry.last_trade_price, &tick_index))

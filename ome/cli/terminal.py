@@ -7,16 +7,18 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from enum import Enum, IntEnum
+from decimal import Decimal
+from enum import Enum, IntEnum, IntFlag
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from ome.codec import time_ns
+from ome.codec import COMMAND, EVENT, time_ns
+from ome.codec.layouts import TEMPLATES
 from ome.config import ConfigError
 from ome.conformance import Mismatch
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
@@ -63,17 +65,50 @@ def _code(error: OmeError) -> ExitCode:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
-def _plain(value: object) -> object:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+def _wide_names() -> frozenset[str]:
+    """Fields of the schema that have 64 bits."""
+    layouts = (COMMAND, EVENT, *(layout for _, _, layout in TEMPLATES.values()))
+    fields = [(name, place[0]) for layout in layouts if layout.fields is not None for name, place in layout.fields.items()]
+    return frozenset(name for name, kind in fields if kind.kind in "iu" and kind.itemsize == 8)
+
+
+_WIDE_NAMES = _wide_names() | {"time_ns", "deadline_ns", "begins_behind", "snapshot", "price_units", "quantity_lots", "value", "counters"}
+_WIDE_ENDINGS = ("sequence", "_id", "_ids")
+
+
+def _json_value(value: object, *, is_wide: bool = False) -> object:
+    """A value of types that JSON has. `is_wide`: it is, or holds, integers of 64 bits."""
+    if isinstance(value, IntFlag):
+        return [str(flag.name).lower() for flag in value]
     if isinstance(value, Enum):
         return value.name.lower()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _json_value(held, is_wide=is_wide or _is_wide(str(name))) for name, held in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_json_value(held, is_wide=is_wide) for held in value]
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and not is_wide):
+        return value
     return str(value)
 
 
+def _is_wide(name: str) -> bool:
+    return name in _WIDE_NAMES or name.endswith(_WIDE_ENDINGS)
+
+
 def json_text(value: Any) -> str:
-    """One line of JSON; dataclasses become objects, decimals strings."""
-    return json.dumps(value, default=_plain)
+    """One line of JSON, which any reader understands.
+
+    Dataclasses become objects, enumerators their names in small letters. Decimals are strings without an exponent. Fields of 64 bits (ids,
+    sequences, times in nanoseconds, epochs, the counters of a venue) are strings too, since many readers keep only 53 bits of a number.
+
+    >>> json_text({"order_id": 2**60 + 1, "price": Decimal("1E-8"), "reason": ExitCode.OK, "account": 7})
+    '{"order_id": "1152921504606846977", "price": "0.00000001", "reason": "ok", "account": 7}'
+    """
+    return json.dumps(_json_value(value))
 
 
 def print_json(value: Any) -> None:

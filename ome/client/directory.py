@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ome.enums import InstrumentFlags
-from ome.errors import InvalidValueError
+from ome.errors import InvalidValueError, one_of
 from ome.instruments import Instrument
-from ome.units import number_of
+from ome.units import Integer, integer_of, number_of
 
 __all__ = ["InstrumentDirectory"]
 
@@ -41,12 +41,19 @@ class InstrumentDirectory(Mapping[str, Instrument]):
             )
         return cls(numbered)
 
-    def number(self, symbol: str | int) -> int:
-        """The number of the instrument with this symbol; a number stands for itself. Raises InvalidValueError where there is none."""
-        number = symbol if isinstance(symbol, int) else self._numbers.get(symbol)
-        if number is None or (number not in self.by_number):
-            raise InvalidValueError("instrument", found=symbol, allowed=", ".join(self._numbers) or "none is defined")
+    def number(self, instrument: str | Integer) -> int:
+        """The number of the instrument with this symbol; a number stands for itself.
+
+        Raises InvalidValueError where there is none, InvalidTypeError for another type.
+        """
+        number = self._numbers.get(instrument) if isinstance(instrument, str) else integer_of(instrument, "instrument")
+        if number is None or number not in self.by_number:
+            raise InvalidValueError("instrument", found=instrument, allowed=one_of(self._numbers, "none is defined"))
         return number
+
+    def instrument(self, instrument: str | Integer) -> Instrument:
+        """The instrument with this symbol or number. Raises as `number`."""
+        return self.by_number[self.number(instrument)]
 
     def __getitem__(self, symbol: str) -> Instrument:
         return self.by_number[self._numbers[symbol]]

@@ -14,12 +14,13 @@ import numpy as np
 from ome.client.directory import InstrumentDirectory
 from ome.client.errors import TimedOut
 from ome.enums import Side
-from ome.errors import InvalidValueError
+from ome.errors import InvalidValueError, NotCopyable, one_of
 from ome.instruments import Instrument
 from ome.marketdata import Book, BookBuilder, Channel, read_topic, split_frame, topic_of
 from ome.marketdata.book_builder import Messages
 from ome.messages import NULL_VALUE
 from ome.transport import Context, why_no_connection
+from ome.units import Integer, integer_of
 
 __all__ = ["MarketData", "Top", "TradePrint", "Update"]
 
@@ -70,7 +71,7 @@ class TradePrint:
     timestamp_ns: int
 
 
-class MarketData:
+class MarketData(NotCopyable):
     """A subscriber. Make it, `subscribe`, then `poll`: what was received shows only after a poll.
 
     - An instrument is given by symbol, or by number.
@@ -86,6 +87,8 @@ class MarketData:
     Subscribers may share a `context`. The constructor raises EndpointError and InvalidValueError. A server that is away is waited for, and
     one that comes back is subscribed to again. A machine that is dead is noticed after some 20 seconds. One thread uses it.
     """
+
+    _use_instead = "a subscriber made in the process that uses it, or what `book`, `top` and `trades` give"
 
     def __init__(
         self,
@@ -136,12 +139,15 @@ class MarketData:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<MarketData: {self._where}, {len(self._topics)} subscriptions, {self.gap_count} gaps>"
+
     @property
     def gap_count(self) -> int:
         """How many times messages were missing, over all subscriptions."""
         return self._lost_count + sum(builder.gap_count for builder in self._builders.values())
 
-    def subscribe(self, *instruments: str | int, channels: tuple[Channel, ...] = tuple(Channel)) -> None:
+    def subscribe(self, *instruments: str | Integer, channels: tuple[Channel, ...] = tuple(Channel)) -> None:
         """Asks for channels of instruments: the current top and levels come at once, trades from now on.
 
         What is subscribed to already stays as it is.
@@ -157,7 +163,7 @@ class MarketData:
                     self._awaited[channel, number] = (time.monotonic() + _WAIT_MIN, _WAIT_MIN)
                 self._socket.subscribe(topic_of(channel, number))
 
-    def unsubscribe(self, *instruments: str | int, channels: tuple[Channel, ...] = tuple(Channel)) -> None:
+    def unsubscribe(self, *instruments: str | Integer, channels: tuple[Channel, ...] = tuple(Channel)) -> None:
         """Ends subscriptions, and forgets the books and tops that they kept."""
         for number in [self._number(instrument) for instrument in instruments]:
             for topic in [(channel, number) for channel in channels if (channel, number) in self._topics]:
@@ -205,19 +211,19 @@ class MarketData:
                 raise TimedOut("snapshots", where=self._where, found=self._why_missing(missing), allowed=f"all within {timeout} s")
             self.poll(deadline - time.monotonic())
 
-    def is_stale(self, instrument: str | int) -> bool:
+    def is_stale(self, instrument: str | Integer) -> bool:
         """Whether the instrument's book misses updates."""
         return self._builder(instrument).is_stale
 
-    def book(self, instrument: str | int, depth: int | None = None) -> Book:
+    def book(self, instrument: str | Integer, depth: int | None = None) -> Book:
         """The best `depth` levels of both sides (None for all), as of the last poll."""
         return self._builder(instrument).book(self._instrument(self._number(instrument)), depth)
 
-    def levels(self, instrument: str | int, side: Side, depth: int | None = None) -> list[tuple[int, int, int]]:
+    def levels(self, instrument: str | Integer, side: Side, depth: int | None = None) -> list[tuple[int, int, int]]:
         """Price in price units, lots and number of orders of the best `depth` levels of a side (None for all), best first."""
         return self._builder(instrument).levels(side, depth)
 
-    def top(self, instrument: str | int) -> Top | None:
+    def top(self, instrument: str | Integer) -> Top | None:
         """The best bid and ask as of the last poll; None when nothing has come, or nothing since the connection was lost."""
         number = self._number(instrument)
         self._require(Channel.TOP, number)
@@ -387,26 +393,27 @@ class MarketData:
     def _why_missing(self, missing: list[int]) -> str:
         if self._socket.connection_count == 0:
             return f"no connection: {why_no_connection(self._endpoint)}"
-        return f"none for {missing}"
+        return f"none for {one_of(missing)}"
 
     def _missing(self) -> list[int]:
         stale = {number for number, builder in self._builders.items() if builder.is_stale}
         return sorted(stale | {number for channel, number in self._topics if channel == Channel.TOP and number not in self._tops})
 
-    def _builder(self, instrument: str | int) -> BookBuilder:
+    def _builder(self, instrument: str | Integer) -> BookBuilder:
         number = self._number(instrument)
         self._require(Channel.LEVELS, number)
         return self._builders[number]
 
     def _require(self, channel: Channel, number: int) -> None:
         if (channel, number) not in self._topics:
-            allowed = ", ".join(str(known) for kind, known in sorted(self._topics) if kind == channel)
-            raise InvalidValueError("instrument", where=f"channel {channel.name}", found=number, allowed=allowed or "none: subscribe first")
+            subscribed = [known for kind, known in sorted(self._topics) if kind == channel]
+            allowed = one_of(subscribed, "none: subscribe first")
+            raise InvalidValueError("instrument", where=f"channel {channel.name}", found=number, allowed=allowed)
 
-    def _number(self, instrument: str | int) -> int:
-        if isinstance(instrument, int):
-            return instrument
-        return self._directory(instrument).number(instrument)
+    def _number(self, instrument: str | Integer) -> int:
+        if isinstance(instrument, str):
+            return self._directory(instrument).number(instrument)
+        return integer_of(instrument, "instrument", 1, 2**32 - 1)
 
     def _instrument(self, number: int) -> Instrument:
         listed = self._directory(number).by_number.get(number)
@@ -414,7 +421,7 @@ class MarketData:
             raise InvalidValueError("instrument", where=self._where, found=number, allowed="the instruments of the logon")
         return listed
 
-    def _directory(self, instrument: str | int) -> InstrumentDirectory:
+    def _directory(self, instrument: str | Integer) -> InstrumentDirectory:
         if self._instruments is None:
             raise InvalidValueError("instrument", where=self._where, found=instrument, allowed="numbers only: made without `instruments`")
         return self._instruments

@@ -14,9 +14,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from itertools import islice
 from types import TracebackType
-from typing import Final, Unpack
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -39,13 +40,22 @@ from ome.codec.layouts import (
     TEMPLATES,
 )
 from ome.codec.records import encode_commands
-from ome.codec.requests import OrderOptions, new_order, side_of
-from ome.enums import DESCRIPTIONS, CommandFlags, CommandKind, Policy, Reason, Side, Term, TimeInForce
-from ome.errors import InvalidTypeError, InvalidValueError, OmeError
+from ome.codec.requests import (
+    OrderOptions,
+    SelfTradeName,
+    SelfTradeScopeName,
+    SideName,
+    Time,
+    TimeInForceName,
+    new_order,
+    side_of,
+)
+from ome.enums import DESCRIPTIONS, CommandFlags, CommandKind, Policy, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
+from ome.errors import InvalidTypeError, InvalidValueError, NotCopyable, OmeError
 from ome.instruments import NAME_SIZE
 from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, MassCancel, ReduceOrder
 from ome.transport import Context, SendStatus, why_no_connection
-from ome.units import Number, units_of
+from ome.units import Integer, Number, integer_of, units_of
 
 __all__ = ["Logon", "Order", "OrderEntry"]
 
@@ -90,8 +100,8 @@ class Order:
     client_order_id: int
     symbol: str
     side: Side
-    quantity: Number
-    price: Number | None
+    quantity: Decimal
+    price: Decimal | None
     time_in_force: TimeInForce
     account: int
 
@@ -130,7 +140,7 @@ class _Sent:
         ]
 
 
-class OrderEntry:
+class OrderEntry(NotCopyable):
     """A session with a server; made, it is logged on. Use it in a `with` statement: leaving it logs out and waits for the server's answer.
 
     - `buy`, `sell`, `cancel`, `reduce`, `amend`, `mass_cancel` send one command each.
@@ -158,6 +168,8 @@ class OrderEntry:
     InvalidValueError for bytes that are not the protocol's, and TimedOut where the server stays busy. The constructor raises LogonRefused,
     TimedOut, EndpointError and InvalidValueError. One thread uses a session.
     """
+
+    _use_instead = "a session of its own for each process or thread: another `session_number`"
 
     def __init__(
         self,
@@ -235,6 +247,10 @@ class OrderEntry:
             if kind is None:
                 raise
 
+    def __repr__(self) -> str:
+        state = "lost" if self._lost is not None else f"{self.pending} pending"
+        return f"<OrderEntry: {self._where}, {self.policy.name.lower()}, {len(self.instruments)} instruments, {state}>"
+
     @property
     def policy(self) -> Policy:
         """How durable a command is before it is reported."""
@@ -253,19 +269,121 @@ class OrderEntry:
         refused = [client_order_id for part in self._refused for client_order_id in part.client_order_ids()]
         return tuple(ids[max(0, answered) :] + refused)
 
-    def buy(self, symbol: str, quantity: Number, at: Number | None = None, **options: Unpack[OrderOptions]) -> Order:
+    def buy(
+        self,
+        symbol: str | Integer,
+        quantity: Number,
+        at: Number | None = None,
+        *,
+        tif: TimeInForceName | TimeInForce | None = None,
+        expires: Time | None = None,
+        post_only: bool = False,
+        hidden: bool = False,
+        display: Number | None = None,
+        minimum: Number | None = None,
+        budget: Number | None = None,
+        collar_ticks: Integer | None = None,
+        stop: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        limit_offset: Number | None = None,
+        self_trade: SelfTradeName | SelfTradePrevention | None = None,
+        self_trade_scope: SelfTradeScopeName | SelfTradeScope | None = None,
+        self_trade_group: Integer | None = None,
+        account: Integer = 0,
+        client_order_id: Integer | None = None,
+    ) -> Order:
         """Sends an order to buy `quantity` at the limit `at`, or at any price (a market order) where that is None.
 
-        Options say the rest (ome.codec.OrderOptions tells each): `tif`, `expires`, `post_only`, `hidden`, `display`, `minimum`, `budget`,
-        `collar_ticks`, `stop`, `trail`, `trail_percent`, `limit_offset`, `self_trade`..., `account` (a number), `client_order_id`
-        (one is made where none is given).
-        Raises InvalidTypeError for a float, InvalidValueError where a value is not allowed.
-        """
-        return self._enter(Side.BUY, symbol, quantity, at, options)
+        `symbol` may be an instrument number. Numbers are Decimal, str, int or integers of numpy.
 
-    def sell(self, symbol: str, quantity: Number, at: Number | None = None, **options: Unpack[OrderOptions]) -> Order:
+        How long it lives:
+        - `tif`: "gtc" (until cancelled; the default), "day", "gtd" (until `expires`; the default with it), "ioc" (what does not trade at
+          once is cancelled), "fok" (all of it at once, or nothing).
+        - `expires`: deadline of a "gtd" order, nanoseconds since 1970 or a datetime with a time zone.
+
+        What it does in the book:
+        - `post_only`: never takes. `hidden`: not displayed. `display`: an iceberg, which displays so much at a time.
+        - `minimum`: so much trades at once, or the order is cancelled whole.
+        - `budget`: of a "fok", the highest cost of a buy or the lowest proceeds of a sell, price times quantity.
+        - `collar_ticks`: how far from the best opposite price an order without limit may trade, in ticks.
+
+        When it enters the market:
+        - `stop`: when the last trade is at this price or past it. Then it is a market order, or with a limit a limit order.
+        - `trail`, `trail_percent`: a stop that follows the last trade at this distance, a price or a percentage ("0.01" to "100"). `stop`
+          says where it starts, `limit_offset` (a signed price) how far from its stop price its limit will be.
+
+        What happens where it would trade with its own:
+        - `self_trade`: "none", "cancel_newest", "cancel_oldest", "cancel_both" or "decrement".
+        - `self_trade_scope`: what its own is: "account" (the default), "participant", or "group" (the default with `self_trade_group`, 1 to
+          2^32 - 1).
+
+        Who it is: `account` is a number; `client_order_id` is made where none is given.
+
+        Raises InvalidTypeError for a float or a bool, InvalidValueError where a value is not allowed.
+        """
+        options = OrderOptions(
+            tif=tif,
+            expires=expires,
+            post_only=post_only,
+            hidden=hidden,
+            display=display,
+            minimum=minimum,
+            budget=budget,
+            collar_ticks=collar_ticks,
+            stop=stop,
+            trail=trail,
+            trail_percent=trail_percent,
+            limit_offset=limit_offset,
+            self_trade=self_trade,
+            self_trade_scope=self_trade_scope,
+            self_trade_group=self_trade_group,
+        )
+        return self._enter(Side.BUY, symbol, quantity, at, options, account, client_order_id)
+
+    def sell(
+        self,
+        symbol: str | Integer,
+        quantity: Number,
+        at: Number | None = None,
+        *,
+        tif: TimeInForceName | TimeInForce | None = None,
+        expires: Time | None = None,
+        post_only: bool = False,
+        hidden: bool = False,
+        display: Number | None = None,
+        minimum: Number | None = None,
+        budget: Number | None = None,
+        collar_ticks: Integer | None = None,
+        stop: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        limit_offset: Number | None = None,
+        self_trade: SelfTradeName | SelfTradePrevention | None = None,
+        self_trade_scope: SelfTradeScopeName | SelfTradeScope | None = None,
+        self_trade_group: Integer | None = None,
+        account: Integer = 0,
+        client_order_id: Integer | None = None,
+    ) -> Order:
         """Sends an order to sell; else as `buy`."""
-        return self._enter(Side.SELL, symbol, quantity, at, options)
+        options = OrderOptions(
+            tif=tif,
+            expires=expires,
+            post_only=post_only,
+            hidden=hidden,
+            display=display,
+            minimum=minimum,
+            budget=budget,
+            collar_ticks=collar_ticks,
+            stop=stop,
+            trail=trail,
+            trail_percent=trail_percent,
+            limit_offset=limit_offset,
+            self_trade=self_trade,
+            self_trade_scope=self_trade_scope,
+            self_trade_group=self_trade_group,
+        )
+        return self._enter(Side.SELL, symbol, quantity, at, options, account, client_order_id)
 
     def cancel(self, order: Order) -> None:
         """Asks to cancel what is left of an order."""
@@ -285,7 +403,7 @@ class OrderEntry:
         *,
         stop: Number | None = None,
         limit_offset: Number | None = None,
-        client_order_id: int | None = None,
+        client_order_id: Integer | None = None,
     ) -> Order:
         """Asks for a new price, and for a new total `quantity` (with what has traded) or a new `open_quantity`. None leaves it as it is.
 
@@ -304,6 +422,7 @@ class OrderEntry:
             price = units_of(limit_offset, instrument.price_decimals, "limit_offset")
         terms = [] if stop is None else [(Term.STOP_PRICE, instrument.price_units(stop))]
         if client_order_id is not None:
+            client_order_id = integer_of(client_order_id, "client_order_id")
             terms.append((Term.NEW_CLIENT_ORDER_ID, client_order_id))
         self._send_one(
             AmendOrder(
@@ -318,7 +437,12 @@ class OrderEntry:
         return order if client_order_id is None else replace(order, client_order_id=client_order_id)
 
     def mass_cancel(
-        self, symbol: str | None = None, side: Side | str | None = None, *, account: int | None = None, session: int | None = None
+        self,
+        symbol: str | Integer | None = None,
+        side: SideName | Side | None = None,
+        *,
+        account: Integer | None = None,
+        session: Integer | None = None,
     ) -> None:
         """Asks to cancel all orders of the participant, waiting ones included: those of an instrument, a side, an account where given.
 
@@ -330,8 +454,8 @@ class OrderEntry:
             MassCancel(
                 instrument=0 if symbol is None else self.instruments.number(symbol),
                 side=0 if side is None else side_of(side),
-                account=0 if account is None else account,
-                target_session=0 if session is None else session,
+                account=0 if account is None else integer_of(account, "account", 0, 2**32 - 1),
+                target_session=0 if session is None else integer_of(session, "session", 0, 2**16 - 1),
                 flags=flags if session is None else flags | CommandFlags.BY_SESSION,
             )
         )
@@ -346,12 +470,12 @@ class OrderEntry:
             if row is not None:
                 yield report_object(row, self.instruments)
 
-    def wait_for(self, order: Order | int, timeout: float | None = None) -> Report:
+    def wait_for(self, order: Order | Integer, timeout: float | None = None) -> Report:
         """The next report about an order, given itself or by its client order id; reports of other orders stay for `reports`.
 
         Raises TimedOut when none comes within `timeout` seconds (by default the session's), ReportGap where reports are missing.
         """
-        wanted = order if isinstance(order, int) else order.client_order_id
+        wanted = order.client_order_id if isinstance(order, Order) else integer_of(order, "client_order_id")
         seconds = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
         while (row := self._unread.take_about(wanted)) is None:
@@ -479,31 +603,43 @@ class OrderEntry:
                 raise TimedOut("answer to the logout", where=self._where, found="none", allowed=f"one within {self._timeout} s")
             self._wait_a_little(deadline, to_send=not is_sent)
 
-    def _enter(self, side: Side, symbol: str, quantity: Number, at: Number | None, options: OrderOptions) -> Order:
+    def _enter(
+        self,
+        side: Side,
+        symbol: str | Integer,
+        quantity: Number,
+        at: Number | None,
+        options: OrderOptions,
+        account: Integer,
+        client_order_id: Integer | None,
+    ) -> Order:
         number = self.instruments.number(symbol)
-        instrument = self.instruments[symbol]
+        instrument = self.instruments.by_number[number]
         instrument.lots(quantity)
         if at is not None:
             instrument.price_units(at)
-        account = options.get("account", 0)
-        if isinstance(account, bool) or not isinstance(account, int):
-            raise InvalidTypeError("account", found=account, allowed="int: over the wire accounts are numbers")
-        if "participant" in options:
-            raise InvalidValueError("participant", found=options["participant"], allowed="the session's, which the server knows")
-        client_order_id = options.get("client_order_id")
         if client_order_id is None:
             client_order_id = self._next_client_order_id
             self._next_client_order_id += 1
-        command = new_order(instrument, side, quantity, at, options, instrument=number, account=account, client_order_id=client_order_id)
+        command = new_order(
+            instrument,
+            side,
+            quantity,
+            at,
+            options,
+            instrument=number,
+            account=integer_of(account, "account", 0, 2**32 - 1),
+            client_order_id=integer_of(client_order_id, "client_order_id"),
+        )
         self._send_one(command)
         return Order(
-            client_order_id=client_order_id,
-            symbol=symbol,
+            client_order_id=command.client_order_id,
+            symbol=instrument.symbol,
             side=side,
-            quantity=quantity,
-            price=at,
+            quantity=instrument.quantity(command.quantity),
+            price=None if at is None else instrument.price(command.price),
             time_in_force=TimeInForce(command.time_in_force),
-            account=account,
+            account=command.account,
         )
 
     def _send_one(self, command: Command) -> None:
@@ -830,8 +966,7 @@ def _message(layout: np.dtype[np.void], template: int) -> npt.NDArray[np.void]:
 def _logon_frame(participant: str, session_number: int, heartbeat: float | None) -> bytes:
     if not 1 <= len(participant) <= NAME_SIZE or not all("!" <= character <= "~" for character in participant):
         raise InvalidValueError("participant", found=participant, allowed=f"1 to {NAME_SIZE} printable ASCII characters without space")
-    if not 0 <= session_number <= 65_535:
-        raise InvalidValueError("session_number", found=session_number, allowed="0 to 65,535")
+    session_number = integer_of(session_number, "session_number", 0, 65_535)
     logon = _message(LOGON_MESSAGE, _LOGON)
     logon["participant_name"] = participant.encode("ascii")
     logon["session_number"] = session_number

@@ -1,7 +1,8 @@
-"""Records of 64 bytes: their layouts (generated from the schema), what turns messages into records and back, and words into commands."""
+"""Records of 64 bytes: their layouts (generated from the schema), messages to records and back, records as columns, words to commands."""
 
 from __future__ import annotations
 
+from ome.codec.columns import EVENT_ROW, Rows, kind_layout, records_of_kind
 from ome.codec.layouts import COMMAND, EVENT
 from ome.codec.records import (
     RECORD_SIZE,
@@ -16,15 +17,32 @@ from ome.codec.records import (
     record_bytes,
     records_of,
 )
-from ome.codec.requests import OrderOptions, Time, define_instrument, new_order, side_of, time_ns
+from ome.codec.requests import (
+    OrderOptions,
+    SelfTradeName,
+    SelfTradeScopeName,
+    SideName,
+    Time,
+    TimeInForceName,
+    define_instrument,
+    new_order,
+    side_of,
+    time_ns,
+)
 
 __all__ = [
     "COMMAND",
     "EVENT",
+    "EVENT_ROW",
     "RECORD_SIZE",
     "OrderOptions",
     "Records",
+    "Rows",
+    "SelfTradeName",
+    "SelfTradeScopeName",
+    "SideName",
     "Time",
+    "TimeInForceName",
     "command_structure",
     "decode_commands",
     "decode_events",
@@ -33,9 +51,11 @@ __all__ = [
     "encode_events",
     "event_structure",
     "join_records",
+    "kind_layout",
     "new_order",
     "record_bytes",
     "records_of",
+    "records_of_kind",
     "side_of",
     "time_ns",
 ]

@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from ome.codec.layouts import COMMAND, EVENT
 from ome.enums import CommandFlags
-from ome.errors import InvalidTypeError, InvalidValueError, OmeError
+from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.messages import COMMAND_TYPES, EVENT_TYPES, AmendOrder, Command, Event, NewOrder, OrderTerms, UnknownCommand
+from ome.units import integer_of
 
 __all__ = [
     "RECORD_SIZE",
@@ -94,11 +95,10 @@ class _Form:
             if character not in _RANGES:
                 continue
             least, most = _RANGES[character]
-            allowed = f"an int from {least} to {most}"
-            if not isinstance(value, int):
-                return InvalidTypeError(name, where=self.message_type.__name__, found=value, allowed=allowed)
-            if not least <= value <= most:
-                return InvalidValueError(name, where=self.message_type.__name__, found=value, allowed=allowed)
+            try:
+                integer_of(value, name, least, most, where=self.message_type.__name__)
+            except OmeError as refusal:
+                return refusal
         raise AssertionError("a structure fails only where a field of it fails")
 
 
@@ -189,7 +189,7 @@ def decode_events(records: Records) -> list[Event]:
     for index, record in enumerate(_split(record_bytes(_checked(records, EVENT)))):
         form = _EVENT_FORMS.get(record[_EVENT_KIND_OFFSET])
         if form is None:
-            allowed = ", ".join(str(int(kind)) for kind in _EVENT_FORMS)
+            allowed = one_of([int(kind) for kind in _EVENT_FORMS])
             raise InvalidValueError("kind", where=f"event {index}", found=record[_EVENT_KIND_OFFSET], allowed=allowed)
         events.append(form.unpack(record))
     return events

@@ -9,19 +9,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Any, Final, TypedDict, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar
+
+import numpy as np
 
 from ome.enums import OrderType, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
-from ome.errors import InvalidTypeError, InvalidValueError
+from ome.errors import InvalidTypeError, InvalidValueError, one_of
 from ome.instruments import COLLAR_TICKS_MAX, QUANTITY_MAX, TICK_MAX, Instrument
 from ome.messages import DefineInstrument, NewOrder
-from ome.units import Number, number_of, units_of
+from ome.units import Integer, Number, integer_of, number_of, units_of
 
-__all__ = ["OrderOptions", "Time", "define_instrument", "new_order", "side_of", "time_ns"]
+__all__ = [
+    "OrderOptions",
+    "SelfTradeName",
+    "SelfTradeScopeName",
+    "SideName",
+    "Time",
+    "TimeInForceName",
+    "define_instrument",
+    "new_order",
+    "side_of",
+    "time_ns",
+]
 
 Choice = TypeVar("Choice", bound=IntEnum)
-Time = int | datetime
+Time: TypeAlias = Integer | datetime
 """A moment: nanoseconds since 1970, or a datetime that knows its time zone."""
+
+SideName: TypeAlias = Literal["buy", "sell"]
+TimeInForceName: TypeAlias = Literal["gtc", "day", "gtd", "ioc", "fok"]
+SelfTradeName: TypeAlias = Literal["none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"]
+SelfTradeScopeName: TypeAlias = Literal["account", "participant", "group"]
 
 _GROUP_MAX: Final = 2**32 - 1
 _TIME_MAX: Final = 2**63 - 1
@@ -54,27 +72,24 @@ class OrderOptions(TypedDict, total=False):
     - `self_trade_scope`: what its own is: "account" (the default), "participant", or "group" (the default with `self_trade_group`, 1 to
       2^32 - 1).
 
-    Who it is: `account` a name or a number; `participant` a number; `client_order_id`, by default one that is made.
+    None is not there. Names are written in small letters, or are the enumerators themselves.
     """
 
-    tif: str
-    expires: Time
-    post_only: bool
-    hidden: bool
-    display: Number
-    minimum: Number
-    budget: Number
-    collar_ticks: int
-    stop: Number
-    trail: Number
-    trail_percent: Number
-    limit_offset: Number
-    self_trade: str
-    self_trade_scope: str
-    self_trade_group: int
-    account: str | int
-    participant: int
-    client_order_id: int | None
+    tif: TimeInForceName | TimeInForce | None
+    expires: Time | None
+    post_only: bool | None
+    hidden: bool | None
+    display: Number | None
+    minimum: Number | None
+    budget: Number | None
+    collar_ticks: Integer | None
+    stop: Number | None
+    trail: Number | None
+    trail_percent: Number | None
+    limit_offset: Number | None
+    self_trade: SelfTradeName | SelfTradePrevention | None
+    self_trade_scope: SelfTradeScopeName | SelfTradeScope | None
+    self_trade_group: Integer | None
 
 
 def new_order(instrument: Instrument, side: Side, quantity: Number, at: Number | None, options: OrderOptions, /, **fields: int) -> NewOrder:
@@ -90,7 +105,7 @@ def new_order(instrument: Instrument, side: Side, quantity: Number, at: Number |
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     unknown = given.keys() - OrderOptions.__annotations__.keys()
     if unknown:
-        raise TypeError(f"unknown option {min(unknown)!r}; allowed: {', '.join(OrderOptions.__annotations__)}")
+        raise TypeError(f"unknown option {min(unknown)!r}; allowed: {one_of(OrderOptions.__annotations__)}")
     order_type = _order_type(at, given)
     time_in_force = _enumerator(TimeInForce, "tif", given.get("tif", "gtd" if "expires" in given else "gtc"))
     scope = _enumerator(
@@ -146,8 +161,8 @@ def time_ns(moment: Time, what: str = "time", *, least: int = 0) -> int:
         if moment.tzinfo is None or moment.utcoffset() is None:
             raise InvalidValueError(what, found=moment.isoformat(), allowed="a datetime with a time zone, or nanoseconds since 1970")
         ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-    elif isinstance(moment, int) and not isinstance(moment, bool):
-        ns = moment
+    elif isinstance(moment, int | np.integer) and not isinstance(moment, bool | np.timedelta64):
+        ns = int(moment)
     else:
         raise InvalidTypeError(what, found=moment, allowed="int, nanoseconds since 1970, or a datetime with a time zone")
     if not least <= ns <= _TIME_MAX:
@@ -227,12 +242,7 @@ def _decimal_within(name: str, given: Mapping[str, Any], decimals: int, most: in
 
 
 def _int_within(name: str, given: Mapping[str, Any], least: int, most: int) -> int:
-    value = given[name]
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidTypeError(name, found=value, allowed="int")
-    if not least <= value <= most:
-        raise InvalidValueError(name, found=value, allowed=f"{least:,} to {most:,}")
-    return value
+    return integer_of(given[name], name, least, most)
 
 
 def _flag(given: Mapping[str, object], name: str) -> bool:
@@ -249,4 +259,4 @@ def _enumerator(kind: type[Choice], name: str, value: object) -> Choice:
     if isinstance(value, str) and value.islower() and value.upper() in kind.__members__:
         return kind[value.upper()]
     error = InvalidValueError if isinstance(value, str) else InvalidTypeError
-    raise error(name, found=value, allowed=", ".join(member.lower() for member in kind.__members__))
+    raise error(name, found=value, allowed=one_of([member.lower() for member in kind.__members__]))

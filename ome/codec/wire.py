@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ome.codec.layouts import HEADER_SIZE, SCHEMA_ID, SCHEMA_VERSION, TEMPLATES
-from ome.errors import InvalidValueError
+from ome.errors import InvalidValueError, one_of
 
 __all__ = ["decode_message", "encode_message", "template_id"]
 
@@ -46,9 +46,7 @@ def decode_message(data: bytes, offset: int = 0) -> tuple[str, dict[str, Any]]:
         )
     template = int.from_bytes(data[offset + 2 : offset + 4], "little")
     if template not in TEMPLATES:
-        raise InvalidValueError(
-            "template_id", where=f"frame at byte {offset}", found=template, allowed=", ".join(str(t) for t in TEMPLATES)
-        )
+        raise InvalidValueError("template_id", where=f"frame at byte {offset}", found=template, allowed=one_of(TEMPLATES))
     name, block_length, layout = TEMPLATES[template]
     if len(data) - offset < HEADER_SIZE + block_length:
         raise InvalidValueError(

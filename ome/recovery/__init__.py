@@ -43,7 +43,10 @@ _STEP_COUNT = 100_000  # commands between two calls of `progress`: some 20 ms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Commands that follow each other, and all events that they caused, in order; `sequence` of an event is that of its command."""
+    """Commands that follow each other, and all events that they caused, in order; `sequence` of an event is that of its command.
+
+    Both are records whose kinds share bytes: `ome.event_rows` and `ome.codec.records_of_kind` give columns with one meaning each.
+    """
 
     commands: Records
     events: Records

@@ -1,6 +1,8 @@
 """A journal as Parquet: a row for every command and, in a second file, a row for every event that they caused.
 
-Columns are the fields of ome/codec/schema.xml, by name; a field that a row's kind does not have is null. Prices and quantities stay
+Columns are the fields of ome/codec/schema.xml, by name; a field that a row's kind does not have is null, and each column means one thing.
+A command that names its order by order id has that in `order_id`; the distance of a trailing stop's limit is in `limit_offset`; a trade has
+the time, account, participant and session of its aggressor; what a mass cancel ended is in `order_count`. Prices and quantities stay
 integers, of price units and lots; beside them stand `symbol`, `price_decimals` and `quantity_decimals` of the instrument, where it is
 known. Enumerations and flags stay numbers; what they mean is in the metadata of the file, key `ome.enumerations`, as JSON. Of an amend, a
 price or quantity that keeps what is there is null.
@@ -24,8 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ome import enums
-from ome.codec import COMMAND, EVENT, Records
+from ome.codec import COMMAND, EVENT, EVENT_ROW, Records
 from ome.codec.layouts import SCHEMA_VERSION
+from ome.engine import event_rows
+from ome.enums import CommandFlags, CommandKind, EventKind, OrderType
 from ome.errors import OmeError
 from ome.journal import JournalReader
 from ome.messages import COMMAND_TYPES, EVENT_TYPES, NULL_VALUE, Command, Event, UnknownCommand
@@ -90,7 +94,7 @@ def export_journal(
             commands_file(batch.commands, instruments, names)
             command_count += len(batch.commands)
             if events_file is not None and len(batch.events):
-                events_file(batch.events, batch.events["instrument"], names)
+                events_file(event_rows(batch.events), batch.events["instrument"], names)
                 event_count += len(batch.events)
             progress(command_count)
     return Export(
@@ -112,28 +116,66 @@ def _batches(source: JournalReader | Replay) -> Iterator[Batch]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
-    """The columns of one kind of record: its fields in order, and for each the kinds that have it."""
+    """The columns of one kind of record: its fields in order, and for each the kinds that have it.
+
+    A `moved` column has the values of a field where they mean something else than that says: the field, and in which records.
+    """
 
     layout: np.dtype[np.void]
     kinds: Mapping[str, Sequence[int]]
+    moved: Mapping[str, tuple[str, Callable[[Records], npt.NDArray[np.bool_]]]]
 
 
-def _columns(layout: np.dtype[np.void], types: Mapping[int, type[Command] | type[Event]], every: Sequence[str]) -> _Columns:
-    having: dict[str, list[int]] = {}
+def _columns(
+    layout: np.dtype[np.void],
+    having: Mapping[str, Sequence[int]],
+    every: Sequence[str],
+    moved: Mapping[str, tuple[str, Callable[[Records], npt.NDArray[np.bool_]]]],
+) -> _Columns:
     assert layout.names is not None, "a record has fields"
+    names = [name for name in layout.names if name in (*every, *having)]
+    return _Columns(layout=layout, kinds={name: () if name in every else having[name] for name in names}, moved=moved)
+
+
+def _fields_of(types: Mapping[int, type[Command] | type[Event]]) -> dict[str, list[int]]:
+    """Of each field the kinds that have it."""
+    having: dict[str, list[int]] = {}
     for kind, message_type in types.items():
         for field in dataclasses.fields(message_type):
             if field.name not in _NO_COLUMN:
                 having.setdefault(field.name, []).append(int(kind))
-    names = [name for name in layout.names if name in (*every, *having)]
-    return _Columns(layout=layout, kinds={name: () if name in every else having[name] for name in names})
+    return having
+
+
+def _fields_of_rows() -> dict[str, list[int]]:
+    """The same of EVENT_ROW, in which trades have their aggressor's owner, and a count of orders is no quantity."""
+    having = _fields_of(EVENT_TYPES)
+    for name in ("timestamp_ns", "account", "participant", "session"):
+        having[name] += [EventKind.TRADE, EventKind.PREVENTED]
+    having["quantity"].remove(EventKind.COMPLETED)
+    return having | {"order_count": [EventKind.COMPLETED]}
+
+
+def _named_by_order_id(commands: Records) -> npt.NDArray[np.bool_]:
+    kinds = (CommandKind.CANCEL_ORDER, CommandKind.REDUCE_ORDER, CommandKind.AMEND_ORDER)
+    found: npt.NDArray[np.bool_] = np.isin(commands["kind"], kinds) & (commands["flags"] & CommandFlags.BY_ORDER_ID != 0)
+    return found
+
+
+def _limited_by_distance(commands: Records) -> npt.NDArray[np.bool_]:
+    is_new = commands["kind"] == CommandKind.NEW_ORDER
+    found: npt.NDArray[np.bool_] = is_new & (commands["order_type"] == OrderType.TRAILING_STOP_LIMIT)
+    return found
 
 
 # Fields that every record has, whatever its kind: no row lacks them.
 _COMMAND_COLUMNS: Final = _columns(
-    COMMAND, COMMAND_TYPES, ("sequence", *(f.name for f in dataclasses.fields(UnknownCommand) if f.name != "reserved"))
+    COMMAND,
+    _fields_of(COMMAND_TYPES),
+    ("sequence", *(f.name for f in dataclasses.fields(UnknownCommand) if f.name != "reserved")),
+    {"order_id": ("client_order_id", _named_by_order_id), "limit_offset": ("price", _limited_by_distance)},
 )
-_EVENT_COLUMNS: Final = _columns(EVENT, EVENT_TYPES, tuple(field.name for field in dataclasses.fields(Event)))
+_EVENT_COLUMNS: Final = _columns(EVENT_ROW, _fields_of_rows(), tuple(field.name for field in dataclasses.fields(Event)), {})
 
 
 class _Arrow:
@@ -167,6 +209,7 @@ class _Arrow:
 
     def _schema(self, columns: _Columns) -> Any:
         fields = [(name, self._type(columns.layout, name)) for name in columns.kinds if name not in _OF_INSTRUMENT]
+        fields += [(name, self._type(columns.layout, source)) for name, (source, _) in columns.moved.items()]
         fields += [("symbol", self._arrow.string()), ("price_decimals", self._arrow.uint8()), ("quantity_decimals", self._arrow.uint8())]
         metadata = {"ome.schema_version": str(SCHEMA_VERSION), "ome.enumerations": json.dumps(_enumerations())}
         return self._arrow.schema(fields, metadata=metadata)
@@ -178,6 +221,7 @@ class _Arrow:
     def _table(self, records: Records, instruments: npt.NDArray[np.uint32], names: Names, columns: _Columns, schema: Any) -> Any:
         kind = records["kind"]
         arrays = {}
+        moved = {source: (name, where(records)) for name, (source, where) in columns.moved.items()}
         for name, kinds in columns.kinds.items():
             if name in _OF_INSTRUMENT:
                 continue
@@ -185,6 +229,10 @@ class _Arrow:
             is_absent = ~np.isin(kind, kinds) if kinds else np.zeros(len(records), dtype=np.bool_)
             if name in _NULLABLE:
                 is_absent |= values == NULL_VALUE
+            if name in moved:
+                place, is_moved = moved[name]
+                arrays[place] = self._arrow.array(values, type=schema.field(place).type, mask=~is_moved)
+                is_absent |= is_moved
             if values.dtype.kind == "S":
                 values = _texts(np.where(is_absent, b"", values))
             arrays[name] = self._arrow.array(values, type=schema.field(name).type, mask=is_absent)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ome.engine import EngineView
 from ome.enums import Side
-from ome.errors import InvalidValueError
+from ome.errors import InvalidValueError, one_of
 from ome.recovery.snapshots import replay_from_beginning
 from ome.recovery.wording import Described, Names, describe_order
 
@@ -79,7 +79,7 @@ def market_state(
             raise InvalidValueError("sequence", where=str(directory), found=at, allowed=f"{begin:,} to {sequence:,}, the last one")
         known = {} if view is None else view.instruments
         if symbol is not None and symbol not in known:
-            raise InvalidValueError("instrument", found=symbol, allowed=", ".join(known) or "none: no instrument is defined")
+            raise InvalidValueError("instrument", found=symbol, allowed=one_of(known, "none: no instrument is defined"))
         event_hash = replay.report.event_hash
         if view is None:
             return MarketState(
@@ -103,7 +103,6 @@ def instrument_state(
 ) -> InstrumentState:
     """One instrument that is defined, with the best `depth` levels of each side (None: all)."""
     instrument = names.instruments[number]
-    last_price = view.last_price(number)
 
     def levels(side: Side) -> tuple[LevelState, ...]:
         return tuple(
@@ -111,11 +110,11 @@ def instrument_state(
             for price, lots, count in view.levels(number, side, depth)
         )
 
-    orders = [order for query in (view.orders, view.waiting) for side in Side for order in query(number, side)] if with_orders else []
+    orders = view.open_orders(number) if with_orders else []
     return InstrumentState(
         number=number,
         symbol=instrument.symbol,
-        last_price=None if last_price is None else instrument.price(last_price),
+        last_price=view.last_price(number),
         bids=levels(Side.BUY),
         asks=levels(Side.SELL),
         orders=tuple(describe_order(order, names) for order in orders if not order.is_waiting),

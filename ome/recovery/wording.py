@@ -297,7 +297,6 @@ def instruments_meant(commands: Records, before: int) -> npt.NDArray[np.uint32]:
 
 def describe_order(order: OpenOrder, names: Names) -> Described:
     """The fields of an order that lives, in the order in which they are read."""
-    instrument = names.instruments[order.instrument]
     marks = [name for name in ("is_waiting", "is_hidden", "is_post_only") if getattr(order, name)]
     return {
         "order_id": order.order_id,
@@ -309,13 +308,13 @@ def describe_order(order: OpenOrder, names: Names) -> Described:
         "side": order.side.name.lower(),
         "order_type": order.order_type.name.lower(),
         "time_in_force": order.time_in_force.name.lower(),
-        "price": instrument.price(order.price),
-        "leaves_quantity": instrument.quantity(order.leaves_quantity),
-        "cumulative_quantity": instrument.quantity(order.cumulative_quantity),
-        "displayed_quantity": instrument.quantity(order.displayed_quantity),
-        "peak_quantity": instrument.quantity(order.peak_quantity),
-        "stop_price": instrument.price(order.stop_price) if order.is_waiting else None,
-        "trail_amount": instrument.price(order.trail_amount) if order.trail_amount else None,
+        "price": order.price,
+        "leaves_quantity": order.leaves_quantity,
+        "cumulative_quantity": order.cumulative_quantity,
+        "displayed_quantity": order.displayed_quantity,
+        "peak_quantity": order.peak_quantity,
+        "stop_price": order.stop_price,
+        "trail_amount": order.trail_amount,
         "trail_basis_points": order.trail_basis_points,
         "deadline": time_text(order.deadline_ns) if order.deadline_ns else None,
         "marks": [mark.removeprefix("is_") for mark in marks],

@@ -26,6 +26,7 @@ def define(market: Market, command: Row, definition: Command) -> None:
         case DefineInstrument():
             if is_good := _is_good_instrument(market, definition):
                 market.books.append(Book(definition))
+                market.symbols.add(definition.symbol)
         case DefineSession():
             if is_good := _is_good_session(market, definition):
                 market.sessions[definition.session] = definition
@@ -52,7 +53,7 @@ def _is_good_instrument(market: Market, definition: DefineInstrument) -> bool:
         and definition.quantity_decimals <= DECIMALS_MAX
         and not definition.instrument_flags & ~_INSTRUMENT_FLAGS
         and _is_name(definition.symbol)
-        and all(book.definition.symbol != definition.symbol for book in market.books)
+        and definition.symbol not in market.symbols
     )
 
 

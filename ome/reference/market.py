@@ -33,6 +33,7 @@ class Market:
         self.time_ns = 0  # the highest timestamp so far
         self.trade_count = 0
         self.books: list[Book] = []  # of instrument 1, 2, ...
+        self.symbols: set[bytes] = set()  # of the instruments
         self.sessions: dict[int, DefineSession] = {}  # by number, in the order of their definition
         self.ids = OrderIds(limits.order_count_max)
         self.live: dict[int, Order] = {}  # at rest and waiting, by order id

@@ -54,7 +54,7 @@ def _measure(benchmark: BenchmarkFixture, engine: Engine, prepare: Callable[[int
         prepare(index)
         return (commands[index],), {}
 
-    benchmark.pedantic(engine.apply, setup=setup, rounds=ROUNDS)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(engine.apply_records, setup=setup, rounds=ROUNDS)  # type: ignore[no-untyped-call]
 
 
 def test_one_add(benchmark: BenchmarkFixture, engine: Engine) -> None:
@@ -66,7 +66,7 @@ def test_one_add(benchmark: BenchmarkFixture, engine: Engine) -> None:
 
 def test_one_cancel(benchmark: BenchmarkFixture, engine: Engine) -> None:
     """A cancel by client order id of an order in the middle of a long queue."""
-    engine.apply(encode_commands([_new(1 + index, Side.BUY) for index in range(2 * ROUNDS)]))
+    engine.apply_records(encode_commands([_new(1 + index, Side.BUY) for index in range(2 * ROUNDS)]))
     commands = [
         encode_commands([CancelOrder(timestamp_ns=0, client_order_id=1 + 2 * index, participant=1, instrument=1)])
         for index in range(ROUNDS)
@@ -81,7 +81,7 @@ def test_one_trade(benchmark: BenchmarkFixture, engine: Engine) -> None:
     commands = [encode_commands([_new(2 + 2 * index, Side.BUY)]) for index in range(ROUNDS)]
 
     def rest(index: int) -> None:
-        engine.apply(resting[index])
+        engine.apply_records(resting[index])
 
     _measure(benchmark, engine, rest, commands)
     assert engine.trade_count == ROUNDS

@@ -685,6 +685,99 @@ static void an_order_is_found_by_either_id_while_it_lives(void)
 }
 
 /* What is special of an order at rest: its peak and what of it is displayed, its deadline, its group; or that it is hidden. */
+static void the_account_of_an_order_that_rested_is_told_until_the_next_order(void)
+{
+    market_t market = market_new();
+    ome_command_t plain = limit_order(1, OME_SIDE_SELL, 10, 120);
+    plain.account = 33;
+    enter(&market, plain);
+    const uint64_t plain_id = market.events[0].order_id;
+    ome_command_t iceberg[2] = {limit_order(2, OME_SIDE_SELL, 10, 120)};
+    iceberg[0].account = 44;
+    iceberg[0].flags = OME_COMMAND_FLAGS_CONTINUED;
+    iceberg[1] = (ome_command_t){.kind = OME_COMMAND_KIND_ORDER_TERMS, .term_1 = OME_TERM_DISPLAY_QUANTITY, .value_1 = 5};
+    apply(&market, iceberg, 2);
+    const uint64_t iceberg_id = market.events[0].order_id;
+    uint32_t account = 0;
+    CHECK(ome_engine_account(market.engine, plain_id, &account) == OME_OK && account == 33);
+    CHECK(ome_engine_account(market.engine, iceberg_id, &account) == OME_OK && account == 44);
+    const ome_command_t taker = limit_order(3, OME_SIDE_BUY, 20, 120);
+    apply(&market, &taker, 1);
+    ome_order_view_t order;
+    CHECK(ome_engine_order(market.engine, plain_id, &order) == OME_NOT_FOUND);
+    CHECK(ome_engine_account(market.engine, plain_id, &account) == OME_OK && account == 33);
+    CHECK(ome_engine_account(market.engine, iceberg_id, &account) == OME_OK && account == 44);
+    for (uint64_t id = 4; id < 8; id++) /* they take the places of those that are gone */
+    {
+        const ome_command_t next = limit_order(id, OME_SIDE_BUY, 1, 10);
+        apply(&market, &next, 1);
+    }
+    CHECK(ome_engine_account(market.engine, plain_id, &account) == OME_NOT_FOUND);
+    CHECK(ome_engine_account(market.engine, 0, &account) == OME_NOT_FOUND);
+    CHECK(ome_engine_account(market.engine, UINT64_MAX, &account) == OME_NOT_FOUND);
+    market_end(&market);
+}
+
+/* As many instruments as the limit says, whatever their symbols; each symbol once. */
+static void symbols_are_told_apart_up_to_the_limit(void)
+{
+    enum
+    {
+        INSTRUMENT_COUNT = 700
+    };
+    const ome_limits_t limits = {.order_count_max = 1,
+        .level_count_max = 1,
+        .instrument_count_max = INSTRUMENT_COUNT,
+        .session_count_max = 1,
+        .special_count_max = 0};
+    market_t market = market_of(&limits);
+    for (uint32_t number = 1; number <= INSTRUMENT_COUNT; number++)
+    {
+        char symbol[OME_NAME_SIZE + 1];
+        (void)snprintf(symbol, sizeof(symbol), "O%u", number);
+        const ome_command_t definition = define_instrument(number, symbol, 1, 0);
+        apply_one(&market, &definition, 1, OME_EVENT_KIND_DEFINED, OME_REASON_NONE);
+        if (number < INSTRUMENT_COUNT)
+        {
+            const ome_command_t again = define_instrument(number + 1, number % 2 == 0 ? "O1" : symbol, 1, 0);
+            apply_one(&market, &again, 1, OME_EVENT_KIND_REJECTED, OME_REASON_BAD_DEFINITION);
+        }
+    }
+    market_end(&market);
+}
+
+static void rows_of_events_have_one_meaning_for_each_field(void)
+{
+    market_t market = market_new();
+    ome_command_t maker = limit_order(1, OME_SIDE_SELL, 10, 120);
+    maker.account = 33;
+    maker.timestamp_ns = 5;
+    ome_command_t taker = limit_order(2, OME_SIDE_BUY, 4, 120);
+    taker.account = 44;
+    taker.timestamp_ns = 6;
+    const ome_command_t cancel_unknown = {.kind = OME_COMMAND_KIND_CANCEL_ORDER, .client_order_id = 9, .instrument = 1};
+    const ome_command_t mass_cancel = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .timestamp_ns = 7};
+    const ome_command_t commands[] = {maker, taker, cancel_unknown, mass_cancel};
+    apply(&market, commands, 4);
+    CHECK(market.event_count == 6); /* ACCEPTED, ACCEPTED, TRADE, REJECTED, CANCELLED, COMPLETED */
+    uint8_t memory[6 * sizeof(ome_event_row_t) + 1];
+    ome_event_rows(ome_batch_events(market.batch), 6, memory + 1);
+    ome_event_row_t rows[6];
+    memcpy(rows, memory + 1, sizeof(rows));
+    CHECK(rows[0].kind == OME_EVENT_KIND_ACCEPTED && rows[0].flags == OME_EVENT_FLAGS_RESTS && rows[0].command_kind == 0);
+    CHECK(rows[0].resting_order_id == 0 && rows[0].order_count == 0 && rows[0].timestamp_ns == 5);
+    CHECK(rows[2].kind == OME_EVENT_KIND_TRADE && rows[2].timestamp_ns == 6 && rows[2].account == 44 && rows[2].quantity == 4);
+    CHECK(rows[2].order_id == rows[1].order_id && rows[2].resting_order_id == rows[0].order_id && rows[2].resting_client_order_id == 1);
+    CHECK(rows[3].kind == OME_EVENT_KIND_REJECTED && rows[3].command_kind == OME_COMMAND_KIND_CANCEL_ORDER && rows[3].flags == 0);
+    CHECK(rows[3].price == OME_NULL_VALUE && rows[3].quantity == OME_NULL_VALUE && rows[3].client_order_id == 9);
+    CHECK(rows[5].kind == OME_EVENT_KIND_COMPLETED && rows[5].order_count == 1 && rows[5].timestamp_ns == 7);
+    CHECK(rows[5].price == OME_NULL_VALUE && rows[5].quantity == OME_NULL_VALUE);
+    const ome_event_t alone = market.events[2];
+    ome_event_rows(&alone, 1, &rows[0]); /* without the event that tells the aggressor's owner */
+    CHECK(rows[0].timestamp_ns == 0 && rows[0].account == 0 && rows[0].order_id == alone.order_id);
+    market_end(&market);
+}
+
 static void a_special_order_at_rest_tells_its_terms(void)
 {
     market_t market = market_new();
@@ -923,6 +1016,9 @@ int main(void)
     RUN(best_depth_and_levels_tell_what_is_displayed);
     RUN(market_data_shows_no_hidden_lots);
     RUN(an_order_is_found_by_either_id_while_it_lives);
+    RUN(the_account_of_an_order_that_rested_is_told_until_the_next_order);
+    RUN(symbols_are_told_apart_up_to_the_limit);
+    RUN(rows_of_events_have_one_meaning_for_each_field);
     RUN(a_special_order_at_rest_tells_its_terms);
     RUN(a_waiting_order_tells_its_stop);
     RUN(orders_are_listed_in_priority);
