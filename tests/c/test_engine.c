@@ -1,6 +1,7 @@
 /* The engine: what it refuses to be made of, what it says byte for byte, its limits, its invariants after any flow, and its hashes. */
 #include <stdbool.h>
 
+#include "book/ome_trailing.h"
 #include "ome_test_market.h"
 
 static uint64_t seed;
@@ -619,6 +620,12 @@ static ome_command_t last_price(int64_t price)
     return (ome_command_t){.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = price};
 }
 
+/* Of a trailing stop that waits, by its record. */
+static int64_t stop_price_of(const market_t *market, uint32_t index)
+{
+    return ome_trailing_stop_price(&market->engine->books[1], &market->engine->pools, index);
+}
+
 #define HIDDEN_AT_REST (OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_HIDDEN)
 
 /* Rules S1, S2 and S4: a trade triggers stops, whose trades trigger others, in one command; buys come before sells, and at one stop price the first to enter. */
@@ -660,18 +667,17 @@ static void a_trailing_stop_follows_in_its_favour_only(void)
     apply(&market, last_price(100), 1);
     expect(&market, 1, OME_EVENT_KIND_COMPLETED, 0, 100, 0, 0, OME_COMMAND_KIND_SET_LAST_PRICE);
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 1);
-    const ome_special_t *special = &market.engine->pools.specials.records[1];
-    CHECK(special->stop_price == 97);
+    CHECK(stop_price_of(&market, 1) == 97);
     apply(&market, last_price(110), 1);
-    CHECK(special->stop_price == 107);
+    CHECK(stop_price_of(&market, 1) == 107);
     apply_with(
         &market, with_type(limit_order(OME_SIDE_SELL, 90, 5, 2), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 112), 3);
     apply_with(
         &market, with_type(limit_order(OME_SIDE_SELL, 90, 5, 3), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 108), 1);
     apply(&market, last_price(111), 1);
-    CHECK(special->stop_price == 108); /* beside order 3, which entered later */
+    CHECK(stop_price_of(&market, 1) == 108); /* beside order 3, which entered later */
     apply(&market, last_price(109), 1);
-    CHECK(special->stop_price == 108);
+    CHECK(stop_price_of(&market, 1) == 108);
     apply(&market, last_price(108), 5);
     expect(&market, 4, OME_EVENT_KIND_TRIGGERED, 1, 108, 5, 0, 0);
     expect(&market, 3, OME_EVENT_KIND_RESTED, 1, 106, 5, 0, OME_EVENT_FLAGS_RESTS);
@@ -694,12 +700,12 @@ static void a_trailing_stop_stays_within_the_prices_of_its_instrument(void)
     CHECK(event_from_end(&market, 2)->price == -OME_PRICE_MAX);
     apply(&market, last_price(-8), 1);
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 1), 1);
-    CHECK(market.engine->pools.specials.records[1].stop_price == -16);
+    CHECK(stop_price_of(&market, 1) == -16);
     trailing.side = OME_SIDE_BUY;
     trailing.client_order_id = 2;
     apply(&market, last_price(0), 1); /* of nothing the distance is one tick */
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 10000), 1);
-    CHECK(market.engine->pools.specials.records[2].stop_price == 8);
+    CHECK(stop_price_of(&market, 2) == 8);
     market_free(&market);
 }
 
