@@ -47,6 +47,10 @@ OME_ALWAYS_INLINE uint32_t ome_chain_merge(const ome_book_pools_t *pools, ome_ch
 /* Merges runs of equal length, as a binary counter carries. Returns the first. */
 OME_ALWAYS_INLINE uint32_t ome_chain_sort(const ome_book_pools_t *pools, ome_chain_t chain, uint32_t head)
 {
+    if (head == 0 || chain.next(pools, head) == 0)
+    {
+        return head;
+    }
     uint32_t runs[OME_CHAIN_RUN_COUNT] = {0};
     while (head != 0)
     {
