@@ -31,7 +31,7 @@ def _flat(name: str, output: Output, ours: str, yardstick: str, said: str, clock
             **output.one("build"),
             "ns": {subject: statistics.median(found) for subject, found in times.items()},
             "measured_as": said,
-            "yardstick": f"with {yardstick.split('/')[0]}",
+            "yardstick": f"with {yardstick.partition('/')[0]}",
         },
         clock=clock,
     )
@@ -49,7 +49,7 @@ def mass_cancel(options: Options) -> Figure:
 
 
 def trailing(options: Options) -> Figure:
-    """A trade while 6 trailing stops wait for each 100 of `count`, beside the same with a thousandth of `count`. `ns` has the median by stops."""
+    """A trade while 6 trailing stops wait for each 100 of `count`, beside the same with a thousandth of it; `ns` has all."""
     output = driver.run("trailing", count=options.count, repeat=options.repeat, seed=options.seed)
     few = -(-options.count // 1000)
     said = "one trade that triggers none; by trailing stops that wait"

@@ -4,9 +4,9 @@
 of live orders exact, so that it can name them by order id: with `flow(..., apply=engine.apply_records)` nearly every reference is good.
 Without that it knows its own client order ids, guesses which orders have traded by where the price has gone, and guesses order ids.
 
-Three mixes: PLAIN has limit and market orders with GTC, IOC and FOK, and nothing else. EVERY_RULE has all that RULES.md has. Its *mood*, how
-often each kind of order comes, changes every few hundred commands: now half of the orders are stops, then none is. TRAILING has it too, but most
-of its orders are trailing stops, near and far, in markets that move through many prices.
+Three mixes: PLAIN has limit and market orders with GTC, IOC and FOK, and nothing else. EVERY_RULE has all that RULES.md has. Its *mood*,
+how often each kind of order comes, changes every few hundred commands: now half of the orders are stops, then none is. TRAILING has it too,
+but most of its orders are trailing stops, near and far, in markets that move through many prices.
 
 The building blocks for single commands (`QUANTITIES`, `PRICES`, `SPOILS`) are also those of the strategies in tests/strategies.py.
 """
@@ -258,7 +258,9 @@ class Flow:
         self._roll = self._random.random
         self._participants = participants
         self._session_count = participants * sessions_per_participant
-        self.depth = min(depth * 4 if mix is Mix.TRAILING else depth, 1 + self.limits.order_count_max * 5 // 4, 4 * self.limits.level_count_max)
+        self.depth = min(
+            depth * 4 if mix is Mix.TRAILING else depth, 1 + self.limits.order_count_max * 5 // 4, 4 * self.limits.level_count_max
+        )
         self._spread_ticks = min(30, max(2, self.limits.level_count_max // instruments))
         self._bad_share = bad_share
         self._has_rules = mix is not Mix.PLAIN

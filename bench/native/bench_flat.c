@@ -67,8 +67,8 @@ static ome_command_t limit_order(uint16_t participant, uint64_t id, uint8_t side
 
 static void print_sample(const char *subject, const run_t *run)
 {
-    printf("{\"type\": \"sample\", \"subject\": \"%s\", \"operations\": %" PRIu64 ", \"elapsed_ns\": %" PRIu64 "}\n", subject, run->operations,
-        run->elapsed_ns);
+    printf("{\"type\": \"sample\", \"subject\": \"%s\", \"operations\": %" PRIu64 ", \"elapsed_ns\": %" PRIu64 "}\n", subject,
+        run->operations, run->elapsed_ns);
 }
 
 /* ---- mass cancel ---- */
@@ -98,8 +98,7 @@ static void swap_in(ome_engine_t *engine, const run_t *run)
     {
         const uint64_t index = i * run->present_count / run->affected_count;
         apply(engine,
-            (ome_command_t){
-                .client_order_id = 1 + index, .participant = other_participant(index), .kind = OME_COMMAND_KIND_CANCEL_ORDER});
+            (ome_command_t){.client_order_id = 1 + index, .participant = other_participant(index), .kind = OME_COMMAND_KIND_CANCEL_ORDER});
     }
     for (uint64_t i = 0; i < run->affected_count; i++)
     {
@@ -157,7 +156,8 @@ void bench_flat_run_mass_cancel(uint64_t count, uint32_t repeat, uint64_t seed)
     static const uint32_t affected[] = {0, 10, 1000};
     const uint64_t present[] = {(count + 999) / 1000, (count + 9) / 10, count};
     run_t *run = bench_shared_memory(sizeof(*run));
-    printf("{\"type\": \"flow\", \"flow\": \"orders at rest of %u participants, and some of the one that cancels\", \"seed\": %" PRIu64 "}\n",
+    printf("{\"type\": \"flow\", \"flow\": \"orders at rest of %u participants, and some of the one that cancels\", \"seed\": %" PRIu64
+           "}\n",
         OTHER_PARTICIPANT_COUNT, seed);
     for (uint32_t i = 0; i < repeat; i++)
     {
@@ -249,11 +249,13 @@ void bench_flat_run_trailing(uint64_t count, uint32_t repeat)
 {
     const uint64_t present[] = {0, (count + 999) / 1000, count * 6 / 100};
     run_t *run = bench_shared_memory(sizeof(*run));
-    printf("{\"type\": \"flow\", \"flow\": \"trades at two prices in turn, and trailing stops of many distances that they do not trigger\"}\n");
+    printf("{\"type\": \"flow\", \"flow\": \"trades at two prices in turn, and trailing stops of many distances that they do not "
+           "trigger\"}\n");
     for (uint32_t i = 0; i < repeat * 3; i++)
     {
         char subject[24];
-        *run = (run_t){.present_count = (uint32_t)present[i % 3], .present_count_max = (uint32_t)(present[1] > present[2] ? present[1] : present[2])};
+        *run = (run_t){
+            .present_count = (uint32_t)present[i % 3], .present_count_max = (uint32_t)(present[1] > present[2] ? present[1] : present[2])};
         bench_child_run(measure_trailing, run);
         (void)snprintf(subject, sizeof(subject), "%" PRIu32, run->present_count);
         print_sample(subject, run);

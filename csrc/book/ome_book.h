@@ -23,7 +23,7 @@
 /* Trailing stops that move together: ome_trailing.h. */
 typedef struct
 {
-    uint32_t first;     /* special record: root of the heap of its orders */
+    uint32_t first; /* special record: root of the heap of its orders */
     uint32_t next_free; /* of a free group */
     uint8_t side;
     bool has_basis_points;
@@ -34,7 +34,7 @@ typedef struct
 typedef struct
 {
     ome_meld_node_t *orders; /* by special record, by distance */
-    ome_meld_node_t *bests;  /* by group, by best price */
+    ome_meld_node_t *bests; /* by group, by best price */
     ome_meld_node_t *fronts; /* by group, by stop price of the first order */
     ome_trailing_group_t *groups;
     uint32_t group_count; /* in use */
@@ -60,9 +60,10 @@ typedef struct
     uint32_t number; /* of the instrument, from 1 */
     uint32_t waiting_count; /* stops that wait */
     ome_instrument_t instrument;
-    ome_ladder_t stops[2]; /* those that do not trail, by ome_side_index of the order; the best is the first to trigger (ome_book_stop_key) */
+    ome_ladder_t
+        stops[2]; /* those that do not trail, by ome_side_index of the order; the best is the first to trigger (ome_book_stop_key) */
     uint32_t trailing_bests[2][2]; /* groups of trailing stops, by side and whether in basis points: the first to be passed */
-    uint32_t trailing_fronts[2];   /* the same, by side: the first to trigger */
+    uint32_t trailing_fronts[2]; /* the same, by side: the first to trigger */
 } ome_book_t;
 
 void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max,

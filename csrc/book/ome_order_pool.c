@@ -4,10 +4,12 @@
 
 #define PARTICIPANT_COUNT ((uint64_t)UINT16_MAX + 1)
 #define BLOCK_SLOT_COUNT (1u << OME_ORDER_BLOCK_SHIFT)
+#define STEP 64u /* blocks that are looked at together */
 
 void ome_order_pool_init(ome_order_pool_t *pool, ome_arena_t *arena, uint32_t slot_count_max)
 {
-    pool->row_size_bytes = ((uint64_t)slot_count_max >> OME_ORDER_BLOCK_SHIFT) + 1;
+    const uint64_t block_count = ((uint64_t)slot_count_max >> OME_ORDER_BLOCK_SHIFT) + 1;
+    pool->row_size_bytes = block_count < STEP ? block_count : (block_count + STEP - 1) / STEP * STEP;
     pool->orders = ome_arena_take(arena, ((uint64_t)slot_count_max + 1) * sizeof(ome_order_t));
     pool->tags = ome_arena_take(arena, (uint64_t)slot_count_max + 1);
     pool->presence = ome_arena_take(arena, PARTICIPANT_COUNT * pool->row_size_bytes);
@@ -20,18 +22,26 @@ void ome_order_pool_init(ome_order_pool_t *pool, ome_arena_t *arena, uint32_t sl
     }
 }
 
-/* The first block from this one on that the row has, or one that no slot is in. Eight at a time where none of them is there. */
+static bool has_any(const uint8_t *row)
+{
+    uint64_t words[STEP / sizeof(uint64_t)];
+    uint64_t any = 0;
+    memcpy(words, row, sizeof(words));
+    for (uint32_t i = 0; i < STEP / sizeof(uint64_t); i++)
+    {
+        any |= words[i];
+    }
+    return any != 0;
+}
+
+/* The first block from this one on that the row has, or one that no slot is in. */
 static uint32_t next_block(const ome_order_pool_t *pool, const uint8_t *row, uint32_t block)
 {
     const uint32_t block_count = (pool->slots_ever_used >> OME_ORDER_BLOCK_SHIFT) + 1;
     while (block < block_count && row[block] == 0)
     {
-        uint64_t eight = 1;
-        if (block % 8 == 0 && block + 8 <= pool->row_size_bytes)
-        {
-            memcpy(&eight, row + block, sizeof(eight));
-        }
-        block += eight == 0 ? 8 : 1;
+        const bool is_step = block % STEP == 0 && block + STEP <= pool->row_size_bytes;
+        block += is_step && !has_any(row + block) ? STEP : 1;
     }
     return block;
 }

@@ -72,8 +72,8 @@ typedef struct
     uint32_t slot_count_max;
     uint32_t slots_ever_used;
     uint32_t free_head;
-    uint8_t *tags;       /* by slot */
-    uint8_t *presence;   /* by participant, then block */
+    uint8_t *tags; /* by slot */
+    uint8_t *presence; /* by participant, then block */
     uint64_t row_size_bytes; /* of one participant */
 } ome_order_pool_t;
 

@@ -8,8 +8,8 @@
 typedef struct
 {
     const ome_book_pools_t *pools;
-    uint32_t level;    /* of the next stop that does not trail */
-    uint32_t slot;     /* of that stop, or 0 */
+    uint32_t level; /* of the next stop that does not trail */
+    uint32_t slot; /* of that stop, or 0 */
     uint32_t trailing; /* slot of the next one that trails, or 0 */
 } ome_waiting_t;
 

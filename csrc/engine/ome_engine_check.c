@@ -206,8 +206,8 @@ static const char *check_stop(const ome_engine_t *engine, const ome_book_t *book
 {
     const ome_special_t *special = special_of(engine, slot);
     const ome_level_t *level = &engine->pools.stops.levels[level_index];
-    if (!ome_special_waits(special) || ome_order_type_trails(special->order_type) || special->level != level_index || special->stop_price != level->price || special->side != side ||
-        special->instrument != book->number)
+    if (!ome_special_waits(special) || ome_order_type_trails(special->order_type) || special->level != level_index ||
+        special->stop_price != level->price || special->side != side || special->instrument != book->number)
     {
         return "a stop is not where its stop price belongs";
     }
@@ -325,7 +325,8 @@ static const char *check_group(const ome_engine_t *engine, const ome_book_t *boo
     }
     *waiting_count += order_count;
     const bool is_in_front = pools->trailing.fronts[number].key == front;
-    return is_in_front && (!group->has_not_moved || order_count == 1) ? NULL : "a group of trailing stops does not stand where its first stops";
+    return is_in_front && (!group->has_not_moved || order_count == 1) ? NULL
+                                                                      : "a group of trailing stops does not stand where its first stops";
 }
 
 /* The groups of a side: from their fronts, and that they are those that its heaps of bests hold. */
@@ -341,7 +342,8 @@ static const char *check_groups(
         {
             return wrong;
         }
-        if (!node_is_good(pool->fronts, group) || ome_side_index(pool->groups[group].side) != side_index || ++front_count > pool->group_count)
+        if (!node_is_good(pool->fronts, group) || ome_side_index(pool->groups[group].side) != side_index ||
+            ++front_count > pool->group_count)
         {
             return "the groups of trailing stops are not in the order of their first";
         }

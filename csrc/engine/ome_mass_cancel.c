@@ -62,9 +62,42 @@ static uint32_t chain_of_participant(ome_engine_t *engine, const ome_command_t *
     ome_order_pool_t *const pool = &engine->pools.orders;
     uint32_t head = 0;
     for (uint32_t slot = ome_order_pool_next_of(pool, command->participant, 0); slot != 0;
-         slot = ome_order_pool_next_of(pool, command->participant, slot))
+        slot = ome_order_pool_next_of(pool, command->participant, slot))
     {
         head = chain_matching(engine, command, matches, slot, head);
+    }
+    return head;
+}
+
+/* The place after `position` on a walk over the heap of deadlines, each before its children; without those where `is_pruned`. 0 at the end. */
+static uint32_t next_position(const ome_special_pool_t *pool, uint32_t position, bool is_pruned)
+{
+    if (!is_pruned && position <= pool->heap_count / 2)
+    {
+        return 2 * position;
+    }
+    while (position % 2 == 1 || position == pool->heap_count)
+    {
+        position /= 2; /* 0 behind the root, which is 1 */
+    }
+    return position == 0 ? 0 : position + 1;
+}
+
+/* Of those whose deadline is not behind the cutoff: costs as much as there are. */
+static uint32_t chain_of_dated(ome_engine_t *engine, const ome_command_t *command, match_t matches)
+{
+    const ome_special_pool_t *const pool = &engine->pools.specials;
+    uint32_t head = 0;
+    uint32_t position = pool->heap_count > 0 ? 1 : 0;
+    while (position != 0)
+    {
+        const ome_special_t *special = &pool->records[pool->heap[position]];
+        const bool is_later = special->deadline_ns > command->cutoff_ns;
+        if (!is_later)
+        {
+            head = chain_matching(engine, command, matches, (uint32_t)special->order_id, head);
+        }
+        position = next_position(pool, position, is_later);
     }
     return head;
 }
@@ -181,7 +214,9 @@ void ome_expire_orders(ome_engine_t *engine, const ome_command_t *command, ome_s
     {
         engine->time_ns = command->timestamp_ns; /* an operator's: what has expired by the time that was wrong stays expired */
     }
-    const uint32_t head = chain_of_all(engine, command, expire_orders_means);
+    const bool is_end_of_day = (command->flags & OME_COMMAND_FLAGS_END_OF_DAY) != 0;
+    const uint32_t head =
+        is_end_of_day ? chain_of_all(engine, command, expire_orders_means) : chain_of_dated(engine, command, expire_orders_means);
     const int64_t count = cancel_chain(engine, command, head, OME_REASON_EXPIRED, sink);
     write_completed(engine, command, 0, 0, count, 0, sink);
 }

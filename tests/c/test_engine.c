@@ -833,8 +833,9 @@ static void trailing_stops_stand_where_looking_at_each_would_have_put_them(void)
         check_copies(&market, copies);
         if (market.engine->pools.specials.record_count == TRAILING_COUNT)
         {
-            (void)recorder_apply(market.recorder, market.engine, &(ome_command_t){.kind = OME_COMMAND_KIND_MASS_CANCEL,
-                .timestamp_ns = ++market.time_ns, .side = (uint8_t)(OME_SIDE_BUY + step % 2)});
+            (void)recorder_apply(market.recorder, market.engine,
+                &(ome_command_t){
+                    .kind = OME_COMMAND_KIND_MASS_CANCEL, .timestamp_ns = ++market.time_ns, .side = (uint8_t)(OME_SIDE_BUY + step % 2)});
         }
         for (uint32_t i = 0; i < 3; i++)
         {

@@ -914,7 +914,8 @@ static void groups_of_trailing_stops_come_back(void)
     {
         const bool is_amount = id % 3 != 0;
         const ome_command_t price = last_price(1000 + (int64_t)((id - 1) / 6) * 10);
-        const ome_command_t terms = order_terms(is_amount ? OME_TERM_TRAIL_AMOUNT : OME_TERM_TRAIL_BASIS_POINTS, 500 + (int64_t)(id * 7 % 5) * 10);
+        const ome_command_t terms =
+            order_terms(is_amount ? OME_TERM_TRAIL_AMOUNT : OME_TERM_TRAIL_BASIS_POINTS, 500 + (int64_t)(id * 7 % 5) * 10);
         ome_command_t order = limit_order(OME_SIDE_BUY, 0, 1, id);
         order.order_type = OME_ORDER_TYPE_TRAILING_STOP;
         order.flags = OME_COMMAND_FLAGS_CONTINUED;
