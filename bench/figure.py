@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Figure", "Sample", "compare", "machine"]
+__all__ = ["Figure", "Sample", "beside", "compare", "machine"]
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -101,4 +101,22 @@ def compare(
         ratio=value / other,
         better="higher",
         config={**config, **measured, **machine()},
+    )
+
+
+def beside(
+    name: str, value: Sequence[float], yardstick: Sequence[float], unit: str, config: Mapping[str, object], *, clock: str = "wall time"
+) -> Figure:
+    """A figure that is better when it is lower, from runs that alternated: medians, their ratio, and its spread over neighbours."""
+    ratios = [ours / theirs for ours, theirs in zip(value, yardstick, strict=True)]
+    median, other = statistics.median(value), statistics.median(yardstick)
+    spread = {"clock": clock, "repetitions": len(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
+    return Figure(
+        name=name,
+        value=median,
+        unit=unit,
+        yardstick=other,
+        ratio=median / other,
+        better="lower",
+        config={**config, **spread, **machine()},
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 
 from bench import driver
 from bench.driver import Output
-from bench.figure import Figure, Sample, compare, machine
+from bench.figure import Figure, Sample, beside, compare
 from bench.options import Options
 
 __all__ = ["commit", "commit_latency", "replay", "restore", "snapshot"]
@@ -21,22 +20,6 @@ _PAUSE = (
 
 def _numbers(output: Output, kind: str, subject: str, key: str) -> list[int]:
     return [int(str(line[key])) for line in output.of(kind, subject)]
-
-
-def _beside(name: str, value: Sequence[float], yardstick: Sequence[float], unit: str, config: dict[str, object]) -> Figure:
-    """A figure that is better when it is lower, from runs that alternated: medians, their ratio, and its spread over neighbours."""
-    ratios = [ours / theirs for ours, theirs in zip(value, yardstick, strict=True)]
-    median, other = statistics.median(value), statistics.median(yardstick)
-    spread = {"clock": "wall time", "repetitions": len(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
-    return Figure(
-        name=name,
-        value=median,
-        unit=unit,
-        yardstick=other,
-        ratio=median / other,
-        better="lower",
-        config={**config, **spread, **machine()},
-    )
 
 
 def commit(options: Options) -> Figure:
@@ -72,7 +55,7 @@ def commit_latency(options: Options) -> Figure:
         for key in ("p50_ns", "p99_ns")
     )
     added = [durable - bare for durable, bare in zip(p50["commit"], p50["memory"], strict=True)]
-    return _beside(
+    return beside(
         "commit-latency",
         added,
         p50["disk"],
@@ -114,7 +97,7 @@ def snapshot(options: Options) -> Figure:
         for subject, prefix in (("ome", ""), ("quiet", "yardstick_"))
         for key in ("p50_ns", "p99.9_ns")
     }
-    return _beside(
+    return beside(
         "snapshot",
         with_one,
         without,
@@ -137,7 +120,7 @@ def restore(options: Options) -> Figure:
     """An engine from the snapshot of `count` orders at rest, in microseconds, beside a bare read of its file; both from the page cache."""
     output = driver.run("restore", count=options.count, repeat=options.repeat, seed=options.seed)
     ours, read = output.samples("ome"), output.samples("read")
-    return _beside(
+    return beside(
         "restore",
         [sample.elapsed_ns / 1000 for sample in ours],
         [sample.elapsed_ns / 1000 for sample in read],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bench import batch, book, journal, memory, pipeline, ring, wire
+from bench import batch, book, flat, journal, memory, pipeline, ring, wire
 from bench.figure import Figure
 from bench.options import Options
 from ome.errors import InvalidValueError
@@ -20,6 +20,8 @@ FIGURES: dict[str, Callable[[Options], Figure]] = {
     "book-churn": book.churn,
     "book-deep-build": book.deep_build,
     "book-deep-churn": book.deep_churn,
+    "mass-cancel": flat.mass_cancel,
+    "trailing": flat.trailing,
     "memory": memory.memory,
     "batch": batch.batch,
     "ring-1": ring.one_producer,

@@ -6,6 +6,7 @@
 #include "base/ome_assert.h"
 #include "base/ome_hash.h"
 #include "base/ome_memory.h"
+#include "book/ome_waiting.h"
 #include "engine/ome_engine.h"
 
 #define BATCH_EVENT_COUNT_INITIAL 4096u
@@ -189,24 +190,33 @@ static uint8_t resting_time_in_force(const ome_order_t *order, const ome_special
     return (order->marks & OME_ORDER_MARK_DAY) != 0 ? OME_TIME_IN_FORCE_DAY : OME_TIME_IN_FORCE_GTC;
 }
 
+static ome_order_view_t view_waiting(const ome_engine_t *engine, uint32_t slot, const ome_special_t *special, int64_t stop_price)
+{
+    ome_order_view_t view = view_terms(engine, slot, special);
+    view.is_waiting = 1;
+    view.price = special->limit;
+    view.stop_price = stop_price;
+    view.trail_amount = special->trail_amount;
+    view.trail_basis_points = special->trail_basis_points;
+    view.instrument = special->instrument;
+    view.side = special->side;
+    view.order_type = special->order_type;
+    view.time_in_force = special->time_in_force;
+    return view;
+}
+
 static ome_order_view_t view_order(const ome_engine_t *engine, uint32_t slot)
 {
     const ome_order_t *order = &engine->pools.orders.orders[slot];
-    const ome_special_t *special = &engine->pools.specials.records[ome_order_special(order)];
-    ome_order_view_t view = view_terms(engine, slot, special);
+    const uint32_t index = ome_order_special(order);
+    const ome_special_t *special = &engine->pools.specials.records[index];
     if (ome_special_waits(special))
     {
-        view.is_waiting = 1;
-        view.price = special->limit;
-        view.stop_price = special->stop_price;
-        view.trail_amount = special->trail_amount;
-        view.trail_basis_points = special->trail_basis_points;
-        view.instrument = special->instrument;
-        view.side = special->side;
-        view.order_type = special->order_type;
-        view.time_in_force = special->time_in_force;
-        return view;
+        const ome_book_t *book = &engine->books[special->instrument];
+        const bool trails = ome_trailing_is(special);
+        return view_waiting(engine, slot, special, trails ? ome_trailing_stop_price(book, &engine->pools, index) : special->stop_price);
     }
+    ome_order_view_t view = view_terms(engine, slot, special);
     const ome_level_t *level = &engine->pools.ladder.levels[order->level];
     view.price = level->price;
     view.instrument = level->instrument;
@@ -252,8 +262,14 @@ uint32_t ome_engine_waiting_orders(
     {
         return 0;
     }
-    const ome_ladder_t *stops = &engine->books[instrument].stops[ome_side_index(side)];
-    return view_levels(engine, &engine->pools.stops, stops->best, count_max, orders);
+    ome_waiting_t waiting = ome_waiting_begin(&engine->books[instrument], &engine->pools, side);
+    uint32_t count = 0;
+    for (uint32_t slot = ome_waiting_next(&waiting); slot != 0 && count < count_max; slot = ome_waiting_next(&waiting))
+    {
+        const ome_special_t *special = &engine->pools.specials.records[ome_order_special(&engine->pools.orders.orders[slot])];
+        orders[count++] = view_waiting(engine, slot, special, special->stop_price);
+    }
+    return count;
 }
 
 ome_status_t ome_engine_order(const ome_engine_t *engine, uint64_t order_id, ome_order_view_t *order)

@@ -36,6 +36,7 @@ SETTINGS: Final = {
     "tiny": Setting(TINY),
     "bare": Setting(BARE),  # no special orders at all
     "plain": Setting(Limits(), Mix.PLAIN),
+    "trailing": Setting(Limits(), Mix.TRAILING),
 }
 _LOOK_EVERY: Final = 1_000  # commands between two looks at the whole state
 _ENDS: Final = (50, 200, 1_000, 5_000, 20_000)  # how much of a long flow is tried alone

@@ -4,8 +4,9 @@
 of live orders exact, so that it can name them by order id: with `flow(..., apply=engine.apply_records)` nearly every reference is good.
 Without that it knows its own client order ids, guesses which orders have traded by where the price has gone, and guesses order ids.
 
-Two mixes: PLAIN has limit and market orders with GTC, IOC and FOK, and nothing else. EVERY_RULE has all that RULES.md has. Its *mood*, how
-often each kind of order comes, changes every few hundred commands: now half of the orders are stops, then none is.
+Three mixes: PLAIN has limit and market orders with GTC, IOC and FOK, and nothing else. EVERY_RULE has all that RULES.md has. Its *mood*,
+how often each kind of order comes, changes every few hundred commands: now half of the orders are stops, then none is. TRAILING has it too,
+but most of its orders are trailing stops, near and far, in markets that move through many prices.
 
 The building blocks for single commands (`QUANTITIES`, `PRICES`, `SPOILS`) are also those of the strategies in tests/strategies.py.
 """
@@ -75,6 +76,7 @@ class Mix(Enum):
 
     PLAIN = "plain"
     EVERY_RULE = "every rule"
+    TRAILING = "trailing"
 
 
 class InstrumentTerms(NamedTuple):
@@ -163,6 +165,8 @@ _FEATURES: Final = (
     "stop", "trailing", "peak", "hidden", "post_only", "minimum", "budget", "collar", "day", "gtd", "self_trade",
 )  # fmt: skip
 _SHARES: Final = (0.0, 0.05, 0.2, 0.2, 0.6)
+_TRAILING_MOOD: Final = {**dict.fromkeys(_FEATURES, 0.02), "trailing": 0.8, "stop": 0.1, "gtd": 0.1, "day": 0.05}
+_RIDE_TICKS: Final = 400  # how far the market of the trailing mix gets from where it began
 
 Fields = list[int]
 """A record: the values of FIELDS."""
@@ -254,10 +258,13 @@ class Flow:
         self._roll = self._random.random
         self._participants = participants
         self._session_count = participants * sessions_per_participant
-        self.depth = min(depth, 1 + self.limits.order_count_max * 5 // 4, 4 * self.limits.level_count_max)
+        self.depth = min(
+            depth * 4 if mix is Mix.TRAILING else depth, 1 + self.limits.order_count_max * 5 // 4, 4 * self.limits.level_count_max
+        )
         self._spread_ticks = min(30, max(2, self.limits.level_count_max // instruments))
         self._bad_share = bad_share
-        self._has_rules = mix is Mix.EVERY_RULE
+        self._has_rules = mix is not Mix.PLAIN
+        self._trails = mix is Mix.TRAILING
         self._mood = dict.fromkeys(_FEATURES, 0.0)
         self._mood_left = 0
         self._terrains = [_terrain(number) for number in range(1, instruments + 1)]
@@ -459,7 +466,9 @@ class Flow:
 
     def _move_mood(self) -> None:
         self._mood_left -= 1
-        if self._mood_left < 0:
+        if self._trails:
+            self._mood = _TRAILING_MOOD
+        elif self._mood_left < 0:
             self._mood_left = 200 + int(self._roll() * 1_000)
             shares = _SHARES if self._roll() < 0.7 else _SHARES[-2:]  # a rich mood, where everything meets everything
             self._mood = {feature: self._random.choice(shares) for feature in _FEATURES}
@@ -620,7 +629,7 @@ class Flow:
 
     def _stop_price(self, terrain: Terrain, side: int) -> int:
         """A few ticks beyond the middle, so that the next trades reach it; now and then behind it, so that they have already."""
-        away = int(self._roll() * self._roll() * 12) - 1
+        away = int(self._roll() * self._roll() * (120 if self._trails else 12)) - 1
         return (terrain.middle + (away if side == BUY else -away)) * terrain.tick
 
     def _make_stop(self, fields: Fields, terrain: Terrain, terms: Terms) -> None:
@@ -636,11 +645,13 @@ class Flow:
         fields[_PRICE] = (away if fields[_SIDE] == BUY else -away) * terrain.tick
         roll = self._roll()
         if roll < 0.7:
-            terms.append((Term.TRAIL_AMOUNT, (1 + int(self._roll() * 8)) * terrain.tick))
+            most = 8 if not self._trails or self._roll() < 0.3 else 200
+            terms.append((Term.TRAIL_AMOUNT, (1 + int(self._roll() * most)) * terrain.tick))
         elif roll < 0.72:
             terms.append((Term.TRAIL_AMOUNT, 2**62 // terrain.tick * terrain.tick))
         else:
-            terms.append((Term.TRAIL_BASIS_POINTS, 1 + int(self._roll() * 8) if self._roll() < 0.98 else 10_000))
+            most = 8 if not self._trails or self._roll() < 0.3 else 3_000
+            terms.append((Term.TRAIL_BASIS_POINTS, 1 + int(self._roll() * most) if self._roll() < 0.98 else 10_000))
         if self._roll() < 0.4:
             terms.append((Term.STOP_PRICE, self._stop_price(terrain, fields[_SIDE])))
 
@@ -766,6 +777,8 @@ class Flow:
     # Commands on the market
 
     def _market_command(self) -> Fields | None:
+        if self._trails and self._roll() < 0.12:
+            return self._ride()
         roll = self._roll()
         if roll < 0.004:
             return self._mass_cancel()
@@ -776,6 +789,16 @@ class Flow:
         if roll < 0.014:
             return self._duel()
         return None
+
+    def _ride(self) -> Fields:
+        """The market goes on its way, mostly a few ticks, now and then far; and now and then one price is far off and the next is not."""
+        terrain = self._random.choice(self._terrains)
+        reach = (3, 3, 3, 3, 30, 150)[int(self._roll() * 6)]
+        step = int((self._roll() * 2 - 1) * reach)
+        price = terrain.middle + step
+        if self._roll() < 0.9 and abs(price - terrain.home) < _RIDE_TICKS:
+            terrain.middle = price
+        return self._fields(SET_LAST, 0, 0, 0, terrain.number, price=price * terrain.tick)
 
     def _duel(self) -> Fields:
         """Empties a book, in which then a few orders of every kind stand, of two participants, and meet one that wants much at once."""

@@ -248,9 +248,9 @@ def test_a_defect_that_only_the_state_shows_is_found_at_its_command() -> None:
 
 def test_the_command_compares_and_prints_its_seed() -> None:
     """tools/differential exits 0 where nothing differs, and says the seed."""
-    done = subprocess.run([sys.executable, str(TOOL), "--commands", "2000", "--seed", "5"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, str(TOOL), "--commands", "2500", "--seed", "5"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("seed 5, ") == len(SETTINGS) == 4
+    assert done.stdout.count("seed 5, ") == len(SETTINGS) == 5
 
 
 def test_a_story_tells_records_and_events_by_name() -> None:

@@ -3,6 +3,8 @@
  *   add     a new order that joins a level, which exists
  *   cancel  a cancel, by client order id, of an order in the middle of the book
  *   trade   an IOC order that fills one resting order whole
+ *   mass-cancel     of a participant that has no orders
+ *   trade-trailing  as trade, while some thousand trailing stops wait that it does not trigger
  *
  * All commands are made, and the book is built, before and whatever COUNT is: two runs of different COUNT differ by the operations alone. Counts have the same number of
  * digits, so that the start of the process is the same, too. bench/instructions.py does the subtraction. */
@@ -17,7 +19,10 @@
 #define BOOK_ORDER_COUNT 8000u
 #define OPERATION_COUNT_MAX 4000u
 #define LEVEL_COUNT 400u
+#define STOP_COUNT 4000u
 #define PARTICIPANT_COUNT 16u
+#define STOP_PARTICIPANT 17u
+#define IDLE_PARTICIPANT 18u
 #define START_PRICE INT64_C(1000000)
 #define EVENT_COUNT 1024u
 
@@ -72,10 +77,16 @@ static ome_command_t trade(uint32_t index)
     return command;
 }
 
+static ome_command_t mass_cancel(uint32_t index)
+{
+    return (ome_command_t){.timestamp_ns = index, .participant = IDLE_PARTICIPANT, .kind = OME_COMMAND_KIND_MASS_CANCEL};
+}
+
 static const struct
 {
     const char *name;
     ome_command_t (*make)(uint32_t index);
+    uint32_t stop_count; /* that wait */
     uint32_t events_each;
     uint32_t trades_each;
     int32_t orders_each; /* more at rest */
@@ -83,12 +94,18 @@ static const struct
     {.name = "add", .make = add, .events_each = 1, .orders_each = 1},
     {.name = "cancel", .make = cancel, .events_each = 1, .orders_each = -1},
     {.name = "trade", .make = trade, .events_each = 2, .trades_each = 1, .orders_each = -1},
+    {.name = "mass-cancel", .make = mass_cancel, .events_each = 1},
+    {.name = "trade-trailing", .make = trade, .stop_count = STOP_COUNT, .events_each = 2, .trades_each = 1, .orders_each = -1},
 };
 #define KIND_COUNT (sizeof(OPERATIONS) / sizeof(OPERATIONS[0]))
 
 static ome_engine_t *make_engine(void)
 {
-    const ome_limits_t limits = {.order_count_max = 16384, .level_count_max = 4096, .instrument_count_max = 1, .session_count_max = 1};
+    const ome_limits_t limits = {.order_count_max = 16384,
+        .level_count_max = 4096,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .special_count_max = STOP_COUNT};
     const uint64_t size_bytes = ome_engine_size_bytes(&limits);
     void *memory = ome_memory_map(size_bytes);
     ome_engine_t *engine = NULL;
@@ -101,6 +118,26 @@ static void make_build(void)
     for (uint32_t i = 0; i < BOOK_ORDER_COUNT; i++)
     {
         build[1 + i] = new_order(i);
+    }
+}
+
+/* Trailing stops far from all prices, that entered at different ones. */
+static void enter_stops(ome_engine_t *engine, uint32_t count, ome_sink_t *sink)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        ome_command_t commands[3] = {
+            {.instrument = 1, .price = START_PRICE + i % 100, .kind = OME_COMMAND_KIND_SET_LAST_PRICE},
+            new_order(i),
+            {.participant = STOP_PARTICIPANT,
+                .kind = OME_COMMAND_KIND_ORDER_TERMS,
+                .term_1 = OME_TERM_TRAIL_AMOUNT,
+                .value_1 = 2 * LEVEL_COUNT + (int64_t)(i * 7919u % 1000)},
+        };
+        commands[1].participant = STOP_PARTICIPANT;
+        commands[1].order_type = OME_ORDER_TYPE_TRAILING_STOP;
+        commands[1].flags = OME_COMMAND_FLAGS_CONTINUED;
+        ome_engine_apply_many(engine, commands, 3, sink);
     }
 }
 
@@ -118,11 +155,14 @@ static int run(size_t kind, uint32_t count)
     {
         return 0;
     }
+    const uint32_t stop_count = OPERATIONS[kind].stop_count;
     ome_engine_apply_many(engine, build, 1 + BOOK_ORDER_COUNT, &sink);
+    enter_stops(engine, stop_count, &sink);
     const uint64_t event_count = engine->event_count;
     const uint32_t order_count = engine->pools.index.count;
     ome_engine_apply_many(engine, operations, count, &sink);
-    return event_count == 1 + BOOK_ORDER_COUNT && order_count == BOOK_ORDER_COUNT &&
+    return event_count == 1 + BOOK_ORDER_COUNT + 2 * stop_count && order_count == BOOK_ORDER_COUNT + stop_count &&
+           engine->books[1].waiting_count == stop_count &&
            engine->event_count == event_count + (uint64_t)count * OPERATIONS[kind].events_each &&
            engine->trade_count == (uint64_t)count * OPERATIONS[kind].trades_each &&
            (int64_t)engine->pools.index.count == (int64_t)order_count + (int64_t)count * OPERATIONS[kind].orders_each;
@@ -140,6 +180,6 @@ int main(int argument_count, char **arguments)
             return is_good ? 0 : 1;
         }
     }
-    (void)fprintf(stderr, "usage: ome_instructions add|cancel|trade COUNT (1 to %u)\n", OPERATION_COUNT_MAX);
+    (void)fprintf(stderr, "usage: ome_instructions add|cancel|trade|mass-cancel|trade-trailing COUNT (1 to %u)\n", OPERATION_COUNT_MAX);
     return 2;
 }

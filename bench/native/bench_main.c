@@ -14,6 +14,7 @@
 #include "bench_churn.h"
 #include "bench_commit.h"
 #include "bench_commit_latency.h"
+#include "bench_flat.h"
 #include "bench_headline.h"
 #include "bench_memory.h"
 #include "bench_pipeline.h"
@@ -55,6 +56,16 @@ static void run_book_wide(const options_t *options)
 static void run_book_churn(const options_t *options)
 {
     bench_churn_run(options->count, options->repeat, options->seed);
+}
+
+static void run_mass_cancel(const options_t *options)
+{
+    bench_flat_run_mass_cancel(options->count, options->repeat, options->seed);
+}
+
+static void run_trailing(const options_t *options)
+{
+    bench_flat_run_trailing(options->count, options->repeat);
 }
 
 static void run_memory(const options_t *options)
@@ -145,6 +156,8 @@ static const struct
     {"book-churn", run_book_churn, 1},
     {"book-deep-build", run_book_deep_build, 1},
     {"book-deep-churn", run_book_deep_churn, 1},
+    {"mass-cancel", run_mass_cancel, 1},
+    {"trailing", run_trailing, 1},
     {"memory", run_memory, 1},
     {"batch", run_batch, 1},
     {"ring-1", run_ring_1, 1},

@@ -100,7 +100,8 @@ static void fill_book(const run_t *run, void *book, ome_sink_t *sink)
 static uint64_t structure_bytes(const ome_engine_t *engine)
 {
     const ome_book_pools_t *pools = &engine->pools;
-    return pools->orders.slots_ever_used * sizeof(ome_order_t) + ((uint64_t)pools->index.mask + 1) * sizeof(pools->index.entries[0]) +
+    return pools->orders.slots_ever_used * (sizeof(ome_order_t) + sizeof(pools->orders.tags[0])) +
+           PARTICIPANT_COUNT * pools->orders.row_size_bytes + ((uint64_t)pools->index.mask + 1) * sizeof(pools->index.entries[0]) +
            pools->ladder.levels_ever_used * sizeof(ome_level_t) + pools->ladder.nodes_ever_used * sizeof(ome_ladder_node_t);
 }
 

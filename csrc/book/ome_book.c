@@ -1,6 +1,19 @@
 #include "book/ome_book.h"
 
 #include "book/ome_deadline_heap.h"
+#include "book/ome_trailing.h"
+
+static void init_trailing(ome_trailing_pool_t *pool, ome_arena_t *arena, uint32_t special_count_max)
+{
+    const uint64_t place_count = (uint64_t)special_count_max + 1;
+    pool->orders = ome_arena_take(arena, place_count * sizeof(ome_meld_node_t));
+    pool->bests = ome_arena_take(arena, place_count * sizeof(ome_meld_node_t));
+    pool->fronts = ome_arena_take(arena, place_count * sizeof(ome_meld_node_t));
+    pool->groups = ome_arena_take(arena, place_count * sizeof(ome_trailing_group_t));
+    pool->group_count = 0;
+    pool->groups_ever_used = 0;
+    pool->free_head = 0;
+}
 
 void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max,
     uint32_t special_count_max, uint32_t instrument_count_max)
@@ -11,6 +24,7 @@ void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t o
     ome_ladder_pool_init(&pools->ladder, arena, level_count_max, ladder_count_max);
     ome_special_pool_init(&pools->specials, arena, special_count_max);
     ome_ladder_pool_init(&pools->stops, arena, special_count_max, special_count_max > 0 ? ladder_count_max : 0);
+    init_trailing(&pools->trailing, arena, special_count_max);
 }
 
 void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition)
@@ -226,60 +240,45 @@ void ome_book_end(ome_book_pools_t *pools, uint32_t slot)
     ome_book_release(pools, slot);
 }
 
-static void list_trailing(ome_book_t *book, ome_special_pool_t *pool, uint32_t index)
+static void stand(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
 {
-    ome_special_t *special = &pool->records[index];
-    special->previous = 0;
-    special->next = book->trailing_head;
-    if (book->trailing_head != 0)
-    {
-        pool->records[book->trailing_head].previous = index;
-    }
-    book->trailing_head = index;
-}
-
-static void unlist_trailing(ome_book_t *book, ome_special_pool_t *pool, uint32_t index)
-{
-    const ome_special_t *special = &pool->records[index];
-    *(special->previous != 0 ? &pool->records[special->previous].next : &book->trailing_head) = special->next;
-    if (special->next != 0)
-    {
-        pool->records[special->next].previous = special->previous;
-    }
-}
-
-static bool is_trailing(const ome_special_t *special)
-{
-    return special->order_type == OME_ORDER_TYPE_TRAILING_STOP || special->order_type == OME_ORDER_TYPE_TRAILING_STOP_LIMIT;
-}
-
-void ome_book_wait(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
-{
-    ome_order_t *orders = pools->orders.orders;
-    const uint32_t index = ome_order_special(&orders[slot]);
-    ome_special_t *special = &pools->specials.records[index];
     uint64_t tick_index;
     const bool is_on_tick = ome_instrument_tick_index(&book->instrument, special->stop_price, &tick_index);
     OME_ASSERT(is_on_tick);
     special->level =
         ome_ladder_find_or_insert(&book->stops[ome_side_index(special->side)], &pools->stops, ome_book_stop_key(special->side, tick_index));
-    special->flags |= OME_SPECIAL_WAITS;
     ome_level_t *level = &pools->stops.levels[special->level];
     level->price = special->stop_price;
     level->instrument = book->number;
     level->side = special->side;
     level->order_count++;
-    /* A stop that moves may have entered before those that are there. */
-    uint32_t previous = level->tail;
-    while (previous != 0 && pools->specials.records[ome_order_special(&orders[previous])].entry > special->entry)
+    insert_behind(pools->orders.orders, (queue_t){&level->head, &level->tail}, level->tail, slot);
+}
+
+static void stand_no_longer(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
+{
+    ome_level_t *level = &pools->stops.levels[special->level];
+    detach(pools->orders.orders, (queue_t){&level->head, &level->tail}, slot);
+    if (--level->order_count == 0)
     {
-        previous = orders[previous].previous;
+        ome_ladder_remove(&book->stops[ome_side_index(special->side)], &pools->stops, special->level);
     }
-    insert_behind(orders, (queue_t){&level->head, &level->tail}, previous, slot);
-    if (is_trailing(special))
+    special->level = 0;
+}
+
+void ome_book_wait(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
+{
+    const uint32_t index = ome_order_special(&pools->orders.orders[slot]);
+    ome_special_t *special = &pools->specials.records[index];
+    if (ome_trailing_is(special))
     {
-        list_trailing(book, &pools->specials, index);
+        ome_trailing_join(book, pools, index);
     }
+    else
+    {
+        stand(book, pools, slot, special);
+    }
+    special->flags |= OME_SPECIAL_WAITS;
     book->waiting_count++;
 }
 
@@ -287,17 +286,14 @@ void ome_book_stop_waiting(ome_book_t *book, ome_book_pools_t *pools, uint32_t s
 {
     const uint32_t index = ome_order_special(&pools->orders.orders[slot]);
     ome_special_t *special = &pools->specials.records[index];
-    ome_level_t *level = &pools->stops.levels[special->level];
-    detach(pools->orders.orders, (queue_t){&level->head, &level->tail}, slot);
-    if (--level->order_count == 0)
+    if (ome_trailing_is(special))
     {
-        ome_ladder_remove(&book->stops[ome_side_index(special->side)], &pools->stops, special->level);
+        ome_trailing_leave(book, pools, index);
     }
-    if (is_trailing(special))
+    else
     {
-        unlist_trailing(book, &pools->specials, index);
+        stand_no_longer(book, pools, slot, special);
     }
     special->flags &= (uint8_t)~OME_SPECIAL_WAITS;
-    special->level = 0;
     book->waiting_count--;
 }

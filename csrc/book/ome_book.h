@@ -15,9 +15,32 @@
 #include "base/ome_platform.h"
 #include "book/ome_instrument.h"
 #include "book/ome_ladder.h"
+#include "book/ome_meld_heap.h"
 #include "book/ome_order_index.h"
 #include "book/ome_order_pool.h"
 #include "book/ome_special.h"
+
+/* Trailing stops that move together: ome_trailing.h. */
+typedef struct
+{
+    uint32_t first; /* special record: root of the heap of its orders */
+    uint32_t next_free; /* of a free group */
+    uint8_t side;
+    bool has_basis_points;
+    bool has_not_moved; /* its one order's stop price is not the one that its best has */
+} ome_trailing_group_t;
+
+/* Each array has a place for every special record; the first is not used. */
+typedef struct
+{
+    ome_meld_node_t *orders; /* by special record, by distance */
+    ome_meld_node_t *bests; /* by group, by best price */
+    ome_meld_node_t *fronts; /* by group, by stop price of the first order */
+    ome_trailing_group_t *groups;
+    uint32_t group_count; /* in use */
+    uint32_t groups_ever_used;
+    uint32_t free_head;
+} ome_trailing_pool_t;
 
 typedef struct
 {
@@ -26,6 +49,7 @@ typedef struct
     ome_ladder_pool_t ladder;
     ome_special_pool_t specials;
     ome_ladder_pool_t stops; /* levels of stop prices: never more than special orders */
+    ome_trailing_pool_t trailing;
 } ome_book_pools_t;
 
 typedef struct
@@ -36,8 +60,10 @@ typedef struct
     uint32_t number; /* of the instrument, from 1 */
     uint32_t waiting_count; /* stops that wait */
     ome_instrument_t instrument;
-    ome_ladder_t stops[2]; /* by ome_side_index of the order; the best is the first to trigger (ome_book_stop_key) */
-    uint32_t trailing_head; /* special record of a trailing stop that waits */
+    ome_ladder_t
+        stops[2]; /* those that do not trail, by ome_side_index of the order; the best is the first to trigger (ome_book_stop_key) */
+    uint32_t trailing_bests[2][2]; /* groups of trailing stops, by side and whether in basis points: the first to be passed */
+    uint32_t trailing_fronts[2]; /* the same, by side: the first to trigger */
 } ome_book_t;
 
 void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max,
@@ -213,10 +239,10 @@ void ome_book_make_plain(ome_book_pools_t *pools, uint32_t slot);
 /* Ends an order that is in no queue: frees the slot, the client order id and the special record. */
 void ome_book_end(ome_book_pools_t *pools, uint32_t slot);
 
-/* Puts a stop into the queue of its stop price, behind those that entered before it. Side, stop price and entry are in its record. */
+/* Puts a stop at the back of the queue of its stop price, or among those that trail. Side, stop price and entry are in its record. */
 void ome_book_wait(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
 
-/* Takes a stop out of its queue. */
+/* Takes a stop out again. */
 void ome_book_stop_waiting(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
 
 #endif

@@ -70,4 +70,12 @@ static inline int64_t ome_instrument_price_bottom(const ome_instrument_t *instru
     return (int64_t)(instrument->base + (uint64_t)instrument->tick);
 }
 
+/* A price that was worked out, no higher and no lower than that. */
+static inline int64_t ome_instrument_keep_within(const ome_instrument_t *instrument, __int128 price)
+{
+    const int64_t top = ome_instrument_price_top(instrument);
+    const int64_t bottom = ome_instrument_price_bottom(instrument);
+    return price > top ? top : price < bottom ? bottom : (int64_t)price;
+}
+
 #endif

@@ -16,7 +16,7 @@ uint32_t ome_special_pool_take(ome_special_pool_t *pool)
     uint32_t index = pool->free_head;
     if (index != 0)
     {
-        pool->free_head = pool->records[index].next;
+        pool->free_head = pool->records[index].next_free;
     }
     else
     {
@@ -32,7 +32,7 @@ void ome_special_pool_free(ome_special_pool_t *pool, uint32_t index)
 {
     OME_ASSERT(index != 0);
     OME_ASSERT(pool->records[index].heap_position == 0);
-    pool->records[index] = (ome_special_t){.next = pool->free_head};
+    pool->records[index] = (ome_special_t){.next_free = pool->free_head};
     pool->free_head = index;
     pool->record_count--;
 }

@@ -17,7 +17,7 @@
 #include "base/ome_arena.h"
 #include "base/ome_assert.h"
 
-#define OME_SPECIAL_WAITS 1u      /* for its stop price, in a queue of the stops of its book */
+#define OME_SPECIAL_WAITS 1u      /* for its stop price, among the stops of its book */
 #define OME_SPECIAL_HAS_COLLAR 2u /* of its own */
 #define OME_SPECIAL_HAS_BUDGET 4u
 
@@ -26,7 +26,7 @@
  *      8    8 deadline_ns         0 for none
  *     16    8 peak                lots; 0 for none
  *     24    8 reserve_quantity    lots that are open and not displayed; 0 but at rest
- *     32    8 stop_price          price units
+ *     32    8 stop_price          price units; of a trailing stop that waits as it last was looked up (ome_trailing.h)
  *     40    8 limit               price units; of a trailing stop limit its distance from the stop price; 0 without limit
  *     48    8 trail_amount        price units; 0 where the distance is given in basis points
  *     56    8 entry               sequence of the command that gave it its place among the stops
@@ -37,9 +37,9 @@
  *     88    4 heap_position       0 where it is not in the heap
  *     92    4 collar_ticks
  *     96    4 instrument          number
- *    100    4 level               of the stop ladder, while it waits
- *    104    4 next                record: in the list of trailing stops of its book; in a free record the next free one
- *    108    4 previous            record, in the same list
+ *    100    4 level               of the stop ladder, while it waits and does not trail
+ *    104    4 next_free           record; of a free record
+ *    108    4 trailing_group      of which it is the first while it waits; otherwise 0
  *    112    2 trail_basis_points
  *    114    1 side                OME_SIDE_
  *    115    1 order_type          OME_ORDER_TYPE_
@@ -64,8 +64,8 @@ typedef struct
     uint32_t collar_ticks;
     uint32_t instrument;
     uint32_t level;
-    uint32_t next;
-    uint32_t previous;
+    uint32_t next_free;
+    uint32_t trailing_group;
     uint16_t trail_basis_points;
     uint8_t side;
     uint8_t order_type;

@@ -104,6 +104,7 @@ OME_ALWAYS_INLINE void rest(
     order->cumulative_quantity = cumulative;
     order->client_order_id = incoming->client_order_id;
     order->owner = incoming->owner;
+    ome_order_pool_own(&engine->pools.orders, incoming->slot, ome_owner_participant(incoming->owner));
     order->marks = incoming->marks;
     ome_book_add(terms->book, &engine->pools, incoming->slot, terms->side, terms->price, terms->key);
 }
@@ -507,6 +508,7 @@ OME_ALWAYS_INLINE void take(
         order->cumulative_quantity = quantity - leaves;
         order->client_order_id = client_order_id;
         order->owner = owner;
+        ome_order_pool_own(&engine->pools.orders, slot, command->participant);
         order->marks = 0;
         ome_book_add(book, &engine->pools, slot, side, command->price, key);
         /* From its home: matching has taken entries out. */

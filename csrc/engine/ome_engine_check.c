@@ -1,4 +1,5 @@
 /* The invariants of the engine, walked in full. Slow; for tests. */
+#include "book/ome_trailing.h"
 #include "engine/ome_define.h"
 #include "engine/ome_engine.h"
 #include "engine/ome_stop.h"
@@ -12,6 +13,7 @@ typedef struct
     uint32_t indexed_count;
     uint32_t special_count;
     uint32_t deadline_count;
+    uint32_t group_count;
 } count_t;
 
 static const ome_special_t *special_of(const ome_engine_t *engine, uint32_t slot)
@@ -54,7 +56,7 @@ static const char *check_special(const ome_engine_t *engine, uint32_t slot, coun
 }
 
 /* What holds for every live order, wherever it is. */
-static const char *check_order(const ome_engine_t *engine, uint32_t slot, uint32_t previous, count_t *count)
+static const char *check_order(const ome_engine_t *engine, uint32_t slot, count_t *count)
 {
     const ome_order_pool_t *pool = &engine->pools.orders;
     const ome_order_t *order = &pool->orders[slot];
@@ -66,9 +68,10 @@ static const char *check_order(const ome_engine_t *engine, uint32_t slot, uint32
     {
         return "a live order has no lots open";
     }
-    if (order->previous != previous)
+    const uint16_t participant = ome_owner_participant(order->owner);
+    if (pool->tags[slot] != ome_order_tag(participant) || ome_order_pool_row(pool, participant)[slot >> OME_ORDER_BLOCK_SHIFT] == 0)
     {
-        return "the links of a queue do not agree";
+        return "a live order is not found by its participant";
     }
     if (!ome_engine_knows_sender(engine, (uint32_t)(order->owner >> 32)))
     {
@@ -101,11 +104,15 @@ static const char *check_queue(
     *queue = (queue_t){0};
     for (uint32_t slot = head; slot != 0; slot = orders[slot].next)
     {
-        const char *wrong = check_order(engine, slot, queue->last, count);
+        const char *wrong = check_order(engine, slot, count);
         const ome_special_t *special = special_of(engine, slot);
         if (wrong != NULL)
         {
             return wrong;
+        }
+        if (orders[slot].previous != queue->last)
+        {
+            return "the links of a queue do not agree";
         }
         if (orders[slot].level != level_index || ome_special_waits(special))
         {
@@ -199,8 +206,8 @@ static const char *check_stop(const ome_engine_t *engine, const ome_book_t *book
 {
     const ome_special_t *special = special_of(engine, slot);
     const ome_level_t *level = &engine->pools.stops.levels[level_index];
-    if (!ome_special_waits(special) || special->level != level_index || special->stop_price != level->price || special->side != side ||
-        special->instrument != book->number)
+    if (!ome_special_waits(special) || ome_order_type_trails(special->order_type) || special->level != level_index ||
+        special->stop_price != level->price || special->side != side || special->instrument != book->number)
     {
         return "a stop is not where its stop price belongs";
     }
@@ -211,10 +218,6 @@ static const char *check_stop(const ome_engine_t *engine, const ome_book_t *book
     if (ome_stop_is_past(book, side, special->stop_price))
     {
         return "a stop waits past its trigger";
-    }
-    if (ome_order_type_trails(special->order_type) && ome_stop_moved_price(book, special) != special->stop_price)
-    {
-        return "a trailing stop has not followed the last price";
     }
     const uint32_t next = engine->pools.orders.orders[slot].next;
     return next != 0 && special_of(engine, next)->entry < special->entry ? "stops of one price are not in the order of their entry" : NULL;
@@ -228,7 +231,11 @@ static const char *check_stop_level(
     uint32_t order_count = 0;
     for (uint32_t slot = level->head; slot != 0; slot = engine->pools.orders.orders[slot].next)
     {
-        const char *wrong = check_order(engine, slot, previous, count);
+        const char *wrong = check_order(engine, slot, count);
+        if (engine->pools.orders.orders[slot].previous != previous)
+        {
+            wrong = "the links of a queue do not agree";
+        }
         if (wrong == NULL)
         {
             wrong = check_stop(engine, book, side, level_index, slot);
@@ -248,40 +255,114 @@ static const char *check_stop_level(
                                                                                            : "a queue of stops is not what its level says";
 }
 
-static const char *check_trailing_list(const ome_engine_t *engine, const ome_book_t *book, uint32_t trailing_count)
+/* A node of a heap: its links, its rank and its key agree with those of its parent. */
+static bool node_is_good(const ome_meld_node_t *nodes, uint32_t index)
 {
-    const ome_special_pool_t *pool = &engine->pools.specials;
-    uint32_t count = 0;
-    uint32_t previous = 0;
-    for (uint32_t index = book->trailing_head; index != 0; index = pool->records[index].next)
+    const ome_meld_node_t *node = &nodes[index];
+    const ome_meld_node_t *parent = &nodes[node->parent];
+    if (node->rank != nodes[node->right].rank + 1 || nodes[node->left].rank < nodes[node->right].rank)
     {
-        const ome_special_t *special = &pool->records[index];
-        if (special->previous != previous || !ome_special_waits(special) || !ome_order_type_trails(special->order_type) ||
-            special->instrument != book->number)
-        {
-            return "the list of trailing stops holds what does not belong there";
-        }
-        previous = index;
-        if (++count > trailing_count)
-        {
-            return "the list of trailing stops is too long";
-        }
+        return false;
     }
-    return count == trailing_count ? NULL : "a trailing stop is not in the list";
+    return node->parent == 0 || (parent->key <= node->key && (parent->left == index || parent->right == index));
 }
 
-static uint32_t count_trailing(const ome_engine_t *engine, const ome_ladder_t *ladder)
+static const char *check_trailing_order(
+    const ome_engine_t *engine, const ome_book_t *book, const ome_trailing_group_t *group, uint32_t index, int64_t stop_price)
 {
-    const ome_ladder_pool_t *pool = &engine->pools.stops;
-    uint32_t count = 0;
-    for (uint32_t index = ladder->best; index != 0; index = ome_ladder_next(pool, index))
+    ome_special_t special = engine->pools.specials.records[index];
+    special.stop_price = stop_price;
+    const bool has_basis_points = special.trail_amount == 0;
+    if (!ome_special_waits(&special) || !ome_trailing_is(&special) || special.level != 0 || special.side != group->side ||
+        special.instrument != book->number || has_basis_points != group->has_basis_points)
     {
-        for (uint32_t slot = pool->levels[index].head; slot != 0; slot = engine->pools.orders.orders[slot].next)
+        return "a group of trailing stops holds what does not belong there";
+    }
+    if (engine->pools.trailing.orders[index].key != (has_basis_points ? special.trail_basis_points : special.trail_amount) ||
+        (special.trailing_group != 0) != (index == group->first))
+    {
+        return "a trailing stop has another distance than in its group, or is taken for the first";
+    }
+    if (ome_stop_is_past(book, special.side, stop_price))
+    {
+        return "a stop waits past its trigger";
+    }
+    return ome_stop_moved_price(book, &special) != stop_price ? "a trailing stop has not followed the last price" : NULL;
+}
+
+static const char *check_group(const ome_engine_t *engine, const ome_book_t *book, uint32_t number, uint32_t *waiting_count, count_t *count)
+{
+    const ome_book_pools_t *pools = &engine->pools;
+    const ome_trailing_group_t *group = &pools->trailing.groups[number];
+    if (group->first == 0 || pools->specials.records[group->first].trailing_group != number ||
+        pools->trailing.orders[group->first].parent != 0)
+    {
+        return "a group of trailing stops has not its first";
+    }
+    const int64_t front = ome_trailing_mirror(group->side, ome_trailing_stop_price(book, pools, group->first));
+    uint32_t order_count = 0;
+    for (uint32_t index = group->first; index != 0; index = ome_meld_heap_next(pools->trailing.orders, index))
+    {
+        const int64_t stop_price = ome_trailing_stop_price(book, pools, index);
+        const uint32_t slot = (uint32_t)pools->specials.records[index].order_id;
+        const char *wrong = check_order(engine, slot, count);
+        if (wrong == NULL)
         {
-            count += ome_order_type_trails(special_of(engine, slot)->order_type);
+            wrong = check_trailing_order(engine, book, group, index, stop_price);
+        }
+        if (wrong != NULL)
+        {
+            return wrong;
+        }
+        if (!node_is_good(pools->trailing.orders, index) || ome_trailing_mirror(group->side, stop_price) < front)
+        {
+            return "a group of trailing stops is not in order";
+        }
+        if (++order_count > pools->specials.record_count)
+        {
+            return "a group of trailing stops goes round";
         }
     }
-    return count;
+    *waiting_count += order_count;
+    const bool is_in_front = pools->trailing.fronts[number].key == front;
+    return is_in_front && (!group->has_not_moved || order_count == 1) ? NULL
+                                                                      : "a group of trailing stops does not stand where its first stops";
+}
+
+/* The groups of a side: from their fronts, and that they are those that its heaps of bests hold. */
+static const char *check_groups(
+    const ome_engine_t *engine, const ome_book_t *book, uint32_t side_index, uint32_t *waiting_count, count_t *count)
+{
+    const ome_trailing_pool_t *pool = &engine->pools.trailing;
+    uint32_t front_count = 0;
+    for (uint32_t group = book->trailing_fronts[side_index]; group != 0; group = ome_meld_heap_next(pool->fronts, group))
+    {
+        const char *wrong = check_group(engine, book, group, waiting_count, count);
+        if (wrong != NULL)
+        {
+            return wrong;
+        }
+        if (!node_is_good(pool->fronts, group) || ome_side_index(pool->groups[group].side) != side_index ||
+            ++front_count > pool->group_count)
+        {
+            return "the groups of trailing stops are not in the order of their first";
+        }
+    }
+    uint32_t best_count = 0;
+    for (uint32_t kind = 0; kind < 2; kind++)
+    {
+        for (uint32_t group = book->trailing_bests[side_index][kind]; group != 0; group = ome_meld_heap_next(pool->bests, group))
+        {
+            const ome_trailing_group_t *at = &pool->groups[group];
+            const bool is_its_own = ome_side_index(at->side) == side_index && at->has_basis_points == (kind == 1);
+            if (!node_is_good(pool->bests, group) || !is_its_own || at->first == 0 || ++best_count > pool->group_count)
+            {
+                return "the groups of trailing stops are not in the order of their best";
+            }
+        }
+    }
+    count->group_count += front_count;
+    return front_count == best_count ? NULL : "a group of trailing stops is in one order and not in the other";
 }
 
 static const char *check_stops(const ome_engine_t *engine, const ome_book_t *book, count_t *count)
@@ -302,12 +383,13 @@ static const char *check_stops(const ome_engine_t *engine, const ome_book_t *boo
                 return "there are more levels of stops than are in use";
             }
         }
+        const char *wrong = check_groups(engine, book, ome_side_index(side), &waiting_count, count);
+        if (wrong != NULL)
+        {
+            return wrong;
+        }
     }
-    if (waiting_count != book->waiting_count)
-    {
-        return "a book does not hold the stops that it counts";
-    }
-    return check_trailing_list(engine, book, count_trailing(engine, &book->stops[0]) + count_trailing(engine, &book->stops[1]));
+    return waiting_count == book->waiting_count ? NULL : "a book does not hold the stops that it counts";
 }
 
 /* ---- the whole ---- */
@@ -353,6 +435,10 @@ static const char *check_counts(const ome_engine_t *engine, const count_t *count
     for (uint32_t slot = 1; slot <= pools->orders.slots_ever_used; slot++)
     {
         live_order_count += pools->orders.orders[slot].leaves_quantity > 0;
+        if (pools->orders.orders[slot].leaves_quantity <= 0 && pools->orders.tags[slot] != 0)
+        {
+            return "a slot without an order is a participant's";
+        }
     }
     if (count->order_count != live_order_count)
     {
@@ -367,6 +453,10 @@ static const char *check_counts(const ome_engine_t *engine, const count_t *count
         pools->stops.node_count > 2 * count->stop_level_count + ladder_count)
     {
         return "nodes are in use that no level needs";
+    }
+    if (count->group_count != pools->trailing.group_count)
+    {
+        return "groups of trailing stops are in use that no book holds";
     }
     if (count->special_count != pools->specials.record_count || count->deadline_count != pools->specials.heap_count)
     {

@@ -1,5 +1,6 @@
 #include "engine/ome_mass_cancel.h"
 
+#include "book/ome_chain.h"
 #include "engine/ome_special_checks.h"
 #include "engine/ome_standing.h"
 #include "engine/ome_stop.h"
@@ -9,91 +10,106 @@
  * An order that is about to be cancelled has no more use for the quantity that it has traded: no event says it. So the chain of those that match is linked
  * through that field, while they are in their queues still, and needs no memory. */
 
-static uint32_t chain_next(const ome_engine_t *engine, uint32_t slot)
+static uint32_t chain_next(const ome_book_pools_t *pools, uint32_t slot)
 {
-    return (uint32_t)engine->pools.orders.orders[slot].cumulative_quantity;
+    return (uint32_t)pools->orders.orders[slot].cumulative_quantity;
 }
 
-static void chain_link(ome_engine_t *engine, uint32_t slot, uint32_t next)
+static void chain_link(const ome_book_pools_t *pools, uint32_t slot, uint32_t next)
 {
-    engine->pools.orders.orders[slot].cumulative_quantity = next;
+    pools->orders.orders[slot].cumulative_quantity = next;
 }
 
-/* Merges two chains that are sorted by order id. */
-static uint32_t merge(ome_engine_t *engine, uint32_t a, uint32_t b)
+static bool has_lower_id(const ome_book_pools_t *pools, uint32_t slot, uint32_t other)
 {
-    uint32_t head = 0;
-    uint32_t tail = 0;
-    while (a != 0 || b != 0)
-    {
-        const bool takes_a = b == 0 || (a != 0 && ome_order_id(&engine->pools.orders, a) < ome_order_id(&engine->pools.orders, b));
-        const uint32_t slot = takes_a ? a : b;
-        *(takes_a ? &a : &b) = chain_next(engine, slot);
-        if (tail == 0)
-        {
-            head = slot;
-        }
-        else
-        {
-            chain_link(engine, tail, slot);
-        }
-        tail = slot;
-    }
-    return head;
+    return ome_order_id(&pools->orders, slot) < ome_order_id(&pools->orders, other);
 }
 
-/* Of 2^i orders each: as many as there can be orders. */
-#define RUN_COUNT 32u
-
-/* Sorts by merging runs of equal length, as a binary counter carries. */
-static uint32_t sort(ome_engine_t *engine, uint32_t head)
-{
-    uint32_t runs[RUN_COUNT] = {0};
-    while (head != 0)
-    {
-        uint32_t run = head;
-        head = chain_next(engine, head);
-        chain_link(engine, run, 0);
-        uint32_t i = 0;
-        for (; i < RUN_COUNT - 1 && runs[i] != 0; i++)
-        {
-            run = merge(engine, runs[i], run);
-            runs[i] = 0;
-        }
-        runs[i] = run;
-    }
-    uint32_t sorted = 0;
-    for (uint32_t i = 0; i < RUN_COUNT; i++)
-    {
-        sorted = merge(engine, runs[i], sorted);
-    }
-    return sorted;
-}
+static const ome_chain_t BY_ORDER_ID = {chain_next, chain_link, has_lower_id};
 
 /* What a command says of the orders that it means. */
 typedef bool (*match_t)(const ome_engine_t *engine, const ome_command_t *command, const ome_standing_t *order);
 
-/* Cancels all orders that match, by rising order id; returns how many. */
-static int64_t cancel_matching(ome_engine_t *engine, const ome_command_t *command, match_t matches, uint8_t reason, ome_sink_t *sink)
+/* Puts a live order before the chain where it matches. Returns the head. */
+static uint32_t chain_matching(ome_engine_t *engine, const ome_command_t *command, match_t matches, uint32_t slot, uint32_t head)
+{
+    const ome_standing_t order = ome_standing_order(engine, slot, command->timestamp_ns);
+    if ((command->instrument != 0 && command->instrument != order.book->number) || !matches(engine, command, &order))
+    {
+        return head;
+    }
+    chain_link(&engine->pools, slot, head);
+    return slot;
+}
+
+/* Of all orders: reads the whole pool. */
+static uint32_t chain_of_all(ome_engine_t *engine, const ome_command_t *command, match_t matches)
 {
     uint32_t head = 0;
     for (uint32_t slot = 1; slot <= engine->pools.orders.slots_ever_used; slot++)
     {
         if (engine->pools.orders.orders[slot].leaves_quantity > 0)
         {
-            const ome_standing_t order = ome_standing_order(engine, slot, command->timestamp_ns);
-            if ((command->instrument == 0 || command->instrument == order.book->number) && matches(engine, command, &order))
-            {
-                chain_link(engine, slot, head);
-                head = slot;
-            }
+            head = chain_matching(engine, command, matches, slot, head);
         }
     }
+    return head;
+}
+
+/* Of the command's participant: costs as much as it has orders, whatever others have. */
+static uint32_t chain_of_participant(ome_engine_t *engine, const ome_command_t *command, match_t matches)
+{
+    ome_order_pool_t *const pool = &engine->pools.orders;
+    uint32_t head = 0;
+    for (uint32_t slot = ome_order_pool_next_of(pool, command->participant, 0); slot != 0;
+        slot = ome_order_pool_next_of(pool, command->participant, slot))
+    {
+        head = chain_matching(engine, command, matches, slot, head);
+    }
+    return head;
+}
+
+/* The place after `position` on a walk over the heap of deadlines, each before its children; without those where `is_pruned`. 0 at the end. */
+static uint32_t next_position(const ome_special_pool_t *pool, uint32_t position, bool is_pruned)
+{
+    if (!is_pruned && position <= pool->heap_count / 2)
+    {
+        return 2 * position;
+    }
+    while (position % 2 == 1 || position == pool->heap_count)
+    {
+        position /= 2; /* 0 behind the root, which is 1 */
+    }
+    return position == 0 ? 0 : position + 1;
+}
+
+/* Of those whose deadline is not behind the cutoff: costs as much as there are. */
+static uint32_t chain_of_dated(ome_engine_t *engine, const ome_command_t *command, match_t matches)
+{
+    const ome_special_pool_t *const pool = &engine->pools.specials;
+    uint32_t head = 0;
+    uint32_t position = pool->heap_count > 0 ? 1 : 0;
+    while (position != 0)
+    {
+        const ome_special_t *special = &pool->records[pool->heap[position]];
+        const bool is_later = special->deadline_ns > command->cutoff_ns;
+        if (!is_later)
+        {
+            head = chain_matching(engine, command, matches, (uint32_t)special->order_id, head);
+        }
+        position = next_position(pool, position, is_later);
+    }
+    return head;
+}
+
+/* Cancels the orders of a chain, by rising order id; returns how many. */
+static int64_t cancel_chain(ome_engine_t *engine, const ome_command_t *command, uint32_t head, uint8_t reason, ome_sink_t *sink)
+{
     int64_t count = 0;
-    uint32_t slot = sort(engine, head);
+    uint32_t slot = ome_chain_sort(&engine->pools, BY_ORDER_ID, head);
     while (slot != 0)
     {
-        const uint32_t next = chain_next(engine, slot);
+        const uint32_t next = chain_next(&engine->pools, slot);
         ome_standing_cancel(engine, slot, command->timestamp_ns, reason, sink);
         count++;
         slot = next;
@@ -110,6 +126,11 @@ static void write_completed(ome_engine_t *engine, const ome_command_t *command, 
 }
 
 /* ---- MassCancel ---- */
+
+static bool is_for_anybody(const ome_command_t *command)
+{
+    return (command->flags & OME_COMMAND_FLAGS_ANY_PARTICIPANT) != 0;
+}
 
 static uint8_t check_mass_cancel(const ome_engine_t *engine, const ome_command_t *command)
 {
@@ -130,18 +151,16 @@ static uint8_t check_mass_cancel(const ome_engine_t *engine, const ome_command_t
     {
         return OME_REASON_BAD_SIDE;
     }
-    const bool is_anybody = (command->flags & OME_COMMAND_FLAGS_ANY_PARTICIPANT) != 0;
-    return (command->flags & ~known) != 0 || (is_anybody && command->session != 0) ? OME_REASON_BAD_FLAGS : OME_REASON_NONE;
+    return (command->flags & ~known) != 0 || (is_for_anybody(command) && command->session != 0) ? OME_REASON_BAD_FLAGS : OME_REASON_NONE;
 }
 
+/* Whose the order is decides which orders are asked for. */
 static bool mass_cancel_means(const ome_engine_t *engine, const ome_command_t *command, const ome_standing_t *order)
 {
     (void)engine;
-    const bool is_participant = ome_owner_participant(order->owner) == command->participant;
     const bool is_account = (uint32_t)order->owner == command->account;
     const bool is_session = (uint16_t)(order->owner >> 48) == command->target_session;
-    return (is_participant || (command->flags & OME_COMMAND_FLAGS_ANY_PARTICIPANT) != 0) &&
-           (is_account || (command->flags & OME_COMMAND_FLAGS_BY_ACCOUNT) == 0) &&
+    return (is_account || (command->flags & OME_COMMAND_FLAGS_BY_ACCOUNT) == 0) &&
            (is_session || (command->flags & OME_COMMAND_FLAGS_BY_SESSION) == 0) && (command->side == 0 || command->side == order->side);
 }
 
@@ -153,7 +172,9 @@ void ome_mass_cancel(ome_engine_t *engine, const ome_command_t *command, ome_sin
         ome_reject(engine, command, reason, sink);
         return;
     }
-    const int64_t count = cancel_matching(engine, command, mass_cancel_means, OME_REASON_MASS_CANCELLED, sink);
+    const uint32_t head = is_for_anybody(command) ? chain_of_all(engine, command, mass_cancel_means)
+                                                  : chain_of_participant(engine, command, mass_cancel_means);
+    const int64_t count = cancel_chain(engine, command, head, OME_REASON_MASS_CANCELLED, sink);
     write_completed(engine, command, command->client_order_id, 0, count, command->side, sink);
 }
 
@@ -193,7 +214,10 @@ void ome_expire_orders(ome_engine_t *engine, const ome_command_t *command, ome_s
     {
         engine->time_ns = command->timestamp_ns; /* an operator's: what has expired by the time that was wrong stays expired */
     }
-    const int64_t count = cancel_matching(engine, command, expire_orders_means, OME_REASON_EXPIRED, sink);
+    const bool is_end_of_day = (command->flags & OME_COMMAND_FLAGS_END_OF_DAY) != 0;
+    const uint32_t head =
+        is_end_of_day ? chain_of_all(engine, command, expire_orders_means) : chain_of_dated(engine, command, expire_orders_means);
+    const int64_t count = cancel_chain(engine, command, head, OME_REASON_EXPIRED, sink);
     write_completed(engine, command, 0, 0, count, 0, sink);
 }
 

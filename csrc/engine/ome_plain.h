@@ -94,13 +94,13 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
     }
     const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
     /* As ome_book_add, with everything at hand. */
+    ome_order_t *const orders = pools->orders.orders;
     const uint32_t slot = ome_order_pool_take(&pools->orders);
     const uint64_t owner = ome_command_owner(command);
-    ome_order_t *const orders = pools->orders.orders;
     ome_order_t *const order = &orders[slot];
     ome_level_t *const level = &pools->ladder.levels[level_index];
     const uint32_t tail = level->tail;
-    const uint64_t order_id = (uint64_t)order->generation << 32 | slot;
+    const uint32_t order_count = level->order_count;
     order->leaves_quantity = quantity;
     order->cumulative_quantity = 0;
     order->client_order_id = client_order_id;
@@ -108,7 +108,7 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
     order->next = 0;
     order->previous = tail;
     order->level_and_marks = level_index;
-    if (OME_UNLIKELY(level->order_count == 0))
+    if (OME_UNLIKELY(order_count == 0))
     {
         level->price = command->price;
         level->instrument = instrument;
@@ -120,10 +120,12 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
         orders[tail].next = slot;
     }
     level->tail = slot;
-    level->order_count++;
+    level->order_count = order_count + 1;
     level->quantity += quantity;
     book->open_quantity[side_index] = open_quantity;
+    ome_order_pool_own(&pools->orders, slot, command->participant);
     ome_order_index_insert_at(&pools->index, at, slot);
+    const uint64_t order_id = (uint64_t)order->generation << 32 | slot;
     ome_event_write(engine, sink, order_id, client_order_id, command->price, quantity, command->timestamp_ns, owner,
         ome_event_last_word(instrument, OME_EVENT_KIND_ACCEPTED, side, OME_REASON_NONE, OME_EVENT_FLAGS_RESTS));
     return true;

@@ -6,6 +6,7 @@
 
 #include "base/ome_assert.h"
 #include "base/ome_checksum.h"
+#include "book/ome_trailing.h"
 #include "engine/ome_define.h"
 #include "engine/ome_entry.h"
 #include "engine/ome_expiry.h"
@@ -482,6 +483,7 @@ static bool enter_order(ome_snapshot_reader_t *reader, ome_engine_t *engine, con
     order->cumulative_quantity = entry->cumulative_quantity;
     order->client_order_id = entry->client_order_id;
     order->owner = entry->owner;
+    ome_order_pool_own(&pools->orders, slot, ome_owner_participant(entry->owner));
     order->marks = entry->marks & (uint8_t)~OME_ORDER_MARK_SPECIAL;
     if (entry->client_order_id == 0)
     {
@@ -734,6 +736,10 @@ static bool restore_stops(ome_snapshot_reader_t *reader, ome_engine_t *engine, u
         {
             return false;
         }
+    }
+    for (uint32_t number = 1; number <= engine->instrument_count; number++)
+    {
+        ome_trailing_gather(&engine->books[number], &engine->pools);
     }
     return true;
 }

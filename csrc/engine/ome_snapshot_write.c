@@ -5,6 +5,7 @@
 
 #include "base/ome_assert.h"
 #include "base/ome_checksum.h"
+#include "book/ome_waiting.h"
 
 /* ---- bytes ---- */
 
@@ -227,15 +228,12 @@ static void put_stop(ome_snapshot_writer_t *writer, const ome_engine_t *engine, 
     put_entry(writer, &entry, sizeof(entry));
 }
 
-static void put_stops(ome_snapshot_writer_t *writer, const ome_engine_t *engine, const ome_ladder_t *ladder)
+static void put_stops(ome_snapshot_writer_t *writer, const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
 {
-    const ome_ladder_pool_t *pool = &engine->pools.stops;
-    for (uint32_t index = ladder->best; index != 0; index = ome_ladder_next(pool, index))
+    ome_waiting_t waiting = ome_waiting_begin(book, &engine->pools, side);
+    for (uint32_t slot = ome_waiting_next(&waiting); slot != 0; slot = ome_waiting_next(&waiting))
     {
-        for (uint32_t slot = pool->levels[index].head; slot != 0; slot = engine->pools.orders.orders[slot].next)
-        {
-            put_stop(writer, engine, slot);
-        }
+        put_stop(writer, engine, slot);
     }
 }
 
@@ -272,8 +270,8 @@ ome_status_t ome_snapshot_write(
     }
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
-        put_stops(writer, engine, &engine->books[number].stops[0]);
-        put_stops(writer, engine, &engine->books[number].stops[1]);
+        put_stops(writer, engine, &engine->books[number], OME_SIDE_BUY);
+        put_stops(writer, engine, &engine->books[number], OME_SIDE_SELL);
     }
     put_pending(writer, &engine->pending);
     if (writer->used_bytes > 0)

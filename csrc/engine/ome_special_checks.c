@@ -1,5 +1,6 @@
 #include "engine/ome_special_checks.h"
 
+#include "book/ome_trailing.h"
 #include "engine/ome_match.h"
 #include "engine/ome_stop.h"
 
@@ -250,8 +251,9 @@ static void make_special(const ome_command_t *command, const ome_given_t *given,
         .flags = (uint8_t)((entrant->has_collar ? OME_SPECIAL_HAS_COLLAR : 0) | (entrant->has_budget ? OME_SPECIAL_HAS_BUDGET : 0))};
     if (ome_order_type_trails(command->order_type))
     {
-        special->stop_price = is_given(given, OME_TERM_STOP_PRICE) ? ome_stop_moved_price(entrant->book, special)
-                                                                   : ome_stop_trailed_price(entrant->book, special);
+        special->stop_price = is_given(given, OME_TERM_STOP_PRICE)
+                                  ? ome_stop_moved_price(entrant->book, special)
+                                  : ome_trailing_price(entrant->book, special, entrant->book->last_trade_price);
     }
 }
 

@@ -49,6 +49,7 @@ static void take_slot(ome_engine_t *engine, ome_new_order_t *made)
     order->cumulative_quantity = 0;
     order->client_order_id = entrant->client_order_id;
     order->owner = entrant->owner;
+    ome_order_pool_own(&pools->orders, slot, ome_owner_participant(entrant->owner));
     order->level = 0;
     order->marks = entrant->marks;
     if (entrant->client_order_id != 0)
@@ -118,7 +119,13 @@ static void amend_waiting(ome_engine_t *engine, const ome_standing_t *standing, 
     special->limit = change->price;
     engine->pools.orders.orders[standing->slot].leaves_quantity = change->leaves;
     uint8_t flags = OME_EVENT_FLAGS_WAITING | OME_EVENT_FLAGS_KEPT_PRIORITY;
-    if (moves)
+    if (moves && ome_order_type_trails(special->order_type))
+    {
+        /* It stays in its group: an amend gives it no stop price, and its place is a matter of entry alone. */
+        special->entry = engine->sequence;
+        flags = OME_EVENT_FLAGS_WAITING;
+    }
+    else if (moves)
     {
         const bool is_past = ome_stop_is_past(standing->book, standing->side, change->stop_price);
         ome_book_stop_waiting(standing->book, &engine->pools, standing->slot);

@@ -1,5 +1,6 @@
 /* The state hash: a walk over books, instruments, sessions and counts in an order that the rules fix. Which slot the next order takes is not in it. */
 #include "base/ome_hash.h"
+#include "book/ome_waiting.h"
 #include "engine/ome_engine.h"
 
 static void name_words(const char name[OME_NAME_SIZE], uint64_t words[2])
@@ -62,13 +63,10 @@ static uint64_t mix_waiting_order(uint64_t hash, const ome_engine_t *engine, uin
 
 static uint64_t mix_waiting(uint64_t hash, const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
 {
-    const ome_ladder_pool_t *ladder = &engine->pools.stops;
-    for (uint32_t index = book->stops[ome_side_index(side)].best; index != 0; index = ome_ladder_next(ladder, index))
+    ome_waiting_t waiting = ome_waiting_begin(book, &engine->pools, side);
+    for (uint32_t slot = ome_waiting_next(&waiting); slot != 0; slot = ome_waiting_next(&waiting))
     {
-        for (uint32_t slot = ladder->levels[index].head; slot != 0; slot = engine->pools.orders.orders[slot].next)
-        {
-            hash = mix_waiting_order(hash, engine, slot);
-        }
+        hash = mix_waiting_order(hash, engine, slot);
     }
     return hash;
 }

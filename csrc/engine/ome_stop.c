@@ -1,35 +1,8 @@
 #include "engine/ome_stop.h"
 
+#include "book/ome_trailing.h"
 #include "engine/ome_entry.h"
 #include "engine/ome_match.h"
-
-#define BASIS_POINTS_OF_ONE 10000
-
-/* A price kept within the prices of the instrument. */
-static int64_t keep_within(const ome_book_t *book, __int128 price)
-{
-    const int64_t top = ome_instrument_price_top(&book->instrument);
-    const int64_t bottom = ome_instrument_price_bottom(&book->instrument);
-    return price > top ? top : price < bottom ? bottom : (int64_t)price;
-}
-
-static __int128 trailing_distance(const ome_book_t *book, const ome_special_t *special)
-{
-    if (special->trail_amount != 0)
-    {
-        return special->trail_amount;
-    }
-    const __int128 last = book->last_trade_price < 0 ? -(__int128)book->last_trade_price : book->last_trade_price;
-    const __int128 step = (__int128)book->instrument.tick * BASIS_POINTS_OF_ONE;
-    const __int128 ticks = (last * special->trail_basis_points + step - 1) / step;
-    return (ticks > 0 ? ticks : 1) * book->instrument.tick;
-}
-
-int64_t ome_stop_trailed_price(const ome_book_t *book, const ome_special_t *special)
-{
-    const __int128 distance = trailing_distance(book, special);
-    return keep_within(book, special->side == OME_SIDE_BUY ? book->last_trade_price + distance : book->last_trade_price - distance);
-}
 
 int64_t ome_stop_moved_price(const ome_book_t *book, const ome_special_t *special)
 {
@@ -37,7 +10,7 @@ int64_t ome_stop_moved_price(const ome_book_t *book, const ome_special_t *specia
     {
         return special->stop_price;
     }
-    const int64_t trailed = ome_stop_trailed_price(book, special);
+    const int64_t trailed = ome_trailing_price(book, special, book->last_trade_price);
     const bool is_better = special->side == OME_SIDE_BUY ? trailed < special->stop_price : trailed > special->stop_price;
     return is_better ? trailed : special->stop_price;
 }
@@ -65,42 +38,39 @@ void ome_stop_elect(ome_engine_t *engine, uint32_t slot)
     engine->elected_tail = slot;
 }
 
-/* Trailing stops of both sides move in their favour (S6). */
-static void move_trailing(ome_engine_t *engine, ome_book_t *book)
+/* The first of the stops of one side that stand at their stop price, if the last trade price is at it or past it; otherwise 0. */
+static uint32_t first_past(const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
 {
-    ome_special_pool_t *pool = &engine->pools.specials;
-    uint32_t index = book->trailing_head;
-    while (index != 0)
-    {
-        ome_special_t *special = &pool->records[index];
-        const uint32_t slot = (uint32_t)special->order_id;
-        const int64_t stop_price = ome_stop_moved_price(book, special);
-        index = special->next; /* before it comes back to the head of the list */
-        if (stop_price != special->stop_price)
-        {
-            ome_book_stop_waiting(book, &engine->pools, slot);
-            special->stop_price = stop_price;
-            ome_book_wait(book, &engine->pools, slot);
-        }
-    }
+    const uint32_t best = book->stops[ome_side_index(side)].best;
+    const ome_level_t *level = &engine->pools.stops.levels[best];
+    return best != 0 && ome_stop_is_past(book, side, level->price) ? level->head : 0;
 }
 
 /* Elects what one side has at or past its stop price, in the order in which it triggers (S2). */
 static void elect_side(ome_engine_t *engine, ome_book_t *book, uint8_t side)
 {
-    const ome_ladder_t *ladder = &book->stops[ome_side_index(side)];
-    while (ladder->best != 0 && ome_stop_is_past(book, side, engine->pools.stops.levels[ladder->best].price))
+    uint32_t trailing = ome_trailing_trigger(book, &engine->pools, side);
+    uint32_t slot = first_past(engine, book, side);
+    while (slot != 0 || trailing != 0)
     {
-        const uint32_t slot = engine->pools.stops.levels[ladder->best].head;
+        if (trailing != 0 && (slot == 0 || ome_trailing_is_before(&engine->pools, trailing, slot)))
+        {
+            const uint32_t first = trailing;
+            trailing = engine->pools.orders.orders[first].next;
+            ome_stop_elect(engine, first);
+            continue;
+        }
         ome_book_stop_waiting(book, &engine->pools, slot);
         ome_stop_elect(engine, slot);
+        slot = first_past(engine, book, side);
     }
 }
 
 void ome_stop_look(ome_engine_t *engine, ome_book_t *book, int64_t price)
 {
     book->last_trade_price = price;
-    move_trailing(engine, book);
+    ome_trailing_move(book, &engine->pools, OME_SIDE_BUY); /* S6 */
+    ome_trailing_move(book, &engine->pools, OME_SIDE_SELL);
     elect_side(engine, book, OME_SIDE_BUY);
     elect_side(engine, book, OME_SIDE_SELL);
 }
@@ -151,7 +121,7 @@ static ome_entrant_t entrant_of(ome_engine_t *engine, uint32_t slot, uint64_t ti
     if (entrant.has_limit)
     {
         const __int128 from = ome_order_type_trails(special->order_type) ? special->stop_price : 0;
-        entrant.price = keep_within(book, from + special->limit);
+        entrant.price = ome_instrument_keep_within(&book->instrument, from + special->limit);
         entrant.key = ome_book_price_key(book, entrant.side, entrant.price);
     }
     special->stop_price = special->limit = special->trail_amount = 0;

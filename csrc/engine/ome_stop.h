@@ -29,9 +29,6 @@ static_assert(OME_ORDER_TYPE_STOP == 3 && OME_ORDER_TYPE_STOP_LIMIT == 4 && OME_
                   OME_ORDER_TYPE_TRAILING_STOP_LIMIT == 6,
     "stops are the types from STOP on, trailing ones from TRAILING_STOP on");
 
-/* Where a trailing stop's stop price would be by the last trade price, which there is. */
-int64_t ome_stop_trailed_price(const ome_book_t *book, const ome_special_t *special);
-
 /* The better of its stop price and where the last trade price would put it, if there is one. */
 int64_t ome_stop_moved_price(const ome_book_t *book, const ome_special_t *special);
 

@@ -1,6 +1,8 @@
 /* The engine: what it refuses to be made of, what it says byte for byte, its limits, its invariants after any flow, and its hashes. */
 #include <stdbool.h>
 
+#include "book/ome_trailing.h"
+#include "engine/ome_stop.h"
 #include "ome_test_market.h"
 
 static uint64_t seed;
@@ -619,6 +621,12 @@ static ome_command_t last_price(int64_t price)
     return (ome_command_t){.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = price};
 }
 
+/* Of a trailing stop that waits, by its record. */
+static int64_t stop_price_of(const market_t *market, uint32_t index)
+{
+    return ome_trailing_stop_price(&market->engine->books[1], &market->engine->pools, index);
+}
+
 #define HIDDEN_AT_REST (OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_HIDDEN)
 
 /* Rules S1, S2 and S4: a trade triggers stops, whose trades trigger others, in one command; buys come before sells, and at one stop price the first to enter. */
@@ -660,18 +668,17 @@ static void a_trailing_stop_follows_in_its_favour_only(void)
     apply(&market, last_price(100), 1);
     expect(&market, 1, OME_EVENT_KIND_COMPLETED, 0, 100, 0, 0, OME_COMMAND_KIND_SET_LAST_PRICE);
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 1);
-    const ome_special_t *special = &market.engine->pools.specials.records[1];
-    CHECK(special->stop_price == 97);
+    CHECK(stop_price_of(&market, 1) == 97);
     apply(&market, last_price(110), 1);
-    CHECK(special->stop_price == 107);
+    CHECK(stop_price_of(&market, 1) == 107);
     apply_with(
         &market, with_type(limit_order(OME_SIDE_SELL, 90, 5, 2), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 112), 3);
     apply_with(
         &market, with_type(limit_order(OME_SIDE_SELL, 90, 5, 3), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 108), 1);
     apply(&market, last_price(111), 1);
-    CHECK(special->stop_price == 108); /* beside order 3, which entered later */
+    CHECK(stop_price_of(&market, 1) == 108); /* beside order 3, which entered later */
     apply(&market, last_price(109), 1);
-    CHECK(special->stop_price == 108);
+    CHECK(stop_price_of(&market, 1) == 108);
     apply(&market, last_price(108), 5);
     expect(&market, 4, OME_EVENT_KIND_TRIGGERED, 1, 108, 5, 0, 0);
     expect(&market, 3, OME_EVENT_KIND_RESTED, 1, 106, 5, 0, OME_EVENT_FLAGS_RESTS);
@@ -694,12 +701,155 @@ static void a_trailing_stop_stays_within_the_prices_of_its_instrument(void)
     CHECK(event_from_end(&market, 2)->price == -OME_PRICE_MAX);
     apply(&market, last_price(-8), 1);
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 1), 1);
-    CHECK(market.engine->pools.specials.records[1].stop_price == -16);
+    CHECK(stop_price_of(&market, 1) == -16);
     trailing.side = OME_SIDE_BUY;
     trailing.client_order_id = 2;
     apply(&market, last_price(0), 1); /* of nothing the distance is one tick */
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 10000), 1);
-    CHECK(market.engine->pools.specials.records[2].stop_price == 8);
+    CHECK(stop_price_of(&market, 2) == 8);
+    market_free(&market);
+}
+
+static void enter_trailing(market_t *market, uint8_t side, uint64_t id, uint8_t term, int64_t distance)
+{
+    const ome_command_t order = with_type(limit_order(side, 0, 1, id), OME_ORDER_TYPE_TRAILING_STOP);
+    apply_with(market, order, order_terms(term, distance), 1);
+}
+
+/* Rules S6: trailing stops with the same best price are one group, which moves as one; a price that passes the best of several makes them one; a group ends with its last order. */
+static void trailing_stops_with_one_best_price_move_as_one_group(void)
+{
+    market_t market = simple_market();
+    const ome_trailing_pool_t *pool = &market.engine->pools.trailing;
+    for (uint64_t id = 1; id <= 18; id++)
+    {
+        apply(&market, last_price(1000 + (int64_t)((id - 1) / 6) * 10), 1);
+        enter_trailing(&market, OME_SIDE_BUY, id, OME_TERM_TRAIL_AMOUNT, 100 + (int64_t)(id * 7 % 13));
+    }
+    CHECK(pool->group_count == 3);
+    static const struct
+    {
+        int64_t price;
+        uint32_t group_count;
+    } steps[] = {{1050, 3}, {1020, 3}, {1015, 3}, {1012, 3}, {1010, 2}, {1040, 2}, {1004, 2}, {1000, 1}, {1001, 1}, {990, 1}};
+    for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+    {
+        apply(&market, last_price(steps[i].price), 1);
+        CHECK(pool->group_count == steps[i].group_count);
+        CHECK(ome_engine_check(market.engine) == NULL);
+    }
+    for (uint32_t index = 1; index <= 18; index++)
+    {
+        CHECK(stop_price_of(&market, index) == 990 + 100 + (int64_t)(index * 7 % 13));
+    }
+    /* From the middle, the first one too; what grows goes behind the others of its price. */
+    ome_command_t grown = {.kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = 12, .quantity = 2, .price = OME_NULL_VALUE};
+    apply(&market, grown, 1);
+    expect(&market, 1, OME_EVENT_KIND_AMENDED, 12, 0, 2, 0, OME_EVENT_FLAGS_WAITING);
+    for (uint64_t id = 1; id <= 18; id++)
+    {
+        if (id != 12 && id != 5)
+        {
+            apply(&market, cancel_order(id), 1);
+            CHECK(ome_engine_check(market.engine) == NULL);
+        }
+    }
+    apply(&market, last_price(1097), 3); /* 7 * 12 % 13 is 6, 7 * 5 % 13 is 9 */
+    expect(&market, 2, OME_EVENT_KIND_TRIGGERED, 12, 1096, 2, 0, 0);
+    apply(&market, cancel_order(5), 1);
+    CHECK(pool->group_count == 0 && market.engine->pools.specials.record_count == 0);
+    market_free(&market);
+}
+
+#define TRAILING_COUNT 400u
+#define PRICE_STEP_COUNT 4000u
+
+/* Moves copies of the records of all that wait, each by itself, to where a price puts it. */
+static void move_copies(const ome_book_t *book, ome_special_t *copies, int64_t price)
+{
+    ome_book_t at_price = *book;
+    at_price.last_trade_price = price;
+    for (uint32_t index = 1; index <= TRAILING_COUNT; index++)
+    {
+        copies[index].stop_price = copies[index].order_id != 0 ? ome_stop_moved_price(&at_price, &copies[index]) : 0;
+    }
+}
+
+static void check_copies(const market_t *market, ome_special_t *copies)
+{
+    const ome_book_t *book = &market->engine->books[1];
+    for (uint32_t index = 1; index <= TRAILING_COUNT; index++)
+    {
+        const bool has_triggered = copies[index].order_id != market->engine->pools.specials.records[index].order_id;
+        if (copies[index].order_id == 0)
+        {
+            continue;
+        }
+        CHECK(has_triggered == ome_stop_is_past(book, copies[index].side, copies[index].stop_price));
+        CHECK(has_triggered || stop_price_of(market, index) == copies[index].stop_price);
+        copies[index].order_id = has_triggered ? 0 : copies[index].order_id;
+    }
+}
+
+/* An order that takes the place of one that has gone; some are told where to start. */
+static void enter_any_trailing(market_t *market, uint64_t *random, uint64_t id, int64_t price)
+{
+    const uint8_t side = (uint8_t)(OME_SIDE_BUY + test_random(random) % 2);
+    const bool is_amount = test_random(random) % 2 == 0;
+    const int64_t distance = 1 + (int64_t)(test_random(random) % (test_random(random) % 2 == 0 ? 10 : 2000));
+    const int64_t away = (1 + (int64_t)(test_random(random) % 1000)) * 5;
+    ome_command_t terms = order_terms(is_amount ? OME_TERM_TRAIL_AMOUNT : OME_TERM_TRAIL_BASIS_POINTS, is_amount ? distance * 5 : distance);
+    if (test_random(random) % 3 == 0)
+    {
+        terms.term_2 = OME_TERM_STOP_PRICE;
+        terms.value_2 = side == OME_SIDE_BUY ? price + away : price - away;
+    }
+    apply_with(market, with_type(limit_order(side, 0, 1, id), OME_ORDER_TYPE_TRAILING_STOP), terms, 1);
+}
+
+/* Rules S6: as the price goes its way over thousands of steps, each of hundreds of trailing stops stands where looking at it alone at each step would have put it, and triggers just then. */
+static void trailing_stops_stand_where_looking_at_each_would_have_put_them(void)
+{
+    const ome_limits_t limits = {.order_count_max = TRAILING_COUNT,
+        .level_count_max = 2,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .special_count_max = TRAILING_COUNT};
+    static ome_special_t copies[TRAILING_COUNT + 1];
+    market_t market = market_new(&limits, 64);
+    uint64_t random = seed;
+    uint64_t id = 0;
+    int64_t price = 0;
+    memset(copies, 0, sizeof(copies));
+    apply(&market, define_instrument(1, "ABC", 5, OME_INSTRUMENT_FLAGS_SIGNED_PRICES), 1);
+    for (uint32_t step = 0; step < PRICE_STEP_COUNT; step++)
+    {
+        const uint64_t reach = step % 100 == 0 ? 1000 : 20;
+        price += ((int64_t)(test_random(&random) % (2 * reach + 1)) - (int64_t)reach) * 5;
+        move_copies(&market.engine->books[1], copies, price);
+        ome_command_t look = last_price(price);
+        look.timestamp_ns = ++market.time_ns;
+        (void)recorder_apply(market.recorder, market.engine, &look);
+        check_copies(&market, copies);
+        if (market.engine->pools.specials.record_count == TRAILING_COUNT)
+        {
+            (void)recorder_apply(market.recorder, market.engine,
+                &(ome_command_t){
+                    .kind = OME_COMMAND_KIND_MASS_CANCEL, .timestamp_ns = ++market.time_ns, .side = (uint8_t)(OME_SIDE_BUY + step % 2)});
+        }
+        for (uint32_t i = 0; i < 3; i++)
+        {
+            enter_any_trailing(&market, &random, ++id, price);
+        }
+        /* What has gone is gone, what has come is there with the stop price that it came with. */
+        for (uint32_t index = 1; index <= TRAILING_COUNT; index++)
+        {
+            const ome_special_t *record = &market.engine->pools.specials.records[index];
+            copies[index] = record->order_id == copies[index].order_id ? copies[index] : *record;
+        }
+        CHECK(step % 20 != 0 || ome_engine_check(market.engine) == NULL);
+    }
+    CHECK(market.engine->pools.trailing.groups_ever_used > 20);
     market_free(&market);
 }
 
@@ -932,6 +1082,80 @@ static void a_mass_cancel_ends_what_matches_by_order_id(void)
     CHECK(market.engine->pools.ladder.level_count == 0 && market.engine->pools.index.count == 0);
     mass.side = 3;
     apply_rejected(&market, mass, OME_REASON_BAD_SIDE);
+    market_free(&market);
+}
+
+#define CROWD_ORDER_COUNT 20000u
+
+static uint32_t count_all(const ome_order_pool_t *pool, uint16_t participant)
+{
+    uint32_t count = 0;
+    for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
+    {
+        count += pool->orders[slot].leaves_quantity > 0 && ome_owner_participant(pool->orders[slot].owner) == participant;
+    }
+    return count;
+}
+
+static uint32_t count_found(ome_order_pool_t *pool, uint16_t participant)
+{
+    uint32_t count = 0;
+    uint32_t last = 0;
+    for (uint32_t slot = ome_order_pool_next_of(pool, participant, 0); slot != 0; slot = ome_order_pool_next_of(pool, participant, slot))
+    {
+        CHECK(slot > last && ome_owner_participant(pool->orders[slot].owner) == participant);
+        last = slot;
+        count++;
+    }
+    return count;
+}
+
+/* Rules A7: of tens of thousands of orders in slots that change hands, a mass cancel finds all of its participant's and no other, also where participants share a tag; and what it has
+ * searched in vain it does not search again. */
+static void a_mass_cancel_finds_its_orders_among_those_of_others(void)
+{
+    static const uint16_t participants[] = {1, 129, 257, 2, 0, 65535};
+    const ome_limits_t limits = {
+        .order_count_max = CROWD_ORDER_COUNT, .level_count_max = 8, .instrument_count_max = 1, .session_count_max = 1};
+    market_t market = market_new(&limits, 64);
+    ome_order_pool_t *const pool = &market.engine->pools.orders;
+    uint64_t random = seed;
+    apply(&market, define_instrument(1, "ABC", 1, 0), 1);
+    for (uint64_t id = 1; id <= CROWD_ORDER_COUNT; id++)
+    {
+        ome_command_t order = limit_order(id % 2 == 0 ? OME_SIDE_BUY : OME_SIDE_SELL, id % 2 == 0 ? 90 : 110, 1, id);
+        order.participant = participants[test_random(&random) % 4 + (id < 10 ? 2 : 0)];
+        apply(&market, order, 1);
+    }
+    CHECK(ome_engine_check(market.engine) == NULL);
+    for (uint32_t round = 0; round < 8; round++)
+    {
+        const uint16_t participant = participants[round % 6];
+        const uint32_t count = count_all(pool, participant);
+        ome_command_t mass = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .participant = participant, .side = OME_SIDE_BUY};
+        CHECK(count_found(pool, participant) == count);
+        market.recorder->count = 0;
+        mass.timestamp_ns = ++market.time_ns;
+        const uint64_t buy_count = recorder_apply(market.recorder, market.engine, &mass) - 1;
+        CHECK(event_from_end(&market, 1)->quantity == (int64_t)buy_count);
+        CHECK(count_all(pool, participant) == count - buy_count && count_found(pool, participant) == count - buy_count);
+        mass.side = 0;
+        apply(&market, mass, count - buy_count + 1);
+        apply(&market, mass, 1);
+        CHECK(count_all(pool, participant) == 0);
+        for (uint64_t block = 0; block < pool->row_size_bytes; block++)
+        {
+            CHECK(ome_order_pool_row(pool, participant)[block] == 0);
+        }
+        CHECK(ome_engine_check(market.engine) == NULL);
+        /* Whoever comes next takes the slots that are free now. */
+        for (uint64_t id = 1; id <= count; id++)
+        {
+            ome_command_t order = limit_order(OME_SIDE_BUY, 91, 1, 100000u * (round + 1) + id);
+            order.participant = participants[test_random(&random) % 6];
+            apply(&market, order, 1);
+        }
+    }
     market_free(&market);
 }
 
@@ -1538,6 +1762,8 @@ int main(void)
     RUN(a_trade_sets_off_a_cascade_of_stops_in_order);
     RUN(a_trailing_stop_follows_in_its_favour_only);
     RUN(a_trailing_stop_stays_within_the_prices_of_its_instrument);
+    RUN(trailing_stops_with_one_best_price_move_as_one_group);
+    RUN(trailing_stops_stand_where_looking_at_each_would_have_put_them);
     RUN(icebergs_are_displayed_anew_at_the_back_and_hidden_orders_trade_last);
     RUN(what_is_taken_off_an_iceberg_comes_from_its_reserve_first);
     RUN(orders_die_at_their_deadline_before_anything_else);
@@ -1546,6 +1772,7 @@ int main(void)
     RUN(the_instruction_of_the_aggressor_decides);
     RUN(a_fill_or_kill_does_not_count_orders_of_its_own_group);
     RUN(a_mass_cancel_ends_what_matches_by_order_id);
+    RUN(a_mass_cancel_finds_its_orders_among_those_of_others);
     RUN(a_command_that_is_not_completed_is_refused);
     RUN(a_special_order_is_refused_while_no_record_is_free);
     RUN(sessions_have_any_free_number);

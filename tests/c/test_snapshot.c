@@ -899,6 +899,51 @@ static void check_comes_back(ome_engine_t *engine)
     free(copy);
 }
 
+static ome_command_t last_price(int64_t price)
+{
+    return (ome_command_t){.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = price};
+}
+
+/* A snapshot has stop prices and no groups: trailing stops with the same best come back as one group, whatever their distances, and go on as one. */
+static void groups_of_trailing_stops_come_back(void)
+{
+    ome_engine_t *engine = market_engine(&standard_limits);
+    recorder_t *recorder = recorder_new(64);
+    define_market(engine, recorder);
+    for (uint64_t id = 1; id <= 30; id++)
+    {
+        const bool is_amount = id % 3 != 0;
+        const ome_command_t price = last_price(1000 + (int64_t)((id - 1) / 6) * 10);
+        const ome_command_t terms =
+            order_terms(is_amount ? OME_TERM_TRAIL_AMOUNT : OME_TERM_TRAIL_BASIS_POINTS, 500 + (int64_t)(id * 7 % 5) * 10);
+        ome_command_t order = limit_order(OME_SIDE_BUY, 0, 1, id);
+        order.order_type = OME_ORDER_TYPE_TRAILING_STOP;
+        order.flags = OME_COMMAND_FLAGS_CONTINUED;
+        (void)recorder_apply(recorder, engine, &price);
+        (void)recorder_apply(recorder, engine, &order);
+        (void)recorder_apply(recorder, engine, &terms);
+    }
+    CHECK(engine->books[1].waiting_count == 30 && engine->pools.trailing.group_count == 10);
+    bytes_t bytes = snapshot_of(engine);
+    ome_engine_t *copy = restored_of(&bytes);
+    CHECK(is_same(copy, engine) && ome_engine_check(copy) == NULL);
+    CHECK(copy->pools.trailing.group_count <= 5 + 10); /* of basis points each has a best of its own, where the stop price says no more */
+    static const int64_t prices[] = {1045, 1025, 1000, 999, 1070};
+    for (uint32_t i = 0; i < sizeof(prices) / sizeof(prices[0]); i++)
+    {
+        const ome_command_t price = last_price(prices[i]);
+        (void)recorder_apply(recorder, engine, &price);
+        recorder->count = 0;
+        (void)recorder_apply(recorder, copy, &price);
+        CHECK(is_same(copy, engine) && ome_engine_check(copy) == NULL);
+        CHECK(prices[i] > 1000 || copy->pools.trailing.group_count == 2);
+    }
+    free(bytes.data);
+    free(engine);
+    free(copy);
+    recorder_free(recorder);
+}
+
 /* An engine that has done nothing; one whose every pool is full; prices and quantities at their ends. */
 static void limits_at_their_ends_come_back(void)
 {
@@ -1057,6 +1102,7 @@ int main(void)
     RUN(whatever_the_bytes_an_engine_is_an_engine);
     RUN(another_order_of_free_slots_is_seen_in_the_events);
     RUN(each_rule_is_looked_at);
+    RUN(groups_of_trailing_stops_come_back);
     RUN(limits_at_their_ends_come_back);
     RUN(gaps_between_sessions_come_back);
     RUN(a_snapshot_without_numbers_of_sessions_is_read);
