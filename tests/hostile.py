@@ -48,7 +48,9 @@ from ome.marketdata import Channel, topic_of
 HONEST, DEEP, OTHER = 1, 2, 3
 """Instruments of the venue under attack: of the honest clients, with a deep book, and for whoever likes."""
 CONNECTIONS_A_SECOND: Final = 40.0
+HELD_MAX: Final = 100
 _FLOOD_BYTES: Final = 1 << 18
+_STALLED_S: Final = 0.1
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Target:
     random: random.Random
     violations: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    _held: list[Peer] = field(default_factory=list)  # connections that stall, kept open
 
     @property
     def goes_on(self) -> bool:
@@ -84,10 +87,12 @@ class Target:
         if socket_type is None:
             return peer
         try:
-            return peer.handshake(socket_type, identity)
+            peer.handshake(socket_type, identity)
         except Cut:
             peer.close()
             raise
+        self.count("handshakes")
+        return peer
 
     def trader(self, name: str, number: int = 0, *, deaf: bool = False) -> Peer:
         """A session that is logged on."""
@@ -100,6 +105,7 @@ class Target:
         except Cut:
             peer.close()
             raise
+        self.count("sessions")
         return peer
 
     def subscriber(self, *, deaf: bool = False) -> Peer:
@@ -126,17 +132,28 @@ class Target:
         for thread in threads:
             thread.join()
 
-    def flood(self, peer: Peer, data: bytes, *, reads: bool = False, bytes_a_second: float | None = None) -> None:
-        """Sends `data` over and over, until time is over or the connection is cut; then it is reset."""
-        block = data * max(1, _FLOOD_BYTES // len(data)) if bytes_a_second is None else data
-        try:
-            while self.goes_on:
-                sent = peer.pour(block, self.until, reads=reads)
-                self.count("bytes", sent)
-                if bytes_a_second is not None:
-                    self.wait(sent / bytes_a_second)
-        finally:
-            peer.reset()
+    def flood(self, peer: Peer, data: bytes, *, reads: bool = False) -> None:
+        """Sends `data` over and over, until time is over or the connection is cut; then it is reset.
+
+        Where the venue takes nothing any more, the connection is left open as it is, and the caller makes another: what is bounded for one
+        connection has to be bounded for all. Beyond HELD_MAX the oldest is reset.
+        """
+        block = memoryview(data * max(1, _FLOOD_BYTES // len(data)))
+        offset = 0
+        while self.goes_on:
+            try:
+                sent = peer.pour(block[offset:], min(self.until, time.monotonic() + _STALLED_S), reads=reads)
+            except Cut:
+                break
+            self.count("bytes", sent)
+            if sent == 0:
+                self.count("stalled")
+                self._held.append(peer)
+                if len(self._held) > HELD_MAX:
+                    self._held.pop(0).reset()
+                return
+            offset = (offset + sent) % len(block)
+        peer.reset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

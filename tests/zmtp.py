@@ -120,7 +120,7 @@ class Peer:
         except OSError as error:
             raise Cut(str(error)) from None
 
-    def pour(self, data: bytes, until: float, *, reads: bool = False) -> int:
+    def pour(self, data: bytes | memoryview, until: float, *, reads: bool = False) -> int:
         """Sends what is taken until `until` (monotonic), and drops what comes if it `reads`. The number of bytes sent."""
         view, sent = memoryview(data), 0
         while sent < len(data):
