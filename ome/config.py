@@ -51,6 +51,7 @@ class ServerConfig:
     snapshot_commands: int = 100_000
     snapshots_kept: int = 3
     event_log: bool = True
+    check_bytes_per_second: int = 4 << 20
     snapshot_levels: int = 65_536
     participants: tuple[str, ...] = ()
     day_end: time | None = None
@@ -75,6 +76,7 @@ class ServerConfig:
         self._in_range("journal.flush_delay_ms", self.flush_delay_ms, 0, 10_000)
         self._in_range("journal.snapshot_commands", self.snapshot_commands, 0, 1 << 40)
         self._in_range("journal.snapshots_kept", self.snapshots_kept, 1, 1_000)
+        self._in_range("journal.check_bytes_per_second", self.check_bytes_per_second, 0, 1 << 40)
         self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 17)
         self._in_range("server.connections", self.connections, 1, 100_000)
         self._in_range("server.sessions_per_participant", self.sessions_per_participant, 1, 65_535)
@@ -167,6 +169,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "snapshot_commands": _Key("snapshot_commands", int),
         "snapshots_kept": _Key("snapshots_kept", int),
         "event_log": _Key("event_log", bool),
+        "check_bytes_per_second": _Key("check_bytes_per_second", int),
     },
     "ring": {"slots": _Key("ring_slots", int), "stream_slots": _Key("stream_slots", int), "wait": _Key("wait", str)},
     "feed": {"snapshot_levels": _Key("snapshot_levels", int)},

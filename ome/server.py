@@ -26,6 +26,7 @@ from ome.messages import Command, DefineLimits, ExpireOrders, Limits
 from ome.metrics import COUNTERS_FILE
 from ome.publisher import Publisher
 from ome.recovery import JournalError, JournalIntegrityError, JournalReport, Replay
+from ome.recovery.checker import Checker
 from ome.recovery.directory import hold
 from ome.recovery.follower import Follower
 from ome.storage import StorageWatch
@@ -228,6 +229,13 @@ class Server(NotCopyable):
         if self._follower is not None:
             self._follower.start()
             self._stack.callback(self._follower.stop)
+        if config.policy is not Policy.MEMORY and config.check_bytes_per_second:
+            assert config.directory is not None, "the configuration was checked"
+            checker = Checker(
+                config.directory, config.check_bytes_per_second, lambda *counts: lib.ome_venue_set_check(self._venue, *counts)
+            )
+            checker.start()
+            self._stack.callback(checker.stop)
         self.summary = StartSummary(
             recovered_commands=state.sequence if state is not None else 0,
             snapshot_sequence=report.snapshot_sequence if report is not None else 0,

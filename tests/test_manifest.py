@@ -275,7 +275,7 @@ def test_verify_has_a_check_of_the_manifest(journal: Path, kind: str) -> None:
         found = read_json(admin("verify", journal, "--json", code=code).stdout)["checks"]
         return next(entry for entry in found if entry["name"] == "manifest")
 
-    assert check() == {"name": "manifest", "is_ok": True, "count": 5, "unit": "segments", "detail": ""}
+    assert check() == {"name": "manifest", "is_ok": True, "count": 5, "unit": "segments", "detail": "", "sequence": 0, "finding": None}
     damage(journal, f"{kind} 2")
     assert not check(code=3)["is_ok"]
     with pytest.raises(ManifestError):

@@ -116,6 +116,7 @@ static ome_status_t read_decisions(ome_replay_t *replay, const char *directory)
 {
     const ome_status_t status =
         ome_decisions_read(&replay->decisions, &replay->reader, replay->reader_memory, replay->file_system, directory);
+    replay->is_decision_fault = status != OME_OK;
     return replay->decisions.reason == NULL ? status : fail(replay, status, replay->decisions.reason);
 }
 
@@ -218,6 +219,7 @@ static ome_status_t decide(ome_replay_t *replay, const ome_journal_record_t *rec
     const ome_status_t status = ome_decisions_find(&replay->decisions, record);
     if (status == OME_DAMAGED)
     {
+        replay->is_decision_fault = true;
         return fail(replay, status, replay->decisions.reason);
     }
     if (status == OME_OK)

@@ -29,6 +29,7 @@ typedef struct ome_replay
     const char *reason;          /* why a record cannot be applied, where the reader found nothing wrong; otherwise NULL */
     ome_status_t reason_status;  /* where there is a reason: what every later call returns */
     bool is_check_fault;         /* the reason is the event log's: check.reader.report says where */
+    bool is_decision_fault;      /* the reason, or what the reader found, is about the decisions */
     bool checks_events;
     ome_event_check_t check;     /* where it checks events */
     uint64_t event_count_below;  /* set before it is opened, it begins with no snapshot that has as many events; 0: with any */

@@ -54,6 +54,9 @@ static const ome_counter_definition_t counters[] = {
     [OME_COUNT_RING_CURSOR] = SEQUENCE("ring.cursor"),
     [OME_COUNT_STORAGE_FREE] = {"storage.free_bytes", OME_COUNTER_KIND_GAUGE, OME_COUNTER_UNIT_BYTES},
     [OME_COUNT_STORAGE_LOW] = GAUGE("storage.is_low"),
+    [OME_COUNT_CHECK_BYTES] = {"check.bytes", OME_COUNTER_KIND_TOTAL, OME_COUNTER_UNIT_BYTES},
+    [OME_COUNT_CHECK_PASSES] = TOTAL("check.passes"),
+    [OME_COUNT_CHECK_DAMAGED] = GAUGE("check.damaged"),
 };
 static_assert(sizeof(counters) / sizeof(counters[0]) == OME_COUNT_COUNT, "every counter has a label");
 

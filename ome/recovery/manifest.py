@@ -38,6 +38,8 @@ __all__ = [
     "digest_of",
     "read_manifest",
     "read_seal",
+    "remake_lines",
+    "replace_manifest",
 ]
 
 MANIFEST_FILE: Final = "manifest"
@@ -224,6 +226,59 @@ def _missing_lines(directory: Path, lines: list[ManifestLine], live: bool, count
             added.append(ManifestLine(name=path.name, size_bytes=seal.end, digest=digest, chain=chain))
         expected = seal.last_sequence + 1
     return added
+
+
+def remake_lines(directory: Path) -> tuple[list[ManifestLine], bool]:
+    """The lines made again: those of archived segments as they stand, then one for each sealed segment that is there.
+
+    The second value says whether the damaged manifest proves them: its last line that can be read, or the one before, has the chain
+    digest that the new lines lead to. Where the lines of archived segments cannot be read, the new ones begin with the segments that are
+    there, and nothing is proven.
+    """
+    texts = [text for text in _LINE_END.split((directory / MANIFEST_FILE).read_bytes()) if text]
+    old = [_LINE.fullmatch(text) for text in texts]
+    there = [path.name for path in segments(directory)]
+    places = ((index, there.index(match[1].decode())) for index, match in enumerate(old) if match and match[1].decode() in there)
+    archived_count = next((index - position for index, position in places if index >= position), len(old))
+    lines: list[ManifestLine] = []
+    for match in old[:archived_count]:
+        if match is None or segment_first_sequence(match[1].decode()) <= (lines[-1].first_sequence if lines else 0):
+            lines = []
+            break
+        digest = bytes.fromhex(match[3].decode())
+        chain = _chain(lines[-1].chain if lines else _NO_CHAIN, digest)
+        lines.append(ManifestLine(name=match[1].decode(), size_bytes=int(match[2]), digest=digest, chain=chain))
+    has_archived = len(lines) == archived_count
+    lines += _missing_lines(directory, lines, False, None)
+    return lines, has_archived and _is_proven(old, lines)
+
+
+def _is_proven(old: list[re.Match[bytes] | None], lines: list[ManifestLine]) -> bool:
+    """A chain digest proves all before it. Where it is damaged itself, so do the digest of its line and the chain digest before."""
+    readable = [match for match in old if match is not None]
+    by_name = {match[1].decode(): match for match in readable}
+    by_digest = {bytes.fromhex(match[3].decode()): match for match in readable}
+    met = set()
+    is_proven, has_chain = False, True
+    for line in lines:
+        match = by_name.get(line.name) or by_digest.get(line.digest)
+        had_chain, has_chain = has_chain, match is not None and bytes.fromhex(match[4].decode()) == line.chain
+        if match is not None:
+            met.add(match)
+            is_proven = has_chain or (had_chain and bytes.fromhex(match[3].decode()) == line.digest)
+    return is_proven and len(met) == len(readable)
+
+
+def replace_manifest(directory: Path, lines: list[ManifestLine]) -> None:
+    """Makes a manifest of these lines, on disk when this returns, in the place of the one that is there."""
+    manifest = directory / MANIFEST_FILE
+    new = manifest.with_name(f"{MANIFEST_FILE}-new.tmp")
+    with new.open("wb") as file:
+        file.write("".join(str(line) for line in lines).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(manifest)
+    sync_directory(directory)
 
 
 def check_manifest(directory: Path) -> int:

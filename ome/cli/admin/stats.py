@@ -95,9 +95,10 @@ def _print_totals(counters: Counters, as_json: bool) -> None:
         print_json({"running": running, "pid": counters.pid, "epoch": counters.epoch, "counters": values, "latencies": latencies})
         return
     storage = "  STORAGE IS LOW: new orders are refused" if values.get("storage.is_low") else ""
+    damaged = "  STORED SEGMENTS ARE DAMAGED: see the log" if values.get("check.damaged") else ""
     click.echo(
         f"{'running' if running else 'stopped'}  pid {counters.pid}  epoch {counters.epoch}  "
-        f"policy {Policy(values['venue.policy']).name.lower()}{storage}"
+        f"policy {Policy(values['venue.policy']).name.lower()}{storage}{damaged}"
     )
     for label, value in values.items():
         click.echo(f"  {label:<32} {value:>20,}")
