@@ -292,7 +292,7 @@ static ome_status_t finish_events(ome_replay_t *replay, ome_status_t status)
     {
         (void)take_check(replay, ome_event_check_finish(&replay->check));
     }
-    if (replay->event_count_below != 0 && replay->snapshot_sequence == 0 && status == OME_NOT_FOUND)
+    if (replay->files->ahead_count > 0 && replay->snapshot_sequence == 0 && status == OME_NOT_FOUND)
     {
         replay->is_check_fault = true;
         (void)fail(

@@ -147,6 +147,9 @@ class Checker:
         archived = next((index for index, line in enumerate(lines) if (self.directory / line.name).exists()), len(lines))
         for line in lines[archived:]:
             path = self.directory / line.name
+            if not path.exists():
+                self._note(f"{path}: no such file, and the {MANIFEST_FILE} names it")
+                continue
             digest = hashlib.blake2b(digest_size=32)
             with path.open("rb", buffering=0) as file:
                 left = line.size_bytes

@@ -23,6 +23,7 @@ class Finding(StrEnum):
     BEGINNING = "beginning missing"
     DECISIONS = "damaged decisions"
     ASSERTION = "command that trips"
+    OLD_ASSERTION = "old command that trips"
     SNAPSHOT_BROKEN = "broken snapshot"
     SNAPSHOT_OTHER = "snapshot of another journal"
     END = "end missing"
@@ -138,11 +139,19 @@ TABLE: Final = (
         finding=Finding.ASSERTION,
         check="replay",
         wrong="A command trips an assertion of the core",
-        remedies=(Remedy.QUARANTINE, Remedy.BEGIN),
-        done="`--quarantine SEQUENCE` makes it count as rejected, by a decision. "
-        "Where a start does not come to it, the journal begins behind the newest snapshot",
-        lost="Nothing that was acknowledged; the history before the snapshot",
+        remedies=(Remedy.QUARANTINE,),
+        done="`--quarantine SEQUENCE` makes it count as rejected, by a decision",
+        lost="Nothing that was acknowledged",
         start=Start.REFUSES,
+    ),
+    Row(
+        finding=Finding.OLD_ASSERTION,
+        check="replay",
+        wrong="A command before the newest snapshot trips an assertion of this version of the core",
+        remedies=(Remedy.NONE,),
+        done="Nothing: a start does not come to it, and the version of ome that wrote it can replay it. This is a fault of ome: report it",
+        lost="Nothing",
+        start=Start.STARTS,
     ),
     Row(
         finding=Finding.SNAPSHOT_BROKEN,
@@ -164,7 +173,7 @@ TABLE: Final = (
     ),
     Row(
         finding=Finding.END,
-        check="snapshots",
+        check="snapshots, events",
         wrong="The journal ends before a command of which there is a snapshot",
         remedies=(Remedy.BEGIN,),
         done="The journal begins behind that snapshot",

@@ -116,9 +116,8 @@ def _diagnosis(finding: Finding, remedy: Remedy, wrong: str, plan: str, **fields
     """One that is of the table."""
     row = row_of(finding)
     assert remedy in row.remedies, f"{finding}: {remedy} is none of its remedies"
-    return Diagnosis(
-        **({"finding": finding, "remedy": remedy, "wrong": wrong, "plan": plan, "is_loss": remedy in row.needs_accept} | fields)
-    )
+    fields = {"is_loss": remedy in row.needs_accept} | fields
+    return Diagnosis(finding=finding, remedy=remedy, wrong=wrong, plan=plan, **fields)
 
 
 def _of_damage(directory: Path, source: Path | None, reader: JournalReader, error: JournalIntegrityError) -> Diagnosis:
@@ -135,7 +134,7 @@ def _of_damage(directory: Path, source: Path | None, reader: JournalReader, erro
     lost = report.sequence_expected
     # The oldest that has the state behind the damage: as much as can be stays readable. What is damaged behind it is found next.
     snapshot = next((one for one in snapshot_sequences(directory) if one >= lost and _is_whole(directory, one)), None)
-    finding = Finding.SEGMENT if snapshot is None else Finding.OLD_SEGMENT
+    finding = Finding.OLD_SEGMENT if _is_before_start(directory, report) else Finding.SEGMENT
     copy = None if source is None else _good_copy(directory, source, report)
     if copy is not None:
         plan = f"{copy} is a good copy and takes its place: nothing is lost"
@@ -148,6 +147,16 @@ def _of_damage(directory: Path, source: Path | None, reader: JournalReader, erro
         f"they are kept beside it, in files *.torn-* and *{_SET_ASIDE}"
     )
     return _diagnosis(finding, Remedy.CUT, wrong, plan, sequence=lost, damaged=damaged)
+
+
+def _is_before_start(directory: Path, report: JournalReport) -> bool:
+    """Whether the damage is in a segment that no start reads, since one behind it holds what follows the newest whole snapshot."""
+    newest = next((one for one in reversed(snapshot_sequences(directory)) if _is_whole(directory, one)), None)
+    if newest is None:
+        return False
+    begins = max((one for path in segments(directory) if (one := segment_first_sequence(path.name)) <= newest + 1), default=0)
+    is_missing = Path(report.path) == directory
+    return (report.sequence_expected if is_missing else segment_first_sequence(Path(report.path).name)) < begins
 
 
 def _begin_plan(snapshot: int) -> str:
@@ -181,7 +190,7 @@ def _of_whole_journal(directory: Path, source: Path | None, report: JournalRepor
             return _of_event_log(directory, error.report, str(error), is_old=False)
         return _diagnosis(Finding.FOREIGN, Remedy.NONE, str(error), "this is no damage of bytes, and not to be repaired")
     verified = verify(directory, progress=progress)
-    if (found := _of_verification(directory, source, verified, whole)) is not None:
+    if (found := _of_verification(directory, source, verified)) is not None:
         return found
     if report.verdict is Verdict.TORN:
         wrong = f"a torn tail of {report.torn_bytes:,} bytes in {report.path}, which nobody was told of"
@@ -189,7 +198,7 @@ def _of_whole_journal(directory: Path, source: Path | None, report: JournalRepor
     return Diagnosis(finding=None, remedy=Remedy.NOTHING, wrong="", plan="")
 
 
-def _of_verification(directory: Path, source: Path | None, verified: Verification, whole: list[int]) -> Diagnosis | None:
+def _of_verification(directory: Path, source: Path | None, verified: Verification) -> Diagnosis | None:
     """A start has what it needs: what verify finds beyond that."""
     failed = {check.name: check for check in verified.checks if not check.is_ok}
     if "journal" in failed:
@@ -197,13 +206,9 @@ def _of_verification(directory: Path, source: Path | None, verified: Verificatio
     if "events" in failed:
         return _of_event_log(directory, verified.report, failed["events"].detail, is_old=True)
     if "replay" in failed:
-        newest = whole[-1] if whole else 0
-        if verified.state_hash is None and newest >= verified.sequence:
-            found = failed["replay"].detail
-            return _diagnosis(Finding.ASSERTION, Remedy.BEGIN, found, _begin_plan(newest), sequence=verified.sequence, snapshot=newest)
-        return _diagnosis(
-            Finding.ENGINE, Remedy.NONE, failed["replay"].detail, "this is a fault of ome, and nothing of the journal: report it"
-        )
+        finding = Finding.OLD_ASSERTION if verified.state_hash is None else Finding.ENGINE
+        plan = "this is a fault of ome, and none of the journal: report it"
+        return _diagnosis(finding, Remedy.NONE, failed["replay"].detail, plan, sequence=verified.sequence)
     if (snapshots := failed.get("snapshots")) is not None:
         assert snapshots.finding is not None, "the check says how"
         plan = f"it is set aside as {_BROKEN}: a start begins with the one before, or with the first command"

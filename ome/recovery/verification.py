@@ -255,6 +255,17 @@ def _equal_count(events: Records, others: Records) -> int:
     return int(differ[0]) if len(differ) else count
 
 
+def _replay(directory: Path, live: bool, event_log: _EventLog) -> Replay:
+    """From the beginning, with every event compared with the log, unless a server is writing or the log cannot be read at all."""
+    try:
+        return replay_from_beginning(directory, live=live, checks_events=not live)
+    except JournalIntegrityError as error:
+        if not error.report.is_of_event_log:
+            raise
+        event_log.fault = str(error)
+        return replay_from_beginning(directory, live=live)
+
+
 def _read_before_replay(directory: Path, live: bool) -> JournalIntegrityError | None:
     """Where the journal's first segments are gone, its replay begins with a snapshot. The records up to that one are read only."""
     if first_sequence(directory) == 1:
@@ -286,7 +297,7 @@ def verify(
     compared = _Reference()
     event_log = _EventLog()
     damage, unread = "", _read_before_replay(directory, live)
-    with replay_from_beginning(directory, live=live, checks_events=not live) as replay:
+    with _replay(directory, live, event_log) as replay:
         begin = replay.report.snapshot_sequence
         if begin and reference:
             found = f"one that begins behind command {begin:,}"

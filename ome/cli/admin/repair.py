@@ -112,7 +112,7 @@ class _Work:
         if found.remedy is Remedy.NOTHING:
             self._say("nothing is wrong")
             return
-        self._say(f"wrong: {found.wrong}")
+        self._say(f"{found.finding}: {found.wrong}")
         if found.damaged:
             self._say(f"by the manifest these segments are not what was sealed: {', '.join(found.damaged)}")
             if found.remedy is not Remedy.COPY:
