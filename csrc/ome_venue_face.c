@@ -47,24 +47,33 @@ typedef struct
 {
     ome_engine_t *engine;
     ome_batch_t *batch;
-    const void *commands;
+    const ome_command_t *commands;
     uint64_t count;
+    bool is_first;
 } step_t;
 
 static void apply_step(void *context)
 {
     const step_t *step = context;
-    ome_batch_apply(step->batch, step->engine, step->commands, step->count);
+    (step->is_first ? ome_batch_apply : ome_batch_append)(step->batch, step->engine, step->commands, step->count);
 }
 
 ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void *commands, uint64_t count_max, uint64_t *count)
 {
     const ome_status_t status = ome_replay_read_next(replay, commands, count_max, count);
-    step_t step = {.engine = replay->engine, .batch = batch, .commands = commands, .count = *count};
-    if (*count > 0 && ome_replay_guard(replay, apply_step, &step) != OME_OK)
+    step_t step = {.batch = batch};
+    for (uint64_t done = 0; done < *count; done += step.count)
     {
-        *count = 0;
-        return OME_ASSERTED;
+        step.commands = (const ome_command_t *)commands + done;
+        ome_status_t applied = ome_replay_part(replay, step.commands, *count - done, &step.count);
+        step.engine = replay->engine;
+        step.is_first = done == 0;
+        applied = applied == OME_OK ? ome_replay_guard(replay, apply_step, &step) : applied;
+        if (applied != OME_OK)
+        {
+            *count = 0;
+            return applied;
+        }
     }
     return ome_replay_take_events(replay, ome_batch_events(batch), *count > 0 ? ome_batch_event_count(batch) : 0, status);
 }

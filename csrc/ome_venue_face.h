@@ -70,7 +70,10 @@ ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count);
 ome_status_t ome_replay_step_idle(ome_replay_t *replay, uint64_t count_max);
 ome_status_t ome_replay_snapshot_idle(ome_replay_t *replay, uint32_t keep_count);
 
-/* The engine so far; NULL before the first command. */
+/* Moves the engine to other limits, for who then has DefineLimits sequenced as the next command. As ome_engine_resize; OME_EMPTY: there is no engine yet. */
+ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits);
+
+/* The engine so far; NULL before the first command. Another one after a change of limits. */
 const ome_engine_t *ome_replay_engine(const ome_replay_t *replay);
 
 /* The texts live as long as the replay. */

@@ -18,7 +18,7 @@ from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.instruments import NAME_SIZE, Instrument
 from ome.messages import Limits
 
-__all__ = ["ConfigError", "ServerConfig", "load_config"]
+__all__ = ["LIMIT_KEYS", "ConfigError", "ServerConfig", "load_config"]
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
@@ -181,6 +181,9 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "special_orders": _Key("special_count_max", int),
     },
 }
+LIMIT_KEYS: Mapping[str, str] = {known.field: key for key, known in _KEYS["limits"].items()}
+"""What each field of Limits is called in the file."""
+
 _INSTRUMENT_KEYS = {
     "symbol": str,
     "tick": str,
@@ -219,8 +222,7 @@ def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConf
     try:
         values["limits"] = Limits(**limits)
     except OmeError as error:
-        key = next(key for key, known in _KEYS["limits"].items() if known.field == error.what)
-        raise ConfigError(f"limits.{key}", where=source, found=error.found, allowed=error.allowed) from None
+        raise ConfigError(f"limits.{LIMIT_KEYS[error.what]}", where=source, found=error.found, allowed=error.allowed) from None
     values["instruments"] = tuple(_instrument(entry, index, source) for index, entry in enumerate(instruments))
     return ServerConfig(**(values | overrides))
 

@@ -7,15 +7,18 @@ held. A further one is a class with the methods of `Check`, and a line in `verif
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
 
-from ome.codec import Records, record_bytes
-from ome.errors import InvariantError
+from ome.codec import EVENT, Records, record_bytes, records_of
+from ome.enums import CommandKind
+from ome.errors import InvalidValueError, InvariantError
 from ome.journal import JournalError, JournalIntegrityError, JournalReader, JournalReport, ReplayAssertionError
 from ome.messages import Limits
 from ome.recovery import Batch, Replay
@@ -125,7 +128,7 @@ class _Reference:
             self._engine = ReferenceEngine(Limits(**{name: int(first[name]) for name in Limits.__slots__}))
         instruments = instruments_meant(batch.commands, self._instrument_before)
         self._instrument_before = int(instruments[-1])
-        said = self._engine.apply_records(batch.commands)
+        said = self._said(batch.commands)
         if record_bytes(said) == record_bytes(batch.events):
             self._event_count += len(said)
             self._names.learn(batch.commands, batch.events)
@@ -143,6 +146,18 @@ class _Reference:
             reference=tuple(describe_events(other.events_of(sequence)[:_EVENT_KEPT_COUNT], self._names)),
         )
         return False
+
+    def _said(self, commands: Records) -> Records:
+        """What the reference says. Before a DefineLimits it is moved to those limits, as every replay does."""
+        assert self._engine is not None, "the first command made it"
+        starts = np.flatnonzero(commands["kind"] == CommandKind.DEFINE_LIMITS).tolist()
+        parts = []
+        for start, end in pairwise(sorted({0, *starts, len(commands)})):
+            if start in starts and commands[start]["reserved"] == 0:
+                with contextlib.suppress(InvalidValueError):  # then it rejects the command
+                    self._engine.resize(Limits(**{name: int(commands[start][name]) for name in Limits.__slots__}))
+            parts.append(self._engine.apply_records(commands[start:end]))
+        return records_of(b"".join(record_bytes(part) for part in parts), EVENT)
 
     def result(self, replay: Replay) -> CheckResult:
         detail = ""
