@@ -9,9 +9,9 @@
 static bool limits_agree(const ome_engine_t *engine, const ome_command_t *command)
 {
     const ome_limits_t *limits = &engine->limits;
-    return command->order_count_max == limits->order_count_max &&
-           command->level_count_max == limits->level_count_max && command->instrument_count_max == limits->instrument_count_max &&
-           command->session_count_max == limits->session_count_max && command->special_count_max == limits->special_count_max;
+    return command->order_count_max == limits->order_count_max && command->level_count_max == limits->level_count_max &&
+           command->instrument_count_max == limits->instrument_count_max && command->session_count_max == limits->session_count_max &&
+           command->special_count_max == limits->special_count_max;
 }
 
 /* The entry of the table that has this symbol's instrument, or the free one where it would be. At least half of the table is free. */

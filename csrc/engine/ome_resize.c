@@ -48,9 +48,9 @@ static int64_t get(void *context, void *bytes, uint32_t size_bytes)
 
 bool ome_engine_fits(const ome_engine_t *engine, const ome_limits_t *limits)
 {
-    return engine->pools.orders.slots_ever_used <= limits->order_count_max &&
-           engine->pools.ladder.level_count <= limits->level_count_max && engine->instrument_count <= limits->instrument_count_max &&
-           engine->session_count <= limits->session_count_max && engine->pools.specials.record_count <= limits->special_count_max;
+    return engine->pools.orders.slots_ever_used <= limits->order_count_max && engine->pools.ladder.level_count <= limits->level_count_max &&
+           engine->instrument_count <= limits->instrument_count_max && engine->session_count <= limits->session_count_max &&
+           engine->pools.specials.record_count <= limits->special_count_max;
 }
 
 /* Makes the engine of the new limits. */
