@@ -22,13 +22,13 @@ from ome._native import ffi, lib
 from ome.errors import OmeError
 from ome.journal import text_of
 from ome.recovery.directory import segment_first_sequence, segments
-from ome.recovery.manifest import MANIFEST_FILE, read_manifest
+from ome.recovery.manifest import MANIFEST_FILE, lines_of_segments
 
 __all__ = ["Checker"]
 
 _LOWEST_PRIORITY: Final = 19
 _RECORD_COUNT: Final = 2_000  # at a time: some 150 KB, a tenth of a millisecond
-_PIECE_BYTES: Final = 256 << 10
+_PIECE_BYTES: Final = 64 << 10
 _REST_S: Final = 3_600.0  # between two passes
 _KINDS: Final = (("journal", 1), ("events", 2))
 
@@ -140,12 +140,11 @@ class Checker:
     def _manifest(self) -> Iterator[int]:
         """Every segment that the manifest names is what was sealed."""
         try:
-            lines, _ = read_manifest(self.directory)
+            lines = lines_of_segments(self.directory)
         except OmeError as error:
             self._note(str(error))
             return
-        archived = next((index for index, line in enumerate(lines) if (self.directory / line.name).exists()), len(lines))
-        for line in lines[archived:]:
+        for line in lines:
             path = self.directory / line.name
             if not path.exists():
                 self._note(f"{path}: no such file, and the {MANIFEST_FILE} names it")
