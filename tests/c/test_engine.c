@@ -363,7 +363,8 @@ static void definitions_and_their_rejections_are_told_byte_for_byte(void)
             .instrument = 1,
             .kind = OME_EVENT_KIND_DEFINED,
             .command_kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT});
-    apply_rejected(&market, define_limits(&standard_limits), OME_REASON_BAD_DEFINITION);
+    const ome_limits_t other = {.order_count_max = 65, .level_count_max = 32, .instrument_count_max = 4, .session_count_max = 4};
+    apply_rejected(&market, define_limits(&other), OME_REASON_BAD_DEFINITION);
     apply_rejected(&market, define_instrument(2, "ABC", 1, 0), OME_REASON_BAD_DEFINITION);
     apply_rejected(&market, define_instrument(3, "DEF", 1, 0), OME_REASON_BAD_DEFINITION);
     apply_rejected(&market, define_session(2, 1, "OTHER", 1), OME_REASON_BAD_DEFINITION);
