@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from ome.codec import EVENT, Records, record_bytes, records_of
+from ome.codec import EVENT, Records, join_records, record_bytes
 from ome.enums import CommandKind
 from ome.errors import InvalidValueError, InvariantError
 from ome.journal import JournalError, JournalIntegrityError, JournalReader, JournalReport, ReplayAssertionError
@@ -157,7 +157,7 @@ class _Reference:
                 with contextlib.suppress(InvalidValueError):  # then it rejects the command
                     self._engine.resize(Limits(**{name: int(commands[start][name]) for name in Limits.__slots__}))
             parts.append(self._engine.apply_records(commands[start:end]))
-        return records_of(b"".join(record_bytes(part) for part in parts), EVENT)
+        return join_records(parts, EVENT)
 
     def result(self, replay: Replay) -> CheckResult:
         detail = ""
