@@ -3,143 +3,27 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from fake_servers import DIRECTORY, NUMBERED, Array, FakeFeed, FakeServer, definitions, message, new_orders
 
-from ome.client import FrameRejected, InstrumentDirectory, LogonRefused, MarketData, OrderEntry, ReportGap, SessionLost, TimedOut
+from ome.client import FrameRejected, LogonRefused, MarketData, OrderEntry, ReportGap, SessionLost, TimedOut
 from ome.codec import COMMAND, layouts
 from ome.enums import CommandFlags, CommandKind, EventKind, OrderType, Policy, Reason, Side, TimeInForce
-from ome.errors import InvalidTypeError, InvalidValueError, InvariantError
-from ome.instruments import Instrument
-from ome.marketdata import BookBuilder, Channel, split_frame, topic_of
+from ome.errors import InvalidTypeError, InvalidValueError
+from ome.marketdata import Channel
 from ome.messages import NULL_VALUE
-from ome.transport import Context, EndpointError, Heartbeat, SendStatus, Socket, SocketClosedError, library_path, library_version
-
-Array = npt.NDArray[np.void]
-NUMBERED = {1: Instrument("AAPL", tick="0.01"), 2: Instrument("OIL", tick="0.5", price_decimals=1, quantity_decimals=3, signed_prices=True)}
-DIRECTORY = InstrumentDirectory(NUMBERED)
-
-
-def message(template: int, **fields: object) -> bytes:
-    """One message of the schema, zero but for its header and these fields."""
-    row = np.zeros(1, dtype=layouts.TEMPLATES[template][2])
-    header = {"block_length": layouts.TEMPLATES[template][1], "template_id": template, "schema_id": 28525, "version": 1}
-    for name, value in (header | fields).items():
-        row[name] = value
-    return row.tobytes()
-
-
-def definitions() -> bytes:
-    """A DefineInstrument for each instrument."""
-    return b"".join(
-        message(
-            33,
-            symbol=instrument.symbol.encode(),
-            instrument=number,
-            tick=instrument.tick_units,
-            price_decimals=instrument.price_decimals,
-            quantity_decimals=instrument.quantity_decimals,
-            instrument_flags=instrument.flags,
-        )
-        for number, instrument in NUMBERED.items()
-    )
-
-
-class FakeServer:
-    """A thread with a ROUTER that admits everybody and accepts every command; a test replaces what it answers."""
-
-    def __init__(self, frame_message_count_max: int = 256) -> None:
-        self.frame_message_count_max = frame_message_count_max
-        self.commands: list[Array] = []  # frames of commands, as they came
-        self.logons: list[Array] = []
-        self.report_sequence = itertools.count(11)
-        self.order_id = itertools.count(2**32 + 1)
-        self.logon_answer: Callable[[Array], list[bytes]] = self.admit
-        self.answer_frame: Callable[[Array], list[bytes]] = self.accept_all
-        self.answer_logout: Callable[[], list[bytes]] = lambda: [message(130)]
-        self.peer = b""
-        self._context = Context()
-        self._socket = self._context.bind_router("tcp://127.0.0.1:0", frame_size_max_bytes=65_536)
-        self.endpoint = self._socket.endpoint
-        self._is_stopping = False
-        self._to_say: list[bytes] = []
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._is_stopping = True
-        self._thread.join()
-        self._context.close()
-        if self._error is not None:
-            raise self._error
-
-    def say(self, *frames: bytes) -> None:
-        """Sends frames to the client that spoke last."""
-        self._to_say.extend(frames)
-
-    def admit(self, logon: Array) -> list[bytes]:
-        answer = message(
-            129,
-            epoch=7,
-            server_time_ns=1_700_000_000_123_456_789,
-            engine_sequence=40,
-            report_sequence=10,
-            instrument_count=len(NUMBERED),
-            frame_message_count_max=self.frame_message_count_max,
-            participant=3,
-            session=5,
-            policy=Policy.COMMIT,
-        )
-        return [answer + definitions()]
-
-    def report(self, command: np.void, **fields: object) -> bytes:
-        """An execution report on a command: ACCEPTED unless the fields say otherwise."""
-        echoed = {name: command[name] for name in ("client_order_id", "instrument", "account", "price")}
-        usual = {
-            "kind": EventKind.ACCEPTED,
-            "side": command["side"],
-            "leaves_quantity": command["quantity"],
-            "order_id": next(self.order_id),
-        }
-        return message(132, **(echoed | usual | {"report_sequence": next(self.report_sequence), "engine_sequence": 41} | fields))
-
-    def accept_all(self, frame: Array) -> list[bytes]:
-        return [b"".join(self.report(command) for command in frame)]
-
-    def _run(self) -> None:
-        try:
-            while not self._is_stopping:
-                self._socket.wait(0.002)
-                while (received := self._socket.receive_from()) is not None:
-                    self.peer, frame = received
-                    for answer in self._answers(frame):
-                        assert self._socket.send_to(self.peer, answer) == SendStatus.SENT
-                while self._to_say:
-                    assert self._socket.send_to(self.peer, self._to_say.pop(0)) == SendStatus.SENT
-        except BaseException as error:
-            self._error = error
-
-    def _answers(self, frame: bytes) -> list[bytes]:
-        template = int(np.frombuffer(frame, "<u2", count=4)[1])
-        if template == 128:
-            self.logons.append(np.frombuffer(frame, layouts.LOGON_MESSAGE))
-            return self.logon_answer(self.logons[-1])
-        if template == 130:
-            return self.answer_logout()
-        self.commands.append(np.frombuffer(frame, layouts.COMMAND_MESSAGE))
-        return self.answer_frame(self.commands[-1])
+from ome.transport import Context, SendStatus, SocketClosedError, library_path, library_version
 
 
 @pytest.fixture
@@ -152,20 +36,6 @@ def server() -> Iterator[FakeServer]:
 def session(server: FakeServer) -> Iterator[OrderEntry]:
     with OrderEntry(server.endpoint, "FIRM1", 2) as made:
         yield made
-
-
-def new_orders(count: int) -> Array:
-    """Buy orders with client order ids from 1."""
-    commands = np.zeros(count, dtype=COMMAND)
-    commands["kind"] = CommandKind.NEW_ORDER
-    commands["client_order_id"] = np.arange(1, count + 1)
-    commands["price"] = 15_000
-    commands["quantity"] = 10
-    commands["instrument"] = 1
-    commands["side"] = Side.BUY
-    commands["order_type"] = OrderType.LIMIT
-    commands["time_in_force"] = TimeInForce.GTC
-    return commands
 
 
 def receive_count(session: OrderEntry, count: int) -> Array:
@@ -631,334 +501,6 @@ def test_frame_that_mixes_reports_with_something_else_is_refused(server: FakeSer
         session.receive(5.0)
 
 
-# ---- Market data ----
-
-
-class FakeFeed:
-    """An XPUB in the test's own thread. `epoch` and `sequence` are those of the levels of instrument 1."""
-
-    def __init__(self, endpoint: str = "tcp://127.0.0.1:0") -> None:
-        self._context = Context()
-        self.socket: Socket = self._context.bind_publisher(endpoint)
-        self.epoch = 1
-        self.sequence = 0
-
-    def close(self) -> None:
-        self._context.close()
-
-    def wait_for_subscriptions(self, count: int) -> list[bytes]:
-        """The next subscriptions and cancellations: a byte 1 or 0, then the topic."""
-        found: list[bytes] = []
-        deadline = time.monotonic() + 5.0
-        while len(found) < count:
-            assert time.monotonic() < deadline, f"{found} came, of {count}"
-            self.socket.wait(0.1)
-            while (frame := self.socket.receive()) is not None:
-                found.append(frame)
-        return found
-
-    def levels_frame(self, rows: list[tuple[int, Side, int, int]], *, skip: int = 0) -> bytes:
-        """Updates (engine sequence, side, price, quantity), after `skip` that get lost."""
-        self.sequence += skip
-        parts = [topic_of(Channel.LEVELS, 1)]
-        for engine_sequence, side, price, quantity in rows:
-            self.sequence += 1
-            parts.append(self.update(self.sequence, engine_sequence, side, price, quantity))
-        return b"".join(parts)
-
-    def snapshot_frame(self, engine_sequence: int, rows: list[tuple[Side, int, int]]) -> bytes:
-        fields = {"channel_sequence": self.sequence, "engine_sequence": engine_sequence, "instrument": 1, "epoch": self.epoch}
-        updates = [self.update(0, engine_sequence, *row) for row in rows]
-        return topic_of(Channel.LEVELS, 1) + message(163, level_count=len(rows), **fields) + b"".join(updates)
-
-    def update(self, channel_sequence: int, engine_sequence: int, side: Side, price: int, quantity: int) -> bytes:
-        fields = {"channel_sequence": channel_sequence, "engine_sequence": engine_sequence, "instrument": 1, "epoch": self.epoch}
-        return message(162, side=side, price=price, quantity=quantity, order_count=1 if quantity else 0, **fields)
-
-    def send(self, frame: bytes) -> None:
-        assert self.socket.send(frame) == SendStatus.SENT
-
-
-@pytest.fixture
-def feed() -> Iterator[FakeFeed]:
-    with closing(FakeFeed()) as made:
-        yield made
-
-
-def poll_until(market_data: MarketData, is_reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5.0
-    while not is_reached():
-        assert time.monotonic() < deadline, "the feed came to an end"
-        market_data.poll(0.1)
-
-
-def test_book_top_and_trades_are_kept_from_the_feed(feed: FakeFeed) -> None:
-    """PROTOCOL, Market data: a snapshot, then updates; the top at once; trades."""
-    with MarketData(feed.socket.endpoint, DIRECTORY) as market_data:
-        market_data.subscribe("AAPL")
-        assert feed.wait_for_subscriptions(3) == [b"\1" + topic_of(channel, 1) for channel in Channel]
-        assert market_data.top("AAPL") is None
-        assert market_data.book("AAPL").is_stale
-        feed.send(feed.snapshot_frame(5, [(Side.BUY, 100, 7), (Side.BUY, 99, 1), (Side.SELL, 103, 2)]))
-        top = {"channel_sequence": 1, "bid_price": 100, "bid_quantity": 7, "ask_price": NULL_VALUE, "instrument": 1, "epoch": 1}
-        feed.send(topic_of(Channel.TOP, 1) + message(160, **top))
-        feed.send(feed.levels_frame([(6, Side.SELL, 102, 4), (6, Side.BUY, 99, 0), (7, Side.SELL, 103, 3)]))
-        trade = {"channel_sequence": 1, "trade_id": 3, "price": 100, "quantity": 2, "instrument": 1, "epoch": 1, "side": Side.SELL}
-        feed.send(topic_of(Channel.TRADES, 1) + message(161, **trade))
-        market_data.synchronize()
-        poll_until(market_data, lambda: market_data.book("AAPL").engine_sequence == 7)
-        assert market_data.levels("AAPL", Side.BUY) == [(100, 7, 1)]
-        assert market_data.levels(1, Side.SELL) == [(102, 4, 1), (103, 3, 1)]
-        assert market_data.levels(1, Side.SELL, depth=1) == [(102, 4, 1)]
-        book = market_data.book("AAPL", depth=1)
-        assert book.best_bid is not None
-        assert (book.best_bid.price, book.best_bid.quantity, len(book.asks)) == (Decimal("1.00"), Decimal(7), 1)
-        found = market_data.top("AAPL")
-        assert found is not None
-        assert (found.bid_price, found.ask_price) == (Decimal("1.00"), None)
-        poll_until(market_data, lambda: bool(market_data._trades))
-        prints = list(market_data.trades())
-        assert [(p.symbol, p.price, p.quantity, p.side, p.trade_id) for p in prints] == [
-            ("AAPL", Decimal("1.00"), Decimal(2), Side.SELL, 3)
-        ]
-        assert list(market_data.trades()) == []
-        assert market_data.gap_count == 0
-
-
-def test_gap_makes_the_book_stale_and_asks_for_a_snapshot_that_heals_it(feed: FakeFeed) -> None:
-    """PROTOCOL, Levels: after a gap the client unsubscribes and subscribes again, and ignores updates until the snapshot comes."""
-    with MarketData(feed.socket.endpoint) as market_data:
-        market_data.subscribe(1, channels=(Channel.LEVELS,))
-        feed.wait_for_subscriptions(1)
-        feed.send(feed.snapshot_frame(1, [(Side.BUY, 100, 7)]))
-        market_data.synchronize()
-        time.sleep(0.5)  # the next request may come at once, because the last one is long ago
-        feed.send(feed.levels_frame([(4, Side.BUY, 101, 1)], skip=2))
-        poll_until(market_data, lambda: market_data.is_stale(1))
-        assert feed.wait_for_subscriptions(2) == [b"\0" + topic_of(Channel.LEVELS, 1), b"\1" + topic_of(Channel.LEVELS, 1)]
-        feed.send(feed.levels_frame([(5, Side.BUY, 98, 1)]))
-        market_data.poll(0.1)
-        assert market_data.levels(1, Side.BUY) == [(100, 7, 1)], "a stale book stays as it was"
-        feed.send(feed.snapshot_frame(5, [(Side.BUY, 101, 1), (Side.BUY, 98, 1)]))
-        feed.send(feed.levels_frame([(6, Side.BUY, 97, 3)]))
-        poll_until(market_data, lambda: len(market_data.levels(1, Side.BUY)) == 3)
-        assert market_data.levels(1, Side.BUY) == [(101, 1, 1), (98, 1, 1), (97, 3, 1)]
-        assert not market_data.is_stale(1)
-        assert market_data.gap_count == 1
-
-
-def test_snapshot_that_does_not_come_is_asked_for_again(feed: FakeFeed) -> None:
-    """A snapshot may get lost like any frame."""
-    with MarketData(feed.socket.endpoint) as market_data:
-        market_data.subscribe(1, channels=(Channel.LEVELS,))
-        assert feed.wait_for_subscriptions(1)[0][0] == 1
-        with pytest.raises(TimedOut, match="snapshots"):
-            market_data.synchronize(0.7)
-        assert [frame[0] for frame in feed.wait_for_subscriptions(2)] == [0, 1]
-
-
-def test_publisher_that_starts_again_is_subscribed_to_again() -> None:
-    """PROTOCOL, Epoch: a new epoch is a new stream."""
-    feed = FakeFeed()
-    with MarketData(feed.socket.endpoint) as market_data:
-        market_data.subscribe(1, channels=(Channel.LEVELS,))
-        feed.wait_for_subscriptions(1)
-        feed.send(feed.snapshot_frame(9, [(Side.BUY, 100, 7)]))
-        market_data.synchronize()
-        endpoint = feed.socket.endpoint
-        feed.close()
-        with closing(FakeFeed(endpoint)) as successor:
-            successor.epoch = 2
-            while (subscription := successor.socket.receive()) is None:
-                market_data.poll(0.01)  # a subscriber repeats its subscriptions when it is polled
-            assert subscription == b"\1" + topic_of(Channel.LEVELS, 1)
-            successor.send(successor.snapshot_frame(9, [(Side.BUY, 50, 1)]))
-            poll_until(market_data, lambda: market_data.levels(1, Side.BUY) == [(50, 1, 1)])
-            assert market_data.gap_count == 1
-
-
-def test_gaps_of_tops_and_trades_are_counted_and_repeats_are_not(feed: FakeFeed) -> None:
-    """PROTOCOL, Market data: channel_sequence counts; a top is sent again for a new subscriber."""
-    with MarketData(feed.socket.endpoint) as market_data:
-        market_data.subscribe(1, channels=(Channel.TOP, Channel.TRADES))
-        feed.wait_for_subscriptions(2)
-        for channel, template in ((Channel.TOP, 160), (Channel.TRADES, 161)):
-            for sequence in (5, 5, 6, 8, 9):
-                feed.send(topic_of(channel, 1) + message(template, channel_sequence=sequence, instrument=1, epoch=1))
-        seen = 0
-        while seen < 10:
-            updates = market_data.poll(5.0)
-            assert updates, f"{seen} of 10 came"
-            seen += len(updates)
-        assert market_data.gap_count == 2
-
-
-def test_numbers_need_no_directory_and_symbols_do(feed: FakeFeed) -> None:
-    """What cannot be answered is refused with what is allowed."""
-    with MarketData(feed.socket.endpoint) as market_data:
-        with pytest.raises(InvalidValueError, match="numbers only"):
-            market_data.subscribe("AAPL")
-        with pytest.raises(InvalidValueError, match="subscribe first"):
-            market_data.levels(1, Side.BUY)
-        market_data.subscribe(1)
-        market_data.unsubscribe(1)
-        subscriptions = feed.wait_for_subscriptions(6)
-        assert [frame[0] for frame in subscriptions] == [1, 1, 1, 0, 0, 0]
-        with pytest.raises(InvalidValueError):
-            market_data.is_stale(1)
-
-
-def test_books_can_be_moved_to_an_exact_engine_sequence(feed: FakeFeed) -> None:
-    """PROTOCOL, Levels: each update names its command, so that a book can stand after any of them."""
-    with MarketData(feed.socket.endpoint) as market_data:
-        market_data.subscribe(1, channels=(Channel.LEVELS,))
-        feed.wait_for_subscriptions(1)
-        feed.send(feed.snapshot_frame(3, [(Side.BUY, 100, 7)]))
-        feed.send(feed.levels_frame([(4, Side.BUY, 101, 1), (6, Side.BUY, 102, 1), (6, Side.BUY, 101, 0), (9, Side.BUY, 102, 0)]))
-        seen = 0
-        while seen < 2:
-            seen += len(market_data.poll(5.0, apply=False))
-        expected = {2: [], 3: [100], 4: [101, 100], 5: [101, 100], 6: [102, 100], 8: [102, 100], 9: [100], 10: [100]}
-        for engine_sequence, prices in expected.items():
-            market_data.apply_until(engine_sequence)
-            assert [price for price, _, _ in market_data.levels(1, Side.BUY)] == prices
-            assert market_data.is_stale(1) == (engine_sequence < 3)
-
-
-# ---- The book builder ----
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_book_is_exact_or_stale_whatever_the_feed_loses_or_repeats(seed: int) -> None:
-    """A book that says it is not stale equals the publisher's book at its last update, under lost frames and snapshots for others."""
-    print(f"seed {seed}")
-    random_source = random.Random(seed)
-    source = FakeFeed()
-    source.close()
-    builder = BookBuilder()
-    books: dict[int, dict[tuple[Side, int], int]] = {0: {}}
-    book: dict[tuple[Side, int], int] = {}
-    exact_count = stale_count = 0
-    for engine_sequence in range(1, 300):
-        rows = []
-        for _ in range(random_source.randrange(1, 4)):
-            side = random_source.choice((Side.BUY, Side.SELL))
-            price = random_source.randrange(90, 100) if side == Side.BUY else random_source.randrange(100, 110)
-            quantity = random_source.choice((0, 1, 5))
-            rows.append((engine_sequence, side, price, quantity))
-            book[side, price] = quantity
-        books[engine_sequence] = {key: quantity for key, quantity in book.items() if quantity}
-        frame = source.levels_frame(rows)
-        if random_source.random() < 0.9:
-            builder.take(split_frame(frame))
-        if random_source.random() < 0.1:
-            levels = [(side, price, quantity) for (side, price), quantity in books[engine_sequence].items()]
-            builder.take(split_frame(source.snapshot_frame(engine_sequence, levels)))
-        if random_source.random() < 0.05:
-            source.epoch += 1
-        if random_source.random() < 0.5:
-            builder.apply(engine_sequence - random_source.randrange(3))
-            builder.check()
-            if builder.is_stale:
-                stale_count += 1
-            else:
-                exact_count += 1
-                found = {(side, p): q for side in (Side.BUY, Side.SELL) for p, q, _ in builder.levels(side)}
-                assert found == books[builder.engine_sequence]
-    assert exact_count > 10
-    assert stale_count > 10
-    assert builder.gap_count > 3
-
-
-def builder_with(source: FakeFeed) -> BookBuilder:
-    """A builder in step with a source: bid 100 for 7 lots, five updates so far."""
-    source.close()
-    source.sequence = 5
-    builder = BookBuilder()
-    builder.take(split_frame(source.snapshot_frame(5, [(Side.BUY, 100, 7)])))
-    builder.apply()
-    return builder
-
-
-def test_updates_that_a_snapshot_includes_are_ignored() -> None:
-    """PROTOCOL, Keeping a book, 3: they may be older than what the snapshot says."""
-    source = FakeFeed()
-    builder = builder_with(source)
-    source.sequence = 3
-    builder.take(split_frame(source.levels_frame([(4, Side.BUY, 100, 1)])))
-    builder.take(split_frame(source.levels_frame([(5, Side.BUY, 99, 1), (6, Side.BUY, 98, 2)])))
-    builder.apply()
-    assert builder.levels(Side.BUY) == [(100, 7, 1), (98, 2, 1)]
-    assert (builder.gap_count, builder.channel_sequence, builder.engine_sequence) == (0, 6, 6)
-
-
-def test_update_of_another_epoch_is_a_gap_although_its_sequence_is_the_next() -> None:
-    """PROTOCOL, Keeping a book, 4: another epoch is another stream."""
-    source = FakeFeed()
-    builder = builder_with(source)
-    source.epoch += 1
-    builder.take(split_frame(source.levels_frame([(6, Side.BUY, 98, 2)])))
-    builder.apply()
-    assert (builder.needs_snapshot, builder.is_stale, builder.gap_count) == (True, True, 1)
-    assert builder.levels(Side.BUY) == [(100, 7, 1)]
-
-
-@pytest.mark.parametrize(("sequence", "epoch"), [(6, 1), (2, 2)])
-def test_snapshot_for_somebody_else_heals_a_book_that_did_not_know_of_its_gap(sequence: int, epoch: int) -> None:
-    """PROTOCOL, Keeping a book, 5: one that is ahead, or of another epoch, is taken; one that says nothing new is not."""
-    source = FakeFeed()
-    builder = builder_with(source)
-    builder.take(split_frame(source.snapshot_frame(5, [(Side.BUY, 1, 1)])))
-    builder.apply()
-    assert builder.levels(Side.BUY) == [(100, 7, 1)]
-    source.sequence, source.epoch = sequence, epoch
-    builder.take(split_frame(source.snapshot_frame(9, [(Side.BUY, 97, 3)])))
-    builder.take(split_frame(source.levels_frame([(10, Side.BUY, 96, 1)])))
-    builder.apply()
-    assert builder.levels(Side.BUY) == [(97, 3, 1), (96, 1, 1)]
-    assert (builder.is_stale, builder.gap_count) == (False, 1)
-
-
-def test_check_finds_a_crossed_book() -> None:
-    """BookBuilder.check asserts what always holds."""
-    source = FakeFeed()
-    source.close()
-    builder = BookBuilder()
-    builder.take(split_frame(source.snapshot_frame(1, [(Side.BUY, 100, 7), (Side.SELL, 100, 1)])))
-    builder.apply()
-    with pytest.raises(InvariantError, match="best bid and ask"):
-        builder.check()
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        b"",
-        topic_of(Channel.LEVELS, 1),
-        topic_of(Channel.LEVELS, 1) + message(162)[:-1],
-        topic_of(Channel.LEVELS, 1) + message(162) + message(160),
-        topic_of(Channel.LEVELS, 1) + bytes(80),
-        topic_of(Channel.LEVELS, 1) + message(163) + message(163),
-    ],
-)
-def test_frame_of_market_data_that_is_not_whole_is_refused(frame: bytes) -> None:
-    """A frame is a topic and whole messages of one template, a snapshot's header apart."""
-    with pytest.raises(InvalidValueError):
-        split_frame(frame)
-
-
-def test_snapshot_with_another_count_than_its_levels_is_refused() -> None:
-    """LevelSnapshot.level_count says how many updates follow; an empty book has none."""
-    builder = BookBuilder()
-    with pytest.raises(InvalidValueError, match="level_count"):
-        builder.take(split_frame(topic_of(Channel.LEVELS, 1) + message(163, level_count=2) + message(162)))
-    builder.take(split_frame(topic_of(Channel.LEVELS, 1) + message(163)))
-    builder.apply()
-    assert not builder.is_stale
-    with pytest.raises(InvalidValueError, match="levels channel"):
-        builder.take(split_frame(topic_of(Channel.LEVELS, 1) + message(160)))
-
-
 # ---- Transport ----
 
 
@@ -968,110 +510,34 @@ def test_library_is_recent_and_its_file_is_there() -> None:
     assert Path(library_path()).is_file()
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "message"),
-    [
-        ("tcp://127.0.0.1:99999", "tcp://ADDRESS:PORT"),
-        ("tcp://127.0.0.1", "tcp://ADDRESS:PORT"),
-        ("udpx://127.0.0.1:1", "tcp://ADDRESS:PORT"),
-        ("tcp://192.0.2.1:0", "an address of this machine"),
-        ("ipc:///nowhere/at/all", "in a directory that exists"),
-    ],
-)
-def test_endpoint_that_cannot_be_bound_is_refused_with_what_is_allowed(endpoint: str, message: str) -> None:
-    """A bad address stops the start, and says which and why."""
-    with Context() as context, pytest.raises(EndpointError, match=message) as caught:
-        context.bind_publisher(endpoint)
-    assert caught.value.found == endpoint
+def test_queue_that_is_full_says_so() -> None:
+    """A server that does not read is not waited for, and nothing is dropped."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, Context() as context:
+        client = context.connect_client(f"tcp://127.0.0.1:{listener.getsockname()[1]}", high_water_mark_frames=2)
+        assert [client.send(b"x") for _ in range(3)] == [SendStatus.SENT, SendStatus.SENT, SendStatus.FULL]
+        client.close(0)
 
 
-@pytest.mark.parametrize("transport", ["tcp", "ipc"])
-def test_address_in_use_is_refused(transport: str, tmp_path: Path) -> None:
-    """Also for ipc, where libzmq would take the path away from the other server."""
-    wanted = "tcp://127.0.0.1:0" if transport == "tcp" else f"ipc://{tmp_path}/socket"
-    with Context() as context:
-        first = context.bind_router(wanted, frame_size_max_bytes=1000)
-        assert not first.endpoint.endswith(":0")
-        with pytest.raises(EndpointError, match=r"Address already in use.*ROUTER.*nobody listens"):
-            context.bind_router(first.endpoint, frame_size_max_bytes=1000)
-        first.close()
-    with Context() as context:
-        context.bind_router(wanted, frame_size_max_bytes=1000)  # a path that was left behind is taken
-
-
-def test_router_refuses_a_peer_that_is_unknown_and_cuts_off_a_frame_that_is_too_long() -> None:
-    """ROUTER_MANDATORY: nothing is dropped silently. MAXMSGSIZE: no client makes the server allocate at will."""
-    with Context() as context:
-        router = context.bind_router("tcp://127.0.0.1:0", frame_size_max_bytes=100)
-        client = context.connect_client(router.endpoint)
-        assert router.send_to(b"nobody", b"x") is SendStatus.NOT_FOUND
-        client.send(b"y" * 100)
-        router.wait(5.0)
-        received = router.receive_from()
-        assert received is not None
-        assert received[1] == b"y" * 100
-        client.send(b"y" * 101)
-        deadline = time.monotonic() + 5.0
-        while not client.is_lost and time.monotonic() < deadline:
-            client.wait(0.1)
-            client.read_connection()
-        assert client.is_lost
-        assert router.receive_from() is None
-
-
-def test_peer_that_does_not_read_fills_up() -> None:
-    """A full peer is told, and never blocks the server."""
-    with Context() as context:
-        router = context.bind_router("tcp://127.0.0.1:0", frame_size_max_bytes=100, high_water_mark_frames=2)
-        client = context.connect_client(router.endpoint, high_water_mark_frames=2)
-        client.send(b"hello")
-        router.wait(5.0)
-        received = router.receive_from()
-        assert received is not None
-        statuses = {router.send_to(received[0], bytes(100_000)) for _ in range(1000)}
-        assert statuses == {SendStatus.SENT, SendStatus.FULL}
-
-
-def test_parts_of_one_message_are_frames_of_one_peer() -> None:
-    """A message of several parts is not the protocol's; each part is judged by itself."""
-
-    with Context() as context:
-        router = context.bind_router("tcp://127.0.0.1:0", frame_size_max_bytes=100)
-        client = context.connect_client(router.endpoint)
-        client._raw.send_multipart([b"one", b"two"])
-        router.wait(5.0)
-        first, second = router.receive_from(), router.receive_from()
-        assert first is not None
-        assert second is not None
-        assert (first[1], second[1]) == (b"one", b"two")
-        assert first[0] == second[0]
-
-
-def test_wait_returns_for_an_event_and_reads_it_empty() -> None:
-    """The loops are woken by an event descriptor."""
-    event_fd = os.eventfd(0, os.EFD_NONBLOCK)
-    with Context() as context:
-        socket = context.bind_publisher("tcp://127.0.0.1:0")
-        os.eventfd_write(event_fd, 3)
-        started = time.monotonic()
-        socket.wait(5.0, event_fd=event_fd)
-        assert time.monotonic() - started < 4.0
-        with pytest.raises(BlockingIOError):
-            os.eventfd_read(event_fd)
-        socket.wait(0.01, event_fd=event_fd)
-    os.close(event_fd)
-
-
-def test_closed_socket_says_so() -> None:
+def test_closed_socket_says_so(server: FakeServer) -> None:
     """No ZeroMQ exception comes out of the transport."""
     with Context() as context:
-        socket = context.bind_publisher("tcp://127.0.0.1:0")
-        socket.close()
-        socket.close()
+        client = context.connect_client(server.endpoint)
+        client.close()
+        client.close()
         with pytest.raises(SocketClosedError):
-            socket.receive()
+            client.receive()
         with pytest.raises(SocketClosedError):
-            socket.send(b"x")
+            client.send(b"x")
+
+
+def test_session_whose_context_was_closed_is_lost(server: FakeServer) -> None:
+    """The context is the caller's to close; the session says what happened."""
+    context = Context()
+    session = OrderEntry(server.endpoint, "FIRM1", context=context)
+    context.close()
+    with pytest.raises(SessionLost, match="closed with its context"):
+        session.buy("AAPL", 1)
+    session.close()
 
 
 def test_sessions_may_share_a_context(server: FakeServer) -> None:
@@ -1081,7 +547,6 @@ def test_sessions_may_share_a_context(server: FakeServer) -> None:
             with OrderEntry(server.endpoint, "FIRM1", number, context=context) as session:
                 session.wait_for(session.buy("AAPL", 1))
                 server.report_sequence = itertools.count(11)
-    assert Heartbeat().interval_ms < Heartbeat().timeout_ms
 
 
 # ---- The page ----
@@ -1094,7 +559,7 @@ def example_bytes(index: int) -> bytes:
     return bytes.fromhex("".join(line[4:] for line in dump.strip("\n").splitlines()))
 
 
-def test_example_of_the_protocol_page_is_what_the_client_sends_and_reads(server: FakeServer, feed: FakeFeed) -> None:
+def test_example_of_the_protocol_page_is_what_the_client_sends_and_reads(server: FakeServer) -> None:
     """PROTOCOL, Example: byte for byte."""
     server.logon_answer = lambda logon: [message(129, frame_message_count_max=256, policy=1, instrument_count=2) + definitions()]
     server.answer_frame = lambda frame: [example_bytes(2)]
@@ -1109,7 +574,7 @@ def test_example_of_the_protocol_page_is_what_the_client_sends_and_reads(server:
         Decimal(100),
     )
     assert (report.order_id, report.engine_sequence, report.side) == (2**32 + 1, 7, Side.BUY)
-    with MarketData(feed.socket.endpoint, DIRECTORY) as market_data:
+    with closing(FakeFeed()) as feed, MarketData(feed.endpoint, DIRECTORY) as market_data:
         market_data.subscribe("AAPL", channels=(Channel.TOP,))
         feed.wait_for_subscriptions(1)
         feed.send(example_bytes(3))

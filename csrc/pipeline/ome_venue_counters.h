@@ -66,6 +66,14 @@ typedef enum
     OME_COUNT_CHECK_BYTES,   /* read since the start */
     OME_COUNT_CHECK_PASSES,  /* over all segments */
     OME_COUNT_CHECK_DAMAGED, /* places that are not what was written: the most of the last pass and of this one */
+    /* who follows the machine's clock */
+    OME_COUNT_CLOCK_AHEAD,  /* nanoseconds that the machine's clock is ahead of the venue's time, or: */
+    OME_COUNT_CLOCK_BEHIND,
+    OME_COUNT_CLOCK_HELD,   /* 1: they differ by more than the limit; the venue's time waits for the clock or an operator */
+    OME_COUNT_CLOCK_JUMPS,  /* times that this began */
+    /* who supervises the background threads */
+    OME_COUNT_THREADS_FAILING,  /* whose last attempt failed */
+    OME_COUNT_THREAD_FAILURES,  /* attempts that failed */
     OME_COUNT_COUNT
 } ome_venue_counter_t;
 

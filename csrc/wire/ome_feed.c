@@ -439,8 +439,8 @@ static void define_instrument(ome_feed_t *feed, uint32_t number)
     want(feed, number, OME_FEED_CHANNEL_LEVELS);
 }
 
-/* The instruments of a channel whose topics begin with the prefix: topics are numbers, and those with a prefix a range of them. */
-static void want_prefix(ome_feed_t *feed, uint32_t channel, const uint8_t *prefix, uint32_t prefix_size_bytes)
+/* The instruments of a channel, from the first on, whose topics begin with the prefix: topics are numbers, and those with a prefix a range of them. */
+static void want_prefix(ome_feed_t *feed, uint32_t channel, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument)
 {
     uint64_t low = 0;
     uint64_t high = UINT64_MAX;
@@ -451,7 +451,7 @@ static void want_prefix(ome_feed_t *feed, uint32_t channel, const uint8_t *prefi
         high &= ~((uint64_t)(uint8_t)~prefix[i] << shift);
     }
     const uint64_t base = (uint64_t)channel << 32;
-    const uint64_t first = low > base + 1 ? low : base + 1;
+    const uint64_t first = low > base + first_instrument ? low : base + first_instrument;
     const uint64_t last = high < base + feed->instrument_count ? high : base + feed->instrument_count;
     for (uint64_t topic = first; topic <= last; topic++)
     {
@@ -460,11 +460,11 @@ static void want_prefix(ome_feed_t *feed, uint32_t channel, const uint8_t *prefi
 }
 
 /* Wants of both channels that have something to say of how things stand. */
-static void want_all(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes)
+static void want_all(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument)
 {
     ome_feed_t *feed = context;
-    want_prefix(feed, OME_FEED_CHANNEL_TOP, prefix, prefix_size_bytes);
-    want_prefix(feed, OME_FEED_CHANNEL_LEVELS, prefix, prefix_size_bytes);
+    want_prefix(feed, OME_FEED_CHANNEL_TOP, prefix, prefix_size_bytes, first_instrument);
+    want_prefix(feed, OME_FEED_CHANNEL_LEVELS, prefix, prefix_size_bytes, first_instrument);
 }
 
 static void subscribe(ome_feed_t *feed, const ome_socket_message_t *message)
@@ -474,7 +474,7 @@ static void subscribe(ome_feed_t *feed, const ome_socket_message_t *message)
     if (status == OME_OK)
     {
         (void)socket->admit(socket->context, message->peer, 1); /* it is there: this came from it just now */
-        want_all(feed, message->data, message->data_size_bytes);
+        want_all(feed, message->data, message->data_size_bytes, 1);
         return;
     }
     ome_counter_add(feed->config.counters.subscriptions_refused, 1);

@@ -279,9 +279,11 @@ static bool is_reading(const ome_subscribers_t *subscribers, uint32_t slot)
     return subscribers->socket->queued(subscribers->socket->context, subscribers->subscribers[slot].peer) < READS_BYTES;
 }
 
-static void owe(ome_subscribers_t *subscribers, ome_subscription_t *subscription)
+static void owe(ome_subscribers_t *subscribers, ome_subscription_t *subscription, uint32_t instrument)
 {
     ome_subscriber_t *subscriber = subscriber_of(subscribers, subscription->slot);
+    const bool is_first = subscription->prefix_size_bytes == OME_TOPIC_SIZE || !subscription->is_asking;
+    subscription->owed_from = is_first || instrument < subscription->owed_from ? instrument : subscription->owed_from;
     subscription->is_asking = true;
     subscribers->owed_count += !subscriber->is_owed;
     subscriber->is_owed = true;
@@ -308,7 +310,7 @@ bool ome_subscribers_ask(ome_subscribers_t *subscribers, uint32_t channel, uint3
             }
             else
             {
-                owe(subscribers, subscription);
+                owe(subscribers, subscription, instrument);
             }
         }
     }
@@ -370,7 +372,7 @@ ome_publication_t ome_subscribers_answer(
             }
             if (!is_reading(subscribers, subscription->slot))
             {
-                owe(subscribers, subscription);
+                owe(subscribers, subscription, instrument);
                 continue;
             }
             subscription->is_asking =
@@ -382,8 +384,7 @@ ome_publication_t ome_subscribers_answer(
     return publication;
 }
 
-void ome_subscribers_retry(
-    ome_subscribers_t *subscribers, void (*want)(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes), void *context)
+void ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_t want, void *context)
 {
     if (subscribers->owed_count == 0)
     {
@@ -407,7 +408,7 @@ void ome_subscribers_retry(
             }
             const uint64_t bytes = __builtin_bswap64(subscription->topic);
             ask(subscribers, subscription);
-            want(context, (const uint8_t *)&bytes, subscription->prefix_size_bytes);
+            want(context, (const uint8_t *)&bytes, subscription->prefix_size_bytes, subscription->owed_from);
         }
     }
 }

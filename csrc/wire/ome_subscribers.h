@@ -31,7 +31,8 @@ typedef struct
     uint32_t previous_of_peer;
     uint32_t next_of_bucket;
     uint8_t prefix_size_bytes;
-    bool is_asking; /* of a topic: how it stands; of a prefix: that all of it is asked again */
+    bool is_asking; /* of a topic: how it stands; of a prefix: that it is asked again, from instrument `owed_from` on */
+    uint32_t owed_from;
 } ome_subscription_t;
 static_assert(sizeof(ome_subscription_t) == 48, "a million of them stay below 64 MB");
 
@@ -98,8 +99,9 @@ ome_publication_t ome_subscribers_publish(
 ome_publication_t ome_subscribers_answer(
     ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes);
 
-/* Calls `want` with the prefix of each subscription of those that asked, did not read, and read now. */
-void ome_subscribers_retry(
-    ome_subscribers_t *subscribers, void (*want)(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes), void *context);
+/* Calls `want` with the prefix of each subscription of those that asked, did not read, and read now, and the first instrument that it was not answered for. So who reads slowly goes on where it was,
+ * and gets to the end. */
+typedef void (*ome_subscribers_want_t)(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument);
+void ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_t want, void *context);
 
 #endif

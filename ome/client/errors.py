@@ -13,7 +13,14 @@ class LogonRefused(OmeError):  # noqa: N818
 
 
 class SessionLost(OmeError):  # noqa: N818
-    """The session has ended, by the server or with the connection. `found` says why. What was received before can still be read."""
+    """The session has ended, by the server or with the connection. `found` says why. What was received before can still be read.
+
+    `reason` is the server's, where it said one: SLOW_CONSUMER, HEARTBEAT_TIMEOUT, SESSION_TAKEN_OVER... `unanswered` are the client order
+    ids of the commands that were sent and not answered, oldest first: whether they were taken, only the server knows.
+    """
+
+    reason: Reason = Reason.NONE
+    unanswered: tuple[int, ...] = ()
 
 
 class TimedOut(OmeError):  # noqa: N818
@@ -58,6 +65,7 @@ class FrameRejected(OmeError):  # noqa: N818
 
 def explain(reason: int) -> str:
     """A reason by name, and what it means."""
+    reason = int(reason)
     if reason not in DESCRIPTIONS:
         return f"reason {reason}"
     return f"{Reason(reason).name}: {DESCRIPTIONS[Reason(reason)]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
@@ -19,13 +19,18 @@ from ome.instruments import Instrument
 from ome.marketdata import Book, BookBuilder, Channel, read_topic, split_frame, topic_of
 from ome.marketdata.book_builder import Messages
 from ome.messages import NULL_VALUE
-from ome.transport import Context
+from ome.transport import Context, why_no_connection
 from ome.units import Integer, integer_of
 
 __all__ = ["MarketData", "Top", "TradePrint", "Update"]
 
-_DRAIN_FRAMES = 1_000  # received in a row before the caller gets its turn
-_SNAPSHOT_WAIT = 0.5  # seconds before a snapshot that did not come is asked for again
+_DRAIN_FRAMES = 1_000  # received in a row before the caller gets its turn,
+_DRAIN_MESSAGES = 100_000  # or so many messages in them
+_QUEUE_FRAMES_MAX = 20_000  # more than the socket holds
+_WAIT_MIN = 0.5  # seconds before a snapshot or a top that did not come is asked for again; doubles to the maximum
+_WAIT_MAX = 8.0
+_ASK_COUNT = 100  # of them asked for at once,
+_ASK_PAUSE = 0.1  # with so many seconds between, so that a server is not flooded by its subscribers
 _LEVEL_SNAPSHOT = 163
 _TEMPLATES = {Channel.TOP: 160, Channel.TRADES: 161, Channel.LEVELS: 162}
 
@@ -72,17 +77,33 @@ class MarketData(NotCopyable):
     - An instrument is given by symbol, or by number.
     - `book`, `top` and `trades` give decimal numbers and need `instruments`, those of an OrderEntry.
     - `levels` and the updates that `poll` returns hold integers: price units and lots. With numbers they work without `instruments`.
-    - A gap makes a book stale (`is_stale`) and asks for a snapshot until it comes; `gap_count` counts the gaps of all channels.
+    - A gap makes a book stale (`is_stale`) and asks for a snapshot until it comes; `gap_count` counts the gaps of all channels. A lost
+      connection is a gap of everything, and so is a new epoch: a server that has started again. A `top` is then None until it comes again.
+    - A book that `is_partial` has the best levels only, because the server leaves out what is far from the best. What it shows is right.
+    - What is not read is dropped, oldest first: of trades `trades_kept` are kept, and `trades_dropped` counts the others. Of updates that
+      wait for `apply_until`, `updates_kept` are kept; the book of one that finds no room is stale until a snapshot comes, with a gap.
     - `poll(apply=False)` with `apply_until` moves books to an exact engine sequence.
 
-    Subscribers may share a `context`. The constructor raises EndpointError. A server that is away is waited for, and one that comes back is
-    subscribed to again. One thread uses it.
+    Subscribers may share a `context`. The constructor raises EndpointError and InvalidValueError. A server that is away is waited for, and
+    one that comes back is subscribed to again. A machine that is dead is noticed after some 20 seconds. One thread uses it.
     """
 
     _use_instead = "a subscriber made in the process that uses it, or what `book`, `top` and `trades` give"
 
-    def __init__(self, endpoint: str, instruments: InstrumentDirectory | None = None, context: Context | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        instruments: InstrumentDirectory | None = None,
+        context: Context | None = None,
+        *,
+        trades_kept: int = 100_000,
+        updates_kept: int = 1_000_000,
+    ) -> None:
+        for name, value in (("trades_kept", trades_kept), ("updates_kept", updates_kept)):
+            if value < 1:
+                raise InvalidValueError(name, found=value, allowed="1 or more")
         self._where = f"market data from {endpoint}"
+        self._endpoint = endpoint
         self._instruments = instruments
         self._own_context = Context() if context is None else None
         shared = context or self._own_context
@@ -95,10 +116,21 @@ class MarketData(NotCopyable):
             raise
         self._topics: set[tuple[Channel, int]] = set()
         self._builders: dict[int, BookBuilder] = {}
-        self._asked_at: dict[int, float] = {}  # when a snapshot was asked for, of the books that need one
-        self._last: dict[tuple[Channel, int], tuple[int, int]] = {}  # epoch and channel sequence of tops and trades
+        self._unapplied: set[int] = set()  # whose books have updates to apply
+        self._unapplied_count = 0  # updates
+        self._updates_kept = updates_kept
+        # Tops and levels that have not come: when to ask for them again, and how long to wait after that.
+        self._awaited: dict[tuple[Channel, int], tuple[float, float]] = {}
+        self._ask_at = 0.0
+        self._connection_count = 0
+        self._loss_count = 0
+        self._epoch: int | None = None
+        self._last: dict[tuple[Channel, int], int] = {}  # channel sequence of tops and trades
         self._tops: dict[int, np.void] = {}
         self._trades: deque[np.void] = deque()
+        self._trades_kept = trades_kept
+        self.trades_dropped = 0
+        """Trades that nobody read in time."""
         self._lost_count = 0
 
     def __enter__(self) -> MarketData:
@@ -127,7 +159,8 @@ class MarketData(NotCopyable):
                 self._topics.add((channel, number))
                 if channel == Channel.LEVELS:
                     self._builders[number] = BookBuilder()
-                    self._asked_at[number] = time.monotonic()
+                if channel != Channel.TRADES:
+                    self._awaited[channel, number] = (time.monotonic() + _WAIT_MIN, _WAIT_MIN)
                 self._socket.subscribe(topic_of(channel, number))
 
     def unsubscribe(self, *instruments: str | Integer, channels: tuple[Channel, ...] = tuple(Channel)) -> None:
@@ -137,11 +170,14 @@ class MarketData(NotCopyable):
                 self._topics.remove(topic)
                 self._socket.unsubscribe(topic_of(*topic))
                 self._last.pop(topic, None)
+                self._awaited.pop(topic, None)
                 if topic[0] == Channel.TOP:
                     self._tops.pop(number, None)
                 elif topic[0] == Channel.LEVELS:
-                    self._lost_count += self._builders.pop(number).gap_count
-                    self._asked_at.pop(number, None)
+                    builder = self._builders.pop(number)
+                    self._lost_count += builder.gap_count
+                    self._unapplied.discard(number)
+                    self._unapplied_count -= builder.queued_count
 
     def poll(self, timeout: float = 0.0, *, apply: bool = True) -> list[Update]:
         """Takes what has come, waiting up to `timeout` seconds for a first frame, and returns it frame by frame, in order.
@@ -151,32 +187,28 @@ class MarketData(NotCopyable):
         deadline = time.monotonic() + timeout
         updates: list[Update] = []
         while True:
-            while len(updates) < _DRAIN_FRAMES and (frame := self._socket.receive()) is not None:
-                update = self._take(frame)
-                if update is not None:
-                    updates.append(update)
+            self._notice_connection(updates, apply)
+            self._drain(updates, _DRAIN_FRAMES, apply)
             self._ask_again()
             now = time.monotonic()
             if updates or now >= deadline:
                 break
-            until = min(deadline, now + _SNAPSHOT_WAIT) if self._asked_at else deadline
+            until = min(deadline, now + _ASK_PAUSE) if self._awaited and self._socket.is_connected else deadline
             self._socket.wait(until - now)
         if apply:
-            for builder in self._builders.values():
-                builder.apply()
+            self._apply()
         return updates
 
     def apply_until(self, engine_sequence: int) -> None:
         """Moves every book to where it stood after the command `engine_sequence`, as far as was received; what is later stays queued."""
-        for builder in self._builders.values():
-            builder.apply(engine_sequence)
+        self._apply(engine_sequence)
 
     def synchronize(self, timeout: float = 5.0) -> None:
         """Polls until no book is stale and every top subscribed to is known. Raises TimedOut after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while missing := self._missing():
             if time.monotonic() >= deadline:
-                raise TimedOut("snapshots", where=self._where, found=f"none for {one_of(missing)}", allowed=f"all within {timeout} s")
+                raise TimedOut("snapshots", where=self._where, found=self._why_missing(missing), allowed=f"all within {timeout} s")
             self.poll(deadline - time.monotonic())
 
     def is_stale(self, instrument: str | Integer) -> bool:
@@ -192,7 +224,7 @@ class MarketData(NotCopyable):
         return self._builder(instrument).levels(side, depth)
 
     def top(self, instrument: str | Integer) -> Top | None:
-        """The best bid and ask as of the last poll; None when nothing has come."""
+        """The best bid and ask as of the last poll; None when nothing has come, or nothing since the connection was lost."""
         number = self._number(instrument)
         self._require(Channel.TOP, number)
         row = self._tops.get(number)
@@ -230,6 +262,46 @@ class MarketData(NotCopyable):
         if self._own_context is not None:
             self._own_context.close()
 
+    def _notice_connection(self, updates: list[Update], apply: bool) -> None:
+        """A connection that broke is a gap of all topics. libzmq makes a new one, and repeats the subscriptions there."""
+        self._socket.read_connection()
+        losses, connections = self._socket.loss_count, self._socket.connection_count
+        if losses != self._loss_count:
+            self._drain(updates, _QUEUE_FRAMES_MAX, apply)  # what came over the old connection must not heal what follows
+            self._loss_count = losses
+            self._lose([topic for topic in self._topics if topic[0] != Channel.LEVELS])
+        if connections != self._connection_count:
+            self._connection_count = connections
+            asked_at = time.monotonic()
+            self._awaited = dict.fromkeys(self._awaited, (asked_at + _WAIT_MIN, _WAIT_MIN))
+
+    def _drain(self, updates: list[Update], frame_count_max: int, apply: bool) -> None:
+        """Takes what has come, up to so many frames."""
+        message_count = 0
+        for _ in range(frame_count_max):
+            frame = self._socket.receive()
+            if frame is None:
+                return
+            update = self._take(frame)
+            if update is not None:
+                updates.append(update)
+                message_count += len(update.messages)
+            if self._unapplied_count > self._updates_kept:
+                self._make_room(apply)
+            if message_count > _DRAIN_MESSAGES and frame_count_max == _DRAIN_FRAMES:
+                return
+
+    def _lose(self, topics: Collection[tuple[Channel, int]]) -> None:
+        """All books are stale and no top is known; a gap for each book, and for each of these topics of other channels."""
+        for number, builder in self._builders.items():
+            builder.lose()
+            self._unapplied.add(number)
+        self._lost_count += len(topics)
+        self._tops.clear()
+        self._last.clear()
+        now = time.monotonic()
+        self._awaited = {topic: (now, _WAIT_MIN) for topic in self._topics if topic[0] != Channel.TRADES}
+
     def _take(self, frame: bytes) -> Update | None:
         channel, number = read_topic(frame)
         if (channel, number) not in self._topics:
@@ -239,42 +311,89 @@ class MarketData(NotCopyable):
         if template not in parts or (len(parts) > 1 and channel != Channel.LEVELS):
             raise InvalidValueError("template", where=f"{self._where}, channel {channel.name}", found=list(parts), allowed=str(template))
         messages = parts[template]
+        epoch = int(parts.get(_LEVEL_SNAPSHOT, messages)["epoch"][0])  # a snapshot of an empty book has no messages
+        if epoch != self._epoch:
+            if self._epoch is not None:
+                self._lose(self._last)
+            self._epoch = epoch
         if channel == Channel.LEVELS:
-            self._builders[number].take(parts)
-            if not self._builders[number].needs_snapshot:
-                self._asked_at.pop(number, None)
-            elif number not in self._asked_at:
-                self._ask(number)
-        elif channel == Channel.TOP:
-            self._count(channel, number, messages)
-            self._tops[number] = messages[-1]
+            self._take_levels(number, parts)
         else:
             self._count(channel, number, messages)
-            if self._instruments is not None:
-                self._trades.extend(messages)
+        if channel == Channel.TOP:
+            self._tops[number] = messages[-1]
+            self._awaited.pop((channel, number), None)
+        elif channel == Channel.TRADES and self._instruments is not None:
+            self._trades.extend(messages)
+            while len(self._trades) > self._trades_kept:
+                self._trades.popleft()
+                self.trades_dropped += 1
         return Update(channel=channel, instrument=number, messages=messages, is_snapshot=_LEVEL_SNAPSHOT in parts)
 
+    def _take_levels(self, number: int, parts: dict[int, Messages]) -> None:
+        builder = self._builders[number]
+        queued_before = builder.queued_count
+        builder.take(parts)
+        self._unapplied_count += builder.queued_count - queued_before
+        self._unapplied.add(number)
+        self._await_levels(number)
+
+    def _await_levels(self, number: int) -> None:
+        """Sees to it that a snapshot is asked for where one is wanted."""
+        topic = (Channel.LEVELS, number)
+        if not self._builders[number].wants_snapshot:
+            self._awaited.pop(topic, None)
+        elif topic not in self._awaited:
+            self._awaited[topic] = (time.monotonic(), _WAIT_MIN)
+
+    def _apply(self, engine_sequence: int | None = None) -> None:
+        """Brings the books up to date, as far as the command `engine_sequence` where one is given."""
+        for number in list(self._unapplied):
+            builder = self._builders[number]
+            queued_before = builder.queued_count
+            builder.apply(engine_sequence)
+            self._unapplied_count += builder.queued_count - queued_before
+            if builder.queued_count == 0:
+                self._unapplied.remove(number)
+            self._await_levels(number)
+
+    def _make_room(self, apply: bool) -> None:
+        """More updates wait than may: applies them, or drops those of the book with the most."""
+        if apply:
+            self._apply()
+            return
+        builder = max(self._builders.values(), key=lambda builder: builder.queued_count)
+        self._unapplied_count -= builder.queued_count
+        builder.drop_queue()
+        for number in self._unapplied:
+            self._await_levels(number)
+
     def _count(self, channel: Channel, number: int, messages: Messages) -> None:
-        """Counts a gap where the sequence jumps or the epoch changes. A top sent again, for a new subscriber, keeps its sequence."""
+        """Counts a gap where the sequence jumps. A top sent again, for a new subscriber, keeps its sequence."""
         first, last = int(messages["channel_sequence"][0]), int(messages["channel_sequence"][-1])
-        epoch = int(messages["epoch"][0])
         known = self._last.get((channel, number))
-        self._last[channel, number] = (epoch, last)
-        is_whole = last - first == len(messages) - 1
-        if not is_whole or (known is not None and (epoch != known[0] or not known[1] <= first <= known[1] + 1)):
+        self._last[channel, number] = last
+        if last - first != len(messages) - 1 or (known is not None and not known <= first <= known + 1):
             self._lost_count += 1
 
-    def _ask(self, number: int) -> None:
-        """Asks for a snapshot of the levels: that is what a new subscription does."""
-        topic = topic_of(Channel.LEVELS, number)
-        self._socket.unsubscribe(topic)
-        self._socket.subscribe(topic)
-        self._asked_at[number] = time.monotonic()
-
     def _ask_again(self) -> None:
+        """Asks for some of the tops and snapshots that are due: that is what a new subscription does."""
         now = time.monotonic()
-        for number in [number for number, asked_at in self._asked_at.items() if now - asked_at >= _SNAPSHOT_WAIT]:
-            self._ask(number)
+        if now < self._ask_at or not self._socket.is_connected:
+            return
+        due = [topic for topic, (ask_at, _) in self._awaited.items() if ask_at <= now][:_ASK_COUNT]
+        for topic in due:
+            _, wait = self._awaited.pop(topic)
+            self._awaited[topic] = (now + wait, min(2 * wait, _WAIT_MAX))
+            self._socket.unsubscribe(topic_of(*topic))
+            self._socket.subscribe(topic_of(*topic))
+        if due:
+            self._ask_at = now + _ASK_PAUSE
+
+    def _why_missing(self, missing: list[int]) -> str:
+        if self._socket.connection_count == 0:
+            return f"no connection: {why_no_connection(self._endpoint)}"
+        return f"none for {one_of(missing)}"
 
     def _missing(self) -> list[int]:
         stale = {number for number, builder in self._builders.items() if builder.is_stale}

@@ -2,6 +2,9 @@
 
 A frame that was sent stays here until its commands are answered, because the server may find its ring full and refuse the end of a frame
 (BUSY): that end is sent again, with the same session sequences. A refusal names the session sequence where it starts, and so its frame.
+
+Answers come in the order of the commands, but for orders refused before they were sequenced. So what is answered is counted; those few are
+taken out of the count by their client order ids.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ import struct
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import islice
 from types import TracebackType
 from typing import Final
 
@@ -20,13 +24,14 @@ import numpy.typing as npt
 
 from ome.client.directory import InstrumentDirectory
 from ome.client.errors import FrameRejected, LogonRefused, ReportGap, SessionLost, TimedOut, explain
-from ome.client.reports import REPORT_TEMPLATE, Report, Reports, count_answers, join_frames, report_objects
+from ome.client.reports import REPORT_TEMPLATE, Inbox, Report, Reports, UnreadReports, answer_count, early_rejections, report_object
 from ome.codec.layouts import (
     COMMAND,
     COMMAND_MESSAGE,
     EXECUTION_REPORT_MESSAGE,
     FRAME_REJECT_MESSAGE,
     HEADER_SIZE,
+    HEARTBEAT_MESSAGE,
     LOGON_ANSWER_MESSAGE,
     LOGON_MESSAGE,
     LOGOUT_MESSAGE,
@@ -45,11 +50,11 @@ from ome.codec.requests import (
     new_order,
     side_of,
 )
-from ome.enums import CommandFlags, CommandKind, Policy, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
+from ome.enums import DESCRIPTIONS, CommandFlags, CommandKind, Policy, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, NotCopyable, OmeError
 from ome.instruments import NAME_SIZE
 from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, MassCancel, ReduceOrder
-from ome.transport import Context, SendStatus
+from ome.transport import Context, SendStatus, why_no_connection
 from ome.units import Integer, Number, integer_of, units_of
 
 __all__ = ["Logon", "Order", "OrderEntry"]
@@ -58,6 +63,7 @@ _LOGON = 128
 _LOGON_ANSWER = 129
 _LOGOUT = 130
 _FRAME_REJECT = 131
+_HEARTBEAT = 133
 _ORDER_TERMS: Final = int(CommandKind.ORDER_TERMS)
 _HEADER: Final = struct.Struct("<4H")
 _COMMAND_SIZE: Final = COMMAND_MESSAGE.itemsize
@@ -65,6 +71,12 @@ _DRAIN_FRAMES: Final = 256  # received in a row before the caller gets its turn
 _SEND_FRAMES: Final = 16  # sent in a row before looking for what came: a server ends a session that does not read
 _BUSY_WAIT_MIN: Final = 0.001  # seconds before the refused end of a frame is sent again; doubles to the maximum
 _BUSY_WAIT_MAX: Final = 0.05
+_ASK_AFTER: Final = 1.0  # seconds of silence before the server is asked for a sign of life
+_LOOK_EVERY: Final = 0.25  # seconds of waiting at most before the session is looked after
+_UNREAD_MANY_BYTES: Final = 1 << 20
+_ERRORS_KEPT: Final = 1_000
+_HEARTBEAT_MIN: Final = 0.1  # seconds
+_HEARTBEAT_MAX: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +113,31 @@ class _Sent:
     messages: npt.NDArray[np.void]
     first_sequence: int
     sent_count_end: int
-    """Commands sent up to the end of this frame."""
+    """Commands sent up to the end of this frame, without those that were answered early."""
+    early: set[int] = field(default_factory=set)
+    """Client order ids of its new orders whose answers overtook those of others."""
 
     @property
     def command_count(self) -> int:
         """Terms belong to the command before them."""
         return int(np.count_nonzero(self.messages["template_id"] != _ORDER_TERMS))
+
+    def has_new_order(self, client_order_id: int) -> bool:
+        """Whether a NewOrder with this id is in the frame, and was not answered early."""
+        found = (self.messages["client_order_id"] == client_order_id) & (self.messages["template_id"] == CommandKind.NEW_ORDER)
+        return client_order_id not in self.early and bool(found.any())
+
+    def client_order_ids(self) -> list[int]:
+        """Those of its commands, without those that were answered early."""
+        commands = self.messages[self.messages["template_id"] != _ORDER_TERMS]
+        ids = commands["client_order_id"].tolist()
+        if not self.early:
+            return list(ids)
+        return [
+            client_order_id
+            for client_order_id, template in zip(ids, commands["template_id"].tolist(), strict=True)
+            if template != CommandKind.NEW_ORDER or client_order_id not in self.early
+        ]
 
 
 class OrderEntry(NotCopyable):
@@ -115,41 +146,82 @@ class OrderEntry(NotCopyable):
     - `buy`, `sell`, `cancel`, `reduce`, `amend`, `mass_cancel` send one command each.
     - `reports` and `wait_for` give what the server says about orders, as objects.
     - `send` and `receive` do the same with arrays, without work per order in Python. A report is given once, as a row or as an object.
-    - `instruments`, `logon`, `policy` are what the server said; `pending` counts the commands without an answer, `report_sequence` is the
-      last report that was received.
+    - `instruments`, `logon`, `policy` are what the server said; `pending` counts the commands without an answer, `unanswered` gives their
+      client order ids, `report_sequence` is the last report that was received.
 
     `session_number` tells a participant's sessions apart; a second logon with the same one takes the session over. `timeout` is how many
     seconds to wait for an answer to logon and logout, for room in the queue to the server, and while the server is busy. Sessions may share
     a `context`; without one, each has its own.
 
-    Every method may raise SessionLost; sending and receiving also FrameRejected, InvalidValueError for bytes that are not the protocol's,
-    and TimedOut where the server stays busy. The constructor raises LogonRefused, TimedOut, EndpointError and InvalidValueError. One thread
-    uses a session.
+    A session does something only while one of its methods runs:
+
+    - When a method has heard nothing for a second, it asks the server for a sign of life. It raises SessionLost after `liveness` seconds
+      without any. Time between calls does not count.
+    - With `heartbeat` (0.1 to 60 seconds), the server ends a session from which it has heard nothing for three times that long. Every
+      method sends a sign of life when one is due, and while it waits; a program that calls none for so long loses its session. Without
+      `heartbeat` the server does not watch the session.
+    - A server does not wait for a client that does not read: it ends the session with SLOW_CONSUMER.
+    - At most `reports_kept` reports wait here to be read (100 to 400 bytes each). The oldest go first, and `reports_dropped` counts them.
+      Of errors that no method has raised yet, 1,000 are kept, and `errors_dropped` counts the others.
+
+    Every method may raise SessionLost, those that send before anything is sent. Sending and receiving also raise FrameRejected,
+    InvalidValueError for bytes that are not the protocol's, and TimedOut where the server stays busy. The constructor raises LogonRefused,
+    TimedOut, EndpointError and InvalidValueError. One thread uses a session.
     """
 
     _use_instead = "a session of its own for each process or thread: another `session_number`"
 
     def __init__(
-        self, endpoint: str, participant: str, session_number: int = 0, timeout: float = 5.0, *, context: Context | None = None
+        self,
+        endpoint: str,
+        participant: str,
+        session_number: int = 0,
+        timeout: float = 5.0,
+        *,
+        context: Context | None = None,
+        liveness: float = 5.0,
+        heartbeat: float | None = None,
+        reports_kept: int = 1_000_000,
     ) -> None:
         self._where = f"session {session_number} of {participant} at {endpoint}"
+        self._endpoint = endpoint
         self._timeout = timeout
+        if not liveness > 0:
+            raise InvalidValueError("liveness", found=liveness, allowed="a number of seconds above 0")
+        if heartbeat is not None and not _HEARTBEAT_MIN <= heartbeat <= _HEARTBEAT_MAX:
+            raise InvalidValueError("heartbeat", found=heartbeat, allowed=f"{_HEARTBEAT_MIN} to {_HEARTBEAT_MAX} s, or None")
+        if reports_kept < 1:
+            raise InvalidValueError("reports_kept", found=reports_kept, allowed="1 or more")
+        frame = _logon_frame(participant, session_number, heartbeat)
+        self._liveness = liveness
+        self._heartbeat = heartbeat
+        self._look_every = min(_LOOK_EVERY, liveness / 4, _LOOK_EVERY if heartbeat is None else heartbeat / 2)
+        self._looked_at = self._said_at = time.monotonic()
+        self._silence = 0.0  # seconds in which methods ran and heard nothing
+        self._is_asked = False  # for a sign of life
+        self._heartbeat_count = 0
+        self._reports_kept = reports_kept
+        self.reports_dropped = 0
+        """Reports that nobody read in time."""
+        self.errors_dropped = 0
+        """Errors that no method raised in time."""
         self._own_context = Context() if context is None else None
         shared = context or self._own_context
         assert shared is not None, "a context is given or made"
-        self._inbox: list[bytes] = []  # frames of reports
-        self._objects: deque[Report] = deque()
+        self._inbox = Inbox(self._where)
+        self._unread = UnreadReports()
         self._failures: deque[OmeError] = deque()  # not yet raised; each is raised once
         self._lost: SessionLost | None = None  # raised for ever
+        self._is_loss_raised = False
+        self._is_closed = False
         self._sent: deque[_Sent] = deque()
         self._refused: list[_Sent] = []  # to be sent again, in the order of their sequences
         self._resend_at = 0.0
         self._busy_wait = _BUSY_WAIT_MIN
         self._progress_at = 0.0
         self._next_sequence = 1
-        self._sent_count = 0  # commands, those sent again counted again
-        self._answered_count = 0  # of them: reports that answer, and refusals
-        frame = _logon_frame(participant, session_number)
+        self._sent_count = 0  # commands whose answers come in their turn, without those refused
+        self._answered_count = 0  # of them
         try:
             self._socket = shared.connect_client(endpoint)
             try:
@@ -188,6 +260,14 @@ class OrderEntry(NotCopyable):
     def pending(self) -> int:
         """Commands sent that no report received so far answers. Exact while a participant's sessions leave each other's orders alone."""
         return self._sent_count - self._answered_count + sum(part.command_count for part in self._refused)
+
+    @property
+    def unanswered(self) -> tuple[int, ...]:
+        """Client order ids of the commands that no report received so far answers, oldest first; exact as `pending` is."""
+        ids = [client_order_id for part in self._sent for client_order_id in part.client_order_ids()]
+        answered = len(ids) - (self._sent_count - self._answered_count)
+        refused = [client_order_id for part in self._refused for client_order_id in part.client_order_ids()]
+        return tuple(ids[max(0, answered) :] + refused)
 
     def buy(
         self,
@@ -385,8 +465,10 @@ class OrderEntry(NotCopyable):
 
         Raises ReportGap where some are missing.
         """
-        while self._objects or self._receive_objects(timeout):
-            yield self._objects.popleft()
+        while len(self._unread) or self._receive_unread(timeout):
+            row = self._unread.take()
+            if row is not None:
+                yield report_object(row, self.instruments)
 
     def wait_for(self, order: Order | Integer, timeout: float | None = None) -> Report:
         """The next report about an order, given itself or by its client order id; reports of other orders stay for `reports`.
@@ -396,16 +478,11 @@ class OrderEntry(NotCopyable):
         wanted = order.client_order_id if isinstance(order, Order) else integer_of(order, "client_order_id")
         seconds = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
-        seen = 0
-        while True:
-            for index in range(seen, len(self._objects)):
-                if self._objects[index].client_order_id == wanted:
-                    report = self._objects[index]
-                    del self._objects[index]
-                    return report
-            seen = len(self._objects)
-            if not self._receive_objects(max(0.0, deadline - time.monotonic())):
-                raise TimedOut(f"report about client order id {wanted}", where=self._where, found="none", allowed=f"one within {seconds} s")
+        while (row := self._unread.take_about(wanted)) is None:
+            if not self._receive_unread(max(0.0, deadline - time.monotonic())):
+                found = f"none; {self.reports_dropped} reports were dropped unread" if self.reports_dropped else "none"
+                raise TimedOut(f"report about client order id {wanted}", where=self._where, found=found, allowed=f"one within {seconds} s")
+        return report_object(row, self.instruments)
 
     def send(self, commands: npt.NDArray[np.void], messages_per_frame: int | None = None) -> None:
         """Sends commands (dtype COMMAND or COMMAND_MESSAGE), as many in a frame as the server allows or as `messages_per_frame` says.
@@ -420,12 +497,14 @@ class OrderEntry(NotCopyable):
         if not 1 <= count <= most:
             raise InvalidValueError("messages_per_frame", found=count, allowed=f"1 to {most}")
         messages = self._pack(commands)
+        self._look()
         self._raise_failure()
         if self.pending == 0:
             self._progress_at = time.monotonic()
         for index, part in enumerate(_cut(messages, count)):
-            if index % _SEND_FRAMES == 0:
-                self._read_frames()
+            if index and index % _SEND_FRAMES == 0:
+                self._look()
+                self._raise_failure()
             while self._refused:  # what comes later must not overtake it
                 self._wait_a_little(time.monotonic() + self._timeout)
                 self._raise_failure()
@@ -439,8 +518,8 @@ class OrderEntry(NotCopyable):
         """
         deadline = time.monotonic() + timeout
         while True:
-            self._read_frames()
-            if self._inbox:
+            self._look()
+            if len(self._inbox):
                 return self._take_reports()
             self._raise_failure()
             if time.monotonic() >= deadline:
@@ -450,19 +529,24 @@ class OrderEntry(NotCopyable):
     def close(self) -> None:
         """Waits until all commands are answered, logs out, waits for the server's answer and closes. Closing twice does nothing.
 
-        Reports that came before the answer can still be read. Raises TimedOut when no answer comes, FrameRejected where one is left.
+        Reports that came before the answer can still be read. Raises TimedOut when no answer comes, FrameRejected where one is left, and
+        SessionLost where commands are unanswered because the session was lost and no method has said so.
         """
-        if self._socket.is_closed:
+        if self._is_closed:
             return
+        self._is_closed = True
         try:
             self._log_out()
         finally:
+            lost = None if self._is_loss_raised else self._lost
             self._lost = self._lost or self._ended(Reason.NONE)
             self._socket.close(0)  # all was answered, or nothing will be
             if self._own_context is not None:
                 self._own_context.close()
         if self._failures:
             raise self._failures.popleft()
+        if lost is not None and lost.unanswered and lost.what != "logout":
+            raise lost
 
     def _log_on(self, frame: bytes) -> tuple[Logon, InstrumentDirectory]:
         deadline = time.monotonic() + self._timeout
@@ -472,7 +556,8 @@ class OrderEntry(NotCopyable):
             if self._socket.is_lost:
                 raise SessionLost("connection", where=self._where, found="closed before the logon was answered", allowed="a LogonAnswer")
             if time.monotonic() >= deadline:
-                found = "no answer" if self._socket.has_connected else "no connection"
+                is_connected = self._socket.connection_count > 0
+                found = "no answer" if is_connected else f"no connection: {why_no_connection(self._endpoint)}"
                 raise TimedOut("answer to the logon", where=self._where, found=found, allowed=f"one within {self._timeout} s")
             self._socket.wait(deadline - time.monotonic())
         return self._read_logon_answer(answer)
@@ -487,8 +572,7 @@ class OrderEntry(NotCopyable):
             raise InvalidValueError("template", where=self._where, found=template, allowed="LogonAnswer, FrameReject or Logout")
         answer = np.frombuffer(frame, LOGON_ANSWER_MESSAGE, count=1)[0]
         if answer["reason"] != Reason.NONE:
-            reason = Reason(int(answer["reason"]))
-            raise LogonRefused(f"logon ({explain(reason)})", where=self._where, found=reason)
+            raise LogonRefused(f"logon ({explain(answer['reason'])})", where=self._where, found=_reason(answer["reason"]))
         definitions = np.frombuffer(bytearray(frame[LOGON_ANSWER_MESSAGE.itemsize :]), COMMAND_MESSAGE)
         if len(definitions) != int(answer["instrument_count"]):
             raise InvalidValueError("instruments", where=self._where, found=len(definitions), allowed=str(int(answer["instrument_count"])))
@@ -506,6 +590,7 @@ class OrderEntry(NotCopyable):
 
     def _log_out(self) -> None:
         """Waits for the answers to what was sent, which may still be refused or be reported, then says goodbye."""
+        self._notice_loss()
         deadline = time.monotonic() + self._timeout
         while self._lost is None and self.pending > 0 and time.monotonic() < deadline:
             self._wait_a_little(deadline)
@@ -580,15 +665,18 @@ class OrderEntry(NotCopyable):
         """Sends one frame. Raises TimedOut where there is no room in time."""
         deadline = time.monotonic() + self._timeout
         while not self._try_send(part):
+            self._raise_failure()
             if time.monotonic() >= deadline:
                 raise TimedOut("room in the queue to the server", where=self._where, found="none", allowed=f"some within {self._timeout} s")
             self._wait_a_little(deadline, to_send=True)
             self._raise_failure()
 
     def _try_send(self, part: _Sent) -> bool:
-        """Hands one frame to the socket, if that has room."""
-        if self._socket.send(part.messages.view("u1").data) != SendStatus.SENT:
+        """Hands one frame to the socket, if that is connected and has room."""
+        self._notice_loss()
+        if self._lost is not None or self._socket.send(part.messages.view("u1").data) != SendStatus.SENT:
             return False
+        self._said_at = time.monotonic()
         self._sent_count += part.command_count
         part.sent_count_end = self._sent_count
         self._sent.append(part)
@@ -596,86 +684,191 @@ class OrderEntry(NotCopyable):
 
     def _wait_a_little(self, deadline: float, to_send: bool = False) -> None:
         """Sleeps until something happens, `deadline` at most, and does what it takes."""
-        until = min(deadline, self._resend_at) if self._refused else deadline
-        self._socket.wait(max(0.0, until - time.monotonic()), to_send=to_send)
-        self._read_frames()
+        now = time.monotonic()
+        until = min(deadline, now + self._look_every, self._resend_at if self._refused else deadline)
+        self._socket.wait(max(0.0, until - now), to_send=to_send)
+        self._look()
 
-    def _read_frames(self) -> None:
-        """Takes what has come, notices a lost connection, and sends again what was refused and is due."""
-        if self._socket.is_closed:
+    def _look(self) -> None:
+        """Takes what has come, notices a lost connection, keeps the session alive, and sends again what was refused and is due."""
+        self._notice_loss()
+        if self._lost is not None:
             return
+        is_heard = False
         for _ in range(_DRAIN_FRAMES):
             frame = self._socket.receive()
             if frame is None:
-                self._notice_loss()
                 break
+            is_heard = True
             self._read_frame(frame)
+            if self._lost is not None:
+                return
+        self._keep_alive(is_heard)
         if self._refused and self._lost is None and time.monotonic() >= self._resend_at:
             while self._refused and self._try_send(self._refused[0]):
                 del self._refused[0]
 
     def _notice_loss(self) -> None:
-        self._socket.read_connection()
-        if not self._socket.is_lost or self._lost is not None:
+        if self._lost is not None:
             return
-        while (frame := self._socket.receive()) is not None:  # came before the loss was noticed
+        if self._socket.is_closed:
+            self._lose("connection", "closed with its context", "an open connection")
+            return
+        self._socket.read_connection()
+        if not self._socket.is_lost:
+            return
+        unread_bytes = 0
+        while self._lost is None and (frame := self._socket.receive()) is not None:  # came before the loss was noticed
             self._read_frame(frame)
-        if self._lost is None:
-            self._lost = SessionLost(
-                "connection", where=self._where, found="closed by the server or the network", allowed="an open connection"
-            )
+            unread_bytes += len(frame)
+        found = "closed by the server or the network"
+        if unread_bytes >= _UNREAD_MANY_BYTES:  # the server's Logout stood behind more of them, and did not arrive
+            found += f", with {unread_bytes:,} bytes unread: a server ends a session that does not read (SLOW_CONSUMER)"
+        self._lose("connection", found, "an open connection")
+
+    def _keep_alive(self, is_heard: bool) -> None:
+        """Says something where that is due, asks where nothing was heard for long, and gives the session up where that does not help."""
+        now = time.monotonic()
+        if is_heard:
+            self._silence, self._is_asked = 0.0, False
+        else:  # what the program did between two looks, or that it was stopped, is no silence
+            self._silence += min(now - self._looked_at, self._look_every)
+        self._looked_at = now
+        if self._silence >= self._liveness:
+            self._lose("session", f"nothing heard for {self._liveness} s", "a sign of life of the server")
+            return
+        is_asking = not self._is_asked and self._silence >= min(_ASK_AFTER, self._liveness / 2)
+        if is_asking or (self._heartbeat is not None and now - self._said_at >= self._heartbeat / 2):
+            self._is_asked = self._say_heartbeat(now) or self._is_asked
+
+    def _say_heartbeat(self, now: float) -> bool:
+        """Whether there was room for it."""
+        heartbeat = _message(HEARTBEAT_MESSAGE, _HEARTBEAT)
+        heartbeat["request_id"] = self._heartbeat_count + 1
+        if self._socket.send(heartbeat.tobytes()) != SendStatus.SENT:
+            return False
+        self._heartbeat_count += 1
+        self._said_at = now
+        return True
+
+    def _lose(self, what: str, found: str, allowed: str, reason: Reason = Reason.NONE) -> None:
+        """Ends the session here, if it has not ended. What was received stays."""
+        if self._lost is not None:
+            return
+        unanswered = self.unanswered
+        if unanswered:
+            found = f"{found}; {len(unanswered)} commands are unanswered"
+        self._lost = SessionLost(what, where=self._where, found=found, allowed=allowed)
+        self._lost.reason, self._lost.unanswered = reason, unanswered
+        self._socket.close(0)  # libzmq would connect again, and send what it still holds to a server that does not know the session
 
     def _read_frame(self, frame: bytes) -> None:
         template = _template_of(frame, self._where)
         if template == REPORT_TEMPLATE:
-            self._inbox.append(frame)
-            self._count_answers(frame)
+            self._count_answers(self._inbox.add(frame))
+            self._drop_oldest()
         elif template == _FRAME_REJECT:
             self._read_rejection(np.frombuffer(frame, FRAME_REJECT_MESSAGE)[0])
         elif template == _LOGOUT:
-            self._lost = self._ended(int(np.frombuffer(frame, LOGOUT_MESSAGE)[0]["reason"]))
-        else:
-            raise InvalidValueError("template", where=self._where, found=template, allowed="ExecutionReport, FrameReject or Logout")
+            self._read_logout(int(np.frombuffer(frame, LOGOUT_MESSAGE)[0]["reason"]))
+        elif template != _HEARTBEAT:
+            allowed = "ExecutionReport, FrameReject, Heartbeat or Logout"
+            raise InvalidValueError("template", where=self._where, found=template, allowed=allowed)
 
-    def _count_answers(self, frame: bytes) -> None:
-        """Counts the commands that the reports of a frame answer, and forgets the frames of commands that are answered whole."""
-        self._answered_count += count_answers(np.frombuffer(frame, EXECUTION_REPORT_MESSAGE))
+    def _read_logout(self, reason: int) -> None:
+        end = self._ended(reason)
+        self._lose(end.what, str(end.found), end.allowed, end.reason)
+
+    def _count_answers(self, reports: Reports) -> None:
+        """Counts the commands that reports answer, and forgets the frames of commands that are answered whole."""
+        early = early_rejections(reports)
+        self._answered_count += answer_count(reports) - len(early)
+        for client_order_id in early:
+            self._count_early(client_order_id)
         while self._sent and self._sent[0].sent_count_end <= self._answered_count:
             self._sent.popleft()
         self._note_progress(time.monotonic())
 
+    def _count_early(self, client_order_id: int) -> None:
+        """Takes a new order that was refused out of its turn out of the count."""
+        for position in range(len(self._sent) - 1, -1, -1):
+            if self._sent[position].has_new_order(client_order_id):
+                self._sent[position].early.add(client_order_id)
+                self._uncount(position, 1)
+                return
+        self._answered_count += 1
+
+    def _uncount(self, position: int, count: int) -> None:
+        """Of the frame at this position of what was sent, so many commands are no longer waited for in their turn."""
+        for part in islice(self._sent, position, None):
+            part.sent_count_end -= count
+        self._sent_count -= count
+
+    def _drop_oldest(self) -> None:
+        """Drops the oldest reports where more are kept than may be."""
+        while len(self._unread) and len(self._unread) + len(self._inbox) > self._reports_kept:
+            self._unread.take()
+            self.reports_dropped += 1
+        if len(self._inbox) > self._reports_kept:
+            sequences = self._inbox.drop(len(self._inbox) - self._reports_kept)["report_sequence"]
+            self.reports_dropped += len(sequences)
+            expected, wrong = self._unexpected(sequences)
+            self.report_sequence = int(sequences[-1])
+            if len(wrong):
+                self._fail(ReportGap(where=self._where, expected=int(expected[wrong[0]]), found=int(sequences[wrong[0]])))
+
+    def _unexpected(self, sequences: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.intp]]:
+        """The sequences that reports should have, and where those that they have are others."""
+        expected = np.arange(self.report_sequence + 1, self.report_sequence + 1 + len(sequences), dtype=np.uint64)
+        return expected, np.flatnonzero(sequences != expected)
+
     def _read_rejection(self, reject: np.void) -> None:
-        refused_count = int(reject["rejected_count"])
-        refused = self._take_back(reject, refused_count) if reject["reason"] == Reason.BUSY else None
-        if refused is None:
-            # Refused whole, and for good: it is the first frame of that size that has not been answered.
-            refused = next((part for part in self._sent if len(part.messages) == refused_count), None)
-            self._answered_count += refused_count if refused is None else refused.command_count
-            self._failures.append(self._rejection(reject))
+        if reject["reason"] == Reason.BUSY and self._take_back(reject):
             return
-        self._answered_count += refused.command_count
+        if reject["reason"] == Reason.UNKNOWN_TEMPLATE and reject["found"] == _HEARTBEAT:
+            return  # a server of before there were heartbeats: it is alive
+        # Refused whole, and for good: it is the first frame of that size that has not been answered.
+        count = int(reject["rejected_count"])
+        position = next((position for position, part in enumerate(self._sent) if len(part.messages) == count), None)
+        if position is None:
+            self._answered_count += count
+        else:
+            self._uncount(position, self._sent[position].command_count)
+            del self._sent[position]
+        self._fail(self._rejection(reject))
+
+    def _take_back(self, reject: np.void) -> bool:
+        """Keeps the end of a frame that a busy server did not take, to send it again. False where the refusal names no frame."""
+        if bytes(reject["field"]) != b"session_sequence":
+            return False
+        first_sequence, count = int(reject["found"]), int(reject["rejected_count"])
+        for position in range(len(self._sent) - 1, -1, -1):
+            part = self._sent[position]
+            index = (first_sequence - part.first_sequence) % 2**32
+            if index + count == len(part.messages):
+                break
+        else:
+            return False
+        refused = _Sent(part.messages[index:], part.first_sequence + index, 0)
+        self._uncount(position, refused.command_count)
+        part.messages = part.messages[:index]
+        if index == 0:
+            del self._sent[position]
+        self._refused.append(refused)
+        self._refused.sort(key=lambda waiting: waiting.first_sequence)
+        self._pause_sending(has_progress=bool(reject["accepted_count"] > 0))
+        return True
+
+    def _pause_sending(self, *, has_progress: bool) -> None:
+        """Sets when to send again; complains where the server has been busy for too long."""
         now = time.monotonic()
-        if reject["accepted_count"] > 0:
+        if has_progress:
             self._note_progress(now)
         elif now - self._progress_at > self._timeout:
             found = f"{sum(part.command_count for part in self._refused)} commands refused"
-            self._failures.append(TimedOut("server is busy", where=self._where, found=found, allowed=f"room within {self._timeout} s"))
+            self._fail(TimedOut("server is busy", where=self._where, found=found, allowed=f"room within {self._timeout} s"))
         self._resend_at = now + self._busy_wait
         self._busy_wait = min(_BUSY_WAIT_MAX, 2 * self._busy_wait)
-
-    def _take_back(self, reject: np.void, count: int) -> _Sent | None:
-        """Of the frame that `reject` names, the last `count` messages, which are to be sent again. None where it names none."""
-        if bytes(reject["field"]) != b"session_sequence":
-            return None
-        first_sequence = int(reject["found"])
-        for part in reversed(self._sent):
-            index = (first_sequence - part.first_sequence) % 2**32
-            if index + count == len(part.messages):
-                refused = _Sent(part.messages[index:], part.first_sequence + index, 0)
-                self._refused.append(refused)
-                self._refused.sort(key=lambda waiting: waiting.first_sequence)
-                return refused
-        return None
 
     def _note_progress(self, now: float) -> None:
         self._progress_at = now
@@ -683,14 +876,12 @@ class OrderEntry(NotCopyable):
 
     def _take_reports(self) -> Reports:
         """The reports in the inbox, counted and checked for gaps."""
-        reports = join_frames(self._inbox, self._where)
+        reports = self._inbox.take()
         sequences = reports["report_sequence"]
-        expected = np.arange(self.report_sequence + 1, self.report_sequence + 1 + len(reports), dtype=np.uint64)
-        wrong = np.flatnonzero(sequences != expected)
-        self._inbox = []
+        expected, wrong = self._unexpected(sequences)
         if len(wrong):
             first = int(wrong[0])
-            self._inbox = [reports[first:].tobytes()]  # for the next call
+            self._inbox.put_back(reports[first:])  # for the next call
             if first == 0:
                 self.report_sequence = int(sequences[0]) - 1
                 raise ReportGap(where=self._where, expected=int(expected[0]), found=int(sequences[0]))
@@ -698,23 +889,31 @@ class OrderEntry(NotCopyable):
         self.report_sequence = int(sequences[-1])
         return reports
 
-    def _receive_objects(self, timeout: float) -> bool:
-        """Whether reports came within `timeout` seconds; they are then among the objects."""
-        found = report_objects(self.receive(timeout), self.instruments)
-        self._objects.extend(found)
-        return bool(found)
+    def _receive_unread(self, timeout: float) -> bool:
+        """Whether reports came within `timeout` seconds; they are then among those that wait to be read."""
+        found = self.receive(timeout)
+        self._unread.add(found)
+        return len(found) > 0
+
+    def _fail(self, error: OmeError) -> None:
+        """Keeps an error until a method raises it."""
+        if len(self._failures) == _ERRORS_KEPT:
+            self._failures.popleft()
+            self.errors_dropped += 1
+        self._failures.append(error)
 
     def _raise_failure(self) -> None:
         """Raises what went wrong and was not raised yet; a lost session is raised again and again."""
         if self._failures:
             raise self._failures.popleft()
         if self._lost is not None:
+            self._is_loss_raised = True
             raise self._lost
 
     def _rejection(self, reject: np.void) -> FrameRejected:
         return FrameRejected(
             where=self._where,
-            reason=Reason(int(reject["reason"])),
+            reason=_reason(reject["reason"]),
             field=bytes(reject["field"]).decode("ascii", "replace"),
             found=int(reject["found"]),
             allowed=int(reject["allowed"]),
@@ -725,8 +924,12 @@ class OrderEntry(NotCopyable):
         )
 
     def _ended(self, reason: int) -> SessionLost:
-        found = "logged out" if reason == Reason.NONE else explain(reason)
-        return SessionLost("session", where=self._where, found=found, allowed="a session that is logged on")
+        """What a Logout with this reason means."""
+        is_asked_for = reason in (Reason.NONE, Reason.REQUESTED)
+        what, found = ("logout", "logged out") if is_asked_for else ("session", explain(reason))
+        lost = SessionLost(what, where=self._where, found=found, allowed="a session that is logged on")
+        lost.reason = Reason.NONE if is_asked_for else _reason(reason)
+        return lost
 
 
 def _cut(messages: npt.NDArray[np.void], most: int) -> list[npt.NDArray[np.void]]:
@@ -745,6 +948,11 @@ def _cut(messages: npt.NDArray[np.void], most: int) -> list[npt.NDArray[np.void]
     return frames
 
 
+def _reason(value: int) -> Reason:
+    """NONE for a reason of a later version: `explain` still gives its number."""
+    return Reason(int(value)) if int(value) in DESCRIPTIONS else Reason.NONE
+
+
 def _message(layout: np.dtype[np.void], template: int) -> npt.NDArray[np.void]:
     """One message, zero but for its header."""
     message = np.zeros(1, dtype=layout)
@@ -755,13 +963,14 @@ def _message(layout: np.dtype[np.void], template: int) -> npt.NDArray[np.void]:
     return message
 
 
-def _logon_frame(participant: str, session_number: int) -> bytes:
+def _logon_frame(participant: str, session_number: int, heartbeat: float | None) -> bytes:
     if not 1 <= len(participant) <= NAME_SIZE or not all("!" <= character <= "~" for character in participant):
         raise InvalidValueError("participant", found=participant, allowed=f"1 to {NAME_SIZE} printable ASCII characters without space")
     session_number = integer_of(session_number, "session_number", 0, 65_535)
     logon = _message(LOGON_MESSAGE, _LOGON)
     logon["participant_name"] = participant.encode("ascii")
     logon["session_number"] = session_number
+    logon["heartbeat_ms"] = 0 if heartbeat is None else round(heartbeat * 1_000)
     return logon.tobytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, NULL_VALUE,
 from ome.enums import CommandKind, EventKind, Reason, Side
 from ome.errors import InvalidValueError
 
-__all__ = ["REPORT_TEMPLATE", "Report", "Reports", "count_answers", "join_frames", "report_objects"]
+__all__ = ["REPORT_TEMPLATE", "Inbox", "Report", "Reports", "UnreadReports", "answer_count", "early_rejections", "report_object"]
 
 Reports = npt.NDArray[np.void]
 """A one-dimensional array of dtype EXECUTION_REPORT_MESSAGE."""
@@ -59,13 +60,97 @@ class Report:
         return self.leaves_quantity == 0 and self.kind in (EventKind.TRADE, EventKind.CANCELLED)
 
 
-def join_frames(frames: list[bytes], where: str) -> Reports:
-    """The reports of several frames, one after the other, read-only. Raises InvalidValueError for a header that is not a report's."""
-    data = frames[0] if len(frames) == 1 else b"".join(frames)
-    headers = np.frombuffer(data, "<u8").reshape(-1, _SIZE // 8)[:, 0]
-    if (headers != _HEADER).any():
-        raise InvalidValueError("message header", where=where, found=hex(int(headers[headers != _HEADER][0])), allowed=hex(_HEADER))
-    return np.frombuffer(data, EXECUTION_REPORT_MESSAGE)
+class Inbox:
+    """Frames of reports that came and were not taken yet, oldest first; of `len(inbox)` reports."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._frames: deque[bytes] = deque()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, frame: bytes) -> Reports:
+        """Keeps a frame, and gives its reports. Raises InvalidValueError, and keeps nothing, for a header that is not a report's."""
+        headers = np.frombuffer(frame, "<u8").reshape(-1, _SIZE // 8)[:, 0]
+        if (headers != _HEADER).any():
+            found = hex(int(headers[headers != _HEADER][0]))
+            raise InvalidValueError("message header", where=self._where, found=found, allowed=hex(_HEADER))
+        reports = np.frombuffer(frame, EXECUTION_REPORT_MESSAGE)
+        self._frames.append(frame)
+        self._count += len(reports)
+        return reports
+
+    def take(self) -> Reports:
+        """All reports, one after the other, read-only."""
+        return self.drop(self._count)
+
+    def drop(self, count: int) -> Reports:
+        """The oldest `count` reports."""
+        frames = []
+        missing = count * _SIZE
+        while missing > 0:
+            frame = self._frames.popleft()
+            if len(frame) > missing:
+                self._frames.appendleft(frame[missing:])
+                frame = frame[:missing]
+            frames.append(frame)
+            missing -= len(frame)
+        self._count -= count
+        return np.frombuffer(frames[0] if len(frames) == 1 else b"".join(frames), EXECUTION_REPORT_MESSAGE)
+
+    def put_back(self, reports: Reports) -> None:
+        """Puts reports that were taken in front again."""
+        self._frames.appendleft(reports.tobytes())
+        self._count += len(reports)
+
+
+class UnreadReports:
+    """Reports that wait to be read one by one: the oldest of all, or the oldest about an order. Each of these takes constant time."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, bytes] = {}  # by a number that counts up
+        self._first = 0  # no row has a smaller number
+        self._end = 0
+        self._about: dict[int, tuple[int, int]] = {}  # the first and the last row about each client order id,
+        self._next_about: dict[int, int] = {}  # and from each of them to the next
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, reports: Reports) -> None:
+        """Puts reports behind the others."""
+        data = reports.tobytes()
+        for index, client_order_id in enumerate(reports["client_order_id"].tolist()):
+            self._rows[self._end] = data[index * _SIZE : (index + 1) * _SIZE]
+            first, last = self._about.get(client_order_id, (self._end, self._end))
+            if last != self._end:
+                self._next_about[last] = self._end
+            self._about[client_order_id] = (first, self._end)
+            self._end += 1
+
+    def take(self) -> np.void | None:
+        """The oldest, or None."""
+        if not self._rows:
+            return None
+        while self._first not in self._rows:  # taken before, as one about its order
+            self._first += 1
+        return self._take(self._first)
+
+    def take_about(self, client_order_id: int) -> np.void | None:
+        """The oldest about an order, or None."""
+        numbers = self._about.get(client_order_id)
+        return None if numbers is None else self._take(numbers[0])
+
+    def _take(self, number: int) -> np.void:
+        row: np.void = np.frombuffer(self._rows.pop(number), EXECUTION_REPORT_MESSAGE)[0]
+        client_order_id = int(row["client_order_id"])
+        first, last = self._about.pop(client_order_id)
+        assert number == first, "the oldest of all is the oldest about its order"
+        if first != last:
+            self._about[client_order_id] = (self._next_about.pop(first), last)
+        return row
 
 
 def _answers() -> npt.NDArray[np.bool_]:
@@ -79,17 +164,19 @@ def _answers() -> npt.NDArray[np.bool_]:
 _ANSWERS = _answers()  # by kind and reason: each command has exactly one report that answers it; the others follow from one
 
 
-def count_answers(reports: Reports) -> int:
+def answer_count(reports: Reports) -> int:
     """How many of the reports answer a command, rather than say what followed."""
     return int(np.count_nonzero(_ANSWERS[reports["kind"], reports["reason"]]))
 
 
-def report_objects(reports: Reports, instruments: InstrumentDirectory) -> list[Report]:
-    """The reports as objects."""
-    return [_report(row, instruments) for row in reports]
+def early_rejections(reports: Reports) -> list[int]:
+    """The client order ids of new orders that were refused before they were sequenced: their answers may overtake others."""
+    is_early = (reports["reason"] == Reason.STORAGE_LOW) & (reports["kind"] == EventKind.REJECTED)
+    return [int(client_order_id) for client_order_id in reports["client_order_id"][is_early]]
 
 
-def _report(row: np.void, instruments: InstrumentDirectory) -> Report:
+def report_object(row: np.void, instruments: InstrumentDirectory) -> Report:
+    """A report as an object."""
     number = int(row["instrument"])
     is_count = row["kind"] == EventKind.COMPLETED
     instrument = instruments.by_number.get(number)

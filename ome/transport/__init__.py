@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ome.transport.context import Context, Heartbeat, LibraryError, library_path, library_version
+from ome.transport.context import Context, LibraryError, library_path, library_version
+from ome.transport.endpoints import why_no_connection
 from ome.transport.listener import Listener, QueueLimits
 from ome.transport.sockets import ClientSocket, EndpointError, SendStatus, Socket, SocketClosedError, SubscriberSocket
 
@@ -10,7 +11,6 @@ __all__ = [
     "ClientSocket",
     "Context",
     "EndpointError",
-    "Heartbeat",
     "LibraryError",
     "Listener",
     "QueueLimits",
@@ -20,4 +20,5 @@ __all__ = [
     "SubscriberSocket",
     "library_path",
     "library_version",
+    "why_no_connection",
 ]

@@ -4,40 +4,38 @@ Options that several kinds of socket share:
 
 - A finite high-water mark: a queue without one grows until the machine is out of memory, and a finite one is faster.
 - A bounded linger: the last frames get a chance to leave, and closing always comes to an end.
-- Heartbeats: a peer that froze, or a cable that was cut, shows; TCP alone would take minutes.
+- TCP keepalive and a bound on what is unacknowledged: a machine that is dead shows within some 20 seconds. ZeroMQ's own heartbeats are off:
+  together with a finite mark they let libzmq 4.3.5 abort the process when a connection is reset whose frames are not read (zeromq/libzmq
+  #4364, #3937, #4767). Whether a server that lives answers is asked by the protocol's own heartbeats.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 import zmq
 import zmq.backend.cython._zmq as extension
 
 from ome.errors import OmeError
-from ome.transport.sockets import ClientSocket, SubscriberSocket, connect
+from ome.transport.endpoints import needs_ipv6
+from ome.transport.sockets import ClientSocket, ConnectingSocket, SubscriberSocket, connect
 
-__all__ = ["Context", "Heartbeat", "LibraryError", "library_path", "library_version"]
+__all__ = ["Context", "LibraryError", "library_path", "library_version"]
 
 _VERSION_MIN = (4, 3, 4)  # earlier ones have known crashes that a peer can cause
 _HIGH_WATER_MARK_FRAMES = 10_000
 _LINGER_MS = 1_000
+_KEEPALIVE_IDLE_S = 10  # a dead machine shows after 10 s and 3 probes of 3 s each,
+_KEEPALIVE_INTERVAL_S = 3
+_KEEPALIVE_COUNT = 3
+_UNACKNOWLEDGED_MS = 20_000  # or, where bytes are on their way to it, when it has not acknowledged them for so long
+
+_Connecting = TypeVar("_Connecting", bound=ConnectingSocket)
 
 
 class LibraryError(OmeError):
     """The ZeroMQ library of this process is too old."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heartbeat:
-    """A peer is asked for a sign of life every `interval_ms`, and its connection is cut when none came for `timeout_ms`."""
-
-    interval_ms: int = 200
-    timeout_ms: int = 600
-
-
-CLIENT_HEARTBEAT = Heartbeat(interval_ms=1_000, timeout_ms=3_000)  # slower: a client that hangs up on a busy server loses its session
 
 
 def library_path() -> str:
@@ -75,27 +73,16 @@ class Context:
         self._sockets: list[zmq.Socket[bytes]] = []
         self._raw = _RawContext(io_threads=1)
 
-    def connect_client(
-        self, endpoint: str, *, heartbeat: Heartbeat = CLIENT_HEARTBEAT, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES
-    ) -> ClientSocket:
+    def connect_client(self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES) -> ClientSocket:
         """A client's order entry socket. It connects in the background, and says when it lost its connection."""
-        raw = self._make(zmq.DEALER, heartbeat, high_water_mark_frames)
-        socket = ClientSocket(raw, endpoint)  # its monitor must be there before the connection is
-        self._sockets.append(socket.monitor)
-        try:
-            connect(raw, endpoint)
-        except OmeError:
-            socket.close()
-            raise
-        return socket
+        raw = self._make_client(zmq.DEALER, endpoint, high_water_mark_frames)
+        return self._connect(raw, ClientSocket(raw, endpoint))
 
-    def connect_subscriber(
-        self, endpoint: str, *, heartbeat: Heartbeat = CLIENT_HEARTBEAT, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES
-    ) -> SubscriberSocket:
-        """A client's market data socket. It connects again by itself, and then repeats its subscriptions."""
-        raw = self._make(zmq.SUB, heartbeat, high_water_mark_frames)
-        connect(raw, endpoint)
-        return SubscriberSocket(raw, endpoint)
+    def connect_subscriber(self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES) -> SubscriberSocket:
+        """A client's market data socket. It connects again by itself, repeats its subscriptions, and says that it did."""
+        raw = self._make_client(zmq.SUB, endpoint, high_water_mark_frames)
+        raw.setsockopt(zmq.SNDHWM, 0)  # what a SUB sends are its subscriptions: beyond a mark they are dropped, without an error
+        return self._connect(raw, SubscriberSocket(raw, endpoint))
 
     def close(self) -> None:
         """Closes what sockets are left and waits, for no longer than their linger, until all is sent. No thread may be inside a socket."""
@@ -114,12 +101,31 @@ class Context:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
-    def _make(self, kind: int, heartbeat: Heartbeat, high_water_mark_frames: int) -> zmq.Socket[bytes]:
+    def _make_client(self, kind: int, endpoint: str, high_water_mark_frames: int) -> zmq.Socket[bytes]:
+        is_ipv6 = needs_ipv6(endpoint)  # raises before there is a socket
+        raw = self._make(kind, high_water_mark_frames)
+        raw.setsockopt(zmq.IPV6, int(is_ipv6))
+        raw.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        raw.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+        raw.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_INTERVAL_S)
+        raw.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_COUNT)
+        raw.setsockopt(zmq.TCP_MAXRT, _UNACKNOWLEDGED_MS)
+        return raw
+
+    def _connect(self, raw: zmq.Socket[bytes], socket: _Connecting) -> _Connecting:
+        """Starts to connect a socket whose monitor is there already, so that it sees all."""
+        self._sockets.append(socket.monitor)
+        try:
+            connect(raw, socket.endpoint)
+        except OmeError:
+            socket.close()
+            raise
+        return socket
+
+    def _make(self, kind: int, high_water_mark_frames: int) -> zmq.Socket[bytes]:
         raw = self._raw.socket(kind)
         self._sockets = [*(socket for socket in self._sockets if not socket.closed), raw]
         raw.setsockopt(zmq.LINGER, _LINGER_MS)
         raw.setsockopt(zmq.SNDHWM, high_water_mark_frames)
         raw.setsockopt(zmq.RCVHWM, high_water_mark_frames)
-        raw.setsockopt(zmq.HEARTBEAT_IVL, heartbeat.interval_ms)
-        raw.setsockopt(zmq.HEARTBEAT_TIMEOUT, heartbeat.timeout_ms)
         return raw

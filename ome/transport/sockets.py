@@ -5,9 +5,6 @@ One thread at a time uses a socket.
 
 from __future__ import annotations
 
-import errno
-import os
-import re
 from enum import IntEnum
 
 import zmq
@@ -17,6 +14,7 @@ from ome.errors import OmeError
 
 __all__ = [
     "ClientSocket",
+    "ConnectingSocket",
     "EndpointError",
     "SendStatus",
     "Socket",
@@ -26,16 +24,6 @@ __all__ = [
 ]
 
 Buffer = bytes | bytearray | memoryview
-
-_ENDPOINTS = (
-    "tcp://ADDRESS:PORT, tcp://*:PORT (port 0 to 65535; 0 for any, where a server listens) or ipc://PATH in a directory that exists"
-)
-_ALLOWED = {
-    errno.EADDRINUSE: "an address that nobody listens on yet",
-    errno.EADDRNOTAVAIL: "an address of this machine",
-    errno.ENODEV: "an address of this machine",
-    errno.EACCES: "an address that this user may listen on",
-}
 
 
 class EndpointError(OmeError):
@@ -60,7 +48,7 @@ class Socket:
     def __init__(self, raw: zmq.Socket[bytes], endpoint: str) -> None:
         self.endpoint = endpoint
         self._raw = raw
-        self._pollers: dict[tuple[bool, int], zmq.Poller] = {}
+        self._pollers: dict[bool, zmq.Poller] = {}
 
     @property
     def handle(self) -> int:
@@ -91,37 +79,30 @@ class Socket:
             raise self._closed(error) from None
         return SendStatus.SENT
 
-    def wait(self, timeout: float, *, to_send: bool = False, event_fd: int = -1) -> None:
-        """Sleeps until something may be received (with `to_send`, or sent), `event_fd` is readable, or `timeout` seconds are over.
-
-        `event_fd` is read empty. Raises SocketClosedError.
-        """
-        poller = self._pollers.get((to_send, event_fd)) or self._poller(to_send, event_fd)
+    def wait(self, timeout: float, *, to_send: bool = False) -> None:
+        """Sleeps until something may be received (with `to_send`, or sent), or `timeout` seconds are over. Raises SocketClosedError."""
+        poller = self._pollers.get(to_send) or self._poller(to_send)
         try:
-            ready = poller.poll(max(0, -int(-timeout * 1000 // 1)))
+            poller.poll(max(0, -int(-timeout * 1000 // 1)))
         except zmq.ZMQError as error:
             raise self._closed(error) from None
-        if event_fd >= 0 and any(source == event_fd for source, _ in ready):
-            os.eventfd_read(event_fd)
 
     def close(self, linger_ms: int | None = None) -> None:
         """Closes the socket. What was not sent yet is tried for `linger_ms`, by default the socket's own. Closing twice does nothing."""
         self._raw.close(linger_ms)
 
-    def _poller(self, to_send: bool, event_fd: int) -> zmq.Poller:
+    def _poller(self, to_send: bool) -> zmq.Poller:
         poller = zmq.Poller()
         poller.register(self._raw, zmq.POLLIN | (zmq.POLLOUT if to_send else 0))
-        if event_fd >= 0:
-            poller.register(event_fd, zmq.POLLIN)
-        self._pollers[to_send, event_fd] = poller
+        self._pollers[to_send] = poller
         return poller
 
     def _closed(self, error: zmq.ZMQError) -> SocketClosedError:
         return SocketClosedError("socket", where=self.endpoint, found=str(error), allowed="an open socket")
 
 
-class ClientSocket(Socket):
-    """A client's order entry socket. `wait` also returns when the state of the connection changes; `read_connection` then tells."""
+class ConnectingSocket(Socket):
+    """A client's socket. `wait` also returns when the state of the connection changes; `read_connection` then tells."""
 
     _EVENTS = (
         zmq.EVENT_HANDSHAKE_SUCCEEDED
@@ -133,32 +114,46 @@ class ClientSocket(Socket):
 
     def __init__(self, raw: zmq.Socket[bytes], endpoint: str) -> None:
         super().__init__(raw, endpoint)
-        self.has_connected = False
-        self.is_lost = False
-        """There was a connection, and it broke. libzmq makes a new one, which the server does not know."""
+        self.is_connected = False
+        self.connection_count = 0
+        """Connections that there have been. libzmq makes a new one after each loss."""
+        self.loss_count = 0
+        """Of them, those that broke."""
         self.monitor = raw.get_monitor_socket(self._EVENTS)
 
     def read_connection(self) -> None:
-        """Brings `has_connected` and `is_lost` up to date."""
+        """Brings `is_connected` and the counts up to date."""
         while not self._raw.closed and int(self.monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             event = parse_monitor_message(self.monitor.recv_multipart())["event"]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self.has_connected = True
-            elif event == zmq.EVENT_DISCONNECTED and self.has_connected:
-                self.is_lost = True
+                self.is_connected = True
+                self.connection_count += 1
+            elif event == zmq.EVENT_DISCONNECTED and self.is_connected:
+                self.is_connected = False
+                self.loss_count += 1
 
     def close(self, linger_ms: int | None = None) -> None:
         if not self._raw.closed:
+            self.read_connection()  # a full monitor would hold up the thread that closing waits for
             self._raw.disable_monitor()
         super().close(linger_ms)
 
-    def _poller(self, to_send: bool, event_fd: int) -> zmq.Poller:
-        poller = super()._poller(to_send, event_fd)
+    def _poller(self, to_send: bool) -> zmq.Poller:
+        poller = super()._poller(to_send)
         poller.register(self.monitor, zmq.POLLIN)
         return poller
 
 
-class SubscriberSocket(Socket):
+class ClientSocket(ConnectingSocket):
+    """A client's order entry socket. Its first connection is the session's: the server does not know what comes after it."""
+
+    @property
+    def is_lost(self) -> bool:
+        """There was a connection, and it broke."""
+        return self.loss_count > 0
+
+
+class SubscriberSocket(ConnectingSocket):
     """A client's market data socket: receives the frames that open with a topic that it subscribed to."""
 
     def subscribe(self, topic: bytes) -> None:
@@ -171,22 +166,10 @@ class SubscriberSocket(Socket):
 
 
 def connect(raw: zmq.Socket[bytes], endpoint: str) -> None:
-    """Starts connecting. Raises EndpointError where the endpoint is not one."""
-    _attach(raw, endpoint, "connect")
-
-
-def _attach(raw: zmq.Socket[bytes], endpoint: str, how: str) -> None:
-    port = re.fullmatch(r"tcp://.*:(\d+)", endpoint)
-    if port is not None and int(port[1]) > 65_535:  # libzmq would take it modulo 65,536
-        raise _refusal(raw, endpoint, errno.EINVAL)
+    """Starts connecting. Closes the socket and raises EndpointError where libzmq does not take the endpoint."""
     try:
-        getattr(raw, how)(endpoint)
+        raw.connect(endpoint)
     except zmq.ZMQError as error:
-        raise _refusal(raw, endpoint, error.errno) from None
-
-
-def _refusal(raw: zmq.Socket[bytes], endpoint: str, number: int | None) -> EndpointError:
-    name = zmq.SocketType(int(raw.getsockopt(zmq.TYPE))).name
-    raw.close(0)
-    reason = os.strerror(number or errno.EINVAL)
-    return EndpointError(f"endpoint ({reason})", where=f"{name} socket", found=endpoint, allowed=_ALLOWED.get(number or 0, _ENDPOINTS))
+        raw.close(0)
+        allowed = "tcp://HOST:PORT, or ipc://PATH in a directory that exists"
+        raise EndpointError(f"endpoint ({error.strerror})", where="connect", found=endpoint, allowed=allowed) from None

@@ -14,6 +14,7 @@
 #include "ome_venue_face.h"
 #include "ome_test_market.h"
 #include "wire/ome_feed.h"
+#include "wire/ome_subscribers.h"
 
 #define INSTRUMENT_COUNT 4u
 #define COMMAND_COUNT_MAX 16384u
@@ -21,8 +22,12 @@
 #define SPECIAL_COUNT_MAX 60u
 #define LEVEL_COUNT_MAX 4096u /* of one side, in a consumer's book */
 #define CONSUMER_COUNT_MAX 4u
+#define PEER_COUNT 32u /* slots of connections; 0 is not used, the first are the consumers' */
+#define LISTENER 8u /* slots of peers that are no consumers: what they get is counted, no more */
 #define SUBSCRIPTION_COUNT_MAX 64u
 #define FRAME_COUNT_MAX 256u
+#define FRAME_SIZE_MAX (8u + (2 * LEVEL_COUNT_MAX + 1) * 80u)
+#define READS_BYTES 65536u /* who has less waiting reads */
 #define EPOCH 77u
 #define READER_INDEX 1u /* of 2: the other one reads at once */
 #define MESSAGE_SIZE 80u
@@ -63,13 +68,34 @@ typedef struct
 
 typedef struct
 {
-    uint8_t prefix[OME_FEED_TOPIC_SIZE];
+    uint8_t prefix[OME_TOPIC_SIZE];
     uint32_t prefix_size_bytes;
     uint64_t trade_count;
     market_t markets[INSTRUMENT_COUNT + 1];
 } consumer_t;
 
 /* ---- the venue: engine, stream, feed, and a socket that is a table in memory ---- */
+
+typedef struct
+{
+    consumer_t *consumer; /* NULL: nobody looks at what it gets */
+    uint32_t generation;
+    uint32_t queued_bytes;
+    uint32_t frame_count;
+    uint64_t message_count;
+    bool queues; /* what it is sent waits, until the test takes it */
+    bool refuses; /* its queue is full */
+    bool is_admitted;
+    bool is_ended;
+} peer_t;
+
+typedef struct
+{
+    uint64_t peer;
+    ome_socket_kind_t kind;
+    uint32_t size_bytes;
+    uint8_t data[16];
+} wish_t;
 
 typedef struct
 {
@@ -88,7 +114,7 @@ typedef struct
     int event_fd;
     _Atomic uint64_t durable;
     bool gate_opens_when_asked; /* after the answer: as if it had opened a moment later */
-    ome_counter_t counters[6];
+    ome_counter_t counters[8];
 
     ome_event_t *events; /* all that the engine said since the feed began */
     uint32_t event_count;
@@ -99,17 +125,22 @@ typedef struct
     moment_t history[COMMAND_COUNT_MAX + 1][INSTRUMENT_COUNT + 1]; /* after each command */
     uint64_t timestamps[COMMAND_COUNT_MAX + 1];
 
-    uint8_t subscriptions[SUBSCRIPTION_COUNT_MAX][16];
-    uint32_t subscription_sizes[SUBSCRIPTION_COUNT_MAX];
-    uint32_t subscription_count;
-    uint32_t subscription_read;
+    peer_t peers[PEER_COUNT];
+    wish_t wishes[SUBSCRIPTION_COUNT_MAX]; /* that the socket gives to the feed */
+    uint32_t wish_count;
+    uint32_t wish_read;
 
-    uint64_t topics[FRAME_COUNT_MAX]; /* of the last frames sent */
+    uint8_t frame[FRAME_SIZE_MAX]; /* the last that was sent */
+    uint32_t frame_size_bytes;
+    uint64_t frame_number; /* by the feed's own count; UINT64_MAX: none */
+    uint32_t frame_peers; /* a bit for each that got it */
+    uint64_t snapshot_cost_bytes; /* of snapshots and tops that were asked for: once for making them and once for each who got them */
+
+    uint64_t topics[FRAME_COUNT_MAX]; /* of the last frames sent, each once */
     uint32_t message_counts[FRAME_COUNT_MAX];
     uint32_t frame_count;
     uint64_t message_count;
     uint64_t snapshot_count;
-    bool refuses; /* the socket takes nothing */
     bool is_closed;
     bool closes_on_send;
     consumer_t *consumers[CONSUMER_COUNT_MAX];
@@ -215,6 +246,7 @@ static void take_snapshot(const venue_t *venue, market_t *market, const uint8_t 
     const ome_level_snapshot_t *snapshot = (const ome_level_snapshot_t *)messages;
     CHECK(snapshot->level_count == count - 1);
     CHECK(snapshot->timestamp_ns == venue->timestamps[snapshot->engine_sequence]);
+    CHECK(snapshot->bids_left_out == 0 && snapshot->asks_left_out == 0);
     const uint64_t hash_before = hash_market(market);
     market->sides[0].count = 0;
     market->sides[1].count = 0;
@@ -258,13 +290,16 @@ static void take_levels(const venue_t *venue, market_t *market, const uint8_t *m
 
 static void take_top(const venue_t *venue, market_t *market, const ome_top_of_book_t *message)
 {
-    CHECK(!market->has_top || message->channel_sequence == market->top_sequence + 1);
+    const top_t before = market->top;
+    const bool is_answer = market->has_top && message->channel_sequence == market->top_sequence; /* to who asked again */
+    CHECK(!market->has_top || is_answer || message->channel_sequence == market->top_sequence + 1);
     market->has_top = true;
     market->top_sequence = message->channel_sequence;
     market->top = (top_t){.bid_price = message->bid_price,
         .bid_quantity = message->bid_quantity,
         .ask_price = message->ask_price,
         .ask_quantity = message->ask_quantity};
+    CHECK(!is_answer || memcmp(&before, &market->top, sizeof(top_t)) == 0);
     CHECK(message->timestamp_ns == venue->timestamps[message->engine_sequence]);
     CHECK(memcmp(&market->top, &venue->history[message->engine_sequence][message->instrument].top, sizeof(top_t)) == 0);
 }
@@ -288,11 +323,8 @@ static void take_trade(const venue_t *venue, consumer_t *consumer, market_t *mar
 
 static void consumer_take(const venue_t *venue, consumer_t *consumer, const uint8_t *data, uint32_t count)
 {
-    if (memcmp(data, consumer->prefix, consumer->prefix_size_bytes) != 0)
-    {
-        return;
-    }
-    const uint8_t *messages = data + OME_FEED_TOPIC_SIZE;
+    CHECK(memcmp(data, consumer->prefix, consumer->prefix_size_bytes) == 0); /* nobody gets what it did not ask for */
+    const uint8_t *messages = data + OME_TOPIC_SIZE;
     market_t *market = &consumer->markets[data[7]];
     switch (data[3])
     {
@@ -315,10 +347,10 @@ static void consumer_take(const venue_t *venue, consumer_t *consumer, const uint
 /* What holds for every message of a frame. */
 static void check_frame(const venue_t *venue, const uint8_t *data, uint32_t count)
 {
-    const uint16_t first_template = ((const ome_message_header_t *)(data + OME_FEED_TOPIC_SIZE))->template_id;
+    const uint16_t first_template = ((const ome_message_header_t *)(data + OME_TOPIC_SIZE))->template_id;
     for (uint32_t i = 0; i < count; i++)
     {
-        const uint8_t *message = data + OME_FEED_TOPIC_SIZE + (size_t)i * MESSAGE_SIZE;
+        const uint8_t *message = data + OME_TOPIC_SIZE + (size_t)i * MESSAGE_SIZE;
         const ome_message_header_t *header = (const ome_message_header_t *)message;
         CHECK(header->schema_id == OME_SCHEMA_ID);
         CHECK(header->version == OME_SCHEMA_VERSION);
@@ -352,30 +384,70 @@ static void check_frame(const venue_t *venue, const uint8_t *data, uint32_t coun
     }
 }
 
-static ome_status_t socket_send(void *context, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t data_size_bytes)
+static uint64_t peer_number(const venue_t *venue, uint32_t slot)
 {
-    venue_t *venue = context;
-    CHECK(peer == NULL && peer_size_bytes == 0);
-    CHECK(data_size_bytes > OME_FEED_TOPIC_SIZE);
-    CHECK((data_size_bytes - OME_FEED_TOPIC_SIZE) % MESSAGE_SIZE == 0);
-    const uint32_t count = (data_size_bytes - OME_FEED_TOPIC_SIZE) / MESSAGE_SIZE;
-    CHECK(data[0] == 0 && data[1] == 0 && data[2] == 0);
-    CHECK(data[4] == 0 && data[5] == 0 && data[6] == 0);
-    CHECK(data[7] >= 1 && data[7] <= INSTRUMENT_COUNT);
-    check_frame(venue, data, count);
-    if (venue->refuses)
+    return (uint64_t)(venue->peers[slot].generation + 1) << 32 | slot;
+}
+
+/* The connection of that number, if it is the one that has the slot now. */
+static peer_t *peer_at(venue_t *venue, uint64_t number)
+{
+    const uint32_t slot = (uint32_t)number;
+    CHECK(slot >= 1 && slot < PEER_COUNT);
+    return number == peer_number(venue, slot) && !venue->peers[slot].is_ended ? &venue->peers[slot] : NULL;
+}
+
+/* A frame that the feed has not counted yet goes to each peer once; where it is the first peer, the frame is kept. */
+static void keep_frame(venue_t *venue, uint32_t slot, const uint8_t *data, uint32_t size_bytes)
+{
+    const ome_message_header_t *header = (const ome_message_header_t *)(data + OME_TOPIC_SIZE);
+    const bool is_snapshot = header->template_id == OME_TEMPLATE_LEVEL_SNAPSHOT;
+    const uint64_t number = ome_counter_get(&venue->counters[0]);
+    if (number == venue->frame_number)
     {
-        return OME_FULL;
+        CHECK(size_bytes == venue->frame_size_bytes && memcmp(data, venue->frame, size_bytes) == 0);
+        CHECK((venue->frame_peers & 1u << slot) == 0);
+        venue->frame_peers |= 1u << slot;
+        venue->snapshot_cost_bytes += is_snapshot ? size_bytes : 0;
+        return;
     }
+    CHECK(size_bytes <= FRAME_SIZE_MAX);
+    memcpy(venue->frame, data, size_bytes);
+    venue->frame_size_bytes = size_bytes;
+    venue->frame_number = number;
+    venue->frame_peers = 1u << slot;
+    const uint32_t count = (size_bytes - OME_TOPIC_SIZE) / MESSAGE_SIZE;
     venue->topics[venue->frame_count % FRAME_COUNT_MAX] = (uint64_t)data[3] << 32 | data[7];
     venue->message_counts[venue->frame_count % FRAME_COUNT_MAX] = count;
     venue->frame_count++;
     venue->message_count += count;
-    const ome_message_header_t *header = (const ome_message_header_t *)(data + OME_FEED_TOPIC_SIZE);
-    venue->snapshot_count += header->template_id == OME_TEMPLATE_LEVEL_SNAPSHOT;
-    for (uint32_t i = 0; i < venue->consumer_count; i++)
+    venue->snapshot_count += is_snapshot;
+    venue->snapshot_cost_bytes += is_snapshot ? 2 * size_bytes : 0;
+}
+
+static ome_status_t socket_send(void *context, uint64_t number, const uint8_t *data, uint32_t data_size_bytes)
+{
+    venue_t *venue = context;
+    peer_t *peer = peer_at(venue, number);
+    CHECK(peer != NULL); /* nothing is sent to who is gone */
+    CHECK(data_size_bytes > OME_TOPIC_SIZE);
+    CHECK((data_size_bytes - OME_TOPIC_SIZE) % MESSAGE_SIZE == 0);
+    const uint32_t count = (data_size_bytes - OME_TOPIC_SIZE) / MESSAGE_SIZE;
+    CHECK(data[0] == 0 && data[1] == 0 && data[2] == 0);
+    CHECK(data[4] == 0 && data[5] == 0 && data[6] == 0);
+    CHECK(data[7] >= 1 && data[7] <= INSTRUMENT_COUNT);
+    check_frame(venue, data, count);
+    if (peer->refuses)
     {
-        consumer_take(venue, venue->consumers[i], data, count);
+        return OME_FULL;
+    }
+    keep_frame(venue, (uint32_t)number, data, data_size_bytes);
+    peer->frame_count++;
+    peer->message_count += count;
+    peer->queued_bytes += peer->queues ? data_size_bytes : 0;
+    if (peer->consumer != NULL)
+    {
+        consumer_take(venue, peer->consumer, data, count);
     }
     venue->is_closed = venue->closes_on_send;
     return OME_OK;
@@ -388,13 +460,34 @@ static ome_status_t socket_receive(void *context, ome_socket_message_t *message)
     {
         return OME_STOPPED;
     }
-    if (venue->subscription_read == venue->subscription_count)
+    if (venue->wish_read == venue->wish_count)
     {
         return OME_EMPTY;
     }
-    const uint32_t index = venue->subscription_read++ % SUBSCRIPTION_COUNT_MAX;
-    *message = (ome_socket_message_t){.data = venue->subscriptions[index], .data_size_bytes = venue->subscription_sizes[index]};
+    const wish_t *wish = &venue->wishes[venue->wish_read++ % SUBSCRIPTION_COUNT_MAX];
+    *message = (ome_socket_message_t){.peer = wish->peer, .data = wish->data, .data_size_bytes = wish->size_bytes, .kind = wish->kind};
     return OME_OK;
+}
+
+static uint32_t socket_queued(void *context, uint64_t number)
+{
+    const peer_t *peer = peer_at(context, number);
+    return peer != NULL ? peer->queued_bytes : 0;
+}
+
+static ome_status_t socket_admit(void *context, uint64_t number, int is_admitted)
+{
+    peer_t *peer = peer_at(context, number);
+    CHECK(peer != NULL);
+    peer->is_admitted = is_admitted != 0;
+    return OME_OK;
+}
+
+static void socket_end(void *context, uint64_t number, const uint8_t *data, uint32_t data_size_bytes)
+{
+    peer_t *peer = peer_at(context, number);
+    CHECK(peer != NULL && data == NULL && data_size_bytes == 0);
+    peer->is_ended = true;
 }
 
 static ome_status_t socket_wait(void *context, int event_fd, uint32_t timeout_ms)
@@ -430,6 +523,7 @@ static ome_feed_config_t feed_config(venue_t *venue, uint32_t snapshot_level_cou
         .epoch = EPOCH,
         .stream = venue->stream,
         .reader_index = READER_INDEX,
+        .connection_slot_max = PEER_COUNT - 1,
         .event_fd = venue->event_fd,
         .socket = &venue->socket,
         .durable = venue_durable,
@@ -439,8 +533,12 @@ static ome_feed_config_t feed_config(venue_t *venue, uint32_t snapshot_level_cou
             .frames_dropped = &venue->counters[2],
             .snapshots_sent = &venue->counters[3],
             .snapshots_cut = &venue->counters[4],
-            .last_sequence = &venue->counters[5]}};
+            .last_sequence = &venue->counters[5],
+            .subscriptions = &venue->counters[6],
+            .subscriptions_refused = &venue->counters[7]}};
 }
+
+static uint32_t instrument_limit = INSTRUMENT_COUNT;
 
 static venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_max, uint32_t slot_count, uint32_t snapshot_level_count_max)
 {
@@ -448,7 +546,7 @@ static venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_max, ui
     CHECK(venue != NULL);
     venue->limits = (ome_limits_t){.order_count_max = order_count_max,
         .level_count_max = level_count_max,
-        .instrument_count_max = INSTRUMENT_COUNT,
+        .instrument_count_max = instrument_limit,
         .session_count_max = 1,
         .special_count_max = SPECIAL_COUNT_MAX};
     CHECK(ome_engine_create(&venue->limits, &venue->engine) == OME_OK);
@@ -458,7 +556,14 @@ static venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_max, ui
     ome_stream_detach(venue->stream, 1 - READER_INDEX);
     venue->event_fd = eventfd(0, EFD_NONBLOCK);
     CHECK(venue->event_fd >= 0);
-    venue->socket = (ome_socket_t){.context = venue, .receive = socket_receive, .send = socket_send, .wait = socket_wait};
+    venue->socket = (ome_socket_t){.context = venue,
+        .receive = socket_receive,
+        .send = socket_send,
+        .queued = socket_queued,
+        .admit = socket_admit,
+        .end = socket_end,
+        .wait = socket_wait};
+    venue->frame_number = UINT64_MAX;
     atomic_store_explicit(&venue->durable, UINT64_MAX, memory_order_relaxed);
     venue->events = ome_memory_map(EVENT_COUNT_MAX * sizeof(ome_event_t));
     for (uint32_t i = 1; i <= INSTRUMENT_COUNT; i++)
@@ -566,28 +671,44 @@ static void drain(venue_t *venue)
     CHECK(ome_counter_get(&venue->counters[5]) == venue->events[venue->event_count - 1].sequence);
 }
 
-static void subscription(venue_t *venue, const uint8_t *data, uint32_t size_bytes)
+static void say(venue_t *venue, uint32_t slot, ome_socket_kind_t kind, const uint8_t *data, uint32_t size_bytes)
 {
-    CHECK(venue->subscription_count - venue->subscription_read < SUBSCRIPTION_COUNT_MAX);
-    const uint32_t index = venue->subscription_count++ % SUBSCRIPTION_COUNT_MAX;
-    memcpy(venue->subscriptions[index], data, size_bytes);
-    venue->subscription_sizes[index] = size_bytes;
+    CHECK(venue->wish_count - venue->wish_read < SUBSCRIPTION_COUNT_MAX);
+    wish_t *wish = &venue->wishes[venue->wish_count++ % SUBSCRIPTION_COUNT_MAX];
+    *wish = (wish_t){.peer = peer_number(venue, slot), .kind = kind, .size_bytes = size_bytes};
+    CHECK(size_bytes <= sizeof(wish->data));
+    for (uint32_t i = 0; i < size_bytes; i++)
+    {
+        wish->data[i] = data[i];
+    }
+}
+
+/* The peer of a slot subscribes to a prefix. */
+static void subscribe(venue_t *venue, uint32_t slot, const uint8_t *prefix, uint32_t size_bytes)
+{
+    say(venue, slot, OME_SOCKET_SUBSCRIBE, prefix, size_bytes);
+}
+
+/* A topic, or where `size_bytes` is 4 a channel. */
+static void subscribe_topic(venue_t *venue, uint32_t slot, uint8_t channel, uint8_t instrument, uint32_t size_bytes)
+{
+    const uint8_t topic[OME_TOPIC_SIZE] = {0, 0, 0, channel, 0, 0, 0, instrument};
+    subscribe(venue, slot, topic, size_bytes);
 }
 
 /* A new consumer of all topics with this prefix. */
 static consumer_t *join(venue_t *venue, const uint8_t *prefix, uint32_t prefix_size_bytes)
 {
     consumer_t *consumer = ome_memory_map(sizeof(consumer_t));
-    uint8_t data[1 + OME_FEED_TOPIC_SIZE] = {1};
     for (uint32_t i = 0; i < prefix_size_bytes; i++)
     {
         consumer->prefix[i] = prefix[i];
-        data[1 + i] = prefix[i];
     }
     consumer->prefix_size_bytes = prefix_size_bytes;
     CHECK(venue->consumer_count < CONSUMER_COUNT_MAX);
     venue->consumers[venue->consumer_count++] = consumer;
-    subscription(venue, data, prefix_size_bytes + 1);
+    venue->peers[venue->consumer_count].consumer = consumer;
+    subscribe(venue, venue->consumer_count, prefix, prefix_size_bytes);
     return consumer;
 }
 
@@ -752,8 +873,7 @@ static void step(venue_t *venue, uint64_t *state, uint64_t *durable)
     }
     if (below(state, 50) == 0)
     {
-        const uint8_t data[9] = {1, 0, 0, 0, (uint8_t)(1 + below(state, 2)), 0, 0, 0, (uint8_t)(1 + below(state, INSTRUMENT_COUNT))};
-        subscription(venue, data, 9);
+        subscribe_topic(venue, 1, (uint8_t)(1 + below(state, 2)), (uint8_t)(1 + below(state, INSTRUMENT_COUNT)), OME_TOPIC_SIZE);
     }
     (void)ome_feed_do_work(venue->feed);
     check_consumers(venue);
@@ -798,11 +918,16 @@ static void random_flow(uint64_t flow_seed, uint32_t command_count, uint32_t lev
     }
     atomic_store_explicit(&venue->durable, UINT64_MAX, memory_order_release);
     drain(venue);
-    check_consumers(venue);
+    const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_MS * UINT64_C(1000000);
     for (uint32_t i = 0; i < venue->consumer_count; i++)
     {
-        CHECK(venue->consumers[i]->markets[2].has_levels);
+        while (!venue->consumers[i]->markets[2].has_levels) /* snapshots are made at a bounded rate */
+        {
+            CHECK(ome_clock_monotonic_ns() < end_ns);
+            drain(venue);
+        }
     }
+    check_consumers(venue);
     for (uint32_t i = 1; i <= INSTRUMENT_COUNT; i++)
     {
         moment_t moment;
@@ -873,7 +998,7 @@ static void one_command_may_sweep_more_levels_than_fit_into_anything(void)
     CHECK(late->markets[1].level_sequence == count + count + 1);
     CHECK(consumer->trade_count == count);
     const market_t *market = &consumer->markets[1];
-    CHECK(market->update_count == 0 && market->sides[1].count == 0 && market->sides[0].count == 1);
+    CHECK(market->update_count == count + 1 && market->sides[1].count == 0 && market->sides[0].count == 1);
     CHECK(market->sides[0].levels[0].quantity == 5);
     for (uint32_t i = 0; i < count; i++)
     {
@@ -885,10 +1010,16 @@ static void one_command_may_sweep_more_levels_than_fit_into_anything(void)
     venue_free(venue);
 }
 
-/* Somebody hears the feed, and asks for nothing: trades have no state. */
+/* Somebody hears the feed, all of it. */
 static void hear(venue_t *venue)
 {
-    subscription(venue, (const uint8_t[]){1, 0, 0, 0, OME_FEED_CHANNEL_TRADES}, 5);
+    subscribe(venue, LISTENER, NULL, 0);
+}
+
+/* Somebody hears trades, which have no state: nothing is asked. */
+static void hear_trades(venue_t *venue)
+{
+    subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_TRADES, 0, 4);
 }
 
 /* A batch is one frame for each channel and instrument that it touched: two commands on one instrument, one on another. */
@@ -921,7 +1052,9 @@ static void a_batch_is_one_frame_for_each_channel_and_instrument(void)
     venue_free(venue);
 }
 
-static void check_answer(const uint8_t *data, uint32_t size_bytes, uint32_t count, const uint64_t *topics)
+/* What a peer is sent at once when it says something, and whether that makes it somebody. */
+static void check_answer(
+    ome_socket_kind_t kind, const uint8_t *data, uint32_t size_bytes, uint32_t count, const uint64_t *topics, bool is_admitted)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
     for (uint32_t i = 0; i < 2; i++)
@@ -929,15 +1062,18 @@ static void check_answer(const uint8_t *data, uint32_t size_bytes, uint32_t coun
         open_instrument(venue, 1, 0);
     }
     drain(venue);
-    venue->frame_count = 0;
-    subscription(venue, data, size_bytes);
+    CHECK(venue->frame_count == 0);
+    say(venue, LISTENER, kind, data, size_bytes);
     drain(venue);
-    CHECK(venue->frame_count == count);
+    CHECK(venue->frame_count == count && venue->peers[LISTENER].frame_count == count);
     CHECK(count == 0 || memcmp(venue->topics, topics, count * sizeof(uint64_t)) == 0);
+    CHECK(venue->peers[LISTENER].is_admitted == is_admitted && !venue->peers[LISTENER].is_ended);
+    CHECK(ome_counter_get(&venue->counters[6]) == is_admitted);
+    CHECK(ome_counter_get(&venue->counters[7]) == (kind == OME_SOCKET_SUBSCRIBE && !is_admitted));
     venue_free(venue);
 }
 
-/* The current state is sent for each topic that a subscription is a prefix of; what is no subscription is ignored. */
+/* The current state is sent for each topic that a subscription is a prefix of; what cannot be a topic is refused, and what is no subscription is ignored. */
 static void a_subscription_is_answered_for_each_topic_that_it_is_a_prefix_of(void)
 {
     const uint64_t top = UINT64_C(1) << 32;
@@ -945,36 +1081,297 @@ static void a_subscription_is_answered_for_each_topic_that_it_is_a_prefix_of(voi
     const uint64_t all[] = {top | 1, levels | 1, top | 2, levels | 2};
     const uint64_t all_levels[] = {levels | 1, levels | 2};
     const uint64_t all_tops[] = {top | 1, top | 2};
-    check_answer((const uint8_t[]){1}, 1, 4, all);
-    check_answer((const uint8_t[]){1, 0, 0}, 3, 4, all);
-    check_answer((const uint8_t[]){1, 0, 0, 0, 2}, 5, 2, all_levels);
-    check_answer((const uint8_t[]){1, 0, 0, 0, 1, 0, 0, 0}, 8, 2, all_tops);
-    check_answer((const uint8_t[]){1, 0, 0, 0, 2, 0, 0, 0, 2}, 9, 1, all_levels + 1);
-    check_answer((const uint8_t[]){1, 0, 0, 0, 1, 0, 0, 0, 1}, 9, 1, all_tops);
-    check_answer((const uint8_t[]){1, 0, 0, 0, 3}, 5, 0, NULL); /* trades have no state */
-    check_answer((const uint8_t[]){1, 0, 0, 0, 2, 0, 0, 0, 3}, 9, 0, NULL); /* no such instrument */
-    check_answer((const uint8_t[]){1, 0, 0, 0, 2, 0, 0, 0, 0}, 9, 0, NULL); /* no such instrument */
-    check_answer((const uint8_t[]){1, 0, 0, 0, 2, 255, 255, 255, 255}, 9, 0, NULL); /* no such instrument */
-    check_answer((const uint8_t[]){1, 255}, 2, 0, NULL); /* no such channel */
-    check_answer((const uint8_t[]){1, 0, 0, 0, 2, 0, 0, 0, 1, 0}, 10, 0, NULL); /* longer than a topic */
-    check_answer((const uint8_t[]){0, 0, 0, 0, 2}, 5, 0, NULL); /* ends a subscription */
-    check_answer((const uint8_t[]){2, 0, 0, 0, 2}, 5, 0, NULL); /* not one at all */
-    check_answer((const uint8_t[]){1}, 0, 0, NULL); /* empty */
+    const ome_socket_kind_t kind = OME_SOCKET_SUBSCRIBE;
+    check_answer(kind, (const uint8_t[]){0}, 0, 4, all, true);
+    check_answer(kind, (const uint8_t[]){0, 0}, 2, 4, all, true);
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 2}, 4, 2, all_levels, true);
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 1, 0, 0, 0}, 7, 2, all_tops, true);
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 2, 0, 0, 0, 2}, 8, 1, all_levels + 1, true);
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 1, 0, 0, 0, 1}, 8, 1, all_tops, true);
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 3}, 4, 0, NULL, true); /* trades have no state */
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 2, 0, 0, 0, 3}, 8, 0, NULL, true); /* no such instrument yet */
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 2, 0, 0, 0, 0}, 8, 0, NULL, false); /* nor ever */
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 2, 0, 0, 0, INSTRUMENT_COUNT + 1}, 8, 0, NULL, false);
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 2, 255, 255, 255, 255}, 8, 0, NULL, false);
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 2, 255}, 5, 0, NULL, false);
+    check_answer(kind, (const uint8_t[]){255}, 1, 0, NULL, false); /* no such channel */
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 0}, 4, 0, NULL, false);
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 4}, 4, 0, NULL, false);
+    check_answer(kind, (const uint8_t[]){0, 0, 0, 2, 0, 0, 0, 1, 0}, 9, 0, NULL, false); /* longer than a topic */
+    check_answer(OME_SOCKET_CANCEL, (const uint8_t[]){0, 0, 0, 2}, 4, 0, NULL, false); /* of nothing */
+    check_answer(OME_SOCKET_PART, (const uint8_t[]){0, 0, 0, 2}, 4, 0, NULL, false); /* not one at all */
+    check_answer(OME_SOCKET_GONE, (const uint8_t[]){0}, 0, 0, NULL, false);
 }
 
-/* Subscriptions that wait together are served by one snapshot. */
+/* Subscriptions that wait together are served by one snapshot, which each of them gets once; who asked nothing gets nothing. */
 static void many_subscriptions_at_once_cost_one_snapshot(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
     open_instrument(venue, 1, 0);
+    hear_trades(venue);
     drain(venue);
-    venue->frame_count = 0;
     for (uint32_t i = 0; i < 10; i++)
     {
-        subscription(venue, (const uint8_t[]){1, 0, 0, 0, 2, 0, 0, 0, 1}, 9);
+        subscribe_topic(venue, LISTENER + 1 + i, OME_FEED_CHANNEL_LEVELS, 1, OME_TOPIC_SIZE);
+    }
+    for (uint32_t i = 0; i < 5; i++)
+    {
+        subscribe_topic(venue, LISTENER + 1 + i, OME_FEED_CHANNEL_LEVELS, 0, 4); /* some of them twice */
     }
     drain(venue);
-    CHECK(venue->frame_count == 1);
+    CHECK(venue->frame_count == 1 && ome_counter_get(&venue->counters[3]) == 1 && ome_counter_get(&venue->counters[0]) == 1);
+    for (uint32_t slot = 1; slot < PEER_COUNT; slot++)
+    {
+        CHECK(venue->peers[slot].frame_count == (slot > LISTENER && slot <= LISTENER + 10));
+    }
+    /* From then on each frame goes to all of them, once. */
+    order(venue, 1, OME_SIDE_BUY, 100, 1);
+    drain(venue);
+    for (uint32_t slot = 1; slot < PEER_COUNT; slot++)
+    {
+        CHECK(venue->peers[slot].frame_count == 2 * (slot > LISTENER && slot <= LISTENER + 10));
+    }
+    venue_free(venue);
+}
+
+/* ---- who is answered, and when ---- */
+
+/* Two sides of an instrument with so many levels. */
+static void deepen(venue_t *venue, uint32_t instrument, uint32_t level_count)
+{
+    for (uint32_t i = 0; i < level_count; i++)
+    {
+        order(venue, instrument, OME_SIDE_BUY, 10000 - (int64_t)i, 1);
+        order(venue, instrument, OME_SIDE_SELL, 20000 + (int64_t)i, 1);
+        if (i % 16 == 15)
+        {
+            drain(venue);
+        }
+    }
+    drain(venue);
+}
+
+static void check_time(uint64_t start_ns)
+{
+    CHECK(ome_clock_monotonic_ns() - start_ns < LONG_MS * UINT64_C(1000000));
+}
+
+/* Who subscribes, for the first time or again, is answered; nobody else is. */
+static void an_answer_goes_to_who_asked(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    open_instrument(venue, 1, 0);
+    open_instrument(venue, 1, 0);
+    hear(venue);
+    drain(venue);
+    CHECK(venue->peers[LISTENER].frame_count == 4);
+    (void)join(venue, NULL, 0);
+    drain(venue);
+    CHECK(venue->peers[LISTENER].frame_count == 4 && venue->peers[1].frame_count == 4);
+    subscribe(venue, 1, NULL, 0); /* again */
+    drain(venue);
+    CHECK(venue->peers[LISTENER].frame_count == 4 && venue->peers[1].frame_count == 8);
+    subscribe_topic(venue, 1, OME_FEED_CHANNEL_LEVELS, 2, OME_TOPIC_SIZE);
+    drain(venue);
+    CHECK(venue->peers[LISTENER].frame_count == 4 && venue->peers[1].frame_count == 9);
+    /* What happens goes to both, to each once, though three subscriptions of one match. */
+    subscribe_topic(venue, 1, OME_FEED_CHANNEL_LEVELS, 0, 4);
+    drain(venue);
+    const uint32_t before = venue->peers[1].frame_count;
+    order(venue, 2, OME_SIDE_BUY, 100, 1);
+    drain(venue);
+    CHECK(venue->peers[LISTENER].frame_count == 6 && venue->peers[1].frame_count == before + 2);
+    check_consumers(venue);
+    check_counters(venue);
+    venue_free(venue);
+}
+
+/* No snapshot is made for who does not read. When it reads again it gets the state as it is then. Another who reads is answered at once. */
+static void who_does_not_read_is_answered_later(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    open_instrument(venue, 1, 0);
+    order(venue, 1, OME_SIDE_BUY, 100, 1);
+    drain(venue);
+    const consumer_t *consumer = join(venue, NULL, 0);
+    subscribe_topic(venue, 1, OME_FEED_CHANNEL_LEVELS, 1, OME_TOPIC_SIZE); /* owed by a prefix and by a topic */
+    venue->peers[1].queued_bytes = READS_BYTES;
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    while (ome_clock_monotonic_ns() - start_ns < UINT64_C(60000000)) /* however often it is looked at */
+    {
+        (void)ome_feed_do_work(venue->feed);
+    }
+    CHECK(venue->frame_count == 0 && ome_counter_get(&venue->counters[3]) == 0);
+    subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 1, OME_TOPIC_SIZE);
+    drain(venue);
+    CHECK(venue->peers[LISTENER].frame_count == 1 && venue->frame_count == 1 && venue->peers[1].frame_count == 0);
+    order(venue, 1, OME_SIDE_BUY, 101, 1); /* this waits in its queue, before any snapshot */
+    drain(venue);
+    CHECK(!consumer->markets[1].has_levels && venue->peers[1].frame_count == 2);
+    venue->peers[1].queued_bytes = READS_BYTES - 1;
+    while (!consumer->markets[1].has_levels)
+    {
+        drain(venue);
+        check_time(start_ns);
+    }
+    CHECK(consumer->markets[1].has_top && consumer->markets[1].sides[0].count == 2);
+    check_consumers(venue);
+    CHECK(venue->peers[LISTENER].frame_count == 2); /* the second order's levels */
+    const uint32_t before = venue->frame_count;
+    const uint64_t then_ns = ome_clock_monotonic_ns();
+    while (ome_clock_monotonic_ns() - then_ns < UINT64_C(60000000))
+    {
+        (void)ome_feed_do_work(venue->feed);
+    }
+    CHECK(venue->frame_count == before); /* nothing is owed any more */
+    venue_free(venue);
+}
+
+/* A peer that takes less than all that it asks for, each time it is asked, gets all of it in the end. */
+static void who_reads_slowly_gets_every_snapshot(void)
+{
+    venue_t *venue = venue_new(4000, 4000, 64, 1000);
+    for (uint32_t i = 0; i < INSTRUMENT_COUNT; i++)
+    {
+        open_instrument(venue, 1, 0);
+    }
+    for (uint32_t i = 1; i <= INSTRUMENT_COUNT; i++)
+    {
+        deepen(venue, i, 450); /* 72 kB */
+    }
+    const consumer_t *consumer = join(venue, NULL, 0);
+    venue->peers[1].queues = true;
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    uint32_t round_count = 0;
+    while (!consumer->markets[1].has_levels || !consumer->markets[2].has_levels || !consumer->markets[3].has_levels ||
+           !consumer->markets[4].has_levels)
+    {
+        const uint32_t before = venue->peers[1].frame_count;
+        venue->peers[1].queued_bytes = 0;
+        while (venue->peers[1].frame_count == before)
+        {
+            drain(venue);
+            check_time(start_ns);
+        }
+        round_count++;
+        CHECK(round_count <= 2 * INSTRUMENT_COUNT);
+    }
+    check_consumers(venue);
+    venue_free(venue);
+}
+
+/* Whatever is asked, the bytes of snapshots made and sent are no more than 2 MB and 32 kB a millisecond, but for the last one; and they do go on. */
+static void snapshots_are_made_at_a_bounded_rate(void)
+{
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    venue_t *venue = venue_new(2000, 2000, 64, 1000);
+    open_instrument(venue, 1, 0);
+    deepen(venue, 1, 500);
+    const uint32_t size_bytes = OME_TOPIC_SIZE + 1001 * MESSAGE_SIZE;
+    while (venue->snapshot_cost_bytes < UINT64_C(6) << 20)
+    {
+        for (uint32_t slot = LISTENER; slot < LISTENER + 3; slot++)
+        {
+            subscribe_topic(venue, slot, OME_FEED_CHANNEL_LEVELS, 1, OME_TOPIC_SIZE);
+        }
+        (void)ome_feed_do_work(venue->feed);
+        const uint64_t passed_ms = (ome_clock_monotonic_ns() - start_ns) / 1000000 + 1;
+        CHECK(venue->snapshot_cost_bytes <= (UINT64_C(2) << 20) + passed_ms * 32768 + 4 * size_bytes);
+        check_time(start_ns);
+    }
+    CHECK(venue->snapshot_count == ome_counter_get(&venue->counters[3]));
+    /* Meanwhile the feed goes on as ever. */
+    hear_trades(venue);
+    order(venue, 1, OME_SIDE_SELL, 10000, 1);
+    (void)stream_events(venue, UINT32_MAX);
+    (void)ome_feed_do_work(venue->feed);
+    CHECK(venue->topics[(venue->frame_count - 2) % FRAME_COUNT_MAX] == (UINT64_C(3) << 32 | 1));
+    venue_free(venue);
+}
+
+/* Who is gone gets nothing more, by whichever of its subscriptions; who has its slot then gets what it asks for itself. */
+static void who_is_gone_gets_nothing(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    open_instrument(venue, 1, 0);
+    hear(venue);
+    subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 1, OME_TOPIC_SIZE);
+    subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_TOP, 1, OME_TOPIC_SIZE);
+    venue->peers[LISTENER].queued_bytes = READS_BYTES; /* and is owed an answer */
+    hear_trades(venue); /* so that frames are made */
+    drain(venue);
+    CHECK(ome_counter_get(&venue->counters[6]) == 4);
+    say(venue, LISTENER, OME_SOCKET_GONE, NULL, 0);
+    (void)ome_feed_do_work(venue->feed);
+    CHECK(ome_counter_get(&venue->counters[6]) == 0);
+    venue->peers[LISTENER] = (peer_t){.generation = venue->peers[LISTENER].generation + 1};
+    order(venue, 1, OME_SIDE_BUY, 100, 1);
+    drain(venue);
+    CHECK(venue->frame_count == 0);
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 1, OME_TOPIC_SIZE);
+    while (ome_clock_monotonic_ns() - start_ns < UINT64_C(60000000))
+    {
+        (void)ome_feed_do_work(venue->feed);
+    }
+    CHECK(venue->peers[LISTENER].frame_count == 1 && venue->frame_count == 1 && venue->snapshot_count == 1);
+    venue_free(venue);
+}
+
+/* Who takes its last subscription back is nobody again; one that it never had changes nothing. */
+static void who_cancels_everything_is_nobody_again(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    open_instrument(venue, 1, 0);
+    const uint8_t levels[] = {0, 0, 0, OME_FEED_CHANNEL_LEVELS};
+    hear_trades(venue);
+    subscribe(venue, LISTENER, levels, 4);
+    say(venue, LISTENER, OME_SOCKET_CANCEL, levels, 3);
+    say(venue, LISTENER, OME_SOCKET_CANCEL, levels, 4);
+    drain(venue);
+    CHECK(venue->peers[LISTENER].is_admitted && ome_counter_get(&venue->counters[6]) == 1);
+    const uint32_t before = venue->peers[LISTENER].frame_count;
+    order(venue, 1, OME_SIDE_BUY, 100, 1);
+    drain(venue);
+    CHECK(venue->peers[LISTENER].frame_count == before);
+    say(venue, LISTENER, OME_SOCKET_CANCEL, (const uint8_t[]){0, 0, 0, OME_FEED_CHANNEL_TRADES}, 4);
+    drain(venue);
+    CHECK(!venue->peers[LISTENER].is_admitted && !venue->peers[LISTENER].is_ended && ome_counter_get(&venue->counters[6]) == 0);
+    venue_free(venue);
+}
+
+/* Who asks for more prefixes than it may have is ended: it must not believe that it hears everything. */
+static void who_asks_for_too_much_is_ended(void)
+{
+    instrument_limit = 300;
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    instrument_limit = INSTRUMENT_COUNT;
+    open_instrument(venue, 1, 0);
+    uint32_t count = 0;
+    for (uint8_t channel = 1; channel <= 3; channel++)
+    {
+        for (uint32_t size_bytes = 0; size_bytes < OME_TOPIC_SIZE; size_bytes++)
+        {
+            if (size_bytes >= 4 || channel == 1)
+            {
+                subscribe_topic(venue, LISTENER, channel, 0, size_bytes);
+                count++;
+            }
+        }
+    }
+    CHECK(count == OME_SUBSCRIBER_PREFIX_COUNT_MAX);
+    subscribe_topic(venue, LISTENER, 1, 1, OME_TOPIC_SIZE); /* topics do not count */
+    drain(venue);
+    CHECK(!venue->peers[LISTENER].is_ended && ome_counter_get(&venue->counters[6]) == count + 1);
+    hear_trades(venue); /* which it has */
+    drain(venue);
+    CHECK(!venue->peers[LISTENER].is_ended);
+    subscribe(venue, LISTENER, (const uint8_t[]){0, 0, 0, 1, 0, 0, 1}, 7);
+    drain(venue);
+    CHECK(venue->peers[LISTENER].is_ended);
+    CHECK(ome_counter_get(&venue->counters[6]) == 0 && ome_counter_get(&venue->counters[7]) == 1);
+    order(venue, 1, OME_SIDE_BUY, 100, 1);
+    drain(venue); /* nobody is sent anything */
     venue_free(venue);
 }
 
@@ -1103,52 +1500,80 @@ static void the_end_of_a_command_may_come_late(void)
     venue_free(venue);
 }
 
-/* What the socket does not take is dropped and counted, and its sequence numbers are not used again. */
+/* What a peer's queue does not take is dropped for that peer and counted, and its sequence numbers are not used again; others get it. */
 static void a_frame_that_is_not_taken_leaves_a_gap(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
     open_instrument(venue, 1, 0);
     hear(venue);
+    subscribe(venue, LISTENER + 1, NULL, 0);
+    const consumer_t *consumer = join(venue, NULL, 0);
     drain(venue);
-    venue->refuses = true;
+    const uint64_t frames_before = ome_counter_get(&venue->counters[0]);
+    venue->peers[LISTENER].refuses = venue->peers[LISTENER + 1].refuses = true;
     order(venue, 1, OME_SIDE_BUY, 100, 5);
     drain(venue);
-    CHECK(ome_counter_get(&venue->counters[2]) == 2); /* levels and top */
-    venue->refuses = false;
-    const consumer_t *consumer = join(venue, (const uint8_t[]){0, 0, 0, 2}, 4);
-    drain(venue);
+    CHECK(ome_counter_get(&venue->counters[2]) == 4); /* levels and top, for each of the two */
+    CHECK(ome_counter_get(&venue->counters[0]) == frames_before + 2);
     CHECK(consumer->markets[1].level_sequence == 1);
+    venue->peers[LISTENER].refuses = venue->peers[LISTENER + 1].refuses = false;
+    const consumer_t *late = join(venue, (const uint8_t[]){0, 0, 0, 2}, 4);
+    drain(venue);
+    CHECK(late->markets[1].level_sequence == 1);
     order(venue, 1, OME_SIDE_BUY, 101, 5);
     drain(venue);
-    CHECK(consumer->markets[1].level_sequence == 2);
+    CHECK(late->markets[1].level_sequence == 2 && ome_counter_get(&venue->counters[2]) == 4);
     check_consumers(venue);
+    check_counters(venue);
     venue_free(venue);
 }
 
-/* A book deeper than a snapshot may be is cut after its best levels, and counted. */
+/* A book deeper than a snapshot may be is cut after its best levels, which is counted, and the snapshot says how many levels of each side it lacks. */
 static void a_snapshot_of_a_deep_book_has_its_best_levels(void)
 {
-    venue_t *venue = venue_new(100, 100, 64, 10);
+    venue_t *venue = venue_new(200, 100, 64, 10);
     open_instrument(venue, 1, 0);
-    for (int64_t i = 0; i < 10; i++)
+    subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 0, 4);
+    drain(venue);
+    for (int64_t i = 0; i < 14; i++)
     {
-        order(venue, 1, OME_SIDE_BUY, 100 - i, 1);
-        order(venue, 1, OME_SIDE_SELL, 200 + i, 1);
+        for (int64_t side = OME_SIDE_BUY; side <= OME_SIDE_SELL; side++)
+        {
+            const int64_t count_max = side == OME_SIDE_BUY ? 12 : 14;
+            if (i < count_max)
+            {
+                order(venue, 1, (uint8_t)side, side == OME_SIDE_BUY ? 100 - i : 200 + i, 1);
+                drain(venue);
+            }
+        }
+        subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 0, 4);
+        drain(venue);
+        const ome_level_snapshot_t *snapshot = (const ome_level_snapshot_t *)(venue->frame + OME_TOPIC_SIZE);
+        const uint32_t bid_count = (uint32_t)(i < 12 ? i + 1 : 12);
+        const uint32_t ask_count = (uint32_t)(i + 1);
+        const uint32_t bids_sent = bid_count < 10 ? bid_count : 10;
+        const uint32_t asks_sent = ask_count < 10 ? ask_count : 10;
+        ome_message_header_t header;
+        memcpy(&header, snapshot, sizeof(header));
+        CHECK(header.template_id == OME_TEMPLATE_LEVEL_SNAPSHOT && snapshot->level_count == bids_sent + asks_sent);
+        CHECK(snapshot->bids_left_out == bid_count - bids_sent && snapshot->asks_left_out == ask_count - asks_sent);
+        CHECK(venue->frame_size_bytes == OME_TOPIC_SIZE + (1 + bids_sent + asks_sent) * MESSAGE_SIZE);
+        for (uint32_t at = 0; at < bids_sent + asks_sent; at++)
+        {
+            const ome_level_update_t *update = (const ome_level_update_t *)(venue->frame + OME_TOPIC_SIZE + (at + 1) * MESSAGE_SIZE);
+            CHECK(update->price == (at < bids_sent ? 100 - (int64_t)at : 200 + (int64_t)(at - bids_sent)));
+        }
+        CHECK(ome_counter_get(&venue->counters[4]) == (uint64_t)(i < 10 ? 0 : i - 9));
     }
+    /* Levels that go are no longer left out. */
+    order(venue, 1, OME_SIDE_SELL, 89, 2);
+    order(venue, 1, OME_SIDE_BUY, 203, 4);
+    subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 0, 4);
     drain(venue);
-    const uint8_t data[] = {1, 0, 0, 0, 2};
-    venue->frame_count = 0;
-    subscription(venue, data, sizeof(data));
+    subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 0, 4);
     drain(venue);
-    CHECK(venue->message_counts[0] == 21);
-    CHECK(ome_counter_get(&venue->counters[4]) == 0);
-    order(venue, 1, OME_SIDE_SELL, 210, 1);
-    drain(venue);
-    venue->frame_count = 0;
-    subscription(venue, data, sizeof(data));
-    drain(venue);
-    CHECK(venue->message_counts[0] == 21);
-    CHECK(ome_counter_get(&venue->counters[4]) == 1);
+    const ome_level_snapshot_t *snapshot = (const ome_level_snapshot_t *)(venue->frame + OME_TOPIC_SIZE);
+    CHECK(snapshot->bids_left_out == 0 && snapshot->asks_left_out == 0 && snapshot->level_count == 20);
     venue_free(venue);
 }
 
@@ -1273,6 +1698,13 @@ int main(void)
     RUN(a_batch_is_one_frame_for_each_channel_and_instrument);
     RUN(a_subscription_is_answered_for_each_topic_that_it_is_a_prefix_of);
     RUN(many_subscriptions_at_once_cost_one_snapshot);
+    RUN(an_answer_goes_to_who_asked);
+    RUN(who_does_not_read_is_answered_later);
+    RUN(who_reads_slowly_gets_every_snapshot);
+    RUN(snapshots_are_made_at_a_bounded_rate);
+    RUN(who_is_gone_gets_nothing);
+    RUN(who_cancels_everything_is_nobody_again);
+    RUN(who_asks_for_too_much_is_ended);
     RUN(a_stream_that_always_ends_inside_a_command_starves_nobody);
     RUN(a_seeded_feed_goes_on_where_the_engine_stands);
     RUN(what_nobody_hears_is_counted);

@@ -18,8 +18,7 @@
 #include "wire/ome_gateway.h"
 #include "wire/ome_session_table.h"
 
-#define PEER_COUNT 4u
-#define PEER_SIZE 5u
+#define PEER_COUNT 6u /* their slots; 0 is not used */
 #define FRAME_COUNT_MAX 4096u
 #define REPORT_SIZE sizeof(ome_execution_report_t)
 #define LONG_NS UINT64_C(20000000000) /* a wait this long means that something hangs */
@@ -115,7 +114,7 @@ static void every_fault_of_a_message_is_named(void)
             *header = good;
             header->template_id = id;
             frame = inspect(data, 3 * OME_RECORD_SIZE);
-            if (id < 1 || (id > 6 && id != OME_TEMPLATE_LOGON && id != OME_TEMPLATE_LOGOUT))
+            if (id < 1 || (id > 6 && id != OME_TEMPLATE_LOGON && id != OME_TEMPLATE_LOGOUT && id != OME_TEMPLATE_HEARTBEAT))
             {
                 check_fault(&frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", id, OME_TEMPLATE_MASS_CANCEL, index);
             }
@@ -180,22 +179,22 @@ static void the_first_fault_is_the_one_that_is_told(void)
     free(data);
 }
 
-/* A logon or a logout is alone in its frame: behind another message, or with another behind it, the frame is too long. */
-static void a_logon_or_logout_is_alone_in_its_frame(void)
+/* A logon, a logout or a heartbeat is alone in its frame: behind another message, or with another behind it, the frame is too long. */
+static void a_logon_logout_or_heartbeat_is_alone_in_its_frame(void)
 {
-    static const uint16_t ids[3] = {OME_TEMPLATE_LOGON, OME_TEMPLATE_LOGOUT, OME_TEMPLATE_NEW_ORDER};
-    for (uint32_t first = 0; first < 3; first++)
+    static const uint16_t ids[4] = {OME_TEMPLATE_LOGON, OME_TEMPLATE_LOGOUT, OME_TEMPLATE_HEARTBEAT, OME_TEMPLATE_NEW_ORDER};
+    static const ome_frame_content_t contents[4] = {OME_FRAME_LOGON, OME_FRAME_LOGOUT, OME_FRAME_HEARTBEAT, OME_FRAME_COMMANDS};
+    for (uint32_t first = 0; first < 4; first++)
     {
         uint8_t *data = good_frame(2, 2 * OME_RECORD_SIZE);
         set_header(data, ids[first]);
         ome_frame_t frame = inspect(data, OME_RECORD_SIZE);
-        CHECK(frame.content == (first == 0 ? OME_FRAME_LOGON : first == 1 ? OME_FRAME_LOGOUT : OME_FRAME_COMMANDS));
-        CHECK(frame.message_count == 1);
-        for (uint32_t second = 0; second < 3; second++)
+        CHECK(frame.content == contents[first] && frame.message_count == 1);
+        for (uint32_t second = 0; second < 4; second++)
         {
             set_header(data + OME_RECORD_SIZE, ids[second]);
             frame = inspect(data, 2 * OME_RECORD_SIZE);
-            if (first == 2 && second == 2)
+            if (first == 3 && second == 3)
             {
                 CHECK(frame.content == OME_FRAME_COMMANDS && frame.message_count == 2);
             }
@@ -334,72 +333,74 @@ static void a_frame_reject_is_told_byte_for_byte(void)
 
 /* ---- the session table ---- */
 
-/* The name of a connection; sizes from 1 to the largest, many with the same beginning. */
-static uint32_t peer_name(uint8_t *peer, uint32_t number)
-{
-    const uint32_t size_bytes = number % 7 == 0 ? 1 + number * 31 % OME_PEER_SIZE_MAX : PEER_SIZE;
-    memset(peer, (int)(number >> 8), size_bytes);
-    peer[size_bytes - 1] = (uint8_t)number;
-    return size_bytes;
-}
-
-/* Bind, find and unbind agree with a list, at any load, and leave nothing behind. */
+/* Bind, find and unbind agree with a list, at any load, and leave nothing behind; who had a slot before is not found. */
 static void the_session_table_agrees_with_a_list(void)
 {
     enum
     {
         SESSIONS = 100,
-        NAMES = 256
+        SLOTS = 256
     };
     ome_arena_t measure = {0};
     ome_session_table_t table;
-    ome_session_table_init(&table, &measure, SESSIONS);
+    ome_session_table_init(&table, &measure, SESSIONS, SLOTS);
     ome_arena_t arena = {.memory = market_memory(measure.used_bytes)};
-    ome_session_table_init(&table, &arena, SESSIONS);
-    uint32_t name_of[SESSIONS + 1] = {0}; /* plus one; 0: not connected */
-    uint16_t session_of[NAMES] = {0};
+    ome_session_table_init(&table, &arena, SESSIONS, SLOTS);
+    uint64_t peer_of[SESSIONS + 1] = {0};
+    uint32_t heartbeats[SESSIONS + 1] = {0};
+    uint16_t session_of[SLOTS + 1] = {0};
+    uint64_t generations[SLOTS + 1] = {0};
     uint32_t connected_count = 0;
+    uint32_t heartbeat_count = 0;
     uint64_t state = seed ^ 5;
-    uint8_t peer[OME_PEER_SIZE_MAX];
     for (uint32_t step = 0; step < 50000; step++)
     {
         const uint16_t session = (uint16_t)(1 + test_random(&state) % SESSIONS);
-        const uint32_t name = (uint32_t)(test_random(&state) % NAMES);
-        const uint32_t size_bytes = peer_name(peer, name);
-        CHECK(ome_session_table_find(&table, peer, size_bytes) == session_of[name]);
-        CHECK(ome_session_table_is_bound(&table, session) == (name_of[session] != 0));
-        if (name_of[session] != 0 && (step / 4000 % 2 == 0 || test_random(&state) % 2 == 0))
+        const uint32_t slot = 1 + (uint32_t)(test_random(&state) % SLOTS);
+        const uint64_t peer = (generations[slot] + 1) << 32 | slot;
+        CHECK(ome_session_table_find(&table, peer) == session_of[slot]);
+        CHECK(ome_session_table_is_bound(&table, session) == (peer_of[session] != 0));
+        if (peer_of[session] != 0 && (step / 4000 % 2 == 0 || test_random(&state) % 2 == 0))
         {
-            session_of[name_of[session] - 1] = 0;
-            name_of[session] = 0;
+            const uint32_t its_slot = (uint32_t)peer_of[session];
+            heartbeat_count -= heartbeats[session] != 0;
+            session_of[its_slot] = 0;
+            generations[its_slot]++; /* the next there is another */
+            peer_of[session] = 0;
             ome_session_table_unbind(&table, session);
             connected_count--;
         }
-        else if (name_of[session] == 0 && session_of[name] == 0)
+        else if (peer_of[session] == 0 && session_of[slot] == 0)
         {
-            ome_session_table_bind(&table, session, 9, peer, size_bytes);
-            name_of[session] = name + 1;
-            session_of[name] = session;
+            heartbeats[session] = (uint32_t)(test_random(&state) % 2);
+            heartbeat_count += heartbeats[session];
+            ome_session_table_bind(&table, session, peer, heartbeats[session]);
+            peer_of[session] = peer;
+            session_of[slot] = session;
             connected_count++;
         }
-        CHECK(table.connected_count == connected_count);
-        for (uint32_t i = 0; step % 64 == 0 && i < NAMES; i++)
+        CHECK(table.connected_count == connected_count && table.heartbeat_count == heartbeat_count);
+        for (uint32_t i = 1; step % 64 == 0 && i <= SLOTS; i++)
         {
-            CHECK(ome_session_table_find(&table, peer, peer_name(peer, i)) == session_of[i]);
+            CHECK(ome_session_table_find(&table, (generations[i] + 1) << 32 | i) == session_of[i]);
+            CHECK(ome_session_table_find(&table, generations[i] << 32 | i) == 0); /* who was there before */
+            CHECK(ome_session_table_find(&table, (generations[i] + 2) << 32 | i) == 0);
         }
+        CHECK(ome_session_table_find(&table, UINT64_C(1) << 32 | (SLOTS + 1)) == 0);
+        CHECK(ome_session_table_find(&table, UINT64_MAX) == 0);
     }
     for (uint16_t session = 1; session <= SESSIONS; session++)
     {
-        if (name_of[session] != 0)
+        if (peer_of[session] != 0)
         {
             ome_session_table_unbind(&table, session);
         }
     }
-    for (uint32_t at = 0; at <= table.bucket_mask; at++)
+    for (uint32_t slot = 0; slot <= SLOTS; slot++)
     {
-        CHECK(table.buckets[at] == 0);
+        CHECK(table.by_connection[slot] == 0);
     }
-    CHECK(table.connected_count == 0);
+    CHECK(table.connected_count == 0 && table.heartbeat_count == 0);
     free(arena.memory);
 }
 
@@ -407,10 +408,24 @@ static void the_session_table_agrees_with_a_list(void)
 
 typedef struct
 {
-    uint32_t peer;
+    uint32_t peer; /* its slot */
+    uint32_t generation;
     uint32_t size_bytes;
+    ome_socket_kind_t kind; /* of what came in */
+    bool is_last; /* of what went out: the connection ended with it */
     uint8_t *data;
 } wire_frame_t;
+
+/* What the gateway did to a connection. */
+typedef struct
+{
+    uint32_t generation; /* counts the connections that had the slot before */
+    bool is_admitted;
+    bool is_ended; /* nothing is sent to it any more, and nothing comes from it */
+    uint32_t pause_count;
+    uint32_t pause_ms; /* the last one's */
+    ome_status_t status; /* what sending to it gives */
+} wire_peer_t;
 
 typedef struct
 {
@@ -425,53 +440,82 @@ typedef struct
     uint32_t out_count;
     uint32_t out_read; /* by the test */
     uint32_t send_count; /* tried, also those refused */
-    ome_status_t statuses[PEER_COUNT]; /* what sending to each peer gives */
+    wire_peer_t peers[PEER_COUNT];
     bool is_closed;
     bool closes_in_wait;
     const ome_gate_t *gate; /* no report of a command beyond it may be sent; NULL: not checked */
 } wire_t;
 
-static void peer_set(uint8_t *peer, uint32_t number)
+/* The number of the connection that has the slot now. */
+static uint64_t peer_number(const wire_t *wire, uint32_t peer)
 {
-    memcpy(peer, "peer", 4);
-    peer[4] = (uint8_t)number;
+    return (uint64_t)(wire->peers[peer].generation + 1) << 32 | peer;
+}
+
+/* The connection of that number, if it is the one that has the slot now and has not ended. */
+static wire_peer_t *peer_at(wire_t *wire, uint64_t number)
+{
+    const uint32_t slot = (uint32_t)number;
+    CHECK(slot >= 1 && slot < PEER_COUNT);
+    return number == peer_number(wire, slot) && !wire->peers[slot].is_ended ? &wire->peers[slot] : NULL;
+}
+
+/* What came from those that have ended meanwhile is left out, as a listener does. */
+static const wire_frame_t *next_in(wire_t *wire)
+{
+    while (wire->in_read < wire->in_count)
+    {
+        const wire_frame_t *frame = &wire->in[wire->in_read++];
+        const wire_peer_t *peer = &wire->peers[frame->peer];
+        if (frame->kind == OME_SOCKET_GONE || (!peer->is_ended && peer->generation == frame->generation))
+        {
+            return frame;
+        }
+        free(frame->data);
+    }
+    return NULL;
 }
 
 static ome_status_t wire_receive(void *context, ome_socket_message_t *message)
 {
-    static uint8_t peer[PEER_SIZE];
     wire_t *wire = context;
     pthread_mutex_lock(&wire->lock);
     free(wire->handed_over);
     wire->handed_over = NULL;
     ome_status_t status = wire->is_closed ? OME_STOPPED : OME_EMPTY;
-    if (status == OME_EMPTY && wire->in_read < wire->in_count)
+    const wire_frame_t *frame = wire->is_closed ? NULL : next_in(wire);
+    if (frame != NULL)
     {
-        const wire_frame_t *frame = &wire->in[wire->in_read++];
         wire->handed_over = frame->data;
-        peer_set(peer, frame->peer);
-        *message =
-            (ome_socket_message_t){.peer = peer, .data = frame->data, .peer_size_bytes = PEER_SIZE, .data_size_bytes = frame->size_bytes};
+        *message = (ome_socket_message_t){.peer = (uint64_t)(frame->generation + 1) << 32 | frame->peer,
+            .data = frame->data,
+            .data_size_bytes = frame->size_bytes,
+            .kind = frame->kind};
         status = OME_OK;
     }
     pthread_mutex_unlock(&wire->lock);
     return status;
 }
 
-static ome_status_t wire_send(void *context, const uint8_t *peer, uint32_t peer_size_bytes, const uint8_t *data, uint32_t size_bytes)
+static void wire_keep(wire_t *wire, uint64_t peer, const uint8_t *data, uint32_t size_bytes, bool is_last)
+{
+    CHECK(wire->out_count < FRAME_COUNT_MAX);
+    wire_frame_t *frame = &wire->out[wire->out_count++];
+    *frame = (wire_frame_t){.peer = (uint32_t)peer, .size_bytes = size_bytes, .is_last = is_last, .data = malloc(size_bytes)};
+    CHECK(frame->data != NULL);
+    memcpy(frame->data, data, size_bytes);
+}
+
+static ome_status_t wire_send(void *context, uint64_t peer, const uint8_t *data, uint32_t size_bytes)
 {
     wire_t *wire = context;
-    CHECK(peer_size_bytes == PEER_SIZE && peer[4] < PEER_COUNT);
     pthread_mutex_lock(&wire->lock);
     wire->send_count++;
-    const ome_status_t status = wire->statuses[peer[4]];
+    const wire_peer_t *to = peer_at(wire, peer);
+    const ome_status_t status = to != NULL ? to->status : OME_NOT_FOUND;
     if (status == OME_OK)
     {
-        CHECK(wire->out_count < FRAME_COUNT_MAX);
-        wire_frame_t *frame = &wire->out[wire->out_count++];
-        *frame = (wire_frame_t){.peer = peer[4], .size_bytes = size_bytes, .data = malloc(size_bytes)};
-        CHECK(frame->data != NULL);
-        memcpy(frame->data, data, size_bytes);
+        wire_keep(wire, peer, data, size_bytes, false);
         for (uint32_t offset = 0; wire->gate != NULL && size_bytes % REPORT_SIZE == 0 && offset < size_bytes; offset += REPORT_SIZE)
         {
             ome_execution_report_t report;
@@ -481,6 +525,47 @@ static ome_status_t wire_send(void *context, const uint8_t *peer, uint32_t peer_
     }
     pthread_mutex_unlock(&wire->lock);
     return status;
+}
+
+static uint32_t wire_queued(void *context, uint64_t peer)
+{
+    (void)context;
+    (void)peer;
+    return 0;
+}
+
+static ome_status_t wire_admit(void *context, uint64_t peer, int is_admitted)
+{
+    wire_peer_t *admitted = peer_at(context, peer);
+    if (admitted == NULL)
+    {
+        return OME_NOT_FOUND;
+    }
+    admitted->is_admitted = is_admitted != 0;
+    return OME_OK;
+}
+
+static void wire_pause(void *context, uint64_t peer, uint32_t duration_ms)
+{
+    wire_peer_t *paused = peer_at(context, peer);
+    CHECK(paused != NULL);
+    paused->pause_count++;
+    paused->pause_ms = duration_ms;
+}
+
+/* As a listener does: the last message goes out whatever sending to the peer gives. */
+static void wire_end(void *context, uint64_t peer, const uint8_t *data, uint32_t size_bytes)
+{
+    wire_t *wire = context;
+    wire_peer_t *ended = peer_at(wire, peer);
+    if (ended == NULL)
+    {
+        return;
+    }
+    pthread_mutex_lock(&wire->lock);
+    ended->is_ended = true;
+    wire_keep(wire, peer, data, size_bytes, true);
+    pthread_mutex_unlock(&wire->lock);
 }
 
 static ome_status_t wire_wait(void *context, int event_fd, uint32_t timeout_ms)
@@ -506,7 +591,14 @@ static wire_t *wire_new(void)
     CHECK(wire != NULL && pthread_mutex_init(&wire->lock, NULL) == 0);
     wire->event_fd = eventfd(0, EFD_NONBLOCK);
     CHECK(wire->event_fd >= 0);
-    wire->table = (ome_socket_t){.context = wire, .receive = wire_receive, .send = wire_send, .wait = wire_wait};
+    wire->table = (ome_socket_t){.context = wire,
+        .receive = wire_receive,
+        .send = wire_send,
+        .queued = wire_queued,
+        .admit = wire_admit,
+        .pause = wire_pause,
+        .end = wire_end,
+        .wait = wire_wait};
     return wire;
 }
 
@@ -526,18 +618,40 @@ static void wire_free(wire_t *wire)
     free(wire);
 }
 
-/* A client sends a frame. */
-static void wire_put(wire_t *wire, uint32_t peer, const void *data, uint32_t size_bytes)
+static void wire_put_kind(wire_t *wire, uint32_t peer, ome_socket_kind_t kind, const void *data, uint32_t size_bytes)
 {
     const uint64_t one = 1;
     pthread_mutex_lock(&wire->lock);
     CHECK(wire->in_count < FRAME_COUNT_MAX);
     wire_frame_t *frame = &wire->in[wire->in_count++];
-    *frame = (wire_frame_t){.peer = peer, .size_bytes = size_bytes, .data = malloc(size_bytes > 0 ? size_bytes : 1)};
+    *frame = (wire_frame_t){.peer = peer,
+        .generation = wire->peers[peer].generation,
+        .size_bytes = size_bytes,
+        .kind = kind,
+        .data = malloc(size_bytes > 0 ? size_bytes : 1)};
     CHECK(frame->data != NULL);
     memcpy(frame->data, data, size_bytes);
     pthread_mutex_unlock(&wire->lock);
     CHECK(write(wire->event_fd, &one, sizeof(one)) == sizeof(one));
+}
+
+/* A client sends a frame. */
+static void wire_put(wire_t *wire, uint32_t peer, const void *data, uint32_t size_bytes)
+{
+    wire_put_kind(wire, peer, OME_SOCKET_PART, data, size_bytes);
+}
+
+/* Another client connects and gets the slot. */
+static void wire_reconnect(wire_t *wire, uint32_t peer)
+{
+    wire->peers[peer] = (wire_peer_t){.generation = wire->peers[peer].generation + 1};
+}
+
+/* The client of a slot goes. */
+static void wire_leave(wire_t *wire, uint32_t peer)
+{
+    wire_put_kind(wire, peer, OME_SOCKET_GONE, "", 0);
+    wire->peers[peer].is_ended = true;
 }
 
 /* ---- a house: engine, ring, stream and gateway, worked by hand ---- */
@@ -551,6 +665,7 @@ typedef struct
     ome_match_stage_t *stage;
     ome_gateway_t *gateway;
     wire_t *wire;
+    ome_venue_clock_t clock;
     int event_fd;
     atomic_bool is_abandoned;
     bool is_open;
@@ -573,31 +688,26 @@ static bool house_is_storage_low(void *context)
     return ((const house_t *)context)->is_storage_low;
 }
 
-static ome_counter_t *counter_at(const house_t *house, ome_venue_counter_t counter)
-{
-    return ome_counters_counter(&house->counters, counter);
-}
-
 static uint64_t count_of(const house_t *house, ome_venue_counter_t counter)
 {
-    return ome_counter_get(counter_at(house, counter));
+    return ome_counter_get(ome_counters_counter(&house->counters, counter));
 }
 
-static ome_gateway_counters_t house_counters(const house_t *house)
+static ome_gateway_counters_t gateway_counters(const ome_counters_t *counters)
 {
-    return (ome_gateway_counters_t){.frames_in = counter_at(house, OME_COUNT_FRAMES_IN),
-        .messages_in = counter_at(house, OME_COUNT_MESSAGES_IN),
-        .frames_rejected = counter_at(house, OME_COUNT_FRAMES_REJECTED),
-        .messages_busy = counter_at(house, OME_COUNT_MESSAGES_BUSY),
-        .reports = counter_at(house, OME_COUNT_REPORTS),
-        .reports_undelivered = counter_at(house, OME_COUNT_REPORTS_UNDELIVERED),
-        .sessions = counter_at(house, OME_COUNT_SESSIONS),
-        .sessions_ended = counter_at(house, OME_COUNT_SESSIONS_ENDED),
-        .orders = counter_at(house, OME_COUNT_ORDERS),
-        .cancels = counter_at(house, OME_COUNT_CANCELS),
-        .rejects = counter_at(house, OME_COUNT_REJECTS),
-        .orders_storage_low = counter_at(house, OME_COUNT_ORDERS_STORAGE_LOW),
-        .report_latency = ome_counters_histogram(&house->counters, OME_LATENCY_REPORT)};
+    return (ome_gateway_counters_t){.frames_in = ome_counters_counter(counters, OME_COUNT_FRAMES_IN),
+        .messages_in = ome_counters_counter(counters, OME_COUNT_MESSAGES_IN),
+        .frames_rejected = ome_counters_counter(counters, OME_COUNT_FRAMES_REJECTED),
+        .messages_busy = ome_counters_counter(counters, OME_COUNT_MESSAGES_BUSY),
+        .reports = ome_counters_counter(counters, OME_COUNT_REPORTS),
+        .reports_undelivered = ome_counters_counter(counters, OME_COUNT_REPORTS_UNDELIVERED),
+        .sessions = ome_counters_counter(counters, OME_COUNT_SESSIONS),
+        .sessions_ended = ome_counters_counter(counters, OME_COUNT_SESSIONS_ENDED),
+        .orders = ome_counters_counter(counters, OME_COUNT_ORDERS),
+        .cancels = ome_counters_counter(counters, OME_COUNT_CANCELS),
+        .rejects = ome_counters_counter(counters, OME_COUNT_REJECTS),
+        .orders_storage_low = ome_counters_counter(counters, OME_COUNT_ORDERS_STORAGE_LOW),
+        .report_latency = ome_counters_histogram(counters, OME_LATENCY_REPORT)};
 }
 
 static void make_gateway(house_t *house)
@@ -608,11 +718,13 @@ static void make_gateway(house_t *house)
         .is_open = house_is_open,
         .is_storage_low = house_is_storage_low,
         .context = house,
+        .clock = &house->clock,
         .socket = &house->wire->table,
-        .counters = house_counters(house),
+        .counters = gateway_counters(&house->counters),
         .reader_index = 0,
         .order_count_max = house->engine->limits.order_count_max,
         .session_count_max = house->engine->limits.session_count_max,
+        .connection_slot_max = PEER_COUNT - 1,
         .event_fd = house->event_fd};
     const uint64_t size_bytes = ome_gateway_size_bytes(&config);
     void *memory = market_memory(size_bytes);
@@ -626,6 +738,7 @@ static house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_count, uin
     house_t *house = calloc(1, sizeof(house_t));
     CHECK(house != NULL);
     house->engine = engine;
+    ome_venue_clock_init(&house->clock, ome_clock_steady_ns(), ome_clock_realtime_ns(), 0);
     house->is_open = true;
     house->durable = UINT64_MAX;
     house->wire = wire_new();
@@ -702,18 +815,32 @@ static void submit(house_t *house, const ome_command_t *command)
     ome_ring_publish(house->ring, sequence, 1);
 }
 
+/* A session that the engine knows logs on, as its own participant and under its own number. */
+static ome_gateway_logon_t logon_of(const house_t *house, uint16_t session, uint32_t peer)
+{
+    ome_gateway_logon_t logon = {
+        .peer = peer_number(house->wire, peer), .participant = session, .session_number = 0, .is_defined = 1, .participant_name = {0}};
+    logon.participant_name[0] = (char)('A' + session - 1);
+    return logon;
+}
+
 static void bind(house_t *house, uint16_t session, uint32_t peer)
 {
-    uint8_t name[PEER_SIZE];
-    peer_set(name, peer);
-    ome_gateway_bind(house->gateway, session, (uint16_t)(session + 40), name, PEER_SIZE);
+    const ome_gateway_logon_t logon = logon_of(house, session, peer);
+    CHECK(ome_gateway_bind(house->gateway, session, &logon) == OME_OK);
+    CHECK(house->wire->peers[peer].is_admitted);
 }
 
 static uint16_t session_of(const house_t *house, uint32_t peer)
 {
-    uint8_t name[PEER_SIZE];
-    peer_set(name, peer);
-    return ome_gateway_session_of(house->gateway, name, PEER_SIZE);
+    return ome_gateway_session_of(house->gateway, peer_number(house->wire, peer));
+}
+
+static ome_gateway_session_t look(const house_t *house, uint16_t session)
+{
+    ome_gateway_session_t seen;
+    ome_gateway_look(house->gateway, session, &seen);
+    return seen;
 }
 
 /* An engine with one instrument and three sessions; session s is participant s's. */
@@ -732,13 +859,9 @@ static ome_engine_t *defined_engine(void)
 /* A house where sessions 1 and 2 are connected as peers 1 and 2. */
 static house_t *simple_house(uint32_t ring_slot_count)
 {
-    uint8_t name[PEER_SIZE];
     house_t *house = house_around(defined_engine(), ring_slot_count, 4096);
-    for (uint16_t session = 1; session <= 2; session++)
-    {
-        peer_set(name, session);
-        ome_gateway_bind(house->gateway, session, session, name, PEER_SIZE);
-    }
+    bind(house, 1, 1);
+    bind(house, 2, 2);
     return house;
 }
 
@@ -808,27 +931,26 @@ static void check_report(house_t *house, uint32_t peer, ome_execution_report_t e
 
 /* ---- sessions ---- */
 
-/* A session has one connection and a connection one session: what either had before ends. */
+/* A session has one connection and a connection one session: what either had before ends, and the listener knows who is somebody. */
 static void a_session_is_taken_over_by_another_connection(void)
 {
     house_t *house = house_around(defined_engine(), 16, 64);
-    uint32_t size_bytes;
+    const wire_peer_t *peers = house->wire->peers;
     CHECK(session_of(house, 1) == 0);
     bind(house, 1, 1);
     CHECK(session_of(house, 1) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
     bind(house, 1, 2);
     CHECK(session_of(house, 1) == 0 && session_of(house, 2) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    CHECK(!peers[1].is_admitted && peers[2].is_admitted && !peers[1].is_ended);
     bind(house, 3, 2);
     CHECK(session_of(house, 2) == 3 && count_of(house, OME_COUNT_SESSIONS) == 1);
-    (void)ome_gateway_peer_of(house->gateway, 1, &size_bytes);
-    CHECK(size_bytes == 0);
+    CHECK(look(house, 1).peer == 0);
     bind(house, 3, 2); /* again */
-    CHECK(session_of(house, 2) == 3);
-    const uint8_t *peer = ome_gateway_peer_of(house->gateway, 3, &size_bytes);
-    CHECK(size_bytes == PEER_SIZE && memcmp(peer, "peer\2", PEER_SIZE) == 0);
+    CHECK(session_of(house, 2) == 3 && look(house, 3).peer == peer_number(house->wire, 2) && peers[2].is_admitted);
     bind(house, 1, 1);
     CHECK(count_of(house, OME_COUNT_SESSIONS) == 2);
     ome_gateway_unbind(house->gateway, 3);
+    CHECK(!peers[2].is_admitted && peers[1].is_admitted);
     ome_gateway_unbind(house->gateway, 3); /* nothing */
     ome_gateway_unbind(house->gateway, 0);
     ome_gateway_unbind(house->gateway, UINT16_MAX);
@@ -910,10 +1032,12 @@ static void the_server_stamps_what_is_its_own(void)
     memcpy(frame, &command, sizeof(frame));
     set_header(frame, OME_TEMPLATE_REDUCE_ORDER);
     wire_put(house->wire, 2, frame, sizeof(frame));
-    const uint64_t before_ns = ome_clock_realtime_ns();
+    /* The time is the venue's, whatever the machine's clock says. */
+    ome_venue_clock_accept(&house->clock, ome_clock_steady_ns(), ome_clock_realtime_ns() - UINT64_C(86400000000000));
+    const uint64_t before_ns = ome_venue_clock_now_ns(&house->clock);
     CHECK(run(house) == OME_GATEWAY_IDLE);
     const ome_command_t *slot = ome_ring_slot(house->ring, ome_ring_cursor(house->ring));
-    CHECK(slot->timestamp_ns >= before_ns && slot->timestamp_ns <= ome_clock_realtime_ns());
+    CHECK(slot->timestamp_ns >= before_ns && slot->timestamp_ns <= ome_venue_clock_now_ns(&house->clock));
     CHECK(slot->participant == 2 && slot->session == 2 && slot->kind == OME_COMMAND_KIND_REDUCE_ORDER);
     command.sequence = slot->sequence;
     command.timestamp_ns = slot->timestamp_ns;
@@ -937,12 +1061,11 @@ static void a_logon_is_handed_to_the_caller_before_what_follows(void)
     set_header(&logout, OME_TEMPLATE_LOGOUT);
     wire_put(house->wire, 1, &logout, sizeof(logout));
     CHECK(run(house) == OME_GATEWAY_MESSAGE);
-    uint32_t size_bytes;
-    const uint8_t *peer = ome_gateway_peer(house->gateway, &size_bytes);
-    CHECK(size_bytes == PEER_SIZE && memcmp(peer, "peer\1", PEER_SIZE) == 0);
+    const uint64_t peer = ome_gateway_peer(house->gateway);
+    CHECK(peer == peer_number(house->wire, 1));
     CHECK(memcmp(ome_gateway_message(house->gateway), &logon, sizeof(logon)) == 0);
-    ome_gateway_bind(house->gateway, 1, 1, peer, size_bytes);
-    CHECK(ome_gateway_send(house->gateway, peer, size_bytes, (const uint8_t *)"answer", 6) == OME_OK);
+    bind(house, 1, 1);
+    CHECK(ome_gateway_send(house->gateway, peer, (const uint8_t *)"answer", 6) == OME_OK);
     CHECK(run(house) == OME_GATEWAY_MESSAGE); /* the order is taken on the way to the logout */
     CHECK(memcmp(ome_gateway_message(house->gateway), &logout, sizeof(logout)) == 0);
     work(house);
@@ -1175,6 +1298,22 @@ static void check_known(const known_t *known, const ome_engine_t *engine)
     }
 }
 
+/* How many live orders each session has is what a count of the engine's orders gives. */
+static void check_order_counts(const house_t *house)
+{
+    const ome_order_pool_t *pool = &house->engine->pools.orders;
+    for (uint16_t session = 1; session <= standard_limits.session_count_max; session++)
+    {
+        uint32_t count = 0;
+        for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
+        {
+            const ome_order_t *order = &pool->orders[slot];
+            count += order->leaves_quantity > 0 && ome_book_owner(&house->engine->pools, order) >> 48 == session;
+        }
+        CHECK(look(house, session).order_count == count);
+    }
+}
+
 /* Some commands of a flow, as a client may send them in one frame; returns how many messages. */
 static uint32_t next_commands(flow_t *flow, ome_command_t *commands, uint32_t count_min)
 {
@@ -1239,6 +1378,7 @@ static void clients_know_from_reports_what_the_engine_knows(void)
         work(house);
         report_count += know_frames(&known, house);
         check_known(&known, house->engine);
+        check_order_counts(house);
         forget_frames(house);
     }
     CHECK(known.traded[0] == known.traded[1] && known.traded[0] == house->engine->trade_count);
@@ -1254,8 +1394,8 @@ static void clients_know_from_reports_what_the_engine_knows(void)
     }
     CHECK(known.expired > 5);
     CHECK(count_of(house, OME_COUNT_FRAMES_REJECTED) == 0);
-    CHECK(ome_gateway_report_sequence(house->gateway, 1) == known.clients[1].report_sequence);
-    CHECK(ome_gateway_report_sequence(house->gateway, 2) == known.clients[2].report_sequence);
+    CHECK(look(house, 1).report_sequence == known.clients[1].report_sequence);
+    CHECK(look(house, 2).report_sequence == known.clients[2].report_sequence);
     house_free(house);
 }
 
@@ -1303,12 +1443,8 @@ static void a_sweep_larger_than_a_turn_is_reported_whole(void)
     }
     recorder_free(recorder);
     house_t *house = house_around(engine, 16, 4096);
-    uint8_t name[PEER_SIZE];
-    for (uint16_t session = 1; session <= 2; session++)
-    {
-        peer_set(name, session);
-        ome_gateway_bind(house->gateway, session, session, name, PEER_SIZE);
-    }
+    bind(house, 1, 1);
+    bind(house, 2, 2);
     send_command(house, 2, limit_order(OME_SIDE_BUY, 100, 2500, 1));
     work(house);
     uint64_t sequences[PEER_COUNT] = {0};
@@ -1454,9 +1590,9 @@ static void a_gateway_takes_over_orders_at_rest(void)
     CHECK(engine->pools.specials.record_count == 2);
     recorder_free(recorder);
     house_t *house = house_around(engine, 16, 64);
-    uint8_t name[PEER_SIZE];
-    peer_set(name, 1);
-    ome_gateway_bind(house->gateway, 1, 1, name, PEER_SIZE);
+    check_order_counts(house);
+    CHECK(look(house, 1).order_count == 1 && look(house, 2).order_count == 2);
+    bind(house, 1, 1);
     ome_command_t sell = limit_order(OME_SIDE_SELL, 99, 5, 3);
     sell.timestamp_ns = UINT64_C(1700000000000000000);
     submit(house, &sell);
@@ -1475,8 +1611,7 @@ static void a_gateway_takes_over_orders_at_rest(void)
             .kind = OME_EVENT_KIND_TRADE,
             .side = OME_SIDE_BUY});
     check_silence(house);
-    peer_set(name, 2);
-    ome_gateway_bind(house->gateway, 2, 2, name, PEER_SIZE);
+    bind(house, 2, 2);
     ome_execution_report_t report = {.report_sequence = 1,
         .engine_sequence = 12,
         .order_id = order_id(2, 2),
@@ -1517,7 +1652,7 @@ static void reports_for_nobody_are_counted_and_leave_a_gap(void)
     send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 3, 2));
     work(house);
     CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 2 && count_of(house, OME_COUNT_SESSIONS_ENDED) == 0);
-    CHECK(ome_gateway_report_sequence(house->gateway, 1) == 3);
+    CHECK(look(house, 1).report_sequence == 3);
     bind(house, 1, 3);
     house->wire->out_read = house->wire->out_count;
     send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 4, 3));
@@ -1530,7 +1665,17 @@ static void reports_for_nobody_are_counted_and_leave_a_gap(void)
     house_free(house);
 }
 
-/* A connection that does not read, or is gone, or a socket that refuses ends that session; the other gets everything. */
+/* The last frame to a peer is a Logout that says why, and the connection ends with it. */
+static void check_logout(house_t *house, uint32_t peer, uint8_t reason)
+{
+    const wire_frame_t *frame = next_frame(house, peer);
+    ome_logout_t expected = {.reason = reason};
+    ome_message_header_set(&expected, OME_TEMPLATE_LOGOUT, OME_BLOCK_LOGOUT);
+    CHECK(frame->is_last && frame->size_bytes == sizeof(expected) && memcmp(frame->data, &expected, sizeof(expected)) == 0);
+    CHECK(house->wire->peers[peer].is_ended && session_of(house, peer) == 0);
+}
+
+/* A connection that does not read, or is gone, or a socket that refuses ends that session, which is told why; the other gets everything. */
 static void a_slow_peer_loses_its_session_and_hurts_nobody(void)
 {
     static const ome_status_t failures[3] = {OME_FULL, OME_NOT_FOUND, OME_STOPPED};
@@ -1540,7 +1685,7 @@ static void a_slow_peer_loses_its_session_and_hurts_nobody(void)
         send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
         work(house);
         house->wire->out_read = house->wire->out_count;
-        house->wire->statuses[1] = failures[i];
+        house->wire->peers[1].status = failures[i];
         for (uint64_t id = 1; id <= 4; id++)
         {
             send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 2, id));
@@ -1550,14 +1695,21 @@ static void a_slow_peer_loses_its_session_and_hurts_nobody(void)
         CHECK(count_of(house, OME_COUNT_SESSIONS_ENDED) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
         CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 4 && count_of(house, OME_COUNT_REPORTS) == 1 + 8);
         uint32_t report_count = 0;
+        uint32_t logout_count = 0;
         while (house->wire->out_read < house->wire->out_count)
         {
+            if (house->wire->out[house->wire->out_read].is_last)
+            {
+                check_logout(house, 1, OME_REASON_SLOW_CONSUMER);
+                logout_count++;
+                continue;
+            }
             report_count += next_frame(house, 2)->size_bytes / (uint32_t)REPORT_SIZE;
         }
-        CHECK(report_count == 8);
-        /* Its order stays; what it sends now is refused until it logs on again. */
-        CHECK(house->engine->books[1].open_quantity[0] == 2);
-        house->wire->statuses[1] = OME_OK;
+        CHECK(report_count == 8 && logout_count == 1);
+        /* Its order stays; what it sends after it has connected again is refused until it logs on. */
+        CHECK(house->engine->books[1].open_quantity[0] == 2 && look(house, 1).order_count == 1);
+        wire_reconnect(house->wire, 1);
         send_command(house, 1, cancel_order(1));
         work(house);
         CHECK(next_reject(house, 1).reason == OME_REASON_NOT_LOGGED_ON);
@@ -1769,13 +1921,355 @@ static void a_busy_session_does_not_hold_up_another(void)
     check_silence(house);
     CHECK(match(house) == 8);
     /* A new logon of the session begins anew. */
-    uint8_t name[PEER_SIZE];
-    peer_set(name, 3);
-    ome_gateway_bind(house->gateway, 1, 1, name, PEER_SIZE);
+    bind(house, 1, 3);
     send_commands(house, 3, commands + 9, 2);
     work(house);
     CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 10 && house->engine->sequence == 14);
     house_free(house);
+}
+
+/* ---- sessions that are defined with their first command ---- */
+
+/* Session 4, of a participant that the engine does not know, logs on as peer 4. */
+static house_t *house_with_stranger(uint32_t ring_slot_count)
+{
+    house_t *house = simple_house(ring_slot_count);
+    ome_gateway_logon_t logon = logon_of(house, 4, 4);
+    logon.session_number = 9;
+    logon.is_defined = 0;
+    CHECK(ome_gateway_bind(house->gateway, 4, &logon) == OME_OK);
+    CHECK(session_of(house, 4) == 4 && !look(house, 4).is_defined);
+    return house;
+}
+
+/* What the ring has at a sequence is the definition of session 4. */
+static void check_definition(const house_t *house, uint64_t sequence)
+{
+    const ome_command_t *slot = ome_ring_slot(house->ring, sequence);
+    ome_command_t expected = define_session(4, 4, "D", 9);
+    CHECK(slot->timestamp_ns > UINT64_C(1600000000000000000));
+    expected.sequence = sequence;
+    expected.timestamp_ns = slot->timestamp_ns;
+    CHECK(memcmp(slot, &expected, sizeof(expected)) == 0);
+}
+
+/* Who logs on, says that it lives, sends bad frames and logs out leaves no trace in the ring. */
+static void a_session_without_a_command_is_not_defined(void)
+{
+    house_t *house = house_with_stranger(16);
+    const uint64_t cursor = ome_ring_cursor(house->ring);
+    ome_heartbeat_t heartbeat = {.request_id = 3};
+    set_header(&heartbeat, OME_TEMPLATE_HEARTBEAT);
+    wire_put(house->wire, 4, &heartbeat, sizeof(heartbeat));
+    wire_put(house->wire, 4, "?", 1);
+    work(house);
+    CHECK(next_frame(house, 4)->size_bytes == sizeof(heartbeat));
+    CHECK(next_reject(house, 4).reason == OME_REASON_FRAME_TRUNCATED);
+    house->is_open = false; /* nor does one whose commands are not taken */
+    send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
+    work(house);
+    CHECK(next_reject(house, 4).reason == OME_REASON_ENGINE_STOPPED);
+    house->is_open = true;
+    house->is_storage_low = true; /* or one whose order is refused at once */
+    send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
+    work(house);
+    CHECK(next_frame(house, 4)->size_bytes == REPORT_SIZE);
+    house->is_storage_low = false;
+    wire_leave(house->wire, 4);
+    work(house);
+    CHECK(ome_ring_cursor(house->ring) == cursor && !look(house, 4).is_defined && house->engine->session_count == 3);
+    house_free(house);
+}
+
+/* The definition has the sequence right before the first command's, once; what the session sent is taken behind it, and the caller gets the answer in its place. */
+static void the_definition_comes_right_before_the_first_command(void)
+{
+    for (uint32_t is_low = 0; is_low < 2; is_low++)
+    {
+        house_t *house = house_with_stranger(16);
+        house->is_storage_low = is_low != 0; /* a cancel is taken all the same */
+        const ome_command_t commands[2] = {cancel_order(7), cancel_order(8)};
+        send_command(house, 1, cancel_order(1)); /* 5 */
+        send_commands(house, 4, commands, 2); /* 6 is the definition */
+        send_command(house, 4, cancel_order(9));
+        CHECK(run(house) == OME_GATEWAY_IDLE);
+        CHECK(ome_ring_cursor(house->ring) == 9 && look(house, 4).is_defined);
+        check_definition(house, 6);
+        for (uint64_t sequence = 7; sequence <= 9; sequence++)
+        {
+            const ome_command_t *slot = ome_ring_slot(house->ring, sequence);
+            CHECK(slot->kind == OME_COMMAND_KIND_CANCEL_ORDER && slot->client_order_id == sequence);
+            CHECK(slot->session == 4 && slot->participant == 4);
+        }
+        CHECK(match(house) == 5 && house->engine->session_count == 4);
+        CHECK(run(house) == OME_GATEWAY_DEFINED);
+        ome_event_t event;
+        memcpy(&event, ome_gateway_event(house->gateway), sizeof(event));
+        CHECK(event.sequence == 6 && event.kind == OME_EVENT_KIND_DEFINED && event.session == 4 && event.participant == 4);
+        CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+        check_silence(house);
+        work(house);
+        CHECK(next_frame(house, 4)->size_bytes == 3 * REPORT_SIZE);
+        CHECK(look(house, 4).report_sequence == 3);
+        house_free(house);
+    }
+}
+
+/* When there is no room for the definition, or none behind it, the session is told BUSY from its first command on; sent again, everything is taken once. */
+static void a_full_ring_is_busy_at_the_definition(void)
+{
+    for (uint32_t room = 0; room < 2; room++)
+    {
+        house_t *house = house_with_stranger(4);
+        ome_command_t commands[4];
+        set_sequences(commands, 4, 1);
+        send_commands(house, 1, commands, 3);
+        if (room == 0)
+        {
+            send_commands(house, 1, commands + 3, 1);
+        }
+        send_commands(house, 4, commands, 3);
+        CHECK(run(house) == OME_GATEWAY_IDLE);
+        ome_frame_reject_t reject = next_reject(house, 4);
+        check_counts(&reject, OME_REASON_BUSY, 0, 3);
+        CHECK(reject.found == 1 && reject.message_index == 0);
+        CHECK(look(house, 4).is_defined == (room == 1) && ome_ring_cursor(house->ring) == 4 + 4);
+        CHECK(match(house) == 4);
+        send_commands(house, 4, commands, 3);
+        while (run(house) == OME_GATEWAY_DEFINED)
+        {
+        }
+        CHECK(ome_ring_cursor(house->ring) == 4 + 4 + 3 + (room == 0));
+        check_definition(house, room == 0 ? 9 : 8);
+        while (match(house) > 0 || run(house) == OME_GATEWAY_DEFINED)
+        {
+        }
+        CHECK(house->engine->session_count == 4 && house->engine->sequence == 4u + 4 + 3 + (room == 0));
+        CHECK(look(house, 4).order_count == 3 && count_of(house, OME_COUNT_REJECTS) == 0);
+        house_free(house);
+    }
+}
+
+/* A session that the engine refused has to log on again, and is told so; where it is gone already, nobody is. */
+static void a_session_that_is_refused_is_ended(void)
+{
+    house_t *house = simple_house(64);
+    ome_gateway_logon_t logon = logon_of(house, 4, 4);
+    logon.is_defined = 0;
+    logon.participant = 1; /* another's */
+    CHECK(ome_gateway_bind(house->gateway, 4, &logon) == OME_OK);
+    send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
+    CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == 2);
+    CHECK(run(house) == OME_GATEWAY_DEFINED);
+    ome_event_t event;
+    memcpy(&event, ome_gateway_event(house->gateway), sizeof(event));
+    CHECK(event.kind == OME_EVENT_KIND_REJECTED && event.command_kind == OME_COMMAND_KIND_DEFINE_SESSION && event.session == 4);
+    CHECK(look(house, 4).is_defined);
+    house->wire->out_read = house->wire->out_count; /* the refusal is also a report */
+    ome_gateway_undefine(house->gateway, 4);
+    check_logout(house, 4, OME_REASON_SESSION_LIMIT_REACHED);
+    CHECK(!look(house, 4).is_defined && count_of(house, OME_COUNT_SESSIONS_ENDED) == 1);
+    ome_gateway_undefine(house->gateway, 4);
+    check_silence(house);
+    CHECK(count_of(house, OME_COUNT_SESSIONS_ENDED) == 1);
+    /* Its order was of no session. */
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK(house->engine->pools.orders.slots_ever_used == 0 && count_of(house, OME_COUNT_REJECTS) == 2);
+    /* It connects again, with numbers that are its own, and is defined anew. */
+    wire_reconnect(house->wire, 4);
+    logon = logon_of(house, 4, 4);
+    logon.is_defined = 0;
+    CHECK(ome_gateway_bind(house->gateway, 4, &logon) == OME_OK);
+    CHECK(look(house, 4).report_sequence == 0); /* it is somebody else */
+    send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
+    CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == 2 && run(house) == OME_GATEWAY_DEFINED);
+    work(house);
+    CHECK(next_frame(house, 4)->size_bytes == REPORT_SIZE && look(house, 4).order_count == 1);
+    house_free(house);
+}
+
+/* ---- connections that go ---- */
+
+/* Whose connection is gone has none; its orders stay, its session is free for another connection, and the slot for another client, who has no session by it. */
+static void a_connection_that_is_gone_has_no_session(void)
+{
+    house_t *house = simple_house(64);
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
+    work(house);
+    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    const uint64_t gone = peer_number(house->wire, 1);
+    wire_leave(house->wire, 1);
+    work(house);
+    CHECK(ome_gateway_session_of(house->gateway, gone) == 0 && look(house, 1).peer == 0 && look(house, 1).order_count == 1);
+    CHECK(count_of(house, OME_COUNT_SESSIONS_ENDED) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    wire_leave(house->wire, 3); /* who had none */
+    work(house);
+    CHECK(count_of(house, OME_COUNT_SESSIONS_ENDED) == 1);
+    wire_reconnect(house->wire, 1);
+    CHECK(session_of(house, 1) == 0);
+    send_command(house, 1, cancel_order(1));
+    work(house);
+    CHECK(next_reject(house, 1).reason == OME_REASON_NOT_LOGGED_ON);
+    /* Its number has no effect either. */
+    CHECK(ome_gateway_send(house->gateway, gone, (const uint8_t *)"?", 1) == OME_NOT_FOUND);
+    ome_gateway_logon_t logon = logon_of(house, 1, 1);
+    logon.peer = gone;
+    CHECK(ome_gateway_bind(house->gateway, 1, &logon) == OME_NOT_FOUND);
+    CHECK(look(house, 1).peer == 0 && session_of(house, 1) == 0 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    bind(house, 1, 1);
+    send_command(house, 1, cancel_order(1));
+    work(house);
+    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE && look(house, 1).order_count == 0);
+    CHECK(look(house, 1).report_sequence == 2);
+    house_free(house);
+}
+
+/* The caller ends a connection with a last frame: its session is free. */
+static void the_caller_ends_a_connection(void)
+{
+    house_t *house = simple_house(64);
+    ome_gateway_end(house->gateway, peer_number(house->wire, 1), (const uint8_t *)"over", 4);
+    const wire_frame_t *frame = next_frame(house, 1);
+    CHECK(frame->is_last && frame->size_bytes == 4 && look(house, 1).peer == 0 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    ome_gateway_pause(house->gateway, peer_number(house->wire, 2), 250);
+    CHECK(house->wire->peers[2].pause_count == 1 && house->wire->peers[2].pause_ms == 250);
+    house_free(house);
+}
+
+/* ---- heartbeats ---- */
+
+static void put_heartbeat(house_t *house, uint32_t peer, uint64_t request_id)
+{
+    ome_heartbeat_t heartbeat = {.request_id = request_id, .server_time_ns = 1, .engine_sequence = 2, .report_sequence = 3};
+    set_header(&heartbeat, OME_TEMPLATE_HEARTBEAT);
+    wire_put(house->wire, peer, &heartbeat, sizeof(heartbeat));
+}
+
+static void check_heartbeat(house_t *house, uint32_t peer, ome_heartbeat_t expected)
+{
+    const wire_frame_t *frame = next_frame(house, peer);
+    ome_heartbeat_t heartbeat;
+    CHECK(frame->size_bytes == sizeof(heartbeat) && !frame->is_last);
+    memcpy(&heartbeat, frame->data, sizeof(heartbeat));
+    CHECK(heartbeat.server_time_ns > UINT64_C(1600000000000000000));
+    expected.server_time_ns = heartbeat.server_time_ns;
+    ome_message_header_set(&expected, OME_TEMPLATE_HEARTBEAT, OME_BLOCK_HEARTBEAT);
+    CHECK(memcmp(&heartbeat, &expected, sizeof(expected)) == 0);
+}
+
+static void bind_with_heartbeat(house_t *house, uint32_t heartbeat_ms)
+{
+    ome_gateway_logon_t logon = logon_of(house, 1, 1);
+    logon.heartbeat_ms = heartbeat_ms;
+    CHECK(ome_gateway_bind(house->gateway, 1, &logon) == OME_OK);
+}
+
+/* A client's heartbeat is answered with what it chose, and with how far the venue and its reports are; also where nobody minds its silence. One without a session is refused. */
+static void a_heartbeat_is_answered(void)
+{
+    house_t *house = simple_house(64);
+    put_heartbeat(house, 2, UINT64_MAX);
+    send_command(house, 2, cancel_order(1));
+    work(house);
+    check_heartbeat(house, 2, (ome_heartbeat_t){.request_id = UINT64_MAX, .engine_sequence = 4});
+    CHECK(next_frame(house, 2)->size_bytes == REPORT_SIZE);
+    put_heartbeat(house, 2, 0);
+    put_heartbeat(house, 2, 8);
+    work(house);
+    check_heartbeat(house, 2, (ome_heartbeat_t){.engine_sequence = 5, .report_sequence = 1});
+    check_heartbeat(house, 2, (ome_heartbeat_t){.request_id = 8, .engine_sequence = 5, .report_sequence = 1});
+    put_heartbeat(house, 3, 8);
+    work(house);
+    const ome_frame_reject_t reject = next_reject(house, 3);
+    check_counts(&reject, OME_REASON_NOT_LOGGED_ON, 0, 1);
+    check_silence(house);
+    house_free(house);
+}
+
+/* Who hears nothing for its heartbeat is sent one. It is never ended while what it sends is there to be taken, however late that is. */
+static void who_hears_nothing_is_sent_a_heartbeat(void)
+{
+    house_t *house = simple_house(1024);
+    bind_with_heartbeat(house, 2);
+    const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
+    uint32_t sent = 0;
+    while (house->wire->out_count < 3)
+    {
+        send_command(house, 1, cancel_order(1)); /* nobody matches: no answer comes */
+        sent++;
+        CHECK(run(house) == OME_GATEWAY_IDLE);
+        CHECK(session_of(house, 1) == 1 && ome_clock_monotonic_ns() < end_ns);
+        usleep(8000);
+    }
+    for (uint32_t i = 0; i < 3; i++)
+    {
+        const wire_frame_t *frame = &house->wire->out[i];
+        ome_heartbeat_t heartbeat;
+        CHECK(frame->peer == 1 && frame->size_bytes == sizeof(heartbeat));
+        memcpy(&heartbeat, frame->data, sizeof(heartbeat));
+        CHECK(heartbeat.request_id == 0 && heartbeat.report_sequence == 0);
+    }
+    CHECK(ome_ring_cursor(house->ring) == 4 + sent);
+    house_free(house);
+}
+
+/* Who asked to be watched and says nothing for three heartbeats is told that its session is over. Who did not ask is left alone. */
+static void who_says_nothing_is_ended(void)
+{
+    house_t *house = simple_house(64);
+    bind_with_heartbeat(house, 1);
+    const uint64_t start_ns = ome_clock_monotonic_ns();
+    while (session_of(house, 1) != 0)
+    {
+        CHECK(ome_gateway_run(house->gateway, 100) == OME_GATEWAY_IDLE);
+        CHECK(ome_clock_monotonic_ns() - start_ns < LONG_NS);
+    }
+    CHECK(ome_clock_monotonic_ns() - start_ns >= UINT64_C(3000000));
+    while (!house->wire->out[house->wire->out_read].is_last)
+    {
+        CHECK(next_frame(house, 1)->size_bytes == sizeof(ome_heartbeat_t));
+    }
+    check_logout(house, 1, OME_REASON_HEARTBEAT_TIMEOUT);
+    check_silence(house);
+    CHECK(session_of(house, 2) == 2 && count_of(house, OME_COUNT_SESSIONS_ENDED) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    house_free(house);
+}
+
+/* Who makes much noise, bad frames or heartbeats, is read more slowly; who works is not, however much it sends. */
+static void noise_is_read_more_slowly(void)
+{
+    enum
+    {
+        FRAMES = 2000
+    };
+    for (uint32_t kind = 0; kind < 3; kind++)
+    {
+        house_t *house = simple_house(64);
+        for (uint32_t i = 0; i < FRAMES; i++)
+        {
+            if (kind == 0)
+            {
+                put_heartbeat(house, 1, i);
+            }
+            else if (kind == 1)
+            {
+                wire_put(house->wire, 1, "x", 1);
+            }
+            else
+            {
+                send_command(house, 1, cancel_order(1));
+            }
+        }
+        wire_put(house->wire, 3, "x", 1); /* of no session: it is the listener that counts */
+        work(house);
+        CHECK(house->wire->in_read == house->wire->in_count && session_of(house, 1) == 1);
+        CHECK((house->wire->peers[1].pause_count > 0) == (kind < 2));
+        CHECK(house->wire->peers[1].pause_count <= FRAMES / 64);
+        CHECK(kind == 2 || house->wire->peers[1].pause_ms == 10);
+        CHECK(house->wire->peers[2].pause_count == 0 && house->wire->peers[3].pause_count == 0);
+        CHECK(kind == 2 || house->wire->out_count == FRAMES + 1); /* each is answered */
+        house_free(house);
+    }
 }
 
 /* ---- low storage ---- */
@@ -1890,7 +2384,7 @@ static void a_full_ring_is_busy_while_storage_is_low(void)
     work(house);
     CHECK(house->engine->sequence == 4 + 10 && count_of(house, OME_COUNT_ORDERS_STORAGE_LOW) == 2);
     CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 12 && count_of(house, OME_COUNT_REJECTS) == 10);
-    CHECK(ome_gateway_report_sequence(house->gateway, 1) == 12);
+    CHECK(look(house, 1).report_sequence == 12);
     house_free(house);
 }
 
@@ -1925,9 +2419,10 @@ static void every_order_of_a_flood_is_refused_while_storage_is_low(void)
     check_silence(house);
     CHECK(house->engine->sequence == 4 && match(house) == 0);
     CHECK(count_of(house, OME_COUNT_ORDERS_STORAGE_LOW) == FRAMES * OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
-    house->wire->statuses[1] = OME_FULL;
+    house->wire->peers[1].status = OME_FULL;
     send_commands(house, 1, commands, 3);
     work(house);
+    check_logout(house, 1, OME_REASON_SLOW_CONSUMER);
     CHECK(session_of(house, 1) == 0 && count_of(house, OME_COUNT_SESSIONS_ENDED) == 1);
     CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 3);
     house_free(house);
@@ -2047,6 +2542,23 @@ static ome_venue_t *gateway_venue(const char *directory)
     return venue;
 }
 
+static uint64_t venue_durable(void *context)
+{
+    return ome_gate_limit(&((ome_venue_t *)context)->gate);
+}
+
+static bool venue_is_open(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static bool venue_is_storage_low(void *context)
+{
+    (void)context;
+    return false;
+}
+
 /* In a venue with all its threads every command of two clients is answered, while the gateway sleeps and is woken by frames and by the gate; nothing is sent of what is not on disk. */
 static void clients_of_a_running_venue_get_every_answer(void)
 {
@@ -2061,18 +2573,32 @@ static void clients_of_a_running_venue_get_every_answer(void)
     loop_t loop = {.is_over = false};
     const int event_fd = eventfd(0, EFD_NONBLOCK);
     wire->gate = &venue->gate;
-    CHECK(ome_gateway_create(venue, &wire->table, event_fd, &loop.gateway) == OME_OK);
-    uint8_t name[PEER_SIZE];
+    const ome_gateway_config_t config = {.ring = venue->ring,
+        .stream = venue->stream,
+        .durable = venue_durable,
+        .is_open = venue_is_open,
+        .is_storage_low = venue_is_storage_low,
+        .context = venue,
+        .socket = &wire->table,
+        .counters = gateway_counters(&venue->counters),
+        .order_count_max = standard_limits.order_count_max,
+        .session_count_max = standard_limits.session_count_max,
+        .connection_slot_max = PEER_COUNT - 1,
+        .event_fd = event_fd};
+    const uint64_t size_bytes = ome_gateway_size_bytes(&config);
+    void *memory = market_memory(size_bytes);
+    CHECK(ome_gateway_init(&loop.gateway, memory, size_bytes, &config, venue->engine) == OME_OK);
     for (uint16_t session = 1; session <= 2; session++)
     {
-        peer_set(name, session);
-        ome_gateway_bind(loop.gateway, session, session, name, PEER_SIZE);
+        /* Nobody has defined it: it is, with its first command. */
+        ome_gateway_logon_t logon = {.peer = peer_number(wire, session), .participant = session};
+        logon.participant_name[0] = (char)('A' + session - 1);
+        CHECK(ome_gateway_bind(loop.gateway, session, &logon) == OME_OK);
     }
     CHECK(ome_venue_start(venue) == OME_OK);
     CHECK(pthread_create(&loop.thread, NULL, loop_run, &loop) == 0);
-    const ome_command_t definitions[4] = {
-        define_limits(&standard_limits), define_instrument(1, "ONE", 1, 0), define_session(1, 1, "A", 0), define_session(2, 2, "B", 0)};
-    CHECK(ome_venue_submit(venue, definitions, 4) == OME_OK);
+    const ome_command_t definitions[2] = {define_limits(&standard_limits), define_instrument(1, "ONE", 1, 0)};
+    CHECK(ome_venue_submit(venue, definitions, 2) == OME_OK);
     const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
     for (uint32_t round = 1; round <= ROUNDS; round++)
     {
@@ -2108,8 +2634,11 @@ static void clients_of_a_running_venue_get_every_answer(void)
     }
     atomic_store_explicit(&loop.is_over, true, memory_order_release);
     CHECK(pthread_join(loop.thread, NULL) == 0);
-    CHECK(ome_venue_engine(venue)->trade_count == ROUNDS && ome_gateway_report_sequence(loop.gateway, 1) == ROUNDS * (COUNT + 1));
-    ome_gateway_destroy(loop.gateway);
+    ome_gateway_session_t seen;
+    ome_gateway_look(loop.gateway, 1, &seen);
+    CHECK(ome_venue_engine(venue)->trade_count == ROUNDS && seen.report_sequence == ROUNDS * (COUNT + 1));
+    CHECK(ome_venue_engine(venue)->session_count == 2);
+    free(memory);
     CHECK(ome_venue_destroy(venue) == OME_OK);
     CHECK(close(event_fd) == 0);
     wire_free(wire);
@@ -2142,7 +2671,7 @@ int main(void)
     RUN(every_fault_of_a_message_is_named);
     RUN(every_truncation_is_named);
     RUN(the_first_fault_is_the_one_that_is_told);
-    RUN(a_logon_or_logout_is_alone_in_its_frame);
+    RUN(a_logon_logout_or_heartbeat_is_alone_in_its_frame);
     RUN(the_messages_of_a_command_are_in_one_frame);
     RUN(any_bytes_get_a_verdict);
     RUN(a_frame_reject_is_told_byte_for_byte);
@@ -2167,6 +2696,16 @@ int main(void)
     RUN(an_incomplete_command_never_reaches_the_engine);
     RUN(no_command_comes_between_the_records_of_another);
     RUN(a_busy_session_does_not_hold_up_another);
+    RUN(a_session_without_a_command_is_not_defined);
+    RUN(the_definition_comes_right_before_the_first_command);
+    RUN(a_full_ring_is_busy_at_the_definition);
+    RUN(a_session_that_is_refused_is_ended);
+    RUN(a_connection_that_is_gone_has_no_session);
+    RUN(the_caller_ends_a_connection);
+    RUN(a_heartbeat_is_answered);
+    RUN(who_hears_nothing_is_sent_a_heartbeat);
+    RUN(who_says_nothing_is_ended);
+    RUN(noise_is_read_more_slowly);
     RUN(new_orders_are_refused_while_storage_is_low_and_all_else_is_taken);
     RUN(a_full_ring_is_busy_while_storage_is_low);
     RUN(every_order_of_a_flood_is_refused_while_storage_is_low);
