@@ -55,7 +55,8 @@ void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status)
         .level_count_max = engine->limits.level_count_max,
         .instrument_count_max = engine->limits.instrument_count_max,
         .session_count_max = engine->limits.session_count_max,
-        .special_count_max = engine->limits.special_count_max};
+        .special_count_max = engine->limits.special_count_max,
+        .order_slot_count = engine->pools.orders.slots_ever_used};
 }
 
 static bool has_instrument(const ome_engine_t *engine, uint32_t number)
@@ -406,6 +407,12 @@ void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *comma
 {
     batch->sink.next = batch->events;
     batch->taken_count = 0;
+    ome_batch_append(batch, engine, commands, count);
+}
+
+void ome_batch_append(ome_batch_t *batch, ome_engine_t *engine, const void *commands, uint64_t count)
+{
+    const uint64_t before = ome_batch_event_count(batch);
     if ((uintptr_t)commands % _Alignof(ome_command_t) == 0)
     {
         ome_engine_apply_many(engine, commands, count, &batch->sink);
@@ -414,7 +421,7 @@ void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *comma
     {
         apply_unaligned(batch, engine, commands, count);
     }
-    batch->event_hash = ome_hash_events(batch->event_hash, batch->events, ome_batch_event_count(batch));
+    batch->event_hash = ome_hash_events(batch->event_hash, batch->events + before, ome_batch_event_count(batch) - before);
 }
 
 uint64_t ome_batch_take(ome_batch_t *batch, void *events, uint64_t count_max)

@@ -65,6 +65,11 @@ ome_status_t ome_engine_init(ome_engine_t **engine, void *memory, uint64_t size_
  * Returns OME_OK; OME_INVALID: a limit is out of range; OME_NO_MEMORY. */
 ome_status_t ome_engine_create(const ome_limits_t *limits, ome_engine_t **engine);
 
+/* Moves an engine made by ome_engine_create to other limits: larger ones, or smaller ones that hold all that it has. `*engine` is another one
+ * then, which goes on exactly as the first would have, and the first is freed. Returns OME_OK; OME_INVALID: a limit is out of range; OME_FULL:
+ * it holds more than they allow; OME_NO_MEMORY. Otherwise nothing has changed. */
+ome_status_t ome_engine_resize(ome_engine_t **engine, const ome_limits_t *limits);
+
 /* Frees an engine made by ome_engine_create; NULL is allowed. */
 void ome_engine_destroy(ome_engine_t *engine);
 
@@ -106,6 +111,9 @@ void ome_batch_destroy(ome_batch_t *batch);
  * `commands` needs no alignment. The store grows to the largest call and never shrinks. Ends the process when no memory can be had for
  * it: the commands are applied by then, and what they caused must not be lost. */
 void ome_batch_apply(ome_batch_t *batch, ome_engine_t *engine, const void *commands, uint64_t count);
+
+/* The same, and keeps the events of the calls before it, back to the last ome_batch_apply. */
+void ome_batch_append(ome_batch_t *batch, ome_engine_t *engine, const void *commands, uint64_t count);
 
 /* Copies the next events of the last ome_batch_apply, those not taken yet, to `events`, which has room for `count_max`. Returns how
  * many; 0 when all are taken. */
@@ -271,6 +279,8 @@ typedef struct
     uint32_t instrument_count_max;
     uint32_t session_count_max;
     uint32_t special_count_max;
+    uint32_t order_slot_count; /* slots that orders ever used: order_count_max cannot become less */
+    uint32_t reserved;
 } ome_engine_status_t;
 
 void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status);

@@ -47,24 +47,33 @@ typedef struct
 {
     ome_engine_t *engine;
     ome_batch_t *batch;
-    const void *commands;
+    const ome_command_t *commands;
     uint64_t count;
+    bool is_first;
 } step_t;
 
 static void apply_step(void *context)
 {
     const step_t *step = context;
-    ome_batch_apply(step->batch, step->engine, step->commands, step->count);
+    (step->is_first ? ome_batch_apply : ome_batch_append)(step->batch, step->engine, step->commands, step->count);
 }
 
 ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void *commands, uint64_t count_max, uint64_t *count)
 {
     const ome_status_t status = ome_replay_read_next(replay, commands, count_max, count);
-    step_t step = {.engine = replay->engine, .batch = batch, .commands = commands, .count = *count};
-    if (*count > 0 && ome_replay_guard(replay, apply_step, &step) != OME_OK)
+    step_t step = {.batch = batch};
+    for (uint64_t done = 0; done < *count; done += step.count)
     {
-        *count = 0;
-        return OME_ASSERTED;
+        step.commands = (const ome_command_t *)commands + done;
+        ome_status_t applied = ome_replay_part(replay, step.commands, *count - done, &step.count);
+        step.engine = replay->engine;
+        step.is_first = done == 0;
+        applied = applied == OME_OK ? ome_replay_guard(replay, apply_step, &step) : applied;
+        if (applied != OME_OK)
+        {
+            *count = 0;
+            return applied;
+        }
     }
     return ome_replay_take_events(replay, ome_batch_events(batch), *count > 0 ? ome_batch_event_count(batch) : 0, status);
 }
@@ -76,9 +85,9 @@ ome_status_t ome_replay_commands(ome_replay_t *replay, void *commands, uint64_t 
 
 typedef struct
 {
-    ome_replay_t *replay;
-    uint64_t count_max; /* 0: to write a snapshot */
-    uint32_t keep_count;
+    ome_status_t (*function)(void *context, uint64_t count);
+    void *context;
+    uint64_t count;
     ome_status_t status;
 } idle_work_t;
 
@@ -88,32 +97,40 @@ static void *work_idle(void *argument)
     idle_work_t *work = argument;
     const struct sched_param none = {0};
     (void)sched_setscheduler(0, SCHED_IDLE, &none); /* of this thread; where the system refuses it works all the same */
-    work->status =
-        work->count_max > 0 ? ome_replay_step(work->replay, work->count_max) : ome_replay_snapshot(work->replay, work->keep_count);
+    work->status = work->function(work->context, work->count);
     return NULL;
 }
 
-static ome_status_t run_idle(idle_work_t *work)
+static ome_status_t run_idle(ome_status_t (*function)(void *context, uint64_t count), void *context, uint64_t count)
 {
+    idle_work_t work = {.function = function, .context = context, .count = count};
     pthread_t thread;
-    if (pthread_create(&thread, NULL, work_idle, work) != 0)
+    if (pthread_create(&thread, NULL, work_idle, &work) != 0)
     {
         return OME_NO_MEMORY;
     }
     (void)pthread_join(thread, NULL);
-    return work->status;
+    return work.status;
+}
+
+static ome_status_t step_replay(void *context, uint64_t count)
+{
+    return ome_replay_step(context, count);
+}
+
+static ome_status_t snapshot_replay(void *context, uint64_t count)
+{
+    return ome_replay_snapshot(context, (uint32_t)count);
 }
 
 ome_status_t ome_replay_step_idle(ome_replay_t *replay, uint64_t count_max)
 {
-    idle_work_t work = {.replay = replay, .count_max = count_max};
-    return count_max > 0 ? run_idle(&work) : OME_OK;
+    return count_max > 0 ? run_idle(step_replay, replay, count_max) : OME_OK;
 }
 
 ome_status_t ome_replay_snapshot_idle(ome_replay_t *replay, uint32_t keep_count)
 {
-    idle_work_t work = {.replay = replay, .keep_count = keep_count};
-    return run_idle(&work);
+    return run_idle(snapshot_replay, replay, keep_count);
 }
 
 const ome_engine_t *ome_replay_engine(const ome_replay_t *replay)
@@ -148,6 +165,7 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .reason = replay->reason != NULL ? replay->reason : found->reason,
         .path = found->path[0] != '\0' || !replay->is_check_fault ? found->path : reader->directory,
         .is_of_event_log = replay->is_check_fault,
+        .is_of_decisions = replay->is_decision_fault,
         .error_call = reader->error.call,
         .error_path = reader->error.path,
         .error_number = reader->error.number,
@@ -224,6 +242,82 @@ ome_status_t ome_event_log_cut(const char *directory, uint64_t last_number)
     return status;
 }
 
+/* ---- Scan ---- */
+
+struct ome_scan
+{
+    ome_journal_reader_t reader;
+    void *reader_memory;
+    uint64_t size_bytes; /* read in this step */
+};
+
+ome_status_t ome_scan_create(const char *directory, uint32_t kind, uint64_t first_sequence, ome_scan_t **scan)
+{
+    ome_scan_t *made = ome_memory_map(sizeof(*made));
+    void *memory = ome_memory_map(ome_journal_reader_size_bytes());
+    const ome_journal_reader_config_t config = {.file_system = ome_file_system_posix(),
+        .directory = directory,
+        .kind = (ome_journal_kind_t)kind,
+        .first_sequence = first_sequence,
+        .is_live = true};
+    ome_status_t status = made != NULL && memory != NULL ? OME_OK : OME_NO_MEMORY;
+    if (status == OME_OK)
+    {
+        made->reader_memory = memory;
+        status = ome_journal_reader_open(&made->reader, memory, ome_journal_reader_size_bytes(), &config);
+    }
+    if (status == OME_OK)
+    {
+        *scan = made;
+        return OME_OK;
+    }
+    ome_memory_unmap(memory, ome_journal_reader_size_bytes());
+    ome_memory_unmap(made, sizeof(*made));
+    return status;
+}
+
+void ome_scan_destroy(ome_scan_t *scan)
+{
+    if (scan != NULL)
+    {
+        ome_journal_reader_close(&scan->reader);
+        ome_memory_unmap(scan->reader_memory, ome_journal_reader_size_bytes());
+        ome_memory_unmap(scan, sizeof(*scan));
+    }
+}
+
+static ome_status_t step_scan(void *context, uint64_t count)
+{
+    ome_scan_t *scan = context;
+    ome_status_t status = OME_OK;
+    for (uint64_t i = 0; i < count && status == OME_OK; i++)
+    {
+        ome_journal_record_t record;
+        status = ome_journal_reader_next(&scan->reader, &record);
+        scan->size_bytes += status == OME_OK ? OME_JOURNAL_ENVELOPE_SIZE + record.length : 0;
+    }
+    return status;
+}
+
+ome_status_t ome_scan_step_idle(ome_scan_t *scan, uint64_t count_max, uint64_t *size_bytes)
+{
+    scan->size_bytes = 0;
+    const ome_status_t status = run_idle(step_scan, scan, count_max);
+    *size_bytes = scan->size_bytes;
+    return status;
+}
+
+void ome_scan_report(const ome_scan_t *scan, ome_scan_report_t *report)
+{
+    const ome_journal_reader_t *reader = &scan->reader;
+    *report = (ome_scan_report_t){.sequence = reader->last_sequence,
+        .offset = reader->report.offset,
+        .path = reader->report.path[0] != '\0' ? reader->report.path : reader->directory,
+        .reason = reader->report.reason,
+        .error_call = reader->error.call,
+        .error_number = reader->error.number};
+}
+
 /* ---- Snapshots ---- */
 
 static ome_status_t inspect(ome_snapshot_files_t *files, const char *directory, uint64_t sequence, ome_snapshot_look_t *look)
@@ -239,6 +333,7 @@ static ome_status_t inspect(ome_snapshot_files_t *files, const char *directory, 
     {
         *look = (ome_snapshot_look_t){.state_hash = files->reader.header.state_hash,
             .event_hash = loaded.past.event_hash,
+            .event_count = files->reader.header.event_count,
             .journal_checksum = loaded.past.journal_checksum};
         ome_memory_unmap(loaded.engine, loaded.engine_size_bytes);
     }
@@ -340,6 +435,13 @@ void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, int is_low)
     ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_STORAGE_LOW), is_low != 0);
     /* Relaxed: the gateway needs no more than to see it some time. */
     atomic_store_explicit(&venue->is_storage_low, is_low != 0, memory_order_relaxed);
+}
+
+void ome_venue_set_check(ome_venue_t *venue, uint64_t size_bytes, uint64_t pass_count, uint64_t damage_count)
+{
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CHECK_BYTES), size_bytes);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CHECK_PASSES), pass_count);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CHECK_DAMAGED), damage_count);
 }
 
 static void look_at_clock(ome_venue_t *venue, uint64_t steady_ns, ome_venue_clock_view_t *view)

@@ -37,6 +37,8 @@ typedef struct
     uint64_t configuration_hash; /* in the header of the last segment */
     uint32_t record_checksum; /* of the last command's record in the journal */
     uint32_t is_of_event_log; /* what is wrong is in the event log, and `path`, `offset` and sequences are its */
+    uint32_t is_of_decisions; /* what is wrong is in the decisions about the journal */
+    uint32_t reserved;
 } ome_replay_report_t;
 
 /* Opens the journal in `directory`, which must exist, and reads the decisions about it. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and
@@ -68,7 +70,10 @@ ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count);
 ome_status_t ome_replay_step_idle(ome_replay_t *replay, uint64_t count_max);
 ome_status_t ome_replay_snapshot_idle(ome_replay_t *replay, uint32_t keep_count);
 
-/* The engine so far; NULL before the first command. */
+/* Moves the engine to other limits, for who then has DefineLimits sequenced as the next command. As ome_engine_resize; OME_EMPTY: there is no engine yet. */
+ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits);
+
+/* The engine so far; NULL before the first command. Another one after a change of limits. */
 const ome_engine_t *ome_replay_engine(const ome_replay_t *replay);
 
 /* The texts live as long as the replay. */
@@ -117,12 +122,40 @@ ome_status_t ome_replay_begin_journal(ome_replay_t *replay);
  * there; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno. */
 ome_status_t ome_event_log_cut(const char *directory, uint64_t last_number);
 
+/* ---- Scan: whether stored segments are what was written, without a replay ---- */
+
+typedef struct ome_scan ome_scan_t;
+
+typedef struct
+{
+    uint64_t sequence; /* of the last record read */
+    uint64_t offset; /* in the file at `path`: the end of what is valid */
+    const char *path; /* the segment */
+    const char *reason; /* what is wrong; NULL when nothing is */
+    const char *error_call; /* the system call that failed; NULL: none */
+    int32_t error_number; /* errno */
+    int32_t reserved;
+} ome_scan_report_t;
+
+/* Opens the segments of a kind, 1 commands, 2 events, in `directory`, from the one that holds that sequence on. A server may be writing there. OME_OK; OME_INVALID: the name is too long, the
+ * sequence is 0, or there is no such kind; OME_NO_MEMORY. */
+ome_status_t ome_scan_create(const char *directory, uint32_t kind, uint64_t first_sequence, ome_scan_t **scan);
+void ome_scan_destroy(ome_scan_t *scan);
+
+/* Reads up to `count_max` records and forgets them, in a thread that the system runs only where a core is idle; the caller waits. `size_bytes`: how many bytes they were. OME_OK: there may be more; OME_EMPTY: the
+ * segments end here; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND, OME_IO_ERROR: see the report; OME_NO_MEMORY. */
+ome_status_t ome_scan_step_idle(ome_scan_t *scan, uint64_t count_max, uint64_t *size_bytes);
+
+/* The texts live as long as the scan. */
+void ome_scan_report(const ome_scan_t *scan, ome_scan_report_t *report);
+
 /* ---- Snapshots ---- */
 
 typedef struct
 {
     uint64_t state_hash;
     uint64_t event_hash; /* rolling, of all events up to it */
+    uint64_t event_count;
     uint32_t journal_checksum; /* chain checksum of the journal's records up to it */
     uint32_t reserved;
     uint64_t offset; /* in the file, where it is not what was written */
@@ -174,6 +207,9 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view);
 
 /* Says how much room the journal's directory has, and whether that is little (`is_low` not 0): then the gateway refuses new orders. One thread. */
 void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, int is_low);
+
+/* Says how far the check of stored segments has come: bytes read, passes over all of them, and damaged places found in the last pass or in this one. One thread. */
+void ome_venue_set_check(ome_venue_t *venue, uint64_t size_bytes, uint64_t pass_count, uint64_t damage_count);
 
 typedef struct
 {

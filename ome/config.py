@@ -19,7 +19,7 @@ from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.instruments import NAME_SIZE, Instrument
 from ome.messages import Limits
 
-__all__ = ["ConfigError", "ServerConfig", "listed", "load_config"]
+__all__ = ["LIMIT_KEYS", "ConfigError", "ServerConfig", "listed", "load_config"]
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
@@ -63,6 +63,7 @@ class ServerConfig:
     snapshot_commands: int = 100_000
     snapshots_kept: int = 3
     event_log: bool = True
+    check_bytes_per_second: int = 4 << 20
     snapshot_levels: int = 65_536
     participants: tuple[str, ...] = ()
     add_instruments: bool = False
@@ -88,6 +89,7 @@ class ServerConfig:
         self._in_range("journal.flush_delay_ms", self.flush_delay_ms, 0, 10_000)
         self._in_range("journal.snapshot_commands", self.snapshot_commands, 0, 1 << 40)
         self._in_range("journal.snapshots_kept", self.snapshots_kept, 1, 1_000)
+        self._in_range("journal.check_bytes_per_second", self.check_bytes_per_second, 0, 1 << 40)
         self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 17)
         self._in_range("server.connections", self.connections, 1, 100_000)
         self._in_range("server.sessions_per_participant", self.sessions_per_participant, 1, 65_535)
@@ -181,6 +183,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "snapshot_commands": _Key("snapshot_commands", int),
         "snapshots_kept": _Key("snapshots_kept", int),
         "event_log": _Key("event_log", bool),
+        "check_bytes_per_second": _Key("check_bytes_per_second", int),
     },
     "ring": {"slots": _Key("ring_slots", int), "stream_slots": _Key("stream_slots", int), "wait": _Key("wait", str)},
     "feed": {"snapshot_levels": _Key("snapshot_levels", int)},
@@ -192,6 +195,9 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "special_orders": _Key("special_count_max", int),
     },
 }
+LIMIT_KEYS: Mapping[str, str] = {known.field: key for key, known in _KEYS["limits"].items()}
+"""What each field of Limits is called in the file."""
+
 _INSTRUMENT_KEYS = {
     "symbol": str,
     "tick": str,
@@ -230,8 +236,7 @@ def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConf
     try:
         values["limits"] = Limits(**limits)
     except OmeError as error:
-        key = next(key for key, known in _KEYS["limits"].items() if known.field == error.what)
-        raise ConfigError(f"limits.{key}", where=source, found=error.found, allowed=error.allowed) from None
+        raise ConfigError(f"limits.{LIMIT_KEYS[error.what]}", where=source, found=error.found, allowed=error.allowed) from None
     values["instruments"] = tuple(_instrument(entry, index, source) for index, entry in enumerate(instruments))
     return ServerConfig(**(values | overrides))
 

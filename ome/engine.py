@@ -289,7 +289,10 @@ class OpenOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
-    """The counts of an engine since its first command: records, not commands, in `sequence`; what lives now in the last two."""
+    """The counts of an engine since its first command: records, not commands, in `sequence`; what lives now in levels and special orders.
+
+    `order_slot_count`: slots that orders ever used at once; an order id is never given twice, so they stay.
+    """
 
     sequence: int
     time_ns: int
@@ -300,6 +303,7 @@ class EngineState:
     participant_count: int
     level_count: int
     special_count: int
+    order_slot_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +314,26 @@ class SessionState:
     participant: int
     participant_name: str
     session_number: int
+
+
+def limits_of(limits: Limits) -> CData:
+    """The same for C, an ome_limits_t *."""
+    return ffi.new("ome_limits_t *", {name: getattr(limits, name) for name in Limits.__slots__})
+
+
+def misfit(state: EngineState, limits: Limits, where: str) -> InvalidValueError:
+    """What of an engine in this state does not fit into other limits."""
+    used = {
+        "order_count_max": state.order_slot_count,
+        "level_count_max": state.level_count,
+        "instrument_count_max": state.instrument_count,
+        "session_count_max": state.session_count,
+        "special_count_max": state.special_count,
+    }
+    too_few = [name for name, count in used.items() if getattr(limits, name) < count]
+    found = ", ".join(f"{name} {getattr(limits, name):,}" for name in too_few)
+    allowed = "at least " + ", ".join(f"{name} {used[name]:,}" for name in too_few) + ", which are in use"
+    return InvalidValueError("limits", where=where, found=found, allowed=allowed)
 
 
 def _one_call(method: Callable[Concatenate[V, P], R]) -> Callable[Concatenate[V, P], R]:
@@ -708,6 +732,20 @@ class Engine(EngineView):
             lib.ome_batch_destroy(self._batch)
             lib.ome_engine_destroy(self._pointer)
             self._pointer = None
+
+    @_one_call
+    def resize(self, limits: Limits) -> None:
+        """Moves the engine to other limits: larger ones, or smaller ones that hold all that it has. It goes on as it would have.
+
+        Raises InvalidValueError where something does not fit; then nothing has changed. Source: docs/RULES.md, Definitions.
+        """
+        pointer = ffi.new("ome_engine_t **", self._engine)
+        status = lib.ome_engine_resize(pointer, limits_of(limits))
+        if status == lib.OME_FULL:
+            raise misfit(self._state(), limits, "limits")
+        if status != lib.OME_OK:
+            raise MemoryError(f"no memory for an engine of {limits}")
+        self._pointer = pointer[0]
 
     @property
     def clock_ns(self) -> int:

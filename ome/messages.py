@@ -60,7 +60,7 @@ Terms = tuple[tuple[Term, int], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an engine is made with; its memory follows from it and never grows.
+    """What an engine is made with, or moved to; its memory follows from it.
 
     `order_count_max`: orders that live at once, 1 to 2^30. `level_count_max`: price levels at once over all instruments, 1 to 2^24 - 1.
     `instrument_count_max`: 1 to 2^20. `session_count_max`: 1 to 65,535. `special_count_max`: orders at once that wait for a stop price, or
@@ -203,7 +203,7 @@ class MassCancel(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefineLimits(Command):
-    """Sizes of the engine; only as the first command."""
+    """Sizes of the engine: the first command of a journal, and later a change of them."""
 
     order_count_max: int
     level_count_max: int

@@ -19,17 +19,18 @@ from types import TracebackType
 from ome._native import CData, ffi, lib
 from ome.clock import CLOCK_REQUEST_FILE, Clock, ClockView, Schedule, read_clocks
 from ome.codec import Records, define_instrument, encode_commands
-from ome.config import ConfigError, ServerConfig, listed
+from ome.config import LIMIT_KEYS, ConfigError, ServerConfig, listed
 from ome.descriptors import connections_that_fit
 from ome.engine import EngineState, EngineView
 from ome.enums import CommandKind, Policy, Reason
-from ome.errors import NotCopyable, OmeError
+from ome.errors import InvalidValueError, NotCopyable, OmeError
 from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway
 from ome.instruments import Instrument
 from ome.messages import Command, DefineLimits, Limits
 from ome.metrics import COUNTERS_FILE
 from ome.publisher import Publisher
 from ome.recovery import JournalError, JournalIntegrityError, JournalReport, Replay
+from ome.recovery.checker import Checker
 from ome.recovery.directory import hold
 from ome.recovery.follower import Follower
 from ome.storage import StorageWatch
@@ -62,7 +63,8 @@ class StartSummary:
     Of the commands recovered those up to `snapshot_sequence` came from a snapshot, 0 where there was none. `refused_snapshots` newer ones
     could not be used and were set aside; `refused_reason` is what is wrong with the first of them. `events_checked` of the events of the
     replayed commands were in the event log, the same; `events_completed` more were not, and are now. `clock_behind_ns` is how much the
-    machine's clock was behind the time of the last command, 0 where it was not.
+    machine's clock was behind the time of the last command, 0 where it was not. `limits_before` are those
+    that the configuration has changed, None where it has changed none.
 
     `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each of the two
     addresses takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
@@ -82,6 +84,7 @@ class StartSummary:
     epoch: int
     starts: int
     connections: int
+    limits_before: Limits | None
     clock_behind_ns: int
 
 
@@ -120,6 +123,7 @@ class Server(NotCopyable):
         self._defined = threading.Condition()
         self._definitions_left = 0
         self._refused: list[str] = []
+        self._limits_before: Limits | None = None
         self._follower: Follower | None = None
         self._listeners: list[Listener] = []
         self._instruments: dict[int, Instrument] = {}
@@ -185,6 +189,10 @@ class Server(NotCopyable):
         definitions = self._definitions(view)
         if lib.ome_venue_start(self._venue) != lib.OME_OK:
             raise MemoryError("no memory for the venue's threads")
+        if definitions and isinstance(definitions[0], DefineLimits):
+            # Before any other command: from here on a replay has an engine of these sizes. Its answer comes when the gateway runs.
+            self._submit_one(definitions.pop(0))
+            self._definitions_left = 1
         last_time_ns = state.time_ns if state is not None else 0
         clock_behind_ns = max(0, last_time_ns - self._clocks()[1])
         clock = self._clock(last_time_ns)
@@ -196,6 +204,13 @@ class Server(NotCopyable):
         if self._follower is not None:
             self._follower.start()
             self._stack.callback(self._follower.stop)
+        if config.policy is not Policy.MEMORY and config.check_bytes_per_second:
+            assert config.directory is not None, "the configuration was checked"
+            checker = Checker(
+                config.directory, config.check_bytes_per_second, lambda *counts: lib.ome_venue_set_check(self._venue, *counts)
+            )
+            checker.start()
+            self._stack.callback(checker.stop)
         self.summary = StartSummary(
             recovered_commands=state.sequence if state is not None else 0,
             snapshot_sequence=report.snapshot_sequence if report is not None else 0,
@@ -211,6 +226,7 @@ class Server(NotCopyable):
             epoch=epoch,
             starts=int(self._look().epoch) if report is not None else 1,
             connections=connections,
+            limits_before=self._limits_before,
             clock_behind_ns=clock_behind_ns,
         )
         return self.summary
@@ -278,8 +294,8 @@ class Server(NotCopyable):
             report = replay.report
             if replay.view is not None:
                 state = replay.view.state
-                _check_limits(replay.view, config)
                 _check_instruments(replay.view, config, is_begun_with=report.configuration_hash == config.behaviour_hash)
+                self._limits_before = _change_limits(replay, config)
         elif config.directory is not None:
             self._lock(config.directory)
         engine = ffi.new("ome_engine_t **")
@@ -368,7 +384,7 @@ class Server(NotCopyable):
         """What the configuration defines and the journal does not."""
         state = view.state
         definitions: list[Command] = []
-        if state.sequence == 0:
+        if state.sequence == 0 or self._limits_before is not None:
             definitions.append(DefineLimits(**{name: getattr(self.config.limits, name) for name in Limits.__slots__}))
         known = view.instruments
         for number, instrument in known.values():
@@ -384,7 +400,8 @@ class Server(NotCopyable):
 
     def _define(self, definitions: list[Command]) -> None:
         """Sends the definitions through the ring like every command, and waits until they have taken effect."""
-        self._definitions_left = len(definitions)
+        with self._defined:
+            self._definitions_left += len(definitions)
         for command in definitions:
             if not self._submit_one(command):
                 break
@@ -513,17 +530,26 @@ class Server(NotCopyable):
             self._publisher.close()
 
 
+def _change_limits(replay: Replay, config: ServerConfig) -> Limits | None:
+    """Moves the engine to the limits of the configuration; DefineLimits has to follow. Gives those before, None where they are the same."""
+    assert replay.view is not None, "the journal has commands"
+    before = replay.view.limits
+    if before == config.limits:
+        return None
+    try:
+        replay.resize(config.limits)
+    except InvalidValueError as error:
+        found, allowed = str(error.found), error.allowed
+        for field, key in LIMIT_KEYS.items():
+            found, allowed = found.replace(field, key), allowed.replace(field, key)
+        raise ConfigError("limits", where=config.source, found=found, allowed=allowed) from None
+    return before
+
+
 def _clock_view(view: CData) -> ClockView:
     return ClockView(
         time_ns=int(view.time_ns), difference_ns=int(view.difference_ns), jumps=int(view.jump_count), is_held=bool(view.is_held)
     )
-
-
-def _check_limits(view: EngineView, config: ServerConfig) -> None:
-    """A journal's limits are those that it began with."""
-    has = view.limits
-    if has != config.limits:
-        raise ConfigError("limits", where=config.source, found=config.limits, allowed=f"those that the journal began with: {has}")
 
 
 def _check_free_space(config: ServerConfig, directory: Path) -> None:

@@ -23,7 +23,7 @@ from ome.codec import Records
 from ome.messages import Limits
 from ome.recovery.archive import ArchiveError, archive_segments
 from ome.recovery.directory import segments
-from ome.recovery.manifest import MANIFEST_FILE, ManifestError, append_manifest, check_manifest, read_manifest, read_seal
+from ome.recovery.manifest import MANIFEST_FILE, ManifestError, append_manifest, check_manifest, read_manifest, read_seal, remake_lines
 from ome.recovery.snapshots import make_snapshot
 from ome.server import Server
 
@@ -275,7 +275,7 @@ def test_verify_has_a_check_of_the_manifest(journal: Path, kind: str) -> None:
         found = read_json(admin("verify", journal, "--json", code=code).stdout)["checks"]
         return next(entry for entry in found if entry["name"] == "manifest")
 
-    assert check() == {"name": "manifest", "is_ok": True, "count": 5, "unit": "segments", "detail": ""}
+    assert check() == {"name": "manifest", "is_ok": True, "count": 5, "unit": "segments", "detail": "", "sequence": 0, "finding": None}
     damage(journal, f"{kind} 2")
     assert not check(code=3)["is_ok"]
     with pytest.raises(ManifestError):
@@ -521,3 +521,43 @@ def test_another_error_of_the_system_is_not_taken_for_another_file_system(
     assert len(segments(journal)) == 5
     with pytest.raises(ArchiveError):
         archive_segments(tmp_path, before=301, target=None)
+
+
+@pytest.mark.parametrize("archived", [0, 2])
+def test_a_manifest_with_any_byte_damaged_is_made_again_as_it_was(journal: Path, archived: int) -> None:
+    """And is proven by what is left of it, but where the line of an archived segment cannot be read any more; a torn last line is none."""
+    manifest = journal / MANIFEST_FILE
+    good = manifest.read_bytes()
+    lines, _ = read_manifest(journal)
+    for line in lines[:archived]:
+        (journal / line.name).unlink()
+    length = len(good) // len(lines)
+    unproven = 0
+    for offset in range(len(good)):
+        data = bytearray(good)
+        data[offset] ^= 1
+        manifest.write_bytes(data)
+        try:
+            check_manifest(journal)
+        except ManifestError:
+            made, is_proven = remake_lines(journal)
+            unproven += not is_proven
+            proves = [(line.digest, line.chain) for line in lines]
+            assert is_proven == ([(line.digest, line.chain) for line in made] == proves), offset
+            assert [line.name for line in made[-5 + archived :]] == [line.name for line in lines[archived:]]
+            assert is_proven or offset < archived * length, offset
+        else:
+            assert offset < archived * length or offset >= len(good) - length - 1, "an archived line, or a last one that is torn"
+    assert (unproven > 0) == (archived > 0)
+
+
+def test_a_changed_segment_is_not_taken_for_a_damaged_manifest(journal: Path) -> None:
+    """Its new line would be another one, and nothing proves that: also where the manifest is damaged elsewhere."""
+    path = segments(journal)[1]
+    data = bytearray(path.read_bytes())
+    data[48] ^= 1  # the configuration hash; no reader of records looks at it
+    path.write_bytes(data)
+    assert not remake_lines(journal)[1]
+    manifest = journal / MANIFEST_FILE
+    manifest.write_bytes(manifest.read_bytes().replace(b"journal-", b"journel-", 1))
+    assert not remake_lines(journal)[1]

@@ -635,7 +635,6 @@ def test_restart_may_add_instruments_and_keeps_those_that_the_configuration_forg
 
 
 CONTRADICTIONS: Final[dict[str, tuple[dict[str, Any], str]]] = {
-    "limits": ({"limits": Limits(order_count_max=1_999, level_count_max=1_000, instrument_count_max=200, session_count_max=200)}, "limits"),
     "tick": ({"instruments": (Instrument("AAPL", tick="0.05"),)}, "instrument AAPL"),
     "decimals": ({"instruments": (Instrument("AAPL", tick="0.01", quantity_decimals=1),)}, "instrument AAPL"),
     "flags": ({"instruments": (AAPL, Instrument("OIL", tick="0.5", price_decimals=1, signed_prices=True))}, "instrument OIL"),
@@ -645,7 +644,7 @@ CONTRADICTIONS: Final[dict[str, tuple[dict[str, Any], str]]] = {
 
 @pytest.mark.parametrize("case", CONTRADICTIONS)
 def test_a_configuration_that_contradicts_the_journal_is_refused_and_changes_nothing(tmp_path: Path, case: str) -> None:
-    """Limits, tick, decimals and flags are what the journal began with. The error says what is configured and what the journal has."""
+    """Tick, decimals and flags are what the journal has. The error says what is configured and what the journal has."""
     fields, what = CONTRADICTIONS[case]
     with Server(venue_config(tmp_path)) as server, Wire(server.orders_endpoint) as wire:
         wire.log_on("FIRM1")

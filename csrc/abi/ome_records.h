@@ -30,7 +30,7 @@ enum
     OME_COMMAND_KIND_AMEND_ORDER = 4, /* Change price, quantity or both */
     OME_COMMAND_KIND_ORDER_TERMS = 5, /* More terms of the order command before it; both are one command */
     OME_COMMAND_KIND_MASS_CANCEL = 6, /* Cancel all orders that match */
-    OME_COMMAND_KIND_DEFINE_LIMITS = 32, /* Sizes of the engine; the first command of every journal */
+    OME_COMMAND_KIND_DEFINE_LIMITS = 32, /* Sizes of the engine; the first command of every journal, and again where they change */
     OME_COMMAND_KIND_DEFINE_INSTRUMENT = 33, /* Open an instrument for trading */
     OME_COMMAND_KIND_DEFINE_SESSION = 34, /* Give a participant's session its numbers */
     OME_COMMAND_KIND_EXPIRE_ORDERS = 35, /* Cancel what has expired at a cutoff; also the end of the day */
@@ -231,7 +231,7 @@ enum
     OME_TEMPLATE_AMEND_ORDER = 4, /* Give an order a new price, a new quantity, or both */
     OME_TEMPLATE_ORDER_TERMS = 5, /* Up to three more terms of the NewOrder or AmendOrder right before it, whose flags have CONTINUED. Both are one command */
     OME_TEMPLATE_MASS_CANCEL = 6, /* Cancel every order of the participant that matches */
-    OME_TEMPLATE_DEFINE_LIMITS = 32, /* Sizes of the engine; only as the first command. Not sent by clients */
+    OME_TEMPLATE_DEFINE_LIMITS = 32, /* Sizes of the engine: the first command of a journal, and later a change of them. Not sent by clients */
     OME_TEMPLATE_DEFINE_INSTRUMENT = 33, /* Open an instrument; also the reference data in the answer to a logon */
     OME_TEMPLATE_DEFINE_SESSION = 34, /* Give a participant's session its numbers. Not sent by clients */
     OME_TEMPLATE_EXPIRE_ORDERS = 35, /* Cancel GTD orders whose deadline is at or before a cutoff, and at the end of the day DAY orders. Not sent by clients */

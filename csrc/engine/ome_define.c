@@ -5,12 +5,13 @@
 #include "base/ome_hash.h"
 #include "engine/ome_standing.h"
 
+/* Who changes them has moved the engine before (ome_resize.h). */
 static bool limits_agree(const ome_engine_t *engine, const ome_command_t *command)
 {
     const ome_limits_t *limits = &engine->limits;
-    return engine->sequence == 1 && command->order_count_max == limits->order_count_max &&
-           command->level_count_max == limits->level_count_max && command->instrument_count_max == limits->instrument_count_max &&
-           command->session_count_max == limits->session_count_max && command->special_count_max == limits->special_count_max;
+    return command->order_count_max == limits->order_count_max && command->level_count_max == limits->level_count_max &&
+           command->instrument_count_max == limits->instrument_count_max && command->session_count_max == limits->session_count_max &&
+           command->special_count_max == limits->special_count_max;
 }
 
 /* The entry of the table that has this symbol's instrument, or the free one where it would be. At least half of the table is free. */

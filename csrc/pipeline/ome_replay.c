@@ -2,6 +2,7 @@
 
 #include "base/ome_hash.h"
 #include "base/ome_memory.h"
+#include "engine/ome_resize.h"
 
 #include <stdio.h>
 
@@ -116,6 +117,7 @@ static ome_status_t read_decisions(ome_replay_t *replay, const char *directory)
 {
     const ome_status_t status =
         ome_decisions_read(&replay->decisions, &replay->reader, replay->reader_memory, replay->file_system, directory);
+    replay->is_decision_fault = status != OME_OK;
     return replay->decisions.reason == NULL ? status : fail(replay, status, replay->decisions.reason);
 }
 
@@ -195,14 +197,19 @@ ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_seq
     return status == OME_OK ? begin_loaded(replay, &loaded, directory, flags_of(replay)) : status;
 }
 
+static ome_limits_t limits_of(const ome_command_t *command)
+{
+    return (ome_limits_t){.order_count_max = command->order_count_max,
+        .level_count_max = command->level_count_max,
+        .instrument_count_max = command->instrument_count_max,
+        .session_count_max = command->session_count_max,
+        .special_count_max = command->special_count_max};
+}
+
 /* Makes the engine that the first command of the journal asks for. */
 static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first)
 {
-    const ome_limits_t limits = {.order_count_max = first->order_count_max,
-        .level_count_max = first->level_count_max,
-        .instrument_count_max = first->instrument_count_max,
-        .session_count_max = first->session_count_max,
-        .special_count_max = first->special_count_max};
+    const ome_limits_t limits = limits_of(first);
     replay->engine_size_bytes = ome_engine_size_bytes(&limits);
     if (first->kind != OME_COMMAND_KIND_DEFINE_LIMITS || replay->engine_size_bytes == 0)
     {
@@ -218,6 +225,7 @@ static ome_status_t decide(ome_replay_t *replay, const ome_journal_record_t *rec
     const ome_status_t status = ome_decisions_find(&replay->decisions, record);
     if (status == OME_DAMAGED)
     {
+        replay->is_decision_fault = true;
         return fail(replay, status, replay->decisions.reason);
     }
     if (status == OME_OK)
@@ -290,7 +298,7 @@ static ome_status_t finish_events(ome_replay_t *replay, ome_status_t status)
     {
         (void)take_check(replay, ome_event_check_finish(&replay->check));
     }
-    if (replay->event_count_below != 0 && replay->snapshot_sequence == 0 && status == OME_NOT_FOUND)
+    if (replay->files->ahead_count > 0 && replay->snapshot_sequence == 0 && status == OME_NOT_FOUND)
     {
         replay->is_check_fault = true;
         (void)fail(
@@ -316,24 +324,65 @@ ome_status_t ome_replay_guard(ome_replay_t *replay, void (*work)(void *context),
     return replay->trap.message[0] == '\0' ? OME_OK : fail(replay, OME_ASSERTED, replay->trap.message);
 }
 
+ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits)
+{
+    if (replay->engine == NULL)
+    {
+        return OME_EMPTY;
+    }
+    const ome_status_t status = ome_engine_resize(&replay->engine, limits);
+    replay->engine_size_bytes = ome_engine_size_bytes(&replay->engine->limits);
+    return status;
+}
+
+/* Before a DefineLimits is applied. One that is not to be followed the engine rejects: its limits are others. */
+static ome_status_t follow_limits(ome_replay_t *replay, const ome_command_t *command)
+{
+    const ome_limits_t limits = limits_of(command);
+    if (command->reserved != 0 || memcmp(&limits, &replay->engine->limits, sizeof(limits)) == 0)
+    {
+        return OME_OK;
+    }
+    const ome_status_t status = ome_replay_resize(replay, &limits);
+    return status == OME_NO_MEMORY ? fail(replay, status, "no memory for an engine of the limits that it changes to") : OME_OK;
+}
+
+ome_status_t ome_replay_part(ome_replay_t *replay, const ome_command_t *commands, uint64_t count, uint64_t *part_count)
+{
+    uint64_t part = 1;
+    while (part < count && commands[part].kind != OME_COMMAND_KIND_DEFINE_LIMITS)
+    {
+        part++;
+    }
+    *part_count = part;
+    return commands->kind == OME_COMMAND_KIND_DEFINE_LIMITS ? follow_limits(replay, commands) : OME_OK;
+}
+
 typedef struct
 {
     ome_replay_t *replay;
+    const ome_command_t *commands;
     uint64_t count;
 } group_t;
 
 static void apply_group(void *context)
 {
     const group_t *group = context;
-    ome_engine_apply_many(group->replay->engine, group->replay->commands, group->count, &group->replay->sink);
+    ome_engine_apply_many(group->replay->engine, group->commands, group->count, &group->replay->sink);
 }
 
 /* Applies up to `count_max` commands, read together: the engine asks ahead for their memory. */
 static ome_status_t step_group(ome_replay_t *replay, uint64_t count_max, uint64_t *count)
 {
     const ome_status_t status = ome_replay_read_next(replay, replay->commands, count_max, count);
-    group_t group = {.replay = replay, .count = *count};
-    const ome_status_t applied = *count > 0 ? ome_replay_guard(replay, apply_group, &group) : OME_OK;
+    ome_status_t applied = OME_OK;
+    group_t group = {.replay = replay};
+    for (uint64_t done = 0; done < *count && applied == OME_OK; done += group.count)
+    {
+        group.commands = &replay->commands[done];
+        applied = ome_replay_part(replay, group.commands, *count - done, &group.count);
+        applied = applied == OME_OK ? ome_replay_guard(replay, apply_group, &group) : applied;
+    }
     return applied == OME_OK ? finish_events(replay, status) : applied;
 }
 

@@ -1,7 +1,7 @@
 /* Replay: makes an engine what it was, from the journal, and snapshots from the engine.
  *
  * Reads the journal of a directory and applies every command: from its first record, or from behind the newest snapshot that is whole. The first command tells the engine's limits
- * (DefineLimits), so that nothing outside the journal decides what a replay gives. Where it begins with a snapshot, it reads the segment that holds the snapshot's last command
+ * (DefineLimits), and a later one of that kind changes them, so that nothing outside the journal decides what a replay gives. Where it begins with a snapshot, it reads the segment that holds the snapshot's last command
  * from its beginning: the journal's checksum there must be the one that the snapshot has, so that the two belong together.
  *
  * The decisions of the directory are read first. A command that is quarantined is given, and applied, as one of kind 0: every engine rejects it.
@@ -29,6 +29,7 @@ typedef struct ome_replay
     const char *reason;          /* why a record cannot be applied, where the reader found nothing wrong; otherwise NULL */
     ome_status_t reason_status;  /* where there is a reason: what every later call returns */
     bool is_check_fault;         /* the reason is the event log's: check.reader.report says where */
+    bool is_decision_fault;      /* the reason, or what the reader found, is about the decisions */
     bool checks_events;
     ome_event_check_t check;     /* where it checks events */
     uint64_t event_count_below;  /* set before it is opened, it begins with no snapshot that has as many events; 0: with any */
@@ -76,9 +77,16 @@ ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
  * whatever is returned: as ome_replay_step, but for OME_NO_MEMORY. */
 ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count);
 
-/* Reads up to `count_max` commands, the first of all alone, which the caller then applies to `engine` by ome_replay_guard, and whose events it hands to
+/* Reads up to `count_max` commands, the first of all alone, which the caller then applies to `engine`, part by part (ome_replay_part), by ome_replay_guard, and whose events it hands to
  * ome_replay_take_events. Returns as ome_replay_step; those that `count` tells are read whatever is returned. */
 ome_status_t ome_replay_read_next(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count);
+
+/* Says how many of the commands that were read, from the first on, an engine of one size takes, at least one: those before the next DefineLimits. Where the first is one, the engine is moved to its limits if they
+ * are in range and hold all that there is; otherwise it rejects it. OME_OK or OME_NO_MEMORY. */
+ome_status_t ome_replay_part(ome_replay_t *replay, const ome_command_t *commands, uint64_t count, uint64_t *part_count);
+
+/* Moves the engine to other limits, for who then writes a DefineLimits as the journal's next command. As ome_engine_resize; OME_EMPTY: there is no engine yet. */
+ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits);
 
 /* Does work that applies commands to the engine. OME_OK; OME_ASSERTED, as ome_replay_step. */
 ome_status_t ome_replay_guard(ome_replay_t *replay, void (*work)(void *context), void *context);

@@ -231,6 +231,7 @@ static ome_status_t restore(ome_snapshot_files_t *files, uint64_t sequence, ome_
     }
     if (files->event_count_below != 0 && reader->header.event_count >= files->event_count_below)
     {
+        files->ahead_count++;
         return OME_EMPTY;
     }
     loaded->past.event_hash = reader->header.event_hash;

@@ -29,6 +29,7 @@ typedef struct
     void *context;         /* for it */
     bool is_read_only;     /* a directory that somebody else writes to: nothing is set aside */
     uint64_t event_count_below; /* ome_snapshot_file_load passes over snapshots with as many events or more; 0: over none */
+    uint64_t ahead_count; /* of those that it passed over */
     ome_error_t error;     /* after OME_IO_ERROR: what failed */
     char path[OME_PATH_SIZE]; /* of the file that is read or written */
     uint64_t offset;       /* in it */

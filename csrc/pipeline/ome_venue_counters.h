@@ -62,6 +62,10 @@ typedef enum
     /* who watches the storage; zeros where nobody does */
     OME_COUNT_STORAGE_FREE, /* bytes, when it last looked */
     OME_COUNT_STORAGE_LOW,  /* 1: new orders are refused */
+    /* who checks stored segments; zeros where nobody does */
+    OME_COUNT_CHECK_BYTES,   /* read since the start */
+    OME_COUNT_CHECK_PASSES,  /* over all segments */
+    OME_COUNT_CHECK_DAMAGED, /* places that are not what was written: the most of the last pass and of this one */
     /* who follows the machine's clock */
     OME_COUNT_CLOCK_AHEAD,  /* nanoseconds that the machine's clock is ahead of the venue's time, or: */
     OME_COUNT_CLOCK_BEHIND,

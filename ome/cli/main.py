@@ -21,7 +21,7 @@ from ome.cli.terminal import Commands, ExitCode, failing, json_option, moment, p
 from ome.client import MarketData, OrderEntry, Report
 from ome.clock import apart
 from ome.codec import OrderOptions, encode_commands, new_order, side_of
-from ome.config import ServerConfig, load_config
+from ome.config import LIMIT_KEYS, ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
 from ome.enums import Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.instruments import Instrument
@@ -84,6 +84,11 @@ def run(config: str | None, policy: str | None, accept_clock: bool, as_json: boo
             snapshot = f", {summary.snapshot_sequence:,} of them from a snapshot" if summary.snapshot_sequence else ""
             events = f"  {summary.events_checked:,} events as logged" if summary.events_checked else ""
             events += f"  {summary.events_completed:,} logged anew" if summary.events_completed else ""
+            if summary.limits_before is not None:
+                before, now = summary.limits_before, server.config.limits
+                keys = ((key, getattr(before, field), getattr(now, field)) for field, key in LIMIT_KEYS.items())
+                changed = ", ".join(f"{key} {old:,} to {new:,}" for key, old, new in keys if old != new)
+                click.echo(f"limits changed: {changed}")
             if summary.refused_snapshots:
                 click.echo(f"warning: {summary.refused_snapshots} snapshots could not be used: {summary.refused_reason}", err=True)
             if summary.clock_behind_ns:

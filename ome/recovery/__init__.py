@@ -15,7 +15,7 @@ import numpy as np
 
 from ome._native import CData, ffi, lib
 from ome.codec import EVENT, RECORD_SIZE, Records
-from ome.engine import EngineView
+from ome.engine import EngineView, limits_of, misfit
 from ome.errors import InvalidValueError, OmeError
 from ome.journal import (
     BATCH_COUNT,
@@ -32,6 +32,7 @@ from ome.journal import (
     commands_buffer,
     text_of,
 )
+from ome.messages import Limits
 
 __all__ = ["SNAPSHOTS_KEPT", "Batch", "JournalError", "JournalIntegrityError", "JournalReport", "Replay", "ReplayAssertionError", "Verdict"]
 
@@ -107,19 +108,40 @@ class Replay(JournalSource):
 
     @property
     def view(self) -> EngineView | None:
-        """The engine so far; None before the first command."""
+        """The engine so far; None before the first command. The same view all along, also where a command changes the limits."""
         if self._view is None:
-            engine = lib.ome_replay_engine(self._pointer)
-            if engine != ffi.NULL:
-                self._view = EngineView(engine)
+            self._follow_engine()
         return self._view
+
+    def _follow_engine(self) -> None:
+        """A change of limits moves the engine."""
+        engine = lib.ome_replay_engine(self._pointer)
+        if engine != ffi.NULL and self._view is None:
+            self._view = EngineView(engine)
+        elif engine != ffi.NULL and self._view is not None:
+            self._view._pointer = engine
+
+    def resize(self, limits: Limits) -> None:
+        """Moves the engine to other limits, for who then has DefineLimits sequenced as the next command.
+
+        Raises InvalidValueError where something does not fit; then nothing has changed.
+        """
+        assert self.view is not None, "commands were applied"
+        status = lib.ome_replay_resize(self._pointer, limits_of(limits))
+        if status == lib.OME_FULL:
+            raise misfit(self.view.state, limits, str(self.directory))
+        if status != lib.OME_OK:
+            raise MemoryError(f"no memory for an engine of {limits}")
+        self._follow_engine()
 
     def step(self, count: int = _STEP_COUNT, *, idle: bool = False) -> bool:
         """Applies up to `count` commands; False when the journal has no more. With `idle` only where a core has nothing else to do.
 
         Raises JournalIntegrityError, or JournalError for a failed call.
         """
-        self.check((lib.ome_replay_step_idle if idle else lib.ome_replay_step)(self._pointer, count))
+        status = (lib.ome_replay_step_idle if idle else lib.ome_replay_step)(self._pointer, count)
+        self._follow_engine()
+        self.check(status)
         return not self.is_at_end
 
     def read(self, count: int = BATCH_COUNT) -> Batch | None:
@@ -134,6 +156,7 @@ class Replay(JournalSource):
             self._batch = batch[0]
         commands, data, found = commands_buffer(count)
         status = lib.ome_replay_step_into(self._pointer, self._batch, data, count, found)
+        self._follow_engine()
         if found[0] == 0:
             self.check(status)
             return None

@@ -36,8 +36,11 @@ __all__ = [
     "check_manifest",
     "check_segment",
     "digest_of",
+    "lines_of_segments",
     "read_manifest",
     "read_seal",
+    "remake_lines",
+    "replace_manifest",
 ]
 
 MANIFEST_FILE: Final = "manifest"
@@ -226,16 +229,86 @@ def _missing_lines(directory: Path, lines: list[ManifestLine], live: bool, count
     return added
 
 
+def remake_lines(directory: Path) -> tuple[list[ManifestLine], bool]:
+    """The lines made again: those of archived segments as they stand, then one for each sealed segment that is there.
+
+    The second value says whether the damaged manifest proves them: its last line that can be read, or the one before, has the chain
+    digest that the new lines lead to. Where it does not, the lines begin with the segments that are there. Names and sizes of archived
+    segments are in no digest, and taken as they stand.
+    """
+    texts = [text for text in _LINE_END.split((directory / MANIFEST_FILE).read_bytes()) if text]
+    old = [_LINE.fullmatch(text) for text in texts]
+    there = _missing_lines(directory, [], False, None)
+    first, digests = (there[0].first_sequence if there else 0), {line.digest for line in there}
+    lines: list[ManifestLine] = []
+    for match in old:
+        is_archived = (
+            match is not None and segment_first_sequence(match[1].decode()) < first and bytes.fromhex(match[3].decode()) not in digests
+        )
+        if match is None or not is_archived:
+            break
+        lines.append(_line(lines, match[1].decode(), int(match[2]), bytes.fromhex(match[3].decode())))
+    for line in there:
+        lines.append(_line(lines, line.name, line.size_bytes, line.digest))
+    return (lines, True) if _is_proven(old, lines) else (there, False)
+
+
+def _line(before: list[ManifestLine], name: str, size_bytes: int, digest: bytes) -> ManifestLine:
+    """The one that follows those before."""
+    return ManifestLine(name=name, size_bytes=size_bytes, digest=digest, chain=_chain(before[-1].chain if before else _NO_CHAIN, digest))
+
+
+def _is_proven(old: list[re.Match[bytes] | None], lines: list[ManifestLine]) -> bool:
+    """A chain digest proves all before it. Where it is damaged itself, so do the digest of its line and the chain digest before."""
+    readable = [match for match in old if match is not None]
+    by_name = {match[1].decode(): match for match in readable}
+    by_digest = {bytes.fromhex(match[3].decode()): match for match in readable}
+    met = set()
+    is_proven, has_chain = False, True
+    for line in lines:
+        match = by_digest.get(line.digest) or by_name.get(line.name)
+        had_chain, has_chain = has_chain, match is not None and bytes.fromhex(match[4].decode()) == line.chain
+        if match is not None:
+            met.add(match)
+            is_proven = has_chain or (had_chain and bytes.fromhex(match[3].decode()) == line.digest)
+    return is_proven and len(met) == len(readable)
+
+
+def replace_manifest(directory: Path, lines: list[ManifestLine]) -> None:
+    """Makes a manifest of these lines, on disk when this returns, in the place of the one that is there."""
+    manifest = directory / MANIFEST_FILE
+    new = manifest.with_name(f"{MANIFEST_FILE}-new.tmp")
+    with new.open("wb") as file:
+        file.write("".join(str(line) for line in lines).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(manifest)
+    sync_directory(directory)
+
+
 def check_manifest(directory: Path) -> int:
     """Holds the segments that the manifest names against their lines, and returns how many these are. The oldest may have been archived.
 
-    Raises ManifestError where one is missing or not what it was, or OSError.
+    Raises ManifestError where one is missing or not what it was, or has no line though a later one has, or OSError.
     """
-    lines, _ = read_manifest(directory)
-    archived = next((index for index, line in enumerate(lines) if (directory / line.name).exists()), len(lines))
-    for line in lines[archived:]:
+    lines = lines_of_segments(directory)
+    for line in lines:
         check_segment(directory / line.name, line)
-    return len(lines) - archived
+    return len(lines)
+
+
+def lines_of_segments(directory: Path) -> list[ManifestLine]:
+    """The lines of the segments that should be there: all but those that were archived. Raises ManifestError where a segment has none."""
+    lines, _ = read_manifest(directory)
+    names = {line.name for line in lines}
+    last = lines[-1].first_sequence if lines else 0
+    for path in segments(directory):
+        if segment_first_sequence(path.name) < last and path.name not in names and (seal := read_seal(path)) and seal.record_count > 0:
+            raise ManifestError(
+                "manifest", where=str(directory), found=f"no line of {path.name}", allowed="one for each segment before its last"
+            )
+    archived = next((index for index, line in enumerate(lines) if (directory / line.name).exists()), len(lines))
+    return lines[archived:]
 
 
 def check_segment(path: Path, line: ManifestLine) -> None:

@@ -1,7 +1,8 @@
 """What is wrong with a journal, and what can be done about it.
 
-`diagnose` looks as a start and `verify` do, and changes nothing; what it finds has one remedy. `apply_remedy` does it. There may be more
-wrong behind it: diagnose again. `copy_directory` comes before the first. `quarantine` is for a command that trips an assertion.
+`diagnose` looks as a start and `verify` do, and changes nothing; what it finds is a row of `findings.TABLE`, with one of its remedies.
+`apply_remedy` does it. There may be more wrong behind it: diagnose again. `copy_directory` comes before the first. `quarantine` is for a
+command that trips an assertion.
 
 All of it is for the one process that uses the directory. What is taken out of the journal gets the name `<name>.set-aside`; nothing is
 removed.
@@ -12,17 +13,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ome._native import ffi, lib
 from ome.errors import OmeError
 from ome.journal import (
-    Decision,
     DecisionKind,
     JournalError,
     JournalIntegrityError,
@@ -33,6 +32,7 @@ from ome.journal import (
 )
 from ome.recovery import Replay
 from ome.recovery.directory import first_sequence, segment_first_sequence, segments, sync_directory
+from ome.recovery.findings import Finding, Remedy, row_of
 from ome.recovery.manifest import (
     MANIFEST_FILE,
     ManifestError,
@@ -42,10 +42,13 @@ from ome.recovery.manifest import (
     check_segment,
     read_manifest,
     read_seal,
+    remake_lines,
+    replace_manifest,
 )
 from ome.recovery.snapshots import inspect_snapshot, snapshot_path, snapshot_sequences
+from ome.recovery.verification import Verification, verify
 
-__all__ = ["Diagnosis", "Remedy", "RepairError", "apply_remedy", "copy_directory", "diagnose", "quarantine"]
+__all__ = ["Diagnosis", "RepairError", "apply_remedy", "copy_directory", "diagnose", "quarantine"]
 
 _LOCK_FILE: Final = "lock"
 _SET_ASIDE: Final = ".set-aside"
@@ -59,30 +62,17 @@ class RepairError(OmeError):
     """A repair that cannot be done, or not in this way. Nothing was changed by the step that raises it."""
 
 
-class Remedy(StrEnum):
-    """What can be done."""
-
-    NOTHING = "nothing"
-    NEXT_START = "next start"
-    COPY = "copy"
-    BEGIN = "begin"
-    CUT = "cut"
-    CUT_EVENTS = "cut event log"
-    SET_SNAPSHOT_ASIDE = "set snapshot aside"
-    QUARANTINE = "quarantine"
-    NONE = "none"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What is `wrong`, empty where nothing is, and what the `remedy` does and loses: `plan`, a sentence.
+    """What is `wrong`, empty where nothing is, and what the `remedy` does and loses: `plan`, a sentence. `finding` is the row of the table.
 
     `sequence` is that of the first command that cannot be read, of the one that trips an assertion, or of the snapshot that is not of this
-    journal. `snapshot` is that of the snapshot to begin behind, `copy` the good copy of a segment, `event` the number of the last event of
-    the event log that is right. `damaged` are the segments that the manifest finds to be other than they were. `is_loss` says that commands
-    that were acknowledged are lost.
+    journal or broken. `snapshot` is that of the snapshot to begin behind, `copy` the good copy of a segment, `event` the number of the last
+    event of the event log that is right, or of the first event of the last segment to be set aside. `damaged` are the segments that the
+    manifest finds to be other than they were. `is_loss` says that the remedy is done only where somebody accepts what it loses.
     """
 
+    finding: Finding | None
     remedy: Remedy
     wrong: str
     plan: str
@@ -102,16 +92,32 @@ class Diagnosis:
 def diagnose(directory: Path, *, source: Path | None = None, progress: Progress = lambda _: None) -> Diagnosis:
     """Looks for the first thing that is wrong. `source` is a directory that may have good copies of segments.
 
-    Raises JournalError where nothing can be read, and JournalIntegrityError where the decisions about the journal are damaged.
+    Raises JournalError where nothing can be read.
     """
-    with JournalReader(directory, first=first_sequence(directory)) as reader:
-        try:
-            for commands in reader:
-                progress(int(commands["sequence"][-1]))
-        except JournalIntegrityError as error:
-            return _of_damage(directory, source, reader, error)
-        report = reader.report
+    try:
+        with JournalReader(directory, first=first_sequence(directory)) as reader:
+            try:
+                for commands in reader:
+                    progress(int(commands["sequence"][-1]))
+            except JournalIntegrityError as error:
+                if not error.report.is_of_decisions:
+                    return _of_damage(directory, source, reader, error)
+                raise
+            report = reader.report
+    except JournalIntegrityError as error:
+        plan = (
+            f"they are set aside, in files *{_SET_ASIDE}; where a command was quarantined it trips again, and has to be quarantined again"
+        )
+        return _diagnosis(Finding.DECISIONS, Remedy.SET_DECISIONS_ASIDE, f"decisions: {error}", plan)
     return _of_whole_journal(directory, source, report, progress)
+
+
+def _diagnosis(finding: Finding, remedy: Remedy, wrong: str, plan: str, **fields: Any) -> Diagnosis:
+    """One that is of the table."""
+    row = row_of(finding)
+    assert remedy in row.remedies, f"{finding}: {remedy} is none of its remedies"
+    fields = {"is_loss": remedy in row.needs_accept} | fields
+    return Diagnosis(finding=finding, remedy=remedy, wrong=wrong, plan=plan, **fields)
 
 
 def _of_damage(directory: Path, source: Path | None, reader: JournalReader, error: JournalIntegrityError) -> Diagnosis:
@@ -122,24 +128,35 @@ def _of_damage(directory: Path, source: Path | None, reader: JournalReader, erro
     status = lib.ome_replay_survey(reader.pointer, loss)
     if status == lib.OME_INVALID:
         plan = "this is no damage of bytes, and not to be repaired: another version of ome reads it, or it was written by something else"
-        return Diagnosis(remedy=Remedy.NONE, wrong=wrong, plan=plan)
+        return _diagnosis(Finding.FOREIGN, Remedy.NONE, wrong, plan)
     reader.check(status)
     damaged = _damaged_by_manifest(directory)
-    copy = None if source is None else _good_copy(directory, source, report)
-    if copy is not None:
-        plan = f"{copy} is a good copy and takes its place: nothing is lost"
-        return Diagnosis(remedy=Remedy.COPY, wrong=wrong, plan=plan, sequence=report.sequence_expected, copy=copy, damaged=damaged)
     lost = report.sequence_expected
     # The oldest that has the state behind the damage: as much as can be stays readable. What is damaged behind it is found next.
     snapshot = next((one for one in snapshot_sequences(directory) if one >= lost and _is_whole(directory, one)), None)
+    finding = Finding.OLD_SEGMENT if _is_before_start(directory, report) else Finding.SEGMENT
+    copy = None if source is None else _good_copy(directory, source, report)
+    if copy is not None:
+        plan = f"{copy} is a good copy and takes its place: nothing is lost"
+        return _diagnosis(finding, Remedy.COPY, wrong, plan, sequence=lost, copy=copy, damaged=damaged)
     if snapshot is not None:
-        return Diagnosis(remedy=Remedy.BEGIN, wrong=wrong, plan=_begin_plan(snapshot), sequence=lost, snapshot=snapshot, damaged=damaged)
+        return _diagnosis(finding, Remedy.BEGIN, wrong, _begin_plan(snapshot), sequence=lost, snapshot=snapshot, damaged=damaged)
     last = f"commands {lost:,} to {loss.last_sequence:,}" if loss.last_sequence else f"command {lost:,} and what came behind it"
     plan = (
         f"{last}, {loss.record_count:,} of them readable, are no longer part of the journal; "
         f"they are kept beside it, in files *.torn-* and *{_SET_ASIDE}"
     )
-    return Diagnosis(remedy=Remedy.CUT, wrong=wrong, plan=plan, sequence=lost, damaged=damaged, is_loss=True)
+    return _diagnosis(finding, Remedy.CUT, wrong, plan, sequence=lost, damaged=damaged)
+
+
+def _is_before_start(directory: Path, report: JournalReport) -> bool:
+    """Whether the damage is in a segment that no start reads, since one behind it holds what follows the newest whole snapshot."""
+    newest = next((one for one in reversed(snapshot_sequences(directory)) if _is_whole(directory, one)), None)
+    if newest is None:
+        return False
+    begins = max((one for path in segments(directory) if (one := segment_first_sequence(path.name)) <= newest + 1), default=0)
+    is_missing = Path(report.path) == directory
+    return (report.sequence_expected if is_missing else segment_first_sequence(Path(report.path).name)) < begins
 
 
 def _begin_plan(snapshot: int) -> str:
@@ -155,37 +172,60 @@ def _is_whole(directory: Path, sequence: int) -> bool:
 
 
 def _of_whole_journal(directory: Path, source: Path | None, report: JournalReport, progress: Progress) -> Diagnosis:
-    """Every record can be read: whether a start can do with them what it has to."""
-    first, sequences = first_sequence(directory), snapshot_sequences(directory)
-    decisions: tuple[Decision, ...] = ()
-    whole = [sequence for sequence in sequences if _is_whole(directory, sequence)]
+    """Every record can be read: whether a start can do with them what it has to, and whether verify finds all well."""
+    first = first_sequence(directory)
+    whole = [sequence for sequence in snapshot_sequences(directory) if _is_whole(directory, sequence)]
     if whole and (found := _of_snapshot(directory, whole, first)) is not None:
         return found
     if first > 1 and not whole:
-        plan = "put the segments before back, from the archive or a backup"
-        return Diagnosis(remedy=Remedy.NONE, wrong=f"the journal begins with command {first:,}, and no snapshot is whole", plan=plan)
+        return _of_beginning(source, first)
     try:
         with Replay(directory, from_snapshot=True, checks_events=True) as replay:
-            decisions = replay.decisions
             replay.run(progress=progress)
     except ReplayAssertionError as error:
         plan = f"--quarantine {error.report.sequence_found} makes of it a command that is rejected"
-        return Diagnosis(remedy=Remedy.QUARANTINE, wrong=str(error), plan=plan, sequence=error.report.sequence_found)
+        return _diagnosis(Finding.ASSERTION, Remedy.QUARANTINE, str(error), plan, sequence=error.report.sequence_found)
     except JournalIntegrityError as error:
         if error.report.is_of_event_log:
-            is_cut = any(made.kind is DecisionKind.CUT and made.sequence == report.last_sequence + 1 for made in decisions)
-            return _of_event_log(error, is_cut=is_cut)
-        return Diagnosis(remedy=Remedy.NONE, wrong=str(error), plan="this is no damage of bytes, and not to be repaired")
-    if (found := _of_manifest(directory, source)) is not None:
+            return _of_event_log(directory, error.report, str(error), is_old=False)
+        return _diagnosis(Finding.FOREIGN, Remedy.NONE, str(error), "this is no damage of bytes, and not to be repaired")
+    verified = verify(directory, progress=progress)
+    if (found := _of_verification(directory, source, verified)) is not None:
         return found
-    broken = [sequence for sequence in sequences if sequence not in whole]
-    if broken:
-        wrong = f"the snapshot of command {broken[-1]:,} is broken"
-        return Diagnosis(remedy=Remedy.NEXT_START, wrong=wrong, plan="no start needs it: the next one sets it aside, if it is the newest")
     if report.verdict is Verdict.TORN:
         wrong = f"a torn tail of {report.torn_bytes:,} bytes in {report.path}, which nobody was told of"
-        return Diagnosis(remedy=Remedy.NEXT_START, wrong=wrong, plan="the next start cuts it off and keeps it beside")
-    return Diagnosis(remedy=Remedy.NOTHING, wrong="", plan="")
+        return _diagnosis(Finding.TORN_TAIL, Remedy.NEXT_START, wrong, "the next start cuts it off and keeps it beside")
+    return Diagnosis(finding=None, remedy=Remedy.NOTHING, wrong="", plan="")
+
+
+def _of_verification(directory: Path, source: Path | None, verified: Verification) -> Diagnosis | None:
+    """A start has what it needs: what verify finds beyond that."""
+    failed = {check.name: check for check in verified.checks if not check.is_ok}
+    if "journal" in failed:
+        return _diagnosis(Finding.FOREIGN, Remedy.NONE, failed["journal"].detail, "this is no damage of bytes, and not to be repaired")
+    if "events" in failed:
+        return _of_event_log(directory, verified.report, failed["events"].detail, is_old=True)
+    if "replay" in failed:
+        finding = Finding.OLD_ASSERTION if verified.state_hash is None else Finding.ENGINE
+        plan = "this is a fault of ome, and none of the journal: report it"
+        return _diagnosis(finding, Remedy.NONE, failed["replay"].detail, plan, sequence=verified.sequence)
+    if (snapshots := failed.get("snapshots")) is not None:
+        assert snapshots.finding is not None, "the check says how"
+        plan = f"it is set aside as {_BROKEN}: a start begins with the one before, or with the first command"
+        return _diagnosis(snapshots.finding, Remedy.SET_SNAPSHOT_ASIDE, snapshots.detail, plan, sequence=snapshots.sequence)
+    return _of_manifest(directory, source) if "manifest" in failed else None
+
+
+def _of_beginning(source: Path | None, first: int) -> Diagnosis:
+    """The first segments are not there, and no snapshot is whole."""
+    wrong = f"the journal begins with command {first:,}, and no snapshot is whole"
+    for path in segments(source) if source is not None else []:
+        seal = read_seal(path)
+        if seal is not None and seal.record_count > 0 and seal.last_sequence == first - 1:
+            plan = f"{path} holds the commands before and is put back: nothing is lost"
+            return _diagnosis(Finding.BEGINNING, Remedy.COPY, wrong, plan, copy=path)
+    plan = "put the segments before back, from the archive or a backup (--from)"
+    return _diagnosis(Finding.BEGINNING, Remedy.NONE, wrong, plan)
 
 
 def _of_snapshot(directory: Path, whole: list[int], first: int) -> Diagnosis | None:
@@ -200,29 +240,50 @@ def _of_snapshot(directory: Path, whole: list[int], first: int) -> Diagnosis | N
             if error.report.verdict is Verdict.ABSENT and error.report.sequence_found == 0:
                 wrong = f"the journal ends before command {newest:,}, of which there is a snapshot: its end is missing"
                 plan = f"{_begin_plan(newest)}; whether there were later ones nobody can say"
-                return Diagnosis(remedy=Remedy.BEGIN, wrong=wrong, plan=plan, sequence=newest, snapshot=newest)
+                return _diagnosis(Finding.END, Remedy.BEGIN, wrong, plan, sequence=newest, snapshot=newest)
             wrong = f"the snapshot of command {newest:,} is not of this journal: {error}"
             if first > 1 and len(whole) == 1:
-                plan = "put the segments before back, from the archive or a backup"
-                return Diagnosis(remedy=Remedy.NONE, wrong=wrong, plan=plan)
+                plan = "put the segments before back, from the archive or a backup (--from)"
+                return _diagnosis(Finding.BEGINNING, Remedy.NONE, wrong, plan)
             plan = f"it is set aside as {_BROKEN}: a start begins with the one before, or with the first command"
-            return Diagnosis(remedy=Remedy.SET_SNAPSHOT_ASIDE, wrong=wrong, plan=plan, sequence=newest)
+            return _diagnosis(Finding.SNAPSHOT_OTHER, Remedy.SET_SNAPSHOT_ASIDE, wrong, plan, sequence=newest)
     return None
 
 
-def _of_event_log(error: JournalIntegrityError, *, is_cut: bool) -> Diagnosis:
-    """The journal is whole, and its event log is not what it gives. `is_cut`: the journal was cut, and its log was not yet."""
-    event = error.report.events_right
+def _of_event_log(directory: Path, report: JournalReport, wrong: str, *, is_old: bool) -> Diagnosis:
+    """The journal is whole, and its event log is not what it gives."""
+    event = report.events_right
     plan = (
         f"the event log is made to end behind event {event:,}, and the next start completes it from the journal; "
         f"what is cut off is kept beside it, in files *.torn-* and *{_SET_ASIDE}"
     )
     if event == 0:
         plan = f"no event of it is right: the event log is set aside, in files *{_SET_ASIDE}, and a new one begins with the next event"
-    is_loss = error.report.events_ahead > 0 and not is_cut
-    if is_loss:
-        plan = f"its last segments from a backup heal this, put in place by hand; without them {plan}, and what the journal lost stays lost"
-    return Diagnosis(remedy=Remedy.CUT_EVENTS, wrong=str(error), plan=plan, event=event, is_loss=is_loss)
+    if report.events_ahead > 0:
+        with JournalReader(directory) as reader:
+            is_cut = any(made.kind is DecisionKind.CUT and made.sequence == report.last_sequence + 1 for made in reader.decisions)
+        if not is_cut:
+            plan = (
+                "its last segments from a backup heal this, put in place by hand; "
+                f"without them {plan}, and what the journal lost stays lost"
+            )
+        return _diagnosis(Finding.EVENTS_AHEAD, Remedy.CUT_EVENTS, wrong, plan, event=event, is_loss=not is_cut)
+    if "is not the one that the journal gives" in report.reason:
+        return _diagnosis(Finding.EVENTS_DIFFER, Remedy.CUT_EVENTS, wrong, plan, event=event)
+    finding = Finding.OLD_EVENTS if is_old else Finding.EVENTS
+    if event > 0 and (first_sequence(directory) == 1 or _has_snapshot_before(directory, event)):
+        return _diagnosis(finding, Remedy.CUT_EVENTS, wrong, plan, event=event)
+    damaged = Path(report.path).name if Path(report.path) != directory else f"events-{report.sequence_expected:020d}.ome"
+    left = any(path.name > damaged for path in segments(directory, "events"))
+    plan = f"the event log is set aside up to and with {damaged}, in files *{_SET_ASIDE}, and "
+    plan += "begins behind it" if left else "a new one begins with the next event"
+    return _diagnosis(finding, Remedy.SET_EVENTS_ASIDE, wrong, plan, event=segment_first_sequence(damaged))
+
+
+def _has_snapshot_before(directory: Path, event: int) -> bool:
+    """Whether the events behind this one can be made again, beginning with a snapshot."""
+    found = (inspect_snapshot(directory, sequence) for sequence in snapshot_sequences(directory))
+    return any(one is not None and not one.fault and one.event_count <= event for one in found)
 
 
 # ---- manifest and copies ----
@@ -255,14 +316,22 @@ def _of_manifest(directory: Path, source: Path | None) -> Diagnosis | None:
     try:
         check_manifest(directory)
     except ManifestError as error:
+        wrong = str(error)
+        if remake_lines(directory)[1]:
+            plan = "it is made again from the segments, which are those that it was made of; the damaged one is set aside: nothing is lost"
+            return _diagnosis(Finding.MANIFEST, Remedy.NEW_MANIFEST, wrong, plan)
         damaged = _damaged_by_manifest(directory)
         lines = {line.name: line for line in _lines(directory)}
         copy = next((source / name for name in damaged if source is not None and _fits(source / name, lines[name])), None)
         if copy is not None:
             plan = f"{copy} has the digest of the manifest and takes its place: nothing is lost"
-            return Diagnosis(remedy=Remedy.COPY, wrong=str(error), plan=plan, copy=copy, damaged=damaged)
-        plan = "the journal can be read, and is not the one of the manifest: only a copy whose digest is right heals this (--from)"
-        return Diagnosis(remedy=Remedy.NONE, wrong=str(error), plan=plan, damaged=damaged)
+            return _diagnosis(Finding.CHANGED, Remedy.COPY, wrong, plan, copy=copy, damaged=damaged)
+        plan = (
+            "the journal can be read, and is not the one of the manifest: only a copy whose digest is right heals this (--from). "
+            f"Without one the manifest is set aside ({MANIFEST_FILE}{_SET_ASIDE}), and a new one begins with the segments as they are: "
+            "what they were is no longer proven"
+        )
+        return _diagnosis(Finding.CHANGED, Remedy.NEW_MANIFEST, wrong, plan, damaged=damaged)
     return None
 
 
@@ -331,6 +400,12 @@ def apply_remedy(directory: Path, found: Diagnosis) -> None:
         _cut_events(directory, found.event)
     elif found.remedy is Remedy.SET_SNAPSHOT_ASIDE:
         _rename(snapshot_path(directory, found.sequence), _BROKEN)
+    elif found.remedy is Remedy.SET_EVENTS_ASIDE:
+        _set_aside(path for path in segments(directory, "events") if segment_first_sequence(path.name) <= found.event)
+    elif found.remedy is Remedy.SET_DECISIONS_ASIDE:
+        _set_aside(segments(directory, "decisions"))
+    elif found.remedy is Remedy.NEW_MANIFEST:
+        _new_manifest(directory)
     else:
         raise RepairError("repair", where=str(directory), found=found.remedy.value, allowed="a remedy that a repair can do")
 
@@ -349,6 +424,18 @@ def _rename(path: Path, suffix: str) -> Path:
     path.rename(to)
     sync_directory(path.parent)
     return to
+
+
+def _set_aside(paths: Iterable[Path]) -> None:
+    """From the last to the first: what is left is a beginning, should it be interrupted. Of an event log it may be its end."""
+    for path in sorted(paths, reverse=True):
+        _rename(path, _SET_ASIDE)
+
+
+def _new_manifest(directory: Path) -> None:
+    lines, _ = remake_lines(directory)
+    os.link(directory / MANIFEST_FILE, _free_path(directory / MANIFEST_FILE, _SET_ASIDE))
+    replace_manifest(directory, lines)
 
 
 def _put_copy(directory: Path, copy: Path) -> None:
@@ -418,8 +505,7 @@ def _cut_events(directory: Path, event: int) -> None:
     """Where no event is right, no segment is."""
     status = lib.ome_event_log_cut(os.fsencode(directory), event)
     if status == lib.OME_NOT_FOUND:
-        for path in reversed(segments(directory, "events")):
-            _rename(path, _SET_ASIDE)
+        _set_aside(segments(directory, "events"))
     elif status != lib.OME_OK:
         found = os.strerror(ffi.errno) if status == lib.OME_IO_ERROR else f"status {status}"
         raise JournalError("event log", where=str(directory), found=found, allowed="segments that can be read and cut")
@@ -429,14 +515,8 @@ def _cut_manifest(directory: Path, first: int) -> None:
     """Leaves the lines of the segments before that which begins with `first`."""
     left = [line for line in _lines(directory) if line.first_sequence < first]
     manifest = directory / MANIFEST_FILE
-    new = manifest.with_name(f"{MANIFEST_FILE}-new.tmp")
-    with new.open("wb") as file:
-        file.write("".join(str(line) for line in left).encode())
-        file.flush()
-        os.fsync(file.fileno())
     os.link(manifest, _free_path(manifest, _SET_ASIDE))
-    new.replace(manifest)
-    sync_directory(directory)
+    replace_manifest(directory, left)
 
 
 # ---- quarantine ----

@@ -31,11 +31,12 @@ REQUEST_FILE: Final = "snapshot.request"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a snapshot says of itself. `fault`, empty where it is whole, is what is wrong at `offset`; then the hashes say nothing."""
+    """What a snapshot says of itself. `fault`, empty where it is whole, is what is wrong at `offset`; then hashes and count say nothing."""
 
     sequence: int
     state_hash: int
     event_hash: int
+    event_count: int
     fault: str
     offset: int
 
@@ -63,7 +64,12 @@ def inspect_snapshot(directory: Path, sequence: int) -> Snapshot | None:
         found = os.strerror(ffi.errno) if status == lib.OME_IO_ERROR else f"status {status}"
         raise JournalError("snapshot", where=str(snapshot_path(directory, sequence)), found=found, allowed="a file that can be read")
     return Snapshot(
-        sequence=sequence, state_hash=look.state_hash, event_hash=look.event_hash, fault=text_of(look.reason), offset=look.offset
+        sequence=sequence,
+        state_hash=look.state_hash,
+        event_hash=look.event_hash,
+        event_count=look.event_count,
+        fault=text_of(look.reason),
+        offset=look.offset,
     )
 
 

@@ -7,20 +7,25 @@ held. A further one is a class with the methods of `Check`, and a line in `verif
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
 
-from ome.codec import Records, record_bytes
-from ome.errors import InvariantError
-from ome.journal import JournalError, JournalIntegrityError, JournalReport, ReplayAssertionError
+from ome.codec import EVENT, Records, join_records, record_bytes
+from ome.enums import CommandKind
+from ome.errors import InvalidValueError, InvariantError
+from ome.journal import JournalError, JournalIntegrityError, JournalReader, JournalReport, ReplayAssertionError
 from ome.messages import Limits
 from ome.recovery import Batch, Replay
+from ome.recovery.directory import first_sequence
+from ome.recovery.findings import Finding
 from ome.recovery.manifest import ManifestError, check_manifest
-from ome.recovery.snapshots import inspect_snapshot, replay_from_beginning, snapshot_sequences
+from ome.recovery.snapshots import Snapshot, inspect_snapshot, replay_from_beginning, snapshot_sequences
 from ome.recovery.wording import Described, Names, describe_commands, describe_events, instruments_meant
 from ome.reference import ReferenceEngine
 
@@ -32,13 +37,18 @@ _EVENT_KEPT_COUNT: Final = 20  # events of each side that a disagreement shows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What a check found: `count` things of the kind `unit` were looked at and are right; `detail` says what is wrong."""
+    """What a check found: `count` things of the kind `unit` were looked at and are right; `detail` says what is wrong.
+
+    Of a snapshot that is wrong, `sequence` is its command and `finding` says how it is wrong.
+    """
 
     name: str
     is_ok: bool
     count: int
     unit: str
     detail: str = ""
+    sequence: int = 0
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +128,7 @@ class _Reference:
             self._engine = ReferenceEngine(Limits(**{name: int(first[name]) for name in Limits.__slots__}))
         instruments = instruments_meant(batch.commands, self._instrument_before)
         self._instrument_before = int(instruments[-1])
-        said = self._engine.apply_records(batch.commands)
+        said = self._said(batch.commands)
         if record_bytes(said) == record_bytes(batch.events):
             self._event_count += len(said)
             self._names.learn(batch.commands, batch.events)
@@ -137,6 +147,18 @@ class _Reference:
         )
         return False
 
+    def _said(self, commands: Records) -> Records:
+        """What the reference says. Before a DefineLimits it is moved to those limits, as every replay does."""
+        assert self._engine is not None, "the first command made it"
+        starts = np.flatnonzero(commands["kind"] == CommandKind.DEFINE_LIMITS).tolist()
+        parts = []
+        for start, end in pairwise(sorted({0, *starts, len(commands)})):
+            if start in starts and commands[start]["reserved"] == 0:
+                with contextlib.suppress(InvalidValueError):  # then it rejects the command
+                    self._engine.resize(Limits(**{name: int(commands[start][name]) for name in Limits.__slots__}))
+            parts.append(self._engine.apply_records(commands[start:end]))
+        return join_records(parts, EVENT)
+
     def result(self, replay: Replay) -> CheckResult:
         detail = ""
         if self.disagreement is not None:
@@ -151,15 +173,22 @@ class _Reference:
 class _Snapshots:
     """Each snapshot is whole, and is the state that the replay has there. `next` is the sequence of the next one, None after the last.
 
-    The replay begins behind command `begin`, where that is not 0 with its snapshot, which is whole. Older ones cannot be compared.
+    The replay begins behind command `begin`, where that is not 0 with its snapshot, which is whole. Of older ones it only says whether
+    they are whole.
     """
 
     def __init__(self, directory: Path, live: bool, begin: int) -> None:
         self._directory = directory
         self._live = live
-        self._left = [sequence for sequence in snapshot_sequences(directory) if sequence > begin]
         self._count = int(begin > 0)
         self._detail = ""
+        self._sequence = 0
+        self._finding: Finding | None = None
+        found = snapshot_sequences(directory)
+        self._left = [sequence for sequence in found if sequence > begin]
+        for sequence in found:
+            if sequence < begin and (old := inspect_snapshot(directory, sequence)) is not None and old.fault:
+                self._note_broken(old)
 
     @property
     def next(self) -> int | None:
@@ -176,22 +205,33 @@ class _Snapshots:
         if found is None:  # a server that runs has removed it meanwhile
             return
         if found.fault:
-            self._note(f"snapshot of command {sequence:,}: {found.fault}, at offset {found.offset:,}")
+            self._note_broken(found)
         elif (found.state_hash, found.event_hash) != (state_hash, event_hash):
-            self._note(
-                f"snapshot of command {sequence:,}: state {found.state_hash:016x} events {found.event_hash:016x}, "
-                f"of the replay {state_hash:016x} {event_hash:016x}"
-            )
+            detail = f"state {found.state_hash:016x} events {found.event_hash:016x}, of the replay {state_hash:016x} {event_hash:016x}"
+            self._note(sequence, detail, Finding.SNAPSHOT_OTHER)
         else:
             self._count += 1
 
-    def _note(self, detail: str) -> None:
-        self._detail = self._detail or detail
+    def _note_broken(self, found: Snapshot) -> None:
+        self._note(found.sequence, f"{found.fault}, at offset {found.offset:,}", Finding.SNAPSHOT_BROKEN)
+
+    def _note(self, sequence: int, detail: str, finding: Finding) -> None:
+        """The first one is kept."""
+        if self._finding is None:
+            self._sequence, self._detail, self._finding = sequence, f"snapshot of command {sequence:,}: {detail}", finding
 
     def result(self, replay: Replay) -> CheckResult:
-        if self._left and not self._live:
-            self._note(f"snapshot of command {self._left[0]:,}: the journal ends before")
-        return CheckResult(name="snapshots", is_ok=not self._detail, count=self._count, unit="snapshots", detail=self._detail)
+        if self._left and not self._live and replay.is_at_end:
+            self._note(self._left[0], "the journal ends before", Finding.END)
+        return CheckResult(
+            name="snapshots",
+            is_ok=self._finding is None,
+            count=self._count,
+            unit="snapshots",
+            detail=self._detail,
+            sequence=self._sequence,
+            finding=self._finding,
+        )
 
 
 class _EventLog:
@@ -230,6 +270,30 @@ def _equal_count(events: Records, others: Records) -> int:
     return int(differ[0]) if len(differ) else count
 
 
+def _replay(directory: Path, live: bool, event_log: _EventLog) -> Replay:
+    """From the beginning, with every event compared with the log, unless a server is writing or the log cannot be read at all."""
+    try:
+        return replay_from_beginning(directory, live=live, checks_events=not live)
+    except JournalIntegrityError as error:
+        if not error.report.is_of_event_log:
+            raise
+        event_log.fault = str(error)
+        return replay_from_beginning(directory, live=live)
+
+
+def _read_before_replay(directory: Path, live: bool) -> JournalIntegrityError | None:
+    """Where the journal's first segments are gone, its replay begins with a snapshot. The records up to that one are read only."""
+    if first_sequence(directory) == 1:
+        return None
+    try:
+        with JournalReader(directory, live=live, first=first_sequence(directory)) as reader:
+            for _ in reader:
+                pass
+    except JournalIntegrityError as error:
+        return error
+    return None
+
+
 def _to_next(replay: Replay, sequence: int | None) -> int:
     """How many commands to read: no further than a snapshot."""
     reached = 0 if replay.view is None else replay.view.sequence
@@ -247,8 +311,8 @@ def verify(
     """
     compared = _Reference()
     event_log = _EventLog()
-    damage = ""
-    with replay_from_beginning(directory, live=live, checks_events=not live) as replay:
+    damage, unread = "", _read_before_replay(directory, live)
+    with _replay(directory, live, event_log) as replay:
         begin = replay.report.snapshot_sequence
         if begin and reference:
             found = f"one that begins behind command {begin:,}"
@@ -281,6 +345,8 @@ def verify(
             else:
                 damage = str(error)
         report, view = replay.report, replay.view
+        if unread is not None and not damage:
+            damage, report = str(unread), unread.report
         sequence = 0 if view is None else view.sequence
         journal = CheckResult(name="journal", is_ok=not damage, count=sequence - begin, unit="records", detail=damage)
         return Verification(

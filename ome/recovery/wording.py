@@ -125,7 +125,11 @@ class Names:
             chosen = chosen[np.isin(commands["sequence"][chosen], taken)]
         if self._engine is None and len(commands):
             self._engine = Engine(limits=_limits_of(commands))
-        if len(chosen) and self._engine is not None:
+        if self._engine is None:
+            return
+        for command in commands[commands["kind"] == CommandKind.DEFINE_LIMITS]:
+            self._engine.resize(_larger(self._engine.limits, command))
+        if len(chosen):
             data = record_bytes(commands)
             self._engine.apply(b"".join(data[index * RECORD_SIZE : (index + 1) * RECORD_SIZE] for index in chosen.tolist()))
             self._take(self._engine)
@@ -151,6 +155,15 @@ class Names:
             return "quantity", None
         known = self.instruments.get(instrument)
         return ("quantity_lots", lots) if known is None else ("quantity", known.quantity(lots))
+
+
+def _larger(limits: Limits, command: Records) -> Limits:
+    """Those that hold what was defined before and what may be defined behind a change of limits."""
+    names = ("instrument_count_max", "session_count_max")
+    try:
+        return dataclasses.replace(limits, **{name: max(getattr(limits, name), int(command[name])) for name in names})
+    except InvalidValueError:
+        return limits
 
 
 def _limits_of(commands: Records) -> Limits:

@@ -39,9 +39,8 @@ def define(market: Market, command: Row, definition: Command) -> None:
 
 
 def _are_the_limits(market: Market, definition: DefineLimits) -> bool:
-    """Only as the first command, and exactly those that the engine was made with."""
-    limits = dataclasses.asdict(market.limits)
-    return market.events.sequence == 1 and all(getattr(definition, name) == value for name, value in limits.items())
+    """Exactly those of the engine: who changes them has resized it before."""
+    return all(getattr(definition, name) == value for name, value in dataclasses.asdict(market.limits).items())
 
 
 def _is_good_instrument(market: Market, definition: DefineInstrument) -> bool:

@@ -94,9 +94,13 @@ class ReferenceEngine:
             self._apply_record(record, definition)
         return records_of(self._market.events.take(), EVENT)
 
+    def resize(self, limits: Limits) -> None:
+        """Section Definitions: moves the engine to other limits, between two records. Raises InvalidValueError where it does not fit."""
+        self._market.resize(limits)
+
     @property
     def limits(self) -> Limits:
-        """What the engine was made with."""
+        """What the engine was made with, or moved to."""
         return self._market.limits
 
     @property

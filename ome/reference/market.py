@@ -10,6 +10,7 @@ from typing import Final
 from sortedcontainers import SortedSet
 
 from ome.enums import EventKind, Reason
+from ome.errors import InvalidValueError
 from ome.messages import DefineSession, Limits
 from ome.reference.book import Book, BookSide
 from ome.reference.events import HIDDEN, KEPT_PRIORITY, RESTS, WAITING, WAS_RESTING, EventLog
@@ -42,6 +43,20 @@ class Market:
         self.deadlines: SortedSet[tuple[int, int]] = SortedSet()  # deadline and order id of each live order that has one
         self.level_count = 0
         self.continued: Continued | None = None  # the command that waits for more terms
+
+    def resize(self, limits: Limits) -> None:
+        """Section Definitions: other limits, which hold all that there is. Raises InvalidValueError where they do not."""
+        for name, used in (
+            ("order_count_max", self.ids.slots_ever_used),
+            ("level_count_max", self.level_count),
+            ("instrument_count_max", len(self.books)),
+            ("session_count_max", len(self.sessions)),
+            ("special_count_max", len(self.special)),
+        ):
+            if getattr(limits, name) < used:
+                raise InvalidValueError(name, where="limits", found=getattr(limits, name), allowed=f"at least {used}, which are in use")
+        self.limits = limits
+        self.ids.slot_count_max = limits.order_count_max
 
     # Questions
 

@@ -123,7 +123,7 @@ class OrderIds:
     """
 
     def __init__(self, slot_count_max: int) -> None:
-        self._slot_count_max = slot_count_max
+        self.slot_count_max = slot_count_max
         self._generations: list[int] = []  # of slot 1, 2, ...
         self._free: list[int] = []  # slots; the one freed last is at the end
 
@@ -135,7 +135,7 @@ class OrderIds:
     @property
     def has_free(self) -> bool:
         """Whether `take` may be called."""
-        return bool(self._free) or self.slots_ever_used < self._slot_count_max
+        return bool(self._free) or self.slots_ever_used < self.slot_count_max
 
     def take(self) -> int:
         """An id that was never given before: of the slot freed last, or where none is free of the next one never used."""
@@ -166,4 +166,4 @@ class OrderIds:
         assert not live_slots & set(self._free), "the slot of a live order is free"
         assert live_slots | set(self._free) | spent == set(range(1, self.slots_ever_used + 1)), "a slot is neither free nor used"
         assert all(self._generations[(order_id & _SLOT_MASK) - 1] == order_id >> 32 for order_id in live_ids), "a live id is out of date"
-        assert self.slots_ever_used <= self._slot_count_max, "more slots than the limit"
+        assert self.slots_ever_used <= self.slot_count_max, "more slots than the limit"

@@ -979,7 +979,8 @@ static void the_status_counts_what_happened(void)
         .level_count_max = standard_limits.level_count_max,
         .instrument_count_max = standard_limits.instrument_count_max,
         .session_count_max = standard_limits.session_count_max,
-        .special_count_max = standard_limits.special_count_max};
+        .special_count_max = standard_limits.special_count_max,
+        .order_slot_count = 2}; /* the aggressor's was freed and taken again */
     CHECK(memcmp(&status, &expected, sizeof(status)) == 0);
     market_end(&market);
 }
@@ -998,6 +999,80 @@ static void the_state_hash_follows_the_commands(void)
     CHECK(ome_engine_check(market.engine) == NULL);
     market_end(&market);
     market_end(&other);
+}
+
+/* ---- other limits ---- */
+
+/* Moved between any two records, to larger limits and back, it goes on as one that was never moved; a batch keeps the events of both. */
+static void an_engine_moves_to_other_limits_and_goes_on(void)
+{
+    static ome_command_t commands[3001];
+    const uint64_t count = flow(commands, 3000);
+    market_t still = market_of(&standard_limits);
+    market_t moved = market_of(&standard_limits);
+    const ome_limits_t larger = {100000, 1000, 30, 30, 70000};
+    ome_batch_apply(still.batch, still.engine, commands, count);
+    ome_batch_apply(moved.batch, moved.engine, NULL, 0);
+    uint64_t random = seed;
+    for (uint64_t done = 0, part; done < count; done += part)
+    {
+        part = 1 + below(&random, 40);
+        part = part < count - done ? part : count - done;
+        ome_batch_append(moved.batch, moved.engine, &commands[done], part);
+        const uint64_t hash = ome_engine_state_hash(moved.engine);
+        CHECK(ome_engine_resize(&moved.engine, &larger) == OME_OK);
+        CHECK(ome_engine_state_hash(moved.engine) == hash);
+        CHECK(ome_engine_resize(&moved.engine, &standard_limits) == OME_OK);
+        CHECK(ome_engine_check(moved.engine) == NULL);
+    }
+    CHECK(ome_batch_event_count(moved.batch) == ome_batch_event_count(still.batch));
+    CHECK(memcmp(ome_batch_events(moved.batch), ome_batch_events(still.batch), ome_batch_event_count(still.batch) * sizeof(ome_event_t)) ==
+          0);
+    CHECK(ome_batch_event_hash(moved.batch) == ome_batch_event_hash(still.batch));
+    CHECK(ome_engine_state_hash(moved.engine) == ome_engine_state_hash(still.engine));
+    market_end(&still);
+    market_end(&moved);
+}
+
+/* As many as are in use fit, one less does not, and a limit out of range is none; then nothing has changed. */
+static void an_engine_does_not_move_where_something_does_not_fit(void)
+{
+    static ome_command_t commands[3001];
+    const uint64_t count = flow(commands, 3000);
+    market_t market = market_of(&standard_limits);
+    ome_batch_apply(market.batch, market.engine, commands, count);
+    const ome_command_t definitions[] = {define_instrument(2, "TWO", 1, 0), define_session(1, 1, "A", 0), define_session(2, 2, "B", 7)};
+    ome_batch_apply(market.batch, market.engine, definitions, 3);
+    ome_engine_status_t status;
+    ome_engine_status(market.engine, &status);
+    const uint32_t used[5] = {
+        status.order_slot_count, status.level_count, status.instrument_count, status.session_count, status.special_count};
+    const uint64_t hash = ome_engine_state_hash(market.engine);
+    const ome_engine_t *const before = market.engine;
+    for (uint32_t i = 0; i < 5; i++)
+    {
+        CHECK(used[i] > 1);
+        uint32_t values[5];
+        memcpy(values, used, sizeof(values));
+        values[i]--;
+        ome_limits_t limits = {values[0], values[1], values[2], values[3], values[4]};
+        CHECK(ome_engine_resize(&market.engine, &limits) == OME_FULL);
+        values[i] = UINT32_MAX;
+        limits = (ome_limits_t){values[0], values[1], values[2], values[3], values[4]};
+        CHECK(ome_engine_resize(&market.engine, &limits) == OME_INVALID);
+    }
+    struct rlimit memory;
+    CHECK(getrlimit(RLIMIT_AS, &memory) == 0);
+    const struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = memory.rlim_max};
+    CHECK(setrlimit(RLIMIT_AS, &none) == 0);
+    const ome_status_t refused = ome_engine_resize(&market.engine, &standard_limits);
+    CHECK(setrlimit(RLIMIT_AS, &memory) == 0);
+    CHECK(refused == OME_NO_MEMORY);
+    CHECK(market.engine == before && ome_engine_state_hash(market.engine) == hash);
+    const ome_limits_t least = {used[0], used[1], used[2], used[3], used[4]};
+    CHECK(ome_engine_resize(&market.engine, &least) == OME_OK);
+    CHECK(ome_engine_state_hash(market.engine) == hash && ome_engine_check(market.engine) == NULL);
+    market_end(&market);
 }
 
 int main(void)
@@ -1026,5 +1101,7 @@ int main(void)
     RUN(sessions_are_found_by_numbers_with_gaps);
     RUN(the_status_counts_what_happened);
     RUN(the_state_hash_follows_the_commands);
+    RUN(an_engine_moves_to_other_limits_and_goes_on);
+    RUN(an_engine_does_not_move_where_something_does_not_fit);
     return 0;
 }

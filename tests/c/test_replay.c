@@ -328,6 +328,54 @@ static void a_live_replay_follows_the_writer(void)
     directory_remove(&directory);
 }
 
+/* ---- other limits ---- */
+
+/* A DefineLimits behind the first moves the engine in the middle of a group; one that does not fit is rejected. Steps of any size come to the same, from a snapshot behind it too. */
+static void a_replay_follows_a_change_of_limits(void)
+{
+    const directory_t directory = directory_new();
+    ome_command_t *commands = life_new();
+    const ome_limits_t others[3] = {{5000, 600, 9, 9, 800}, {1, 600, 9, 9, 800}, {6000, 700, 8, 8, 900}};
+    for (uint32_t i = 0; i < 3; i++)
+    {
+        commands[100 + i] = limits_command(&others[i]);
+    }
+    journal_t journal;
+    journal_open(&journal, directory.path);
+    for (uint32_t i = 0; i < COMMAND_COUNT; i++)
+    {
+        journal_append(&journal, &commands[i], OME_BODY_SIZE);
+    }
+    journal_close(&journal);
+    ome_replay_t *whole = replay_new(directory.path, false);
+    ome_replay_t *part = replay_new(directory.path, false);
+    CHECK(ome_replay_step(part, 101) == OME_OK);
+    CHECK(part->engine->limits.order_count_max == 5000);
+    CHECK(ome_replay_step(part, 1) == OME_OK);
+    CHECK(part->engine->limits.order_count_max == 5000); /* something has used more than one slot */
+    CHECK(ome_replay_step(part, 1) == OME_OK);
+    CHECK(part->engine->limits.order_count_max == 6000);
+    CHECK(ome_replay_snapshot(part, 1) == OME_OK);
+    CHECK(ome_replay_step(part, UINT64_MAX) == OME_EMPTY);
+    CHECK(ome_replay_step(whole, UINT64_MAX) == OME_EMPTY);
+    ome_replay_t *later = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
+    CHECK(later->snapshot_sequence == 103);
+    CHECK(ome_replay_step(later, UINT64_MAX) == OME_EMPTY);
+    const ome_replay_t *const replays[] = {part, later};
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        CHECK(ome_engine_state_hash(replays[i]->engine) == ome_engine_state_hash(whole->engine));
+        CHECK(ome_replay_event_hash(replays[i]) == ome_replay_event_hash(whole));
+        CHECK(memcmp(&replays[i]->engine->limits, &others[2], sizeof(ome_limits_t)) == 0);
+        CHECK(ome_engine_check(replays[i]->engine) == NULL);
+    }
+    replay_free(later);
+    replay_free(part);
+    replay_free(whole);
+    free(commands);
+    directory_remove(&directory);
+}
+
 /* A journal whose only record is this one. */
 static void check_first_record_is_refused(const ome_command_t *command, uint32_t length_bytes, const char *part_of_reason)
 {
@@ -798,6 +846,7 @@ int main(void)
     RUN(commands_can_be_read_without_being_applied);
     RUN(a_caller_may_apply_what_is_read_next);
     RUN(a_live_replay_follows_the_writer);
+    RUN(a_replay_follows_a_change_of_limits);
     RUN(a_journal_must_begin_with_limits_and_hold_commands);
     RUN(a_record_that_is_no_command_ends_the_replay_there);
     RUN(a_replay_goes_on_from_a_snapshot);

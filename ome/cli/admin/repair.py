@@ -11,7 +11,8 @@ from ome.cli.admin.arguments import directory_argument
 from ome.cli.admin.verify import print_verification
 from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
 from ome.recovery.directory import command_count, hold, require_journal
-from ome.recovery.repair import Diagnosis, Remedy, RepairError, apply_remedy, copy_directory, diagnose, quarantine
+from ome.recovery.findings import Remedy
+from ome.recovery.repair import Diagnosis, RepairError, apply_remedy, copy_directory, diagnose, quarantine
 from ome.recovery.verification import verify
 
 __all__ = ["repair"]
@@ -23,7 +24,7 @@ __all__ = ["repair"]
 @click.option(
     "--from", "source", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A directory with good copies of segments."
 )
-@click.option("--accept-loss", is_flag=True, help="Also cut the journal before damage that nothing else helps against.")
+@click.option("--accept-loss", is_flag=True, help="Also do what loses something, where nothing else helps.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @failing
@@ -72,7 +73,7 @@ class _Work:
             if found.is_sound or found.remedy in (Remedy.NONE, Remedy.QUARANTINE):
                 return found.is_sound
             if found.is_loss and not accept_loss:
-                self._say("this loses commands that were acknowledged, and is done only with --accept-loss")
+                self._say("what this loses has to be accepted: it is done only with --accept-loss")
                 return False
             if found in done:
                 raise RepairError("repair", where=str(self.directory), found=found.wrong, allowed="something else after it was repaired")
@@ -105,11 +106,13 @@ class _Work:
         self._say(f"all files as they were: {self.copy}")
 
     def _tell(self, found: Diagnosis) -> None:
-        self.steps.append({"remedy": found.remedy, "wrong": found.wrong, "plan": found.plan, "sequence": found.sequence})
+        self.steps.append(
+            {"finding": found.finding, "remedy": found.remedy, "wrong": found.wrong, "plan": found.plan, "sequence": found.sequence}
+        )
         if found.remedy is Remedy.NOTHING:
             self._say("nothing is wrong")
             return
-        self._say(f"wrong: {found.wrong}")
+        self._say(f"{found.finding}: {found.wrong}")
         if found.damaged:
             self._say(f"by the manifest these segments are not what was sealed: {', '.join(found.damaged)}")
             if found.remedy is not Remedy.COPY:

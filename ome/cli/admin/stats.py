@@ -100,6 +100,7 @@ def _print_totals(counters: Counters, as_json: bool) -> None:
     alarms = "  STORAGE IS LOW: new orders are refused" if values.get("storage.is_low") else ""
     alarms += "  THE CLOCK HAS JUMPED: ome-admin clock" if values.get("clock.is_held") else ""
     alarms += "  A THREAD FAILS: see below" if values.get("threads.failing") else ""
+    alarms += "  STORED SEGMENTS ARE DAMAGED: see the log" if values.get("check.damaged") else ""
     click.echo(
         f"{'running' if running else 'stopped'}  pid {counters.pid}  epoch {counters.epoch}  "
         f"policy {Policy(values['venue.policy']).name.lower()}{alarms}"

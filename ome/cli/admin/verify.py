@@ -9,6 +9,7 @@ import click
 from ome.cli.admin.arguments import beginning_line, directory_argument, hash_text, tail_line
 from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
 from ome.recovery.directory import command_count, is_served, require_journal
+from ome.recovery.findings import remedies_of
 from ome.recovery.verification import Verification, verify as verify_journal
 from ome.recovery.wording import command_line, event_line
 
@@ -60,6 +61,8 @@ def print_verification(found: Verification) -> None:
     report = found.report
     for check in found.checks:
         click.echo(f"{check.name:<10} {'ok' if check.is_ok else 'FAILED':<7} {check.count:>14,} {check.unit}  {check.detail}".rstrip())
+        if not check.is_ok:
+            click.echo(f"  ome-admin repair finds out what helps: {', '.join(remedies_of(check.name))}")
     if found.disagreement is not None:
         click.echo(command_line(found.disagreement.command))
         for name, events in (("core", found.disagreement.core), ("reference", found.disagreement.reference)):

@@ -1,0 +1,171 @@
+"""The checker: reads all stored segments of a running venue, slowly, again and again, so that damage is known while there are good copies.
+
+A start reads only what is behind its snapshot, so damage before that would wait until somebody runs `ome-admin verify`. The checker reads
+every segment of the journal and of the event log, and then compares the sealed segments with the manifest. It has a thread of its own of
+the lowest priority and reads no more than so many bytes a second, a piece at a time, where a core is idle; what was read does not stay in
+the page cache. Each damaged place is a warning in the log once a pass, and is counted in `ome-admin stats`. It changes nothing: `ome-admin
+repair` does, when the venue is stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+from ome._native import ffi, lib
+from ome.errors import OmeError
+from ome.journal import text_of
+from ome.recovery.directory import segment_first_sequence, segments
+from ome.recovery.manifest import MANIFEST_FILE, lines_of_segments
+
+__all__ = ["Checker"]
+
+_LOWEST_PRIORITY: Final = 19
+_RECORD_COUNT: Final = 2_000  # at a time: some 150 KB, a tenth of a millisecond
+_PIECE_BYTES: Final = 64 << 10
+_REST_S: Final = 3_600.0  # between two passes
+_KINDS: Final = (("journal", 1), ("events", 2))
+
+_log = logging.getLogger(__name__)
+
+
+class Checker:
+    """Checks the segments in `directory`, `bytes_per_second` at most, for as long as it runs; another pass begins `rest_s` after the last.
+
+    `tell` gets bytes read, passes done, and damaged places: those of the last pass, or of this one where they are more.
+    """
+
+    def __init__(self, directory: Path, bytes_per_second: int, tell: Callable[[int, int, int], None], *, rest_s: float = _REST_S) -> None:
+        self.directory = directory
+        self.damaged: list[str] = []  # of this pass
+        self._bytes_per_second = bytes_per_second
+        self._tell = tell
+        self._rest_s = rest_s
+        self._size_bytes = 0
+        self._pass_count = 0
+        self._damage_count = 0  # of the last pass
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ome-checker", daemon=True)
+
+    def start(self) -> None:
+        """From now on in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the thread has ended: at the latest after the piece that it is reading."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+        while not self._stopping.is_set():
+            try:
+                for size_bytes in self.run_pass():
+                    if self._stopping.wait(size_bytes / self._bytes_per_second):
+                        return
+            except Exception:
+                _log.exception("the check of stored segments in %s failed; it begins again later", self.directory)
+            self._stopping.wait(self._rest_s)
+
+    def run_pass(self) -> Iterator[int]:
+        """One pass over everything, a piece at each step: gives how many bytes it was."""
+        self.damaged = []
+        try:
+            for name, kind in _KINDS:
+                yield from self._counted(self._segments(name, kind))
+            yield from self._counted(self._manifest())
+        except OSError as error:  # a file was renamed or removed, or cannot be read: the next pass looks again
+            self._note(f"{error.filename or self.directory}: {error.strerror}")
+        self._pass_count += 1
+        self._damage_count = len(self.damaged)
+        self._say()
+
+    def _counted(self, pieces: Iterator[int]) -> Iterator[int]:
+        for size_bytes in pieces:
+            self._size_bytes += size_bytes
+            self._say()
+            yield size_bytes
+
+    def _say(self) -> None:
+        self._tell(self._size_bytes, self._pass_count, max(self._damage_count, len(self.damaged)))
+
+    def _note(self, place: str) -> None:
+        _log.warning("the check of stored segments found damage: %s. The venue runs on; see docs/OPERATING.md, A check finds damage", place)
+        self.damaged.append(place)
+
+    def _segments(self, name: str, kind: int) -> Iterator[int]:
+        """From the first segment on; behind damage with the next one."""
+        behind: int | None = 0
+        while behind is not None:
+            later = (segment_first_sequence(path.name) for path in segments(self.directory, name))
+            first = next((sequence for sequence in later if sequence > behind), None)
+            behind = None if first is None else (yield from self._scan(kind, first))
+
+    def _scan(self, kind: int, first: int) -> Generator[int, None, int | None]:
+        """Reads from a segment on to the end of all. Where there is damage, returns a sequence behind which the next segment begins."""
+        scan = ffi.new("ome_scan_t **")
+        if lib.ome_scan_create(os.fsencode(self.directory), kind, first, scan) != lib.OME_OK:
+            raise MemoryError("no memory to read a segment")
+        report, size = ffi.new("ome_scan_report_t *"), ffi.new("uint64_t *")
+        path = ""
+        try:
+            while True:
+                status = lib.ome_scan_step_idle(scan[0], _RECORD_COUNT, size)
+                lib.ome_scan_report(scan[0], report)
+                before, path = path, text_of(report.path)
+                if before not in ("", path):
+                    _forget(before)
+                if size[0]:
+                    yield int(size[0])
+                if status != lib.OME_OK:
+                    break
+            if status == lib.OME_EMPTY:
+                return None
+            if status == lib.OME_IO_ERROR:
+                raise OSError(report.error_number, os.strerror(report.error_number), path)
+            self._note(f"{path} at offset {report.offset:,}: {text_of(report.reason)}; sequence {report.sequence + 1:,} was expected")
+            is_missing = Path(path) == self.directory
+            return int(report.sequence) if is_missing else max(int(report.sequence), segment_first_sequence(Path(path).name))
+        finally:
+            _forget(path)
+            lib.ome_scan_destroy(scan[0])
+
+    def _manifest(self) -> Iterator[int]:
+        """Every segment that the manifest names is what was sealed."""
+        try:
+            lines = lines_of_segments(self.directory)
+        except OmeError as error:
+            self._note(str(error))
+            return
+        for line in lines:
+            path = self.directory / line.name
+            if not path.exists():
+                self._note(f"{path}: no such file, and the {MANIFEST_FILE} names it")
+                continue
+            digest = hashlib.blake2b(digest_size=32)
+            with path.open("rb", buffering=0) as file:
+                left = line.size_bytes
+                while left > 0 and (piece := file.read(min(left, _PIECE_BYTES))):
+                    digest.update(piece)
+                    left -= len(piece)
+                    yield len(piece)
+            _forget(str(path))
+            if left or digest.digest() != line.digest:
+                self._note(f"{path}: other bytes than the {MANIFEST_FILE} has the digest of")
+
+
+def _forget(path: str) -> None:
+    """What was read of a file need not stay in the page cache: nobody reads it soon."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
