@@ -111,6 +111,7 @@ static void ask(ome_subscribers_t *subscribers, ome_subscription_t *subscription
 {
     subscription->is_asking = subscription->prefix_size_bytes == OME_TOPIC_SIZE;
     subscription->asked = ++subscribers->ask_count;
+    subscription->owed_from = 1;
 }
 
 static uint32_t take_free(ome_subscribers_t *subscribers)
@@ -407,8 +408,9 @@ void ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_
                 continue;
             }
             const uint64_t bytes = __builtin_bswap64(subscription->topic);
+            const uint32_t first_instrument = subscription->owed_from;
             ask(subscribers, subscription);
-            want(context, (const uint8_t *)&bytes, subscription->prefix_size_bytes, subscription->owed_from);
+            want(context, (const uint8_t *)&bytes, subscription->prefix_size_bytes, first_instrument);
         }
     }
 }
