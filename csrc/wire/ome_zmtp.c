@@ -173,14 +173,19 @@ static void take_command(ome_zmtp_role_t role, const uint8_t *command, uint32_t 
     item->data_size_bytes = body.size_bytes;
 }
 
-/* Before ZMTP 3.1 a subscription was a message: a byte 1 or 0, and the prefix. */
-static void take_part(ome_zmtp_role_t role, const uint8_t *part, uint32_t size_bytes, ome_zmtp_item_t *item)
+/* Before ZMTP 3.1 a subscription was a message: a byte 1 or 0, and the prefix. A subscriber has nothing else to say. */
+static void take_part(ome_zmtp_role_t role, bool has_more, const uint8_t *part, uint32_t size_bytes, ome_zmtp_item_t *item)
 {
     item->kind = OME_ZMTP_PART;
     item->data = part;
     item->data_size_bytes = size_bytes;
-    if (role == OME_ZMTP_XPUB && size_bytes >= 1 && part[0] <= 1)
+    if (role == OME_ZMTP_XPUB)
     {
+        if (has_more || size_bytes == 0 || part[0] > 1)
+        {
+            set_fault(item, "subscription");
+            return;
+        }
         item->kind = part[0] == 1 ? OME_ZMTP_SUBSCRIBE : OME_ZMTP_CANCEL;
         item->data = part + 1;
         item->data_size_bytes = size_bytes - 1;
@@ -237,7 +242,7 @@ static void take_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t p
     }
     else
     {
-        take_part(role, body, (uint32_t)body_size_bytes, item);
+        take_part(role, (flags & FLAG_MORE) != 0, body, (uint32_t)body_size_bytes, item);
     }
 }
 

@@ -35,7 +35,7 @@ typedef enum
     OME_ZMTP_MORE,       /* the next item needs `needed` bytes from where it starts, or at least so many */
     OME_ZMTP_GREETED,    /* the peer's greeting is good */
     OME_ZMTP_CONNECTED,  /* its READY is good */
-    OME_ZMTP_PART,       /* `data`: a part of a message */
+    OME_ZMTP_PART,       /* `data`: a part of a message; only from a ROUTER's clients */
     OME_ZMTP_SUBSCRIBE,  /* `data`: a prefix of topics */
     OME_ZMTP_CANCEL,     /* the same, that is no longer wanted */
     OME_ZMTP_PING,       /* `data`: what the answer repeats */

@@ -2579,6 +2579,7 @@ static void clients_of_a_running_venue_get_every_answer(void)
         .is_open = venue_is_open,
         .is_storage_low = venue_is_storage_low,
         .context = venue,
+        .clock = &venue->clock,
         .socket = &wire->table,
         .counters = gateway_counters(&venue->counters),
         .order_count_max = standard_limits.order_count_max,
