@@ -81,7 +81,7 @@ static bool agrees_with_others(const ome_engine_t *engine, const ome_command_t *
 }
 
 /* A number is used again only where nothing lives that came under it. What waits for its terms does not count: any other record than those ends it. */
-static bool numbers_are_free(const ome_engine_t *engine, const ome_command_t *command, bool is_new)
+static bool numbers_are_free(ome_engine_t *engine, const ome_command_t *command, bool is_new)
 {
     if (ome_session_is_defined(engine, command->session) &&
         ome_standing_exists(engine, ome_session_participant(engine, command->session), command->session))

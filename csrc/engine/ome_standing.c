@@ -31,19 +31,15 @@ ome_standing_t ome_standing_order(ome_engine_t *engine, uint32_t slot, uint64_t 
     return standing;
 }
 
-bool ome_standing_exists(const ome_engine_t *engine, uint16_t participant, uint16_t session)
+bool ome_standing_exists(ome_engine_t *engine, uint16_t participant, uint16_t session)
 {
-    const ome_order_pool_t *pool = &engine->pools.orders;
-    for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
+    ome_order_pool_t *pool = &engine->pools.orders;
+    uint32_t slot = ome_order_pool_next_of(pool, participant, 0);
+    while (slot != 0 && session != 0 && (uint16_t)(pool->orders[slot].owner >> 48) != session)
     {
-        const ome_order_t *order = &pool->orders[slot];
-        if (order->leaves_quantity > 0 && ome_owner_participant(order->owner) == participant &&
-            (session == 0 || (uint16_t)(order->owner >> 48) == session))
-        {
-            return true;
-        }
+        slot = ome_order_pool_next_of(pool, participant, slot);
     }
-    return false;
+    return slot != 0;
 }
 
 void ome_standing_leave(ome_engine_t *engine, const ome_standing_t *order, ome_sink_t *sink)
