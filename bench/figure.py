@@ -69,7 +69,7 @@ class Figure:
 
 def machine() -> dict[str, object]:
     """The processor's model and the number of cores that this process may use."""
-    models = [line.split(":", 1)[1].strip() for line in _CPU_INFO.read_text().splitlines() if line.startswith("model name")]
+    models = [line.split(":", 1)[1].strip() for line in _CPU_INFO.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
     return {"cpu": models[0] if models else platform.machine(), "cores": len(os.sched_getaffinity(0))}
 
 

@@ -45,7 +45,7 @@ def _total(operation: str, operations: int) -> int:
         output = Path(directory) / "callgrind.out"
         command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={output}"]
         done = subprocess.run([*command, driver.INSTRUCTIONS, operation, str(operations)], capture_output=True, text=True, check=False)
-        found = re.search(r"^(?:totals|summary): (\d+)", output.read_text(), re.MULTILINE) if output.exists() else None
+        found = re.search(r"^(?:totals|summary): (\d+)", output.read_text(encoding="utf-8"), re.MULTILINE) if output.exists() else None
         if done.returncode != 0 or found is None:
             raise DriverError(f"{done.stderr}\nexit status of {' '.join(command)}", found=done.returncode, allowed="0 and a total")
         return int(found[1])
@@ -61,7 +61,7 @@ def count(operation: str) -> float:
 
 def bounds() -> Mapping[str, Mapping[str, int]]:
     """The most instructions that each operation may cost, by family."""
-    stored: dict[str, dict[str, int]] = json.loads(BOUNDS.read_text()) if BOUNDS.exists() else {}
+    stored: dict[str, dict[str, int]] = json.loads(BOUNDS.read_text(encoding="utf-8")) if BOUNDS.exists() else {}
     return stored
 
 
@@ -79,7 +79,7 @@ def main() -> int:
         print(f"{here} {operation:<8} {instructions:>8.1f} bound {stored.get(here, {}).get(operation, 'none')}")
     if arguments:
         stored[here] = {operation: int(instructions * (100 + _SPARE_PERCENT) / 100) for operation, instructions in counted.items()}
-        BOUNDS.write_text(json.dumps(stored, indent=4, sort_keys=True) + "\n")
+        BOUNDS.write_text(json.dumps(stored, indent=4, sort_keys=True) + "\n", encoding="utf-8")
     return 0
 
 

@@ -342,6 +342,34 @@ void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, int is_low)
     atomic_store_explicit(&venue->is_storage_low, is_low != 0, memory_order_relaxed);
 }
 
+static void look_at_clock(ome_venue_t *venue, uint64_t steady_ns, ome_venue_clock_view_t *view)
+{
+    const ome_venue_clock_t *clock = &venue->clock;
+    ome_venue_count_clock(venue);
+    *view = (ome_venue_clock_view_t){.time_ns = ome_venue_clock_at_ns(clock, steady_ns),
+        .difference_ns = clock->difference_ns,
+        .jump_count = clock->jump_count,
+        .is_held = clock->is_held};
+}
+
+void ome_venue_follow_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view)
+{
+    ome_venue_clock_follow(&venue->clock, steady_ns, wall_ns);
+    look_at_clock(venue, steady_ns, view);
+}
+
+void ome_venue_accept_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view)
+{
+    ome_venue_clock_accept(&venue->clock, steady_ns, wall_ns);
+    look_at_clock(venue, steady_ns, view);
+}
+
+void ome_venue_set_threads(ome_venue_t *venue, uint64_t failing_count, uint64_t failure_count)
+{
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_THREADS_FAILING), failing_count);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_THREAD_FAILURES), failure_count);
+}
+
 const ome_engine_t *ome_venue_engine(const ome_venue_t *venue)
 {
     return venue->engine;
@@ -489,6 +517,7 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, in
         .is_open = takes_commands,
         .is_storage_low = is_storage_low,
         .context = venue,
+        .clock = &venue->clock,
         .socket = ome_listener_socket(listener),
         .connection_slot_max = ome_listener_connection_count_max(listener),
         .counters = gateway_counters(venue),

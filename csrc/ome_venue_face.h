@@ -164,7 +164,7 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_venue_start(ome_venue_t *venue);
 
-/* Sequences `count` commands (64 bytes each), stamped with the time now. Any thread. OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: more than the ring has slots. */
+/* Sequences `count` commands (64 bytes each), stamped with the venue's time now. Any thread. OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: more than the ring has slots. */
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count);
 
 /* No new commands from now on; the readers go on until the view says that it is drained. */
@@ -174,6 +174,23 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view);
 
 /* Says how much room the journal's directory has, and whether that is little (`is_low` not 0): then the gateway refuses new orders. One thread. */
 void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, int is_low);
+
+typedef struct
+{
+    uint64_t time_ns; /* the venue's, since 1970 */
+    int64_t difference_ns; /* of the machine's clock to it: above 0, the machine's is ahead */
+    uint64_t jump_count; /* times that the venue's time was held */
+    int32_t is_held; /* they differ by more than 1.5 s: the venue's time advances by itself until the clock agrees again or is accepted */
+    int32_t reserved;
+} ome_venue_clock_view_t;
+
+/* The venue's time advances with a steady clock (CLOCK_BOOTTIME) and follows the machine's clock as long as both agree. One thread calls these, every 50 ms or so, with both clocks of one
+ * moment: the first compares; the second makes the machine's clock the venue's time, earlier or later. */
+void ome_venue_follow_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view);
+void ome_venue_accept_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view);
+
+/* Says how many of the caller's background threads fail now, and how many attempts of them failed so far. One thread at a time. */
+void ome_venue_set_threads(ome_venue_t *venue, uint64_t failing_count, uint64_t failure_count);
 
 /* To read: before the start, or once it is drained. */
 const ome_engine_t *ome_venue_engine(const ome_venue_t *venue);
@@ -195,6 +212,9 @@ ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, ui
 
 /* Tries for up to `linger_ms` to send what waits, and closes all connections. */
 void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);
+
+/* In a child of fork: closes its copies of the connections, and does nothing else. The listener is not to be used there. */
+void ome_listener_abandon(const ome_listener_t *listener);
 
 /* ---- Gateway: order entry ---- */
 

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time
 from pathlib import Path
@@ -18,10 +19,21 @@ from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.instruments import NAME_SIZE, Instrument
 from ome.messages import Limits
 
-__all__ = ["ConfigError", "ServerConfig", "load_config"]
+__all__ = ["ConfigError", "ServerConfig", "listed", "load_config"]
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
+_LISTED = 10
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: the first ten, and how many more there are.
+
+    >>> listed(["A", "B"])
+    'A, B'
+    """
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 class ConfigError(OmeError):
@@ -53,6 +65,7 @@ class ServerConfig:
     event_log: bool = True
     snapshot_levels: int = 65_536
     participants: tuple[str, ...] = ()
+    add_instruments: bool = False
     day_end: time | None = None
     limits: Limits = field(default_factory=Limits)
     instruments: tuple[Instrument, ...] = ()
@@ -82,11 +95,11 @@ class ServerConfig:
             if not 1 <= len(name) <= NAME_SIZE or not all("!" <= character <= "~" for character in name):
                 allowed = f"1 to {NAME_SIZE} printable ASCII characters without space"
                 raise ConfigError("server.participants", where=self.source, found=name, allowed=allowed)
-        symbols = [instrument.symbol for instrument in self.instruments]
-        twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
+        symbols = Counter(instrument.symbol for instrument in self.instruments)
+        twice = sorted(symbol for symbol, count in symbols.items() if count > 1)
         if twice:
-            raise ConfigError("instruments.symbol", where=self.source, found=", ".join(twice), allowed="each symbol once")
-        if len(symbols) > self.limits.instrument_count_max:
+            raise ConfigError("instruments.symbol", where=self.source, found=listed(twice), allowed="each symbol once")
+        if len(symbols) > self.limits.instrument_count_max:  # each symbol is there once
             raise ConfigError(
                 "instruments",
                 where=self.source,
@@ -156,6 +169,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "sessions_per_participant": _Key("sessions_per_participant", int),
         "participants": _Key("participants", list, tuple),
         "day_end": _Key("day_end", str, _day_end),
+        "add_instruments": _Key("add_instruments", bool),
     },
     "journal": {
         "directory": _Key("directory", str, Path),
@@ -194,7 +208,7 @@ def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConf
     """The configuration in a TOML file; `overrides` replace fields of ServerConfig. Raises ConfigError."""
     source = os.fspath(path)
     try:
-        tables = tomllib.loads(Path(path).read_text())
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # with a byte order mark, as some editors write it, or without
     except OSError as error:
         raise ConfigError("configuration file", where=source, found=error.strerror, allowed="a file that can be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -132,6 +132,7 @@ class CommandFlags(IntFlag):
     BY_SESSION = 64
     ANY_PARTICIPANT = 128
     END_OF_DAY = 256
+    SET_TIME = 512
 
 
 class InstrumentFlags(IntFlag):

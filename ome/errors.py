@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, NoReturn, SupportsIndex
 __all__ = ["InvalidTypeError", "InvalidValueError", "InvariantError", "NotCopyable", "NotCopyableError", "OmeError", "one_of"]
 
 _ABSENT: Final = object()
-_FOUND_LENGTH_MAX: Final = 400  # characters of the value found that a message shows
+_LENGTH_MAX: Final = 400  # characters of a value, or of what is allowed, that a message shows
 _NAMES_MAX: Final = 40  # names that a message lists
 
 
@@ -36,7 +36,7 @@ class OmeError(Exception):
         self.allowed = allowed
         parts = [] if found is _ABSENT else [f"found {_text(found)}"]
         if allowed:
-            parts.append(f"allowed: {allowed}")
+            parts.append(f"allowed: {_cut(allowed)}")
         subject = f"{what} in {where}" if where else what
         super().__init__(f"{subject}: {', '.join(parts)}" if parts else subject)
 
@@ -62,11 +62,15 @@ def _pickles(value: object) -> bool:
 def _text(value: object) -> str:
     """The value as a message shows it: of bounded length, whatever it is."""
     try:
-        is_written_out = isinstance(value, Decimal) and abs(value.adjusted()) < _FOUND_LENGTH_MAX
+        is_written_out = isinstance(value, Decimal) and abs(value.adjusted()) < _LENGTH_MAX
         text = f"Decimal('{value:f}')" if is_written_out else repr(value)
     except Exception:  # such as an int of more digits than Python writes
         return f"a value of type {type(value).__name__}"
-    return text if len(text) <= _FOUND_LENGTH_MAX else f"{text[:_FOUND_LENGTH_MAX]}... ({len(text):,} characters)"
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LENGTH_MAX else f"{text[:_LENGTH_MAX]}... ({len(text):,} characters)"
 
 
 def one_of(names: Collection[object], nothing: str = "") -> str:

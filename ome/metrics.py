@@ -5,6 +5,7 @@ The file's layout is that of csrc/base/ome_counters.h.
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ome.errors import NotCopyable, OmeError
+from ome.lock import is_held
+from ome.supervision import THREADS_FILE, ThreadStatus
 
-__all__ = ["COUNTERS_FILE", "Counters", "CountersError", "Percentiles"]
+__all__ = ["COUNTERS_FILE", "Counters", "CountersError", "Percentiles", "thread_statuses"]
 
 COUNTERS_FILE = "counters.dat"
 _MAGIC = 0x544E554F43454D4F
@@ -96,14 +99,17 @@ class Counters(NotCopyable):
         self._map.close()
 
     def is_running(self) -> bool:
-        """Whether the process that writes the file lives."""
+        """Whether the server that writes the file runs: its process lives, and holds the directory.
+
+        The number of a process that ended may be another's by now; the lock of its directory is not.
+        """
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
         except PermissionError:
-            return True
-        return True
+            pass
+        return is_held(self.path.parent)
 
     def values(self) -> dict[str, int]:
         """Every counter by its label, as it is now."""
@@ -129,6 +135,15 @@ class Counters(NotCopyable):
             if row["label"].decode() == label:
                 return row
         raise KeyError(label)
+
+
+def thread_statuses(directory: str | os.PathLike[str]) -> tuple[ThreadStatus, ...]:
+    """How the background threads of the server of a directory stand, as it wrote last; none where it wrote nothing that can be read."""
+    try:
+        rows = json.loads((Path(directory) / THREADS_FILE).read_text(encoding="utf-8"))
+        return tuple(ThreadStatus(**row) for row in rows)
+    except (OSError, ValueError, TypeError):
+        return ()
 
 
 def percentiles(buckets: np.ndarray[tuple[int], np.dtype[np.uint64]], max_ns: int) -> Percentiles:

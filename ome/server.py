@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
+import resource
 import secrets
+import select
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, time as dtime, timedelta
 from pathlib import Path
 from types import TracebackType
 
 from ome._native import CData, ffi, lib
+from ome.clock import CLOCK_REQUEST_FILE, Clock, ClockView, Schedule, read_clocks
 from ome.codec import Records, define_instrument, encode_commands
-from ome.config import ConfigError, ServerConfig
+from ome.config import ConfigError, ServerConfig, listed
 from ome.descriptors import connections_that_fit
 from ome.engine import EngineState, EngineView
-from ome.enums import CommandFlags, CommandKind, Policy, Reason
+from ome.enums import CommandKind, Policy, Reason
 from ome.errors import NotCopyable, OmeError
 from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway
 from ome.instruments import Instrument
-from ome.messages import Command, DefineLimits, ExpireOrders, Limits
+from ome.messages import Command, DefineLimits, Limits
 from ome.metrics import COUNTERS_FILE
 from ome.publisher import Publisher
 from ome.recovery import JournalError, JournalIntegrityError, JournalReport, Replay
 from ome.recovery.directory import hold
 from ome.recovery.follower import Follower
 from ome.storage import StorageWatch
+from ome.supervision import Supervisor, ThreadStatus
 from ome.transport import Listener, QueueLimits
 
-__all__ = ["Clock", "Server", "ServerError", "StartSummary", "StopSummary"]
+__all__ = ["Server", "ServerError", "StartSummary", "StopSummary"]
 
 _WAITS = {"spin": 1, "yield": 2, "block": 3}
 _DEFINE_TIMEOUT_S = 60.0
+_SLOT_BYTES = 64
 _READERS = 2  # of the outbound stream: reports and feed
 # What may wait for connections. A session that is far behind is ended; a subscriber misses frames early, since it can ask for a snapshot.
 _ORDERS_QUEUES = QueueLimits(part_bytes=FRAME_SIZE_MAX_BYTES, queue_bytes=32 << 20, pool_bytes=48 << 20)
 _FEED_QUEUES = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=48 << 20)
+_DAY_NS = 86_400 * 1_000_000_000
+_GAP_NS = 30 * _DAY_NS  # between two runs: more may be a clock that is wrong
+_ATTEMPTS = 5  # of a thread that the venue depends on: 1.5 seconds
+_LOOK_S = 0.05  # how often `wait` looks whether the venue still runs
 
 
 class ServerError(OmeError):
@@ -51,7 +61,8 @@ class StartSummary:
 
     Of the commands recovered those up to `snapshot_sequence` came from a snapshot, 0 where there was none. `refused_snapshots` newer ones
     could not be used and were set aside; `refused_reason` is what is wrong with the first of them. `events_checked` of the events of the
-    replayed commands were in the event log, the same; `events_completed` more were not, and are now.
+    replayed commands were in the event log, the same; `events_completed` more were not, and are now. `clock_behind_ns` is how much the
+    machine's clock was behind the time of the last command, 0 where it was not.
 
     `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each of the two
     addresses takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
@@ -71,6 +82,7 @@ class StartSummary:
     epoch: int
     starts: int
     connections: int
+    clock_behind_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,81 +93,30 @@ class StopSummary:
     state_hash: int
 
 
-class Clock:
-    """Says when time is over: ExpireOrders in a quiet market, once the earliest deadline has passed, and at the end of each day.
-
-    Orders with a deadline also expire at the first command after it, so this is late by at most its period, and never wrong. `submit`
-    sends a command and says whether the venue still runs; `deadline_ns` is the earliest deadline, 0 for none; `day_end` a time of day in
-    UTC, or None.
-    """
-
-    PERIOD_S = 0.05
-
-    def __init__(self, submit: Callable[[Command], bool], deadline_ns: Callable[[], int], *, day_end: dtime | None, now_ns: int) -> None:
-        self._submit = submit
-        self._deadline_ns = deadline_ns
-        self._day_end = day_end
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ome-clock", daemon=True)
-        self._now_ns = now_ns
-        self._next_day_end_ns = self._day_end_after(now_ns)
-        self._expired_to_ns = 0
-
-    def catch_up(self, last_time_ns: int) -> None:
-        """Ends the day that was over while nobody ran: one since the engine's last time, 0 where it has none."""
-        missed_ns = self._day_end_after(last_time_ns)
-        if last_time_ns and missed_ns is not None and missed_ns <= self._now_ns:
-            self._submit(ExpireOrders(cutoff_ns=self._now_ns, flags=CommandFlags.END_OF_DAY))
-
-    def start(self) -> None:
-        """From now on in a thread of its own."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Returns when the thread has ended."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self.PERIOD_S) and self.tick(time.time_ns()):
-            pass
-
-    def tick(self, now_ns: int) -> bool:
-        """Looks once. False where the venue has stopped."""
-        if self._next_day_end_ns is not None and now_ns >= self._next_day_end_ns:
-            self._next_day_end_ns = self._day_end_after(now_ns)
-            return self._submit(ExpireOrders(cutoff_ns=now_ns, flags=CommandFlags.END_OF_DAY))
-        deadline_ns = self._deadline_ns()
-        if self._expired_to_ns < deadline_ns <= now_ns:
-            self._expired_to_ns = deadline_ns  # it is on its way: once is enough
-            return self._submit(ExpireOrders(cutoff_ns=now_ns))
-        return True
-
-    def _day_end_after(self, moment_ns: int) -> int | None:
-        if self._day_end is None:
-            return None
-        moment = datetime.fromtimestamp(moment_ns // 1_000_000_000, UTC)
-        end = datetime.combine(moment.date(), self._day_end, UTC)
-        while int(end.timestamp()) * 1_000_000_000 <= moment_ns:
-            end += timedelta(days=1)
-        return int(end.timestamp()) * 1_000_000_000
-
-
 class Server(NotCopyable):
     """A venue in this process: `start`, then `wait` until somebody calls `stop` from another thread or a signal handler, then `close`.
 
-    Or as a context manager, which starts and closes. `orders_endpoint` and `feed_endpoint` are the addresses that it got.
+    Or as a context manager, which starts and closes. `orders_endpoint` and `feed_endpoint` are the addresses that it got. A server starts
+    once: after `close`, or a start that failed, make another one. A child of fork cannot use its parent's server, and ends nothing of it.
 
-    Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start.
+    Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start. `clocks` gives the steady
+    clock and the machine's clock of one moment. With `accept_clock` that clock is right, even where it is far ahead of the journal.
     """
 
     _use_instead = "its `config` for another server; its journal or a snapshot for its state (ome.recovery.Replay)"
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, *, accept_clock: bool = False, clocks: Callable[[], tuple[int, int]] = read_clocks) -> None:
         self.config = config
+        self._clocks = clocks
+        self._accepts_clock = accept_clock
         self._stack = contextlib.ExitStack()
         self._venue: CData = None
-        self._stopping = threading.Event()
+        self._pid = os.getpid()
+        self._once = threading.Lock()  # whoever starts takes it, and keeps it
+        # `stop` writes to it. That may be a signal handler, so it takes no lock that the code it interrupts may hold. Open as long as this.
+        self._stop_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        weakref.finalize(self, os.close, self._stop_fd)
+        self._supervisor = Supervisor(config.directory, self._count_threads)
         self._defined = threading.Condition()
         self._definitions_left = 0
         self._refused: list[str] = []
@@ -176,7 +137,14 @@ class Server(NotCopyable):
     # ---- start ----
 
     def start(self, progress: Callable[[int], None] | None = None) -> StartSummary:
-        """Recovers, wires everything, opens for orders. `progress` gets the sequence that recovery has reached."""
+        """Recovers, wires everything, opens for orders. `progress` gets the sequence that recovery has reached.
+
+        Raises ServerError where this server was started before: then nothing changes.
+        """
+        self._require_own_process()
+        if not self._once.acquire(blocking=False):
+            found = "one that was started before"
+            raise ServerError("server", where=self.config.source, found=found, allowed="a server starts once: make another Server")
         try:
             return self._start(progress)
         except BaseException:
@@ -217,14 +185,14 @@ class Server(NotCopyable):
         definitions = self._definitions(view)
         if lib.ome_venue_start(self._venue) != lib.OME_OK:
             raise MemoryError("no memory for the venue's threads")
-        clock = Clock(self._submit_one, lambda: int(self._look().deadline_ns), day_end=config.day_end, now_ns=time.time_ns())
-        clock.catch_up(state.time_ns if state is not None else 0)
+        last_time_ns = state.time_ns if state is not None else 0
+        clock_behind_ns = max(0, last_time_ns - self._clocks()[1])
+        clock = self._clock(last_time_ns)
         self._watch_storage()
         self._publisher.start()
         self._gateway.start()
         self._define(definitions)
-        clock.start()
-        self._stack.callback(clock.stop)
+        self._supervise("ome-clock", clock.look, period_s=clock.PERIOD_S)
         if self._follower is not None:
             self._follower.start()
             self._stack.callback(self._follower.stop)
@@ -243,8 +211,55 @@ class Server(NotCopyable):
             epoch=epoch,
             starts=int(self._look().epoch) if report is not None else 1,
             connections=connections,
+            clock_behind_ns=clock_behind_ns,
         )
         return self.summary
+
+    def _clock(self, last_time_ns: int) -> Clock:
+        """Follows the machine's clock once, before anybody sends orders, and ends the day that was over while nobody ran.
+
+        Raises ServerError where orders would expire by a clock that may be wrong.
+        """
+        config = self.config
+        view = self._follow_clock(*self._clocks())
+        gap_ns = view.time_ns - last_time_ns
+        if gap_ns > _GAP_NS and 0 < self._look().deadline_ns <= view.time_ns and not self._accepts_clock:
+            raise ServerError(
+                "clock",
+                where=config.source,
+                found=f"{gap_ns // _DAY_NS:,} days after the journal's last command, so that orders with a deadline would expire",
+                allowed=f"at most {_GAP_NS // _DAY_NS} days; set the machine's clock right, or if it is, start with --accept-clock",
+            )
+        if config.directory is not None:
+            (config.directory / CLOCK_REQUEST_FILE).unlink(missing_ok=True)
+        schedule = Schedule(
+            self._submit_one,
+            lambda: int(self._look().deadline_ns),
+            day_end=config.day_end,
+            now_ns=view.time_ns,
+        )
+        schedule.catch_up(last_time_ns)
+        return Clock(schedule, self._follow_clock, self._accept_clock, directory=config.directory, read=self._clocks)
+
+    def _follow_clock(self, steady_ns: int, wall_ns: int) -> ClockView:
+        view = ffi.new("ome_venue_clock_view_t *")
+        lib.ome_venue_follow_clock(self._venue, steady_ns, wall_ns, view)
+        return _clock_view(view)
+
+    def _accept_clock(self, steady_ns: int, wall_ns: int) -> ClockView:
+        view = ffi.new("ome_venue_clock_view_t *")
+        lib.ome_venue_accept_clock(self._venue, steady_ns, wall_ns, view)
+        return _clock_view(view)
+
+    def _supervise(self, name: str, work: Callable[[], object], *, period_s: float) -> None:
+        """A thread that the venue cannot do without, until it closes."""
+        thread = self._supervisor.thread(name, work, period_s=period_s, attempts=_ATTEMPTS)
+        thread.start()
+        self._stack.callback(thread.stop)
+
+    def _count_threads(self, failing: int, failures: int) -> None:
+        if self._venue is not None:
+            lib.ome_venue_set_threads(self._venue, failing, failures)
 
     def _open_venue(self, progress: Callable[[int], None] | None) -> tuple[JournalReport | None, float, EngineState | None]:
         """Replays the journal where there is one, and wires the venue around the engine."""
@@ -252,9 +267,11 @@ class Server(NotCopyable):
         limits = config.limits
         replay = report = state = None
         begun = time.perf_counter()
+        _check_address_space(config)
         if config.policy is not Policy.MEMORY:
             assert config.directory is not None, "the configuration was checked"
             self._lock(config.directory)
+            _check_free_space(config, config.directory)
             replay = Replay(config.directory, from_snapshot=True, sets_aside=True, checks_events=config.event_log)
             self._stack.callback(replay.close)
             replay.run(progress=progress)
@@ -262,7 +279,7 @@ class Server(NotCopyable):
             if replay.view is not None:
                 state = replay.view.state
                 _check_limits(replay.view, config)
-                _check_instruments(replay.view, config)
+                _check_instruments(replay.view, config, is_begun_with=report.configuration_hash == config.behaviour_hash)
         elif config.directory is not None:
             self._lock(config.directory)
         engine = ffi.new("ome_engine_t **")
@@ -304,6 +321,7 @@ class Server(NotCopyable):
                 every=config.snapshot_commands,
                 first=report.snapshot_sequence,
                 keep=config.snapshots_kept,
+                supervisor=self._supervisor,
             )
             self._stack.callback(self._follower.close)  # when the journal is sealed
         self._stack.callback(self._close_venue)
@@ -332,8 +350,7 @@ class Server(NotCopyable):
             config.directory, config.low_water_bytes, lambda free, is_low: lib.ome_venue_set_storage(self._venue, free, is_low)
         )
         watch.look()
-        watch.start()
-        self._stack.callback(watch.stop)
+        self._supervise("ome-storage", watch.look, period_s=watch.PERIOD_S)
 
     def _lock(self, directory: Path) -> None:
         """One server to a directory."""
@@ -380,7 +397,7 @@ class Server(NotCopyable):
             raise ServerError(
                 "definitions",
                 where=self.config.source,
-                found=", ".join(self._refused) or "no answer",
+                found=listed(self._refused) or "no answer",
                 allowed="definitions that the engine takes",
             )
 
@@ -397,30 +414,48 @@ class Server(NotCopyable):
 
     @property
     def failure(self) -> OmeError | None:
-        """Why the venue has stopped by itself, or None while it runs."""
+        """Why the venue has stopped by itself, or None while it runs, before it started and after it was closed."""
+        if self._venue is None:
+            return None
         view = self._look()
         if view.is_failed:
             return _venue_error(view, lib.OME_IO_ERROR, self.config)
         for name, error in (("gateway", self._gateway.error), ("publisher", self._publisher.error)):
             if error is not None:
                 return ServerError(name, found=repr(error), allowed=f"a {name} that runs")
-        return None
+        return self._supervisor.error
+
+    @property
+    def threads(self) -> tuple[ThreadStatus, ...]:
+        """How the background threads stand."""
+        return self._supervisor.statuses
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until `stop` is called, or for `timeout` seconds; True when it was.
 
         Raises ServerError when the venue has stopped by itself.
         """
+        self._require_own_process()
+        poll = select.poll()
+        poll.register(self._stop_fd, select.POLLIN)
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._stopping.wait(0.05 if deadline is None else max(0.0, min(0.05, deadline - time.monotonic()))):
+        while True:
+            left = _LOOK_S if deadline is None else min(_LOOK_S, deadline - time.monotonic())
+            if poll.poll(max(0.0, left) * 1_000):
+                return True
             self._raise_failure()
             if deadline is not None and time.monotonic() >= deadline:
                 return False
-        return True
 
     def stop(self) -> None:
-        """Asks `wait` to return. Any thread, or a signal handler."""
-        self._stopping.set()
+        """Asks `wait` to return. Any thread, or a signal handler: takes no lock."""
+        if os.getpid() == self._pid:
+            os.eventfd_write(self._stop_fd, 1)
+
+    def _require_own_process(self) -> None:
+        if os.getpid() != self._pid:
+            found = f"process {os.getpid()}, made by fork"
+            raise ServerError("server", where=self.config.source, found=found, allowed=f"process {self._pid}, which made the server")
 
     def _submit(self, commands: Records) -> int:
         data = commands.tobytes()
@@ -447,8 +482,10 @@ class Server(NotCopyable):
     def close(self) -> StopSummary | None:
         """Takes no more orders, finishes what was taken, tells the clients, seals the journal.
 
-        Returns where the engine stood; None where it never ran.
+        Returns where the engine stood; None where it never ran. In a child of fork it does nothing: the venue is its parent's.
         """
+        if os.getpid() != self._pid:
+            return None
         summary = None
         if self._venue is not None and self.summary is not None:
             lib.ome_venue_stop(self._venue)
@@ -476,6 +513,12 @@ class Server(NotCopyable):
             self._publisher.close()
 
 
+def _clock_view(view: CData) -> ClockView:
+    return ClockView(
+        time_ns=int(view.time_ns), difference_ns=int(view.difference_ns), jumps=int(view.jump_count), is_held=bool(view.is_held)
+    )
+
+
 def _check_limits(view: EngineView, config: ServerConfig) -> None:
     """A journal's limits are those that it began with."""
     has = view.limits
@@ -483,9 +526,65 @@ def _check_limits(view: EngineView, config: ServerConfig) -> None:
         raise ConfigError("limits", where=config.source, found=config.limits, allowed=f"those that the journal began with: {has}")
 
 
-def _check_instruments(view: EngineView, config: ServerConfig) -> None:
-    """An instrument stays as it was defined."""
+def _check_free_space(config: ServerConfig, directory: Path) -> None:
+    """The segment that the start opens and the next one, prepared ahead, have room: a disk that fills stops the venue."""
+    status = os.statvfs(directory)
+    free_bytes = status.f_bavail * status.f_frsize
+    if free_bytes < 2 * config.segment_bytes:
+        raise ServerError(
+            "free space",
+            where=str(directory),
+            found=f"{free_bytes:,} bytes",
+            allowed=f"{2 * config.segment_bytes:,} or more, for two segments of journal.segment_bytes = {config.segment_bytes:,}",
+        )
+
+
+def _check_address_space(config: ServerConfig) -> None:
+    """What [limits] reserves can be reserved, and an engine that is full fits the machine's memory."""
+    sizes = ffi.new("ome_limits_t *", {name: getattr(config.limits, name) for name in Limits.__slots__})
+    engine_bytes = int(lib.ome_engine_size_bytes(sizes))
+    engines = 1 if config.policy is Policy.MEMORY else 2  # the follower has one
+    wanted_bytes = engines * engine_bytes + _SLOT_BYTES * (config.ring_slots + config.stream_slots)
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    most_bytes, _ = resource.getrlimit(resource.RLIMIT_AS)
+    used_bytes = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    if engine_bytes > memory_bytes:
+        raise ServerError(
+            "limits",
+            where=config.source,
+            found=f"{engine_bytes:,} bytes for an engine that is full",
+            allowed=f"at most the {memory_bytes:,} bytes of memory of this machine: lower limits.orders or limits.levels",
+        )
+    if most_bytes != resource.RLIM_INFINITY and wanted_bytes > most_bytes - used_bytes:
+        raise ServerError(
+            "limits",
+            where=config.source,
+            found=f"{wanted_bytes:,} bytes of address space to reserve",
+            allowed=f"at most {max(0, most_bytes - used_bytes):,}, what this process has left (ulimit -v): raise that, or lower [limits]",
+        )
+
+
+def _check_new_instruments(config: ServerConfig, known: Collection[str]) -> None:
+    """An instrument stays for good, so a venue that exists gets a new one only when that is asked for: a symbol may be misspelt."""
+    has = sorted(known)
+    new = [wanted.symbol for wanted in config.instruments if wanted.symbol not in known]
+    if not new or config.add_instruments:
+        return
+    closest = difflib.get_close_matches(new[0], has, n=1)
+    hint = f"; is {new[0]} to be {closest[0]}?" if closest else ""
+    raise ConfigError(
+        "instruments",
+        where=config.source,
+        found=listed(new),
+        allowed=f"those that the journal has ({listed(has)}{hint}), or new ones with --add-instruments (server.add_instruments = true)",
+    )
+
+
+def _check_instruments(view: EngineView, config: ServerConfig, *, is_begun_with: bool) -> None:
+    """An instrument stays as it was defined. `is_begun_with`: the last start had the same configuration, and may not have defined all."""
     known = view.instruments
+    if not is_begun_with:
+        _check_new_instruments(config, known)
     for wanted in config.instruments:
         if wanted.symbol in known and known[wanted.symbol][1] != wanted:
             has = known[wanted.symbol][1]

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 __all__ = ["StorageWatch"]
-
-_PERIOD_S: Final = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -20,29 +16,17 @@ class StorageWatch:
     """Looks how much room the file system of `directory` has, and calls `tell` each time: with the free bytes, and whether that is low.
 
     Low begins below `low_water_bytes` and ends above 1.25 times as many, so that it does not come and go with every file. Each change is a
-    warning in the log. A directory that cannot be looked at has no room: what is in it cannot be written either.
+    warning in the log. A directory that cannot be looked at has no room: what is in it cannot be written either. `look` is called each
+    PERIOD_S.
     """
+
+    PERIOD_S = 0.2
 
     def __init__(self, directory: Path, low_water_bytes: int, tell: Callable[[int, bool], None]) -> None:
         self.is_low = False
         self._directory = directory
         self._low_water_bytes = low_water_bytes
         self._tell = tell
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ome-storage", daemon=True)
-
-    def start(self) -> None:
-        """From now on in a thread of its own."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Returns when the thread has ended."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(_PERIOD_S):
-            self.look()
 
     def look(self) -> None:
         """Looks once."""

@@ -61,7 +61,8 @@ GTC, IOC, FOK, DAY, GTD = map(int, TimeInForce)
 BY_ORDER_ID, OPEN_QUANTITY, CONTINUED = int(CommandFlags.BY_ORDER_ID), int(CommandFlags.OPEN_QUANTITY), int(CommandFlags.CONTINUED)
 POST_ONLY, HIDDEN = int(CommandFlags.POST_ONLY), int(CommandFlags.HIDDEN)
 BY_ACCOUNT, BY_SESSION = int(CommandFlags.BY_ACCOUNT), int(CommandFlags.BY_SESSION)
-ANY_PARTICIPANT, END_OF_DAY = int(CommandFlags.ANY_PARTICIPANT), int(CommandFlags.END_OF_DAY)
+ANY_PARTICIPANT = int(CommandFlags.ANY_PARTICIPANT)
+END_OF_DAY, SET_TIME = int(CommandFlags.END_OF_DAY), int(CommandFlags.SET_TIME)
 SIGNED, TO_LIMIT, SLIDES = (
     int(flag) for flag in (InstrumentFlags.SIGNED_PRICES, InstrumentFlags.MARKET_TO_LIMIT, InstrumentFlags.POST_ONLY_SLIDES)
 )
@@ -833,7 +834,9 @@ class Flow:
         roll = self._roll()
         cutoff = _rounded(self._now_ns + int((self._roll() - 0.3) * 200_000)) if roll < 0.95 else 2**64 - 1 if roll < 0.97 else 0
         instrument = 1 + int(self._roll() * len(self._terrains)) if self._roll() < 0.6 else 0
-        return self._fields(EXPIRE, cutoff, 0, 0, instrument, flags=END_OF_DAY if self._roll() < 0.3 else 0)
+        choice = self._roll()
+        flags = (END_OF_DAY if choice < 0.3 else 0) | (SET_TIME if 0.2 < choice < 0.5 else 0)
+        return self._fields(EXPIRE, cutoff, 0, 0, instrument, flags=flags)
 
     def _last_price(self) -> Fields:
         terrain = self._terrains[int(self._roll() * len(self._terrains))]

@@ -144,7 +144,9 @@ class Siege:
         self._descriptor_limit = attack.descriptor_limit
         directory = self._directory / f"venue-{self._venue_count}"
         directory.mkdir()
-        self._venue = VenueProcess(_config(directory, small_segments=attack.descriptor_limit is not None), attack.descriptor_limit)
+        self._venue = VenueProcess(
+            _config(directory, small_segments=attack.descriptor_limit is not None), descriptor_limit=attack.descriptor_limit
+        )
         self._venue.start()
         _place_deep_book(self._venue.orders_endpoint)
         self._clients = [

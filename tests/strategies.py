@@ -40,6 +40,7 @@ from flows import (
     REDUCE,
     RESTING,
     SET_LAST,
+    SET_TIME,
     SIGNED,
     SLIDES,
     SPOILS,
@@ -239,7 +240,8 @@ def market_commands(draw: st.DrawFn) -> Said:
         return Said(record_of(kind=kind, **head, instrument=instrument, price=_price(draw, instrument)))
     head["instrument"] = draw(st.sampled_from([0, 0, 1, 2, 3]))
     if kind == EXPIRE:
-        return Said(record_of(kind=kind, **head, client_order_id=draw(st.integers(0, 60)), flags=draw(st.sampled_from([0, END_OF_DAY]))))
+        flags = draw(st.sampled_from([0, END_OF_DAY, SET_TIME, END_OF_DAY | SET_TIME]))
+        return Said(record_of(kind=kind, **head, client_order_id=draw(st.integers(0, 60)), flags=flags))
     flags = draw(st.sampled_from([0, BY_ACCOUNT, BY_SESSION, BY_ACCOUNT | BY_SESSION, ANY_PARTICIPANT]))
     if flags & ANY_PARTICIPANT:
         head["session"] = 0

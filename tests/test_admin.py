@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -22,6 +23,7 @@ from test_recovery import header, write_journal
 from venues import contents, journal_commands, read_json, venue_config
 
 from ome.cli.admin import main
+from ome.cli.main import main as ome_main
 from ome.cli.terminal import json_text
 from ome.client import OrderEntry
 from ome.codec import COMMAND, EVENT, Records, encode_commands, join_records, record_bytes, records_of
@@ -977,3 +979,56 @@ def test_export_without_pyarrow_names_the_extra(tmp_path: Path, journal: Journal
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     error = admin("export", journal.directory, tmp_path / "x.parquet", code=1).stderr
     assert error.splitlines()[-1] == "error: export to Parquet: found 'no pyarrow', allowed: pip install 'ome[parquet]'"
+
+
+# ---- whatever goes wrong ----
+
+
+@pytest.mark.parametrize("group", ["ome", "ome-admin"])
+@pytest.mark.parametrize("error", [RuntimeError("first\nsecond"), MemoryError(), OSError(24, "Too many open files"), KeyError("label")])
+def test_every_exception_in_every_command_is_one_line_and_exit_code_1(
+    group: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No traceback, unless OME_TRACEBACK asks for it."""
+    commands = {"ome": ome_main, "ome-admin": main}[group]
+    monkeypatch.delenv("OME_TRACEBACK", raising=False)
+
+    def fail(context: click.Context) -> None:
+        raise error
+
+    assert len(commands.commands) > 5
+    for name, command in commands.commands.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(command, "parse_args", lambda context, arguments: [])
+            patch.setattr(command, "invoke", fail)
+            result = CliRunner().invoke(commands, [name])
+            assert (result.exit_code, type(result.exception)) == (1, SystemExit), name
+            assert result.output.startswith(f"error: {type(error).__name__}"), name
+            assert result.output.count("\n") == 1, name
+            patch.setenv("OME_TRACEBACK", "1")
+            assert CliRunner().invoke(commands, [name]).exception is error
+
+
+def test_an_exception_inside_a_command_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the command itself was called; what click has to say, it says as always."""
+
+    def fail(directory: Path) -> None:
+        raise RuntimeError("something is broken")
+
+    monkeypatch.setattr(sys.modules["ome.cli.admin.stats"], "Counters", fail)
+    result = CliRunner().invoke(main, ["stats", str(tmp_path)])
+    assert (result.exit_code, result.output) == (1, "error: RuntimeError: something is broken\n")
+    assert CliRunner().invoke(main, ["stats", "--unknown"]).exit_code == 2
+    assert CliRunner().invoke(main, ["stats", "--help"]).exit_code == 0
+    assert CliRunner().invoke(main, ["--version"]).exit_code == 0
+
+
+def test_a_terminal_that_lacks_a_letter_gets_its_number(tmp_path: Path) -> None:
+    """A path with letters that the locale does not have is no reason to fail."""
+    place = tmp_path / "d\u20ac"
+    with Server(venue_config(place)):
+        pass
+    command = [sys.executable, "-c", "from ome.cli.admin import main; main()", "snapshot", str(place)]
+    shown = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "d\\u20ac/snapshot-" in shown.stdout

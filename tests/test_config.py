@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
+import resource
+import shutil
+import subprocess
+import sys
 import tomllib
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -14,9 +20,12 @@ from ome.config import _INSTRUMENT_KEYS, _KEYS, ConfigError, ServerConfig, load_
 from ome.enums import Policy
 from ome.instruments import Instrument
 from ome.messages import Limits
+from ome.server import Server, ServerError
 
+ANY = "tcp://127.0.0.1:0"
 JOURNAL = '[journal]\ndirectory = "data"\n'
-EXAMPLE = Path(__file__).parent.parent / "conf" / "ome.toml"
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "conf" / "ome.toml"
 
 
 def load(folder: Path, text: str, **overrides: object) -> ServerConfig:
@@ -149,7 +158,7 @@ def test_overrides_replace_what_the_file_says(tmp_path: Path) -> None:
         (JOURNAL + '[server]\nparticipants = "FIRM1"', "server.participants", "FIRM1", "a value of type list"),
         (JOURNAL + "[server]\nparticipants = [1]", "server.participants", [1], "a list of strings"),
         (JOURNAL + '[server]\nparticipants = ["A B"]', "server.participants", "A B", "1 to 16 printable ASCII characters without space"),
-        (JOURNAL + "[feed]\nsnapshot_levels = 0", "feed.snapshot_levels", 0, "1 to 1,048,576"),
+        (JOURNAL + "[feed]\nsnapshot_levels = 0", "feed.snapshot_levels", 0, "1 to 131,072"),
         (JOURNAL + "[limits]\norders = 0", "limits.orders", 0, "1 to 1,073,741,824"),
         (JOURNAL + "[limits]\nsessions = 65536", "limits.sessions", 65_536, "1 to 65,535"),
         (JOURNAL + '[limits]\nlevels = "many"', "limits.levels", "many", "a value of type int"),
@@ -201,3 +210,129 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_policy_memory_needs_no_directory_and_may_have_one(fields: dict[str, Any]) -> None:
     """Without a journal the directory holds the counters only."""
     assert ServerConfig(**fields).policy is Policy.MEMORY
+
+
+# ---- files as people write them ----
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbf", b""])
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path, data: bytes) -> None:
+    """Editors of some systems write one at the beginning of UTF-8."""
+    path = tmp_path / "ome.toml"
+    path.write_bytes(data + b'[journal]\r\ndirectory = "d\xc3\xbc"\r\n# \xe2\x82\xac\r\n')
+    assert load_config(path).directory == Path("dü")
+
+
+def test_a_file_is_utf_8_whatever_the_locale_says(tmp_path: Path) -> None:
+    """Also in the locale C, without Python's UTF-8 mode."""
+    path = tmp_path / "ome.toml"
+    path.write_text('[journal]\ndirectory = "data"\n# Umsatz \u20ac\n', encoding="utf-8")
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    script = "import sys; from ome.config import load_config; print(load_config(sys.argv[1]).directory)"
+    command = [sys.executable, "-c", script, str(path)]
+    assert subprocess.run(command, env=environment, capture_output=True, check=True).stdout == b"data\n"
+
+
+def test_every_text_file_is_opened_as_utf_8() -> None:
+    """No call in ome/ leaves the encoding to the locale: open, read_text, write_text, fdopen, and pipes of text."""
+    left = []
+    for path in sorted((ROOT / "ome").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and _leaves_encoding_open(node):
+                left.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert left == []
+
+
+def _leaves_encoding_open(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id if isinstance(call.func, ast.Name) else ""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if "encoding" in given:
+        return False
+    if name in ("Popen", "run") and "text" in given:
+        return True
+    receiver = call.func.value.id if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) else ""
+    if name in ("read_text", "write_text"):
+        return True
+    if name not in ("open", "fdopen") or (receiver in ("os", "archive") and name == "open"):  # descriptors, and members of a zip: bytes
+        return False
+    parts = [part for argument in (*call.args, *given.values()) for part in ast.walk(argument)]
+    modes = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return not any("b" in mode and set(mode) <= set("rwaxb+") for mode in modes)
+
+
+# ---- the machine ----
+
+
+class Counting(str):
+    """A symbol that counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counting.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_checking_many_instruments_takes_a_number_of_comparisons_in_proportion() -> None:
+    """Not each with each: 20,000 instruments are a few comparisons each."""
+    count = 20_000
+    instruments = tuple(Instrument(Counting(f"I{number}")) for number in range(count))
+    assert isinstance(instruments[0].symbol, Counting)
+    Counting.compared = 0
+    ServerConfig(policy=Policy.MEMORY, instruments=instruments, limits=Limits(instrument_count_max=count))
+    assert Counting.compared < 5 * count
+
+
+def test_messages_are_bounded_whatever_is_wrong() -> None:
+    """A thousand symbols that are there twice, or a value of a million characters, are no message of that size."""
+    twice = tuple(Instrument(f"I{number:04}") for number in range(1_000)) * 2
+    with pytest.raises(ConfigError, match=r"I0000, I0001, .*I0009 and 990 more") as error:
+        ServerConfig(policy=Policy.MEMORY, instruments=twice)
+    assert len(str(error.value)) < 1_000
+    with pytest.raises(ConfigError) as error:
+        ServerConfig(policy=Policy.MEMORY, wait="x" * 1_000_000)
+    assert len(str(error.value)) < 1_000
+    assert "(1,000,002 characters)" in str(error.value)
+
+
+def test_segments_that_the_disk_has_no_room_for_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """The largest segment that is allowed is 1 TiB; the message has what is free and the key."""
+    (tmp_path / "data").mkdir()
+    free_bytes = shutil.disk_usage(tmp_path).free
+    segment_bytes = min(1 << 40, (free_bytes // 4096 + 1) * 4096)
+    config = ServerConfig(directory=tmp_path / "data", segment_bytes=segment_bytes, orders_endpoint=ANY, feed_endpoint=ANY)
+    with pytest.raises(ServerError, match=rf"free space in .*journal\.segment_bytes = {segment_bytes:,}"):
+        Server(config).start()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["lock"]
+
+
+def test_limits_that_the_machine_cannot_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than its memory, or than the process may reserve: the message has both sizes and what to change."""
+    config = ServerConfig(policy=Policy.MEMORY, orders_endpoint=ANY, feed_endpoint=ANY)
+    sysconf = os.sysconf
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sysconf", lambda name: 10_000 if name == "SC_PHYS_PAGES" else sysconf(name))
+        with pytest.raises(ServerError, match=r"limits in .* bytes for an engine that is full.*lower limits\.orders"):
+            Server(config).start()
+    with monkeypatch.context() as patch:
+        patch.setattr(resource, "getrlimit", lambda which: (100_000_000, resource.RLIM_INFINITY))
+        with pytest.raises(ServerError, match=r"limits in .* bytes of address space to reserve.*ulimit -v"):
+            Server(config).start()
+
+
+def test_a_limited_address_space_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    """As on shared hosts and in batch queues."""
+    limit = 500_000_000
+    options = ["--directory", str(tmp_path / "data"), "--orders", ANY, "--feed", ANY]
+    ended = subprocess.run(
+        [sys.executable, "-c", "from ome.cli.main import main; main()", "run", *options],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("\n") == 1

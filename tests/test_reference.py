@@ -1023,6 +1023,27 @@ def test_order_is_dead_at_its_deadline_and_never_trades_again(venue: Venue) -> N
     )
 
 
+def test_time_goes_back_only_by_a_command_that_sets_it(venue: Venue) -> None:
+    """T10: after a time that was too late, dated orders are refused until the time is set; what has expired stays expired."""
+    venue.new(SELL, 100, 10, 1, {Term.EXPIRE_TIME: 8_000}, time_in_force=GTD)
+    venue.new(SELL, 100, 10, 2, {Term.EXPIRE_TIME: 9_000}, time_in_force=GTD)
+    venue.now_ns = 8_500
+    assert told(venue.cancel(99))[0] == "CANCELLED EXPIRED 1 10@100 WAS_RESTING"
+    venue.now_ns = 5_000
+    assert said(venue.new(BUY, 90, 1, 3, {Term.EXPIRE_TIME: 6_000}, time_in_force=GTD)) == ["REJECTED ALREADY_EXPIRED"]
+    flags = int(CommandFlags.SET_TIME)
+    assert said(venue.do(CommandKind.EXPIRE_ORDERS, cutoff_ns=5_000, flags=flags, instrument=9)) == ["REJECTED UNKNOWN_INSTRUMENT"]
+    assert said(venue.new(BUY, 90, 1, 3, {Term.EXPIRE_TIME: 6_000}, time_in_force=GTD)) == ["REJECTED ALREADY_EXPIRED"], (
+        "refused: no effect"
+    )
+    assert told(venue.do(CommandKind.EXPIRE_ORDERS, cutoff_ns=5_000, flags=flags)) == ["COMPLETED 0 0@0"]
+    assert told(venue.new(BUY, 90, 1, 3, {Term.EXPIRE_TIME: 6_000}, time_in_force=GTD)) == ["ACCEPTED 3 1@90 RESTS"]
+    venue.now_ns = 6_000
+    assert told(venue.cancel(99))[0] == "CANCELLED EXPIRED 3 1@90 WAS_RESTING"
+    venue.now_ns = 9_000
+    assert told(venue.cancel(99))[0] == "CANCELLED EXPIRED 2 10@100 WAS_RESTING", "its deadline is as far away as it was"
+
+
 def test_waiting_order_dies_at_its_deadline(venue: Venue) -> None:
     """T7: a record of any kind, a refused one too, brings the time that ends an order, also one that waits."""
     venue.new(BUY, 0, 10, 1, {Term.STOP_PRICE: 200, Term.EXPIRE_TIME: 5_000}, order_type=STOP, time_in_force=GTD)

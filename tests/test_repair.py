@@ -89,7 +89,7 @@ class Miscounting:
     def _add(view: EngineView, client_order_id: int, lots: int) -> None:
         """Changes what is left of an order, which stands 16 bytes before its client order id."""
         limits = ffi.new("ome_limits_t *", {name: getattr(view.limits, name) for name in type(view.limits).__slots__})
-        size = lib.ome_engine_size_bytes(limits)  # type: ignore[attr-defined]
+        size = lib.ome_engine_size_bytes(limits)
         words = np.frombuffer(ffi.buffer(ffi.cast("char *", view._pointer), size), np.int64)
         words[np.flatnonzero(words == client_order_id) - 2] += lots
 

@@ -27,6 +27,7 @@ from venues import (
 )
 
 from ome.client import MarketData, OrderEntry, SessionLost
+from ome.clock import Schedule
 from ome.codec import encode_commands
 from ome.codec.wire import encode_message
 from ome.config import ConfigError, ServerConfig
@@ -37,7 +38,7 @@ from ome.marketdata import BookLevel
 from ome.messages import NULL_VALUE, Command, ExpireOrders, Limits, NewOrder
 from ome.metrics import Counters
 from ome.recovery import JournalIntegrityError, Replay
-from ome.server import Clock, Server, ServerError
+from ome.server import Server, ServerError
 from ome.transport import EndpointError
 
 AAPL: Final = Instrument("AAPL", tick="0.01")
@@ -628,7 +629,7 @@ def test_restart_may_add_instruments_and_keeps_those_that_the_configuration_forg
     """What the journal defined stays; what the configuration adds comes after it."""
     with Server(venue_config(tmp_path, instruments=(AAPL,))):
         pass
-    with Server(venue_config(tmp_path, instruments=(OIL,))) as server, Wire(server.orders_endpoint) as wire:
+    with Server(venue_config(tmp_path, instruments=(OIL,), add_instruments=True)) as server, Wire(server.orders_endpoint) as wire:
         answer = wire.log_on("FIRM1")
         assert [(fields["instrument"], fields["symbol"]) for fields in answer["instruments"]] == [(1, b"AAPL"), (2, b"OIL")]
 
@@ -665,7 +666,7 @@ def test_a_second_server_on_a_directory_is_refused(tmp_path: Path) -> None:
     """One server to a directory, whatever its policy; when the first is gone another may start."""
     with Server(venue_config(tmp_path)) as first:
         for policy in Policy:
-            with pytest.raises(ServerError, match="found 'a process that uses it', allowed: one at a time"):
+            with pytest.raises(ServerError, match="found 'a server of this process that uses it', allowed: one at a time"):
                 Server(venue_config(tmp_path, policy=policy)).start()
         with Wire(first.orders_endpoint) as wire:
             assert wire.log_on("FIRM1")["reason"] == Reason.NONE
@@ -1011,7 +1012,7 @@ def test_the_clock_ends_each_day_once_and_the_days_that_it_missed() -> None:
         sent.append(command)
         return True
 
-    clock = Clock(submit, lambda: 0, day_end=dtime(12, 0), now_ns=noon - hour)
+    clock = Schedule(submit, lambda: 0, day_end=dtime(12, 0), now_ns=noon - hour)
     assert clock.tick(noon - 1)
     assert not sent
     assert clock.tick(noon)
@@ -1019,12 +1020,12 @@ def test_the_clock_ends_each_day_once_and_the_days_that_it_missed() -> None:
     assert [(command.cutoff_ns, command.flags) for command in sent] == [(noon, CommandFlags.END_OF_DAY)]
     assert clock.tick(noon + 24 * hour)
     assert len(sent) == 2
-    late = Clock(submit, lambda: 0, day_end=dtime(12, 0), now_ns=noon + 50 * hour)
+    late = Schedule(submit, lambda: 0, day_end=dtime(12, 0), now_ns=noon + 50 * hour)
     late.catch_up(noon - 1)
     assert len(sent) == 3
     late.catch_up(noon + 49 * hour)
     late.catch_up(0)
-    Clock(submit, lambda: 0, day_end=None, now_ns=noon).catch_up(1)
+    Schedule(submit, lambda: 0, day_end=None, now_ns=noon).catch_up(1)
     assert len(sent) == 3
 
 
@@ -1037,6 +1038,6 @@ def test_the_clock_sends_one_expiry_for_a_deadline() -> None:
         sent.append(command)
         return True
 
-    clock = Clock(submit, lambda: deadline_ns, day_end=None, now_ns=0)
+    clock = Schedule(submit, lambda: deadline_ns, day_end=None, now_ns=0)
     assert [clock.tick(now_ns) for now_ns in (999, 1_000, 1_001)] == [True, True, True]
     assert [command.cutoff_ns for command in sent if isinstance(command, ExpireOrders)] == [1_000]

@@ -193,4 +193,7 @@ def test_a_snapshot_that_the_server_could_not_make_is_not_said_to_be_made(tmp_pa
         monkeypatch.setattr(Replay, "snapshot", fail)
         with pytest.raises(JournalError, match=f"one of command {older.sequence:,}"):
             make_snapshot(tmp_path, DEADLINE_S)
+        (follower,) = (thread for thread in server.threads if thread.name == "ome-follower")
+        assert (follower.state, follower.failures) == ("running", 1)
+        assert "no space" in follower.last_error
         trade(server, 5, 201)

@@ -183,10 +183,13 @@ _WIDE = re.compile("sequence$|_id$|_ns$|^epoch$|^begins_behind$|^snapshot$")
 
 
 class VenueProcess:
-    """`ome run` in a process of its own. `start` returns when it is open for orders. `descriptor_limit` is its limit, soft and hard."""
+    """`ome run` in a process of its own, run by the command `under` where one is given. `start` returns when it is open for orders.
 
-    def __init__(self, config: Path, descriptor_limit: int | None = None) -> None:
-        self._command = [sys.executable, "-c", "from ome.cli.main import main; main()", "run", "--json", "--config", str(config)]
+    `descriptor_limit` is its limit, soft and hard.
+    """
+
+    def __init__(self, config: Path, under: tuple[str, ...] = (), *, descriptor_limit: int | None = None) -> None:
+        self._command = [*under, sys.executable, "-c", "from ome.cli.main import main; main()", "run", "--json", "--config", str(config)]
         if descriptor_limit is not None:
             self._command = ["/bin/sh", "-c", f'ulimit -n {descriptor_limit}; exec "$@"', "sh", *self._command]
         self._process: subprocess.Popen[str] | None = None
@@ -239,10 +242,15 @@ class VenueProcess:
         self._process = None
         return code, errors
 
-    def stop(self) -> dict[str, Any]:
-        """SIGTERM: returns what it printed at its end."""
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
         assert self._process is not None, "it was started"
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> dict[str, Any]:
+        """SIGTERM, or another signal: returns what it printed at its end."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(number)
         output, errors = self._process.communicate(timeout=20)
         assert self._process.returncode == 0, errors
         self._process = None

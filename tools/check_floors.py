@@ -18,7 +18,7 @@ from pathlib import Path
 PYTHON_FLOORS = (
     ("errors", "units", "enums"),
     ("messages", "instruments"),
-    ("config", "codec", "_native"),
+    ("config", "codec", "_native", "lock", "supervision"),
     (
         "engine",
         "reference",
@@ -34,7 +34,7 @@ PYTHON_FLOORS = (
         "descriptors",
         "storage",
     ),
-    ("recovery",),
+    ("recovery", "clock"),
     ("transport",),
     ("client",),
     ("gateway", "publisher", "replication", "conformance"),
@@ -125,7 +125,7 @@ def check_python(root: Path) -> Iterator[Violation]:
         if floor_of(PYTHON_FLOORS, module) is None:
             yield Violation(path=place, line=1, found=f"ome.{module}, which stands on no floor", allowed="modules of the table of floors")
             continue
-        for line, imported in imported_modules(ast.parse(path.read_text(), str(path)), ".".join(place.parent.parts)):
+        for line, imported in imported_modules(ast.parse(path.read_text(encoding="utf-8"), str(path)), ".".join(place.parent.parts)):
             allowed = check_import(module, imported)
             if allowed is not None:
                 yield Violation(path=place, line=line, found=imported, allowed=allowed)
@@ -142,7 +142,7 @@ def check_c(root: Path) -> Iterator[Violation]:
             continue
         forbidden = C_FORBIDDEN.get(folder, ())
         allowed = [folder, *(name for name in names_below(C_FLOORS, floor) if name not in forbidden)]
-        for line, text in enumerate(path.read_text().splitlines(), 1):
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             match = C_INCLUDE.match(text)
             if match is None:
                 continue

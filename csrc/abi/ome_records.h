@@ -128,6 +128,7 @@ enum
     OME_COMMAND_FLAGS_BY_SESSION = 64, /* A mass cancel means only orders that came by target_session */
     OME_COMMAND_FLAGS_ANY_PARTICIPANT = 128, /* A mass cancel means everybody's orders; not for clients */
     OME_COMMAND_FLAGS_END_OF_DAY = 256, /* DAY orders expire too */
+    OME_COMMAND_FLAGS_SET_TIME = 512, /* The engine's time becomes that of this command, even where it was later */
 };
 
 /* Options of an instrument. */

@@ -169,7 +169,8 @@ static uint8_t check_expire_orders(const ome_engine_t *engine, const ome_command
     {
         return OME_REASON_UNKNOWN_INSTRUMENT;
     }
-    return (command->flags & ~OME_COMMAND_FLAGS_END_OF_DAY) != 0 ? OME_REASON_BAD_FLAGS : OME_REASON_NONE;
+    const uint32_t allowed = OME_COMMAND_FLAGS_END_OF_DAY | OME_COMMAND_FLAGS_SET_TIME;
+    return (command->flags & ~allowed) != 0 ? OME_REASON_BAD_FLAGS : OME_REASON_NONE;
 }
 
 static bool expire_orders_means(const ome_engine_t *engine, const ome_command_t *command, const ome_standing_t *order)
@@ -187,6 +188,10 @@ void ome_expire_orders(ome_engine_t *engine, const ome_command_t *command, ome_s
     {
         ome_reject(engine, command, reason, sink);
         return;
+    }
+    if ((command->flags & OME_COMMAND_FLAGS_SET_TIME) != 0)
+    {
+        engine->time_ns = command->timestamp_ns; /* an operator's: what has expired by the time that was wrong stays expired */
     }
     const int64_t count = cancel_matching(engine, command, expire_orders_means, OME_REASON_EXPIRED, sink);
     write_completed(engine, command, 0, 0, count, 0, sink);

@@ -8,8 +8,7 @@
 enum
 {
     SPARE_ABSENT = 0,
-    SPARE_READY = 1,
-    SPARE_FAILED = 2
+    SPARE_READY = 1
 };
 
 #define BLOCK_SIZE OME_FILE_BLOCK_SIZE
@@ -83,6 +82,7 @@ static ome_status_t make_zeros(const ome_journal_writer_t *writer, const char *p
     {
         file_system->close(context, *file);
         *file = -1;
+        (void)file_system->remove(context, path); /* a disk that is full gets its room back */
         return ome_file_failed(error, result, call, path);
     }
     return OME_OK;
@@ -101,17 +101,12 @@ static ome_status_t take_zeros(ome_journal_writer_t *writer, int *file, char *pa
 {
     *is_spare = false;
     /* Acquire: pairs with the release in ome_journal_writer_prepare_next. */
-    switch (atomic_load_explicit(&writer->spare_state, memory_order_acquire))
+    if (atomic_load_explicit(&writer->spare_state, memory_order_acquire) == SPARE_READY)
     {
-    case SPARE_READY:
         temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
         *file = writer->spare_file;
         *is_spare = true;
         return OME_OK;
-    case SPARE_FAILED:
-        return stop(writer, -writer->spare_error.number, writer->spare_error.call, writer->spare_error.path);
-    default:
-        break;
     }
     temporary_path(writer, path, OME_JOURNAL_TEMPORARY_NEW);
     const ome_status_t status = make_zeros(writer, path, file, &writer->error);
@@ -395,16 +390,18 @@ ome_status_t ome_journal_writer_prepare_next(ome_journal_writer_t *writer)
         return OME_STOPPED;
     }
     /* Acquire: pairs with the release in begin_segment. */
-    const int state = atomic_load_explicit(&writer->spare_state, memory_order_acquire);
-    if (state != SPARE_ABSENT)
+    if (atomic_load_explicit(&writer->spare_state, memory_order_acquire) == SPARE_READY)
     {
-        return state == SPARE_READY ? OME_OK : OME_STOPPED;
+        return OME_OK;
     }
     char path[OME_PATH_SIZE];
     temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
     const ome_status_t status = make_zeros(writer, path, &writer->spare_file, &writer->spare_error);
-    /* Release: pairs with the acquire in take_zeros. */
-    atomic_store_explicit(&writer->spare_state, status == OME_OK ? SPARE_READY : SPARE_FAILED, memory_order_release);
+    if (status == OME_OK)
+    {
+        /* Release: pairs with the acquire in take_zeros. */
+        atomic_store_explicit(&writer->spare_state, SPARE_READY, memory_order_release);
+    }
     return status;
 }
 

@@ -64,7 +64,7 @@ typedef struct
     _Atomic(int) spare_state; /* the one that prepares ends ABSENT, the writer makes it so again */
     atomic_bool is_stopped;
     int spare_file; /* valid while READY */
-    ome_error_t spare_error; /* valid when FAILED */
+    ome_error_t spare_error; /* of the one that prepares: why its last attempt failed */
 } ome_journal_writer_t;
 
 /* Bytes of memory for groups of up to that many commands. A larger group is written in several parts. */
@@ -94,7 +94,7 @@ ome_status_t ome_journal_writer_sync(ome_journal_writer_t *writer);
 ome_status_t ome_journal_writer_commit(ome_journal_writer_t *writer);
 
 /* Prepares the next segment unless one is ready. Takes as long as writing a segment takes; for a thread of its own, one at a time.
- * A failure is final: the writer goes on until it needs the segment, and stops then.
+ * After a failure it may be called again; a writer that needs the segment meanwhile makes it itself, and stops only where that fails too.
  * Returns OME_OK (one is ready); OME_IO_ERROR (writer->spare_error); OME_STOPPED. */
 ome_status_t ome_journal_writer_prepare_next(ome_journal_writer_t *writer);
 

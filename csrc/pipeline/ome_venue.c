@@ -10,6 +10,7 @@
 
 #define IDLE_WAIT_NS UINT64_C(10000000)
 #define PREPARE_PAUSE_NS 2000000L
+#define PREPARE_PAUSE_MAX_NS 400000000L
 #define EVENT_LOG_PAUSE_NS 1000000L
 #define EVENT_LOG_DELAY_NS UINT64_C(100000000)
 
@@ -100,8 +101,22 @@ static ome_status_t make_counters(ome_venue_t *venue, const ome_venue_config_t *
         ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_DURABLE), venue->engine->sequence);
         ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_TRADES), venue->engine->trade_count);
         ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_EVENTS), venue->engine->event_count);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_LEVELS), venue->engine->pools.ladder.level_count);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_RING_CURSOR), venue->engine->sequence);
+        ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_FEED_SEQUENCE), venue->engine->sequence);
+        ome_venue_count_clock(venue);
     }
     return status;
+}
+
+void ome_venue_count_clock(const ome_venue_t *venue)
+{
+    const ome_venue_clock_t *clock = &venue->clock;
+    const int64_t difference_ns = clock->difference_ns;
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_AHEAD), difference_ns > 0 ? (uint64_t)difference_ns : 0);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_BEHIND), difference_ns < 0 ? (uint64_t)-difference_ns : 0);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_HELD), clock->is_held);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_JUMPS), clock->jump_count);
 }
 
 /* Ends the journal after its last valid record and begins the next segment. */
@@ -190,6 +205,7 @@ ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay
     venue->policy = config->policy;
     venue->reader_count = config->reader_count;
     venue->epoch = ome_clock_realtime_ns() / UINT64_C(1000000000);
+    ome_venue_clock_init(&venue->clock, ome_clock_steady_ns(), ome_clock_realtime_ns(), engine->time_ns);
     if (config->policy < OME_POLICY_COMMIT || config->policy > OME_POLICY_MEMORY)
     {
         return OME_INVALID;
@@ -307,18 +323,17 @@ static void *event_log_loop(void *argument)
     return NULL;
 }
 
-/* Keeps one journal segment ready ahead of the writer. A failure is the writer's to report, when it comes to need the segment. */
+/* Keeps one journal segment ready ahead of the writer. What fails is tried again, after a pause that doubles up to a second; a writer that needs the segment meanwhile makes it itself, and
+ * says what failed where it cannot. */
 static void *prepare_loop(void *argument)
 {
     ome_venue_t *venue = argument;
-    const struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
+    struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
     while (!flag_is_set(&venue->is_journal_done))
     {
         const bool is_due = atomic_load_explicit(&venue->journal_stage.is_spare_due, memory_order_relaxed);
-        if (is_due && ome_journal_writer_prepare_next(&venue->writer) != OME_OK)
-        {
-            break;
-        }
+        const bool has_failed = is_due && ome_journal_writer_prepare_next(&venue->writer) != OME_OK;
+        pause.tv_nsec = !has_failed ? PREPARE_PAUSE_NS : pause.tv_nsec < PREPARE_PAUSE_MAX_NS ? 2 * pause.tv_nsec : pause.tv_nsec;
         (void)nanosleep(&pause, NULL);
     }
     return NULL;
@@ -360,7 +375,7 @@ ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t
     {
         return status;
     }
-    const uint64_t now_ns = ome_clock_realtime_ns();
+    const uint64_t now_ns = ome_venue_clock_now_ns(&venue->clock);
     for (uint32_t i = 0; i < count; i++)
     {
         uint8_t *slot = ome_ring_slot(venue->ring, first_sequence + i);

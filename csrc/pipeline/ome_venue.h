@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "base/ome_venue_clock.h"
 #include "pipeline/ome_event_log.h"
 #include "pipeline/ome_gate.h"
 #include "pipeline/ome_journal_stage.h"
@@ -42,6 +43,7 @@ typedef struct ome_venue
     ome_ring_t *ring;
     ome_stream_t *stream;
     ome_counters_t counters;
+    ome_venue_clock_t clock; /* what commands are stamped with */
     uint64_t epoch;
     uint8_t policy;
     bool has_journal;
@@ -77,8 +79,11 @@ ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_venue_start(ome_venue_t *venue);
 
-/* Sequences `count` commands (64 bytes each; at most the ring's slots), stamped with the time now. Any thread. OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: the count. */
+/* Sequences `count` commands (64 bytes each; at most the ring's slots), stamped with the venue's time now. Any thread. OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: the count. */
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count);
+
+/* Brings the counters of the clock up to date. The thread that follows it. */
+void ome_venue_count_clock(const ome_venue_t *venue);
 
 /* No new commands from now on. */
 void ome_venue_stop(ome_venue_t *venue);

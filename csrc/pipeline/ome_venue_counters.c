@@ -54,6 +54,12 @@ static const ome_counter_definition_t counters[] = {
     [OME_COUNT_RING_CURSOR] = SEQUENCE("ring.cursor"),
     [OME_COUNT_STORAGE_FREE] = {"storage.free_bytes", OME_COUNTER_KIND_GAUGE, OME_COUNTER_UNIT_BYTES},
     [OME_COUNT_STORAGE_LOW] = GAUGE("storage.is_low"),
+    [OME_COUNT_CLOCK_AHEAD] = {"clock.ahead_ns", OME_COUNTER_KIND_GAUGE, OME_COUNTER_UNIT_NANOSECONDS},
+    [OME_COUNT_CLOCK_BEHIND] = {"clock.behind_ns", OME_COUNTER_KIND_GAUGE, OME_COUNTER_UNIT_NANOSECONDS},
+    [OME_COUNT_CLOCK_HELD] = GAUGE("clock.is_held"),
+    [OME_COUNT_CLOCK_JUMPS] = TOTAL("clock.jumps"),
+    [OME_COUNT_THREADS_FAILING] = GAUGE("threads.failing"),
+    [OME_COUNT_THREAD_FAILURES] = TOTAL("threads.failures"),
 };
 static_assert(sizeof(counters) / sizeof(counters[0]) == OME_COUNT_COUNT, "every counter has a label");
 

@@ -62,6 +62,14 @@ typedef enum
     /* who watches the storage; zeros where nobody does */
     OME_COUNT_STORAGE_FREE, /* bytes, when it last looked */
     OME_COUNT_STORAGE_LOW,  /* 1: new orders are refused */
+    /* who follows the machine's clock */
+    OME_COUNT_CLOCK_AHEAD,  /* nanoseconds that the machine's clock is ahead of the venue's time, or: */
+    OME_COUNT_CLOCK_BEHIND,
+    OME_COUNT_CLOCK_HELD,   /* 1: they differ by more than the limit; the venue's time waits for the clock or an operator */
+    OME_COUNT_CLOCK_JUMPS,  /* times that this began */
+    /* who supervises the background threads */
+    OME_COUNT_THREADS_FAILING,  /* whose last attempt failed */
+    OME_COUNT_THREAD_FAILURES,  /* attempts that failed */
     OME_COUNT_COUNT
 } ome_venue_counter_t;
 

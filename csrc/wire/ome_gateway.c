@@ -192,7 +192,7 @@ static void send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64_t re
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
     ome_heartbeat_t heartbeat = {.request_id = request_id,
-        .server_time_ns = ome_clock_realtime_ns(),
+        .server_time_ns = ome_venue_clock_now_ns(gateway->config.clock),
         .engine_sequence = ome_ring_cursor(gateway->config.ring),
         .report_sequence = slot->report_sequence};
     ome_message_header_set(&heartbeat, OME_TEMPLATE_HEARTBEAT, OME_BLOCK_HEARTBEAT);
@@ -329,7 +329,7 @@ static uint32_t read_events(ome_gateway_t *gateway)
         return 0;
     }
     const uint64_t durable = config->durable(config->context);
-    const uint64_t now_ns = ome_clock_realtime_ns();
+    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
     const ome_event_t *events = slots;
     uint32_t count = 0;
     available = available < EVENT_COUNT_PER_TURN ? available : EVENT_COUNT_PER_TURN;
@@ -403,7 +403,7 @@ static void count_noise(ome_gateway_t *gateway, uint16_t session)
 
 static void fill_slots(const ome_gateway_t *gateway, const uint8_t *messages, uint64_t first_sequence, uint32_t count, uint16_t session)
 {
-    const uint64_t now_ns = ome_clock_realtime_ns();
+    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
     const uint16_t participant = gateway->table.sessions[session].participant;
     for (uint32_t i = 0; i < count; i++)
     {
@@ -448,7 +448,7 @@ static bool define_session(ome_gateway_t *gateway, uint16_t session)
     }
     ome_command_t *command = ome_ring_slot(ring, sequence);
     memset((uint8_t *)command + sizeof(uint64_t), 0, OME_BODY_SIZE);
-    command->timestamp_ns = ome_clock_realtime_ns();
+    command->timestamp_ns = ome_venue_clock_now_ns(gateway->config.clock);
     memcpy(command->participant_name, slot->participant_name, OME_NAME_SIZE);
     command->session_number = slot->session_number;
     command->participant = slot->participant;
@@ -506,7 +506,7 @@ static_assert(OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX <= REPORT_COUNT_MAX, "the pool
 /* Answers each new order among the messages, which has its answer then as one that the engine rejects. */
 static void refuse_orders(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
-    const uint64_t now_ns = ome_clock_realtime_ns();
+    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
     for (uint32_t i = 0; i < count; i++)
     {
         if (template_at(messages, i) != OME_TEMPLATE_NEW_ORDER)

@@ -14,6 +14,7 @@
 
 #include "abi/ome_status.h"
 #include "base/ome_counters.h"
+#include "base/ome_venue_clock.h"
 #include "concurrent/ome_ring.h"
 #include "concurrent/ome_stream.h"
 #include "wire/ome_frame.h"
@@ -49,6 +50,7 @@ typedef struct
     bool (*is_open)(void *context);     /* whether commands are taken */
     bool (*is_storage_low)(void *context); /* whether new orders are refused */
     void *context;
+    const ome_venue_clock_t *clock; /* what commands are stamped with */
     const ome_socket_t *socket;
     ome_gateway_counters_t counters;
     uint32_t reader_index;

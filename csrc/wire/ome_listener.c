@@ -1099,3 +1099,16 @@ uint32_t ome_listener_connection_count_max(const ome_listener_t *listener)
 {
     return listener->config.connection_count_max;
 }
+
+void ome_listener_abandon(const ome_listener_t *listener)
+{
+    for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
+    {
+        const connection_t *connection = &listener->connections[slot];
+        if (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING)
+        {
+            (void)close(connection->fd);
+        }
+    }
+    (void)close(listener->epoll_fd);
+}

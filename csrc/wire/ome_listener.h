@@ -52,6 +52,9 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
 /* Tries for up to `linger_ms` to send what waits, and closes all connections. */
 void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);
 
+/* In a child of fork: closes its copies of the descriptors, which are the parent's to serve, and does nothing else. The listener is not to be used there. */
+void ome_listener_abandon(const ome_listener_t *listener);
+
 uint32_t ome_listener_connection_count_max(const ome_listener_t *listener);
 
 /* The table of functions over it. */

@@ -135,9 +135,9 @@ def _server(directory: Path, journal: Path, policy: Policy, symbols: tuple[str, 
     config = directory / "demo.toml"
     lines = ['[server]\norders = "tcp://127.0.0.1:0"\nfeed = "tcp://127.0.0.1:0"\n', f'[journal]\npolicy = "{policy.name.lower()}"\n']
     lines += [f'[[instruments]]\nsymbol = "{symbol}"\ntick = "0.01"\nprice_decimals = 4\n' for symbol in symbols]
-    config.write_text("".join(lines))
+    config.write_text("".join(lines), encoding="utf-8")
     command = [sys.executable, "-m", "ome.cli.main", "run", "--json", "--config", str(config), "--directory", str(journal)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
     try:
         yield process
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable
@@ -15,13 +16,16 @@ import click
 
 from ome.cli import demo as demo_module, ladder
 from ome.cli.markets import core_markets, reference_markets, wire_markets
-from ome.cli.terminal import ExitCode, failing, json_option, moment, print_json, progress_bar
-from ome.client import MarketData, OrderEntry
+from ome.cli.session_numbers import FIRST, free_session_number
+from ome.cli.terminal import Commands, ExitCode, failing, json_option, moment, print_json, progress_bar
+from ome.client import MarketData, OrderEntry, Report
+from ome.clock import apart
 from ome.codec import OrderOptions, encode_commands, new_order, side_of
 from ome.config import ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
 from ome.enums import Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.instruments import Instrument
+from ome.recovery.directory import segments
 from ome.server import Server
 
 __all__ = ["DEFAULT_INSTRUMENTS", "main"]
@@ -35,7 +39,7 @@ feed_option = click.option("--feed", default=_FEED, show_default=True, help="End
 participant_option = click.option("--participant", default="TRADER", show_default=True, help="Who logs on.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("ome"), prog_name="ome")
 def main() -> None:
     """An order matching engine. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity."""
@@ -45,8 +49,10 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
     given = {key: value for key, value in overrides.items() if value is not None}
     if config is not None:
         return load_config(config, **given)
-    defaults: dict[str, object] = {"directory": Path("data"), "instruments": DEFAULT_INSTRUMENTS, "source": "command line"}
-    return ServerConfig(**(defaults | given))  # type: ignore[arg-type]
+    values: dict[str, object] = {"directory": Path("data"), "source": "command line"} | given
+    if values.get("policy") is Policy.MEMORY or not segments(cast("Path", values["directory"])):
+        values["instruments"] = DEFAULT_INSTRUMENTS  # a venue that exists keeps those that it has
+    return ServerConfig(**values)  # type: ignore[arg-type]
 
 
 @main.command()
@@ -59,13 +65,16 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
 @click.option(
     "--policy", type=click.Choice([policy.name.lower() for policy in Policy]), help="How durable a command is before it is reported."
 )
+@click.option("--add-instruments", is_flag=True, default=None, help="Add to a venue that exists the instruments that it does not have yet.")
+@click.option("--accept-clock", is_flag=True, help="The machine's clock is right, though it is far ahead of the journal.")
 @json_option
 @failing
-def run(config: str | None, policy: str | None, as_json: bool, **overrides: object) -> None:
-    """Run a venue until SIGINT or SIGTERM. Starting again is recovering."""
-    server = Server(_config(config, overrides | {"policy": Policy[policy.upper()] if policy else None}))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: server.stop())
+def run(config: str | None, policy: str | None, accept_clock: bool, as_json: bool, **overrides: object) -> None:
+    """Run a venue until SIGINT, SIGTERM or SIGHUP. Starting again is recovering."""
+    server = Server(_config(config, overrides | {"policy": Policy[policy.upper()] if policy else None}), accept_clock=accept_clock)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
+            signal.signal(number, lambda *_: server.stop())  # writes to a descriptor, so it may interrupt anything, and come again
     summary = server.start()
     try:
         if as_json:
@@ -77,6 +86,12 @@ def run(config: str | None, policy: str | None, as_json: bool, **overrides: obje
             events += f"  {summary.events_completed:,} logged anew" if summary.events_completed else ""
             if summary.refused_snapshots:
                 click.echo(f"warning: {summary.refused_snapshots} snapshots could not be used: {summary.refused_reason}", err=True)
+            if summary.clock_behind_ns:
+                click.echo(
+                    f"warning: the machine's clock is {apart(-summary.clock_behind_ns, 'the last command of the journal')}: "
+                    "OPERATING.md, A clock that is wrong",
+                    err=True,
+                )
             click.echo(
                 f"ome {version('ome')}  {summary.instruments} instruments  policy {summary.policy.name.lower()}  "
                 f"recovered {summary.recovered_commands:,} commands{snapshot} in {summary.recovery_seconds:.1f} s{torn}{events}  "
@@ -163,9 +178,17 @@ def _choice(kind: type[IntEnum]) -> click.Choice[str]:
 @click.argument("quantity")
 @click.option("--at", help="Limit; without it a market order.")
 @order_options
-@click.option("--wait", default=1.0, show_default=True, help="Seconds without a report after which to end.")
+@click.option(
+    "--wait", type=click.FloatRange(0), default=0.1, show_default=True, help="Seconds without a further report after which to end."
+)
+@click.option("--timeout", type=click.FloatRange(0), default=5.0, show_default=True, help="Seconds to wait for the venue's answer.")
 @orders_option
 @participant_option
+@click.option(
+    "--session",
+    type=click.IntRange(0, 65_535),
+    help=f"Session number; a session of the participant that has it is taken over. [default: a free one from {FIRST:,} on]",
+)
 @json_option
 @failing
 def submit(
@@ -175,17 +198,21 @@ def submit(
     at: str | None,
     account: int,
     wait: float,
+    timeout: float,
     orders: str,
     participant: str,
+    session: int | None,
     as_json: bool,
     **options: object,
 ) -> None:
     """Send one order and print what becomes of it."""
-    rejected = False
-    with OrderEntry(orders, participant) as session:
-        number = session.instruments.number(symbol)
+    with contextlib.ExitStack() as stack:
+        if session is None:
+            session = stack.enter_context(free_session_number(orders, participant))
+        entry = stack.enter_context(OrderEntry(orders, participant, session, timeout))
+        number = entry.instruments.number(symbol)
         order = new_order(
-            session.instruments[symbol],
+            entry.instruments[symbol],
             side_of(side),
             quantity,
             at,
@@ -194,8 +221,10 @@ def submit(
             client_order_id=time.time_ns(),
             account=account,
         )
-        session.send(encode_commands([order]))
-        for report in session.reports(wait):
+        entry.send(encode_commands([order]))
+        report: Report | None = entry.wait_for(order.client_order_id, timeout)
+        rejected = False
+        while report is not None:
             rejected = rejected or report.kind.name == "REJECTED"
             if as_json:
                 print_json(report)
@@ -205,6 +234,7 @@ def submit(
                     f"price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} "
                     f"cumulative {report.cumulative_quantity}" + (f" ({report.reason.name})" if report.reason else "")
                 )
+            report = None if report.is_final else next(entry.reports(wait), None)
     if rejected:
         raise SystemExit(ExitCode.FAILED)
 
@@ -221,7 +251,7 @@ def submit(
 @failing
 def watch(symbol: str, depth: int, seconds: float | None, interval: float, orders: str, feed: str, participant: str, as_json: bool) -> None:
     """Watch a book live. Logs on once, for the list of instruments."""
-    with OrderEntry(orders, participant, session_number=65_535) as session:
+    with free_session_number(orders, participant) as number, OrderEntry(orders, participant, number) as session:
         instruments = session.instruments
     with MarketData(feed, instruments) as market:
         market.subscribe(symbol)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import io
 import json
 import os
 import sys
@@ -25,7 +27,7 @@ from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.recovery import JournalIntegrityError
 from ome.recovery.manifest import ManifestError
 
-__all__ = ["ExitCode", "failing", "json_option", "json_text", "moment", "print_json", "printing", "progress_bar"]
+__all__ = ["Commands", "ExitCode", "failing", "json_option", "json_text", "moment", "print_json", "printing", "progress_bar"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,21 +42,40 @@ class ExitCode(IntEnum):
     INTEGRITY = 3
 
 
+class Commands(click.Group):
+    """A group of commands in which nothing that goes wrong ends in a traceback, whether a command or its arguments are at fault."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its number
+        return failing(super().invoke)(ctx)
+
+
 def failing(function: Callable[P, R]) -> Callable[P, R]:
-    """Turns exceptions of ome into one line on standard error and an exit code."""
+    """Turns every exception into one line on standard error and an exit code. With OME_TRACEBACK=1 in the environment it is raised."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except OmeError as error:
-            click.echo(f"error: {error}", err=True)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if os.environ.get("OME_TRACEBACK") or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+                raise  # of a pipe that was closed click knows how to end
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                click.echo(f"error: {_one_line(error)}", err=True)
             raise SystemExit(_code(error)) from None
 
     return wrapped
 
 
-def _code(error: OmeError) -> ExitCode:
+def _one_line(error: Exception) -> str:
+    text = str(error) if isinstance(error, OmeError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+    return " ".join(text.split("\n"))
+
+
+def _code(error: Exception) -> ExitCode:
     if isinstance(error, JournalIntegrityError | ManifestError):
         return ExitCode.INTEGRITY
     if isinstance(error, ConfigError | InvalidValueError | InvalidTypeError) and not isinstance(error, Mismatch):

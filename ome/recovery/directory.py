@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from ome import lock
 from ome.journal import JournalError, JournalReader
 from ome.metrics import Counters, CountersError
 
@@ -27,7 +27,6 @@ __all__ = [
     "sync_directory",
 ]
 
-_LOCK_FILE = "lock"
 _HEADER_SIZE = 4_096  # of a segment
 _RECORD_SIZE = 74  # of a command in a segment
 _PREFIX = struct.Struct("<Q2xI")  # of a record: sequence and length
@@ -85,35 +84,25 @@ def command_count(directory: Path) -> int:
 
 
 def is_served(directory: Path) -> bool:
-    """Whether a server runs on the directory, so that its journal is to be read live.
-
-    The counters name the server's process; where that lives, the lock says whether it is still the server. The lock is only looked at
-    then, because looking takes it for an instant.
-    """
+    """Whether a server runs on the directory, so that its journal is to be read live."""
     try:
         with Counters(directory) as counters:
-            if not counters.is_running():
-                return False
-        with (directory / _LOCK_FILE).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except (CountersError, OSError):
+            return counters.is_running()
+    except CountersError:
         return False
-    return False
 
 
 @contextmanager
 def hold(directory: Path) -> Iterator[None]:
     """Keeps a directory from everybody else, as a server does, for as long as the block runs. Raises JournalError where another has it."""
-    try:
-        with (directory / _LOCK_FILE).open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError:
-        raise JournalError("directory", where=str(directory), found="a process that uses it", allowed="one at a time") from None
-    except OSError as error:
-        raise JournalError("directory", where=str(directory), found=str(error), allowed="a directory that can be written to") from None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock.hold(directory))
+        except lock.DirectoryInUseError as error:
+            raise JournalError(error.what, where=error.where, found=error.found, allowed=error.allowed) from None
+        except OSError as error:
+            raise JournalError("directory", where=str(directory), found=str(error), allowed="a directory that can be written to") from None
+        yield
 
 
 def last_sequence_until(directory: Path, time_ns: int, *, live: bool = False) -> int:

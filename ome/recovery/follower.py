@@ -23,6 +23,7 @@ from ome.recovery import SNAPSHOTS_KEPT, Replay
 from ome.recovery.directory import segments
 from ome.recovery.manifest import append_manifest
 from ome.recovery.snapshots import REQUEST_FILE
+from ome.supervision import Supervisor
 
 __all__ = ["Follower"]
 
@@ -53,6 +54,7 @@ class Follower:
         every: int,
         first: int,
         keep: int = SNAPSHOTS_KEPT,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self.directory = directory
         self.snapshot_sequence = first
@@ -65,44 +67,49 @@ class Follower:
         self._listed = ""  # the last segment when the manifest was brought up to date
         self._next_try_s = 0.0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ome-follower", daemon=True)
+        self._is_started = False
+        self._is_lowered = False
+        self._thread = (supervisor or Supervisor()).thread("ome-follower", self._work, period_s=_PERIOD_S, stopping=self._stopping)
 
     def start(self) -> None:
         """From now on in a thread of its own."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             self._request.unlink()
+        self._is_started = True
         self._thread.start()
 
     def stop(self) -> None:
         """Ends the thread, which asks for the sequence no more."""
-        if self._thread.is_alive():
-            self._stopping.set()
-            self._thread.join()
-            self._has_run = True
+        self._thread.stop()
+        self._has_run = self._is_started
 
     def close(self) -> None:
         """After `stop`, and when nothing is written to the journal any more: leaves a snapshot of its end, and frees the copy."""
         if self._has_run:
             if self._every:
-                self._attempt()
+                try:
+                    self._attempt()
+                except Exception as error:  # the journal is sealed already: a start replays what this snapshot would have held
+                    _log.warning("no snapshot of the end of %s: %r", self.directory, error)
             self._add_to_manifest(live=False)
-        if self._replay is not None:
-            self._replay.close()
-            self._replay = None
+        self._forget()
 
     @property
     def _request(self) -> Path:
         return self.directory / REQUEST_FILE
 
-    def _run(self) -> None:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
-        while not self._stopping.wait(_PERIOD_S):
+    def _work(self) -> None:
+        if not self._is_lowered:
+            self._is_lowered = True
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+        try:
             is_asked = self._request.exists()
             if is_asked or (self._every and self._sequence() - self.snapshot_sequence >= self._every):
                 self._attempt()
             if is_asked:
                 self._request.unlink(missing_ok=True)
+        finally:
             self._look_for_sealed_segments()
 
     def _look_for_sealed_segments(self) -> None:
@@ -119,6 +126,7 @@ class Follower:
             return len(append_manifest(self.directory, live=live, count_max=count_max))
         except (OmeError, OSError) as error:
             _log.warning("the manifest of %s is not up to date: %s", self.directory, error)
+            self._thread.note(error)
             self._next_try_s = time.monotonic() + _RETRY_S
             return None
 
@@ -127,10 +135,18 @@ class Follower:
             self._snapshot()
         except OmeError as error:
             _log.warning("no snapshot of %s: %s", self.directory, error)
+            self._thread.note(error)
             self.snapshot_sequence += self._every  # the next one when it is due
-            if self._replay is not None:
-                self._replay.close()
-                self._replay = None
+            self._forget()
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """The copy of the engine may be anywhere: the next attempt begins anew."""
+        if self._replay is not None:
+            self._replay.close()
+            self._replay = None
 
     def _snapshot(self) -> None:
         if self._replay is None:

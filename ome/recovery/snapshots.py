@@ -10,6 +10,7 @@ from typing import Final
 
 from ome._native import ffi, lib
 from ome.journal import JournalError, text_of
+from ome.lock import NoAnswerError, ask
 from ome.recovery import Replay
 from ome.recovery.directory import command_count, first_sequence, hold, is_served, require_journal
 
@@ -97,14 +98,10 @@ def make_snapshot(directory: Path, timeout: float) -> MadeSnapshot:
     require_journal(directory)
     wanted = command_count(directory)
     if is_served(directory):
-        request = directory / REQUEST_FILE
-        request.touch()
-        while request.exists():
-            if time.perf_counter() - start > timeout:
-                raise JournalError(
-                    "snapshot", where=str(directory), found="no answer", allowed=f"a server that makes one within {timeout} s"
-                )
-            time.sleep(0.01)
+        try:
+            ask(directory / REQUEST_FILE, "", timeout)
+        except NoAnswerError as error:
+            raise JournalError("snapshot", where=error.where, found=error.found, allowed=error.allowed) from None
     else:
         with hold(directory), Replay(directory, from_snapshot=True, sets_aside=True) as replay:
             replay.run()

@@ -17,9 +17,10 @@ from ome.reference.triggers import look_at_stops
 
 __all__ = ["expire_by_time", "expire_orders", "mass_cancel", "set_last_price"]
 
-BY_ACCOUNT, BY_SESSION, ANY_PARTICIPANT, END_OF_DAY = (
-    int(flag) for flag in (CommandFlags.BY_ACCOUNT, CommandFlags.BY_SESSION, CommandFlags.ANY_PARTICIPANT, CommandFlags.END_OF_DAY)
+BY_ACCOUNT, BY_SESSION, ANY_PARTICIPANT = (
+    int(flag) for flag in (CommandFlags.BY_ACCOUNT, CommandFlags.BY_SESSION, CommandFlags.ANY_PARTICIPANT)
 )
+END_OF_DAY, SET_TIME = int(CommandFlags.END_OF_DAY), int(CommandFlags.SET_TIME)
 DAY: Final = int(TimeInForce.DAY)
 
 
@@ -61,13 +62,18 @@ def _why_mass_cancel_refused(market: Market, command: Row) -> Reason | None:
 
 
 def expire_orders(market: Market, command: Row) -> None:
-    """T7: orders whose deadline is at or before the cutoff, and with END_OF_DAY all DAY orders, are cancelled; then their number."""
+    """T7: orders whose deadline is at or before the cutoff, and with END_OF_DAY all DAY orders, are cancelled; then their number.
+
+    T8: with SET_TIME the engine's time becomes the command's first, even where it was later.
+    """
     if command.instrument and not market.is_instrument(command.instrument):
         market.events.reject(command, Reason.UNKNOWN_INSTRUMENT)
         return
-    if command.flags & ~END_OF_DAY:
+    if command.flags & ~(END_OF_DAY | SET_TIME):
         market.events.reject(command, Reason.BAD_FLAGS)
         return
+    if command.flags & SET_TIME:
+        market.time_ns = command.timestamp_ns
 
     def is_over(order: Order) -> bool:
         is_past_cutoff = 0 < order.deadline_ns <= cutoff_of(command)

@@ -14,6 +14,7 @@ import re
 import socket
 import stat
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from ome._native import CData, ffi, lib
 from ome.transport.sockets import EndpointError
@@ -50,6 +51,7 @@ class Listener:
     def __init__(self, endpoint: str) -> None:
         self._path = ""
         self._pointer: CData = ffi.NULL
+        _LISTENERS.add(self)
         if endpoint.startswith("tcp://"):
             self._socket = _bind_tcp(endpoint)
             self.endpoint = _tcp_endpoint(self._socket)
@@ -83,6 +85,15 @@ class Listener:
                 os.unlink(self._path)
             self._path = ""
 
+    def _abandon(self) -> None:
+        """In a child of fork: a child that lives on must keep neither the address nor the connections."""
+        if self._pointer != ffi.NULL:
+            lib.ome_listener_abandon(self._pointer)
+            self._pointer = ffi.NULL
+        self._path = ""
+        if hasattr(self, "_socket"):
+            self._socket.close()
+
     def _bind_ipc(self, endpoint: str) -> socket.socket:
         path = endpoint.removeprefix("ipc://")
         address = "\0" + path[1:] if path.startswith("@") else path
@@ -98,6 +109,17 @@ class Listener:
         if not path.startswith("@"):
             self._path = path
         return made
+
+
+_LISTENERS: WeakSet[Listener] = WeakSet()  # of this process
+
+
+def _abandon_all() -> None:
+    for listener in list(_LISTENERS):
+        listener._abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
 
 
 def _bind_tcp(endpoint: str) -> socket.socket:

@@ -688,15 +688,17 @@ static void a_journal_that_cannot_be_written_stops_the_venue(void)
     }
 }
 
-/* The next segment cannot be made: the venue goes on to the end of this one, then stops and says why. */
+/* The next segment cannot be made, neither ahead nor when it is needed: the venue goes on to the end of this one, then stops and says why. */
 static void a_segment_that_cannot_be_made_stops_the_venue_when_it_is_needed(void)
 {
     const directory_t directory = directory_new();
     const plan_t plan = {OME_POLICY_COMMIT, 64, 256, 1, OME_WAIT_BLOCK, directory.path};
     ome_venue_t *venue = venue_open(&plan);
-    char path[128];
-    snprintf(path, sizeof(path), "%s/journal-spare.tmp", directory.path);
-    CHECK(mkdir(path, 0700) == 0); /* where a file should be */
+    char spare[128];
+    char new[128];
+    snprintf(spare, sizeof(spare), "%s/journal-spare.tmp", directory.path);
+    snprintf(new, sizeof(new), "%s/journal-new.tmp", directory.path);
+    CHECK(mkdir(spare, 0700) == 0 && mkdir(new, 0700) == 0); /* where files should be */
     reader_t reader;
     reader_start(&reader, venue, 0, 0, &nothing);
     CHECK(ome_venue_start(venue) == OME_OK);
@@ -706,10 +708,50 @@ static void a_segment_that_cannot_be_made_stops_the_venue_when_it_is_needed(void
     ome_venue_view_t view;
     ome_venue_look(venue, &view);
     CHECK(view.is_failed && view.error_number == EISDIR && strcmp(view.error_call, "open") == 0);
-    CHECK(ends_with(view.error_path, "journal-spare.tmp"));
+    CHECK(ends_with(view.error_path, "journal-new.tmp"));
     (void)ome_venue_destroy(venue);
     check_spoken_is_in_the_journal(directory.path, &reader);
-    CHECK(rmdir(path) == 0);
+    CHECK(rmdir(spare) == 0 && rmdir(new) == 0);
+    check_can_go_on(&plan);
+    directory_remove(&directory);
+}
+
+/* The next segment cannot be made ahead, for a while: the writer makes it when it needs it, and later ones are made ahead again. */
+static void a_segment_that_cannot_be_made_ahead_is_made_when_it_is_needed(void)
+{
+    const directory_t directory = directory_new();
+    const plan_t plan = {OME_POLICY_COMMIT, 64, 256, 1, OME_WAIT_BLOCK, directory.path};
+    ome_venue_t *venue = venue_open(&plan);
+    char spare[128];
+    snprintf(spare, sizeof(spare), "%s/journal-spare.tmp", directory.path);
+    CHECK(mkdir(spare, 0700) == 0);
+    reader_t reader;
+    reader_start(&reader, venue, 0, 0, &nothing);
+    CHECK(ome_venue_start(venue) == OME_OK);
+    submit_definitions(venue);
+    flow_t flow = flow_of(seed);
+    const ome_counter_t *unprepared = ome_counters_counter(&venue->counters, OME_COUNT_JOURNAL_UNPREPARED);
+    const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
+    while (ome_counter_get(unprepared) == 0)
+    {
+        const ome_command_t command = flow_next(&flow);
+        CHECK(ome_venue_submit(venue, &command, 1) != OME_STOPPED);
+        CHECK(ome_clock_monotonic_ns() < end_ns);
+    }
+    CHECK(rmdir(spare) == 0);
+    while (atomic_load(&venue->writer.spare_state) == 0)
+    {
+        const ome_command_t command = flow_next(&flow);
+        CHECK(ome_venue_submit(venue, &command, 1) != OME_STOPPED);
+        CHECK(ome_clock_monotonic_ns() < end_ns);
+    }
+    ome_venue_view_t view;
+    ome_venue_look(venue, &view);
+    CHECK(!view.is_failed);
+    ome_venue_stop(venue);
+    CHECK(pthread_join(reader.thread, NULL) == 0);
+    (void)ome_venue_destroy(venue);
+    check_spoken_is_in_the_journal(directory.path, &reader);
     check_can_go_on(&plan);
     directory_remove(&directory);
 }
@@ -819,6 +861,39 @@ static void a_command_taken_while_the_venue_is_stopped_is_not_lost(void)
     }
 }
 
+/* What is submitted has the venue's time, whatever the machine's clock says; after a restart the time goes on from there, and says how far it is from the clock. */
+static void what_is_submitted_has_the_venues_time(void)
+{
+    const directory_t directory = directory_new();
+    const plan_t plan = {OME_POLICY_COMMIT, 64, 256, 1, OME_WAIT_BLOCK, directory.path};
+    const uint64_t hour_ns = UINT64_C(3600000000000);
+    ome_venue_t *venue = venue_open(&plan);
+    ome_venue_clock_view_t view;
+    ome_venue_accept_clock(venue, ome_clock_steady_ns(), ome_clock_realtime_ns() + hour_ns, &view);
+    CHECK(!view.is_held && view.difference_ns == 0);
+    const uint64_t before_ns = view.time_ns;
+    reader_t reader;
+    reader_start(&reader, venue, 0, 0, &nothing);
+    CHECK(ome_venue_start(venue) == OME_OK);
+    submit_definitions(venue);
+    ome_venue_follow_clock(venue, ome_clock_steady_ns(), ome_clock_realtime_ns(), &view);
+    CHECK(view.is_held && view.jump_count == 1 && view.difference_ns < 0);
+    const ome_counters_t *counters = &venue->counters;
+    CHECK(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_HELD)) == 1);
+    CHECK(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_BEHIND)) == (uint64_t)-view.difference_ns);
+    CHECK(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_AHEAD)) == 0);
+    ome_venue_stop(venue);
+    CHECK(pthread_join(reader.thread, NULL) == 0);
+    const uint64_t last_ns = ome_venue_engine(venue)->time_ns;
+    CHECK(last_ns >= before_ns && last_ns < ome_clock_realtime_ns() + hour_ns + hour_ns);
+    CHECK(ome_venue_destroy(venue) == OME_OK);
+    venue = venue_open(&plan);
+    CHECK(ome_venue_clock_now_ns(&venue->clock) >= last_ns);
+    CHECK(ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_HELD)) == 1);
+    CHECK(ome_venue_destroy(venue) == OME_OK);
+    directory_remove(&directory);
+}
+
 int main(void)
 {
     seed = test_seed(16);
@@ -840,10 +915,12 @@ int main(void)
     RUN(a_venue_closed_without_draining_has_journaled_what_it_took);
     RUN(a_journal_that_cannot_be_written_stops_the_venue);
     RUN(a_segment_that_cannot_be_made_stops_the_venue_when_it_is_needed);
+    RUN(a_segment_that_cannot_be_made_ahead_is_made_when_it_is_needed);
     RUN(a_venue_that_fails_while_nobody_reads_ends);
     RUN(closing_a_failed_venue_says_that_the_journal_could_not_be_sealed);
     RUN(once_an_event_went_nowhere_none_is_published);
     RUN(a_reader_sleeps_while_the_gate_is_shut);
     RUN(a_command_taken_while_the_venue_is_stopped_is_not_lost);
+    RUN(what_is_submitted_has_the_venues_time);
     return 0;
 }

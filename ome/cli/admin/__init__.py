@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ome.cli.admin.archive import archive
+from ome.cli.admin.clock import clock
 from ome.cli.admin.diff import diff
 from ome.cli.admin.dump import dump
 from ome.cli.admin.export import export
@@ -15,11 +16,12 @@ from ome.cli.admin.snapshot import snapshot
 from ome.cli.admin.state import state
 from ome.cli.admin.stats import stats
 from ome.cli.admin.verify import verify
+from ome.cli.terminal import Commands
 
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ome", prog_name="ome-admin")
 def main() -> None:
     """Administration of a venue. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity.
@@ -28,5 +30,5 @@ def main() -> None:
     """
 
 
-for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, repair, stats):
+for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, repair, stats, clock):
     main.add_command(command)

@@ -15,7 +15,7 @@ __all__ = ["snapshot"]
 
 @click.command()
 @directory_argument
-@click.option("--timeout", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds to wait for a running server.")
+@click.option("--timeout", type=click.FloatRange(0, 86_400), default=60.0, show_default=True, help="Seconds to wait for a running server.")
 @json_option
 @failing
 def snapshot(directory: Path, timeout: float, as_json: bool) -> None:

@@ -9,7 +9,8 @@ import click
 
 from ome.cli.terminal import failing, json_option, print_json
 from ome.enums import Policy
-from ome.metrics import Counters, Percentiles, percentiles
+from ome.metrics import Counters, Percentiles, percentiles, thread_statuses
+from ome.recovery.wording import time_text
 
 __all__ = ["stats"]
 
@@ -65,7 +66,7 @@ class _Look:
     @property
     def ring_share(self) -> float:
         """How full the inbound ring was when the match stage last looked."""
-        return (self.values["ring.cursor"] - self.values["match.sequence"]) / max(1, self.values["venue.ring_slots"])
+        return max(0, self.values["ring.cursor"] - self.values["match.sequence"]) / max(1, self.values["venue.ring_slots"])
 
 
 def _print_rates(before: _Look, now: _Look, as_json: bool) -> None:
@@ -91,13 +92,17 @@ def _print_totals(counters: Counters, as_json: bool) -> None:
     values = counters.values()
     latencies = {label: counters.latency(label) for label in ("latency.report", "latency.commit")}
     running = counters.is_running()
+    threads = thread_statuses(counters.path.parent)
     if as_json:
-        print_json({"running": running, "pid": counters.pid, "epoch": counters.epoch, "counters": values, "latencies": latencies})
+        found = {"running": running, "pid": counters.pid, "epoch": counters.epoch, "counters": values, "latencies": latencies}
+        print_json(found | {"threads": threads})
         return
-    storage = "  STORAGE IS LOW: new orders are refused" if values.get("storage.is_low") else ""
+    alarms = "  STORAGE IS LOW: new orders are refused" if values.get("storage.is_low") else ""
+    alarms += "  THE CLOCK HAS JUMPED: ome-admin clock" if values.get("clock.is_held") else ""
+    alarms += "  A THREAD FAILS: see below" if values.get("threads.failing") else ""
     click.echo(
         f"{'running' if running else 'stopped'}  pid {counters.pid}  epoch {counters.epoch}  "
-        f"policy {Policy(values['venue.policy']).name.lower()}{storage}"
+        f"policy {Policy(values['venue.policy']).name.lower()}{alarms}"
     )
     for label, value in values.items():
         click.echo(f"  {label:<32} {value:>20,}")
@@ -106,3 +111,6 @@ def _print_totals(counters: Counters, as_json: bool) -> None:
             f"  {label:<32} count {latency.count:,}  p50 {latency.p50_ns / 1000:,.1f} us  p99 {latency.p99_ns / 1000:,.1f} us  "
             f"p99.9 {latency.p999_ns / 1000:,.1f} us  max {latency.max_ns / 1000:,.1f} us"
         )
+    for thread in threads:
+        error = f"  {time_text(thread.last_error_time_ns)}  {thread.last_error}" if thread.last_error else ""
+        click.echo(f"  thread {thread.name:<25} {thread.state if running else 'ended'}  failures {thread.failures:,}{error}")

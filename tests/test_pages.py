@@ -1,0 +1,94 @@
+"""Pages that name what the schema has: each message that crosses the wire has its table in docs/PROTOCOL.md, and each table a message."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from venues import Wire, venue_config
+
+from ome.codec.layouts import HEADER_SIZE, TEMPLATES
+from ome.codec.wire import encode_message
+from ome.enums import Policy, Reason
+from ome.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOCOL = (ROOT / "docs" / "PROTOCOL.md").read_text("utf-8")
+SBE = "{http://fixprotocol.io/2016/sbe}"
+IDS = {name: template for template, (name, _, _) in TEMPLATES.items()}
+
+
+def message_tables() -> set[str]:
+    """The messages that have a table."""
+    return set(re.findall(r"^### (\w+) \(template \d+, block \d+ bytes\)$", PROTOCOL, re.MULTILINE))
+
+
+def received() -> set[str]:
+    """What the server's own sources send to a client: by template in C, by name in Python."""
+    constants = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper(): name for name in IDS}
+    sent = set()
+    for source in (ROOT / "csrc" / "wire").glob("*.c"):
+        text = source.read_text("utf-8")
+        found = re.findall(r"(?:ome_message_header_set\([^,]+,|HEADER\()\s*OME_TEMPLATE_(\w+)", text)
+        sent |= {constants[name] for name in found}
+    for source in (ROOT / "ome" / "gateway").glob("*.py"):
+        sent |= set(re.findall(r'encode_message\(\s*"(\w+)"', source.read_text("utf-8")))
+    return sent
+
+
+def test_each_message_that_a_client_may_send_has_a_table() -> None:
+    """Every template of the schema is sent to a venue: one that is not refused as unknown is a client's to send."""
+    tables = message_tables()
+    sendable = set()
+    with Server(venue_config(None, policy=Policy.MEMORY)) as server:
+        for name in IDS:
+            with Wire(server.orders_endpoint) as wire:
+                wire.log_on("FIRM1")
+                kind, answer = wire.ask(encode_message(name))
+                if kind != "FrameReject" or answer["reason"] not in (Reason.UNKNOWN_TEMPLATE, Reason.BAD_BLOCK_LENGTH):
+                    sendable.add(name)
+    assert {"NewOrder", "OrderTerms", "MassCancel", "Logon", "Heartbeat"} <= sendable
+    assert sendable <= tables
+
+
+def test_each_message_that_a_client_may_receive_has_a_table() -> None:
+    """What the server's sources send is described."""
+    sent = received()
+    assert {"LogonAnswer", "ExecutionReport", "FrameReject", "Heartbeat", "LevelSnapshot", "TopOfBook", "DefineInstrument"} <= sent
+    assert sent <= message_tables()
+
+
+def test_each_table_is_of_something_on_the_wire() -> None:
+    """No table of a message that never crosses, and of no enumeration that no such message uses; none that is used is missing."""
+    root = ElementTree.parse(ROOT / "ome" / "codec" / "schema.xml").getroot()
+    tables = message_tables()
+    types = root.find("types")
+    assert types is not None
+    enumerations = {element.attrib["name"] for element in types if element.tag in ("enum", "set")}
+    used = {
+        field.attrib["type"]
+        for message in root.findall(f"{SBE}message")
+        if message.attrib["name"] in tables
+        for field in message.findall("field")
+    }
+    described = set(re.findall(r"^### (\w+) \((?:enumeration|bit set), \w+\)$", PROTOCOL, re.MULTILINE))
+    assert described == used & enumerations
+    client = {name for name in tables if IDS[name] < 32}
+    assert tables == client | received() | {"Logon", "Logout"}
+
+
+@pytest.mark.parametrize("name", sorted(IDS))
+def test_each_table_has_the_fields_of_its_message(name: str) -> None:
+    """Name, offset and length, as the layout has them."""
+    if name not in message_tables():
+        return
+    section = PROTOCOL.split(f"### {name} (template", 1)[1].split("\n### ", 1)[0]
+    rows = [(row[0], int(row[1]), int(row[2])) for row in re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|", section, re.MULTILINE)]
+    layout = TEMPLATES[IDS[name]][2]
+    assert layout.fields is not None
+    for field, offset, length in rows:
+        kind, place = layout.fields[field][:2]
+        assert (place - HEADER_SIZE, kind.itemsize) == (offset, length)
+    assert rows
