@@ -16,7 +16,7 @@ from fake_servers import ANY, FakeServer, bound, top_frame
 
 from ome.client import MarketData, OrderEntry, TimedOut
 from ome.errors import InvalidTypeError
-from ome.marketdata import Channel
+from ome.marketdata import Channel, topic_of
 from ome.transport import ClientSocket, Context, EndpointError, Listener, SubscriberSocket
 
 CONNECTS: dict[str, Callable[[Context, str], ClientSocket | SubscriberSocket]] = {
@@ -123,12 +123,17 @@ def publish_until_it_stalls(listener: socket.socket) -> socket.socket:
     connection.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(48))
     ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 4) + b"XPUB"
     connection.sendall(b"\x04" + bytes([len(ready)]) + ready)
+    said = b""
+    while topic_of(Channel.TOP, 1) not in said:  # the handshake is over
+        said += connection.recv(4_096)
     frame = top_frame(1)
     frames = (b"\x00" + bytes([len(frame)]) + frame) * 1_000
+    rest = b""
     connection.settimeout(1.0)
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError):  # nothing was taken for a second
         while True:
-            connection.sendall(frames)
+            rest = rest or frames
+            rest = rest[connection.send(rest) :]
     return connection
 
 
