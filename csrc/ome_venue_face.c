@@ -429,12 +429,12 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view)
         .is_drained = ome_venue_is_drained(venue)};
 }
 
-void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, int is_low)
+void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, ome_storage_t storage)
 {
     ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_STORAGE_FREE), free_bytes);
-    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_STORAGE_LOW), is_low != 0);
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_STORAGE_LOW), storage);
     /* Relaxed: the gateway needs no more than to see it some time. */
-    atomic_store_explicit(&venue->is_storage_low, is_low != 0, memory_order_relaxed);
+    atomic_store_explicit(&venue->storage, (uint8_t)storage, memory_order_relaxed);
 }
 
 void ome_venue_set_check(ome_venue_t *venue, uint64_t size_bytes, uint64_t pass_count, uint64_t damage_count)
@@ -535,9 +535,9 @@ static bool takes_commands(void *context)
     return !ome_ring_is_closed(venue->ring) && !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
 }
 
-static bool is_storage_low(void *context)
+static uint8_t storage_of(void *context)
 {
-    return atomic_load_explicit(&((const ome_venue_t *)context)->is_storage_low, memory_order_relaxed);
+    return atomic_load_explicit(&((const ome_venue_t *)context)->storage, memory_order_relaxed);
 }
 
 static ome_counter_t *counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)
@@ -617,7 +617,7 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, in
         .stream = venue->stream,
         .durable = speakable,
         .is_open = takes_commands,
-        .is_storage_low = is_storage_low,
+        .storage = storage_of,
         .context = venue,
         .clock = &venue->clock,
         .socket = ome_listener_socket(listener),

@@ -205,8 +205,8 @@ void ome_venue_stop(ome_venue_t *venue);
 
 void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view);
 
-/* Says how much room the journal's directory has, and whether that is little (`is_low` not 0): then the gateway refuses new orders. One thread. */
-void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, int is_low);
+/* Says how much room the journal's directory has: what the gateway refuses follows from that. One thread. */
+void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, ome_storage_t storage);
 
 /* Says how far the check of stored segments has come: bytes read, passes over all of them, and damaged places found in the last pass or in this one. One thread. */
 void ome_venue_set_check(ome_venue_t *venue, uint64_t size_bytes, uint64_t pass_count, uint64_t damage_count);

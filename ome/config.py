@@ -19,7 +19,10 @@ from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.instruments import NAME_SIZE, Instrument
 from ome.messages import Limits
 
-__all__ = ["LIMIT_KEYS", "ConfigError", "ServerConfig", "listed", "load_config"]
+__all__ = ["EXAMPLE_FILE", "LIMIT_KEYS", "ConfigError", "ServerConfig", "listed", "load_config"]
+
+EXAMPLE_FILE = Path(__file__).with_name("ome.toml")
+"""Every key with its default, and comments that say what it is."""
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
@@ -42,7 +45,7 @@ class ConfigError(OmeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """Everything a server is started with. conf/ome.toml says what each is, its unit, range and default.
+    """Everything a server is started with. `ome config` prints what each is, its unit, range and default.
 
     Raises ConfigError for a value outside its range.
     """

@@ -281,7 +281,7 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.SESSION_TAKEN_OVER: "The same session logged on from another connection",
     Reason.BUSY: "The inbound ring stayed full: send again what was not accepted, later",
     Reason.ENGINE_STOPPED: "The engine has stopped and takes no more commands",
-    Reason.STORAGE_LOW: "The disk is nearly full: no new orders until there is room again; cancels are taken",
+    Reason.STORAGE_LOW: "The disk is nearly full: no new orders until there is room again, and with less room no commands at all",
     Reason.SLOW_CONSUMER: "The session did not read its reports fast enough, and its queue is full",
     Reason.HEARTBEAT_TIMEOUT: "The session sent nothing for three of its heartbeat intervals",
     Reason.SESSION_ALLOWANCE_REACHED: "The participant has as many sessions as one may have",

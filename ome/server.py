@@ -44,8 +44,8 @@ _DEFINE_TIMEOUT_S = 60.0
 _SLOT_BYTES = 64
 _READERS = 2  # of the outbound stream: reports and feed
 # What may wait for connections. A session that is far behind is ended; a subscriber misses frames early, since it can ask for a snapshot.
-_ORDERS_QUEUES = QueueLimits(part_bytes=FRAME_SIZE_MAX_BYTES, queue_bytes=32 << 20, pool_bytes=48 << 20)
-_FEED_QUEUES = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=48 << 20)
+_ORDERS_QUEUES = QueueLimits(part_bytes=FRAME_SIZE_MAX_BYTES, queue_bytes=24 << 20, pool_bytes=40 << 20)
+_FEED_QUEUES = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=40 << 20)
 _DAY_NS = 86_400 * 1_000_000_000
 _GAP_NS = 30 * _DAY_NS  # between two runs: more may be a clock that is wrong
 _ATTEMPTS = 5  # of a thread that the venue depends on: 1.5 seconds
@@ -363,7 +363,7 @@ class Server(NotCopyable):
             return
         assert config.directory is not None, "the configuration was checked"
         watch = StorageWatch(
-            config.directory, config.low_water_bytes, lambda free, is_low: lib.ome_venue_set_storage(self._venue, free, is_low)
+            config.directory, config.low_water_bytes, lambda free, storage: lib.ome_venue_set_storage(self._venue, free, storage)
         )
         watch.look()
         self._supervise("ome-storage", watch.look, period_s=watch.PERIOD_S)

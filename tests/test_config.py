@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from ome.cli.main import main
 from ome.config import _INSTRUMENT_KEYS, _KEYS, ConfigError, ServerConfig, load_config
 from ome.enums import Policy
 from ome.instruments import Instrument
@@ -336,3 +338,11 @@ def test_a_limited_address_space_is_one_line_and_exit_code_1(tmp_path: Path) -> 
     assert ended.stdout == ""
     assert ended.stderr.startswith("error: ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_ome_config_prints_a_configuration_that_can_be_started_with(tmp_path: Path) -> None:
+    """What the wheel has, with its comments: every key, each with its default."""
+    result = CliRunner().invoke(main, ["config"])
+    assert result.exit_code == 0
+    assert result.output == EXAMPLE.read_text("utf-8")
+    assert load(tmp_path, result.output).directory == Path("data")

@@ -561,3 +561,13 @@ def test_a_changed_segment_is_not_taken_for_a_damaged_manifest(journal: Path) ->
     manifest = journal / MANIFEST_FILE
     manifest.write_bytes(manifest.read_bytes().replace(b"journal-", b"journel-", 1))
     assert not remake_lines(journal)[1]
+
+
+def test_ome_admin_prints_the_program_that_checks_a_manifest(tmp_path: Path) -> None:
+    """A wheel has it too: what is printed is the program, and it runs alone."""
+    result = CliRunner().invoke(main, ["manifest", "--verifier"])
+    assert result.exit_code == 0
+    program = tmp_path / "verify.py"
+    program.write_text(result.output, "utf-8")
+    done = subprocess.run([sys.executable, "-I", program, tmp_path / "nothing"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")

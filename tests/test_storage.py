@@ -19,7 +19,7 @@ from ome.codec.wire import encode_message
 from ome.enums import CommandKind, EventKind, Policy, Reason
 from ome.metrics import Counters
 from ome.server import Server
-from ome.storage import StorageWatch
+from ome.storage import Storage, StorageWatch
 
 EVERYTHING = 1 << 50  # more than is free anywhere
 
@@ -35,6 +35,12 @@ class Disk:
         return SimpleNamespace(f_bavail=self.free_bytes // 4, f_bfree=EVERYTHING, f_frsize=4, f_bsize=4096)
 
 
+def free_bytes(directory: Path) -> int:
+    """What is free now, as the watch counts it."""
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
+
+
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """What os.statvfs sees."""
@@ -45,9 +51,10 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 def test_low_begins_below_the_mark_and_ends_a_quarter_above_it(disk: Disk, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Each look is told; each change is a warning with free bytes, mark, directory and what to do."""
-    told: list[tuple[int, bool]] = []
-    watch = StorageWatch(tmp_path, 4_000, lambda free_bytes, is_low: told.append((free_bytes, is_low)))
-    looks = [(4_000, False), (3_996, True), (4_000, True), (5_000, True), (5_004, False), (4_000, False), (0, True), (1 << 40, False)]
+    told: list[tuple[int, Storage]] = []
+    watch = StorageWatch(tmp_path, 4_000, lambda free_bytes, storage: told.append((free_bytes, storage)))
+    room, low, scarce = Storage
+    looks = [(4_000, room), (3_996, low), (4_000, low), (5_000, low), (5_004, room), (4_000, room), (3_000, low), (1 << 40, room)]
     messages: list[int] = []
     with caplog.at_level(logging.INFO):
         for free_bytes, _ in looks:
@@ -57,18 +64,23 @@ def test_low_begins_below_the_mark_and_ends_a_quarter_above_it(disk: Disk, tmp_p
     assert told == looks
     assert messages == [0, 1, 1, 1, 2, 2, 3, 4]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
-    low, over = caplog.records[0].getMessage(), caplog.records[1].getMessage()
-    assert low.startswith(f"storage is low: 3,996 bytes are free for {tmp_path}, the mark is 4,000")
-    assert "STORAGE_LOW" in low
-    assert "Make room" in low
+    begun, over = caplog.records[0].getMessage(), caplog.records[1].getMessage()
+    assert begun.startswith(f"storage is low: 3,996 bytes are free for {tmp_path}, the mark is 4,000")
+    assert "STORAGE_LOW" in begun
+    assert "Make room" in begun
+    told.clear()
+    for free_bytes in (2_000, 1_996, 2_000, 2_500, 2_504, 0, 5_004):  # half of the mark, and a quarter above that
+        disk.free_bytes = free_bytes
+        watch.look()
+    assert [storage for _, storage in told] == [low, scarce, scarce, scarce, low, scarce, room]
     assert over.startswith(f"storage is no longer low: 5,004 bytes are free for {tmp_path}, the mark is 4,000")
 
 
 def test_a_directory_that_cannot_be_looked_at_has_no_room(tmp_path: Path) -> None:
     """The watch goes on, and orders are refused."""
-    told: list[tuple[int, bool]] = []
-    StorageWatch(tmp_path / "gone", 1, lambda free_bytes, is_low: told.append((free_bytes, is_low))).look()
-    assert told == [(0, True)]
+    told: list[tuple[int, Storage]] = []
+    StorageWatch(tmp_path / "gone", 1, lambda free_bytes, storage: told.append((free_bytes, storage))).look()
+    assert told == [(0, Storage.SCARCE)]
 
 
 @pytest.mark.parametrize("fields", [{"policy": Policy.MEMORY}, {"low_water_bytes": 0}])
@@ -89,7 +101,7 @@ def test_a_venue_that_starts_with_low_storage_refuses_orders_and_takes_all_else(
         wire.say(b"".join(new_order(client_order_id=number) for number in range(1, 5)))
         assert [wire.hear_report()["kind"] for _ in range(4)] == [EventKind.ACCEPTED] * 4
     count = len(journal_commands(tmp_path))
-    with Server(venue_config(tmp_path, low_water_bytes=EVERYTHING)) as server, Wire(server.orders_endpoint) as wire:
+    with Server(venue_config(tmp_path, low_water_bytes=free_bytes(tmp_path) * 3 // 2)) as server, Wire(server.orders_endpoint) as wire:
         assert wire.log_on("FIRM1")["report_sequence"] == 0
         wire.say(new_order(client_order_id=9, price=101) + encode_message("CancelOrder", client_order_id=1, instrument=1))
         refused, cancelled = wire.hear_report(), wire.hear_report()
@@ -115,12 +127,39 @@ def test_a_venue_that_starts_with_low_storage_refuses_orders_and_takes_all_else(
         with Counters(tmp_path) as counters:
             values = counters.values()
         assert (values["gateway.orders_storage_low"], values["storage.is_low"], values["gateway.orders_accepted"]) == (2, 1, 0)
-        assert 0 < values["storage.free_bytes"] < EVERYTHING
+        assert 0 < values["storage.free_bytes"] < 2 * free_bytes(tmp_path)
         first = CliRunner().invoke(admin, ["stats", str(tmp_path)]).output.splitlines()[0]
         assert first.endswith("STORAGE IS LOW: new orders are refused")
     kinds = journal_commands(tmp_path)["kind"][count:].tolist()
     changes = [CommandKind.REDUCE_ORDER, CommandKind.AMEND_ORDER, CommandKind.MASS_CANCEL]
     assert kinds == [CommandKind.CANCEL_ORDER, *changes]
+
+
+def test_a_venue_whose_storage_is_scarce_takes_nothing_from_clients(tmp_path: Path) -> None:
+    """Each command is answered and none is sequenced: cancels of nothing cannot fill the disk. Orders from before stay."""
+    with Server(venue_config(tmp_path)) as server, Wire(server.orders_endpoint) as wire:
+        wire.log_on("FIRM1")
+        wire.say(new_order(client_order_id=1))
+        assert wire.hear_report()["kind"] is EventKind.ACCEPTED
+    count = len(journal_commands(tmp_path))
+    with Server(venue_config(tmp_path, low_water_bytes=EVERYTHING)) as server, Wire(server.orders_endpoint) as wire:
+        wire.log_on("FIRM1")
+        frame = encode_message("CancelOrder", client_order_id=1, instrument=1) + encode_message("MassCancel", instrument=1, side=1)
+        wire.say(new_order(client_order_id=2) + frame + encode_message("AmendOrder", client_order_id=1, price=5, quantity=3))
+        reports = [wire.hear_report() for _ in range(4)]
+        assert {(report["kind"], report["reason"], report["engine_sequence"]) for report in reports} == {
+            (EventKind.REJECTED, Reason.STORAGE_LOW, 0)
+        }
+        assert [report["command_kind"] for report in reports] == [1, 2, 6, 4]
+        assert [(report["client_order_id"], report["price"], report["side"]) for report in reports] == [
+            (2, 100, 1),
+            (1, 0, 0),
+            (0, 0, 1),
+            (1, 5, 0),
+        ]
+        first = CliRunner().invoke(admin, ["stats", str(tmp_path)]).output.splitlines()[0]
+        assert first.endswith("STORAGE IS SCARCE: all commands are refused")
+    assert len(journal_commands(tmp_path)) == count
 
 
 def test_orders_are_taken_again_when_there_is_room_again(disk: Disk, tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ enum
     OME_REASON_SESSION_TAKEN_OVER = 138, /* The same session logged on from another connection */
     OME_REASON_BUSY = 139, /* The inbound ring stayed full: send again what was not accepted, later */
     OME_REASON_ENGINE_STOPPED = 140, /* The engine has stopped and takes no more commands */
-    OME_REASON_STORAGE_LOW = 141, /* The disk is nearly full: no new orders until there is room again; cancels are taken */
+    OME_REASON_STORAGE_LOW = 141, /* The disk is nearly full: no new orders until there is room again, and with less room no commands at all */
     OME_REASON_SLOW_CONSUMER = 142, /* The session did not read its reports fast enough, and its queue is full */
     OME_REASON_HEARTBEAT_TIMEOUT = 143, /* The session sent nothing for three of its heartbeat intervals */
     OME_REASON_SESSION_ALLOWANCE_REACHED = 144, /* The participant has as many sessions as one may have */

@@ -28,6 +28,14 @@ typedef enum
     OME_GATEWAY_STOPPED = 3  /* the socket is closed */
 } ome_gateway_outcome_t;
 
+/* How much room the journal has. */
+typedef enum
+{
+    OME_STORAGE_ROOM = 0,
+    OME_STORAGE_LOW = 1,    /* new orders are refused */
+    OME_STORAGE_SCARCE = 2  /* all commands of clients are: what is left is for the venue's own */
+} ome_storage_t;
+
 /* Who logs on, from which connection. */
 typedef struct
 {

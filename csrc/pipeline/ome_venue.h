@@ -63,7 +63,7 @@ typedef struct ome_venue
     pthread_t prepare_thread;
     pthread_t event_log_thread;
     bool is_started;
-    atomic_bool is_storage_low; /* the gateway refuses new orders */
+    _Atomic uint8_t storage; /* ome_storage_t */
     OME_CACHE_ALIGNED atomic_bool is_failed; /* the journal or the event log has stopped */
     _Atomic(const ome_error_t *) error; /* of the one that stopped first; NULL while none has */
     atomic_bool is_match_done;

@@ -61,7 +61,7 @@ typedef enum
     OME_COUNT_RING_CURSOR, /* match stage: last command sequenced when it last looked */
     /* who watches the storage; zeros where nobody does */
     OME_COUNT_STORAGE_FREE, /* bytes, when it last looked */
-    OME_COUNT_STORAGE_LOW,  /* 1: new orders are refused */
+    OME_COUNT_STORAGE_LOW,  /* ome_storage_t */
     /* who checks stored segments; zeros where nobody does */
     OME_COUNT_CHECK_BYTES,   /* read since the start */
     OME_COUNT_CHECK_PASSES,  /* over all segments */

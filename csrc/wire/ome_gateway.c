@@ -503,27 +503,34 @@ static uint32_t run_count(const uint8_t *messages, uint32_t count)
 
 static_assert(OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX <= REPORT_COUNT_MAX, "the pool holds a report for each message of a frame");
 
-/* Answers each new order among the messages, which has its answer then as one that the engine rejects. */
-static void refuse_orders(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
+/* Whether a command of this kind is refused for want of room on the disk. */
+static bool is_refused(uint8_t storage, uint16_t template_id)
+{
+    return storage == OME_STORAGE_SCARCE || (storage == OME_STORAGE_LOW && template_id == OME_TEMPLATE_NEW_ORDER);
+}
+
+/* Answers each command among the messages, which has its answer then as one that the engine rejects. */
+static void refuse_commands(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
     const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
     for (uint32_t i = 0; i < count; i++)
     {
-        if (template_at(messages, i) != OME_TEMPLATE_NEW_ORDER)
+        const uint16_t template_id = template_at(messages, i);
+        if (template_id == OME_TEMPLATE_ORDER_TERMS)
         {
             continue;
         }
-        ome_command_t order;
+        ome_command_t command;
         ome_execution_report_t report;
-        memcpy(&order, messages + (size_t)i * OME_RECORD_SIZE, sizeof(order));
-        ome_reports_refuse(&report, &order, OME_REASON_STORAGE_LOW, now_ns);
+        memcpy(&command, messages + (size_t)i * OME_RECORD_SIZE, sizeof(command));
+        ome_reports_refuse(&report, &command, (uint8_t)template_id, OME_REASON_STORAGE_LOW, now_ns);
         pool_report(gateway, &report, session);
         ome_counter_add(gateway->config.counters.orders_storage_low, 1);
     }
 }
 
-/* As sequence_commands while storage is low: new orders count as taken and are refused. What is in the pool of reports is sent when this returns. */
-static uint32_t sequence_all_but_orders(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
+/* As sequence_commands while there is little room: what is refused counts as taken. What is in the pool of reports is sent when this returns. */
+static uint32_t sequence_what_may(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session, uint8_t storage)
 {
     uint32_t taken = 0;
     bool is_full = false;
@@ -532,9 +539,9 @@ static uint32_t sequence_all_but_orders(ome_gateway_t *gateway, const uint8_t *m
         const uint8_t *rest = messages + (size_t)taken * OME_RECORD_SIZE;
         const uint32_t run = run_count(rest, count - taken);
         uint32_t done = run;
-        if (template_at(rest, 0) == OME_TEMPLATE_NEW_ORDER)
+        if (is_refused(storage, template_at(rest, 0)))
         {
-            refuse_orders(gateway, rest, run, session);
+            refuse_commands(gateway, rest, run, session);
         }
         else
         {
@@ -595,9 +602,10 @@ static void take_commands(ome_gateway_t *gateway, const ome_socket_message_t *fr
         return;
     }
     session->is_refused = false;
-    const uint32_t taken = gateway->config.is_storage_low(gateway->config.context)
-                               ? sequence_all_but_orders(gateway, from->data, frame->message_count, session_number)
-                               : sequence_commands(gateway, from->data, frame->message_count, session_number);
+    const uint8_t storage = gateway->config.storage(gateway->config.context);
+    const uint32_t taken = storage == OME_STORAGE_ROOM
+                               ? sequence_commands(gateway, from->data, frame->message_count, session_number)
+                               : sequence_what_may(gateway, from->data, frame->message_count, session_number, storage);
     ome_counter_add(gateway->config.counters.messages_in, taken);
     if (taken < frame->message_count)
     {

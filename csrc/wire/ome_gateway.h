@@ -48,7 +48,7 @@ typedef struct
     ome_stream_t *stream;
     uint64_t (*durable)(void *context); /* last command that may be spoken of */
     bool (*is_open)(void *context);     /* whether commands are taken */
-    bool (*is_storage_low)(void *context); /* whether new orders are refused */
+    uint8_t (*storage)(void *context);  /* ome_storage_t: what is refused for want of room */
     void *context;
     const ome_venue_clock_t *clock; /* what commands are stamped with */
     const ome_socket_t *socket;

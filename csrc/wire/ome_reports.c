@@ -144,16 +144,18 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
     return 1;
 }
 
-void ome_reports_refuse(ome_execution_report_t *report, const ome_command_t *order, uint8_t reason, uint64_t timestamp_ns)
+void ome_reports_refuse(ome_execution_report_t *report, const ome_command_t *command, uint8_t kind, uint8_t reason, uint64_t timestamp_ns)
 {
+    const bool has_price = kind == OME_COMMAND_KIND_NEW_ORDER || kind == OME_COMMAND_KIND_AMEND_ORDER;
+    const bool has_side = kind == OME_COMMAND_KIND_NEW_ORDER || kind == OME_COMMAND_KIND_MASS_CANCEL;
     *report = (ome_execution_report_t){.timestamp_ns = timestamp_ns,
-        .client_order_id = order->client_order_id,
-        .price = order->price,
-        .instrument = order->instrument,
-        .account = order->account,
+        .client_order_id = command->client_order_id,
+        .price = has_price ? command->price : 0,
+        .instrument = command->instrument,
+        .account = command->account,
         .kind = OME_EVENT_KIND_REJECTED,
-        .side = order->side,
+        .side = has_side ? command->side : 0,
         .reason = reason,
-        .command_kind = OME_COMMAND_KIND_NEW_ORDER};
+        .command_kind = kind};
     ome_message_header_set(report, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
 }

@@ -34,7 +34,7 @@ void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine);
 /* Makes the reports of one event, at most two, with header and without report_sequence; `sessions` says for whom each is. Returns how many. */
 uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2]);
 
-/* Makes the report, with header and without report_sequence, of a new order that is refused before it is sequenced: it has no engine sequence. */
-void ome_reports_refuse(ome_execution_report_t *report, const ome_command_t *order, uint8_t reason, uint64_t timestamp_ns);
+/* Makes the report, with header and without report_sequence, of a command that is refused before it is sequenced: it has no engine sequence. `command` is as the client sent it. */
+void ome_reports_refuse(ome_execution_report_t *report, const ome_command_t *command, uint8_t kind, uint8_t reason, uint64_t timestamp_ns);
 
 #endif

@@ -57,7 +57,9 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
 
 @main.command()
 @click.option(
-    "--config", type=click.Path(), help="TOML file; conf/ome.toml explains every key. Without one: three instruments, journal in ./data."
+    "--config",
+    type=click.Path(),
+    help="TOML file; `ome config` prints one that explains every key. Without one: three instruments, journal in ./data.",
 )
 @click.option("--directory", type=click.Path(path_type=Path), help="Journal and counters.")
 @click.option("--orders", "orders_endpoint", help=f"Endpoint of order entry. [default: {_ORDERS}]")
@@ -115,6 +117,13 @@ def run(config: str | None, policy: str | None, accept_clock: bool, as_json: boo
             click.echo(
                 f"stopped at sequence {stopped.state.sequence:,}  {stopped.state.trade_count:,} trades  state {stopped.state_hash:016x}"
             )
+
+
+@main.command(name="config")
+@failing
+def print_config() -> None:
+    """Print a configuration with every key, its default and what it means: ome config > ome.toml"""
+    click.echo(EXAMPLE_FILE.read_text(encoding="utf-8"), nl=False)
 
 
 @main.command()

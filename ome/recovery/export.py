@@ -186,7 +186,7 @@ class _Arrow:
             import pyarrow
             import pyarrow.parquet
         except ImportError:
-            raise ExportError("export to Parquet", found="no pyarrow", allowed="pip install 'ome[parquet]'") from None
+            raise ExportError("export to Parquet", found="no pyarrow", allowed="pyarrow: pip install pyarrow") from None
         self._arrow: Any = pyarrow
 
     @contextmanager

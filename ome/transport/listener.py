@@ -133,6 +133,7 @@ def _bind_tcp(endpoint: str) -> socket.socket:
             family, address = socket.AF_INET, ("0.0.0.0", port)
         else:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            found.sort(key=lambda one: one[0] != socket.AF_INET)  # of a name with both, as clients do
             family, address = found[0][0], found[0][4]  # type: ignore[assignment]
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else "not a host name"

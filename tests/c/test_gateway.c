@@ -669,7 +669,7 @@ typedef struct
     int event_fd;
     atomic_bool is_abandoned;
     bool is_open;
-    bool is_storage_low;
+    uint8_t storage; /* ome_storage_t */
     uint64_t durable;
 } house_t;
 
@@ -683,9 +683,9 @@ static bool house_is_open(void *context)
     return ((const house_t *)context)->is_open;
 }
 
-static bool house_is_storage_low(void *context)
+static uint8_t house_storage(void *context)
 {
-    return ((const house_t *)context)->is_storage_low;
+    return ((const house_t *)context)->storage;
 }
 
 static uint64_t count_of(const house_t *house, ome_venue_counter_t counter)
@@ -716,7 +716,7 @@ static void make_gateway(house_t *house)
         .stream = house->stream,
         .durable = house_durable,
         .is_open = house_is_open,
-        .is_storage_low = house_is_storage_low,
+        .storage = house_storage,
         .context = house,
         .clock = &house->clock,
         .socket = &house->wire->table,
@@ -1970,11 +1970,11 @@ static void a_session_without_a_command_is_not_defined(void)
     work(house);
     CHECK(next_reject(house, 4).reason == OME_REASON_ENGINE_STOPPED);
     house->is_open = true;
-    house->is_storage_low = true; /* or one whose order is refused at once */
+    house->storage = OME_STORAGE_LOW; /* or one whose order is refused at once */
     send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
     work(house);
     CHECK(next_frame(house, 4)->size_bytes == REPORT_SIZE);
-    house->is_storage_low = false;
+    house->storage = OME_STORAGE_ROOM;
     wire_leave(house->wire, 4);
     work(house);
     CHECK(ome_ring_cursor(house->ring) == cursor && !look(house, 4).is_defined && house->engine->session_count == 3);
@@ -1987,7 +1987,7 @@ static void the_definition_comes_right_before_the_first_command(void)
     for (uint32_t is_low = 0; is_low < 2; is_low++)
     {
         house_t *house = house_with_stranger(16);
-        house->is_storage_low = is_low != 0; /* a cancel is taken all the same */
+        house->storage = is_low != 0 ? OME_STORAGE_LOW : OME_STORAGE_ROOM; /* a cancel is taken all the same */
         const ome_command_t commands[2] = {cancel_order(7), cancel_order(8)};
         send_command(house, 1, cancel_order(1)); /* 5 */
         send_commands(house, 4, commands, 2); /* 6 is the definition */
@@ -2294,6 +2294,34 @@ static void check_refusals(house_t *house, uint32_t peer, const ome_execution_re
     }
 }
 
+/* While storage is scarce every command is answered without a sequence, of whatever kind, and no session is defined. */
+static void every_command_is_refused_while_storage_is_scarce(void)
+{
+    house_t *house = simple_house(64);
+    house->storage = OME_STORAGE_SCARCE;
+    ome_command_t commands[6] = {limit_order(OME_SIDE_SELL, 20, 8, 21), reduce_order(1, 1), cancel_order(3),
+        amend_order(2, OME_NULL_VALUE, OME_NULL_VALUE), order_terms(OME_TERM_NEW_CLIENT_ORDER_ID, 77),
+        {.kind = OME_COMMAND_KIND_MASS_CANCEL, .instrument = 1, .side = OME_SIDE_SELL}};
+    commands[3].flags = OME_COMMAND_FLAGS_CONTINUED;
+    const uint64_t cursor = ome_ring_cursor(house->ring);
+    send_commands(house, 1, commands, 6);
+    CHECK(run(house) == OME_GATEWAY_IDLE);
+    const wire_frame_t *frame = next_frame(house, 1);
+    static const uint8_t kinds[] = {OME_COMMAND_KIND_NEW_ORDER, OME_COMMAND_KIND_REDUCE_ORDER, OME_COMMAND_KIND_CANCEL_ORDER,
+        OME_COMMAND_KIND_AMEND_ORDER, OME_COMMAND_KIND_MASS_CANCEL};
+    CHECK(frame->size_bytes == sizeof(kinds) * REPORT_SIZE);
+    for (uint32_t i = 0; i < sizeof(kinds); i++)
+    {
+        ome_execution_report_t report;
+        memcpy(&report, frame->data + i * REPORT_SIZE, REPORT_SIZE);
+        CHECK(report.kind == OME_EVENT_KIND_REJECTED && report.reason == OME_REASON_STORAGE_LOW && report.command_kind == kinds[i]);
+        CHECK(report.engine_sequence == 0 && report.report_sequence == 1 + i);
+    }
+    CHECK(match(house) == 0 && ome_ring_cursor(house->ring) == cursor);
+    check_silence(house);
+    house_free(house);
+}
+
 /* While storage is low each new order of a frame is answered without a sequence, its terms with it, and everything else of the frame is taken, in its order. */
 static void new_orders_are_refused_while_storage_is_low_and_all_else_is_taken(void)
 {
@@ -2303,7 +2331,7 @@ static void new_orders_are_refused_while_storage_is_low_and_all_else_is_taken(vo
     send_commands(house, 1, resting, 3);
     work(house);
     CHECK(next_frame(house, 1)->size_bytes == 3 * REPORT_SIZE);
-    house->is_storage_low = true;
+    house->storage = OME_STORAGE_LOW;
     ome_command_t commands[11] = {limit_order(OME_SIDE_SELL, 20, 8, 21), reduce_order(1, 1), limit_order(OME_SIDE_BUY, 9, 4, 22),
         order_terms(OME_TERM_DISPLAY_QUANTITY, 1), order_terms(OME_TERM_MINIMUM_QUANTITY, 1), limit_order(OME_SIDE_SELL, 5, 3, 23),
         amend_order(2, OME_NULL_VALUE, OME_NULL_VALUE), order_terms(OME_TERM_NEW_CLIENT_ORDER_ID, 77), cancel_order(3),
@@ -2335,7 +2363,7 @@ static void new_orders_are_refused_while_storage_is_low_and_all_else_is_taken(vo
     CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 3 + 11 && count_of(house, OME_COUNT_ORDERS_STORAGE_LOW) == 4);
     CHECK(count_of(house, OME_COUNT_REJECTS) == 0 && count_of(house, OME_COUNT_FRAMES_REJECTED) == 0);
     /* Room again. */
-    house->is_storage_low = false;
+    house->storage = OME_STORAGE_ROOM;
     send_commands(house, 1, commands, 1);
     work(house);
     CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE && count_of(house, OME_COUNT_ORDERS) == 4);
@@ -2357,7 +2385,7 @@ static void a_full_ring_is_busy_while_storage_is_low(void)
             commands[i].session_sequence = i + 1;
         }
     }
-    house->is_storage_low = true;
+    house->storage = OME_STORAGE_LOW;
     send_commands(house, 1, commands, 12);
     CHECK(run(house) == OME_GATEWAY_IDLE);
     CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
@@ -2398,7 +2426,7 @@ static void every_order_of_a_flood_is_refused_while_storage_is_low(void)
     house_t *house = simple_house(16);
     ome_command_t commands[OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX];
     set_sequences(commands, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX, 1);
-    house->is_storage_low = true;
+    house->storage = OME_STORAGE_LOW;
     for (uint32_t i = 0; i < FRAMES; i++)
     {
         send_commands(house, 1, commands, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
@@ -2553,10 +2581,10 @@ static bool venue_is_open(void *context)
     return true;
 }
 
-static bool venue_is_storage_low(void *context)
+static uint8_t venue_storage(void *context)
 {
     (void)context;
-    return false;
+    return OME_STORAGE_ROOM;
 }
 
 /* In a venue with all its threads every command of two clients is answered, while the gateway sleeps and is woken by frames and by the gate; nothing is sent of what is not on disk. */
@@ -2577,7 +2605,7 @@ static void clients_of_a_running_venue_get_every_answer(void)
         .stream = venue->stream,
         .durable = venue_durable,
         .is_open = venue_is_open,
-        .is_storage_low = venue_is_storage_low,
+        .storage = venue_storage,
         .context = venue,
         .clock = &venue->clock,
         .socket = &wire->table,
@@ -2707,6 +2735,7 @@ int main(void)
     RUN(who_hears_nothing_is_sent_a_heartbeat);
     RUN(who_says_nothing_is_ended);
     RUN(noise_is_read_more_slowly);
+    RUN(every_command_is_refused_while_storage_is_scarce);
     RUN(new_orders_are_refused_while_storage_is_low_and_all_else_is_taken);
     RUN(a_full_ring_is_busy_while_storage_is_low);
     RUN(every_order_of_a_flood_is_refused_while_storage_is_low);

@@ -8,18 +8,33 @@ import click
 
 from ome.cli.admin.arguments import directory_argument
 from ome.cli.terminal import failing, json_option, print_json
+from ome.recovery import verify_manifest
 from ome.recovery.directory import hold, require_journal
 from ome.recovery.manifest import append_manifest, read_manifest
 
 __all__ = ["manifest"]
 
 
+def _print_verifier(context: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not context.resilient_parsing:
+        click.echo(Path(verify_manifest.__file__).read_text(encoding="utf-8"), nl=False)
+        context.exit()
+
+
 @click.command()
 @directory_argument
+@click.option(
+    "--verifier",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_verifier,
+    help="Print the program that checks a manifest (Python, nothing else needed) and do nothing else.",
+)
 @json_option
 @failing
 def manifest(directory: Path, as_json: bool) -> None:
-    """Add a line for each sealed segment to the manifest in DIRECTORY, on which no server may run. tools/verify_manifest.py checks it."""
+    """Add a line for each sealed segment to the manifest in DIRECTORY, on which no server may run. --verifier prints what checks it."""
     require_journal(directory)
     with hold(directory):
         added = append_manifest(directory)

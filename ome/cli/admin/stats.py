@@ -15,6 +15,9 @@ from ome.recovery.wording import time_text
 __all__ = ["stats"]
 
 
+_STORAGE_ALARMS = ("", "  STORAGE IS LOW: new orders are refused", "  STORAGE IS SCARCE: all commands are refused")
+
+
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("data"))
 @click.option("-i", "--interval", type=float, help="Repeat every so many seconds, with rates over the interval, until Ctrl-C.")
@@ -97,7 +100,7 @@ def _print_totals(counters: Counters, as_json: bool) -> None:
         found = {"running": running, "pid": counters.pid, "epoch": counters.epoch, "counters": values, "latencies": latencies}
         print_json(found | {"threads": threads})
         return
-    alarms = "  STORAGE IS LOW: new orders are refused" if values.get("storage.is_low") else ""
+    alarms = _STORAGE_ALARMS[min(2, values.get("storage.is_low", 0))]
     alarms += "  THE CLOCK HAS JUMPED: ome-admin clock" if values.get("clock.is_held") else ""
     alarms += "  A THREAD FAILS: see below" if values.get("threads.failing") else ""
     alarms += "  STORED SEGMENTS ARE DAMAGED: see the log" if values.get("check.damaged") else ""

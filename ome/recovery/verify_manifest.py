@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Prove that the segments of a journal are those that were sealed: tools/verify_manifest.py DIR [--manifest FILE] [--chain HEX] [--part]
+
+Needs Python and nothing else. Each line of the manifest (DIR/manifest) has the name of a segment, its bytes up to the end of its seal,
+their BLAKE2b-256, and the BLAKE2b-256 of the chain digest before (32 zero bytes before the first) followed by this digest. See
+docs/JOURNAL.md.
+
+--chain HEX  the last chain digest, kept in another place: proves that the manifest itself was not written anew
+--part       DIR has a part of the journal: the oldest segments were archived, or DIR is the archive
+
+Prints one verdict. Ends with 0 where all is proven; 1 where something cannot be: no manifest, a last line that is torn, sealed segments
+after the last line; 3 where something is not what it was: a segment or a line that is missing, changed, swapped or there twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+LINE = re.compile(rb"(journal-[0-9]{20}\.ome) ([1-9][0-9]{0,15}) ([0-9a-f]{64}) ([0-9a-f]{64})\n")
+SEGMENT = f"journal-{'[0-9]' * 20}.ome"
+SEAL_SIZE = 42
+OK, UNPROVEN, BROKEN = 0, 1, 3
+
+
+def digest_of(path: Path, size: int) -> bytes:
+    """The BLAKE2b-256 of the first `size` bytes of a file."""
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while size > 0 and (data := file.read(min(size, 1 << 20))):
+            digest.update(data)
+            size -= len(data)
+    return digest.digest()
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a segment of version 2 or later that has records ends with a seal: kind 0, 24 bytes, count and last sequence that agree."""
+    data = path.read_bytes()
+    used = len(data.rstrip(b"\0"))
+    for end in range(used, min(used + 4, len(data)) + 1):
+        seal = data[max(0, end - SEAL_SIZE) : end].ljust(SEAL_SIZE, b"\0")
+        sequence, count, last = (int.from_bytes(seal[at : at + 8], "little") for at in (0, 14, 22))
+        is_seal = seal[8] == 0 and seal[9] in (0, 0x80) and seal[10:14] == b"\x18\0\0\0" and last == sequence - 1
+        if data[:8] == b"\nOMEJRNL" and data[8] >= 2 and is_seal and 0 < count == sequence - int(path.name[8:28]):
+            return True
+    return False
+
+
+def verdict(directory: Path, manifest: Path, known_chain: str, part: bool) -> tuple[int, str]:
+    """The exit code and what to say."""
+    if not directory.is_dir() or not manifest.is_file():
+        return UNPROVEN, f"{manifest if directory.is_dir() else directory} is not there"
+    texts = [text for text in re.split(rb"(?<=\n)", manifest.read_bytes()) if text]
+    present = {path.name for path in directory.glob(SEGMENT)}
+    chain, names = bytes(32), list[str]()
+    missing_after = ""  # the first segment that is missing after one that is there
+    count, is_torn = 0, False
+    for number, text in enumerate(texts, 1):
+        match = LINE.fullmatch(text)
+        if match is None and number == len(texts):
+            is_torn = True
+            break
+        if match is None:
+            return BROKEN, f"line {number} of {manifest} is not one of a manifest"
+        name, size, digest = match[1].decode(), int(match[2]), bytes.fromhex(match[3].decode())
+        chain = hashlib.blake2b(chain + digest, digest_size=32).digest()
+        if chain.hex() != match[4].decode():
+            return (
+                BROKEN,
+                f"line {number} of {manifest}: a line is missing, changed, swapped or there twice",
+            )
+        if names and name <= names[-1]:
+            return BROKEN, f"line {number} of {manifest}: {name} is not later than the segment of the line before"
+        names.append(name)
+        if name not in present:
+            if not part:
+                return BROKEN, f"{name} is missing (archived segments: --part)"
+            missing_after = missing_after or (name if count else "")
+        elif missing_after:
+            return BROKEN, f"{missing_after} is missing, and later segments are there"
+        elif (directory / name).stat().st_size < size or digest_of(directory / name, size) != digest:
+            return BROKEN, f"{name} is not what it was when it was sealed"
+        else:
+            count += 1
+    if known_chain and chain.hex() != known_chain.lower():
+        return BROKEN, f"the last chain digest is {chain.hex()}, not the one given"
+    foreign = sorted(present - set(names))
+    strange = [name for name in foreign if names and name < names[-1] and name > names[0]]
+    if strange:
+        return BROKEN, f"{strange[0]} does not belong between the segments of the manifest"
+    unproven = [name for name in foreign if is_sealed(directory / name)]
+    if is_torn or unproven:
+        what = f"{unproven[0]} is sealed and has no line" if unproven else "its last line is torn"
+        return UNPROVEN, f"{manifest} ends too early: {what} (ome-admin manifest)"
+    return OK, f"{count} segments, {len(names)} lines, chain digest {chain.hex()}"
+
+
+def main() -> int:
+    """Prints the verdict and returns the exit code."""
+    parser = argparse.ArgumentParser(description="Prove that the segments of a journal are those that were sealed.")
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help="instead of DIR/manifest")
+    parser.add_argument("--chain", default="", metavar="HEX", help="the last chain digest, kept in another place")
+    parser.add_argument("--part", action="store_true", help="DIR has a part of the journal")
+    given = parser.parse_args()
+    code, text = verdict(given.directory, given.manifest or given.directory / "manifest", given.chain, given.part)
+    print(f"{ {OK: 'proven', UNPROVEN: 'unproven', BROKEN: 'BROKEN'}[code] }: {text}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
