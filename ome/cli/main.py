@@ -21,7 +21,7 @@ from ome.cli.terminal import Commands, ExitCode, failing, json_option, moment, p
 from ome.client import MarketData, OrderEntry, Report
 from ome.clock import apart
 from ome.codec import OrderOptions, encode_commands, new_order, side_of
-from ome.config import LIMIT_KEYS, ServerConfig, load_config
+from ome.config import EXAMPLE_FILE, LIMIT_KEYS, ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
 from ome.enums import Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.instruments import Instrument
