@@ -666,7 +666,7 @@ static void sweep(ome_listener_t *listener)
 
 static void look_at_clock(ome_listener_t *listener)
 {
-    listener->now_ns = ome_clock_monotonic_ns();
+    listener->now_ns = listener->config.clock_ns();
     const uint64_t tick = listener->now_ns / (TICK_MS * NS_PER_MS);
     if (tick != listener->tick)
     {
@@ -983,6 +983,7 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
         return OME_NO_MEMORY;
     }
     made->config = *config;
+    made->config.clock_ns = config->clock_ns != NULL ? config->clock_ns : ome_clock_monotonic_ns;
     made->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     made->event_fd = -1;
     /* What a connection may hold: the beginning of a part, or what was read before it was paused. */
@@ -1014,7 +1015,7 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
     }
     made->listens = true;
     made->hello_size_bytes = ome_zmtp_hello(config->role, made->hello);
-    made->now_ns = ome_clock_monotonic_ns();
+    made->now_ns = made->config.clock_ns();
     made->table = (ome_socket_t){.context = made,
         .receive = listener_receive,
         .send = listener_send,
@@ -1043,7 +1044,7 @@ static bool has_output(const ome_listener_t *listener)
 
 static void drain(ome_listener_t *listener, uint32_t linger_ms)
 {
-    const uint64_t deadline_ns = ome_clock_monotonic_ns() + linger_ms * NS_PER_MS;
+    const uint64_t deadline_ns = listener->config.clock_ns() + linger_ms * NS_PER_MS;
     flush_all(listener);
     while (has_output(listener) && listener->now_ns < deadline_ns && poll_events(listener, (int)TICK_MS) == OME_OK)
     {

@@ -41,6 +41,7 @@ typedef struct
     uint32_t part_size_max_bytes;
     uint32_t queue_size_max_bytes; /* with so much waiting, nothing more is put behind it */
     uint64_t pool_size_bytes;
+    uint64_t (*clock_ns)(void); /* monotonic; NULL: the system's */
     ome_listener_counters_t counters;
 } ome_listener_config_t;
 
