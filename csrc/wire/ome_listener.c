@@ -191,6 +191,7 @@ static void close_connection(ome_listener_t *listener, uint32_t slot)
     {
         delist(listener, slot);
     }
+    (void)epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL); /* closing it does not, while a forked child has a copy */
     (void)close(connection->fd);
     if (listener->current == slot)
     {
