@@ -525,8 +525,20 @@ static bool has_credit(ome_listener_t *listener, connection_t *connection)
     {
         return false;
     }
-    return connection->is_admitted ||
+    /* A handshake is short: who comes while others send much is not late by it. */
+    return connection->is_admitted || connection->stage != OME_ZMTP_STAGE_TRAFFIC ||
            (connection->frame_count < STRANGER_FRAME_COUNT && listener->strangers_frame_count < STRANGERS_FRAME_COUNT);
+}
+
+static void count_item(ome_listener_t *listener, connection_t *connection, ome_zmtp_kind_t kind)
+{
+    /* Who subscribes has no messages to send. */
+    connection->command_count += kind != OME_ZMTP_PART || listener->config.role == OME_ZMTP_XPUB;
+    if (!connection->is_admitted)
+    {
+        connection->frame_count++;
+        listener->strangers_frame_count++;
+    }
 }
 
 /* Takes the beginning of what the current connection sent, up to the first item for the caller. False when there is none: then there is no current connection any more. */
@@ -565,7 +577,7 @@ static bool next_item(ome_listener_t *listener, ome_socket_message_t *message)
         {
             /* One that does not read its answers gets none: a queue of them helps nobody. */
             uint8_t pong[OME_ZMTP_PONG_SIZE_MAX];
-            connection->command_count++;
+            count_item(listener, connection, item.kind);
             if (connection->out.size_bytes < OME_BLOCK_SIZE)
             {
                 (void)enqueue(listener, slot, pong, ome_zmtp_pong(item.data, item.data_size_bytes, pong), pong, 0);
@@ -573,15 +585,10 @@ static bool next_item(ome_listener_t *listener, ome_socket_message_t *message)
             break;
         }
         case OME_ZMTP_NOTHING:
-            connection->command_count++;
+            count_item(listener, connection, item.kind);
             break;
         default:
-            connection->command_count += item.kind != OME_ZMTP_PART;
-            if (!connection->is_admitted)
-            {
-                connection->frame_count++;
-                listener->strangers_frame_count++;
-            }
+            count_item(listener, connection, item.kind);
             *message = (ome_socket_message_t){.peer = peer_of(listener, slot),
                 .data = item.data,
                 .data_size_bytes = item.data_size_bytes,
