@@ -33,6 +33,7 @@
 
 #define EVENT_COUNT 64u
 #define ACCEPT_COUNT 64u
+#define TURN_COUNT 64u /* connections served in one call that has nothing for the caller */
 #define PIECE_COUNT 32u
 #define READ_SIZE (UINT32_C(64) * 1024)
 #define STRANGER_READ_SIZE 2048u
@@ -108,6 +109,8 @@ struct ome_listener
     uint32_t paused_first;
     uint32_t paused_last;
     uint64_t resume_tick; /* the last in which nobody else could go on */
+    uint64_t skip_tick;   /* up to `skipped`, nobody in the list can go on in this tick */
+    uint32_t skipped;
     uint32_t oldest; /* that is not admitted */
     uint32_t newest;
     uint32_t hello_size_bytes;
@@ -690,8 +693,13 @@ static void look_at_clock(ome_listener_t *listener)
 /* Makes the first of the paused connections that may go on the current one. */
 static void resume_one(ome_listener_t *listener)
 {
-    uint32_t previous = 0;
-    uint32_t slot = listener->paused_first;
+    if (listener->skip_tick != listener->tick)
+    {
+        listener->skip_tick = listener->tick;
+        listener->skipped = 0;
+    }
+    uint32_t previous = listener->skipped;
+    uint32_t slot = previous != 0 ? listener->connections[previous].next_paused : listener->paused_first;
     while (slot != 0)
     {
         connection_t *connection = &listener->connections[slot];
@@ -711,12 +719,14 @@ static void resume_one(ome_listener_t *listener)
         connection->is_paused = false;
         if (is_open)
         {
+            listener->skipped = previous;
             watch(listener, slot);
             read_connection(listener, slot);
             return;
         }
         slot = next;
     }
+    listener->skipped = previous;
     listener->resume_tick = listener->tick;
 }
 
@@ -759,6 +769,12 @@ static bool take_event(ome_listener_t *listener, const struct epoll_event *event
     return listener->current != 0;
 }
 
+/* Whether one of the paused connections may perhaps go on. */
+static bool may_resume(const ome_listener_t *listener)
+{
+    return listener->paused_first != 0 && listener->resume_tick != listener->tick;
+}
+
 /* Looks for a connection that sent something. False when there is none now. */
 static bool next_connection(ome_listener_t *listener)
 {
@@ -769,7 +785,7 @@ static bool next_connection(ome_listener_t *listener)
             return true;
         }
     }
-    if (listener->paused_first != 0 && listener->resume_tick != listener->tick)
+    if (may_resume(listener))
     {
         resume_one(listener);
     }
@@ -811,6 +827,7 @@ static ome_status_t listener_receive(void *context, ome_socket_message_t *messag
 {
     ome_listener_t *listener = context;
     bool has_polled = false;
+    uint32_t turn_count = 0;
     if (listener->is_failed)
     {
         return OME_STOPPED;
@@ -822,16 +839,14 @@ static ome_status_t listener_receive(void *context, ome_socket_message_t *messag
         {
             return OME_OK;
         }
-        if (next_connection(listener))
-        {
-            continue;
-        }
-        if (listener->gone != 0)
+        /* The caller gets its turn also while many send what is not for it. */
+        const bool has_turns = turn_count++ < TURN_COUNT;
+        if (has_turns && (next_connection(listener) || listener->gone != 0))
         {
             continue;
         }
         flush_all(listener);
-        if (has_polled)
+        if (has_polled || !has_turns)
         {
             return OME_EMPTY;
         }
@@ -930,7 +945,7 @@ static ome_status_t listener_wait(void *context, int event_fd, uint32_t timeout_
         return OME_STOPPED;
     }
     flush_all(listener);
-    if (listener->current != 0 || listener->gone != 0 || listener->event_index < listener->event_count)
+    if (listener->current != 0 || listener->gone != 0 || listener->event_index < listener->event_count || may_resume(listener))
     {
         return OME_OK;
     }
