@@ -109,6 +109,7 @@ struct ome_listener
     uint32_t paused_first;
     uint32_t paused_last;
     uint64_t resume_tick; /* the last in which nobody else could go on */
+    uint64_t full_tick;   /* in which nobody could be closed to make room: it is not looked for again */
     uint64_t skip_tick;   /* up to `skipped`, nobody in the list can go on in this tick */
     uint32_t skipped;
     uint32_t oldest; /* that is not admitted */
@@ -225,6 +226,10 @@ static bool make_room(ome_listener_t *listener, uint32_t spared)
 {
     uint32_t worst = 0;
     uint32_t worst_bytes = 0;
+    if (listener->full_tick == listener->tick)
+    {
+        return false;
+    }
     for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
     {
         const connection_t *connection = &listener->connections[slot];
@@ -238,6 +243,7 @@ static bool make_room(ome_listener_t *listener, uint32_t spared)
     }
     if (worst == 0)
     {
+        listener->full_tick = listener->tick;
         return false;
     }
     close_counted(listener, worst, listener->config.counters.slow);
@@ -303,6 +309,10 @@ static bool enqueue(
 {
     connection_t *connection = &listener->connections[slot];
     const uint64_t size_bytes = (uint64_t)header_size_bytes + data_size_bytes;
+    if (size_bytes + OME_BLOCK_SIZE > listener->config.pool_size_bytes)
+    {
+        return false; /* there will never be room for it: nobody has to go */
+    }
     while (size_bytes + OME_BLOCK_SIZE > ome_blocks_free_bytes(&listener->blocks))
     {
         if (!make_room(listener, slot))
