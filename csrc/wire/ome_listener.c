@@ -1061,38 +1061,21 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
     return OME_OK;
 }
 
-/* Whether something waits for a connection that is still there. */
-static bool has_output(const ome_listener_t *listener)
-{
-    for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
-    {
-        const connection_t *connection = &listener->connections[slot];
-        if ((connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING) && connection->out.size_bytes > 0)
-        {
-            return true;
-        }
-    }
-    return false;
-}
-
+/* Sends what waits and ends all connections. Who has sent something that nobody read must close first: otherwise the kernel cuts off what is under way to it. */
 static void drain(ome_listener_t *listener, uint32_t linger_ms)
 {
     const uint64_t deadline_ns = listener->config.clock_ns() + linger_ms * NS_PER_MS;
-    flush_all(listener);
-    while (has_output(listener) && listener->now_ns < deadline_ns && poll_events(listener, (int)TICK_MS) == OME_OK)
+    (void)epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, listener->config.listen_fd, NULL);
+    (void)epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, listener->event_fd, NULL);
+    for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
     {
-        for (uint32_t i = 0; i < listener->event_count; i++)
+        listener_end(listener, peer_of(listener, slot), NULL, 0);
+    }
+    while (listener->open_count > 0 && listener->now_ns < deadline_ns && poll_events(listener, (int)TICK_MS) == OME_OK)
+    {
+        while (listener->event_index < listener->event_count)
         {
-            const struct epoll_event *event = &listener->events[i];
-            const uint32_t slot = event->data.u64 == EVENT_FD_KEY ? 0 : slot_of(listener, event->data.u64);
-            if (slot != 0 && (event->events & (EPOLLERR | EPOLLHUP)) != 0)
-            {
-                close_connection(listener, slot);
-            }
-            else if (slot != 0 && (event->events & EPOLLOUT) != 0)
-            {
-                flush_connection(listener, slot);
-            }
+            (void)take_event(listener, &listener->events[listener->event_index++]);
         }
     }
 }
