@@ -464,7 +464,8 @@ static void accept_connections(ome_listener_t *listener)
         const int fd = accept4(listener->config.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
         {
-            const bool no_descriptor = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+            /* Behind the first nobody may be waiting: without a descriptor that is not told. Epoll tells. */
+            const bool no_descriptor = i == 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
             if (no_descriptor && !drop_oldest_stranger(listener))
             {
                 watch_listening(listener, false); /* until the next sweep, rather than be told again and again */
@@ -1047,6 +1048,7 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
         made->free = slot;
     }
     made->listens = true;
+    made->full_tick = UINT64_MAX;
     made->hello_size_bytes = ome_zmtp_hello(config->role, made->hello);
     made->now_ns = made->config.clock_ns();
     made->table = (ome_socket_t){.context = made,
