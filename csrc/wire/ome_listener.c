@@ -33,6 +33,7 @@
 
 #define EVENT_COUNT 64u
 #define ACCEPT_COUNT 64u
+#define TURN_COUNT 64u /* connections served in one call that has nothing for the caller */
 #define PIECE_COUNT 32u
 #define READ_SIZE (UINT32_C(64) * 1024)
 #define STRANGER_READ_SIZE 2048u
@@ -108,6 +109,9 @@ struct ome_listener
     uint32_t paused_first;
     uint32_t paused_last;
     uint64_t resume_tick; /* the last in which nobody else could go on */
+    uint64_t full_tick;   /* in which nobody could be closed to make room: it is not looked for again */
+    uint64_t skip_tick;   /* up to `skipped`, nobody in the list can go on in this tick */
+    uint32_t skipped;
     uint32_t oldest; /* that is not admitted */
     uint32_t newest;
     uint32_t hello_size_bytes;
@@ -191,6 +195,7 @@ static void close_connection(ome_listener_t *listener, uint32_t slot)
     {
         delist(listener, slot);
     }
+    (void)epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL); /* closing it does not, while a forked child has a copy */
     (void)close(connection->fd);
     if (listener->current == slot)
     {
@@ -221,6 +226,10 @@ static bool make_room(ome_listener_t *listener, uint32_t spared)
 {
     uint32_t worst = 0;
     uint32_t worst_bytes = 0;
+    if (listener->full_tick == listener->tick)
+    {
+        return false;
+    }
     for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
     {
         const connection_t *connection = &listener->connections[slot];
@@ -234,6 +243,7 @@ static bool make_room(ome_listener_t *listener, uint32_t spared)
     }
     if (worst == 0)
     {
+        listener->full_tick = listener->tick;
         return false;
     }
     close_counted(listener, worst, listener->config.counters.slow);
@@ -299,6 +309,10 @@ static bool enqueue(
 {
     connection_t *connection = &listener->connections[slot];
     const uint64_t size_bytes = (uint64_t)header_size_bytes + data_size_bytes;
+    if (size_bytes + OME_BLOCK_SIZE > listener->config.pool_size_bytes)
+    {
+        return false; /* there will never be room for it: nobody has to go */
+    }
     while (size_bytes + OME_BLOCK_SIZE > ome_blocks_free_bytes(&listener->blocks))
     {
         if (!make_room(listener, slot))
@@ -450,7 +464,8 @@ static void accept_connections(ome_listener_t *listener)
         const int fd = accept4(listener->config.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
         {
-            const bool no_descriptor = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+            /* Behind the first nobody may be waiting: without a descriptor that is not told. Epoll tells. */
+            const bool no_descriptor = i == 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
             if (no_descriptor && !drop_oldest_stranger(listener))
             {
                 watch_listening(listener, false); /* until the next sweep, rather than be told again and again */
@@ -524,8 +539,20 @@ static bool has_credit(ome_listener_t *listener, connection_t *connection)
     {
         return false;
     }
-    return connection->is_admitted ||
+    /* A handshake is short: who comes while others send much is not late by it. */
+    return connection->is_admitted || connection->stage != OME_ZMTP_STAGE_TRAFFIC ||
            (connection->frame_count < STRANGER_FRAME_COUNT && listener->strangers_frame_count < STRANGERS_FRAME_COUNT);
+}
+
+static void count_item(ome_listener_t *listener, connection_t *connection, ome_zmtp_kind_t kind)
+{
+    /* Who subscribes has no messages to send. */
+    connection->command_count += kind != OME_ZMTP_PART || listener->config.role == OME_ZMTP_XPUB;
+    if (!connection->is_admitted)
+    {
+        connection->frame_count++;
+        listener->strangers_frame_count++;
+    }
 }
 
 /* Takes the beginning of what the current connection sent, up to the first item for the caller. False when there is none: then there is no current connection any more. */
@@ -564,7 +591,7 @@ static bool next_item(ome_listener_t *listener, ome_socket_message_t *message)
         {
             /* One that does not read its answers gets none: a queue of them helps nobody. */
             uint8_t pong[OME_ZMTP_PONG_SIZE_MAX];
-            connection->command_count++;
+            count_item(listener, connection, item.kind);
             if (connection->out.size_bytes < OME_BLOCK_SIZE)
             {
                 (void)enqueue(listener, slot, pong, ome_zmtp_pong(item.data, item.data_size_bytes, pong), pong, 0);
@@ -572,15 +599,10 @@ static bool next_item(ome_listener_t *listener, ome_socket_message_t *message)
             break;
         }
         case OME_ZMTP_NOTHING:
-            connection->command_count++;
+            count_item(listener, connection, item.kind);
             break;
         default:
-            connection->command_count += item.kind != OME_ZMTP_PART;
-            if (!connection->is_admitted)
-            {
-                connection->frame_count++;
-                listener->strangers_frame_count++;
-            }
+            count_item(listener, connection, item.kind);
             *message = (ome_socket_message_t){.peer = peer_of(listener, slot),
                 .data = item.data,
                 .data_size_bytes = item.data_size_bytes,
@@ -666,7 +688,7 @@ static void sweep(ome_listener_t *listener)
 
 static void look_at_clock(ome_listener_t *listener)
 {
-    listener->now_ns = ome_clock_monotonic_ns();
+    listener->now_ns = listener->config.clock_ns();
     const uint64_t tick = listener->now_ns / (TICK_MS * NS_PER_MS);
     if (tick != listener->tick)
     {
@@ -682,8 +704,13 @@ static void look_at_clock(ome_listener_t *listener)
 /* Makes the first of the paused connections that may go on the current one. */
 static void resume_one(ome_listener_t *listener)
 {
-    uint32_t previous = 0;
-    uint32_t slot = listener->paused_first;
+    if (listener->skip_tick != listener->tick)
+    {
+        listener->skip_tick = listener->tick;
+        listener->skipped = 0;
+    }
+    uint32_t previous = listener->skipped;
+    uint32_t slot = previous != 0 ? listener->connections[previous].next_paused : listener->paused_first;
     while (slot != 0)
     {
         connection_t *connection = &listener->connections[slot];
@@ -703,12 +730,14 @@ static void resume_one(ome_listener_t *listener)
         connection->is_paused = false;
         if (is_open)
         {
+            listener->skipped = previous;
             watch(listener, slot);
             read_connection(listener, slot);
             return;
         }
         slot = next;
     }
+    listener->skipped = previous;
     listener->resume_tick = listener->tick;
 }
 
@@ -751,6 +780,12 @@ static bool take_event(ome_listener_t *listener, const struct epoll_event *event
     return listener->current != 0;
 }
 
+/* Whether one of the paused connections may perhaps go on. */
+static bool may_resume(const ome_listener_t *listener)
+{
+    return listener->paused_first != 0 && listener->resume_tick != listener->tick;
+}
+
 /* Looks for a connection that sent something. False when there is none now. */
 static bool next_connection(ome_listener_t *listener)
 {
@@ -761,7 +796,7 @@ static bool next_connection(ome_listener_t *listener)
             return true;
         }
     }
-    if (listener->paused_first != 0 && listener->resume_tick != listener->tick)
+    if (may_resume(listener))
     {
         resume_one(listener);
     }
@@ -803,6 +838,7 @@ static ome_status_t listener_receive(void *context, ome_socket_message_t *messag
 {
     ome_listener_t *listener = context;
     bool has_polled = false;
+    uint32_t turn_count = 0;
     if (listener->is_failed)
     {
         return OME_STOPPED;
@@ -814,16 +850,14 @@ static ome_status_t listener_receive(void *context, ome_socket_message_t *messag
         {
             return OME_OK;
         }
-        if (next_connection(listener))
-        {
-            continue;
-        }
-        if (listener->gone != 0)
+        /* The caller gets its turn also while many send what is not for it. */
+        const bool has_turns = turn_count++ < TURN_COUNT;
+        if (has_turns && (next_connection(listener) || listener->gone != 0))
         {
             continue;
         }
         flush_all(listener);
-        if (has_polled)
+        if (has_polled || !has_turns)
         {
             return OME_EMPTY;
         }
@@ -922,7 +956,7 @@ static ome_status_t listener_wait(void *context, int event_fd, uint32_t timeout_
         return OME_STOPPED;
     }
     flush_all(listener);
-    if (listener->current != 0 || listener->gone != 0 || listener->event_index < listener->event_count)
+    if (listener->current != 0 || listener->gone != 0 || listener->event_index < listener->event_count || may_resume(listener))
     {
         return OME_OK;
     }
@@ -983,6 +1017,7 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
         return OME_NO_MEMORY;
     }
     made->config = *config;
+    made->config.clock_ns = config->clock_ns != NULL ? config->clock_ns : ome_clock_monotonic_ns;
     made->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     made->event_fd = -1;
     /* What a connection may hold: the beginning of a part, or what was read before it was paused. */
@@ -1013,8 +1048,9 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
         made->free = slot;
     }
     made->listens = true;
+    made->full_tick = UINT64_MAX;
     made->hello_size_bytes = ome_zmtp_hello(config->role, made->hello);
-    made->now_ns = ome_clock_monotonic_ns();
+    made->now_ns = made->config.clock_ns();
     made->table = (ome_socket_t){.context = made,
         .receive = listener_receive,
         .send = listener_send,
@@ -1027,38 +1063,21 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
     return OME_OK;
 }
 
-/* Whether something waits for a connection that is still there. */
-static bool has_output(const ome_listener_t *listener)
-{
-    for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
-    {
-        const connection_t *connection = &listener->connections[slot];
-        if ((connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING) && connection->out.size_bytes > 0)
-        {
-            return true;
-        }
-    }
-    return false;
-}
-
+/* Sends what waits and ends all connections. Who has sent something that nobody read must close first: otherwise the kernel cuts off what is under way to it. */
 static void drain(ome_listener_t *listener, uint32_t linger_ms)
 {
-    const uint64_t deadline_ns = ome_clock_monotonic_ns() + linger_ms * NS_PER_MS;
-    flush_all(listener);
-    while (has_output(listener) && listener->now_ns < deadline_ns && poll_events(listener, (int)TICK_MS) == OME_OK)
+    const uint64_t deadline_ns = listener->config.clock_ns() + linger_ms * NS_PER_MS;
+    (void)epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, listener->config.listen_fd, NULL);
+    (void)epoll_ctl(listener->epoll_fd, EPOLL_CTL_DEL, listener->event_fd, NULL);
+    for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
     {
-        for (uint32_t i = 0; i < listener->event_count; i++)
+        listener_end(listener, peer_of(listener, slot), NULL, 0);
+    }
+    while (listener->open_count > 0 && listener->now_ns < deadline_ns && poll_events(listener, (int)TICK_MS) == OME_OK)
+    {
+        while (listener->event_index < listener->event_count)
         {
-            const struct epoll_event *event = &listener->events[i];
-            const uint32_t slot = event->data.u64 == EVENT_FD_KEY ? 0 : slot_of(listener, event->data.u64);
-            if (slot != 0 && (event->events & (EPOLLERR | EPOLLHUP)) != 0)
-            {
-                close_connection(listener, slot);
-            }
-            else if (slot != 0 && (event->events & EPOLLOUT) != 0)
-            {
-                flush_connection(listener, slot);
-            }
+            (void)take_event(listener, &listener->events[listener->event_index++]);
         }
     }
 }

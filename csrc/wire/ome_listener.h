@@ -6,10 +6,10 @@
  *   connections   at most `connection_count_max`. When all are taken, a new one takes the place of the one that has waited longest without being admitted; where all are admitted it
  *                 is closed at once. Who is not admitted within HANDSHAKE_MS (no READY) or ADMISSION_MS is closed.
  *   input         nothing is read ahead of what the caller takes, but one buffer for all. What a connection holds is the beginning of one frame, so at most `part_size_max_bytes`.
- *                 Before it is admitted a connection gets a few frames a tick, and all such connections together a few more.
+ *                 Before it is admitted a connection gets a few frames and commands a tick, and all such connections together a few more.
  *   output        while `queue_size_max_bytes` wait for a connection it gets nothing more; all have `pool_size_bytes` together, input included. When the pool is used up, the connection that holds most ends, where it has
  *                 not read for a while; otherwise the message is refused.
- *   commands      PINGs, subscriptions: so many a tick, then the connection waits for the next.
+ *   commands      PINGs, subscriptions, and whatever else a subscriber sends: so many a tick, then the connection waits for the next.
  * A connection whose peer has vanished ends by TCP keepalive, or when nothing was acknowledged for DEAD_MS.
  *
  * One thread, one epoll. Memory is reserved when it is made. It closes everything but the listening descriptor, which is the caller's. */
@@ -41,6 +41,7 @@ typedef struct
     uint32_t part_size_max_bytes;
     uint32_t queue_size_max_bytes; /* with so much waiting, nothing more is put behind it */
     uint64_t pool_size_bytes;
+    uint64_t (*clock_ns)(void); /* monotonic; NULL: the system's */
     ome_listener_counters_t counters;
 } ome_listener_config_t;
 
@@ -49,7 +50,7 @@ typedef struct ome_listener ome_listener_t;
 /* OME_OK; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno. */
 ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listener_t **listener);
 
-/* Tries for up to `linger_ms` to send what waits, and closes all connections. */
+/* Sends what waits and closes all connections; waits up to `linger_ms` for the peers to have read it and closed. */
 void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);
 
 /* In a child of fork: closes its copies of the descriptors, which are the parent's to serve, and does nothing else. The listener is not to be used there. */

@@ -2284,7 +2284,7 @@ static void check_refusals(house_t *house, uint32_t peer, const ome_execution_re
         ome_execution_report_t report;
         ome_execution_report_t due = expected[i];
         memcpy(&report, frame->data + i * REPORT_SIZE, REPORT_SIZE);
-        CHECK(report.timestamp_ns >= since_ns && report.timestamp_ns <= ome_clock_realtime_ns());
+        CHECK(report.timestamp_ns >= since_ns && report.timestamp_ns <= ome_venue_clock_now_ns(&house->clock));
         due.timestamp_ns = report.timestamp_ns;
         due.kind = OME_EVENT_KIND_REJECTED;
         due.reason = OME_REASON_STORAGE_LOW;
@@ -2338,7 +2338,7 @@ static void new_orders_are_refused_while_storage_is_low_and_all_else_is_taken(vo
         {.kind = OME_COMMAND_KIND_MASS_CANCEL, .instrument = 1}, limit_order(OME_SIDE_BUY, 9, 4, 24)};
     commands[0].account = 6;
     commands[2].flags = commands[3].flags = commands[6].flags = OME_COMMAND_FLAGS_CONTINUED;
-    const uint64_t since_ns = ome_clock_realtime_ns();
+    const uint64_t since_ns = ome_venue_clock_now_ns(&house->clock);
     send_commands(house, 1, commands, 11);
     CHECK(run(house) == OME_GATEWAY_IDLE);
     static const ome_execution_report_t refused[] = {
