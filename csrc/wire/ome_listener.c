@@ -21,9 +21,9 @@
 #define TICK_MS 10u
 #define HANDSHAKE_MS 5000u
 #define ADMISSION_MS 30000u
-#define ENDING_MS 5000u  /* for who is to read the last of what waits for it */
-#define DEAD_MS 30000u   /* without an acknowledgement for what was sent */
-#define STALLED_MS 1000u /* without having taken anything */
+#define ENDING_MS 30000u  /* for who is to read the last of what waits for it */
+#define DEAD_MS 30000u    /* without an acknowledgement for what was sent */
+#define STALLED_MS 1000u  /* without having taken anything */
 #define SWEEP_MS 500u
 
 /* Of a tick. An honest client needs two frames before it is admitted. */
