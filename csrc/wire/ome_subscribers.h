@@ -2,7 +2,7 @@
  *
  * A topic is 8 bytes, a channel and an instrument; a subscription is a topic, or a shorter prefix of topics. A connection gets a frame once, however many of its subscriptions match.
  *
- * Who subscribes asks for a picture of how things stand. It is made once for all who ask, and goes to those of them that read; who does not is asked again later (`retry`), so that a picture is never made for
+ * Who subscribes asks for a picture of how things stand. It is made once for all who ask, and goes to those of them that read, up to so many bytes at a time; whoever is left is asked again later (`retry`), so that a picture is never made for
  * a queue that is full.
  *
  * Bounds: OME_SUBSCRIPTION_COUNT_MAX in all; each topic once a connection, and OME_SUBSCRIBER_PREFIX_COUNT_MAX prefixes. Topics that cannot be are not kept. One thread. */

@@ -40,7 +40,8 @@ typedef struct
     peer_t peers[SLOT_COUNT + 1];
     wish_t wishes[MODEL_COUNT_MAX];
     uint32_t wish_count;
-    uint64_t frame; /* what is being sent */
+    uint64_t frame; /* what is being sent, or begins so */
+    uint32_t frame_size_bytes;
     uint32_t want_count; /* calls of a retry that were foreseen and have not come */
     bool is_to_want[MODEL_COUNT_MAX];
 } house_t;
@@ -53,7 +54,7 @@ static uint64_t peer_number(const house_t *house, uint32_t slot)
 static ome_status_t house_send(void *context, uint64_t number, const uint8_t *data, uint32_t size_bytes)
 {
     house_t *house = context;
-    CHECK(number == peer_number(house, (uint32_t)number) && size_bytes == sizeof(uint64_t));
+    CHECK(number == peer_number(house, (uint32_t)number) && size_bytes == house->frame_size_bytes);
     CHECK(memcmp(data, &house->frame, sizeof(uint64_t)) == 0);
     house->peers[(uint32_t)number].got_count++;
     return house->peers[(uint32_t)number].status;
@@ -70,6 +71,7 @@ static house_t *house_new(uint32_t instrument_count_max, uint32_t slot_count)
 {
     house_t *house = calloc(1, sizeof(house_t));
     CHECK(house != NULL);
+    house->frame_size_bytes = sizeof(uint64_t);
     house->socket = (ome_socket_t){.context = house, .send = house_send, .queued = house_queued};
     ome_arena_t arena = {0};
     ome_subscribers_init(&house->subscribers, &arena, &house->socket, CHANNEL_COUNT, instrument_count_max, slot_count);
@@ -462,10 +464,50 @@ static void there_are_only_so_many_subscriptions(void)
     house_free(house);
 }
 
+static void want_one(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument)
+{
+    (void)prefix;
+    CHECK(prefix_size_bytes == OME_TOPIC_SIZE && first_instrument == 1);
+    (*(uint32_t *)context)++;
+}
+
+/* A long answer goes to as many at a time as there is a bound for in bytes; the others get it later, each once. */
+static void a_long_answer_goes_to_a_few_at_a_time(void)
+{
+    house_t *house = house_new(4, SLOT_COUNT);
+    ome_subscribers_t *subscribers = &house->subscribers;
+    const uint32_t size_bytes = 3 << 20;
+    uint8_t *frame = calloc(1, size_bytes);
+    CHECK(frame != NULL);
+    house->frame_size_bytes = size_bytes;
+    uint8_t topic[OME_TOPIC_SIZE];
+    topic_bytes(topic, 2, 1);
+    for (uint32_t slot = 1; slot <= 5; slot++)
+    {
+        CHECK(ome_subscribers_add(subscribers, peer_number(house, slot), topic, OME_TOPIC_SIZE) == OME_OK);
+    }
+    for (uint32_t left = 5; left > 0; left -= left < 2 ? left : 2)
+    {
+        CHECK(ome_subscribers_ask(subscribers, 2, 1));
+        CHECK(ome_subscribers_answer(subscribers, 2, 1, frame, size_bytes).sent_count == (left < 2 ? left : 2));
+        uint32_t want_count = 0;
+        ome_subscribers_retry(subscribers, want_one, &want_count);
+        CHECK(want_count == (left < 2 ? 0 : left - 2));
+    }
+    CHECK(!ome_subscribers_ask(subscribers, 2, 1));
+    for (uint32_t slot = 1; slot <= 5; slot++)
+    {
+        CHECK(house->peers[slot].got_count == 1);
+    }
+    free(frame);
+    house_free(house);
+}
+
 int main(void)
 {
     seed = test_seed(23);
     RUN(subscribers_agree_with_a_list);
     RUN(there_are_only_so_many_subscriptions);
+    RUN(a_long_answer_goes_to_a_few_at_a_time);
     return 0;
 }
