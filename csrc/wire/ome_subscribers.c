@@ -6,7 +6,8 @@
 
 #define BUCKET_COUNT OME_SUBSCRIPTION_COUNT_MAX
 #define READS_BYTES (UINT32_C(64) * 1024) /* who has less than this waiting reads */
-#define ANSWER_BYTES (UINT64_C(4) * 1024 * 1024) /* copied for one answer: whoever is left gets it later, so that the events of the market do not wait */
+#define ANSWER_BYTES                                                                                                                       \
+    (UINT64_C(4) * 1024 * 1024) /* copied for one answer: whoever is left gets it later, so that the events of the market do not wait */
 
 void ome_subscribers_init(ome_subscribers_t *subscribers, ome_arena_t *arena, const ome_socket_t *socket, uint32_t channel_count,
     uint32_t instrument_count_max, uint32_t connection_slot_max)
