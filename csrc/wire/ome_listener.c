@@ -546,8 +546,7 @@ static bool has_credit(ome_listener_t *listener, connection_t *connection)
 
 static void count_item(ome_listener_t *listener, connection_t *connection, ome_zmtp_kind_t kind)
 {
-    /* Who subscribes has no messages to send. */
-    connection->command_count += kind != OME_ZMTP_PART || listener->config.role == OME_ZMTP_XPUB;
+    connection->command_count += kind != OME_ZMTP_PART;
     if (!connection->is_admitted)
     {
         connection->frame_count++;

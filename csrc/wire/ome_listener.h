@@ -9,7 +9,7 @@
  *                 Before it is admitted a connection gets a few frames and commands a tick, and all such connections together a few more.
  *   output        while `queue_size_max_bytes` wait for a connection it gets nothing more; all have `pool_size_bytes` together, input included. When the pool is used up, the connection that holds most ends, where it has
  *                 not read for a while; otherwise the message is refused.
- *   commands      PINGs, subscriptions, and whatever else a subscriber sends: so many a tick, then the connection waits for the next.
+ *   commands      PINGs, subscriptions: so many a tick, then the connection waits for the next.
  * A connection whose peer has vanished ends by TCP keepalive, or when nothing was acknowledged for DEAD_MS.
  *
  * One thread, one epoll. Memory is reserved when it is made. It closes everything but the listening descriptor, which is the caller's. */

@@ -271,16 +271,10 @@ static client_t client_known(house_t *house, bool is_admitted)
 {
     client_t client = client_new(house);
     client_hello(house, &client);
-    if (house->config.role == OME_ZMTP_XPUB)
-    {
-        client_part(house, &client, "\1?", 2);
-    }
-    else
-    {
-        client_part(house, &client, "?", 1);
-    }
+    const bool is_subscriber = house->config.role == OME_ZMTP_XPUB;
+    client_part(house, &client, is_subscriber ? "\1?" : "?", is_subscriber ? 2 : 1);
     take_next(house);
-    CHECK(house->message.kind == (house->config.role == OME_ZMTP_XPUB ? OME_SOCKET_SUBSCRIBE : OME_SOCKET_PART));
+    CHECK(house->message.kind == (is_subscriber ? OME_SOCKET_SUBSCRIBE : OME_SOCKET_PART));
     CHECK(house->message.data_size_bytes == 1 && house->data[0] == '?');
     client.peer = house->message.peer;
     CHECK((uint32_t)client.peer >= 1 && (uint32_t)client.peer <= house->config.connection_count_max);
@@ -777,7 +771,7 @@ static uint32_t count_pongs(house_t *house, client_t *client, uint32_t from)
     }
 }
 
-/* Each connection gets so many commands a tick: 256 PINGs of somebody, 4 of a stranger. The rest is not lost. Subscriptions count as such. */
+/* Each connection gets so many commands a tick: 256 PINGs of somebody, 4 of a stranger. The rest is not lost. Subscriptions are commands. */
 static void commands_have_a_budget(void)
 {
     static bytes_t bytes;
@@ -812,7 +806,7 @@ static void commands_have_a_budget(void)
     bytes.size_bytes = 0;
     for (uint32_t i = 0; i < 300; i++)
     {
-        put_frame(&bytes, 0, "\1x", 2);
+        put_frame(&bytes, 0, i % 2 == 0 ? "\1x" : "\0x", 2);
     }
     client_send_bytes(house, &client, &bytes);
     for (uint32_t i = 0; i < 256; i++)
@@ -1365,8 +1359,15 @@ static void random_streams_break_nothing(void)
             else if (choice < 35)
             {
                 bytes.size_bytes = 0;
-                put_frame(&bytes, (uint32_t)(test_random(&random) % 2), pattern,
-                    (uint32_t)(test_random(&random) % (choice < 5 ? PART_SIZE_MAX : 200)));
+                const uint32_t size_bytes = (uint32_t)(test_random(&random) % (choice < 5 ? PART_SIZE_MAX : 200));
+                if (house->config.role == OME_ZMTP_XPUB)
+                {
+                    put_command(&bytes, "CANCEL", pattern, size_bytes % 500);
+                }
+                else
+                {
+                    put_frame(&bytes, (uint32_t)(test_random(&random) % 2), pattern, size_bytes);
+                }
                 put_command(&bytes, choice % 2 == 0 ? "SUBSCRIBE" : "PING", "\0\0abc", 5);
                 bytes.data[test_random(&random) % bytes.size_bytes] ^= choice == 7 ? 0xff : 0;
                 (void)send(client->fd, bytes.data, test_random(&random) % bytes.size_bytes + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
