@@ -7,8 +7,9 @@
 #include "wire/ome_feed_book.h"
 #include "wire/ome_subscribers.h"
 
-/* In one call of do_work: subscriptions read, and messages after which no further snapshot is begun. */
+/* In one call of do_work: subscriptions read, instruments noted for them after which no further one is read, and messages after which no further snapshot is begun. */
 #define SUBSCRIPTION_COUNT 16u
+#define NOTED_COUNT 4096u
 #define SNAPSHOT_MESSAGE_COUNT 1024u
 
 /* Snapshots: bytes made and sent in a second at most, and how much of it may be saved up. */
@@ -93,6 +94,7 @@ struct ome_feed
     uint32_t touched_first; /* instruments that the batch says something of, in the order first met */
     uint32_t touched_last;
 
+    uint64_t noted_count; /* in this call of do_work: instruments looked at for who subscribed */
     uint32_t wanted_first; /* instruments that somebody has to be told of */
     uint32_t wanted_last;
     int64_t snapshot_bytes; /* that may be sent now */
@@ -456,6 +458,7 @@ static void want_prefix(ome_feed_t *feed, uint32_t channel, const uint8_t *prefi
     for (uint64_t topic = first; topic <= last; topic++)
     {
         want(feed, (uint32_t)topic, channel);
+        feed->noted_count++;
     }
 }
 
@@ -512,7 +515,8 @@ static uint32_t receive_subscriptions(ome_feed_t *feed)
 {
     const ome_socket_t *socket = feed->config.socket;
     uint32_t count = 0;
-    for (; count < SUBSCRIPTION_COUNT; count++)
+    feed->noted_count = 0;
+    for (; count < SUBSCRIPTION_COUNT && feed->noted_count < NOTED_COUNT; count++)
     {
         ome_socket_message_t message;
         const ome_status_t status = socket->receive(socket->context, &message);
