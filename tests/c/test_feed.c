@@ -761,8 +761,9 @@ static void open_instrument(venue_t *venue, int64_t tick, uint16_t flags)
         .instrument = venue->engine->instrument_count + 1,
         .kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT,
         .instrument_flags = flags};
-    command.symbol[0] = 'I';
-    command.symbol[1] = (char)('0' + command.instrument);
+    char symbol[OME_NAME_SIZE + 1] = {0};
+    (void)snprintf(symbol, sizeof(symbol), "I%u", command.instrument);
+    memcpy(command.symbol, symbol, OME_NAME_SIZE);
     apply(venue, &command);
     CHECK(venue->events[venue->event_count - 1].kind == OME_EVENT_KIND_DEFINED);
 }
@@ -1289,6 +1290,29 @@ static void snapshots_are_made_at_a_bounded_rate(void)
     venue_free(venue);
 }
 
+/* Subscriptions to everything, of which each looks at every instrument, do not keep the feed from its events: after a few of them it is their turn. */
+static void subscriptions_to_everything_do_not_hold_up_the_feed(void)
+{
+    instrument_limit = 300;
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    instrument_limit = INSTRUMENT_COUNT;
+    for (uint32_t i = 0; i < 300; i++)
+    {
+        open_instrument(venue, 1, 0);
+        drain(venue);
+    }
+    venue->peers[LISTENER].queued_bytes = READS_BYTES; /* it asks, and does not read */
+    for (uint32_t i = 0; i < 16; i++)
+    {
+        hear(venue);
+    }
+    CHECK(ome_feed_do_work(venue->feed) > 0);
+    CHECK(venue->wish_read >= 4 && venue->wish_read <= 7);
+    drain(venue);
+    CHECK(venue->wish_read == 16 && venue->frame_count == 0);
+    venue_free(venue);
+}
+
 /* Who is gone gets nothing more, by whichever of its subscriptions; who has its slot then gets what it asks for itself. */
 static void who_is_gone_gets_nothing(void)
 {
@@ -1702,6 +1726,7 @@ int main(void)
     RUN(who_does_not_read_is_answered_later);
     RUN(who_reads_slowly_gets_every_snapshot);
     RUN(snapshots_are_made_at_a_bounded_rate);
+    RUN(subscriptions_to_everything_do_not_hold_up_the_feed);
     RUN(who_is_gone_gets_nothing);
     RUN(who_cancels_everything_is_nobody_again);
     RUN(who_asks_for_too_much_is_ended);
