@@ -1,14 +1,15 @@
-/* Fuzz: spoiled journals and snapshots given to their readers. Whatever the bytes are, nothing crashes and everything ends; what is taken is a journal that recovery and a
- * writer can go on from, or an engine that keeps its rules.
+/* Fuzz: spoiled journals, snapshots and streams of clients given to their readers. Whatever the bytes are, nothing crashes and everything ends; what is taken is a journal that recovery and a
+ * writer can go on from, or an engine that keeps its rules, or messages that are those of the stream.
  *
- *     test_fuzz [journal|snapshot SECONDS SEED]          as tools/fuzz starts it; without arguments a fixed number of inputs for each
+ *     test_fuzz [journal|snapshot|wire SECONDS SEED]          as tools/fuzz starts it; without arguments a fixed number of inputs for each
  *
- * An input is a byte of flags and then a snapshot, or the segments of a journal: for each the sequence of its name, 8 bytes, its size, 4, and its bytes. The flags say whether the checksums are made to fit
+ * An input is a byte of flags and then a snapshot, a stream (flags: 1 a subscriber's, 0 one of order entry), or the segments of a journal: for each the sequence of its name, 8 bytes, its size, 4, and its bytes. The flags say whether the checksums are made to fit
  * (1), and whether what is computed from the whole as well, which is chain, seals and state hash (2), so that what is behind those checks is reached.
  *
  * There are two drivers for one entry, LLVMFuzzerTestOneInput: a seeded one, here, and libFuzzer's, which is guided by coverage, where OME_FUZZ_GUIDED is defined
  * (CMake: OME_FUZZ); there OME_FUZZ_READER says which reader. Both begin with files of real runs, and change them by the same functions. */
 #include "engine/ome_snapshot.h"
+#include "ome_fuzz_wire.h"
 #include "ome_venue_run.h"
 
 #include <signal.h>
@@ -32,7 +33,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 typedef enum
 {
     READER_JOURNAL,
-    READER_SNAPSHOT
+    READER_SNAPSHOT,
+    READER_WIRE,
+    READER_COUNT
 } reader_t;
 
 static reader_t reader_of_inputs;
@@ -46,10 +49,11 @@ typedef struct
     uint8_t bytes[INPUT_SIZE_MAX];
     size_t size;
     uint64_t last_sequence;
+    uint8_t role; /* of a stream */
     uint32_t chains[512]; /* of a journal, after each command */
 } original_t;
 
-static original_t originals[2][ORIGINAL_COUNT];
+static original_t originals[READER_COUNT][ORIGINAL_COUNT];
 static const original_t *original;
 
 static void put_file(const char *name, const uint8_t *bytes, size_t size)
@@ -402,6 +406,16 @@ static void read_spoiled_snapshot(size_t size, uint32_t flags)
     }
 }
 
+/* ---- streams ---- */
+
+static void read_spoiled_stream(size_t size, uint32_t flags)
+{
+    const ome_zmtp_role_t role = (flags & 1) != 0 ? OME_ZMTP_XPUB : OME_ZMTP_ROUTER;
+    const bool is_taken = wire_read_stream(input, (uint32_t)size, role);
+    taken_count += is_taken;
+    refused_count += !is_taken;
+}
+
 /* ---- the entry ---- */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -411,6 +425,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     memcpy(input, data + 1, size - 1);
+    if (reader_of_inputs == READER_WIRE)
+    {
+        read_spoiled_stream(size - 1, data[0]);
+        return 0;
+    }
     memory_end(&run.memory);
     memory_start(&run.memory, 1);
     run.memory.table.sync_data = memory_sync;
@@ -484,6 +503,9 @@ static void make_originals(uint64_t seed)
         keep_journal(&originals[READER_JOURNAL][number]);
         run_end();
         memset(&run, 0, sizeof(run));
+        original_t *stream = &originals[READER_WIRE][number];
+        stream->role = number % 2;
+        stream->size = wire_original(seed + number, stream->role != 0 ? OME_ZMTP_XPUB : OME_ZMTP_ROUTER, stream->bytes);
     }
 }
 
@@ -627,7 +649,7 @@ static size_t change(uint64_t *random, uint8_t *bytes, size_t size, uint8_t *to)
 static size_t original_input(const original_t *from, uint64_t random, uint8_t *to)
 {
     static const uint8_t flags[] = {0, 0, FLAG_CHECKSUMS, FLAG_CHECKSUMS | FLAG_WHOLE};
-    to[0] = flags[random % sizeof(flags)];
+    to[0] = reader_of_inputs == READER_WIRE ? from->role : flags[random % sizeof(flags)];
     memcpy(to + 1, from->bytes, from->size);
     return 1 + from->size;
 }
@@ -645,7 +667,9 @@ int LLVMFuzzerInitialize(int *argument_count, char ***arguments)
     (void)argument_count;
     (void)arguments;
     const char *name = getenv("OME_FUZZ_READER");
-    reader_of_inputs = name != NULL && strcmp(name, "snapshot") == 0 ? READER_SNAPSHOT : READER_JOURNAL;
+    reader_of_inputs = name != NULL && strcmp(name, "snapshot") == 0 ? READER_SNAPSHOT
+                       : name != NULL && strcmp(name, "wire") == 0   ? READER_WIRE
+                                                                     : READER_JOURNAL;
     make_originals(1);
     return 0;
 }
@@ -678,7 +702,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 /* ---- the seeded driver ---- */
 
 static uint64_t input_number;
-static const char *const reader_names[] = {"journal", "snapshot"};
+static const char *const reader_names[READER_COUNT] = {"journal", "snapshot", "wire"};
 static uint64_t seed;
 
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
@@ -743,12 +767,21 @@ static void spoiled_snapshots_are_refused_or_are_engines(void)
     try_inputs(READER_SNAPSHOT, INPUT_COUNT_STANDARD, 100);
 }
 
+static void spoiled_streams_are_their_messages_or_faults(void)
+{
+    try_inputs(READER_WIRE, INPUT_COUNT_STANDARD, 100);
+}
+
 int main(int argument_count, char **arguments)
 {
-    const bool is_snapshot = argument_count == 4 && strcmp(arguments[1], reader_names[READER_SNAPSHOT]) == 0;
-    if (argument_count != 1 && !is_snapshot && (argument_count != 4 || strcmp(arguments[1], reader_names[READER_JOURNAL]) != 0))
+    uint32_t which = 0;
+    while (argument_count == 4 && which < READER_COUNT && strcmp(arguments[1], reader_names[which]) != 0)
     {
-        fprintf(stderr, "usage: %s [journal|snapshot SECONDS SEED]\n", arguments[0]);
+        which++;
+    }
+    if ((argument_count != 1 && argument_count != 4) || which == READER_COUNT)
+    {
+        fprintf(stderr, "usage: %s [journal|snapshot|wire SECONDS SEED]\n", arguments[0]);
         return 2;
     }
     seed = argument_count == 4 ? strtoull(arguments[3], NULL, 0) : test_seed(34);
@@ -761,11 +794,12 @@ int main(int argument_count, char **arguments)
     }
     if (argument_count == 4)
     {
-        try_inputs(is_snapshot ? READER_SNAPSHOT : READER_JOURNAL, UINT64_MAX, strtoull(arguments[2], NULL, 0));
+        try_inputs((reader_t)which, UINT64_MAX, strtoull(arguments[2], NULL, 0));
         return 0;
     }
     RUN(spoiled_journals_are_refused_or_are_journals);
     RUN(spoiled_snapshots_are_refused_or_are_engines);
+    RUN(spoiled_streams_are_their_messages_or_faults);
     return 0;
 }
 
