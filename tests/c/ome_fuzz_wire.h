@@ -122,7 +122,7 @@ static bool wire_read_stream(const uint8_t *bytes, uint32_t size_bytes, ome_zmtp
     while (idle_count < 3 || sent_bytes < size_bytes)
     {
         const uint32_t left_bytes = size_bytes - sent_bytes;
-        const uint32_t piece_bytes = 1 + (uint32_t)(test_random(&random) % (test_random(&random) % 2 == 0 ? 20 : 5000));
+        const uint32_t piece_bytes = 1 + (uint32_t)(test_random(&random) % (left_bytes < 200 || test_random(&random) % 2 == 0 ? 20 : 5000));
         const ssize_t sent =
             left_bytes == 0 ? 0 : send(fd, bytes + sent_bytes, piece_bytes < left_bytes ? piece_bytes : left_bytes, MSG_NOSIGNAL);
         CHECK(sent >= 0 || errno == EAGAIN || errno == EPIPE || errno == ECONNRESET);

@@ -1573,6 +1573,7 @@ static void a_wait_ends_when_there_is_something(void)
     {
         CHECK(socket->wait(socket->context, event_fd, 20000) == OME_OK);
         CHECK(read(event_fd, &read_count, sizeof(read_count)) < 0); /* it was read empty */
+        CHECK(!take(house));
         wait_count++;
     } while (pthread_tryjoin_np(thread, NULL) != 0);
     CHECK(wait_count < 200);
