@@ -602,8 +602,14 @@ static void refill(ome_feed_t *feed)
     }
     if (now_ns >= feed->retry_ns)
     {
-        feed->retry_ns = now_ns + RETRY_NS;
-        ome_subscribers_retry(&feed->subscribers, want_all, feed);
+        /* A few at a time: each may look at every instrument, and events come in between. */
+        bool has_more = true;
+        feed->noted_count = 0;
+        while (has_more && feed->noted_count < NOTED_COUNT)
+        {
+            has_more = ome_subscribers_retry(&feed->subscribers, want_all, feed);
+        }
+        feed->retry_ns = has_more ? now_ns : now_ns + RETRY_NS;
     }
 }
 

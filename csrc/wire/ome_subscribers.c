@@ -388,14 +388,27 @@ ome_publication_t ome_subscribers_answer(
     return publication;
 }
 
-void ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_t want, void *context)
+static void ask_again(ome_subscribers_t *subscribers, const ome_subscriber_t *subscriber, ome_subscribers_want_t want, void *context)
 {
-    if (subscribers->owed_count == 0)
+    for (uint32_t index = subscriber->first; index != 0; index = subscribers->subscriptions[index].next_of_peer)
     {
-        return;
+        ome_subscription_t *subscription = &subscribers->subscriptions[index];
+        if (!subscription->is_asking)
+        {
+            continue;
+        }
+        const uint64_t bytes = __builtin_bswap64(subscription->topic);
+        const uint32_t first_instrument = subscription->owed_from;
+        ask(subscribers, subscription);
+        want(context, (const uint8_t *)&bytes, subscription->prefix_size_bytes, first_instrument);
     }
-    for (uint32_t slot = 1; slot <= subscribers->connection_slot_max; slot++)
+}
+
+bool ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_t want, void *context)
+{
+    while (subscribers->owed_count > 0 && subscribers->retry_slot < subscribers->connection_slot_max)
     {
+        const uint32_t slot = ++subscribers->retry_slot;
         ome_subscriber_t *subscriber = &subscribers->subscribers[slot];
         if (!subscriber->is_owed || (subscriber->first != 0 && !is_reading(subscribers, slot)))
         {
@@ -403,17 +416,9 @@ void ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_
         }
         subscriber->is_owed = false;
         subscribers->owed_count--;
-        for (uint32_t index = subscriber->first; index != 0; index = subscribers->subscriptions[index].next_of_peer)
-        {
-            ome_subscription_t *subscription = &subscribers->subscriptions[index];
-            if (!subscription->is_asking)
-            {
-                continue;
-            }
-            const uint64_t bytes = __builtin_bswap64(subscription->topic);
-            const uint32_t first_instrument = subscription->owed_from;
-            ask(subscribers, subscription);
-            want(context, (const uint8_t *)&bytes, subscription->prefix_size_bytes, first_instrument);
-        }
+        ask_again(subscribers, subscriber, want, context);
+        return true;
     }
+    subscribers->retry_slot = 0;
+    return false;
 }

@@ -60,6 +60,7 @@ typedef struct
     uint32_t fresh;
     uint32_t count;
     uint32_t owed_count;
+    uint32_t retry_slot; /* the last that had its turn */
     uint32_t channel_count;
     uint32_t instrument_count_max;
     uint32_t connection_slot_max;
@@ -99,9 +100,10 @@ ome_publication_t ome_subscribers_publish(
 ome_publication_t ome_subscribers_answer(
     ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes);
 
-/* Calls `want` with the prefix of each subscription of those that asked, did not read, and read now, and the first instrument that it was not answered for. So who reads slowly goes on where it was,
+/* Of the connections that asked and did not read, takes the next that reads now, and calls `want` with the prefix of each of its subscriptions and the first instrument that it was not answered for. False when all have
+ * had their turn, and begins anew then. So who reads slowly goes on where it was,
  * and gets to the end. */
 typedef void (*ome_subscribers_want_t)(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument);
-void ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_t want, void *context);
+bool ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_t want, void *context);
 
 #endif
