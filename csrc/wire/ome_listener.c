@@ -25,6 +25,7 @@
 #define DEAD_MS 30000u    /* without an acknowledgement for what was sent */
 #define STALLED_MS 1000u  /* without having taken anything */
 #define SWEEP_MS 500u
+#define DEAD_SWEEPS 8u /* to ask the kernel costs a call: each connection is asked about once in so many sweeps */
 
 /* Of a tick. An honest client needs two frames before it is admitted. */
 #define STRANGER_FRAME_COUNT 4u
@@ -101,6 +102,7 @@ struct ome_listener
     uint64_t now_ns;
     uint64_t tick;
     uint64_t sweep_ns;
+    uint32_t sweep_count;
     uint32_t strangers_frame_count; /* in this tick */
     uint32_t open_count;
     uint32_t free;
@@ -663,6 +665,7 @@ static bool is_dead(const connection_t *connection)
 static void sweep(ome_listener_t *listener)
 {
     listener->sweep_ns = listener->now_ns + SWEEP_MS * NS_PER_MS;
+    listener->sweep_count++;
     if (!listener->listens)
     {
         watch_listening(listener, true);
@@ -678,7 +681,7 @@ static void sweep(ome_listener_t *listener)
         {
             close_counted(listener, slot, listener->config.counters.faults);
         }
-        else if (connection->state == CONNECTION_OPEN && is_stalled(listener, connection) && is_dead(connection))
+        else if (connection->state == CONNECTION_OPEN && slot % DEAD_SWEEPS == listener->sweep_count % DEAD_SWEEPS && is_dead(connection))
         {
             close_counted(listener, slot, listener->config.counters.slow);
         }
