@@ -979,7 +979,7 @@ def test_export_without_pyarrow_names_the_extra(tmp_path: Path, journal: Journal
     """It is optional, and the error says how to have it."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     error = admin("export", journal.directory, tmp_path / "x.parquet", code=1).stderr
-    assert error.splitlines()[-1] == "error: export to Parquet: found 'no pyarrow', allowed: pip install 'ome[parquet]'"
+    assert error.splitlines()[-1] == "error: export to Parquet: found 'no pyarrow', allowed: pyarrow: pip install pyarrow"
 
 
 # ---- whatever goes wrong ----

@@ -57,7 +57,7 @@ class TwoEngines(RuleBasedStateMachine):
         self.core.close()
 
     def _apply(self, records: Records) -> None:
-        expected, found = self.reference.apply_records(records), self.core.apply(records)
+        expected, found = self.reference.apply_records(records), self.core.apply_records(records)
         if record_bytes(found) != record_bytes(expected):
             note("\n".join(["the core says:", *tell_events(found), "the reference says:", *tell_events(expected)]))
         assert record_bytes(found) == record_bytes(expected)

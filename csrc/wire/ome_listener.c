@@ -21,6 +21,7 @@
 #define TICK_MS 10u
 #define HANDSHAKE_MS 5000u
 #define ADMISSION_MS 30000u
+#define NOISY_MS 10000u /* for who sends more than it may before it is admitted */
 #define ENDING_MS 30000u  /* for who is to read the last of what waits for it */
 #define DEAD_MS 30000u    /* without an acknowledgement for what was sent */
 #define STALLED_MS 1000u  /* without having taken anything */
@@ -556,6 +557,16 @@ static void count_item(ome_listener_t *listener, connection_t *connection, ome_z
     }
 }
 
+/* Who is nobody and sends much does not stay for as long as who is silent: what it has sent is read slowly, and would keep it here after it is gone. */
+static void limit_noise(const ome_listener_t *listener, connection_t *connection)
+{
+    const uint64_t end_ns = listener->now_ns + NOISY_MS * NS_PER_MS;
+    if (!connection->is_admitted && connection->deadline_ns > end_ns)
+    {
+        connection->deadline_ns = end_ns;
+    }
+}
+
 /* Takes the beginning of what the current connection sent, up to the first item for the caller. False when there is none: then there is no current connection any more. */
 static bool next_item(ome_listener_t *listener, ome_socket_message_t *message)
 {
@@ -569,6 +580,7 @@ static bool next_item(ome_listener_t *listener, ome_socket_message_t *message)
             if (keep_rest(listener, 0))
             {
                 pause_until(listener, slot, (listener->tick + 1) * TICK_MS * NS_PER_MS);
+                limit_noise(listener, connection);
             }
             return false;
         }
