@@ -231,3 +231,58 @@ def test_what_the_registry_lends_the_engine_takes(seed: int) -> None:
         names = {session: entry[:2] for session, entry in venue.known.items()}
         assert len(set(names.values())) == len(names), "one name and number has two sessions"
     assert refused < 1_500
+
+
+def test_a_logon_looks_at_a_bounded_number_of_sessions() -> None:
+    """With all numbers in use a refusal must not cost a walk over them. An idle one is found all the same."""
+    count = 1_000
+    venue = FakeVenue(count, {session: (b"P%d" % session, 0, session) for session in range(1, count + 1)})
+    for session in range(1, count + 1):
+        venue.looks[session] = FakeLook(order_count=1, is_defined=1)
+    looks = 0
+
+    def counted(session: int) -> FakeLook:
+        nonlocal looks
+        looks += 1
+        return venue.look(session)
+
+    venue.registry._look = counted
+    answers = []
+    for peer in range(100):
+        looks = 0
+        answers.append(venue.registry.log_on(b"N%d" % peer, 0))
+        assert looks <= 200, "a logon looked at too many sessions"
+    assert answers[0] is Reason.BUSY
+    assert answers[-1] is Reason.SESSION_LIMIT_REACHED
+    venue.looks[700].order_count = 0
+    found = [venue.registry.log_on(b"M%d" % peer, 0) for peer in range(20)]
+    assert [lease.session for lease in found if not isinstance(lease, Reason)] == [700]
+
+
+def test_a_refusal_of_the_allowance_looks_only_at_the_participants_own_sessions() -> None:
+    """Others may have been lent any number of sessions."""
+    venue = FakeVenue(1_000)
+    registry = SessionRegistry([], 1_000, 4, venue.look)
+    for number in range(1, 901):
+        found = registry.log_on(b"P%d" % (number // 3), number)
+        assert not isinstance(found, Reason)
+        venue.look(found.session).peer = number
+    mine = []
+    for number in range(4):
+        found = registry.log_on(b"MANY", number)
+        assert not isinstance(found, Reason)
+        venue.look(found.session).peer = 1_000 + number
+        mine.append(found.session)
+    looked: list[int] = []
+
+    def noted(session: int) -> FakeLook:
+        looked.append(session)
+        return venue.look(session)
+
+    registry._look = noted
+    for number in range(4, 50):
+        looked.clear()
+        assert registry.log_on(b"MANY", number) is Reason.SESSION_ALLOWANCE_REACHED
+        assert len(looked) <= 4
+    venue.look(mine[0]).peer = 0
+    assert not isinstance(registry.log_on(b"MANY", 99), Reason)
