@@ -141,6 +141,27 @@ def test_a_routing_id_of_the_peers_choice_is_no_way_past_the_logon(tmp_path: Pat
             assert (name, reject["reason"]) == ("FrameReject", Reason.NOT_LOGGED_ON)
 
 
+def test_two_that_wait_for_the_same_number_are_both_answered(tmp_path: Path) -> None:
+    """While the engine is asked whether the number may be another's, two log on as the same session: each hears something."""
+    limits = Limits(order_count_max=100, level_count_max=100, instrument_count_max=2, session_count_max=1)
+    with Server(venue_config(tmp_path, limits=limits)) as server:
+        with Wire(server.orders_endpoint) as wire:
+            wire.log_on("FIRST")
+            wire.ask(new_order(quantity=0))  # the number is its own
+        answers = []
+        for turn in range(10):
+            with Wire(server.orders_endpoint) as one, Wire(server.orders_endpoint) as other:
+                for wire in (one, other):  # both connections stand before either logs on
+                    assert wire.ask(new_order())[1]["reason"] == Reason.NOT_LOGGED_ON
+                for wire in (one, other):
+                    wire.say(encode_message("Logon", participant_name=b"T%d" % turn, session_number=0))
+                for wire in (one, other):
+                    name, fields = wire.hear()
+                    assert name == "LogonAnswer"
+                    answers.append(fields["reason"])
+        assert Reason.NONE in answers
+
+
 # The registry by itself
 
 
