@@ -23,6 +23,7 @@ class Publisher:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         feed = ffi.new("ome_feed_t **")
         if lib.ome_feed_create(venue, listener, self._event_fd, snapshot_levels, epoch, feed) != lib.OME_OK:
+            os.close(self._event_fd)
             raise MemoryError("no memory for the feed")
         self._pointer = feed[0]
         self._stop = threading.Event()

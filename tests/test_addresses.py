@@ -165,6 +165,7 @@ def test_subscriber_that_read_nothing_sees_a_gap_after_a_reset() -> None:
         ("tcp://no.such.host.invalid:1", "tcp://ADDRESS:PORT"),
         ("tcp://192.0.2.1:0", "an address of this machine"),
         ("ipc:///nowhere/at/all", "in a directory that exists"),
+        ("ipc:///tmp/a\0b", "ipc://PATH"),
     ],
 )
 def test_endpoint_that_cannot_be_bound_is_refused_with_what_is_allowed(endpoint: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ from ome.journal import JournalError
 from ome.lock import DirectoryInUseError, hold, is_held
 from ome.messages import Limits
 from ome.metrics import COUNTERS_FILE, Counters
+from ome.publisher import Publisher
 from ome.recovery import Replay
 from ome.recovery.directory import hold as hold_journal, is_served
 from ome.server import Server, ServerError
@@ -46,6 +48,28 @@ def verdict(directory: Path) -> str:
     with Replay(directory) as replay:
         replay.run()
         return replay.report.verdict.name
+
+
+# ---- starts that fail ----
+
+
+def eventfds() -> int:
+    """How many event descriptors this process has."""
+    found = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found += "eventfd" in os.readlink(link)
+    return found
+
+
+def test_a_gateway_or_a_feed_without_memory_leaves_no_descriptor(tmp_path: Path) -> None:
+    """A start that fails for want of memory gives back what it had."""
+    with Server(venue_config(tmp_path)) as server:
+        listener = server._listeners[1]._pointer
+        before = eventfds()
+        with pytest.raises(MemoryError, match="no memory for the feed"):
+            Publisher(server._venue, listener, snapshot_levels=0, epoch=1)
+        assert eventfds() == before
 
 
 # ---- started twice ----

@@ -141,6 +141,27 @@ def test_a_routing_id_of_the_peers_choice_is_no_way_past_the_logon(tmp_path: Pat
             assert (name, reject["reason"]) == ("FrameReject", Reason.NOT_LOGGED_ON)
 
 
+def test_two_that_wait_for_the_same_number_are_both_answered(tmp_path: Path) -> None:
+    """While the engine is asked whether the number may be another's, two log on as the same session: each hears something."""
+    limits = Limits(order_count_max=100, level_count_max=100, instrument_count_max=2, session_count_max=1)
+    with Server(venue_config(tmp_path, limits=limits)) as server:
+        with Wire(server.orders_endpoint) as wire:
+            wire.log_on("FIRST")
+            wire.ask(new_order(quantity=0))  # the number is its own
+        answers = []
+        for turn in range(10):
+            with Wire(server.orders_endpoint) as one, Wire(server.orders_endpoint) as other:
+                for wire in (one, other):  # both connections stand before either logs on
+                    assert wire.ask(new_order())[1]["reason"] == Reason.NOT_LOGGED_ON
+                for wire in (one, other):
+                    wire.say(encode_message("Logon", participant_name=b"T%d" % turn, session_number=0))
+                for wire in (one, other):
+                    name, fields = wire.hear()
+                    assert name == "LogonAnswer"
+                    answers.append(fields["reason"])
+        assert Reason.NONE in answers
+
+
 # The registry by itself
 
 
@@ -231,3 +252,58 @@ def test_what_the_registry_lends_the_engine_takes(seed: int) -> None:
         names = {session: entry[:2] for session, entry in venue.known.items()}
         assert len(set(names.values())) == len(names), "one name and number has two sessions"
     assert refused < 1_500
+
+
+def test_a_logon_looks_at_a_bounded_number_of_sessions() -> None:
+    """With all numbers in use a refusal must not cost a walk over them. An idle one is found all the same."""
+    count = 1_000
+    venue = FakeVenue(count, {session: (b"P%d" % session, 0, session) for session in range(1, count + 1)})
+    for session in range(1, count + 1):
+        venue.looks[session] = FakeLook(order_count=1, is_defined=1)
+    looks = 0
+
+    def counted(session: int) -> FakeLook:
+        nonlocal looks
+        looks += 1
+        return venue.look(session)
+
+    venue.registry._look = counted
+    answers = []
+    for peer in range(100):
+        looks = 0
+        answers.append(venue.registry.log_on(b"N%d" % peer, 0))
+        assert looks <= 200, "a logon looked at too many sessions"
+    assert answers[0] is Reason.BUSY
+    assert answers[-1] is Reason.SESSION_LIMIT_REACHED
+    venue.looks[700].order_count = 0
+    found = [venue.registry.log_on(b"M%d" % peer, 0) for peer in range(20)]
+    assert [lease.session for lease in found if not isinstance(lease, Reason)] == [700]
+
+
+def test_a_refusal_of_the_allowance_looks_only_at_the_participants_own_sessions() -> None:
+    """Others may have been lent any number of sessions."""
+    venue = FakeVenue(1_000)
+    registry = SessionRegistry([], 1_000, 4, venue.look)
+    for number in range(1, 901):
+        found = registry.log_on(b"P%d" % (number // 3), number)
+        assert not isinstance(found, Reason)
+        venue.look(found.session).peer = number
+    mine = []
+    for number in range(4):
+        found = registry.log_on(b"MANY", number)
+        assert not isinstance(found, Reason)
+        venue.look(found.session).peer = 1_000 + number
+        mine.append(found.session)
+    looked: list[int] = []
+
+    def noted(session: int) -> FakeLook:
+        looked.append(session)
+        return venue.look(session)
+
+    registry._look = noted
+    for number in range(4, 50):
+        looked.clear()
+        assert registry.log_on(b"MANY", number) is Reason.SESSION_ALLOWANCE_REACHED
+        assert len(looked) <= 4
+    venue.look(mine[0]).peer = 0
+    assert not isinstance(registry.log_on(b"MANY", 99), Reason)

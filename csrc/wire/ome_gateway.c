@@ -200,22 +200,26 @@ static void send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64_t re
     (void)ome_gateway_send(gateway, slot->peer, (const uint8_t *)&heartbeat, sizeof(heartbeat));
 }
 
-/* Sessions with a heartbeat: tells those that heard nothing that we live, and ends those that say nothing. */
+/* Sessions with a heartbeat: sends a heartbeat to those that heard nothing, and ends those that are silent. Time in which this process did not run is nobody's silence: what came
+ * in it may not be read yet. */
 static void watch_sessions(ome_gateway_t *gateway)
 {
     if (gateway->table.heartbeat_count == 0 || gateway->now_ns < gateway->watch_ns)
     {
         return;
     }
+    const uint64_t late_ns = gateway->now_ns - gateway->watch_ns;
     gateway->watch_ns = gateway->now_ns + WATCH_MS * NS_PER_MS;
     for (uint32_t number = 1; number <= gateway->table.session_count_max; number++)
     {
-        const ome_session_slot_t *session = &gateway->table.sessions[number];
+        ome_session_slot_t *session = &gateway->table.sessions[number];
         const uint64_t interval_ns = session->heartbeat_ms * NS_PER_MS;
         if (session->peer == 0 || interval_ns == 0)
         {
             continue;
         }
+        const uint64_t silent_ns = gateway->now_ns - session->heard_ns;
+        session->heard_ns += late_ns < silent_ns ? late_ns : silent_ns;
         if (gateway->now_ns - session->heard_ns >= HEARTBEATS_MISSED_MAX * interval_ns)
         {
             end_session(gateway, (uint16_t)number, OME_REASON_HEARTBEAT_TIMEOUT);

@@ -112,8 +112,10 @@ struct ome_listener
     uint32_t paused_first;
     uint32_t paused_last;
     uint64_t resume_tick; /* the last in which nobody else could go on */
-    uint64_t full_tick;   /* in which nobody could be closed to make room: it is not looked for again */
-    uint64_t skip_tick;   /* up to `skipped`, nobody in the list can go on in this tick */
+    uint64_t
+        full_tick; /* in which nobody could be closed to make room: it is not looked for again, unless for who needs less than half of this */
+    uint32_t full_bytes;
+    uint64_t skip_tick; /* up to `skipped`, nobody in the list can go on in this tick */
     uint32_t skipped;
     uint32_t oldest; /* that is not admitted */
     uint32_t newest;
@@ -224,12 +226,15 @@ static bool is_stalled(const ome_listener_t *listener, const connection_t *conne
     return connection->out.size_bytes > 0 && listener->now_ns - connection->moved_ns >= STALLED_MS * NS_PER_MS;
 }
 
-/* The pool is used up: closes the connection that holds most, of those that do not read. False where there is none, or only the one that is to be spared. */
-static bool make_room(ome_listener_t *listener, uint32_t spared)
+/* The pool is used up: closes the connection that holds most, of those that do not read; if all read, of those that hold more than twice what the one that is to be spared needs: who
+ * reads a little at a time must not keep what all share. False where there is none. */
+static bool make_room(ome_listener_t *listener, uint32_t spared, uint64_t needed_bytes)
 {
-    uint32_t worst = 0;
-    uint32_t worst_bytes = 0;
-    if (listener->full_tick == listener->tick)
+    uint32_t idle = 0;
+    uint32_t idle_bytes = 0;
+    uint32_t largest = 0;
+    uint32_t largest_bytes = 0;
+    if (listener->full_tick == listener->tick && 2 * needed_bytes >= listener->full_bytes)
     {
         return false;
     }
@@ -238,15 +243,26 @@ static bool make_room(ome_listener_t *listener, uint32_t spared)
         const connection_t *connection = &listener->connections[slot];
         const bool is_open = connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING;
         const uint32_t held_bytes = connection->in.size_bytes + connection->out.size_bytes;
-        if (is_open && slot != spared && held_bytes > worst_bytes && (is_stalled(listener, connection) || !connection->is_admitted))
+        if (!is_open || slot == spared)
         {
-            worst = slot;
-            worst_bytes = held_bytes;
+            continue;
+        }
+        if (held_bytes > largest_bytes)
+        {
+            largest = slot;
+            largest_bytes = held_bytes;
+        }
+        if (held_bytes > idle_bytes && (is_stalled(listener, connection) || !connection->is_admitted))
+        {
+            idle = slot;
+            idle_bytes = held_bytes;
         }
     }
+    const uint32_t worst = idle != 0 ? idle : largest_bytes > 2 * needed_bytes ? largest : 0;
     if (worst == 0)
     {
         listener->full_tick = listener->tick;
+        listener->full_bytes = largest_bytes;
         return false;
     }
     close_counted(listener, worst, listener->config.counters.slow);
@@ -318,7 +334,7 @@ static bool enqueue(
     }
     while (size_bytes + OME_BLOCK_SIZE > ome_blocks_free_bytes(&listener->blocks))
     {
-        if (!make_room(listener, slot))
+        if (!make_room(listener, slot, size_bytes + connection->in.size_bytes + connection->out.size_bytes))
         {
             return false;
         }
@@ -497,7 +513,7 @@ static bool keep_rest(ome_listener_t *listener, uint32_t needed)
     connection->needed = needed;
     while (!ome_block_queue_append(&listener->blocks, &connection->in, listener->position, rest_bytes))
     {
-        if (!make_room(listener, slot))
+        if (!make_room(listener, slot, (uint64_t)connection->in.size_bytes + connection->out.size_bytes + rest_bytes))
         {
             close_counted(listener, slot, listener->config.counters.refused);
             return false;

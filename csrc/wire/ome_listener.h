@@ -7,8 +7,8 @@
  *                 is closed at once. Who is not admitted within HANDSHAKE_MS (no READY) or ADMISSION_MS is closed.
  *   input         nothing is read ahead of what the caller takes, but one buffer for all. What a connection holds is the beginning of one frame, so at most `part_size_max_bytes`.
  *                 Before it is admitted a connection gets a few frames and commands a tick, and all such connections together a few more.
- *   output        while `queue_size_max_bytes` wait for a connection it gets nothing more; all have `pool_size_bytes` together, input included. When the pool is used up, the connection that holds most ends, where it has
- *                 not read for a while; otherwise the message is refused.
+ *   output        while `queue_size_max_bytes` wait for a connection it gets nothing more; all have `pool_size_bytes` together, input included. When the pool is used up, the connection that holds most ends, of those that
+ *                 have not read for a while, or else of those that hold more than twice what is needed; if there is none the message is refused.
  *   commands      PINGs, subscriptions: so many a tick, then the connection waits for the next.
  * A connection whose peer has vanished ends by TCP keepalive, or when nothing was acknowledged for DEAD_MS.
  *

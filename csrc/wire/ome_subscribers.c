@@ -320,19 +320,21 @@ bool ome_subscribers_ask(ome_subscribers_t *subscribers, uint32_t channel, uint3
     return has_reader;
 }
 
-static void send_once(ome_subscribers_t *subscribers, const ome_subscription_t *subscription, const uint8_t *frame, uint32_t size_bytes,
+/* False where there was no room for the frame, now or when another subscription of the same connection was to get it. */
+static bool send_once(ome_subscribers_t *subscribers, const ome_subscription_t *subscription, const uint8_t *frame, uint32_t size_bytes,
     ome_publication_t *publication)
 {
     const ome_socket_t *socket = subscribers->socket;
     ome_subscriber_t *subscriber = subscriber_of(subscribers, subscription->slot);
-    if (subscriber->last_frame == subscribers->frame_count)
+    if (subscriber->last_frame != subscribers->frame_count)
     {
-        return;
+        const ome_status_t status = socket->send(socket->context, subscriber->peer, frame, size_bytes);
+        subscriber->last_frame = subscribers->frame_count;
+        subscriber->is_dropped = status == OME_FULL;
+        publication->sent_count += status == OME_OK;
+        publication->dropped_count += status == OME_FULL;
     }
-    subscriber->last_frame = subscribers->frame_count;
-    const ome_status_t status = socket->send(socket->context, subscriber->peer, frame, size_bytes);
-    publication->sent_count += status == OME_OK;
-    publication->dropped_count += status == OME_FULL;
+    return !subscriber->is_dropped;
 }
 
 ome_publication_t ome_subscribers_publish(
@@ -344,13 +346,13 @@ ome_publication_t ome_subscribers_publish(
     uint32_t index = subscribers->topics[topic_index(subscribers, channel, instrument)];
     for (; index != 0; index = subscribers->subscriptions[index].next_of_topic)
     {
-        send_once(subscribers, &subscribers->subscriptions[index], frame, size_bytes, &publication);
+        (void)send_once(subscribers, &subscribers->subscriptions[index], frame, size_bytes, &publication);
     }
     for (index = subscribers->first_prefix; index != 0; index = subscribers->subscriptions[index].next_of_topic)
     {
         if (is_prefix_of(&subscribers->subscriptions[index], topic))
         {
-            send_once(subscribers, &subscribers->subscriptions[index], frame, size_bytes, &publication);
+            (void)send_once(subscribers, &subscribers->subscriptions[index], frame, size_bytes, &publication);
         }
     }
     return publication;
@@ -374,14 +376,14 @@ ome_publication_t ome_subscribers_answer(
                 continue;
             }
             const bool is_much = (uint64_t)publication.sent_count * size_bytes >= ANSWER_BYTES;
-            if (is_much || !is_reading(subscribers, subscription->slot))
+            if (is_much || !is_reading(subscribers, subscription->slot) ||
+                !send_once(subscribers, subscription, frame, size_bytes, &publication))
             {
                 owe(subscribers, subscription, instrument);
                 continue;
             }
             subscription->is_asking =
                 subscription->is_asking && subscription->prefix_size_bytes < OME_TOPIC_SIZE; /* a topic is answered now */
-            send_once(subscribers, subscription, frame, size_bytes, &publication);
         }
     }
     subscribers->answered[at] = subscribers->ask_count;

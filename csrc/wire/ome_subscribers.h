@@ -39,7 +39,8 @@ static_assert(sizeof(ome_subscription_t) == 48, "a million of them stay below 64
 typedef struct
 {
     uint64_t peer;
-    uint64_t last_frame; /* that it got */
+    uint64_t last_frame; /* that it got, or was to get */
+    bool is_dropped;     /* there was no room for that frame */
     uint32_t first;      /* of its subscriptions */
     uint32_t prefix_count;
     bool is_owed;        /* it asked, and did not read then */
@@ -100,8 +101,8 @@ ome_publication_t ome_subscribers_publish(
 ome_publication_t ome_subscribers_answer(
     ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes);
 
-/* Of the connections that asked and did not read, takes the next that reads now, and calls `want` with the prefix of each of its subscriptions and the first instrument that it was not answered for. False when all have
- * had their turn, and begins anew then. So who reads slowly goes on where it was,
+/* Of the connections that asked and did not read, or had no room, takes the next that reads now, and calls `want` with the prefix of each of its subscriptions and the first instrument that it was not answered
+ * for. False when all have had their turn, and begins anew then. So who reads slowly goes on where it was,
  * and gets to the end. */
 typedef void (*ome_subscribers_want_t)(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument);
 bool ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_t want, void *context);

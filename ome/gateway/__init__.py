@@ -67,6 +67,7 @@ class Gateway:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         gateway = ffi.new("ome_gateway_t **")
         if lib.ome_gateway_create(venue, listener, self._event_fd, gateway) != lib.OME_OK:
+            os.close(self._event_fd)
             raise MemoryError("no memory for the gateway")
         self._pointer = gateway[0]
         self._epoch = epoch
@@ -164,6 +165,9 @@ class Gateway:
                 self._registry.forget(lease.session)
                 self._answer(logon.peer, Reason.BUSY if status == lib.OME_FULL else Reason.ENGINE_STOPPED)
                 return
+        former = self._waiting.get(lease.session)
+        if former is not None and former.peer != logon.peer:
+            self._answer(former.peer, Reason.BUSY)
         self._waiting[lease.session] = logon
 
     def _refusal(self, name: bytes) -> Reason:

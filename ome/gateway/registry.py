@@ -3,11 +3,14 @@
 A name that logs on gets numbers, which are the engine's, and so durable, only once it sends a command. Until then they are lent: they are
 free again when the connection is gone. When no number is left, one is lent again whose session has no live order and no connection. It
 stays its former owner's until the new one is defined.
+
+Strangers decide how often they log on, so a logon looks at a bounded number of sessions. The next goes on where it stopped.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +21,7 @@ from ome.enums import Reason
 __all__ = ["Lease", "SessionRegistry"]
 
 _LENT_COUNT_TO_SWEEP = 64
+_LOOKS = 64  # at sessions, in one logon that finds no free number
 
 
 class _Look(Protocol):
@@ -57,13 +61,13 @@ class SessionRegistry:
     def __init__(self, known: Iterable[SessionState], session_count_max: int, per_participant: int, look: Callable[[int], _Look]) -> None:
         self._per_participant = per_participant
         self._look = look
-        self._entries: dict[int, _Entry] = {}  # by session; the first is the one that logged on longest ago
-        self._by_name: dict[tuple[bytes, int], int] = {}
+        self._entries: dict[int, _Entry] = {}  # by session; the first is the one that logged on, or was found in use, longest ago
+        self._by_name: defaultdict[bytes, dict[int, int]] = defaultdict(dict)  # sessions by the client's numbers
         self._participants: dict[bytes, int] = {}
-        self._session_counts: Counter[bytes] = Counter()
         self._name_counts: Counter[int] = Counter()  # of a participant's number; two while it is lent again
-        self._lent: set[int] = set()
+        self._lent: dict[int, None] = {}  # the first was lent, or found in use, longest ago
         self._sweep_at = _LENT_COUNT_TO_SWEEP
+        self._in_use_count = 0  # sessions found in use since one was found that is not
         for state in known:
             self._enter(state.session, _Entry(state.participant_name.encode("ascii"), state.session_number, state.participant, True))
         self._free_sessions = _Free(session_count_max, self._entries)
@@ -75,7 +79,7 @@ class SessionRegistry:
 
     def log_on(self, name: bytes, number: int) -> Lease | Reason:
         """Numbers for a name and a session number, or why there are none."""
-        session = self._by_name.get((name, number), 0)
+        session = self._by_name[name].get(number, 0) if name in self._by_name else 0
         if session == 0:
             found = self._lend(name, number)
             if isinstance(found, Reason):
@@ -94,7 +98,7 @@ class SessionRegistry:
         entry = self._entries.get(session)
         if entry is not None and not entry.is_defined:
             entry.is_defined = True
-            self._lent.discard(session)
+            self._lent.pop(session, None)
             former, entry.former = entry.former, None
             if former is not None:
                 self._leave(former)
@@ -104,7 +108,7 @@ class SessionRegistry:
         entry = self._entries.pop(session, None)
         if entry is None:
             return
-        self._lent.discard(session)
+        self._lent.pop(session, None)
         self._leave(entry)
         if entry.former is not None:
             self._entries[session] = entry.former
@@ -112,48 +116,53 @@ class SessionRegistry:
             self._free_sessions.give(session)
 
     def _lend(self, name: bytes, number: int) -> int | Reason:
-        if len(self._lent) >= self._sweep_at or self._session_counts[name] >= self._per_participant:
-            self._sweep()
-        if self._session_counts[name] >= self._per_participant:
-            return Reason.SESSION_ALLOWANCE_REACHED
+        if len(self._lent) >= self._sweep_at:
+            self._sweep(tuple(self._lent))
+            self._sweep_at = max(_LENT_COUNT_TO_SWEEP, 2 * len(self._lent))
+        if name in self._by_name and len(self._by_name[name]) >= self._per_participant:
+            self._sweep(tuple(self._by_name[name].values()))
+            if name in self._by_name and len(self._by_name[name]) >= self._per_participant:
+                return Reason.SESSION_ALLOWANCE_REACHED
         former = None
         session = self._free_sessions.take()
         if session == 0:
-            self._sweep()
+            self._sweep(tuple(itertools.islice(self._lent, _LOOKS)))
             session = self._free_sessions.take() or self._idle()
             former = self._entries.pop(session, None)
         if session == 0:
-            return Reason.SESSION_LIMIT_REACHED
+            return Reason.SESSION_LIMIT_REACHED if self._in_use_count >= len(self._entries) else Reason.BUSY
         participant = self._participants.get(name, 0) or self._free_participants.take()
         if participant == 0:
             assert former is not None, "there are as many numbers of participants as of sessions"
             participant = former.participant
         self._enter(session, _Entry(name, number, participant, False, former))
-        self._lent.add(session)
+        self._lent[session] = None
         return session
 
     def _enter(self, session: int, entry: _Entry) -> None:
         self._entries[session] = entry
-        self._by_name[entry.name, entry.number] = session
+        self._by_name[entry.name][entry.number] = session
         if entry.name not in self._participants:
             self._participants[entry.name] = entry.participant
             self._name_counts[entry.participant] += 1
-        self._session_counts[entry.name] += 1
 
     def _leave(self, entry: _Entry) -> None:
-        del self._by_name[entry.name, entry.number]
-        self._session_counts[entry.name] -= 1
-        if self._session_counts[entry.name] == 0:
-            del self._session_counts[entry.name]
+        del self._by_name[entry.name][entry.number]
+        if not self._by_name[entry.name]:
+            del self._by_name[entry.name]
             del self._participants[entry.name]
             self._name_counts[entry.participant] -= 1
             if self._name_counts[entry.participant] == 0:
                 del self._name_counts[entry.participant]
                 self._free_participants.give(entry.participant)
 
-    def _sweep(self) -> None:
+    def _sweep(self, sessions: Iterable[int]) -> None:
         """Takes back what was lent to those that are gone."""
-        for session in tuple(self._lent):
+        for session in sessions:
+            if session not in self._lent:
+                continue
+            del self._lent[session]
+            self._lent[session] = None  # the last to be looked at again
             if self._entries[session].former is not None:
                 continue  # the engine is being asked
             look = self._look(session)
@@ -161,14 +170,18 @@ class SessionRegistry:
                 self.define(session)
             elif not look.peer:
                 self.forget(session)
-        self._sweep_at = max(_LENT_COUNT_TO_SWEEP, 2 * len(self._lent))
 
     def _idle(self) -> int:
-        """The session that logged on longest ago, of those that are defined and have no live order and no connection; or 0."""
-        for session, entry in self._entries.items():
+        """A session that is defined and has no live order and no connection, of those that logged on longest ago; or 0."""
+        for session in tuple(itertools.islice(self._entries, _LOOKS)):
             look = self._look(session)
+            entry = self._entries[session]
             if entry.is_defined and not look.peer and not look.order_count:
+                self._in_use_count = 0
                 return session
+            del self._entries[session]
+            self._entries[session] = entry  # the last to be looked at again
+            self._in_use_count += 1
         return 0
 
 

@@ -96,6 +96,8 @@ class Listener:
 
     def _bind_ipc(self, endpoint: str) -> socket.socket:
         path = endpoint.removeprefix("ipc://")
+        if "\0" in path:
+            raise EndpointError("endpoint (Invalid argument)", where="listener", found=endpoint, allowed=_ENDPOINTS)
         address = "\0" + path[1:] if path.startswith("@") else path
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

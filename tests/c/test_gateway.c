@@ -2235,6 +2235,24 @@ static void who_says_nothing_is_ended(void)
     house_free(house);
 }
 
+/* The venue did not run for a while: who has sent something meanwhile is not ended, although much of others is read before it. */
+static void time_in_which_the_venue_did_not_run_is_nobodys_silence(void)
+{
+    house_t *house = simple_house(1024);
+    bind_with_heartbeat(house, 100);
+    CHECK(ome_gateway_run(house->gateway, 30) == OME_GATEWAY_IDLE);
+    usleep(400000);
+    for (uint32_t i = 0; i < 100; i++)
+    {
+        send_command(house, 2, cancel_order(1));
+    }
+    send_command(house, 1, cancel_order(1));
+    work(house);
+    CHECK(house->wire->in_read == house->wire->in_count);
+    CHECK(session_of(house, 1) == 1 && count_of(house, OME_COUNT_SESSIONS_ENDED) == 0);
+    house_free(house);
+}
+
 /* Who makes much noise, bad frames or heartbeats, is read more slowly; who works is not, however much it sends. */
 static void noise_is_read_more_slowly(void)
 {
@@ -2734,6 +2752,7 @@ int main(void)
     RUN(a_heartbeat_is_answered);
     RUN(who_hears_nothing_is_sent_a_heartbeat);
     RUN(who_says_nothing_is_ended);
+    RUN(time_in_which_the_venue_did_not_run_is_nobodys_silence);
     RUN(noise_is_read_more_slowly);
     RUN(every_command_is_refused_while_storage_is_scarce);
     RUN(new_orders_are_refused_while_storage_is_low_and_all_else_is_taken);

@@ -1024,6 +1024,39 @@ static void who_hoards_ends_when_the_pool_is_used_up(void)
     house_free(house);
 }
 
+/* Who reads a little at a time, and so is never stalled, must not keep the pool from those who hold little: the one that holds most ends. Who holds as much as it is refused. */
+static void who_reads_a_little_does_not_keep_the_pool(void)
+{
+    house_t *house = house_begin(true, OME_ZMTP_XPUB, 8);
+    house->config.pool_size_bytes = 600 * 1024;
+    house_open(house);
+    client_t honest = client_known(house, true);
+    client_t hoarders[3];
+    for (uint32_t i = 0; i < 3; i++)
+    {
+        hoarders[i] = client_known(house, true);
+        (void)fill_queue(house, &hoarders[i], 200 * 1024);
+    }
+    CHECK(send_to(house, &hoarders[2], pattern, 1000) == OME_FULL && connections(house) == 4);
+    CHECK(send_to(house, &honest, pattern, 10000) == OME_OK && count(house->config.counters.slow) == 1);
+    take_gone(house, hoarders[0].peer);
+    work(house);
+    client_check_frame(house, &honest, pattern, 10000);
+    for (uint32_t i = 0; i < 300; i++)
+    {
+        CHECK(send_to(house, &honest, pattern, 1000) == OME_OK);
+        work(house);
+        client_check_frame(house, &honest, pattern, 1000);
+    }
+    CHECK(connections(house) == 3 && count(house->config.counters.slow) == 1); /* the honest one and two of them */
+    for (uint32_t i = 0; i < 3; i++)
+    {
+        client_close(&hoarders[i]);
+    }
+    client_close(&honest);
+    house_free(house);
+}
+
 /* A message that is larger than the pool ends nobody. */
 static void what_can_never_fit_ends_nobody(void)
 {
@@ -1573,7 +1606,7 @@ static void a_wait_ends_when_there_is_something(void)
     {
         CHECK(socket->wait(socket->context, event_fd, 20000) == OME_OK);
         CHECK(read(event_fd, &read_count, sizeof(read_count)) < 0); /* it was read empty */
-        CHECK(!take(house));
+        CHECK(!take(house)); /* as callers do: until then a wait ends at once */
         wait_count++;
     } while (pthread_tryjoin_np(thread, NULL) != 0);
     CHECK(wait_count < 200);
@@ -1684,6 +1717,7 @@ int main(void)
     RUN(nothing_comes_from_who_is_paused);
     RUN(who_does_not_read_has_a_bounded_queue);
     RUN(who_hoards_ends_when_the_pool_is_used_up);
+    RUN(who_reads_a_little_does_not_keep_the_pool);
     RUN(what_can_never_fit_ends_nobody);
     RUN(strangers_give_their_memory_back);
     RUN(who_is_ended_gets_the_last_frame);

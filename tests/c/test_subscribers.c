@@ -285,6 +285,12 @@ static void answer(house_t *house, uint32_t channel, uint32_t instrument, bool i
         if (is_answered)
         {
             due[wish->slot] = true;
+            if (house->peers[wish->slot].status == OME_FULL) /* there was no room for it: it is still to come */
+            {
+                owe(house, wish, instrument);
+                wish->needs[channel][instrument] = wish->prefix_size_bytes == OME_TOPIC_SIZE;
+                continue;
+            }
             wish->needs[channel][instrument] = false;
             wish->is_owed = wish->is_owed && wish->prefix_size_bytes < OME_TOPIC_SIZE;
         }
