@@ -333,7 +333,7 @@ def unknown_commands(target: Target) -> None:
 
 @attack()
 def huge_commands(target: Target) -> None:
-    """CVE-2021-20237 (libzmq leaked what a peer sends at its handshake): commands of any size, before, as and after READY."""
+    """Commands of any size, before, as and after READY: a peer chooses how much has to be kept until they are whole."""
 
     def one() -> None:
         endpoint, kind = target.random.choice(((target.orders, b"DEALER"), (target.feed, b"SUB")))
@@ -391,7 +391,7 @@ def empty_frames(target: Target) -> None:
 
 @attack()
 def cuts(target: Target) -> None:
-    """GHSA-25wp-cf8g-938m (libzmq before 4.3.3): a peer that goes before its handshake ends. Here a session cut at every byte.
+    """CVE-2020-15166 (libzmq): a peer that never completes its handshake stops all others. Here a session cut at every byte.
 
     It ends by FIN, by RST, by half-close, or by silence.
     """
@@ -536,7 +536,7 @@ def unread_reports(target: Target) -> None:
 
 @attack()
 def unread_feed(target: Target) -> None:
-    """libzmq #3596: the slow subscriber. Thirty subscribe to all and never read, while the market is busy."""
+    """pyzmq #52: a slow subscriber fills the memory. Thirty subscribe to all and never read, while the market is busy."""
     trades = Trades(200 + (int(time.monotonic() * 1000) & 0xFFFF) * 256)
 
     def subscribe() -> None:
@@ -562,7 +562,7 @@ def unread_feed(target: Target) -> None:
 
 @attack()
 def fat_topics(target: Target) -> None:
-    """CVE-2021-20236 (libzmq, long subscriptions): distinct topics of 1,000 bytes, each of which the venue has to remember."""
+    """CVE-2021-20237 (libzmq, xpub.cpp): what a subscriber sends takes memory. Distinct topics of 1,000 bytes, without end."""
 
     def one() -> None:
         peer = target.subscriber()
@@ -595,7 +595,7 @@ def random_topics(target: Target) -> None:
 
 @attack()
 def subscription_churn(target: Target) -> None:
-    """CVE-2021-20235 and CVE-2023-44487: subscribe, unsubscribe, what was never subscribed too, without a pause."""
+    """CVE-2021-20236 (libzmq): subscribe, then unsubscribe, what was never subscribed too, without a pause."""
     topics = [topic_of(Channel.TOP, number) for number in range(1, 200)] + [b"", b"\0\0\0\1"]
     block = b"".join(subscription(topic) + cancellation(topic) * 2 for topic in topics)
     target.together(*[lambda: target.flood(target.subscriber(), block, reads=True)] * 2)
@@ -903,7 +903,7 @@ def mutated_frames(target: Target) -> None:
 
 @attack()
 def old_versions(target: Target) -> None:
-    """CVE-2014-7202, CVE-2014-9721 (libzmq, downgrade): peers that speak ZMTP 1.0, 2.0, or say that they do."""
+    """CVE-2014-7202, CVE-2014-9721 (downgrade), CVE-2021-20235 (heap overflow in the decoder): peers that speak ZMTP 1.0 or 2.0."""
     signature = b"\xff" + bytes(7) + b"\x01\x7f"
     openings = (
         b"\x01\x00" + b"\x02\x00x" * 50,  # 1.0: no greeting, an anonymous identity, frames
@@ -932,7 +932,7 @@ def old_versions(target: Target) -> None:
 
 @attack()
 def mechanisms(target: Target) -> None:
-    """CVE-2020-15166, CVE-2019-13132 (libzmq, CURVE): greetings for a security mechanism that this port does not have."""
+    """CVE-2019-13132 (libzmq, CURVE): greetings for a security mechanism that this port does not have."""
 
     def one() -> None:
         name = target.random.choice((b"PLAIN", b"CURVE", b"GSSAPI", b"", b"null", b"NULL\0X", b"\xff" * 20))

@@ -437,6 +437,25 @@ def test_what_a_busy_server_refuses_is_sent_again_until_it_is_taken(server: Fake
     assert session.pending == 0
 
 
+def test_nothing_is_sent_again_before_all_that_was_on_its_way_is_refused(server: FakeServer, session: OrderEntry) -> None:
+    """PROTOCOL, BUSY: a new frame right behind the repeated one would overtake a frame whose refusal has not come yet."""
+    frames: list[Array] = []
+
+    def answer(frame: Array) -> list[bytes]:
+        frames.append(frame)
+        return [busy(frame, 0)] if len(frames) == 1 else []
+
+    server.answer_frame = answer
+    session.send(new_orders(4), messages_per_frame=2)
+    assert len(session.receive(0.2)) == 0
+    assert [frame["session_sequence"].tolist() for frame in frames] == [[1, 2], [3, 4]], "the second refusal is still on its way"
+    server.answer_frame = server.accept_all
+    server.say(busy(frames[1], 0))
+    session.send(new_orders(2))
+    assert len(receive_count(session, 6)) == 6
+    assert np.concatenate(server.commands[2:])["session_sequence"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
 def test_server_that_stays_busy_times_out(server: FakeServer) -> None:
     """PROTOCOL, BUSY: the wait is bounded."""
     server.answer_frame = lambda frame: [busy(frame, 0)]

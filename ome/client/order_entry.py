@@ -685,7 +685,7 @@ class OrderEntry(NotCopyable):
     def _wait_a_little(self, deadline: float, to_send: bool = False) -> None:
         """Sleeps until something happens, `deadline` at most, and does what it takes."""
         now = time.monotonic()
-        until = min(deadline, now + self._look_every, self._resend_at if self._refused else deadline)
+        until = min(deadline, now + self._look_every, self._resend_at if self._may_send_again() else deadline)
         self._socket.wait(max(0.0, until - now), to_send=to_send)
         self._look()
 
@@ -704,9 +704,15 @@ class OrderEntry(NotCopyable):
             if self._lost is not None:
                 return
         self._keep_alive(is_heard)
-        if self._refused and self._lost is None and time.monotonic() >= self._resend_at:
+        if self._lost is None and self._may_send_again() and time.monotonic() >= self._resend_at:
             while self._refused and self._try_send(self._refused[0]):
                 del self._refused[0]
+
+    def _may_send_again(self) -> bool:
+        """Whether something was refused, and all that was sent behind it too. Until then a new frame could overtake one of these."""
+        if not self._refused:
+            return False
+        return not self._sent or (self._sent[-1].first_sequence - self._refused[0].first_sequence) % 2**32 >= 2**31
 
     def _notice_loss(self) -> None:
         if self._lost is not None:
