@@ -140,7 +140,7 @@ def test_numbers_with_gaps_below_them_are_not_cut_off(session: int, participant:
         model = ReferenceEngine(SMALL)
         for engine in (core, model):
             engine.apply_records(commands)
-            with pytest.raises(InvalidValueError, match="session_count_max.*at least .*5"):
+            with pytest.raises(InvalidValueError, match=r"session_count_max.*at least .*5"):
                 engine.resize(replace(SMALL, session_count_max=4))
             engine.resize(replace(SMALL, session_count_max=5))
         assert core.state_hash == model.state_hash
