@@ -321,13 +321,14 @@ def limits_of(limits: Limits) -> CData:
     return ffi.new("ome_limits_t *", {name: getattr(limits, name) for name in Limits.__slots__})
 
 
-def misfit(state: EngineState, limits: Limits, where: str) -> InvalidValueError:
-    """What of an engine in this state does not fit into other limits."""
+def misfit(state: EngineState, sessions: Iterable[SessionState], limits: Limits, where: str) -> InvalidValueError:
+    """What of an engine in this state, with these sessions, does not fit into other limits."""
     used = {
         "order_count_max": state.order_slot_count,
         "level_count_max": state.level_count,
         "instrument_count_max": state.instrument_count,
-        "session_count_max": state.session_count,
+        # There may be gaps below the highest number of a session or participant.
+        "session_count_max": max((max(session.session, session.participant) for session in sessions), default=0),
         "special_count_max": state.special_count,
     }
     too_few = [name for name, count in used.items() if getattr(limits, name) < count]
@@ -499,6 +500,9 @@ class EngineView(NotCopyable):
     @_one_call
     def sessions(self) -> list[SessionState]:
         """Every session that is defined, by rising number. There may be gaps."""
+        return self._sessions()
+
+    def _sessions(self) -> list[SessionState]:
         status = ffi.new("ome_engine_status_t *")
         lib.ome_engine_status(self._engine, status)
         found = ffi.new("ome_session_view_t *")
@@ -742,7 +746,7 @@ class Engine(EngineView):
         pointer = ffi.new("ome_engine_t **", self._engine)
         status = lib.ome_engine_resize(pointer, limits_of(limits))
         if status == lib.OME_FULL:
-            raise misfit(self._state(), limits, "limits")
+            raise misfit(self._state(), self._sessions(), limits, "limits")
         if status != lib.OME_OK:
             raise MemoryError(f"no memory for an engine of {limits}")
         self._pointer = pointer[0]

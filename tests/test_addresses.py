@@ -175,6 +175,18 @@ def test_endpoint_that_cannot_be_bound_is_refused_with_what_is_allowed(endpoint:
     assert caught.value.found == endpoint
 
 
+def test_a_socket_file_that_another_server_has_made_since_is_left_alone(tmp_path: Path) -> None:
+    """Somebody removed the file, and another server took the path: the end of the first does not cut off the second."""
+    path = tmp_path / "socket"
+    first = Listener(f"ipc://{path}")
+    path.unlink()
+    second = Listener(f"ipc://{path}")
+    first.close()
+    assert path.exists()
+    second.close()
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 def test_address_in_use_is_refused(transport: str, tmp_path: Path) -> None:
     """Also for ipc, where the path would be taken away from the other server; a path that was left behind is taken."""

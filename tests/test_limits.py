@@ -22,7 +22,7 @@ from ome.engine import Engine
 from ome.enums import CommandKind, EventKind, Reason
 from ome.errors import InvalidValueError
 from ome.journal import JournalReader
-from ome.messages import DefineLimits, Limits
+from ome.messages import DefineLimits, DefineSession, Limits
 from ome.recovery import Replay
 from ome.recovery.snapshots import make_snapshot, snapshot_sequences
 from ome.reference import ReferenceEngine
@@ -52,7 +52,7 @@ def used(engine: Engine) -> Limits:
         order_count_max=state.order_slot_count,
         level_count_max=state.level_count,
         instrument_count_max=state.instrument_count,
-        session_count_max=state.session_count,
+        session_count_max=max(max(session.session, session.participant) for session in engine.sessions),
         special_count_max=state.special_count,
     )
 
@@ -125,6 +125,26 @@ def test_an_engine_is_not_moved_where_something_does_not_fit() -> None:
         assert record_bytes(core.apply_records(define(SMALL))) == record_bytes(model.apply_records(define(SMALL)))
         core.check()
         model.check()
+
+
+@pytest.mark.parametrize(("session", "participant"), [(5, 2), (2, 5)])
+def test_numbers_with_gaps_below_them_are_not_cut_off(session: int, participant: int) -> None:
+    """It is the highest number of a session or participant that has to fit, not how many there are."""
+    commands = encode_commands(
+        [
+            DefineLimits(**{name: getattr(SMALL, name) for name in NAMES}),
+            DefineSession(participant_name=b"FIRM1", participant=participant, session=session, session_number=0),
+        ]
+    )
+    with Engine(limits=SMALL) as core:
+        model = ReferenceEngine(SMALL)
+        for engine in (core, model):
+            engine.apply_records(commands)
+            with pytest.raises(InvalidValueError, match=r"session_count_max.*at least .*5"):
+                engine.resize(replace(SMALL, session_count_max=4))
+            engine.resize(replace(SMALL, session_count_max=5))
+        assert core.state_hash == model.state_hash
+        core.check()
 
 
 def test_a_batch_of_a_replay_goes_over_a_change(tmp_path: Path) -> None:
@@ -281,6 +301,19 @@ def test_limits_that_do_not_hold_what_is_there_are_refused_and_change_nothing(tm
         assert server.summary is not None
         assert server.summary.limits_before is None
     assert limits_in(tmp_path) == [SECOND]
+
+
+def test_a_session_number_above_a_gap_is_not_cut_off_at_a_start(tmp_path: Path) -> None:
+    """Numbers that were lent and came back leave gaps. The start refuses what they do not fit into, and the venue goes on."""
+    config = venue_config(tmp_path, limits=SECOND)
+    with Server(config) as server, Wire(server.orders_endpoint) as one, Wire(server.orders_endpoint) as two:
+        one.log_on("ONE")
+        assert two.log_on("TWO")["session"] == 2
+        enter(two, range(1, 2))
+    with pytest.raises(ConfigError, match="found 'sessions 1', allowed: at least sessions 2, which are in use"):
+        Server(replace(config, limits=replace(SECOND, session_count_max=1))).start()
+    with Server(replace(config, limits=replace(SECOND, session_count_max=2))) as server, Wire(server.orders_endpoint) as one:
+        assert one.log_on("ONE")["session"] == 1
 
 
 def toml(path: Path, directory: Path, limits: Limits) -> Path:

@@ -46,10 +46,21 @@ static int64_t get(void *context, void *bytes, uint32_t size_bytes)
     return (int64_t)count;
 }
 
+/* The highest number that a session or a participant has: there may be gaps below it. */
+static uint32_t session_number_max(const ome_engine_t *engine)
+{
+    uint32_t number = engine->limits.session_count_max;
+    while (number > 0 && !ome_session_is_defined(engine, number) && engine->participant_sessions[number] == 0)
+    {
+        number--;
+    }
+    return number;
+}
+
 bool ome_engine_fits(const ome_engine_t *engine, const ome_limits_t *limits)
 {
     return engine->pools.orders.slots_ever_used <= limits->order_count_max && engine->pools.ladder.level_count <= limits->level_count_max &&
-           engine->instrument_count <= limits->instrument_count_max && engine->session_count <= limits->session_count_max &&
+           engine->instrument_count <= limits->instrument_count_max && session_number_max(engine) <= limits->session_count_max &&
            engine->pools.specials.record_count <= limits->special_count_max;
 }
 

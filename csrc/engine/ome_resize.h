@@ -7,7 +7,7 @@
 
 #include "engine/ome_engine.h"
 
-/* Whether an engine of these limits can hold all that this one has: instruments, sessions, levels, special orders, and the slots that orders ever used, since an order id is never given twice. */
+/* Whether an engine of these limits can hold all that this one has: instruments, the numbers of sessions and participants, levels, special orders, and the slots that orders ever used, since an order id is never given twice. */
 bool ome_engine_fits(const ome_engine_t *engine, const ome_limits_t *limits);
 
 /* Between two records. `*engine` is in memory of ome_memory_map, of its own size; after OME_OK it is another one, and the first is freed. For a moment both are there, and a snapshot. OME_OK;

@@ -50,7 +50,7 @@ class Market:
             ("order_count_max", self.ids.slots_ever_used),
             ("level_count_max", self.level_count),
             ("instrument_count_max", len(self.books)),
-            ("session_count_max", len(self.sessions)),
+            ("session_count_max", max((max(one.session, one.participant) for one in self.sessions.values()), default=0)),
             ("special_count_max", len(self.special)),
         ):
             if getattr(limits, name) < used:

@@ -50,6 +50,7 @@ class Listener:
 
     def __init__(self, endpoint: str) -> None:
         self._path = ""
+        self._file = (0, 0)  # device and inode of the path
         self._pointer: CData = ffi.NULL
         _LISTENERS.add(self)
         if endpoint.startswith("tcp://"):
@@ -82,7 +83,8 @@ class Listener:
         self._socket.close()
         if self._path:
             with contextlib.suppress(OSError):
-                os.unlink(self._path)
+                if _file_of(self._path) == self._file:  # another server may have taken the path over
+                    os.unlink(self._path)
             self._path = ""
 
     def _abandon(self) -> None:
@@ -109,8 +111,14 @@ class Listener:
             made.close()
             raise _refusal(endpoint, error) from None
         if not path.startswith("@"):
-            self._path = path
+            self._path, self._file = path, _file_of(path)
         return made
+
+
+def _file_of(path: str) -> tuple[int, int]:
+    """Device and inode."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 _LISTENERS: WeakSet[Listener] = WeakSet()  # of this process
