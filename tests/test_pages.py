@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from hostile import ATTACKS
 from venues import Wire, venue_config
 
 from ome.codec.layouts import HEADER_SIZE, TEMPLATES
@@ -15,6 +16,8 @@ from ome.enums import Policy, Reason
 from ome.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
 PROTOCOL = (ROOT / "docs" / "PROTOCOL.md").read_text("utf-8")
 SBE = "{http://fixprotocol.io/2016/sbe}"
 IDS = {name: template for template, (name, _, _) in TEMPLATES.items()}
@@ -92,3 +95,34 @@ def test_each_table_has_the_fields_of_its_message(name: str) -> None:
         kind, place = layout.fields[field][:2]
         assert (place - HEADER_SIZE, kind.itemsize) == (offset, length)
     assert rows
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_tests_and_files_that_a_page_names_exist(page: Path) -> None:
+    """A control without a test is not a control, and a name that leads nowhere costs the reader time."""
+    text = page.read_text("utf-8")
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
+        assert f"def {name}(" in (ROOT / file).read_text("utf-8"), f"{page.name}: {file}::{name}"
+    for file in re.findall(r"`((?:tests|tools|csrc|ome|bench|conf)/[\w/.]+)`", text):
+        assert (ROOT / file).exists(), f"{page.name}: {file}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    """To a file, and to a heading of it where the link names one."""
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text("utf-8")):
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        assert path.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}, (
+                f"{page.name}: {target}"
+            )
+
+
+def test_attacks_that_the_threats_name_are_made() -> None:
+    """The tests of a row that are written as `[NAME]` are attacks."""
+    named = set(re.findall(r"`\[([a-z-]+)\]`", (ROOT / "docs" / "THREATS.md").read_text("utf-8")))
+    assert named
+    assert named == set(ATTACKS)
