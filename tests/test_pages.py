@@ -10,6 +10,7 @@ import pytest
 from hostile import ATTACKS
 from venues import Wire, venue_config
 
+from ome._native import ffi, lib
 from ome.codec.layouts import HEADER_SIZE, TEMPLATES
 from ome.codec.wire import encode_message
 from ome.enums import Policy, Reason
@@ -126,3 +127,26 @@ def test_attacks_that_the_threats_name_are_made() -> None:
     named = set(re.findall(r"`\[([a-z-]+)\]`", (ROOT / "docs" / "THREATS.md").read_text("utf-8")))
     assert named
     assert named == set(ATTACKS)
+
+
+def engine_size(**limits: int) -> int:
+    """Bytes of an engine, by default that of the example in EMBEDDING.md."""
+    example = {"order": 1_000_000, "level": 65_536, "special": 65_536, "instrument": 100, "session": 1_000}
+    sizes = {f"{name}_count_max": count for name, count in (example | limits).items()}
+    return int(lib.ome_engine_size_bytes(ffi.new("ome_limits_t *", sizes)))
+
+
+def test_memory_that_the_page_of_the_library_gives_is_what_an_engine_needs() -> None:
+    """EMBEDDING, Memory: what one more order, level, special order, instrument and session take, and the example."""
+    page = (ROOT / "docs" / "EMBEDDING.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([a-z ]+) \| ([\d,]+)(?: to ([\d,]+))? \|", page, re.MULTILINE)
+    table = {name: [int(number.replace(",", "")) for number in (least, most or least)] for name, least, most in rows}
+    one_more = {
+        "order": [(engine_size(order=count, special=0) - engine_size(order=1, special=0)) / count for count in (786_431, 786_433)],
+        "price level": [(engine_size(level=165_536) - engine_size()) / 100_000] * 2,
+        "special order": [(engine_size(special=165_536) - engine_size()) / 100_000] * 2,
+        "instrument": [(engine_size(instrument=count) - engine_size(instrument=1)) / count for count in (524_288, 524_289)],
+        "session": [(engine_size(session=11_000) - engine_size()) / 10_000] * 2,
+    }
+    assert table == {name: [pytest.approx(bytes_, abs=1) for bytes_ in both] for name, both in one_more.items()}
+    assert f"are {engine_size() / 1e6:.0f} MB" in page
