@@ -74,8 +74,9 @@ def hold(directory: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if left == 0:
-                    found = "a server of this process that uses it" if _is_own(descriptor) else "a process that uses it"
-                    raise DirectoryInUseError("directory", where=str(directory), found=found, allowed="one at a time") from None
+                    found = "in use by a server of this process" if _is_own(descriptor) else "in use by another process"
+                    allowed = "one process at a time: stop the server first"
+                    raise DirectoryInUseError("directory", where=str(directory), found=found, allowed=allowed) from None
                 time.sleep(_RETRY_S)
         yield
     finally:

@@ -138,7 +138,7 @@ def test_of_many_starts_at_once_one_starts(tmp_path: Path) -> None:
 def test_a_second_server_of_this_process_on_a_directory_is_refused(tmp_path: Path) -> None:
     """As when the cell of a notebook is run again: the message says that it is this process that has it."""
     with Server(venue_config(tmp_path)) as server:
-        with pytest.raises(ServerError, match="a server of this process that uses it"):
+        with pytest.raises(ServerError, match="in use by a server of this process"):
             Server(venue_config(tmp_path)).start()
         trades(server)
 
@@ -254,7 +254,7 @@ def test_a_forked_child_that_outlives_a_killed_venue_does_not_keep_its_directory
         child = int(parent.stdout.readline())
         try:
             assert is_served(tmp_path)
-            with pytest.raises(ServerError, match="a process that uses it"):
+            with pytest.raises(ServerError, match="in use by another process"):
                 Server(venue_config(tmp_path)).start()
             parent.kill()
             parent.wait()

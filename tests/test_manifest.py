@@ -346,8 +346,8 @@ def test_the_command_brings_it_up_to_date_where_no_server_runs(tmp_path: Path) -
     for count in range(1, 4):
         server = Server(config)
         server.start()
-        assert "one at a time" in admin("manifest", tmp_path, code=1).stderr
-        assert "one at a time" in admin("archive", tmp_path, "--before", 5, "--remove", code=1).stderr
+        assert "one process at a time" in admin("manifest", tmp_path, code=1).stderr
+        assert "one process at a time" in admin("archive", tmp_path, "--before", 5, "--remove", code=1).stderr
         server.close()
         written = (tmp_path / MANIFEST_FILE).read_bytes()
         if count == 2:

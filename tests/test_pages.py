@@ -7,14 +7,18 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from hostile import ATTACKS
 from venues import Wire, venue_config
 
+from ome._native import ffi, lib
 from ome.codec.layouts import HEADER_SIZE, TEMPLATES
 from ome.codec.wire import encode_message
 from ome.enums import Policy, Reason
 from ome.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
 PROTOCOL = (ROOT / "docs" / "PROTOCOL.md").read_text("utf-8")
 SBE = "{http://fixprotocol.io/2016/sbe}"
 IDS = {name: template for template, (name, _, _) in TEMPLATES.items()}
@@ -92,3 +96,57 @@ def test_each_table_has_the_fields_of_its_message(name: str) -> None:
         kind, place = layout.fields[field][:2]
         assert (place - HEADER_SIZE, kind.itemsize) == (offset, length)
     assert rows
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_tests_and_files_that_a_page_names_exist(page: Path) -> None:
+    """A control without a test is not a control, and a name that leads nowhere costs the reader time."""
+    text = page.read_text("utf-8")
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
+        assert f"def {name}(" in (ROOT / file).read_text("utf-8"), f"{page.name}: {file}::{name}"
+    for file in re.findall(r"`((?:tests|tools|csrc|ome|bench|conf)/[\w/.]+)`", text):
+        assert (ROOT / file).exists(), f"{page.name}: {file}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    """To a file, and to a heading of it where the link names one."""
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text("utf-8")):
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        assert path.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}, (
+                f"{page.name}: {target}"
+            )
+
+
+def test_attacks_that_the_threats_name_are_made() -> None:
+    """The tests of a row that are written as `[NAME]` are attacks."""
+    named = set(re.findall(r"`\[([a-z-]+)\]`", (ROOT / "docs" / "THREATS.md").read_text("utf-8")))
+    assert named
+    assert named == set(ATTACKS)
+
+
+def engine_size(**limits: int) -> int:
+    """Bytes of an engine, by default that of the example in EMBEDDING.md."""
+    example = {"order": 1_000_000, "level": 65_536, "special": 65_536, "instrument": 100, "session": 1_000}
+    sizes = {f"{name}_count_max": count for name, count in (example | limits).items()}
+    return int(lib.ome_engine_size_bytes(ffi.new("ome_limits_t *", sizes)))
+
+
+def test_memory_that_the_page_of_the_library_gives_is_what_an_engine_needs() -> None:
+    """EMBEDDING, Memory: what one more order, level, special order, instrument and session take, and the example."""
+    page = (ROOT / "docs" / "EMBEDDING.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([a-z ]+) \| ([\d,]+)(?: to ([\d,]+))? \|", page, re.MULTILINE)
+    table = {name: [int(number.replace(",", "")) for number in (least, most or least)] for name, least, most in rows}
+    one_more = {
+        "order": [(engine_size(order=count, special=0) - engine_size(order=1, special=0)) / count for count in (786_431, 786_433)],
+        "price level": [(engine_size(level=165_536) - engine_size()) / 100_000] * 2,
+        "special order": [(engine_size(special=165_536) - engine_size()) / 100_000] * 2,
+        "instrument": [(engine_size(instrument=count) - engine_size(instrument=1)) / count for count in (524_288, 524_289)],
+        "session": [(engine_size(session=11_000) - engine_size()) / 10_000] * 2,
+    }
+    assert table == {name: [pytest.approx(bytes_, abs=1) for bytes_ in both] for name, both in one_more.items()}
+    assert f"are {engine_size() / 1e6:.0f} MB" in page

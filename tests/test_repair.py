@@ -448,7 +448,7 @@ def test_a_repair_is_asked_for_and_needs_room_and_the_directory(journal: Path, m
     assert "done: begin" in admin("repair", journal, answer="y\n").stdout
     served = journal.parent / "served"
     with Server(venue_config(served)):
-        assert "one at a time" in admin("repair", served, code=1).stderr
+        assert "one process at a time" in admin("repair", served, code=1).stderr
 
 
 def test_a_journal_that_has_no_beginning_and_no_snapshot_is_not_repaired(journal: Path) -> None:

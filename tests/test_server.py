@@ -665,7 +665,7 @@ def test_a_second_server_on_a_directory_is_refused(tmp_path: Path) -> None:
     """One server to a directory, whatever its policy; when the first is gone another may start."""
     with Server(venue_config(tmp_path)) as first:
         for policy in Policy:
-            with pytest.raises(ServerError, match="found 'a server of this process that uses it', allowed: one at a time"):
+            with pytest.raises(ServerError, match="found 'in use by a server of this process', allowed: one process at a time"):
                 Server(venue_config(tmp_path, policy=policy)).start()
         with Wire(first.orders_endpoint) as wire:
             assert wire.log_on("FIRM1")["reason"] == Reason.NONE

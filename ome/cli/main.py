@@ -82,7 +82,7 @@ def run(config: str | None, policy: str | None, accept_clock: bool, as_json: boo
         if as_json:
             print_json({"orders": server.orders_endpoint, "feed": server.feed_endpoint, "summary": summary})
         else:
-            torn = f" (a torn tail of {summary.torn_bytes:,} bytes was cut and kept beside)" if summary.torn_bytes else ""
+            torn = f" (a torn tail of {summary.torn_bytes:,} bytes was cut off and saved to a file)" if summary.torn_bytes else ""
             snapshot = f", {summary.snapshot_sequence:,} of them from a snapshot" if summary.snapshot_sequence else ""
             events = f"  {summary.events_checked:,} events as logged" if summary.events_checked else ""
             events += f"  {summary.events_completed:,} logged anew" if summary.events_completed else ""

@@ -24,7 +24,7 @@ def beginning_line(begins_behind: int) -> str | None:
     """What to say of a journal that begins behind a command; None where it begins with the first."""
     if begins_behind == 0:
         return None
-    return f"begins behind command {begins_behind:,}, with its snapshot: the segments before are not there"
+    return f"begins behind command {begins_behind:,}, with its snapshot: the first segments are not there"
 
 
 def tail_line(report: JournalReport) -> str | None:
