@@ -420,6 +420,7 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view)
         .cursor = ome_ring_cursor(venue->ring),
         .durable = atomic_load_explicit(&venue->gate.durable.value, memory_order_acquire),
         .deadline_ns = ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_DEADLINE)),
+        .time_ns = ome_venue_clock_now_ns(&venue->clock),
         .events_durable =
             venue->has_event_log ? ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_EVENTS_DURABLE)) : UINT64_MAX,
         .error_call = error != NULL ? error->call : NULL,

@@ -176,6 +176,7 @@ typedef struct
     uint64_t cursor; /* last command sequenced */
     uint64_t durable; /* last command on disk */
     uint64_t deadline_ns; /* when the next order expires; 0: none does */
+    uint64_t time_ns; /* what a command would be stamped with */
     uint64_t
         events_durable; /* number of the last event that the event log has on disk; where there is no log, the highest number there is */
     const char *error_call; /* the system call that failed; NULL: none */

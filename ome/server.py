@@ -177,7 +177,7 @@ class Server(NotCopyable):
             sessions=view.sessions,
             participants=config.participants,
             submit=self._submit,
-            cursor=lambda: int(self._look().cursor),
+            look=self._look,
             on_defined=self._on_defined,
         )
         self._publisher = Publisher(

@@ -119,6 +119,16 @@ def test_an_accepted_later_time_expires_what_is_over_and_ends_the_day(tmp_path: 
         assert session.receive().size == 0, "the later one lives"
 
 
+def test_a_logon_is_told_the_venues_time(tmp_path: Path) -> None:
+    """The time that commands are stamped with, which never goes back by itself: clients make order ids of it. Not the machine's clock."""
+    wrong = Machine(10 * DAY)
+    with Server(venue_config(tmp_path), clocks=wrong.clocks) as server:
+        wait_for(lambda: is_held(tmp_path))
+        accept(tmp_path, wrong)
+        with OrderEntry(server.orders_endpoint, "FIRM1") as session:
+            assert abs(session.logon.server_time_ns - time.time_ns() - 10 * DAY) < HOUR
+
+
 def test_a_time_far_ahead_in_the_journal_is_reported_and_put_right_by_the_operator(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

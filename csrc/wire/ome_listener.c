@@ -48,8 +48,8 @@ typedef enum
 {
     CONNECTION_FREE,
     CONNECTION_OPEN,
-    CONNECTION_ENDING, /* what it sends is dropped; ends when all is sent and the peer has closed, or its time is over */
-    CONNECTION_GONE    /* closed, after it was admitted; the caller is still to be told */
+    CONNECTION_ENDING, /* what it sends is dropped, a piece each tick; ends when all is sent and the peer has closed, or its time is over */
+    CONNECTION_GONE /* closed, after it was admitted; the caller is still to be told */
 } connection_state_t;
 
 typedef struct
@@ -59,17 +59,17 @@ typedef struct
     int fd;
     uint32_t generation;
     bool is_admitted;
-    bool is_shut;     /* all is sent, and the peer knows that nothing follows */
+    bool is_shut; /* all is sent, and the peer knows that nothing follows */
     bool wants_write; /* is told when it can be written to */
-    bool is_dirty;    /* in the list of those with something to write */
+    bool is_dirty; /* in the list of those with something to write */
     bool is_paused;
-    uint32_t needed;     /* bytes of input before it can go on */
-    uint32_t frame_count;   /* in this tick */
+    uint32_t needed; /* bytes of input before it can go on */
+    uint32_t frame_count; /* in this tick */
     uint32_t command_count;
     uint64_t tick;
     uint64_t resume_ns;
     uint64_t deadline_ns; /* of admission, or of the end */
-    uint64_t moved_ns;    /* when it last took something, or its queue was empty */
+    uint64_t moved_ns; /* when it last took something, or its queue was empty */
     ome_block_queue_t in; /* the beginning of a frame, or what was read before a pause */
     ome_block_queue_t out;
     uint32_t older; /* of those that are not admitted, by when they came */
@@ -84,7 +84,7 @@ struct ome_listener
     ome_socket_t table;
     ome_listener_config_t config;
     connection_t *connections; /* the first is not used */
-    uint8_t *buffer;           /* room for what a connection held, and then what is read */
+    uint8_t *buffer; /* room for what a connection held, and then what is read */
     uint32_t headroom;
     ome_blocks_t blocks;
     int epoll_fd;
@@ -146,9 +146,8 @@ static uint32_t slot_of(const ome_listener_t *listener, uint64_t peer)
 static void watch(const ome_listener_t *listener, uint32_t slot)
 {
     const connection_t *connection = &listener->connections[slot];
-    const bool wants_read = connection->state == CONNECTION_ENDING || !connection->is_paused;
     struct epoll_event event = {
-        .events = (wants_read ? EPOLLIN : 0u) | (connection->wants_write ? EPOLLOUT : 0u), .data.u64 = peer_of(listener, slot)};
+        .events = (!connection->is_paused ? EPOLLIN : 0u) | (connection->wants_write ? EPOLLOUT : 0u), .data.u64 = peer_of(listener, slot)};
     (void)epoll_ctl(listener->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event);
 }
 
@@ -650,11 +649,13 @@ static void read_connection(ome_listener_t *listener, uint32_t slot)
     connection_t *connection = &listener->connections[slot];
     uint8_t *into = listener->buffer + listener->headroom;
     const uint32_t held_bytes = connection->in.size_bytes;
+    const bool is_ending = connection->state == CONNECTION_ENDING;
     uint32_t read_bytes = 0;
     /* What was kept over a pause comes first, before more is read. */
     if (held_bytes == 0 || connection->needed > 0)
     {
-        const ssize_t count = recv(connection->fd, into, connection->is_admitted ? READ_SIZE : STRANGER_READ_SIZE, MSG_DONTWAIT);
+        const ssize_t count =
+            recv(connection->fd, into, connection->is_admitted || is_ending ? READ_SIZE : STRANGER_READ_SIZE, MSG_DONTWAIT);
         if (count == 0 || (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
         {
             close_connection(listener, slot);
@@ -662,8 +663,9 @@ static void read_connection(ome_listener_t *listener, uint32_t slot)
         }
         read_bytes = count > 0 ? (uint32_t)count : 0;
     }
-    if (connection->state == CONNECTION_ENDING)
+    if (is_ending)
     {
+        pause_until(listener, slot, (listener->tick + 1) * TICK_MS * NS_PER_MS); /* however much it sends, it costs little */
         return;
     }
     listener->current = slot;
@@ -745,8 +747,9 @@ static void resume_one(ome_listener_t *listener)
     {
         connection_t *connection = &listener->connections[slot];
         const uint32_t next = connection->next_paused;
-        const bool is_open = connection->state == CONNECTION_OPEN;
-        if (is_open && (connection->resume_ns > listener->now_ns || !has_credit(listener, connection)))
+        const bool is_open = connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING;
+        const bool has_turn = connection->state == CONNECTION_ENDING || has_credit(listener, connection);
+        if (is_open && (connection->resume_ns > listener->now_ns || !has_turn))
         {
             previous = slot;
             slot = next;
@@ -798,7 +801,7 @@ static bool take_event(ome_listener_t *listener, const struct epoll_event *event
     {
         return false;
     }
-    if (connection->state == CONNECTION_OPEN && connection->is_paused)
+    if (connection->is_paused)
     {
         if ((event->events & (EPOLLERR | EPOLLHUP)) != 0)
         {
@@ -959,6 +962,7 @@ static void listener_end(void *context, uint64_t peer, const uint8_t *data, uint
     connection->state = CONNECTION_ENDING;
     connection->deadline_ns = listener->now_ns + ENDING_MS * NS_PER_MS;
     connection->needed = 0;
+    connection->resume_ns = 0; /* a pause is over */
     ome_block_queue_drop(&listener->blocks, &connection->in, connection->in.size_bytes);
     if (listener->current == slot)
     {
@@ -1108,6 +1112,10 @@ static void drain(ome_listener_t *listener, uint32_t linger_ms)
         while (listener->event_index < listener->event_count)
         {
             (void)take_event(listener, &listener->events[listener->event_index++]);
+        }
+        while (may_resume(listener))
+        {
+            resume_one(listener);
         }
     }
 }

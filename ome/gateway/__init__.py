@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -44,9 +43,9 @@ class _Logon:
 class Gateway:
     """The sessions on one listener, and the thread that serves them.
 
-    `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `cursor` is the last command
-    sequenced. `participants` are those admitted; none given admits any. `on_defined` is called with the fields of each definition's event
-    but those of sessions, on the gateway's thread.
+    `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `look` gives an ome_venue_view_t *.
+    `participants` are those admitted; none given admits any. `on_defined` is called with the fields of each definition's event but those
+    of sessions, on the gateway's thread.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Gateway:
         sessions: Iterable[SessionState],
         participants: Iterable[str],
         submit: Callable[[Records], int],
-        cursor: Callable[[], int],
+        look: Callable[[], CData],
         on_defined: Callable[[int, int, Reason], None],
     ) -> None:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -74,7 +73,7 @@ class Gateway:
         self._policy = policy
         self._admitted = frozenset(participants)
         self._submit = submit
-        self._cursor = cursor
+        self._look_at_venue = look
         self._on_defined = on_defined
         self._registry = SessionRegistry(sessions, session_count_max, sessions_per_participant, self._look)
         self._waiting: dict[int, _Logon] = {}  # by session: for the engine to give it a number that is somebody else's
@@ -217,11 +216,12 @@ class Gateway:
 
     def _answer(self, peer: int, reason: Reason, participant: int = 0, session: int = 0) -> None:
         accepted = reason is Reason.NONE
+        venue = self._look_at_venue()
         answer = encode_message(
             "LogonAnswer",
             epoch=self._epoch,
-            server_time_ns=time.time_ns(),
-            engine_sequence=self._cursor(),
+            server_time_ns=int(venue.time_ns),
+            engine_sequence=int(venue.cursor),
             report_sequence=int(self._look(session).report_sequence) if accepted else 0,
             instrument_count=self._instrument_count if accepted else 0,
             frame_message_count_max=FRAME_MESSAGE_COUNT_MAX,

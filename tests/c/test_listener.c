@@ -190,6 +190,18 @@ static void work_until(house_t *house, const ome_counter_t *counter, uint64_t va
     }
 }
 
+/* The same while time goes on: what is ended is read a piece each tick. */
+static void work_until_connections(house_t *house, uint64_t value)
+{
+    const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
+    while (count(house->config.counters.connections) != value)
+    {
+        CHECK(!take(house) && ome_clock_monotonic_ns() < end_ns);
+        wait_a_little(house);
+        time_ns += TICK;
+    }
+}
+
 static int connect_socket(const house_t *house, int fd)
 {
     return house->is_unix ? connect(fd, (const struct sockaddr *)&house->local, sizeof(house->local))
@@ -1148,11 +1160,32 @@ static void who_is_ended_gets_the_last_frame(void)
         CHECK(client_ends_well(house, &client) && connections(house) == 1);
         (void)send(client.fd, "late", 4, MSG_DONTWAIT | MSG_NOSIGNAL); /* is read and dropped */
         client_close(&client);
-        work_until(house, house->config.counters.connections, 0);
+        work_until_connections(house, 0);
         work(house);
         CHECK(count(house->config.counters.slow) == 0);
         house_free(house);
     }
+}
+
+/* Who goes on sending after its end is read a piece at a time, and not as fast as it sends. */
+static void who_is_ended_and_goes_on_sending_costs_little(void)
+{
+    house_t *house = house_new(true, OME_ZMTP_ROUTER, 4);
+    client_t client = client_known(house, true);
+    house->socket->end(house->socket->context, client.peer, (const uint8_t *)"end", 3);
+    uint64_t sent_bytes = 0;
+    for (uint32_t i = 0; i < 2000; i++)
+    {
+        const ssize_t sent = send(client.fd, pattern, sizeof(pattern), MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent_bytes += sent > 0 ? (uint64_t)sent : 0;
+        CHECK(!take(house));
+    }
+    CHECK(sent_bytes < UINT64_C(1000) * 1024);
+    client_check_frame(house, &client, "end", 3);
+    CHECK(shutdown(client.fd, SHUT_WR) == 0);
+    work_until_connections(house, 0);
+    client_close(&client);
+    house_free(house);
 }
 
 /* Who is ended and neither reads nor closes is closed after 30 s, whatever waits for it. An end without a frame is an end too. */
@@ -1252,7 +1285,7 @@ static void connections_may_go_at_any_stage(void)
         {
             take_gone(house, client.peer);
         }
-        work_until(house, house->config.counters.connections, 1);
+        work_until_connections(house, 1);
         work(house);
         CHECK(count(house->config.counters.queued_bytes) == 0);
         if (stage >= KNOWN)
@@ -1721,6 +1754,7 @@ int main(void)
     RUN(what_can_never_fit_ends_nobody);
     RUN(strangers_give_their_memory_back);
     RUN(who_is_ended_gets_the_last_frame);
+    RUN(who_is_ended_and_goes_on_sending_costs_little);
     RUN(an_end_has_a_deadline);
     RUN(connections_may_go_at_any_stage);
     RUN(a_reset_may_show_in_a_send);
