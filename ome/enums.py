@@ -156,7 +156,7 @@ class EventFlags(IntFlag):
 
 
 class Policy(IntEnum):
-    """How durable a command is before anything is said about it."""
+    """How durable a command is before its reports and market data are sent."""
 
     COMMIT = 1
     ASYNC = 2

@@ -151,11 +151,11 @@ enum
     OME_EVENT_FLAGS_WAITING = 64, /* The order waits for its stop price after this event; in a cancel, it did */
 };
 
-/* How durable a command is before anything is said about it. */
+/* How durable a command is before its reports and market data are sent. */
 enum
 {
-    OME_POLICY_COMMIT = 1, /* On disk before anything is said */
-    OME_POLICY_ASYNC = 2, /* Said at once, on disk within 10 ms */
+    OME_POLICY_COMMIT = 1, /* On disk before they are sent */
+    OME_POLICY_ASYNC = 2, /* Sent at once; the command is on disk within 10 ms */
     OME_POLICY_MEMORY = 3, /* No journal */
 };
 
@@ -253,7 +253,7 @@ enum
     OME_TEMPLATE_LOGOUT = 130, /* Ends a session; sent by either side. The server answers a client's with its own */
     OME_TEMPLATE_HEARTBEAT = 133, /* Says that its sender is alive; alone in its frame. The server answers a client's with its own */
     OME_TEMPLATE_FRAME_REJECT = 131, /* A frame, or the end of one, was not taken. Nothing of what is counted as rejected reached the engine */
-    OME_TEMPLATE_EXECUTION_REPORT = 132, /* What happened to an order, said to its session */
+    OME_TEMPLATE_EXECUTION_REPORT = 132, /* What happened to an order, sent to its session */
     OME_TEMPLATE_TOP_OF_BOOK = 160, /* Best bid and ask after a batch of commands; quantity 0 where a side is empty */
     OME_TEMPLATE_TRADE_PRINT = 161, /* A trade, without who traded */
     OME_TEMPLATE_LEVEL_UPDATE = 162, /* What a price level holds now; quantity 0 when it is gone */

@@ -144,7 +144,7 @@ def _of_damage(directory: Path, source: Path | None, reader: JournalReader, erro
     last = f"commands {lost:,} to {loss.last_sequence:,}" if loss.last_sequence else f"command {lost:,} and what came behind it"
     plan = (
         f"{last}, {loss.record_count:,} of them readable, are no longer part of the journal; "
-        f"they are kept beside it, in files *.torn-* and *{_SET_ASIDE}"
+        f"they are saved in files *.torn-* and *{_SET_ASIDE}"
     )
     return _diagnosis(finding, Remedy.CUT, wrong, plan, sequence=lost, damaged=damaged)
 
@@ -255,7 +255,7 @@ def _of_event_log(directory: Path, report: JournalReport, wrong: str, *, is_old:
     event = report.events_right
     plan = (
         f"the event log is made to end behind event {event:,}, and the next start completes it from the journal; "
-        f"what is cut off is kept beside it, in files *.torn-* and *{_SET_ASIDE}"
+        f"what is cut off is saved in files *.torn-* and *{_SET_ASIDE}"
     )
     if event == 0:
         plan = f"no event of it is right: the event log is set aside, in files *{_SET_ASIDE}, and a new one begins with the next event"
