@@ -209,7 +209,7 @@ class OrderEntry(NotCopyable):
         shared = context or self._own_context
         assert shared is not None, "a context is given or made"
         self._inbox = Inbox(self._where)
-        self._unread = UnreadReports()
+        self._objects = UnreadReports()
         self._failures: deque[OmeError] = deque()  # not yet raised; each is raised once
         self._lost: SessionLost | None = None  # raised for ever
         self._is_loss_raised = False
@@ -465,8 +465,8 @@ class OrderEntry(NotCopyable):
 
         Raises ReportGap where some are missing.
         """
-        while len(self._unread) or self._receive_unread(timeout):
-            row = self._unread.take()
+        while len(self._objects) or self._receive_unread(timeout):
+            row = self._objects.take()
             if row is not None:
                 yield report_object(row, self.instruments)
 
@@ -478,7 +478,7 @@ class OrderEntry(NotCopyable):
         wanted = order.client_order_id if isinstance(order, Order) else integer_of(order, "client_order_id")
         seconds = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
-        while (row := self._unread.take_about(wanted)) is None:
+        while (row := self._objects.take_about(wanted)) is None:
             if not self._receive_unread(max(0.0, deadline - time.monotonic())):
                 found = f"none; {self.reports_dropped} reports were dropped unread" if self.reports_dropped else "none"
                 raise TimedOut(f"report about client order id {wanted}", where=self._where, found=found, allowed=f"one within {seconds} s")
@@ -812,8 +812,8 @@ class OrderEntry(NotCopyable):
 
     def _drop_oldest(self) -> None:
         """Drops the oldest reports where more are kept than may be."""
-        while len(self._unread) and len(self._unread) + len(self._inbox) > self._reports_kept:
-            self._unread.take()
+        while len(self._objects) and len(self._objects) + len(self._inbox) > self._reports_kept:
+            self._objects.take()
             self.reports_dropped += 1
         if len(self._inbox) > self._reports_kept:
             sequences = self._inbox.drop(len(self._inbox) - self._reports_kept)["report_sequence"]
@@ -898,7 +898,7 @@ class OrderEntry(NotCopyable):
     def _receive_unread(self, timeout: float) -> bool:
         """Whether reports came within `timeout` seconds; they are then among those that wait to be read."""
         found = self.receive(timeout)
-        self._unread.add(found)
+        self._objects.add(found)
         return len(found) > 0
 
     def _fail(self, error: OmeError) -> None:
@@ -969,7 +969,7 @@ def _message(layout: np.dtype[np.void], template: int) -> npt.NDArray[np.void]:
     return message
 
 
-def _logon_frame(participant: str, session_number: int, heartbeat: float | None) -> bytes:
+def _logon_frame(participant: str, session_number: int, heartbeat: float | None = None) -> bytes:
     if not 1 <= len(participant) <= NAME_SIZE or not all("!" <= character <= "~" for character in participant):
         raise InvalidValueError("participant", found=participant, allowed=f"1 to {NAME_SIZE} printable ASCII characters without space")
     session_number = integer_of(session_number, "session_number", 0, 65_535)
