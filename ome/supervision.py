@@ -86,8 +86,8 @@ class Supervisor:
         with self._lock:
             self._statuses[status.name] = status
             statuses = tuple(self._statuses.values())
+            self._write(statuses)  # before the counters: who sees that a thread fails finds which
             self._tell(sum(one.state in ("retrying", "failed") for one in statuses), sum(one.failures for one in statuses))
-            self._write(statuses)
 
     def _write(self, statuses: tuple[ThreadStatus, ...]) -> None:
         """A disk that cannot take it changes nothing for the threads: the counters say that they fail."""
