@@ -327,3 +327,21 @@ def test_a_finding_is_found_repaired_and_gone(
     assert starts(directory)
     after = admin("verify", tmp_path / "tried")
     assert after.exit_code == 0, after.output
+
+
+def test_damage_of_the_event_log_before_an_archived_history_is_found_and_set_aside(venue: Path, tmp_path: Path) -> None:
+    """A replay begins with a snapshot there and never reads the segment; verify and repair do."""
+    directory = tmp_path / "data"
+    shutil.copytree(venue, directory)
+    archive_segments(directory, before=1 << 60, target=tmp_path / "archive")
+    old = segments(directory, "events")[0]
+    flip(old, 30)
+    found = admin("verify", directory)
+    assert found.exit_code == 3
+    assert f"{'events':<10} FAILED" in found.output
+    assert old.name in found.output
+    assert starts(directory)
+    said = admin("repair", directory, "--yes")
+    assert f"{Remedy.SET_EVENTS_ASIDE}: " in said.output, said.output
+    assert admin("verify", directory).exit_code == 0
+    assert starts(directory)

@@ -15,6 +15,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from ome.journal import text_of
 from ome.recovery.directory import segment_first_sequence, segments
 from ome.recovery.manifest import MANIFEST_FILE, lines_of_segments
 
-__all__ = ["Checker"]
+__all__ = ["Checker", "StoredDamage", "find_old_damage"]
 
 _LOWEST_PRIORITY: Final = 19
 _RECORD_COUNT: Final = 2_000  # at a time: some 150 KB, a tenth of a millisecond
@@ -106,36 +107,10 @@ class Checker:
         while behind is not None:
             later = (segment_first_sequence(path.name) for path in segments(self.directory, name))
             first = next((sequence for sequence in later if sequence > behind), None)
-            behind = None if first is None else (yield from self._scan(kind, first))
-
-    def _scan(self, kind: int, first: int) -> Generator[int, None, int | None]:
-        """Reads from a segment on to the end of all. Where there is damage, returns a sequence behind which the next segment begins."""
-        scan = ffi.new("ome_scan_t **")
-        if lib.ome_scan_create(os.fsencode(self.directory), kind, first, scan) != lib.OME_OK:
-            raise MemoryError("no memory to read a segment")
-        report, size = ffi.new("ome_scan_report_t *"), ffi.new("uint64_t *")
-        path = ""
-        try:
-            while True:
-                status = lib.ome_scan_step_idle(scan[0], _RECORD_COUNT, size)
-                lib.ome_scan_report(scan[0], report)
-                before, path = path, text_of(report.path)
-                if before not in ("", path):
-                    _forget(before)
-                if size[0]:
-                    yield int(size[0])
-                if status != lib.OME_OK:
-                    break
-            if status == lib.OME_EMPTY:
-                return None
-            if status == lib.OME_IO_ERROR:
-                raise OSError(report.error_number, os.strerror(report.error_number), path)
-            self._note(f"{path} at offset {report.offset:,}: {text_of(report.reason)}; sequence {report.sequence + 1:,} was expected")
-            is_missing = Path(path) == self.directory
-            return int(report.sequence) if is_missing else max(int(report.sequence), segment_first_sequence(Path(path).name))
-        finally:
-            _forget(path)
-            lib.ome_scan_destroy(scan[0])
+            damage = None if first is None else (yield from _scan(self.directory, kind, first))
+            behind = None if damage is None else damage.behind
+            if damage is not None:
+                self._note(damage.text)
 
     def _manifest(self) -> Iterator[int]:
         """Every segment that the manifest names is what was sealed."""
@@ -159,6 +134,62 @@ class Checker:
             _forget(str(path))
             if left or digest.digest() != line.digest:
                 self._note(f"{path}: other bytes than the {MANIFEST_FILE} has the digest of")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDamage:
+    """A damaged place of stored segments. The next segment that may be whole begins behind the sequence `behind`."""
+
+    path: Path
+    text: str
+    behind: int
+
+
+def find_old_damage(directory: Path, name: str) -> StoredDamage | None:
+    """The first damaged segment of a kind, `journal` or `events`, that another one follows, also where no start reads it."""
+    found = segments(directory, name)
+    if not found:
+        return None
+    pieces = _scan(directory, dict(_KINDS)[name], segment_first_sequence(found[0].name))
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            damage: StoredDamage | None = end.value
+            return damage if damage is not None and damage.path in found[:-1] else None
+
+
+def _scan(directory: Path, kind: int, first: int) -> Generator[int, None, StoredDamage | None]:
+    """Reads from a segment on to the end of all, or to the first damaged place."""
+    scan = ffi.new("ome_scan_t **")
+    if lib.ome_scan_create(os.fsencode(directory), kind, first, scan) != lib.OME_OK:
+        raise MemoryError("no memory to read a segment")
+    report, size = ffi.new("ome_scan_report_t *"), ffi.new("uint64_t *")
+    path = ""
+    try:
+        while True:
+            status = lib.ome_scan_step_idle(scan[0], _RECORD_COUNT, size)
+            lib.ome_scan_report(scan[0], report)
+            before, path = path, text_of(report.path)
+            if before not in ("", path):
+                _forget(before)
+            if size[0]:
+                yield int(size[0])
+            if status != lib.OME_OK:
+                break
+        if status == lib.OME_EMPTY:
+            return None
+        if status == lib.OME_IO_ERROR:
+            raise OSError(report.error_number, os.strerror(report.error_number), path)
+        is_missing = Path(path) == directory
+        return StoredDamage(
+            Path(path),
+            f"{path} at offset {report.offset:,}: {text_of(report.reason)}; sequence {report.sequence + 1:,} was expected",
+            int(report.sequence) if is_missing else max(int(report.sequence), segment_first_sequence(Path(path).name)),
+        )
+    finally:
+        _forget(path)
+        lib.ome_scan_destroy(scan[0])
 
 
 def _forget(path: str) -> None:

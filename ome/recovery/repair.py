@@ -31,6 +31,7 @@ from ome.journal import (
     Verdict,
 )
 from ome.recovery import Replay
+from ome.recovery.checker import find_old_damage
 from ome.recovery.directory import first_sequence, segment_first_sequence, segments, sync_directory
 from ome.recovery.findings import Finding, Remedy, row_of
 from ome.recovery.manifest import (
@@ -204,6 +205,9 @@ def _of_verification(directory: Path, source: Path | None, verified: Verificatio
     if "journal" in failed:
         return _diagnosis(Finding.FOREIGN, Remedy.NONE, failed["journal"].detail, "this is no damage of bytes, and not to be repaired")
     if "events" in failed:
+        stored = None if verified.report.is_of_event_log else find_old_damage(directory, "events")
+        if stored is not None:
+            return _set_events_aside(Finding.OLD_EVENTS, directory, stored.text, stored.path.name)
         return _of_event_log(directory, verified.report, failed["events"].detail, is_old=True)
     if "replay" in failed:
         finding = Finding.OLD_ASSERTION if verified.state_hash is None else Finding.ENGINE
@@ -274,6 +278,10 @@ def _of_event_log(directory: Path, report: JournalReport, wrong: str, *, is_old:
     if event > 0 and (first_sequence(directory) == 1 or _has_snapshot_before(directory, event)):
         return _diagnosis(finding, Remedy.CUT_EVENTS, wrong, plan, event=event)
     damaged = Path(report.path).name if Path(report.path) != directory else f"events-{report.sequence_expected:020d}.ome"
+    return _set_events_aside(finding, directory, wrong, damaged)
+
+
+def _set_events_aside(finding: Finding, directory: Path, wrong: str, damaged: str) -> Diagnosis:
     left = any(path.name > damaged for path in segments(directory, "events"))
     plan = f"the event log is set aside up to and with {damaged}, in files *{_SET_ASIDE}, and "
     plan += "begins behind it" if left else "a new one begins with the next event"

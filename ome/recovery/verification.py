@@ -22,6 +22,7 @@ from ome.errors import InvalidValueError, InvariantError
 from ome.journal import JournalError, JournalIntegrityError, JournalReader, JournalReport, ReplayAssertionError
 from ome.messages import Limits
 from ome.recovery import Batch, Replay
+from ome.recovery.checker import find_old_damage
 from ome.recovery.directory import first_sequence
 from ome.recovery.findings import Finding
 from ome.recovery.manifest import ManifestError, check_manifest
@@ -245,6 +246,8 @@ class _EventLog:
 
     def result(self, replay: Replay) -> CheckResult:
         count = replay.report.events_checked
+        if not self.fault and (damage := find_old_damage(replay.directory, "events")) is not None:
+            self.fault = damage.text  # before the snapshot that the replay began with
         return CheckResult(name="events", is_ok=not self.fault, count=count, unit="events", detail=self.fault)
 
 
