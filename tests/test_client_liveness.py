@@ -310,9 +310,12 @@ def test_reports_that_nobody_reads_are_dropped_oldest_first_and_counted(server: 
             session.wait_for(1, timeout=0.05)
         for _ in range(3):
             session.send(new_orders(21))
-        seen = 0
-        while session.pending or seen < 10:
-            seen = len(session.receive(0.2))
+        while sum(len(frame) for frame in server.commands) < 4 * 21:
+            time.sleep(0.01)
+        time.sleep(0.3)  # all is answered: it is on its way
+        while session.report_sequence < 10 + 4 * 21:
+            session.receive(5.0)
+        assert session.pending == 0
         assert session.reports_dropped > 11
         assert session.report_sequence == 10 + 4 * 21
 
