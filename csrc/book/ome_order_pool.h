@@ -5,9 +5,9 @@
  * freed one is left. A slot whose generation is used up is never freed.
  *
  * A participant's orders are found by two areas beside the orders. `tags` has one byte for each slot: of the participant of the live order
- * in it (ome_order_tag), 0 where there is none. `presence` has a row for each participant, with a byte for each block of 4096 slots: not 0 where the participant may have
+ * in it (ome_order_tag); an order that ends leaves it behind, for the next search to take away, since to do so at once would cost each cancel a cache line. `presence` has a row for each participant, with a byte for each block of 4096 slots: not 0 where the participant may have
  * a live order there. It is set with each order and cleared by a search that finds none, so that each order is paid for with at most one search of a
- * block, 4096 tags that lie side by side. An order costs one byte and two stores; links would cost 8 bytes and two more cache lines a cancel.
+ * block, 4096 tags that lie side by side. An order costs one byte and two stores when it enters, and none when it ends; links would cost 8 bytes and two more cache lines a cancel.
  *
  * Written and read by the matching thread alone. Does not know prices or queues: see ome_book. */
 #ifndef OME_ORDER_POOL_H
@@ -126,7 +126,6 @@ static inline void ome_order_pool_free(ome_order_pool_t *pool, uint32_t slot)
 {
     ome_order_t *order = &pool->orders[slot];
     order->leaves_quantity = 0;
-    pool->tags[slot] = 0;
     if (OME_UNLIKELY(order->generation == UINT32_MAX))
     {
         return;
