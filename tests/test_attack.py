@@ -64,9 +64,8 @@ def test_the_judge_fails_a_venue_that_takes_memory_or_descriptors(tmp_path: Path
     monkeypatch.setattr(sieges, "DESCRIPTORS_BACK_S", 0.2)
     with Siege(tmp_path, seed=1, seconds=SECONDS) as siege:
         failures = siege.run(ATTACKS["no-logons"]).failures
-    assert len(failures) == 2
-    assert failures[0].startswith("grew by")
-    assert "descriptors" in failures[1]
+    assert any(failure.startswith("grew by") for failure in failures)
+    assert any("descriptors" in failure for failure in failures)
 
 
 @pytest.mark.slow
@@ -83,8 +82,7 @@ def test_the_judge_fails_a_venue_that_takes_a_session_from_an_honest_client(tmp_
         thief.start()
         row = siege.run(ATTACKS["no-logons"])
         thief.join()
-    assert len(row.failures) == 1
-    assert "honest trader" in row.failures[0]
+    assert any("honest trader" in failure for failure in row.failures)
 
 
 @pytest.fixture(scope="module")
