@@ -266,7 +266,7 @@ ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome
 typedef struct
 {
     uint64_t sequence; /* records applied */
-    uint64_t time_ns; /* highest timestamp of a record */
+    uint64_t time_ns; /* highest timestamp of a record since the last SET_TIME, which sets it */
     uint64_t trade_count;
     uint64_t event_count;
     uint32_t instrument_count;

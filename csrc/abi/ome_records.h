@@ -155,7 +155,7 @@ enum
 enum
 {
     OME_POLICY_COMMIT = 1, /* On disk before they are sent */
-    OME_POLICY_ASYNC = 2, /* Sent at once; the command is on disk within 10 ms */
+    OME_POLICY_ASYNC = 2, /* Sent at once; the command is on disk within flush_delay_ms, 10 ms by default */
     OME_POLICY_MEMORY = 3, /* No journal */
 };
 

@@ -45,7 +45,7 @@ typedef struct
 typedef struct ome_engine
 {
     uint64_t sequence; /* commands applied */
-    uint64_t time_ns; /* highest timestamp of a command */
+    uint64_t time_ns; /* highest timestamp of a command since the last SET_TIME, which sets it */
     uint64_t
         attention_ns; /* from this time on a command is not the first thing to do: no later than the earliest deadline; 0 while a command waits for its terms */
     uint64_t trade_count;
