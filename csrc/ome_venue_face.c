@@ -165,6 +165,7 @@ void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
         .reason = replay->reason != NULL ? replay->reason : found->reason,
         .path = found->path[0] != '\0' || !replay->is_check_fault ? found->path : reader->directory,
         .is_of_event_log = replay->is_check_fault,
+        .events_differ = replay->is_check_fault && replay->check.has_other_event,
         .is_of_decisions = replay->is_decision_fault,
         .error_call = reader->error.call,
         .error_path = reader->error.path,
@@ -585,6 +586,9 @@ static void sized_unmap(void *memory)
 }
 
 /* ---- Listeners ---- */
+
+static_assert(OME_COUNT_ORDERS_QUEUED - OME_COUNT_ORDERS_CONNECTIONS == 6 && OME_COUNT_FEED_QUEUED - OME_COUNT_FEED_CONNECTIONS == 6,
+    "the counters of both listeners are in the order of ome_listener_counters_t");
 
 static ome_listener_counters_t listener_counters(const ome_venue_t *venue, ome_venue_counter_t first)
 {

@@ -38,7 +38,7 @@ typedef struct
     uint32_t record_checksum; /* of the last command's record in the journal */
     uint32_t is_of_event_log; /* what is wrong is in the event log, and `path`, `offset` and sequences are its */
     uint32_t is_of_decisions; /* what is wrong is in the decisions about the journal */
-    uint32_t reserved;
+    uint32_t events_differ; /* the event log's bytes are right, and the event behind `events_right` is not the one that the journal gives */
 } ome_replay_report_t;
 
 /* Opens the journal in `directory`, which must exist, and reads the decisions about it. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and
@@ -280,9 +280,8 @@ void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gatewa
 /* The engine refused to define a session: it has to log on again. */
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);
 
-/* Sends one frame to a connection; a last one, also where it does not read, and ends it; reads nothing from it for so long. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
+/* Sends one frame to a connection; reads nothing from it for so long. OME_OK; OME_FULL; OME_NOT_FOUND. */
 ome_status_t ome_gateway_send(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
-void ome_gateway_end(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
 void ome_gateway_pause(ome_gateway_t *gateway, uint64_t peer, uint32_t duration_ms);
 
 /* ---- Feed: market data ---- */

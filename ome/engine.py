@@ -104,6 +104,7 @@ _REPR_SYMBOLS: Final = 5  # symbols that the text of an engine shows
 P = ParamSpec("P")
 R = TypeVar("R")
 V = TypeVar("V", bound="EngineView")
+_Checked = TypeVar("_Checked")
 
 
 class EngineClosedError(OmeError):
@@ -317,7 +318,7 @@ class SessionState:
 
 
 def limits_of(limits: Limits) -> CData:
-    """The same for C, an ome_limits_t *."""
+    """Limits for C, an ome_limits_t *."""
     return ffi.new("ome_limits_t *", {name: getattr(limits, name) for name in Limits.__slots__})
 
 
@@ -417,7 +418,7 @@ class EngineView(NotCopyable):
 
     @property
     def sequence(self) -> int:
-        """Commands applied."""
+        """Records applied: of a command of several records, all of them."""
         return self.state.sequence
 
     @property
@@ -704,11 +705,10 @@ class Engine(EngineView):
 
     def __init__(self, instruments: Iterable[Instrument] = (), *, limits: Limits | None = None) -> None:
         super().__init__(None)
-        limits = Limits() if limits is None else limits
+        limits = _checked(Limits, "limits", Limits() if limits is None else limits)
         engine = ffi.new("ome_engine_t **")
         batch = ffi.new("ome_batch_t **")
-        sizes = ffi.new("ome_limits_t *", {name: getattr(limits, name) for name in Limits.__slots__})
-        if lib.ome_engine_create(sizes, engine) != lib.OME_OK or lib.ome_batch_create(batch) != lib.OME_OK:
+        if lib.ome_engine_create(limits_of(limits), engine) != lib.OME_OK or lib.ome_batch_create(batch) != lib.OME_OK:
             raise MemoryError(f"no memory for an engine of {limits}")
         self._pointer = engine[0]
         self._batch = batch[0]
@@ -744,9 +744,9 @@ class Engine(EngineView):
         Raises InvalidValueError where something does not fit; then nothing has changed. Source: docs/RULES.md, Definitions.
         """
         pointer = ffi.new("ome_engine_t **", self._engine)
-        status = lib.ome_engine_resize(pointer, limits_of(limits))
+        status = lib.ome_engine_resize(pointer, limits_of(_checked(Limits, "limits", limits)))
         if status == lib.OME_FULL:
-            raise misfit(self._state(), self._sessions(), limits, "limits")
+            raise misfit(self._state(), self._sessions(), limits, "resize")
         if status != lib.OME_OK:
             raise MemoryError(f"no memory for an engine of {limits}")
         self._pointer = pointer[0]
@@ -764,7 +764,7 @@ class Engine(EngineView):
     @_one_call
     def event_hash(self) -> int:
         """Rolling hash of every event, 64 bits. Source: docs/RULES.md, Hashes."""
-        assert self._engine, "the batch lives as long as the engine"
+        _ = self._engine  # raises where it is closed: the batch lives as long as the engine
         return int(lib.ome_batch_event_hash(self._batch))
 
     @property
@@ -861,7 +861,8 @@ class Engine(EngineView):
         - `self_trade_scope`: what its own is: "account" (the default), "participant", or "group" (the default with `self_trade_group`, 1 to
           2^32 - 1).
 
-        Who it is: `account` is a name or a number; `participant` a number; `client_order_id` the next unused count by default.
+        Who it is: `account` is a name or a number; `participant` a number; `client_order_id` by default counts the orders
+        that were given none.
 
         Raises InvalidTypeError for a float or a bool, InvalidValueError for what no order can be.
         """
@@ -1062,6 +1063,7 @@ class Engine(EngineView):
 
         Raises OrderRejectedError where the engine refuses it: a symbol twice, or too many.
         """
+        _checked(Instrument, "instrument", instrument)
         number = self._state().instrument_count + 1
         event = self._submit([define_instrument(instrument, number, timestamp_ns=self._clock_ns)])[-1]
         if isinstance(event, Rejected):
@@ -1247,6 +1249,12 @@ class Engine(EngineView):
             "resting_client_order_id": event.resting_client_order_id,
             "resting_account": self._account_name(resting[0]),
         }
+
+
+def _checked(kind: type[_Checked], what: str, value: _Checked) -> _Checked:
+    if not isinstance(value, kind):
+        raise InvalidTypeError(what, found=value, allowed=f"an instance of {kind.__name__}")
+    return value
 
 
 def _not_commands(array: Records) -> InvalidTypeError:

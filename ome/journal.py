@@ -99,7 +99,8 @@ class JournalReport:
     with, 0 for none; `snapshots_refused` newer ones are broken or of another version, the first of them at `refused_path`, because of
     `refused_reason`. A replay that checks events has found `events_checked` of them in the event log too, the same; it lacks the
     `events_missing` last ones, or has `events_ahead` more than the journal gives. Where the log is at fault (`is_of_event_log`),
-    `events_right` is the number of its last event that is right. `is_of_decisions`: the decisions about the journal are at fault.
+    `events_right` is the number of its last event that is right, and `events_differ` says that the next one is another.
+    `is_of_decisions`: the decisions about the journal are at fault.
     """
 
     verdict: Verdict
@@ -125,6 +126,7 @@ class JournalReport:
     record_checksum: int
     configuration_hash: int
     is_of_event_log: bool
+    events_differ: bool
     is_of_decisions: bool
 
 
@@ -221,6 +223,7 @@ class JournalSource(NotCopyable):
             record_checksum=found.record_checksum,
             configuration_hash=found.configuration_hash,
             is_of_event_log=bool(found.is_of_event_log),
+            events_differ=bool(found.events_differ),
             is_of_decisions=bool(found.is_of_decisions),
         )
 

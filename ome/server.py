@@ -21,7 +21,7 @@ from ome.clock import CLOCK_REQUEST_FILE, Clock, ClockView, Schedule, read_clock
 from ome.codec import Records, define_instrument, encode_commands
 from ome.config import LIMIT_KEYS, ConfigError, ServerConfig, listed
 from ome.descriptors import connections_that_fit
-from ome.engine import EngineState, EngineView
+from ome.engine import EngineState, EngineView, limits_of
 from ome.enums import CommandKind, Policy, Reason
 from ome.errors import InvalidValueError, NotCopyable, OmeError
 from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway
@@ -179,12 +179,14 @@ class Server(NotCopyable):
             submit=self._submit,
             look=self._look,
             on_defined=self._on_defined,
+            supervisor=self._supervisor,
         )
         self._publisher = Publisher(
             self._venue,
             feed.serve(self._venue, is_feed=True, connections=connections, limits=_FEED_QUEUES),
             snapshot_levels=config.snapshot_levels,
             epoch=epoch,
+            supervisor=self._supervisor,
         )
         definitions = self._definitions(view)
         if lib.ome_venue_start(self._venue) != lib.OME_OK:
@@ -207,7 +209,10 @@ class Server(NotCopyable):
         if config.policy is not Policy.MEMORY and config.check_bytes_per_second:
             assert config.directory is not None, "the configuration was checked"
             checker = Checker(
-                config.directory, config.check_bytes_per_second, lambda *counts: lib.ome_venue_set_check(self._venue, *counts)
+                config.directory,
+                config.check_bytes_per_second,
+                lambda *counts: lib.ome_venue_set_check(self._venue, *counts),
+                supervisor=self._supervisor,
             )
             checker.start()
             self._stack.callback(checker.stop)
@@ -299,8 +304,7 @@ class Server(NotCopyable):
         elif config.directory is not None:
             self._lock(config.directory)
         engine = ffi.new("ome_engine_t **")
-        sizes = ffi.new("ome_limits_t *", {name: getattr(limits, name) for name in Limits.__slots__})
-        if lib.ome_engine_create(sizes, engine) != lib.OME_OK:
+        if lib.ome_engine_create(limits_of(limits), engine) != lib.OME_OK:
             raise MemoryError(f"no memory for an engine of {limits}")
         venue = ffi.new("ome_venue_t **")
         view = ffi.new("ome_venue_view_t *")
@@ -437,9 +441,6 @@ class Server(NotCopyable):
         view = self._look()
         if view.is_failed:
             return _venue_error(view, lib.OME_IO_ERROR, self.config)
-        for name, error in (("gateway", self._gateway.error), ("publisher", self._publisher.error)):
-            if error is not None:
-                return ServerError(name, found=repr(error), allowed=f"a {name} that runs")
         return self._supervisor.error
 
     @property
@@ -450,7 +451,7 @@ class Server(NotCopyable):
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until `stop` is called, or for `timeout` seconds; True when it was.
 
-        Raises ServerError when the venue has stopped by itself.
+        Raises an OmeError when the venue has stopped by itself: ServerError, or ThreadFailedError where a thread was given up.
         """
         self._require_own_process()
         poll = select.poll()
@@ -567,8 +568,7 @@ def _check_free_space(config: ServerConfig, directory: Path) -> None:
 
 def _check_address_space(config: ServerConfig) -> None:
     """What [limits] reserves can be reserved, and an engine that is full fits the machine's memory."""
-    sizes = ffi.new("ome_limits_t *", {name: getattr(config.limits, name) for name in Limits.__slots__})
-    engine_bytes = int(lib.ome_engine_size_bytes(sizes))
+    engine_bytes = int(lib.ome_engine_size_bytes(limits_of(config.limits)))
     engines = 1 if config.policy is Policy.MEMORY else 2  # the follower has one
     wanted_bytes = engines * engine_bytes + _SLOT_BYTES * (config.ring_slots + config.stream_slots)
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

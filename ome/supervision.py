@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ __all__ = ["THREADS_FILE", "SupervisedThread", "Supervisor", "ThreadFailedError"
 THREADS_FILE: Final = "threads.json"
 """In a server's directory: the status of each background thread, written anew at each change."""
 
+_LOWEST_PRIORITY: Final = 19
 _DELAY_MIN_S: Final = 0.1
 _DELAY_MAX_S: Final = 30.0
 _ERROR_SIZE_MAX: Final = 500
@@ -66,14 +68,16 @@ class Supervisor:
         period_s: float,
         attempts: int | None = None,
         stopping: threading.Event | None = None,
+        in_background: bool = False,
     ) -> SupervisedThread:
         """A thread that calls `work` every `period_s` seconds until it returns False, or `stopping` is set.
 
         What `work` raises is logged and counted, and it is called again after 0.1 s, then after twice as long each time, up to 30 s. After
         `attempts` failures in a row, where that is given, the thread is given up and `error` says so: the venue cannot do without it.
+        `in_background`: it has the lowest priority.
         """
         self.update(ThreadStatus(name=name))
-        return SupervisedThread(self, name, work, period_s, attempts, stopping or threading.Event())
+        return SupervisedThread(self, name, work, period_s, attempts, stopping or threading.Event(), in_background=in_background)
 
     @property
     def statuses(self) -> tuple[ThreadStatus, ...]:
@@ -110,6 +114,8 @@ class SupervisedThread:
         period_s: float,
         attempts: int | None,
         stopping: threading.Event,
+        *,
+        in_background: bool,
     ) -> None:
         self._supervisor = supervisor
         self._name = name
@@ -117,6 +123,7 @@ class SupervisedThread:
         self._period_s = period_s
         self._attempts = attempts
         self._stopping = stopping
+        self._in_background = in_background
         self._in_a_row = 0
         self._status = ThreadStatus(name=name)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -133,6 +140,9 @@ class SupervisedThread:
             self._thread.join()
 
     def _run(self) -> None:
+        if self._in_background:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
         delay_s = self._period_s
         while not self._stopping.wait(delay_s):
             try:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import zmq
+from venues import ANY
 
 from ome.client import InstrumentDirectory
 from ome.codec import COMMAND, layouts
@@ -18,7 +19,6 @@ from ome.instruments import Instrument
 from ome.marketdata import Channel, topic_of
 from ome.messages import NULL_VALUE
 
-ANY = "tcp://127.0.0.1:0"
 Array = npt.NDArray[np.void]
 NUMBERED = {1: Instrument("AAPL", tick="0.01"), 2: Instrument("OIL", tick="0.5", price_decimals=1, quantity_decimals=3, signed_prices=True)}
 DIRECTORY = InstrumentDirectory(NUMBERED)

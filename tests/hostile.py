@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from zmtp import (
@@ -122,6 +123,9 @@ class Target:
                 pass
             except OmeError as error:
                 self.violations.append(f"an answer that is none of ours: {error}"[:200])
+            except Exception as error:  # the attacker is broken: what it does not do the venue need not stand
+                self.violations.append(f"the attacker: {error!r}"[:200])
+                return
             self.wait(1 / rate - (time.monotonic() - begun))
 
     def together(self, *many: Callable[[], None]) -> None:
@@ -687,27 +691,21 @@ def trailing_stops(target: Target) -> None:
 
 @attack(spoils=True)
 def session_numbers(target: Target) -> None:
-    """One connection takes every session number: DHCP starvation. Up to 60,000 names, then numbers of one name, then with an order each."""
+    """One connection took every session number: DHCP starvation. New names without an order, with one, and numbers of one name, each anew.
+
+    A connection may log on again only now and then, so each logon has a connection of its own.
+    """
+    numbers = iter(range(1, 1 << 30))
 
     def one() -> None:
-        peer = target.connect(target.orders, b"DEALER")
-        sequence = 0
-        try:
-            for number in range(60_000):
-                if not target.goes_on:
-                    break
-                kind = number % 3
-                peer.send(frame(logon(f"TAKER{number}" if kind == 0 else "TAKER", number if kind else 0)))
-                if kind == 2:
-                    sequence += 1
-                    peer.send(frame(order(number, Side.BUY, session_sequence=sequence, time_in_force=TimeInForce.IOC)))
-                target.count("logons")
-                if number % 16 == 0:
-                    peer.drop()
-        finally:
-            peer.close()
+        number = next(numbers)
+        kind = number % 3
+        with target.trader("TAKER" if kind == 2 else f"TAKER{number}", number if kind == 2 else 0) as peer:
+            if kind == 1:
+                peer.send(frame(order(number, Side.BUY, session_sequence=1, time_in_force=TimeInForce.IOC)))
+                peer.receive_message()
 
-    target.together(one)
+    target.together(*[partial(target.again, one, 10_000.0)] * 4)
 
 
 def _expect_not_logged_on(target: Target, peer: Peer, how: str) -> None:

@@ -17,7 +17,6 @@ from typing import Any, Final, Protocol
 from ome.errors import OmeError
 
 PAGE_SIZE: Final = os.sysconf("SC_PAGE_SIZE")
-TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 MB: Final = 1_000_000
 
 
@@ -44,12 +43,6 @@ def descriptor_count(pid: int) -> int:
 def thread_count(pid: int) -> int:
     """Threads. Raises Gone."""
     return int(_read(pid, "stat").rsplit(")", 1)[1].split()[17])
-
-
-def processor_seconds(pid: int) -> float:
-    """User and system time so far. Raises Gone."""
-    fields = _read(pid, "stat").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
 def _read(pid: int, name: str) -> str:

@@ -271,6 +271,8 @@ class Siege:
         return [(float(at), float(took)) for at, took in traded["times"]]
 
     def _judge_times(self, p99s: dict[str, list[float]], row: Row) -> None:
+        if not all(p99 > 0 for times in p99s.values() for p99 in times):
+            row.failures.append("in a phase no honest order was answered in time to be measured")
         row.alone_p99_ms, row.p99_ms, row.neighbour_p99_ms = (statistics.median(p99s[name]) for name in ("alone", "attack", "neighbour"))
         row.p99_ratio = _ratio(p99s)
         if row.p99_ratio > P99_RATIO_MAX:

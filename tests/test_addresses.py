@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import zmq
-from fake_servers import ANY, FakeServer, bound, top_frame
+from fake_servers import FakeServer, bound, top_frame
+from venues import ANY
 
 from ome.client import MarketData, OrderEntry, TimedOut
 from ome.errors import InvalidTypeError

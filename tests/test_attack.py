@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sieges
-from hostile import ATTACKS
-from sieges import Siege
+from hostile import ATTACKS, Target
+from sieges import Row, Siege
 from venues import Wire, venue_config
 from zmtp import Cut, Peer, frame, ping
 
@@ -83,6 +86,51 @@ def test_the_judge_fails_a_venue_that_takes_a_session_from_an_honest_client(tmp_
         row = siege.run(ATTACKS["no-logons"])
         thief.join()
     assert any("honest trader" in failure for failure in row.failures)
+
+
+@pytest.mark.slow
+def test_the_judge_fails_a_venue_that_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped for half of an attack and continued: nothing is lost, but the honest trader waited."""
+    with Siege(tmp_path, seed=1, seconds=2.0, rounds=1) as siege:
+        siege.run(ATTACKS["no-logons"])
+        attack = ATTACKS["no-logons"]
+
+        pid = siege.venue.pid
+        original = siege._attack_once
+
+        def stopped(*given: Any) -> None:
+            timers = [threading.Timer(0.5, os.kill, (pid, signal.SIGSTOP)), threading.Timer(1.5, os.kill, (pid, signal.SIGCONT))]
+            for timer in timers:
+                timer.start()
+            original(*given)
+            for timer in timers:
+                timer.join()
+
+        monkeypatch.setattr(siege, "_attack_once", stopped)
+        failures = siege.run(attack).failures
+    assert any("times the yardstick" in failure or "no honest order" in failure for failure in failures), failures
+
+
+def test_the_judge_fails_a_phase_in_which_nothing_was_measured(tmp_path: Path) -> None:
+    """An attack under which no honest order is answered must not count as a fast one; a ratio above the bound fails."""
+    for attacked, word in ((0.0, "no honest order"), (4.1, "4.1 times the yardstick")):
+        row = Row(name="an attack")
+        Siege(tmp_path, seed=1, seconds=1.0, rounds=1)._judge_times({"alone": [1.0], "attack": [attacked], "neighbour": [1.0]}, row)
+        assert [word in failure for failure in row.failures] == [True]
+    row = Row(name="an attack")
+    Siege(tmp_path, seed=1, seconds=1.0, rounds=1)._judge_times({"alone": [1.0], "attack": [2.9], "neighbour": [1.0]}, row)
+    assert row.failures == []
+
+
+def test_an_attacker_that_breaks_is_no_attack_withstood() -> None:
+    """An exception in one of its threads is a violation."""
+    target = Target("tcp://127.0.0.1:1", "tcp://127.0.0.1:1", time.monotonic() + 5.0, random.Random(1))
+
+    def broken() -> None:
+        raise KeyError("a mistake")
+
+    target.together(broken, broken)
+    assert target.violations == ["the attacker: KeyError('a mistake')"] * 2
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import shutil
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +15,15 @@ from test_event_log import trade
 from test_findings import config, flip_command, flip_event, flip_in_header
 from venues import Wire, new_order, venue_config
 
+import ome.recovery.checker as checker_module
 from ome.cli.admin import main
 from ome.enums import EventKind
 from ome.metrics import Counters
-from ome.recovery.checker import Checker
+from ome.recovery.checker import Checker, StoredDamage
 from ome.recovery.directory import segments
 from ome.recovery.manifest import MANIFEST_FILE
 from ome.server import Server
+from ome.supervision import Supervisor
 
 
 @pytest.fixture(scope="module")
@@ -115,26 +120,45 @@ def test_the_check_keeps_to_its_rate(directory: Path, monkeypatch: pytest.Monkey
         return len(waits) == 3
 
     monkeypatch.setattr(checker._stopping, "wait", wait)
-    checker._run()
+    checker._work()
     (first, second, third, *_) = passed(directory)[2]
     assert waits == [first / 1_000, second / 1_000, third / 1_000]
 
 
-def test_a_check_that_fails_is_logged_and_begins_again(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whatever it trips over, the thread goes on."""
-    checker = Checker(directory, 1 << 30, lambda *_: None, rest_s=0.0)
-    calls = 0
+def test_a_check_that_fails_is_seen_and_begins_again(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it trips over, the thread goes on, and its status says what it was."""
+    supervisor = Supervisor()
+    checker = Checker(directory, 1 << 30, lambda *_: None, supervisor=supervisor, rest_s=0.0)
+    calls: list[int] = []
 
-    def failing() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            checker._stopping.set()
+    def failing() -> Iterator[int]:
+        calls.append(1)
         raise ValueError("something")
 
     monkeypatch.setattr(checker, "run_pass", failing)
-    checker._run()
-    assert calls == 3
-    assert caplog.text.count("failed; it begins again later") == 3
+    checker.start()
+    deadline = time.monotonic() + 10
+    while len(calls) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    checker.stop()
+    (status,) = supervisor.statuses
+    assert (status.name, status.last_error) == ("ome-checker", "ValueError: something")
+    assert status.failures == len(calls) >= 3
+
+
+def test_a_segment_that_cannot_be_read_hides_no_other_damage(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad sector in the journal: the damage in the event log behind it is found in the same pass."""
+    damaged = segments(directory, "events")[0]
+    content = bytearray(damaged.read_bytes())
+    content[5_000] ^= 1
+    damaged.write_bytes(content)
+    scan = checker_module._scan
+
+    def broken(where: Path, kind: int, first: int) -> Generator[int, None, StoredDamage | None]:
+        if kind == 1 and first == 1:
+            raise OSError(errno.EIO, "Input/output error", str(segments(directory)[0]))
+        return scan(where, kind, first)
+
+    monkeypatch.setattr(checker_module, "_scan", broken)
+    places = passed(directory)[0]
+    assert [place.split(":")[0].split(" at ")[0] for place in places] == [str(segments(directory)[0]), str(damaged)]

@@ -518,6 +518,8 @@ def test_frame_that_mixes_reports_with_something_else_is_refused(server: FakeSer
     session.send(new_orders(1))
     with pytest.raises(InvalidValueError, match="message header"):
         session.receive(5.0)
+    with pytest.raises(SessionLost, match="1 commands are unanswered"):
+        session.close()
 
 
 # ---- Transport ----

@@ -53,7 +53,8 @@ def test_waiting_session_asks_for_a_sign_of_life_and_goes_on_when_one_comes(serv
     assert server.heartbeats == list(range(1, len(server.heartbeats) + 1))
     assert len(server.heartbeats) > 1, "it asks again when it was answered, and then heard nothing again"
     assert session.unanswered == (order.client_order_id,)
-    session.close()
+    with pytest.raises(SessionLost, match="commands are unanswered"):
+        session.close()
 
 
 WAITS: dict[str, Callable[[OrderEntry, Order], object]] = {
@@ -138,7 +139,8 @@ def test_server_of_before_there_were_heartbeats_is_alive(server: FakeServer) -> 
     with pytest.raises(TimedOut):
         session.wait_for(session.buy("AAPL", 1), timeout=2.0)
     assert session.pending == 1
-    session.close()
+    with pytest.raises(SessionLost, match="commands are unanswered"):
+        session.close()
 
 
 # ---- What a lost session says ----
@@ -206,14 +208,16 @@ def test_answer_that_overtakes_others_is_not_counted_for_them(server: FakeServer
     commands["kind"][0] = CommandKind.CANCEL_ORDER
     refused = {"kind": EventKind.REJECTED, "reason": Reason.STORAGE_LOW, "engine_sequence": 0}
     server.answer_frame = lambda frame: [server.report(command, **refused) for command in frame if command["client_order_id"] in (2, 4)]
-    with OrderEntry(server.endpoint, "FIRM1", timeout=0.5) as session:
-        session.send(commands, messages_per_frame=2)
-        while session.pending > 2:
-            session.receive(5.0)
-        assert list(session.unanswered) == [1, 3]
-        server.say(*[server.report(command) for command in server.commands[0][:1]])
+    session = OrderEntry(server.endpoint, "FIRM1", timeout=0.5)
+    session.send(commands, messages_per_frame=2)
+    while session.pending > 2:
         session.receive(5.0)
-        assert list(session.unanswered) == [3]
+    assert list(session.unanswered) == [1, 3]
+    server.say(*[server.report(command) for command in server.commands[0][:1]])
+    session.receive(5.0)
+    assert list(session.unanswered) == [3]
+    with pytest.raises(SessionLost, match="commands are unanswered"):
+        session.close()
 
 
 def test_what_a_busy_server_refused_is_unanswered_and_what_it_took_is_too(server: FakeServer) -> None:
@@ -241,7 +245,8 @@ def test_what_a_busy_server_refused_is_unanswered_and_what_it_took_is_too(server
     while session.pending > 2:
         session.receive(5.0)
     assert list(session.unanswered) == [5, 6]
-    session.close()
+    with pytest.raises(SessionLost, match="commands are unanswered"):
+        session.close()
 
 
 def test_slow_session_reads_its_reports_and_then_why_it_was_ended(server: FakeServer) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from venues import ANY
 
 from ome.cli.main import main
 from ome.config import _INSTRUMENT_KEYS, _KEYS, ConfigError, ServerConfig, load_config
@@ -24,7 +25,6 @@ from ome.instruments import Instrument
 from ome.messages import Limits
 from ome.server import Server, ServerError
 
-ANY = "tcp://127.0.0.1:0"
 JOURNAL = '[journal]\ndirectory = "data"\n'
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "conf" / "ome.toml"

@@ -68,7 +68,7 @@ def test_a_gateway_or_a_feed_without_memory_leaves_no_descriptor(tmp_path: Path)
         listener = server._listeners[1]._pointer
         before = eventfds()
         with pytest.raises(MemoryError, match="no memory for the feed"):
-            Publisher(server._venue, listener, snapshot_levels=0, epoch=1)
+            Publisher(server._venue, listener, snapshot_levels=0, epoch=1, supervisor=server._supervisor)
         assert eventfds() == before
 
 

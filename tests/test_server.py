@@ -1040,3 +1040,14 @@ def test_the_clock_sends_one_expiry_for_a_deadline() -> None:
     clock = Schedule(submit, lambda: deadline_ns, day_end=None, now_ns=0)
     assert [clock.tick(now_ns) for now_ns in (999, 1_000, 1_001)] == [True, True, True]
     assert [command.cutoff_ns for command in sent if isinstance(command, ExpireOrders)] == [1_000]
+
+
+def test_no_two_starts_have_the_same_epoch() -> None:
+    """Also within one second, and without a journal that counts starts."""
+    epochs = []
+    for _ in range(5):
+        with Server(venue_config(None, policy=Policy.MEMORY)) as server:
+            assert server.summary is not None
+            epochs.append(server.summary.epoch)
+    assert len(set(epochs)) == 5
+    assert max(epochs) - min(epochs) > 60

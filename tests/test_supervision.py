@@ -17,7 +17,9 @@ from venues import Wire, new_order, venue_config
 import ome.recovery.directory as directory_module
 import ome.recovery.follower as follower_module
 from ome import supervision
+from ome._native import lib
 from ome.cli.admin import main as admin
+from ome.enums import Policy
 from ome.journal import JournalError
 from ome.metrics import Counters, thread_statuses
 from ome.recovery.snapshots import REQUEST_FILE, make_snapshot, snapshot_sequences
@@ -25,6 +27,7 @@ from ome.server import Server
 from ome.supervision import THREADS_FILE, Supervisor, ThreadFailedError, ThreadStatus
 
 DEADLINE_S = 20.0
+THREADS = {"ome-gateway", "ome-publisher", "ome-follower", "ome-clock", "ome-checker"}
 
 
 @pytest.fixture(autouse=True)
@@ -141,14 +144,41 @@ def test_one_failed_look_into_the_directory_does_not_end_snapshots(tmp_path: Pat
             assert "A THREAD FAILS" in shown.output
             assert any("ome-follower" in line and "retrying" in line and "Too many open" in line for line in shown.output.splitlines())
             as_json = json.loads(CliRunner().invoke(admin, ["stats", str(tmp_path), "--json"]).output)
-            assert {thread["name"] for thread in as_json["threads"]} == {"ome-follower", "ome-clock"}
+            assert {thread["name"] for thread in as_json["threads"]} == THREADS
             wire.say(new_order())
             wire.hear_report()
             fails.clear()
             wait_for(lambda: counters.values()["threads.failing"] == 0)
             assert counters.values()["threads.failures"] > 0
         assert make_snapshot(tmp_path, DEADLINE_S).sequence >= 5
-        assert {thread.name: thread.state for thread in server.threads} == {"ome-follower": "running", "ome-clock": "running"}
+        assert {thread.name: thread.state for thread in server.threads} == dict.fromkeys(THREADS, "running")
+
+
+@pytest.mark.parametrize(("name", "call"), [("gateway", "ome_gateway_run"), ("publisher", "ome_feed_run")])
+@pytest.mark.parametrize("kind", ["raises", "fails"])
+def test_a_venue_stops_where_its_gateway_or_its_publisher_ends(monkeypatch: pytest.MonkeyPatch, name: str, call: str, kind: str) -> None:
+    """Whatever ends it, an exception in Python or a call that fails: `wait` raises, and the message says which and why."""
+
+    class Broken:
+        """The library, but for one call."""
+
+        def __getattr__(self, wanted: str) -> object:
+            return self.fail if wanted == call else getattr(lib, wanted)
+
+        def fail(self, *_: object) -> int:
+            if kind == "raises":
+                raise MemoryError("no memory")
+            return int(lib.OME_GATEWAY_STOPPED if name == "gateway" else lib.OME_STOPPED)
+
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server.start()
+    monkeypatch.setattr(f"ome.{name}.lib", Broken())
+    found = "MemoryError: no memory" if kind == "raises" else f"listener in {name}"
+    with pytest.raises(ThreadFailedError, match=f"thread ome-{name}: found .{found}"):
+        server.wait(DEADLINE_S)
+    assert {thread.name: thread.state for thread in server.threads}[f"ome-{name}"] == "failed"
+    monkeypatch.undo()
+    server.close()
 
 
 @pytest.mark.parametrize("name", ["ome-clock", "ome-storage"])

@@ -46,7 +46,8 @@ void ome_venue_clock_follow(ome_venue_clock_t *clock, uint64_t steady_ns, uint64
 /* The venue's time is the wall clock's from now on, earlier or later. */
 void ome_venue_clock_accept(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t wall_ns);
 
-/* The venue's time at a moment of the steady clock. Never goes back but by ome_venue_clock_accept. Any thread. */
+/* The venue's time at a moment of the steady clock. Goes back by ome_venue_clock_accept; otherwise at most by what the slew differs in the
+ * time between taking the clocks and ome_venue_clock_follow, some microseconds: the engine takes the later of two times. Any thread. */
 static inline uint64_t ome_venue_clock_at_ns(const ome_venue_clock_t *clock, uint64_t steady_ns)
 {
     for (;;)

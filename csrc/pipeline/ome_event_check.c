@@ -86,6 +86,7 @@ static ome_status_t differs(ome_event_check_t *check, const ome_event_t *event, 
         "event %" PRIu64 " of the log (command %" PRIu64 ", kind %u) is not the one that the journal gives (command %" PRIu64 ", kind %u)",
         check->next_number, logged.sequence, (unsigned)logged.kind, event->sequence, (unsigned)event->kind);
     check->reason = check->text;
+    check->has_other_event = true;
     return OME_DAMAGED;
 }
 

@@ -19,6 +19,7 @@ typedef struct
     void *reader_memory;
     bool has_log;                /* there is a log */
     bool is_at_end;              /* all of it was read */
+    bool has_other_event;        /* than the journal gives: that is the reason */
     uint64_t last_number;        /* of the log's last event, where there is a log: they count from 1 */
     uint64_t next_number;        /* of the next event that is taken */
     uint64_t compared_count;     /* events in both */

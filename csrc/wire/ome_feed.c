@@ -787,9 +787,20 @@ static void sleep_for(ome_feed_t *feed, uint32_t timeout_ms)
     ome_wait_cancel(wait);
 }
 
+/* After how long there may be something to send without an event. */
+static uint64_t more_ns(const ome_feed_t *feed, uint64_t now_ns)
+{
+    if (feed->wanted_first == 0 && feed->subscribers.owed_count == 0)
+    {
+        return UINT64_MAX;
+    }
+    const bool is_soon = feed->wanted_first != 0 || feed->retry_ns < now_ns + NS_PER_MS;
+    return is_soon ? NS_PER_MS : feed->retry_ns - now_ns;
+}
+
 ome_status_t ome_feed_run(ome_feed_t *feed, uint32_t timeout_ms)
 {
-    const uint64_t deadline_ns = ome_wait_deadline_ns((uint64_t)timeout_ms * 1000000);
+    const uint64_t deadline_ns = ome_wait_deadline_ns((uint64_t)timeout_ms * NS_PER_MS);
     uint64_t now_ns = ome_clock_monotonic_ns();
     do
     {
@@ -797,8 +808,8 @@ ome_status_t ome_feed_run(ome_feed_t *feed, uint32_t timeout_ms)
         {
             now_ns = ome_clock_monotonic_ns();
             const uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-            const uint64_t most_ns = owes(feed) ? NS_PER_MS : left_ns; /* more may be sent soon */
-            sleep_for(feed, (uint32_t)(((left_ns < most_ns ? left_ns : most_ns) + 999999) / 1000000));
+            const uint64_t most_ns = more_ns(feed, now_ns);
+            sleep_for(feed, (uint32_t)(((left_ns < most_ns ? left_ns : most_ns) + NS_PER_MS - 1) / NS_PER_MS));
         }
         now_ns = ome_clock_monotonic_ns();
     } while (!feed->is_stopped && now_ns < deadline_ns);

@@ -35,7 +35,6 @@ struct ome_gateway
     uint16_t *dirty;             /* sessions with reports in the pool */
     uint64_t now_ns;   /* monotonic, at the beginning of the turn */
     uint64_t watch_ns; /* when sessions with a heartbeat are looked at again */
-    uint64_t noise_ns; /* when the noise of the sessions was last forgotten */
     uint64_t peer;
     uint8_t message[OME_RECORD_SIZE];
     ome_event_t event;
@@ -97,12 +96,13 @@ ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const om
 {
     const ome_socket_t *socket = gateway->config.socket;
     ome_session_slot_t *slot = &gateway->table.sessions[session];
-    ome_gateway_unbind(gateway, ome_session_table_find(&gateway->table, logon->peer));
-    ome_gateway_unbind(gateway, session);
     if (socket->admit(socket->context, logon->peer, 1) != OME_OK)
     {
-        return OME_NOT_FOUND;
+        return OME_NOT_FOUND; /* it is gone: whoever has the session keeps it */
     }
+    ome_gateway_unbind(gateway, ome_session_table_find(&gateway->table, logon->peer));
+    ome_gateway_unbind(gateway, session);
+    (void)socket->admit(socket->context, logon->peer, 1); /* again, if it had a session before */
     ome_session_table_bind(&gateway->table, session, logon->peer, logon->heartbeat_ms);
     const bool is_same = slot->session_number == logon->session_number && slot->participant == logon->participant &&
                          memcmp(slot->participant_name, logon->participant_name, OME_NAME_SIZE) == 0;
@@ -390,13 +390,11 @@ static void refuse(ome_gateway_t *gateway, const ome_socket_message_t *from, con
 static void count_noise(ome_gateway_t *gateway, uint16_t session)
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
-    if (gateway->now_ns - gateway->noise_ns >= TICK_MS * NS_PER_MS)
+    const uint64_t tick = gateway->now_ns / (TICK_MS * NS_PER_MS);
+    if (slot->noise_tick != tick)
     {
-        gateway->noise_ns = gateway->now_ns;
-        for (uint32_t number = 1; number <= gateway->table.session_count_max; number++)
-        {
-            gateway->table.sessions[number].noise_count = 0;
-        }
+        slot->noise_tick = tick;
+        slot->noise_count = 0;
     }
     if (++slot->noise_count >= NOISE_COUNT_MAX)
     {
@@ -758,7 +756,8 @@ ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_m
         if (work == 0)
         {
             const uint64_t left_ms = (deadline_ns - gateway->now_ns) / NS_PER_MS + 1;
-            const uint64_t most_ms = gateway->table.heartbeat_count > 0 ? WATCH_MS : left_ms;
+            const uint64_t watch_ns = gateway->watch_ns > gateway->now_ns ? gateway->watch_ns - gateway->now_ns : 0;
+            const uint64_t most_ms = gateway->table.heartbeat_count > 0 ? watch_ns / NS_PER_MS + 1 : left_ms;
             outcome = sleep_for(gateway, (uint32_t)(left_ms < most_ms ? left_ms : most_ms));
             if (outcome != OME_GATEWAY_IDLE)
             {

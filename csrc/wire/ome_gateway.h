@@ -90,7 +90,7 @@ void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gatewa
 /* The engine refused to define a session: it has to log on again. */
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);
 
-/* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND; OME_STOPPED. */
+/* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND. */
 ome_status_t ome_gateway_send(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
 
 /* Sends a last frame, also to a connection that does not read, and ends it. */

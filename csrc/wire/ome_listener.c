@@ -112,8 +112,7 @@ struct ome_listener
     uint32_t paused_first;
     uint32_t paused_last;
     uint64_t resume_tick; /* the last in which nobody else could go on */
-    uint64_t
-        full_tick; /* in which nobody could be closed to make room: it is not looked for again, unless for who needs less than half of this */
+    uint64_t full_tick; /* in which nobody could be closed to make room: in it, that is tried again only for who needs less than half of: */
     uint32_t full_bytes;
     uint64_t skip_tick; /* up to `skipped`, nobody in the list can go on in this tick */
     uint32_t skipped;
@@ -124,6 +123,11 @@ struct ome_listener
 };
 
 /* ---- Connections ---- */
+
+static bool is_there(const connection_t *connection)
+{
+    return connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING;
+}
 
 static uint64_t peer_of(const ome_listener_t *listener, uint32_t slot)
 {
@@ -139,8 +143,14 @@ static uint32_t slot_of(const ome_listener_t *listener, uint64_t peer)
         return 0;
     }
     const connection_t *connection = &listener->connections[slot];
-    const bool is_there = connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING;
-    return is_there && connection->generation == (uint32_t)(peer >> 32) ? slot : 0;
+    return is_there(connection) && connection->generation == (uint32_t)(peer >> 32) ? slot : 0;
+}
+
+/* The slot of a peer that is there and does not end; 0 otherwise. */
+static uint32_t open_slot_of(const ome_listener_t *listener, uint64_t peer)
+{
+    const uint32_t slot = slot_of(listener, peer);
+    return slot != 0 && listener->connections[slot].state == CONNECTION_OPEN ? slot : 0;
 }
 
 static void watch(const ome_listener_t *listener, uint32_t slot)
@@ -192,7 +202,7 @@ static void count_queued(const ome_listener_t *listener)
 static void close_connection(ome_listener_t *listener, uint32_t slot)
 {
     connection_t *connection = &listener->connections[slot];
-    OME_ASSERT(connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING);
+    OME_ASSERT(is_there(connection));
     ome_block_queue_drop(&listener->blocks, &connection->in, connection->in.size_bytes);
     ome_block_queue_drop(&listener->blocks, &connection->out, connection->out.size_bytes);
     if (!connection->is_admitted)
@@ -240,9 +250,8 @@ static bool make_room(ome_listener_t *listener, uint32_t spared, uint64_t needed
     for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
     {
         const connection_t *connection = &listener->connections[slot];
-        const bool is_open = connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING;
         const uint32_t held_bytes = connection->in.size_bytes + connection->out.size_bytes;
-        if (!is_open || slot == spared)
+        if (!is_there(connection) || slot == spared)
         {
             continue;
         }
@@ -314,7 +323,7 @@ static void flush_all(ome_listener_t *listener)
         connection_t *connection = &listener->connections[slot];
         listener->dirty = connection->next_dirty;
         connection->is_dirty = false;
-        if ((connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING) && !connection->wants_write)
+        if (is_there(connection) && !connection->wants_write)
         {
             flush_connection(listener, slot);
         }
@@ -374,8 +383,8 @@ static ssize_t write_now(ome_listener_t *listener, uint32_t slot, struct iovec p
 static ome_status_t listener_send(void *context, uint64_t peer, const uint8_t *data, uint32_t data_size_bytes)
 {
     ome_listener_t *listener = context;
-    const uint32_t slot = slot_of(listener, peer);
-    if (slot == 0 || listener->connections[slot].state != CONNECTION_OPEN)
+    const uint32_t slot = open_slot_of(listener, peer);
+    if (slot == 0)
     {
         return OME_NOT_FOUND;
     }
@@ -665,7 +674,10 @@ static void read_connection(ome_listener_t *listener, uint32_t slot)
     }
     if (is_ending)
     {
-        pause_until(listener, slot, (listener->tick + 1) * TICK_MS * NS_PER_MS); /* however much it sends, it costs little */
+        if (read_bytes > 0)
+        {
+            pause_until(listener, slot, (listener->tick + 1) * TICK_MS * NS_PER_MS); /* however much it sends, it costs little */
+        }
         return;
     }
     listener->current = slot;
@@ -747,9 +759,8 @@ static void resume_one(ome_listener_t *listener)
     {
         connection_t *connection = &listener->connections[slot];
         const uint32_t next = connection->next_paused;
-        const bool is_open = connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING;
         const bool has_turn = connection->state == CONNECTION_ENDING || has_credit(listener, connection);
-        if (is_open && (connection->resume_ns > listener->now_ns || !has_turn))
+        if (is_there(connection) && (connection->resume_ns > listener->now_ns || !has_turn))
         {
             previous = slot;
             slot = next;
@@ -761,7 +772,7 @@ static void resume_one(ome_listener_t *listener)
             listener->paused_last = previous;
         }
         connection->is_paused = false;
-        if (is_open)
+        if (is_there(connection))
         {
             listener->skipped = previous;
             watch(listener, slot);
@@ -912,8 +923,8 @@ static uint32_t listener_queued(void *context, uint64_t peer)
 static ome_status_t listener_admit(void *context, uint64_t peer, int is_admitted)
 {
     ome_listener_t *listener = context;
-    const uint32_t slot = slot_of(listener, peer);
-    if (slot == 0 || listener->connections[slot].state != CONNECTION_OPEN)
+    const uint32_t slot = open_slot_of(listener, peer);
+    if (slot == 0)
     {
         return OME_NOT_FOUND;
     }
@@ -938,8 +949,8 @@ static ome_status_t listener_admit(void *context, uint64_t peer, int is_admitted
 static void listener_pause(void *context, uint64_t peer, uint32_t duration_ms)
 {
     ome_listener_t *listener = context;
-    const uint32_t slot = slot_of(listener, peer);
-    if (slot != 0 && listener->connections[slot].state == CONNECTION_OPEN)
+    const uint32_t slot = open_slot_of(listener, peer);
+    if (slot != 0)
     {
         pause_until(listener, slot, listener->now_ns + duration_ms * NS_PER_MS);
     }
@@ -948,8 +959,8 @@ static void listener_pause(void *context, uint64_t peer, uint32_t duration_ms)
 static void listener_end(void *context, uint64_t peer, const uint8_t *data, uint32_t data_size_bytes)
 {
     ome_listener_t *listener = context;
-    const uint32_t slot = slot_of(listener, peer);
-    if (slot == 0 || listener->connections[slot].state != CONNECTION_OPEN)
+    const uint32_t slot = open_slot_of(listener, peer);
+    if (slot == 0)
     {
         return;
     }
@@ -959,6 +970,7 @@ static void listener_end(void *context, uint64_t peer, const uint8_t *data, uint
     {
         (void)enqueue(listener, slot, header, ome_zmtp_part_header(data_size_bytes, header), data, data_size_bytes);
     }
+    (void)listener_admit(listener, peer, 0); /* who ends makes room for who comes */
     connection->state = CONNECTION_ENDING;
     connection->deadline_ns = listener->now_ns + ENDING_MS * NS_PER_MS;
     connection->needed = 0;
@@ -1131,7 +1143,7 @@ void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms)
         drain(listener, linger_ms);
         for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
         {
-            if (listener->connections[slot].state == CONNECTION_OPEN || listener->connections[slot].state == CONNECTION_ENDING)
+            if (is_there(&listener->connections[slot]))
             {
                 close_connection(listener, slot);
             }
@@ -1162,7 +1174,7 @@ void ome_listener_abandon(const ome_listener_t *listener)
     for (uint32_t slot = 1; slot <= listener->config.connection_count_max; slot++)
     {
         const connection_t *connection = &listener->connections[slot];
-        if (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_ENDING)
+        if (is_there(connection))
         {
             (void)close(connection->fd);
         }

@@ -5,7 +5,8 @@
  * What a peer can cost is bounded, in bytes and in number:
  *   connections   at most `connection_count_max`. When all are taken, a new one takes the place of the one that has waited longest without being admitted; where all are admitted it
  *                 is closed at once. Who is not admitted within HANDSHAKE_MS (no READY) or ADMISSION_MS is closed.
- *   input         nothing is read ahead of what the caller takes, but one buffer for all. What a connection holds is the beginning of one frame, so at most `part_size_max_bytes`.
+ *   input         nothing is read ahead of what the caller takes, but one buffer for all. What a connection holds is the beginning of one frame, so at most `part_size_max_bytes`;
+ *                 or while it is paused, what was read before: READ_SIZE more.
  *                 Before it is admitted a connection gets a few frames and commands a tick, and all such connections together a few more.
  *   output        while `queue_size_max_bytes` wait for a connection it gets nothing more; all have `pool_size_bytes` together, input included. When the pool is used up, the connection that holds most ends, of those that
  *                 have not read for a while, or else of those that hold more than twice what is needed; if there is none the message is refused.

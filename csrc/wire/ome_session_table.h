@@ -21,7 +21,8 @@ typedef struct
     uint32_t first_report;    /* of those waiting to be sent; index in the gateway's pool, 0 is none */
     uint32_t last_report;
     uint32_t refused_sequence; /* where it was told BUSY: what it sent after that waits until it begins there again */
-    uint32_t noise_count;      /* bad frames and heartbeats in this tick */
+    uint32_t noise_count;      /* bad frames and heartbeats in this tick: */
+    uint64_t noise_tick;
     bool is_refused;
     bool is_defined;           /* in the engine, or on its way there */
     uint16_t participant;

@@ -33,7 +33,7 @@ typedef struct ome_socket
     /* What came next; it stays where it is until the next call. OME_OK; OME_EMPTY; OME_STOPPED: the socket is closed. */
     ome_status_t (*receive)(void *context, ome_socket_message_t *message);
 
-    /* Sends one message of one part. OME_OK; OME_FULL: the peer does not read fast enough; OME_NOT_FOUND: the peer is gone, or ends; OME_STOPPED: the socket is closed. */
+    /* Sends one message of one part. OME_OK; OME_FULL: the peer does not read fast enough; OME_NOT_FOUND: the peer is gone, or ends. */
     ome_status_t (*send)(void *context, uint64_t peer, const uint8_t *data, uint32_t data_size_bytes);
 
     /* Bytes that wait for a peer to read them; 0 where it is gone. */

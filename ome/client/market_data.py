@@ -13,6 +13,7 @@ import numpy as np
 
 from ome.client.directory import InstrumentDirectory
 from ome.client.errors import TimedOut
+from ome.codec import SideName, side_of
 from ome.enums import Side
 from ome.errors import InvalidValueError, NotCopyable, one_of
 from ome.instruments import Instrument
@@ -215,13 +216,13 @@ class MarketData(NotCopyable):
         """Whether the instrument's book misses updates."""
         return self._builder(instrument).is_stale
 
-    def book(self, instrument: str | Integer, depth: int | None = None) -> Book:
+    def book(self, instrument: str | Integer, depth: Integer | None = None) -> Book:
         """The best `depth` levels of both sides (None for all), as of the last poll."""
-        return self._builder(instrument).book(self._instrument(self._number(instrument)), depth)
+        return self._builder(instrument).book(self._instrument(self._number(instrument)), _depth(depth))
 
-    def levels(self, instrument: str | Integer, side: Side, depth: int | None = None) -> list[tuple[int, int, int]]:
+    def levels(self, instrument: str | Integer, side: SideName | Side, depth: Integer | None = None) -> list[tuple[int, int, int]]:
         """Price in price units, lots and number of orders of the best `depth` levels of a side (None for all), best first."""
-        return self._builder(instrument).levels(side, depth)
+        return self._builder(instrument).levels(side_of(side), _depth(depth))
 
     def top(self, instrument: str | Integer) -> Top | None:
         """The best bid and ask as of the last poll; None when nothing has come, or nothing since the connection was lost."""
@@ -243,6 +244,8 @@ class MarketData(NotCopyable):
 
     def trades(self) -> Iterator[TradePrint]:
         """The trades received by the polls so far, oldest first, each once."""
+        if self._instruments is None:
+            raise InvalidValueError("instruments", where=self._where, found="none given", allowed="those of an OrderEntry, for `trades`")
         while self._trades:
             row = self._trades.popleft()
             listed = self._instrument(int(row["instrument"]))
@@ -425,3 +428,7 @@ class MarketData(NotCopyable):
         if self._instruments is None:
             raise InvalidValueError("instrument", where=self._where, found=instrument, allowed="numbers only: made without `instruments`")
         return self._instruments
+
+
+def _depth(depth: Integer | None) -> int | None:
+    return None if depth is None else integer_of(depth, "depth")

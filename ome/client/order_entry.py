@@ -386,12 +386,15 @@ class OrderEntry(NotCopyable):
         return self._enter(Side.SELL, symbol, quantity, at, options, account, client_order_id)
 
     def cancel(self, order: Order) -> None:
-        """Asks to cancel what is left of an order."""
-        self._send_one(CancelOrder(client_order_id=order.client_order_id, instrument=self.instruments.number(order.symbol)))
+        """Asks to cancel what is left of an order, one that `buy`, `sell` or `amend` returned; so do `reduce` and `amend`.
+
+        Raises InvalidTypeError for anything else.
+        """
+        self._send_one(CancelOrder(client_order_id=_order(order).client_order_id, instrument=self.instruments.number(order.symbol)))
 
     def reduce(self, order: Order, quantity: Number) -> None:
         """Asks to take `quantity` off an order, which keeps its place in the queue."""
-        lots = self.instruments[order.symbol].lots(quantity)
+        lots = self.instruments[_order(order).symbol].lots(quantity)
         self._send_one(ReduceOrder(client_order_id=order.client_order_id, instrument=self.instruments.number(order.symbol), quantity=lots))
 
     def amend(
@@ -415,7 +418,7 @@ class OrderEntry(NotCopyable):
             raise InvalidValueError("quantity and open_quantity", where="amend", found=(quantity, open_quantity), allowed="one of them")
         if at is not None and limit_offset is not None:
             raise InvalidValueError("at and limit_offset", where="amend", found=(at, limit_offset), allowed="one of them")
-        instrument = self.instruments[order.symbol]
+        instrument = self.instruments[_order(order).symbol]
         wanted = quantity if open_quantity is None else open_quantity
         price = NULL_VALUE if at is None else instrument.price_units(at)
         if limit_offset is not None:
@@ -530,7 +533,7 @@ class OrderEntry(NotCopyable):
         """Waits until all commands are answered, logs out, waits for the server's answer and closes. Closing twice does nothing.
 
         Reports that came before the answer can still be read. Raises TimedOut when no answer comes, FrameRejected where one is left, and
-        SessionLost where commands are unanswered because the session was lost and no method has said so.
+        SessionLost, with their ids, where commands are unanswered and no method has said so.
         """
         if self._is_closed:
             return
@@ -545,7 +548,7 @@ class OrderEntry(NotCopyable):
                 self._own_context.close()
         if self._failures:
             raise self._failures.popleft()
-        if lost is not None and lost.unanswered and lost.what != "logout":
+        if lost is not None and lost.unanswered:
             raise lost
 
     def _log_on(self, frame: bytes) -> tuple[Logon, InstrumentDirectory]:
@@ -993,3 +996,9 @@ def _template_of(frame: bytes, where: str) -> int:
             "frame", where=where, found=found, allowed=f"whole messages of schema {SCHEMA_ID}, version {SCHEMA_VERSION}"
         )
     return int(template)
+
+
+def _order(order: Order) -> Order:
+    if not isinstance(order, Order):
+        raise InvalidTypeError("order", found=order, allowed="an Order, as `buy` and `sell` return it")
+    return order

@@ -144,9 +144,9 @@ def define_instrument(instrument: Instrument, number: int, **fields: int) -> Def
     )
 
 
-def side_of(side: Side | str, what: str = "side") -> Side:
+def side_of(side: Side | str) -> Side:
     """A side by its name, "buy" or "sell", or as it is. Raises InvalidValueError for anything else."""
-    return _enumerator(Side, what, side)
+    return _enumerator(Side, "side", side)
 
 
 def time_ns(moment: Time, what: str = "time", *, least: int = 0) -> int:

@@ -18,8 +18,9 @@ from ome.errors import OmeError
 from ome.gateway.registry import Lease, SessionRegistry
 from ome.instruments import Instrument
 from ome.messages import DefineSession
+from ome.supervision import Supervisor
 
-__all__ = ["FRAME_MESSAGE_COUNT_MAX", "FRAME_SIZE_MAX_BYTES", "Gateway"]
+__all__ = ["FRAME_SIZE_MAX_BYTES", "Gateway"]
 
 FRAME_MESSAGE_COUNT_MAX = 256
 # A frame of too many messages is to be answered, not cut off: so the transport lets twice as many through.
@@ -62,6 +63,7 @@ class Gateway:
         submit: Callable[[Records], int],
         look: Callable[[], CData],
         on_defined: Callable[[int, int, Reason], None],
+        supervisor: Supervisor,
     ) -> None:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         gateway = ffi.new("ome_gateway_t **")
@@ -80,8 +82,7 @@ class Gateway:
         self._reference_data = bytearray()
         self._instrument_count = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="gateway", daemon=True)
-        self.error: BaseException | None = None
+        self._thread = supervisor.thread("ome-gateway", self._serve, period_s=0.0, attempts=1)
 
     def add_instrument(self, number: int, instrument: Instrument) -> None:
         """The instrument is in the answer to every logon from now on."""
@@ -100,8 +101,7 @@ class Gateway:
         """Ends the thread, after it has said what can be said."""
         self._stop.set()
         os.eventfd_write(self._event_fd, 1)
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
 
     def close(self) -> None:
         """Frees everything but the listener; the venue no longer runs."""
@@ -110,16 +110,15 @@ class Gateway:
 
     # ---- the thread ----
 
-    def _serve(self) -> None:
-        try:
-            while not self._stop.is_set():
-                if not self._turn(_TURN_MS):
-                    raise OmeError("listener", where="gateway", found="a call on it failed", allowed="a listener that works")
-            while self._turn(0) and self._said_something:
-                pass
-            self._log_out_all()
-        except BaseException as error:  # the server's main thread reports it
-            self.error = error
+    def _serve(self) -> bool:
+        """Until the stop. False: that is the end."""
+        while not self._stop.is_set():
+            if not self._turn(_TURN_MS):
+                raise OmeError("listener", where="gateway", found="a call on it failed", allowed="a listener that works")
+        while self._turn(0) and self._said_something:
+            pass
+        self._log_out_all()
+        return False
 
     def _turn(self, timeout_ms: int) -> bool:
         outcome = lib.ome_gateway_run(self._pointer, timeout_ms)

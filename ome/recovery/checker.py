@@ -24,10 +24,10 @@ from ome.errors import OmeError
 from ome.journal import text_of
 from ome.recovery.directory import segment_first_sequence, segments
 from ome.recovery.manifest import MANIFEST_FILE, lines_of_segments
+from ome.supervision import Supervisor
 
 __all__ = ["Checker", "StoredDamage", "find_old_damage"]
 
-_LOWEST_PRIORITY: Final = 19
 _RECORD_COUNT: Final = 2_000  # at a time: some 150 KB, a tenth of a millisecond
 _PIECE_BYTES: Final = 64 << 10
 _REST_S: Final = 3_600.0  # between two passes
@@ -42,7 +42,15 @@ class Checker:
     `tell` gets bytes read, passes done, and damaged places: those of the last pass, or of this one where they are more.
     """
 
-    def __init__(self, directory: Path, bytes_per_second: int, tell: Callable[[int, int, int], None], *, rest_s: float = _REST_S) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        bytes_per_second: int,
+        tell: Callable[[int, int, int], None],
+        *,
+        supervisor: Supervisor | None = None,
+        rest_s: float = _REST_S,
+    ) -> None:
         self.directory = directory
         self.damaged: list[str] = []  # of this pass
         self._bytes_per_second = bytes_per_second
@@ -52,7 +60,9 @@ class Checker:
         self._pass_count = 0
         self._damage_count = 0  # of the last pass
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ome-checker", daemon=True)
+        self._thread = (supervisor or Supervisor()).thread(
+            "ome-checker", self._work, period_s=0.0, stopping=self._stopping, in_background=True
+        )
 
     def start(self) -> None:
         """From now on in a thread of its own."""
@@ -60,30 +70,21 @@ class Checker:
 
     def stop(self) -> None:
         """Returns when the thread has ended: at the latest after the piece that it is reading."""
-        self._stopping.set()
-        self._thread.join()
+        self._thread.stop()
 
-    def _run(self) -> None:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
-        while not self._stopping.is_set():
-            try:
-                for size_bytes in self.run_pass():
-                    if self._stopping.wait(size_bytes / self._bytes_per_second):
-                        return
-            except Exception:
-                _log.exception("the check of stored segments in %s failed; it begins again later", self.directory)
-            self._stopping.wait(self._rest_s)
+    def _work(self) -> None:
+        """A pass, no faster than it may be, and the rest after it."""
+        for size_bytes in self.run_pass():
+            if self._stopping.wait(size_bytes / self._bytes_per_second):
+                return
+        self._stopping.wait(self._rest_s)
 
     def run_pass(self) -> Iterator[int]:
         """One pass over everything, a piece at each step: gives how many bytes it was."""
         self.damaged = []
-        try:
-            for name, kind in _KINDS:
-                yield from self._counted(self._segments(name, kind))
-            yield from self._counted(self._manifest())
-        except OSError as error:  # a file was renamed or removed, or cannot be read: the next pass looks again
-            self._note(f"{error.filename or self.directory}: {error.strerror}")
+        for name, kind in _KINDS:
+            yield from self._counted(self._segments(name, kind))
+        yield from self._counted(self._manifest())
         self._pass_count += 1
         self._damage_count = len(self.damaged)
         self._say()
@@ -107,7 +108,14 @@ class Checker:
         while behind is not None:
             later = (segment_first_sequence(path.name) for path in segments(self.directory, name))
             first = next((sequence for sequence in later if sequence > behind), None)
-            damage = None if first is None else (yield from _scan(self.directory, kind, first))
+            if first is None:
+                return
+            try:
+                damage = yield from _scan(self.directory, kind, first)
+            except OSError as error:  # a file was renamed or removed, or cannot be read: the next one may be good
+                path = Path(error.filename or self.directory)
+                last = segment_first_sequence(path.name) if path.suffix == ".ome" else first
+                damage = StoredDamage(path, f"{path}: {error.strerror}", max(first, last))
             behind = None if damage is None else damage.behind
             if damage is not None:
                 self._note(damage.text)
@@ -125,12 +133,16 @@ class Checker:
                 self._note(f"{path}: no such file, and the {MANIFEST_FILE} names it")
                 continue
             digest = hashlib.blake2b(digest_size=32)
-            with path.open("rb", buffering=0) as file:
-                left = line.size_bytes
-                while left > 0 and (piece := file.read(min(left, _PIECE_BYTES))):
-                    digest.update(piece)
-                    left -= len(piece)
-                    yield len(piece)
+            left = line.size_bytes
+            try:
+                with path.open("rb", buffering=0) as file:
+                    while left > 0 and (piece := file.read(min(left, _PIECE_BYTES))):
+                        digest.update(piece)
+                        left -= len(piece)
+                        yield len(piece)
+            except OSError as error:  # the next one may be good
+                self._note(f"{path}: {error.strerror}")
+                continue
             _forget(str(path))
             if left or digest.digest() != line.digest:
                 self._note(f"{path}: other bytes than the {MANIFEST_FILE} has the digest of")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -30,7 +29,6 @@ __all__ = ["Follower"]
 _PERIOD_S: Final = 0.1
 _LOG_PERIOD_S: Final = 0.01
 _STEP_COUNT: Final = 20_000  # commands at a time: some milliseconds, after which it may be stopped
-_LOWEST_PRIORITY: Final = 19
 _RETRY_S: Final = 60.0  # after a manifest that could not be written
 
 _log = logging.getLogger(__name__)
@@ -68,8 +66,9 @@ class Follower:
         self._next_try_s = 0.0
         self._stopping = threading.Event()
         self._is_started = False
-        self._is_lowered = False
-        self._thread = (supervisor or Supervisor()).thread("ome-follower", self._work, period_s=_PERIOD_S, stopping=self._stopping)
+        self._thread = (supervisor or Supervisor()).thread(
+            "ome-follower", self._work, period_s=_PERIOD_S, stopping=self._stopping, in_background=True
+        )
 
     def start(self) -> None:
         """From now on in a thread of its own."""
@@ -99,10 +98,6 @@ class Follower:
         return self.directory / REQUEST_FILE
 
     def _work(self) -> None:
-        if not self._is_lowered:
-            self._is_lowered = True
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
         try:
             is_asked = self._request.exists()
             if is_asked or (self._every and self._sequence() - self.snapshot_sequence >= self._every):

@@ -30,6 +30,7 @@ from ome.journal import (
     ReplayAssertionError,
     Verdict,
 )
+from ome.lock import LOCK_FILE
 from ome.recovery import Replay
 from ome.recovery.checker import find_old_damage
 from ome.recovery.directory import first_sequence, segment_first_sequence, segments, sync_directory
@@ -51,7 +52,6 @@ from ome.recovery.verification import Verification, verify
 
 __all__ = ["Diagnosis", "RepairError", "apply_remedy", "copy_directory", "diagnose", "quarantine"]
 
-_LOCK_FILE: Final = "lock"
 _SET_ASIDE: Final = ".set-aside"
 _BROKEN: Final = ".broken"
 _NEW_SEGMENT: Final = "journal-new.tmp"
@@ -272,7 +272,7 @@ def _of_event_log(directory: Path, report: JournalReport, wrong: str, *, is_old:
                 f"without them {plan}, and what the journal lost stays lost"
             )
         return _diagnosis(Finding.EVENTS_AHEAD, Remedy.CUT_EVENTS, wrong, plan, event=event, is_loss=not is_cut)
-    if "is not the one that the journal gives" in report.reason:
+    if report.events_differ:
         return _diagnosis(Finding.EVENTS_DIFFER, Remedy.CUT_EVENTS, wrong, plan, event=event)
     finding = Finding.OLD_EVENTS if is_old else Finding.EVENTS
     if event > 0 and (first_sequence(directory) == 1 or _has_snapshot_before(directory, event)):
@@ -376,7 +376,7 @@ def copy_directory(directory: Path) -> Path:
     """
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = directory.resolve().with_name(f"{directory.resolve().name}.before-repair-{moment}")
-    files = [path for path in sorted(directory.iterdir()) if path.is_file() and path.name != _LOCK_FILE]
+    files = [path for path in sorted(directory.iterdir()) if path.is_file() and path.name != LOCK_FILE]
     sizes = [path.stat().st_size for path in files]
     needed = sum(sizes) + max(sizes, default=0)  # what is made anew is no larger than a segment
     free = shutil.disk_usage(target.parent).free

@@ -78,9 +78,9 @@ class Context:
         raw = self._make_client(zmq.DEALER, endpoint, high_water_mark_frames)
         return self._connect(raw, ClientSocket(raw, endpoint))
 
-    def connect_subscriber(self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES) -> SubscriberSocket:
+    def connect_subscriber(self, endpoint: str) -> SubscriberSocket:
         """A client's market data socket. It connects again by itself, repeats its subscriptions, and says that it did."""
-        raw = self._make_client(zmq.SUB, endpoint, high_water_mark_frames)
+        raw = self._make_client(zmq.SUB, endpoint, _HIGH_WATER_MARK_FRAMES)
         raw.setsockopt(zmq.SNDHWM, 0)  # what a SUB sends are its subscriptions: beyond a mark they are dropped, without an error
         return self._connect(raw, SubscriberSocket(raw, endpoint))
 

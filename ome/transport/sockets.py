@@ -157,12 +157,18 @@ class SubscriberSocket(ConnectingSocket):
     """A client's market data socket: receives the frames that open with a topic that it subscribed to."""
 
     def subscribe(self, topic: bytes) -> None:
-        """Asks for a topic; the server sees each request, also a repeated one."""
-        self._raw.setsockopt(zmq.SUBSCRIBE, topic)
+        """Asks for a topic; the server sees each request, also a repeated one. Raises SocketClosedError."""
+        self._set(zmq.SUBSCRIBE, topic)
 
     def unsubscribe(self, topic: bytes) -> None:
-        """Takes back one request for a topic."""
-        self._raw.setsockopt(zmq.UNSUBSCRIBE, topic)
+        """Takes back one request for a topic. Raises SocketClosedError."""
+        self._set(zmq.UNSUBSCRIBE, topic)
+
+    def _set(self, option: int, topic: bytes) -> None:
+        try:
+            self._raw.setsockopt(option, topic)
+        except zmq.ZMQError as error:
+            raise self._closed(error) from None
 
 
 def connect(raw: zmq.Socket[bytes], endpoint: str) -> None:
