@@ -1,5 +1,5 @@
-/* The part of the C library that runs a venue: replay of a journal, stages and threads, gateway, feed. Beside ome.h, whose conventions hold here too, it is what Python uses
- * (cffi_build.py reads both); it is not installed for C programs, and changes with them. */
+/* The part of the C library that runs a venue: replay of a journal, stages and threads, gateway, feed. Beside ome.h, whose conventions
+ * hold here too, it is what Python uses (cffi_build.py reads both); it is not installed for C programs, and changes with them. */
 #ifndef OME_VENUE_FACE_H
 #define OME_VENUE_FACE_H
 
@@ -41,19 +41,21 @@ typedef struct
     uint32_t events_differ; /* the event log's bytes are right, and the event behind `events_right` is not the one that the journal gives */
 } ome_replay_report_t;
 
-/* Opens the journal in `directory`, which must exist, and reads the decisions about it. `flags`: 1, a server may be writing it; 2, from the newest snapshot that is whole; 4, and
- * broken ones get another name; 8, the events are held against the event log, where there is one. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY; otherwise as
- * ome_replay_step: then there is a replay all the same, to be asked for its report. */
+/* Opens the journal in `directory`, which must exist, and reads the decisions about it. `flags`: 1, a server may be writing it; 2, from
+ * the newest snapshot that is whole; 4, and broken ones get another name; 8, the events are held against the event log, where there is
+ * one. OME_OK; OME_INVALID: the name is too long; OME_NO_MEMORY; otherwise as ome_replay_step: then there is a replay all the same, to
+ * be asked for its report. */
 ome_status_t ome_replay_create(const char *directory, uint32_t flags, ome_replay_t **replay);
 void ome_replay_destroy(ome_replay_t *replay);
 
-/* Makes a replay that has read nothing begin with the command of that sequence, for who only reads; or behind the snapshot of that sequence. OME_OK; OME_INVALID: it is 0;
- * OME_NOT_FOUND: there is no such snapshot; otherwise as ome_replay_step. */
+/* Makes a replay that has read nothing begin with the command of that sequence, for who only reads; or behind the snapshot of that
+ * sequence. OME_OK; OME_INVALID: it is 0; OME_NOT_FOUND: there is no such snapshot; otherwise as ome_replay_step. */
 ome_status_t ome_replay_begin_with(ome_replay_t *replay, uint64_t sequence);
 ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_sequence);
 
-/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND, OME_IO_ERROR: see the report;
- * OME_ASSERTED: a command trips an assertion of the core, both are in the report, and the engine is lost; OME_NO_MEMORY. */
+/* Applies up to `count_max` commands. OME_OK: there may be more; OME_EMPTY: the journal ends here; OME_DAMAGED, OME_UNSUPPORTED,
+ * OME_NOT_FOUND, OME_IO_ERROR: see the report; OME_ASSERTED: a command trips an assertion of the core, both are in the report, and the
+ * engine is lost; OME_NO_MEMORY. */
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
 
 /* As ome_replay_step, and tells what it applied: `count` commands of 64 bytes each in `commands`, which has room for `count_max`, and where
@@ -63,14 +65,17 @@ ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void
 /* Reads up to `count_max` commands and applies none; not to be mixed with steps. `count` and what is returned: as ome_replay_step_into. */
 ome_status_t ome_replay_commands(ome_replay_t *replay, void *commands, uint64_t count_max, uint64_t *count);
 
-/* Writes a snapshot of what was applied, on disk when it returns, and keeps the newest `keep_count`. OME_OK; OME_EMPTY: there is no engine yet; OME_INVALID; OME_IO_ERROR: see the report. */
+/* Writes a snapshot of what was applied, on disk when it returns, and keeps the newest `keep_count`. OME_OK; OME_EMPTY: there is no
+ * engine yet; OME_INVALID; OME_IO_ERROR: see the report. */
 ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count);
 
-/* As ome_replay_step, and ome_replay_snapshot, in a thread that the system runs only where a core is idle, and gives way to every other as soon as it wakes; the caller waits for its end. */
+/* As ome_replay_step, and ome_replay_snapshot, in a thread that the system runs only where a core is idle, and gives way to every other
+ * as soon as it wakes; the caller waits for its end. */
 ome_status_t ome_replay_step_idle(ome_replay_t *replay, uint64_t count_max);
 ome_status_t ome_replay_snapshot_idle(ome_replay_t *replay, uint32_t keep_count);
 
-/* Moves the engine to other limits, for who then has DefineLimits sequenced as the next command. As ome_engine_resize; OME_EMPTY: there is no engine yet. */
+/* Moves the engine to other limits, for who then has DefineLimits sequenced as the next command. As ome_engine_resize; OME_EMPTY: there
+ * is no engine yet. */
 ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits);
 
 /* The engine so far; NULL before the first command. Another one after a change of limits. */
@@ -97,8 +102,8 @@ ome_status_t ome_replay_decision(const ome_replay_t *replay, uint32_t index, ome
 /* Has a replay that has read nothing suppose that a command is quarantined. OME_OK; OME_FULL. */
 ome_status_t ome_replay_suppose(ome_replay_t *replay, uint64_t sequence, uint32_t checksum);
 
-/* Makes a decision, now; it is on disk when this returns OME_OK. OME_OK; OME_FULL: there are 1,024; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno; OME_DAMAGED, OME_UNSUPPORTED,
- * OME_NOT_FOUND: those that are there. */
+/* Makes a decision, now; it is on disk when this returns OME_OK. OME_OK; OME_FULL: there are 1,024; OME_INVALID; OME_NO_MEMORY;
+ * OME_IO_ERROR: errno; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: those that are there. */
 ome_status_t ome_decision_make(const char *directory, uint32_t kind, uint64_t sequence, uint32_t checksum);
 
 typedef struct
@@ -111,15 +116,17 @@ typedef struct
 /* What a cut would take away where the replay has found damage. OME_OK; OME_INVALID: it has found none; OME_IO_ERROR: see the report. */
 ome_status_t ome_replay_survey(ome_replay_t *replay, ome_replay_loss_t *loss);
 
-/* Cuts the journal where the replay has found damage; nothing is removed. The replay is only to be asked for its report then. As ome_replay_survey. */
+/* Cuts the journal where the replay has found damage; nothing is removed. The replay is only to be asked for its report then. As
+ * ome_replay_survey. */
 ome_status_t ome_replay_cut(ome_replay_t *replay);
 
-/* Makes the journal begin behind the snapshot that the replay, which has applied nothing, began with; nothing is removed. The replay is only to be asked for its report then.
- * OME_OK; OME_INVALID: it began with none; OME_DAMAGED: the records behind it are of another journal; OME_UNSUPPORTED: they are of version 1; OME_IO_ERROR: see the report. */
+/* Makes the journal begin behind the snapshot that the replay, which has applied nothing, began with; nothing is removed. The replay is
+ * only to be asked for its report then. OME_OK; OME_INVALID: it began with none; OME_DAMAGED: the records behind it are of another
+ * journal; OME_UNSUPPORTED: they are of version 1; OME_IO_ERROR: see the report. */
 ome_status_t ome_replay_begin_journal(ome_replay_t *replay);
 
-/* Makes the event log of a directory end behind that event, whatever follows, which is kept beside; the next start completes it. OME_OK; OME_NOT_FOUND: the log has no event up to
- * there; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno. */
+/* Makes the event log of a directory end behind that event, whatever follows, which is kept beside; the next start completes it. OME_OK;
+ * OME_NOT_FOUND: the log has no event up to there; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno. */
 ome_status_t ome_event_log_cut(const char *directory, uint64_t last_number);
 
 /* ---- Scan: whether stored segments are what was written, without a replay ---- */
@@ -137,13 +144,14 @@ typedef struct
     int32_t reserved;
 } ome_scan_report_t;
 
-/* Opens the segments of a kind, 1 commands, 2 events, in `directory`, from the one that holds that sequence on. A server may be writing there. OME_OK; OME_INVALID: the name is too long, the
- * sequence is 0, or there is no such kind; OME_NO_MEMORY. */
+/* Opens the segments of a kind, 1 commands, 2 events, in `directory`, from the one that holds that sequence on. A server may be writing
+ * there. OME_OK; OME_INVALID: the name is too long, the sequence is 0, or there is no such kind; OME_NO_MEMORY. */
 ome_status_t ome_scan_create(const char *directory, uint32_t kind, uint64_t first_sequence, ome_scan_t **scan);
 void ome_scan_destroy(ome_scan_t *scan);
 
-/* Reads up to `count_max` records and forgets them, in a thread that the system runs only where a core is idle; the caller waits. `size_bytes`: how many bytes they were. OME_OK: there may be more; OME_EMPTY: the
- * segments end here; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND, OME_IO_ERROR: see the report; OME_NO_MEMORY. */
+/* Reads up to `count_max` records and forgets them, in a thread that the system runs only where a core is idle; the caller waits.
+ * `size_bytes`: how many bytes they were. OME_OK: there may be more; OME_EMPTY: the segments end here; OME_DAMAGED, OME_UNSUPPORTED,
+ * OME_NOT_FOUND, OME_IO_ERROR: see the report; OME_NO_MEMORY. */
 ome_status_t ome_scan_step_idle(ome_scan_t *scan, uint64_t count_max, uint64_t *size_bytes);
 
 /* The texts live as long as the scan. */
@@ -162,8 +170,8 @@ typedef struct
     const char *reason; /* why; a constant, NULL otherwise */
 } ome_snapshot_look_t;
 
-/* Restores the snapshot of a sequence in `directory`, looks and forgets it: nothing is changed. OME_OK; OME_NOT_FOUND; OME_DAMAGED, OME_UNSUPPORTED: `look` says why; OME_IO_ERROR: errno; OME_INVALID: the
- * directory's name is too long; OME_NO_MEMORY. */
+/* Restores the snapshot of a sequence in `directory`, looks and forgets it: nothing is changed. OME_OK; OME_NOT_FOUND; OME_DAMAGED,
+ * OME_UNSUPPORTED: `look` says why; OME_IO_ERROR: errno; OME_INVALID: the directory's name is too long; OME_NO_MEMORY. */
 ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_snapshot_look_t *look);
 
 /* ---- Venue: rings, stages and threads around an engine ---- */
@@ -187,10 +195,12 @@ typedef struct
     int32_t reserved;
 } ome_venue_view_t;
 
-/* With a journal (policy 1 commit, 2 async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the journal is empty `engine` does; if it
- * has checked events, the venue writes an event log. Without (policy 3 memory): `replay` and
- * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL, `configuration_hash` is kept in the journal's headers. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed.
- * OME_OK; OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED; OME_UNSUPPORTED; OME_NOT_FOUND. */
+/* With a journal (policy 1 commit, 2 async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the
+ * journal is empty `engine` does; if it has checked events, the venue writes an event log. Without (policy 3 memory): `replay` and
+ * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL,
+ * `configuration_hash` is kept in the journal's headers. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed. OME_OK;
+ * OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED;
+ * OME_UNSUPPORTED; OME_NOT_FOUND. */
 ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
     uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
     uint64_t delay_ns, uint32_t batch_count, uint64_t configuration_hash, ome_venue_t **venue, ome_venue_view_t *view);
@@ -198,7 +208,8 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_venue_start(ome_venue_t *venue);
 
-/* Sequences `count` commands (64 bytes each), stamped with the venue's time now. Any thread. OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: more than the ring has slots. */
+/* Sequences `count` commands (64 bytes each), stamped with the venue's time now. Any thread. OME_OK; OME_FULL: busy; OME_STOPPED;
+ * OME_INVALID: more than the ring has slots. */
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count);
 
 /* No new commands from now on; the readers go on until the view says that it is drained. */
@@ -209,7 +220,8 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view);
 /* Says how much room the journal's directory has: what the gateway refuses follows from that. One thread. */
 void ome_venue_set_storage(ome_venue_t *venue, uint64_t free_bytes, ome_storage_t storage);
 
-/* Says how far the check of stored segments has come: bytes read, passes over all of them, and damaged places found in the last pass or in this one. One thread. */
+/* Says how far the check of stored segments has come: bytes read, passes over all of them, and damaged places found in the last pass or
+ * in this one. One thread. */
 void ome_venue_set_check(ome_venue_t *venue, uint64_t size_bytes, uint64_t pass_count, uint64_t damage_count);
 
 typedef struct
@@ -221,8 +233,9 @@ typedef struct
     int32_t reserved;
 } ome_venue_clock_view_t;
 
-/* The venue's time advances with a steady clock (CLOCK_BOOTTIME) and follows the machine's clock as long as both agree. One thread calls these, every 50 ms or so, with both clocks of one
- * moment: the first compares; the second makes the machine's clock the venue's time, earlier or later. */
+/* The venue's time advances with a steady clock (CLOCK_BOOTTIME) and follows the machine's clock as long as both agree. One thread calls
+ * these, every 50 ms or so, with both clocks of one moment: the first compares; the second makes the machine's clock the venue's time,
+ * earlier or later. */
 void ome_venue_follow_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view);
 void ome_venue_accept_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view);
 
@@ -235,15 +248,17 @@ const ome_engine_t *ome_venue_engine(const ome_venue_t *venue);
 /* Ends the threads, seals the journal, frees everything. OME_OK or OME_IO_ERROR. */
 ome_status_t ome_venue_destroy(ome_venue_t *venue);
 
-/* Reads events of a venue that may be spoken of, as reader `reader_index`, into `events`; waits up to `timeout_ns` for the first. Returns how many. */
+/* Reads events of a venue that may be spoken of, as reader `reader_index`, into `events`; waits up to `timeout_ns` for the first.
+ * Returns how many. */
 uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events, uint32_t count_max, uint64_t timeout_ns);
 
 /* ---- Listeners: the server's end of connections ---- */
 
 typedef struct ome_listener ome_listener_t;
 
-/* On a descriptor that is bound, listens and does not block, and stays the caller's: order entry (`is_feed` 0) or market data. At most `connection_count_max` connections, which hold `pool_size_bytes` at
- * most; with `queue_size_max_bytes` waiting, one gets nothing more. OME_OK; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno. */
+/* On a descriptor that is bound, listens and does not block, and stays the caller's: order entry (`is_feed` 0) or market data. At most
+ * `connection_count_max` connections, which hold `pool_size_bytes` at most; with `queue_size_max_bytes` waiting, one gets nothing more.
+ * OME_OK; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR: errno. */
 ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
     uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, ome_listener_t **listener);
 
@@ -269,7 +284,8 @@ uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
-/* Gives a session its connection, and ends what either had before; takes it away. A session that is not defined yet is defined with its first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
+/* Gives a session its connection, and ends what either had before; takes it away. A session that is not defined yet is defined with its
+ * first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
 ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
 void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
 
@@ -288,8 +304,8 @@ void ome_gateway_pause(ome_gateway_t *gateway, uint64_t peer, uint32_t duration_
 
 typedef struct ome_feed ome_feed_t;
 
-/* Reads the venue's stream as its second reader; before the venue starts. `event_fd` is an eventfd that wakes it; a snapshot has up to `snapshot_level_count_max` levels of a
- * side; `epoch` tells this start from others. OME_OK; OME_INVALID: the count; OME_NO_MEMORY. */
+/* Reads the venue's stream as its second reader; before the venue starts. `event_fd` is an eventfd that wakes it; a snapshot has up to
+ * `snapshot_level_count_max` levels of a side; `epoch` tells this start from others. OME_OK; OME_INVALID: the count; OME_NO_MEMORY. */
 ome_status_t ome_feed_create(
     ome_venue_t *venue, ome_listener_t *listener, int event_fd, uint32_t snapshot_level_count_max, uint32_t epoch, ome_feed_t **feed);
 void ome_feed_destroy(ome_feed_t *feed);

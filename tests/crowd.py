@@ -18,10 +18,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from hostile import DEEP, OTHER, Target, Trades
+from hostile import DEEP, OTHER, Target, Trades, logon
 from processes import Client, ClientProcess, answer, is_asked
 from venues import Wire, new_order
-from zmtp import Cut, Peer, frame, subscription
+from zmtp import Cut, Peer, frame, ping, subscription
 
 from ome.client import MarketData, OrderEntry
 from ome.codec import COMMAND, Records
@@ -187,6 +187,17 @@ class Comers:
     def _rst_in_the_handshake(self) -> None:
         self._target.connect(self._orders).reset()
 
+    def _rst_behind_stalled_pings(self) -> None:
+        """Its input waits, with PINGs in it: what aborted libzmq (zeromq/libzmq #4767)."""
+        peer = self._target.connect(self._orders, b"DEALER", deaf=True)
+        peer.offer((frame(logon("STALLED")) + ping()) * 500)
+        peer.reset()
+
+    def _rst_behind_one_byte_frames(self) -> None:
+        peer = self._target.connect(self._orders, b"DEALER", deaf=True)
+        peer.offer(frame(b"x") * 4_000)
+        peer.reset()
+
     def _stalled_session(self) -> None:
         peer = self._session(deaf=True)
         self._stall(peer)
@@ -222,6 +233,8 @@ VISITS: Final[tuple[Callable[[Comers], None], ...]] = (
     Comers._rst,
     Comers._rst_with_reports_on_their_way,
     Comers._rst_in_the_handshake,
+    Comers._rst_behind_stalled_pings,
+    Comers._rst_behind_one_byte_frames,
     Comers._stalled_session,
     Comers._subscriber_closes,
     Comers._subscriber_rst,

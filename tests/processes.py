@@ -140,6 +140,11 @@ class ClientProcess:
         """The process."""
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative where a signal ended it."""
+        return self._process.poll()
+
     def tell(self, word: str) -> None:
         """Gives it a word that it does not answer."""
         assert self._process.stdin is not None, "its input is a pipe"

@@ -36,6 +36,7 @@ RATE: Final = 20_000.0
 RESTARTS: Final = (1 / 8, 1 / 4, 1 / 2, 1.0)
 COMERS_A_SECOND: Final = 8.0
 HONEST_RATE: Final = 200.0
+CONTINUED_S: Final = 0.5
 GUEST_S: Final = 4.0  # from one that is killed or stopped to the next
 BYTES_AN_ORDER: Final = 300  # of disk: a command and its events, with room to spare
 _INSTRUMENTS: Final = ("HONEST", "DEEP", "OTHER", "LOAD0", "LOAD1", "LOAD2", "LOAD3")
@@ -272,16 +273,27 @@ class Soak:
         return [float(took) for _, took in traded["times"]]
 
     def _next_guest(self) -> None:
-        """The guest is killed, or has been stopped for a while and is then killed; the next one comes. One in two is stopped."""
+        """The guest is killed, or has been stopped for a while and goes on before that; the next one comes. One in two is stopped."""
         if self._guest is not None:
+            if self._guest_count % 2:
+                self._continue(self._guest)
             self._guest.close()
         self._guest_count += 1
         self._guest = crowd_process("guest", self._venue.orders_endpoint, self._venue.feed_endpoint, name=f"GUEST{self._guest_count % 8}")
         self._guest.tell("go")
         if self._guest_count % 2:
             kill(self._guest.pid, signal.SIGSTOP)
-        kind = "stopped for seconds, then killed" if self._guest_count % 2 else "killed"
+        kind = "stopped for seconds, continued, killed" if self._guest_count % 2 else "killed"
         self._result.visits[kind] = self._result.visits.get(kind, 0) + 1
+
+    def _continue(self, guest: ClientProcess) -> None:
+        """Whatever became of its session while it read nothing: its own library must not abort it."""
+        kill(guest.pid, signal.SIGCONT)
+        deadline = time.monotonic() + CONTINUED_S
+        while guest.exit_code is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if (guest.exit_code or 0) < 0:
+            self._fail(f"a guest that was stopped and went on was ended by signal {-(guest.exit_code or 0)}")
 
     def _shut(self) -> None:
         """The clients account for themselves and go."""

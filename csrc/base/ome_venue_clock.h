@@ -1,8 +1,9 @@
 /* The time of a venue: what every command is stamped with.
  *
- * The machine's clock (wall) can be set by anybody who administers the machine, and can be wrong. What a command is stamped with cannot be taken back: a time that is too late expires orders. So
- * the venue's time begins at the wall clock and from then on advances with a steady clock, which nobody sets (CLOCK_BOOTTIME: it goes on while the machine is suspended, so that a
- * suspension is no jump). It follows the wall clock as long as both agree:
+ * The machine's clock (wall) can be set by anybody who administers the machine, and can be wrong. What a command is stamped with cannot
+ * be taken back: a time that is too late expires orders. So the venue's time begins at the wall clock and from then on advances with a
+ * steady clock, which nobody sets (CLOCK_BOOTTIME: it goes on while the machine is suspended, so that a suspension is no jump). It
+ * follows the wall clock as long as both agree:
  *
  *     difference of the wall clock      what the venue's time does
  *     up to OME_VENUE_CLOCK_LIMIT_NS    comes nearer, by at most 1 part in 512: 1 s takes 9 minutes; never back
@@ -10,7 +11,8 @@
  *
  * A leap second, or a small correction by NTP, is within the limit.
  *
- * Threads: one follows and accepts; any thread reads the time. `version` is odd while the one writes; a reader that met it then reads again.
+ * Threads: one follows and accepts; any thread reads the time. `version` is odd while the one writes; a reader that met it then reads
+ * again.
  *
  * The functions take both clocks as values, so that a test needs no clock. */
 #ifndef OME_VENUE_CLOCK_H

@@ -1,13 +1,15 @@
-/* The book of one instrument: two ladders of levels, each level a queue of the orders that it displays and a queue of hidden ones; and two ladders of the
- * stops that wait.
+/* The book of one instrument: two ladders of levels, each level a queue of the orders that it displays and a queue of hidden ones; and
+ * two ladders of the stops that wait.
  *
- * All books of an engine share one ome_book_pools_t. Functions here keep queues, levels and totals right; they know nothing of matching, events or
- * rejects. The inline ones are for plain orders, those in ome_book.c for all. Written and read by the matching thread alone.
+ * All books of an engine share one ome_book_pools_t. Functions here keep queues, levels and totals right; they know nothing of matching,
+ * events or rejects. The inline ones are for plain orders, those in ome_book.c for all. Written and read by the matching thread alone.
  *
- * An order with a peak is in the queue of what is displayed with what it displays as its leaves; the rest is the reserve in its special record.
+ * An order with a peak is in the queue of what is displayed with what it displays as its leaves; the rest is the reserve in its special
+ * record.
  *
- * Invariants: a level that exists has orders; its quantity is the sum of the leaves in the queue displayed, its hidden quantity those in the hidden queue and all reserves;
- * open_quantity is the sum of the side's levels; every order's level is the one whose queue it is in; an order with a client order id is in the index. */
+ * Invariants: a level that exists has orders; its quantity is the sum of the leaves in the queue displayed, its hidden quantity those in
+ * the hidden queue and all reserves; open_quantity is the sum of the side's levels; every order's level is the one whose queue it is in;
+ * an order with a client order id is in the index. */
 #ifndef OME_BOOK_H
 #define OME_BOOK_H
 
@@ -138,8 +140,8 @@ static inline int64_t ome_book_leaves(const ome_book_pools_t *pools, const ome_o
     return order->leaves_quantity + pools->specials.records[ome_order_special(order)].reserve_quantity;
 }
 
-/* Puts an order without a peak at the back of what the level of its price displays. Its leaves and its client order id are set. If the price has no level the ladder
- * pool must not be full. */
+/* Puts an order without a peak at the back of what the level of its price displays. Its leaves and its client order id are set. If the
+ * price has no level the ladder pool must not be full. */
 static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key)
 {
     const uint32_t side_index = ome_side_index(side);
@@ -170,7 +172,8 @@ static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint3
     book->open_quantity[side_index] += order->leaves_quantity;
 }
 
-/* Takes a displayed order without a reserve out of its queue, and the level with it when it was the last. The order keeps its leaves, its slot and its place in the index. */
+/* Takes a displayed order without a reserve out of its queue, and the level with it when it was the last. The order keeps its leaves,
+ * its slot and its place in the index. */
 static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
 {
     ome_order_t *orders = pools->orders.orders;
@@ -216,18 +219,20 @@ static inline void ome_book_release(ome_book_pools_t *pools, uint32_t slot)
 
 /* ---- any order, special and hidden ones too ---- */
 
-/* Puts an order at the back of its queue at a price: its leaves are all that is open. Room as for ome_book_add. Where it has a peak it displays that much of it; the level's
- * hidden quantity has the rest. */
+/* Puts an order at the back of its queue at a price: its leaves are all that is open. Room as for ome_book_add. Where it has a peak it
+ * displays that much of it; the level's hidden quantity has the rest. */
 void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key);
 
 /* Takes an order out of its queue, and the level with it when it was the last. Its leaves are all that was open. */
 void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
 
-/* Takes lots off an order at rest, off its reserve first; some must be left. It keeps its place. Returns how many lots less it displays where it has a peak, otherwise 0. */
+/* Takes lots off an order at rest, off its reserve first; some must be left. It keeps its place. Returns how many lots less it displays
+ * where it has a peak, otherwise 0. */
 int64_t ome_book_shrink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity);
 
-/* Takes traded lots off an order at rest, no more than its leaves. Where that was all, the order goes out of its queue; but if it has a reserve it is displayed anew at the back of
- * the queue. The level stays, perhaps empty, and open_quantity as it was: both are the caller's. Returns how much is displayed anew. */
+/* Takes traded lots off an order at rest, no more than its leaves. Where that was all, the order goes out of its queue; but if it has a
+ * reserve it is displayed anew at the back of the queue. The level stays, perhaps empty, and open_quantity as it was: both are the
+ * caller's. Returns how much is displayed anew. */
 int64_t ome_book_trade(ome_book_pools_t *pools, uint32_t slot, int64_t quantity);
 
 /* Makes an order special: its account goes into the record, the record's index into its owner's word. */

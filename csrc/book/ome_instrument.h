@@ -1,7 +1,8 @@
 /* What an instrument is: its name, its tick, and the arithmetic between prices and ladder keys.
  *
- * A price is a multiple of the tick exactly when its product with the tick's inverse modulo 2^64, rotated by the tick's power of two, is at most
- * (2^64 - 1) / tick; and then that product is the quotient (Granlund and Montgomery 1994, section 9). One multiplication does what a division would. */
+ * A price is a multiple of the tick exactly when its product with the tick's inverse modulo 2^64, rotated by the tick's power of two, is
+ * at most (2^64 - 1) / tick; and then that product is the quotient (Granlund and Montgomery 1994, section 9). One multiplication does
+ * what a division would. */
 #ifndef OME_INSTRUMENT_H
 #define OME_INSTRUMENT_H
 

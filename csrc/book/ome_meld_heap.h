@@ -1,8 +1,8 @@
 /* A leftist heap (Crane 1972): a priority queue that takes another into itself, and lets go of any of its nodes, in logarithmic time.
  *
- * Nodes are what the caller numbers, from 1, in an array of its own; a heap is the number of its root, which has the smallest key, and 0 is an empty one.
- * A node's rank is the length of its shortest way down to a place where a node is missing; the left child's is never below the right child's. So the way
- * down to the right is short, and only that way is walked.
+ * Nodes are what the caller numbers, from 1, in an array of its own; a heap is the number of its root, which has the smallest key, and 0
+ * is an empty one. A node's rank is the length of its shortest way down to a place where a node is missing; the left child's is never
+ * below the right child's. So the way down to the right is short, and only that way is walked.
  *
  * Written and read by the matching thread alone. */
 #ifndef OME_MELD_HEAP_H

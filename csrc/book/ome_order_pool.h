@@ -1,13 +1,15 @@
 /* Orders at rest, and the ids of all orders.
  *
- * An order's id is its slot and the slot's generation, so that finding an order by its id is one load and an id never means two orders. Slots count
- * from 1: index 0 is "none" in every link. A slot freed last is taken first, because it is still in the cache; a slot never used comes only when no
- * freed one is left. A slot whose generation is used up is never freed.
+ * An order's id is its slot and the slot's generation, so that finding an order by its id is one load and an id never means two orders.
+ * Slots count from 1: index 0 is "none" in every link. A slot freed last is taken first, because it is still in the cache; a slot never
+ * used comes only when no freed one is left. A slot whose generation is used up is never freed.
  *
- * A participant's orders are found by two areas beside the orders. `tags` has one byte for each slot: of the participant of the live order
- * in it (ome_order_tag); an order that ends leaves it behind, for the next search to take away, since to do so at once would cost each cancel a cache line. `presence` has a row for each participant, with a byte for each block of 4096 slots: not 0 where the participant may have
- * a live order there. It is set with each order and cleared by a search that finds none, so that each order is paid for with at most one search of a
- * block, 4096 tags that lie side by side. An order costs one byte and two stores when it enters, and none when it ends; links would cost 8 bytes and two more cache lines a cancel.
+ * A participant's orders are found by two areas beside the orders. `tags` has one byte for each slot: of the participant of the live
+ * order in it (ome_order_tag); an order that ends leaves it behind, for the next search to take away, since to do so at once would cost
+ * each cancel a cache line. `presence` has a row for each participant, with a byte for each block of 4096 slots: not 0 where the
+ * participant may have a live order there. It is set with each order and cleared by a search that finds none, so that each order is paid
+ * for with at most one search of a block, 4096 tags that lie side by side. An order costs one byte and two stores when it enters, and
+ * none when it ends; links would cost 8 bytes and two more cache lines a cancel.
  *
  * Written and read by the matching thread alone. Does not know prices or queues: see ome_book. */
 #ifndef OME_ORDER_POOL_H

@@ -1,9 +1,11 @@
 /* What an order has beyond the 48 bytes of every order: a stop price that it waits for, a peak, a deadline, a self-trade group.
  *
- * Such an order is special (OME_ORDER_MARK_SPECIAL). It has a record here as long as it is, and the low half of its owner's word holds the record's index instead of its
- * account, which is kept here. Index 0 is none: record 0 is all zeros, so that what an order does not have reads as 0.
+ * Such an order is special (OME_ORDER_MARK_SPECIAL). It has a record here as long as it is, and the low half of its owner's word holds
+ * the record's index instead of its account, which is kept here. Index 0 is none: record 0 is all zeros, so that what an order does not
+ * have reads as 0.
  *
- * The records that have a deadline are in a binary heap by deadline, then order id (ome_deadline_heap.h); each record knows its place in it, so that any can be taken out.
+ * The records that have a deadline are in a binary heap by deadline, then order id (ome_deadline_heap.h); each record knows its place in
+ * it, so that any can be taken out.
  *
  * Written and read by the matching thread alone. */
 #ifndef OME_SPECIAL_H

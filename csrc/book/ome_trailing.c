@@ -36,8 +36,8 @@ static int64_t last_of(const ome_book_t *book, uint8_t side)
     return ome_trailing_mirror(side, book->last_trade_price);
 }
 
-/* Where the stop of an order stands when this is the best price. An amount leads from a best to a stop price and back: what is kept within the instrument's prices is the
- * stop price that the best was made of. */
+/* Where the stop of an order stands when this is the best price. An amount leads from a best to a stop price and back: what is kept
+ * within the instrument's prices is the stop price that the best was made of. */
 static int64_t stop_at(const ome_book_t *book, const ome_special_t *special, int64_t best)
 {
     return has_basis_points(special)

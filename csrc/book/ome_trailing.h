@@ -1,20 +1,23 @@
 /* Trailing stops that wait, in groups that move together: a price that triggers none and moves none costs the same however many wait.
  *
- * A trailing stop's stop price follows from the best price that was looked at since it entered: for a buy the lowest, for a sell the highest, and from its
- * distance. So all orders of one side with the same best are one group, and only the group knows the best; an order's own `stop_price` is brought up to
- * date when somebody asks. When a price is better than the best of some groups, those become one group with that price as their best. Each order makes one group
- * at most and each merge ends one, so that merging costs each order a logarithm once.
+ * A trailing stop's stop price follows from the best price that was looked at since it entered: for a buy the lowest, for a sell the
+ * highest, and from its distance. So all orders of one side with the same best are one group, and only the group knows the best; an
+ * order's own `stop_price` is brought up to date when somebody asks. When a price is better than the best of some groups, those become
+ * one group with that price as their best. Each order makes one group at most and each merge ends one, so that merging costs each order
+ * a logarithm once.
  *
- * The orders of a group are in a heap by distance: its root triggers first. Amounts and basis points are not of one order, since the distance in basis points depends
- * on the price: they are in groups apart. The groups of a side are in two heaps: by best, the first to be passed in front, for amounts and basis points each; and by the
- * stop price of their first order, the first to trigger in front. Prices here are mirrored for sells (the number turned into its negative), so that for both sides lower is better and a
- * stop triggers at its price or above.
+ * The orders of a group are in a heap by distance: its root triggers first. Amounts and basis points are not of one order, since the
+ * distance in basis points depends on the price: they are in groups apart. The groups of a side are in two heaps: by best, the first to
+ * be passed in front, for amounts and basis points each; and by the stop price of their first order, the first to trigger in front.
+ * Prices here are mirrored for sells (the number turned into its negative), so that for both sides lower is better and a stop triggers
+ * at its price or above.
  *
- * The best of an order that was told where to start, or came out of a snapshot, is the price at which it begins to move. With an amount that is the stop price less
- * the amount. With basis points several prices may have the same stop price, and some stop prices belong to no price: then the order is a group by itself, *not moved* yet, until it
- * moves for the first time.
+ * The best of an order that was told where to start, or came out of a snapshot, is the price at which it begins to move. With an amount
+ * that is the stop price less the amount. With basis points several prices may have the same stop price, and some stop prices belong to
+ * no price: then the order is a group by itself, *not moved* yet, until it moves for the first time.
  *
- * Which of the orders in a heap is met first is nobody's business: what triggers together is sorted (ome_trailing_trigger), and so is what is listed.
+ * Which of the orders in a heap is met first is nobody's business: what triggers together is sorted (ome_trailing_trigger), and so is
+ * what is listed.
  *
  * Written and read by the matching thread alone. */
 #ifndef OME_TRAILING_H
@@ -48,8 +51,8 @@ void ome_trailing_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t inde
 /* The orders of a side follow the last trade price. */
 void ome_trailing_move(ome_book_t *book, ome_book_pools_t *pools, uint8_t side);
 
-/* Takes out the orders of a side that the last trade price reaches. Returns the first of them: linked by `next`, by stop price as they trigger, then entry, with their stop
- * prices set. They do not wait any more. */
+/* Takes out the orders of a side that the last trade price reaches. Returns the first of them: linked by `next`, by stop price as they
+ * trigger, then entry, with their stop prices set. They do not wait any more. */
 uint32_t ome_trailing_trigger(ome_book_t *book, ome_book_pools_t *pools, uint8_t side);
 
 /* Lists the orders of a side in the same way; they go on waiting. */

@@ -1,5 +1,5 @@
-/* All stops of one side that wait, in the order in which they trigger: those that stand at their stop price and those that trail, as one list. For what walks the whole
- * book. */
+/* All stops of one side that wait, in the order in which they trigger: those that stand at their stop price and those that trail, as one
+ * list. For what walks the whole book. */
 #ifndef OME_WAITING_H
 #define OME_WAITING_H
 

@@ -57,7 +57,8 @@ static bool in_range(const ome_engine_t *engine, uint32_t number)
     return number >= 1 && number <= engine->limits.session_count_max;
 }
 
-/* Whether the names, numbers and pairs go together with those of all sessions but the one whose number this takes. `is_new`: none of them is the participant's. */
+/* Whether the names, numbers and pairs go together with those of all sessions but the one whose number this takes. `is_new`: none of
+ * them is the participant's. */
 static bool agrees_with_others(const ome_engine_t *engine, const ome_command_t *command, bool *is_new)
 {
     *is_new = true;
@@ -80,7 +81,8 @@ static bool agrees_with_others(const ome_engine_t *engine, const ome_command_t *
     return true;
 }
 
-/* A number is used again only where nothing lives that came under it. What waits for its terms does not count: any other record than those ends it. */
+/* A number is used again only where nothing lives that came under it. What waits for its terms does not count: any other record than
+ * those ends it. */
 static bool numbers_are_free(ome_engine_t *engine, const ome_command_t *command, bool is_new)
 {
     if (ome_session_is_defined(engine, command->session) &&

@@ -191,7 +191,8 @@ OME_NEVER_INLINE void enter_aggressor(
     aggress(engine, &incoming, &terms, 0, sink);
 }
 
-/* Whether a new order has nothing that the plain path does not know: no options, no instruction, and for an order without limit an instrument that says nothing of those. */
+/* Whether a new order has nothing that the plain path does not know: no options, no instruction, and for an order without limit an
+ * instrument that says nothing of those. */
 OME_ALWAYS_INLINE bool is_plain_new(const ome_engine_t *engine, const ome_command_t *command)
 {
     const bool is_market = command->order_type == OME_ORDER_TYPE_MARKET;
@@ -429,8 +430,8 @@ OME_NEVER_INLINE void apply_other(ome_engine_t *engine, const ome_command_t *com
     }
 }
 
-/* The commonest trade: the first order of the best level fills the whole aggressor, and has nothing that goes with it but its slot. Does it all, or returns false with nothing
- * changed. */
+/* The commonest trade: the first order of the best level fills the whole aggressor, and has nothing that goes with it but its slot. Does
+ * it all, or returns false with nothing changed. */
 OME_ALWAYS_INLINE bool take_one(ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, ome_sink_t *sink)
 {
     ome_book_pools_t *const pools = &engine->pools;

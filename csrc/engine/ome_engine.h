@@ -1,7 +1,7 @@
 /* The engine: a pure state machine. The same commands in the same order give the same events, byte for byte, and the same state.
  *
- * It sees no clock, no randomness and no input or output; it allocates nothing after init. One thread at a time. What it does with each command is told in
- * docs/RULES.md. Commands are numbered by the engine itself, from 1. */
+ * It sees no clock, no randomness and no input or output; it allocates nothing after init. One thread at a time. What it does with each
+ * command is told in docs/RULES.md. Commands are numbered by the engine itself, from 1. */
 #ifndef OME_ENGINE_H
 #define OME_ENGINE_H
 
@@ -90,8 +90,8 @@ static inline uint16_t ome_session_participant(const ome_engine_t *engine, uint3
     return (uint16_t)engine->senders[session];
 }
 
-/* The session is 0, the embedder's own, or is defined and its participant is the sender's. One comparison says both: the word of who is not the embedder has a
- * session in it, so it is never the 0 of a number that no session has. */
+/* The session is 0, the embedder's own, or is defined and its participant is the sender's. One comparison says both: the word of who is
+ * not the embedder has a session in it, so it is never the 0 of a number that no session has. */
 OME_ALWAYS_INLINE bool ome_engine_knows_sender(const ome_engine_t *engine, uint32_t sender)
 {
     const uint32_t session = sender >> 16;
@@ -101,8 +101,8 @@ OME_ALWAYS_INLINE bool ome_engine_knows_sender(const ome_engine_t *engine, uint3
 /* Bytes that an engine of these limits needs; 0 when a limit is out of range. Most are touched only when they are used. */
 uint64_t ome_engine_size_bytes(const ome_limits_t *limits);
 
-/* Makes an engine in `memory`, which is zeroed and aligned to a cache line. OME_OK; OME_INVALID: a limit is out of range, or the memory is not aligned;
- * OME_NO_MEMORY: it is too small. */
+/* Makes an engine in `memory`, which is zeroed and aligned to a cache line. OME_OK; OME_INVALID: a limit is out of range, or the memory
+ * is not aligned; OME_NO_MEMORY: it is too small. */
 ome_status_t ome_engine_init(ome_engine_t **engine, void *memory, uint64_t size_bytes, const ome_limits_t *limits);
 
 /* Applies one command; its events go to `sink`. Never fails: a bad command is a REJECTED event. `sequence` in the command is ignored. */

@@ -7,8 +7,8 @@
 
 /* ---- the orders that match, chained and sorted ----
  *
- * An order that is about to be cancelled has no more use for the quantity that it has traded: no event says it. So the chain of those that match is linked
- * through that field, while they are in their queues still, and needs no memory. */
+ * An order that is about to be cancelled has no more use for the quantity that it has traded: no event says it. So the chain of those
+ * that match is linked through that field, while they are in their queues still, and needs no memory. */
 
 static uint32_t chain_next(const ome_book_pools_t *pools, uint32_t slot)
 {

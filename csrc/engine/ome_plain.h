@@ -1,9 +1,10 @@
-/* The commonest commands, at first sight: a limit order, GTC or IOC, without options; and a cancel
- * or an amend by client order id. Internal to engine/.
+/* The commonest commands, at first sight: a limit order, GTC or IOC, without options; and a cancel or an amend by client order id.
+ * Internal to engine/.
  *
- * They are nearly all of any flow, so they have a path of their own, in which nothing is kept that only a rarer command needs. Each function either does the
- * whole command, exactly as the full path would, or returns false with nothing changed: then the full path (ome_engine.c) decides, and gives the
- * reason where there is one. So this file knows no reject. What is asked in one condition here stands check by check in ome_checks.h. */
+ * They are nearly all of any flow, so they have a path of their own, in which nothing is kept that only a rarer command needs. Each
+ * function either does the whole command, exactly as the full path would, or returns false with nothing changed: then the full path
+ * (ome_engine.c) decides, and gives the reason where there is one. So this file knows no reject. What is asked in one condition here
+ * stands check by check in ome_checks.h. */
 #ifndef OME_PLAIN_H
 #define OME_PLAIN_H
 

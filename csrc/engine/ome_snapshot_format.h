@@ -1,12 +1,13 @@
 /* The format of a snapshot: what its bytes mean. docs/JOURNAL.md has the reader's algorithm and the promises.
  *
- * A snapshot is the header, then the entries of all sections, back to back, in blocks of 64 KiB, of which the last is shorter; an entry may begin in one block and end
- * in the next. Each block is followed by 4 bytes: the CRC-32C of everything before it, header and blocks, the checksums left out. So a checksum proves its block, and that
- * it stands where it was written: the next one goes on from it.
+ * A snapshot is the header, then the entries of all sections, back to back, in blocks of 64 KiB, of which the last is shorter; an entry
+ * may begin in one block and end in the next. Each block is followed by 4 bytes: the CRC-32C of everything before it, header and blocks,
+ * the checksums left out. So a checksum proves its block, and that it stands where it was written: the next one goes on from it.
  *
- * What is stored is what decides how the engine goes on, in one order that follows from it alone; there is one snapshot of a state. Not stored is what can be made again and what no event can show: ladders,
- * index, totals of levels; places in the pools of levels and special records; the heap of deadlines, whose order is by deadline and order id; the order of the list of trailing
- * stops, of which no two are in one place of a queue; and what a special record keeps of a stop that has triggered.
+ * What is stored is what decides how the engine goes on, in one order that follows from it alone; there is one snapshot of a state. Not
+ * stored is what can be made again and what no event can show: ladders, index, totals of levels; places in the pools of levels and
+ * special records; the heap of deadlines, whose order is by deadline and order id; the order of the list of trailing stops, of which no
+ * two are in one place of a queue; and what a special record keeps of a stop that has triggered.
  *
  * Little-endian, no implicit padding, reserved bytes are zero. */
 #ifndef OME_SNAPSHOT_FORMAT_H

@@ -1,5 +1,5 @@
-/* Reading a snapshot: a block is proved by its checksum before any of its bytes is used, an entry is checked before it changes the engine, and the books are made by the
- * functions that make them for commands. */
+/* Reading a snapshot: a block is proved by its checksum before any of its bytes is used, an entry is checked before it changes the
+ * engine, and the books are made by the functions that make them for commands. */
 #include "engine/ome_snapshot.h"
 
 #include <string.h>

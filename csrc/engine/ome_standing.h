@@ -27,7 +27,8 @@ static inline void ome_standing_write(ome_engine_t *engine, const ome_standing_t
         ome_event_last_word(order->book->number, kind, order->side, reason, flags));
 }
 
-/* Whether a live order of the participant, at rest or waiting, came by this session; where that is 0, by any. Looks at the participant's orders alone. */
+/* Whether a live order of the participant, at rest or waiting, came by this session; where that is 0, by any. Looks at the participant's
+ * orders alone. */
 bool ome_standing_exists(ome_engine_t *engine, uint16_t participant, uint16_t session);
 
 /* Takes an order at rest out of its queue; where it has a peak, says that it is not displayed any more. */

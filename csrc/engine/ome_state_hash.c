@@ -1,4 +1,5 @@
-/* The state hash: a walk over books, instruments, sessions and counts in an order that the rules fix. Which slot the next order takes is not in it. */
+/* The state hash: a walk over books, instruments, sessions and counts in an order that the rules fix. Which slot the next order takes is
+ * not in it. */
 #include "base/ome_hash.h"
 #include "book/ome_waiting.h"
 #include "engine/ome_engine.h"
@@ -76,7 +77,8 @@ static uint64_t mix_pending(uint64_t hash, const ome_pending_t *pending)
     const ome_command_t *command = &pending->command;
     const int64_t *values = pending->given.values;
     const uint64_t owner = (uint64_t)command->account | (uint64_t)command->participant << 32 | (uint64_t)command->session << 48;
-    /* The last word of a command is what the rules write out: kind, side, type, time in force, flags, instruction and scope, from the lowest byte up. */
+    /* The last word of a command is what the rules write out: kind, side, type, time in force, flags, instruction and scope, from the
+     * lowest byte up. */
     uint64_t form;
     __builtin_memcpy(&form, &command->kind, sizeof(form));
     const uint64_t words[8] = {command->client_order_id, (uint64_t)command->price, (uint64_t)command->quantity, owner, form,

@@ -1,7 +1,7 @@
 /* Stops: what they wait for, when they are triggered, and what they do then. Internal to engine/.
  *
- * A stop that is triggered is elected: it leaves the stops of its book and queues, linked by `next`, until it enters as an order of the command that runs. The queue is
- * worked off in a loop, however long a cascade is, and is empty between commands. */
+ * A stop that is triggered is elected: it leaves the stops of its book and queues, linked by `next`, until it enters as an order of the
+ * command that runs. The queue is worked off in a loop, however long a cascade is, and is empty between commands. */
 #ifndef OME_STOP_H
 #define OME_STOP_H
 

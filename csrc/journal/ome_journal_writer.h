@@ -1,7 +1,8 @@
 /* The journal's writer: records in, durable sequence out.
  *
- * One thread appends, writes and syncs: the journal stage. One other thread may call ome_journal_writer_prepare_next, which fills the next
- * segment's file with zeros, so that the first thread need not. Who reads is a process of its own or comes later (ome_journal_reader).
+ * One thread appends, writes and syncs: the journal stage. One other thread may call ome_journal_writer_prepare_next, which fills the
+ * next segment's file with zeros, so that the first thread need not. Who reads is a process of its own or comes later
+ * (ome_journal_reader).
  *
  * Invariants:
  * - durable <= written < next sequence. What is not durable may be gone after a power cut, in any part.

@@ -1,10 +1,11 @@
 /* The event check: holds the events that a replay gives against the event log, one by one.
  *
- * The log may begin later than the replay, and end earlier: what is in both must be the same, byte for byte. A difference says that the engine does something else now
- * than it did when the events were written, or that one of the two files is not what it was.
+ * The log may begin later than the replay, and end earlier: what is in both must be the same, byte for byte. A difference says that the
+ * engine does something else now than it did when the events were written, or that one of the two files is not what it was.
  *
- * A log that goes on behind the journal's end: under the policies that speak before the disk has a command, a power cut may take a command from the journal and leave its events.
- * But an event with OME_JOURNAL_EVENT_DURABLE is of a command that was on disk: then the journal has lost it, and that is damage.
+ * A log that goes on behind the journal's end: under the policies that speak before the disk has a command, a power cut may take a
+ * command from the journal and leave its events. But an event with OME_JOURNAL_EVENT_DURABLE is of a command that was on disk: then the
+ * journal has lost it, and that is damage.
  *
  * Reads only. One thread. */
 #ifndef OME_EVENT_CHECK_H
@@ -30,8 +31,8 @@ typedef struct
     char text[192];
 } ome_event_check_t;
 
-/* Finds out whether there is a log, and where it ends. `check` is zeroed memory. OME_OK; OME_NO_MEMORY; OME_INVALID: the directory's name is too long; OME_DAMAGED, OME_UNSUPPORTED,
- * OME_IO_ERROR: its reader says why. Call ome_event_check_close whatever is returned. */
+/* Finds out whether there is a log, and where it ends. `check` is zeroed memory. OME_OK; OME_NO_MEMORY; OME_INVALID: the directory's
+ * name is too long; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: its reader says why. Call ome_event_check_close whatever is returned. */
 ome_status_t ome_event_check_open(ome_event_check_t *check, const ome_file_system_t *file_system, const char *directory);
 
 /* The next event that is taken will have this number. OME_OK. */
@@ -46,7 +47,8 @@ ome_status_t ome_event_check_finish(ome_event_check_t *check);
 /* Number of the last event that is right, where something is wrong. */
 uint64_t ome_event_check_right(const ome_event_check_t *check);
 
-/* Makes the log end behind that event, whatever follows, which is kept beside (ome_journal_cut). OME_OK; OME_NOT_FOUND: the log has no event up to there; OME_IO_ERROR. */
+/* Makes the log end behind that event, whatever follows, which is kept beside (ome_journal_cut). OME_OK; OME_NOT_FOUND: the log has no
+ * event up to there; OME_IO_ERROR. */
 ome_status_t ome_event_check_cut(ome_event_check_t *check, uint64_t last_number);
 
 void ome_event_check_close(ome_event_check_t *check);

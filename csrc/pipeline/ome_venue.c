@@ -323,8 +323,8 @@ static void *event_log_loop(void *argument)
     return NULL;
 }
 
-/* Keeps one journal segment ready ahead of the writer. What fails is tried again, after a pause that doubles up to half a second; a writer that needs the segment meanwhile makes it itself, and
- * says what failed where it cannot. */
+/* Keeps one journal segment ready ahead of the writer. What fails is tried again, after a pause that doubles up to half a second; a
+ * writer that needs the segment meanwhile makes it itself, and says what failed where it cannot. */
 static void *prepare_loop(void *argument)
 {
     ome_venue_t *venue = argument;

@@ -7,7 +7,8 @@
 #include "wire/ome_feed_book.h"
 #include "wire/ome_subscribers.h"
 
-/* In one call of do_work: subscriptions read, instruments noted for them after which no further one is read, and messages after which no further snapshot is begun. */
+/* In one call of do_work: subscriptions read, instruments noted for them after which no further one is read, and messages after which no
+ * further snapshot is begun. */
 #define SUBSCRIPTION_COUNT 16u
 #define NOTED_COUNT 4096u
 #define SNAPSHOT_MESSAGE_COUNT 1024u
@@ -441,7 +442,8 @@ static void define_instrument(ome_feed_t *feed, uint32_t number)
     want(feed, number, OME_FEED_CHANNEL_LEVELS);
 }
 
-/* The instruments of a channel, from the first on, whose topics begin with the prefix: topics are numbers, and those with a prefix a range of them. */
+/* The instruments of a channel, from the first on, whose topics begin with the prefix: topics are numbers, and those with a prefix a
+ * range of them. */
 static void want_prefix(ome_feed_t *feed, uint32_t channel, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument)
 {
     uint64_t low = 0;
@@ -534,7 +536,8 @@ static uint32_t receive_subscriptions(ome_feed_t *feed)
     return count;
 }
 
-/* Puts the levels of a side into the frame from message `count` on, best first; returns how many messages there are then. `left_out` is how many levels more there are. */
+/* Puts the levels of a side into the frame from message `count` on, best first; returns how many messages there are then. `left_out` is
+ * how many levels more there are. */
 static uint32_t put_side(ome_feed_t *feed, uint32_t number, uint8_t side, uint32_t count, uint32_t *left_out)
 {
     const uint32_t level_count = ome_feed_book_level_count(&feed->book, number, side);

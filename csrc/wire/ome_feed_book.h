@@ -1,14 +1,17 @@
-/* The feed's own picture of every book, as far as it is displayed: which order is displayed where, with how much, and what each price level displays.
+/* The feed's own picture of every book, as far as it is displayed: which order is displayed where, with how much, and what each price
+ * level displays.
  *
- * It follows the engine by its events alone and never asks it. Hidden orders, reserves and waiting stops are not in it. A level is found by its price, not by ticks, so nothing
- * about instruments has to be known. Levels have no queues: priority is not published. A level that a command empties stays, with no orders, until its change is taken, so that a
- * command may change any number of levels, and one more than once. A change that another of the same command undoes is none.
+ * It follows the engine by its events alone and never asks it. Hidden orders, reserves and waiting stops are not in it. A level is found
+ * by its price, not by ticks, so nothing about instruments has to be known. Levels have no queues: priority is not published. A level
+ * that a command empties stays, with no orders, until its change is taken, so that a command may change any number of levels, and one
+ * more than once. A change that another of the same command undoes is none.
  *
  *     apply, for each event of a command; then take_change, until there is none
  *
  * Written and read by the feed's thread alone.
  *
- * Invariants: a level's quantity and order_count are the sums over the orders that point to it; between commands every level has orders and none is changed. */
+ * Invariants: a level's quantity and order_count are the sums over the orders that point to it; between commands every level has orders
+ * and none is changed. */
 #ifndef OME_FEED_BOOK_H
 #define OME_FEED_BOOK_H
 
@@ -39,8 +42,8 @@ typedef struct
     ome_feed_order_t *orders; /* by slot; the first is not used */
     uint32_t order_count_max;
     uint32_t instrument_count_max;
-    /* Levels touched since the last take, in the order first touched: linked by `tail`, `head` is 1 in each, and `hidden_quantity` and `hidden_head` hold the
-     * quantity and the order_count that it had. */
+    /* Levels touched since the last take, in the order first touched: linked by `tail`, `head` is 1 in each, and `hidden_quantity` and
+     * `hidden_head` hold the quantity and the order_count that it had. */
     uint32_t changed_first;
     uint32_t changed_last;
 } ome_feed_book_t;
@@ -54,7 +57,8 @@ void ome_feed_book_seed(ome_feed_book_t *book, const ome_engine_t *engine);
 /* Follows one event. */
 void ome_feed_book_apply(ome_feed_book_t *book, const ome_event_t *event);
 
-/* Copies the next level that has changed to `level` as it is now, with order_count and quantity 0 when it is gone. False when there is none. Only after the last event of a command. */
+/* Copies the next level that has changed to `level` as it is now, with order_count and quantity 0 when it is gone. False when there is
+ * none. Only after the last event of a command. */
 bool ome_feed_book_take_change(ome_feed_book_t *book, ome_level_t *level);
 
 /* The best level of a side, or 0; the others with ome_ladder_next. Only when there are no changes to take. */

@@ -200,8 +200,8 @@ static void send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64_t re
     (void)ome_gateway_send(gateway, slot->peer, (const uint8_t *)&heartbeat, sizeof(heartbeat));
 }
 
-/* Sessions with a heartbeat: sends a heartbeat to those that heard nothing, and ends those that are silent. Time in which this process did not run is nobody's silence: what came
- * in it may not be read yet. */
+/* Sessions with a heartbeat: sends a heartbeat to those that heard nothing, and ends those that are silent. Time in which this process
+ * did not run is nobody's silence: what came in it may not be read yet. */
 static void watch_sessions(ome_gateway_t *gateway)
 {
     if (gateway->table.heartbeat_count == 0 || gateway->now_ns < gateway->watch_ns)
@@ -461,8 +461,8 @@ static bool define_session(ome_gateway_t *gateway, uint16_t session)
     return true;
 }
 
-/* Returns how many of the messages were taken: all of them, unless the ring stays full. The messages of a command are claimed together, so that no other producer's come in
- * between. */
+/* Returns how many of the messages were taken: all of them, unless the ring stays full. The messages of a command are claimed together,
+ * so that no other producer's come in between. */
 static uint32_t sequence_commands(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
     ome_ring_t *ring = gateway->config.ring;

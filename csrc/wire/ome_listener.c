@@ -235,8 +235,8 @@ static bool is_stalled(const ome_listener_t *listener, const connection_t *conne
     return connection->out.size_bytes > 0 && listener->now_ns - connection->moved_ns >= STALLED_MS * NS_PER_MS;
 }
 
-/* The pool is used up: closes the connection that holds most, of those that do not read; if all read, of those that hold more than twice what the one that is to be spared needs: who
- * reads a little at a time must not keep what all share. False where there is none. */
+/* The pool is used up: closes the connection that holds most, of those that do not read; if all read, of those that hold more than twice
+ * what the one that is to be spared needs: who reads a little at a time must not keep what all share. False where there is none. */
 static bool make_room(ome_listener_t *listener, uint32_t spared, uint64_t needed_bytes)
 {
     uint32_t idle = 0;
@@ -581,7 +581,8 @@ static void count_item(ome_listener_t *listener, connection_t *connection, ome_z
     }
 }
 
-/* Who is nobody and sends much does not stay for as long as who is silent: what it has sent is read slowly, and would keep it here after it is gone. */
+/* Who is nobody and sends much does not stay for as long as who is silent: what it has sent is read slowly, and would keep it here after
+ * it is gone. */
 static void limit_noise(const ome_listener_t *listener, connection_t *connection)
 {
     const uint64_t end_ns = listener->now_ns + NOISY_MS * NS_PER_MS;
@@ -591,7 +592,8 @@ static void limit_noise(const ome_listener_t *listener, connection_t *connection
     }
 }
 
-/* Takes the beginning of what the current connection sent, up to the first item for the caller. False when there is none: then there is no current connection any more. */
+/* Takes the beginning of what the current connection sent, up to the first item for the caller. False when there is none: then there is
+ * no current connection any more. */
 static bool next_item(ome_listener_t *listener, ome_socket_message_t *message)
 {
     while (listener->current != 0)
@@ -1109,7 +1111,8 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
     return OME_OK;
 }
 
-/* Sends what waits and ends all connections. Who has sent something that nobody read must close first: otherwise the kernel cuts off what is under way to it. */
+/* Sends what waits and ends all connections. Who has sent something that nobody read must close first: otherwise the kernel cuts off
+ * what is under way to it. */
 static void drain(ome_listener_t *listener, uint32_t linger_ms)
 {
     const uint64_t deadline_ns = listener->config.clock_ns() + linger_ms * NS_PER_MS;

@@ -3,13 +3,15 @@
  *     accept -> read -> ome_zmtp_next -> receive()            send() -> queue of the connection -> write
  *
  * What a peer can cost is bounded, in bytes and in number:
- *   connections   at most `connection_count_max`. When all are taken, a new one takes the place of the one that has waited longest without being admitted; where all are admitted it
- *                 is closed at once. Who is not admitted within HANDSHAKE_MS (no READY) or ADMISSION_MS is closed.
- *   input         nothing is read ahead of what the caller takes, but one buffer for all. What a connection holds is the beginning of one frame, so at most `part_size_max_bytes`;
- *                 or while it is paused, what was read before: READ_SIZE more.
- *                 Before it is admitted a connection gets a few frames and commands a tick, and all such connections together a few more.
- *   output        while `queue_size_max_bytes` wait for a connection it gets nothing more; all have `pool_size_bytes` together, input included. When the pool is used up, the connection that holds most ends, of those that
- *                 have not read for a while, or else of those that hold more than twice what is needed; if there is none the message is refused.
+ *   connections   at most `connection_count_max`. When all are taken, a new one takes the place of the one that has waited longest without
+ *                 being admitted; where all are admitted it is closed at once. Who is not admitted within HANDSHAKE_MS (no READY) or
+ *                 ADMISSION_MS is closed.
+ *   input         nothing is read ahead of what the caller takes, but one buffer for all. What a connection holds is the beginning of one
+ *                 frame, so at most `part_size_max_bytes`; or while it is paused, what was read before: READ_SIZE more. Before it is
+ *                 admitted a connection gets a few frames and commands a tick, and all such connections together a few more.
+ *   output        while `queue_size_max_bytes` wait for a connection it gets nothing more; all have `pool_size_bytes` together, input
+ *                 included. When the pool is used up, the connection that holds most ends, of those that have not read for a while, or
+ *                 else of those that hold more than twice what is needed; if there is none the message is refused.
  *   commands      PINGs, subscriptions: so many a tick, then the connection waits for the next.
  * A connection whose peer has vanished ends by TCP keepalive, or when nothing was acknowledged for DEAD_MS.
  *
@@ -54,7 +56,8 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
 /* Sends what waits and closes all connections; waits up to `linger_ms` for the peers to have read it and closed. */
 void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);
 
-/* In a child of fork: closes its copies of the descriptors, which are the parent's to serve, and does nothing else. The listener is not to be used there. */
+/* In a child of fork: closes its copies of the descriptors, which are the parent's to serve, and does nothing else. The listener is not
+ * to be used there. */
 void ome_listener_abandon(const ome_listener_t *listener);
 
 uint32_t ome_listener_connection_count_max(const ome_listener_t *listener);

@@ -1,7 +1,8 @@
 /* From events to execution reports.
  *
- * An event says what happened; a report says what it means for one order: also what is left open, reserves included, and what has traded so far. So this keeps, for each slot of an order, its leaves, its cumulative quantity and its
- * owner. Trade ids count the trades, and times are those of the command. One thread. */
+ * An event says what happened; a report says what it means for one order: also what is left open, reserves included, and what has traded
+ * so far. So this keeps, for each slot of an order, its leaves, its cumulative quantity and its owner. Trade ids count the trades, and
+ * times are those of the command. One thread. */
 #ifndef OME_REPORTS_H
 #define OME_REPORTS_H
 
@@ -34,7 +35,8 @@ void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine);
 /* Makes the reports of one event, at most two, with header and without report_sequence; `sessions` says for whom each is. Returns how many. */
 uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2]);
 
-/* Makes the report, with header and without report_sequence, of a command that is refused before it is sequenced: it has no engine sequence. `command` is as the client sent it. */
+/* Makes the report, with header and without report_sequence, of a command that is refused before it is sequenced: it has no engine
+ * sequence. `command` is as the client sent it. */
 void ome_reports_refuse(ome_execution_report_t *report, const ome_command_t *command, uint8_t kind, uint8_t reason, uint64_t timestamp_ns);
 
 #endif

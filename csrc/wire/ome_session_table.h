@@ -1,7 +1,8 @@
 /* Who is connected: from a connection to its session, and back.
  *
- * A session (participant and number) is the engine's and outlives connections; here is which connection it has now, and how many reports it was sent. A session that has sent no command yet is known here
- * alone: it is defined in the engine with its first command. Written and read by the gateway's thread alone. */
+ * A session (participant and number) is the engine's and outlives connections; here is which connection it has now, and how many reports
+ * it was sent. A session that has sent no command yet is known here alone: it is defined in the engine with its first command. Written
+ * and read by the gateway's thread alone. */
 #ifndef OME_SESSION_TABLE_H
 #define OME_SESSION_TABLE_H
 

@@ -39,15 +39,15 @@ typedef struct ome_socket
     /* Bytes that wait for a peer to read them; 0 where it is gone. */
     uint32_t (*queued)(void *context, uint64_t peer);
 
-    /* The peer is somebody: from now on it may send as fast as it is read, and stay for as long as it likes. Or it is nobody again (`is_admitted` 0), as at first. OME_OK;
-     * OME_NOT_FOUND: it is gone. */
+    /* The peer is somebody: from now on it may send as fast as it is read, and stay for as long as it likes. Or it is nobody again
+     * (`is_admitted` 0), as at first. OME_OK; OME_NOT_FOUND: it is gone. */
     ome_status_t (*admit)(void *context, uint64_t peer, int is_admitted);
 
     /* Nothing more is read from the peer for so long. */
     void (*pause)(void *context, uint64_t peer, uint32_t duration_ms);
 
-    /* A last message of one part, or none (`data` NULL), also to a peer that does not read fast enough. Nothing more is taken from it; what waits is sent, as far as it reads, and then the connection
-     * ends. No OME_SOCKET_GONE comes. */
+    /* A last message of one part, or none (`data` NULL), also to a peer that does not read fast enough. Nothing more is taken from it;
+     * what waits is sent, as far as it reads, and then the connection ends. No OME_SOCKET_GONE comes. */
     void (*end)(void *context, uint64_t peer, const uint8_t *data, uint32_t data_size_bytes);
 
     /* Sleeps until something may have been received, `event_fd` is readable, or the time is over. `event_fd` is read empty. OME_OK; OME_STOPPED. */

@@ -1,11 +1,13 @@
 /* Who wants which topics of market data, and the sending of a frame to all of them.
  *
- * A topic is 8 bytes, a channel and an instrument; a subscription is a topic, or a shorter prefix of topics. A connection gets a frame once, however many of its subscriptions match.
+ * A topic is 8 bytes, a channel and an instrument; a subscription is a topic, or a shorter prefix of topics. A connection gets a frame
+ * once, however many of its subscriptions match.
  *
- * Who subscribes asks for a picture of how things stand. It is made once for all who ask, and goes to those of them that read, up to so many bytes at a time; whoever is left is asked again later (`retry`), so that a picture is never made for
- * a queue that is full.
+ * Who subscribes asks for a picture of how things stand. It is made once for all who ask, and goes to those of them that read, up to so
+ * many bytes at a time; whoever is left is asked again later (`retry`), so that a picture is never made for a queue that is full.
  *
- * Bounds: OME_SUBSCRIPTION_COUNT_MAX in all; each topic once a connection, and OME_SUBSCRIBER_PREFIX_COUNT_MAX prefixes. Topics that cannot be are not kept. One thread. */
+ * Bounds: OME_SUBSCRIPTION_COUNT_MAX in all; each topic once a connection, and OME_SUBSCRIBER_PREFIX_COUNT_MAX prefixes. Topics that
+ * cannot be are not kept. One thread. */
 #ifndef OME_SUBSCRIBERS_H
 #define OME_SUBSCRIBERS_H
 
@@ -71,7 +73,8 @@ typedef struct
 void ome_subscribers_init(ome_subscribers_t *subscribers, ome_arena_t *arena, const ome_socket_t *socket, uint32_t channel_count,
     uint32_t instrument_count_max, uint32_t connection_slot_max);
 
-/* The peer wants what begins with the prefix, and asks how things stand. OME_OK; OME_NOT_FOUND: no topic can begin so; OME_FULL: it has too many, or all have. */
+/* The peer wants what begins with the prefix, and asks how things stand. OME_OK; OME_NOT_FOUND: no topic can begin so; OME_FULL: it has
+ * too many, or all have. */
 ome_status_t ome_subscribers_add(ome_subscribers_t *subscribers, uint64_t peer, const uint8_t *prefix, uint32_t prefix_size_bytes);
 
 /* The peer no longer wants it; nothing where it did not. */
@@ -101,9 +104,9 @@ ome_publication_t ome_subscribers_publish(
 ome_publication_t ome_subscribers_answer(
     ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes);
 
-/* Of the connections that asked and did not read, or had no room, takes the next that reads now, and calls `want` with the prefix of each of its subscriptions and the first instrument that it was not answered
- * for. False when all have had their turn, and begins anew then. So who reads slowly goes on where it was,
- * and gets to the end. */
+/* Of the connections that asked and did not read, or had no room, takes the next that reads now, and calls `want` with the prefix of
+ * each of its subscriptions and the first instrument that it was not answered for. False when all have had their turn, and begins anew
+ * then. So who reads slowly goes on where it was, and gets to the end. */
 typedef void (*ome_subscribers_want_t)(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument);
 bool ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_t want, void *context);
 

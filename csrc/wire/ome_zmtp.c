@@ -89,7 +89,8 @@ static bool is_client_of(ome_zmtp_role_t role, const uint8_t *type, uint32_t siz
     return is_text(type, size_bytes, "DEALER") || is_text(type, size_bytes, "REQ") || is_text(type, size_bytes, "ROUTER");
 }
 
-/* Whether the properties, each a name with its length in a byte and a value with its length in four, are whole and name a socket that may be our client. */
+/* Whether the properties, each a name with its length in a byte and a value with its length in four, are whole and name a socket that
+ * may be our client. */
 static bool are_properties_good(ome_zmtp_role_t role, body_t properties)
 {
     bool is_client = false;

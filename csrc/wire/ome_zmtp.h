@@ -2,10 +2,12 @@
  *
  *     greeting (64 bytes) -> READY command -> messages and commands
  *
- * No state but the stage, no memory, no input or output: whoever has the bytes asks for the next item, and gets what is complete. Nothing that a peer sends is kept here, so
- * nothing can grow. A peer's routing id is read past: connections are told apart by the listener. Each part of a message of several parts is an item of its own.
+ * No state but the stage, no memory, no input or output: whoever has the bytes asks for the next item, and gets what is complete.
+ * Nothing that a peer sends is kept here, so nothing can grow. A peer's routing id is read past: connections are told apart by the
+ * listener. Each part of a message of several parts is an item of its own.
  *
- * A client may be any ZMTP 3.x implementation with the NULL mechanism, such as libzmq 4. Earlier versions, other mechanisms and other socket types are refused. */
+ * A client may be any ZMTP 3.x implementation with the NULL mechanism, such as libzmq 4. Earlier versions, other mechanisms and other
+ * socket types are refused. */
 #ifndef OME_ZMTP_H
 #define OME_ZMTP_H
 
