@@ -1188,6 +1188,39 @@ static void who_is_ended_and_goes_on_sending_costs_little(void)
     house_free(house);
 }
 
+/* Who is ended, sends one byte and then stays as it is costs that one pause, however many ticks pass. */
+static void who_is_ended_and_stays_costs_nothing(void)
+{
+    house_t *house = house_new(false, OME_ZMTP_ROUTER, 4);
+    client_t client = client_known(house, true);
+    house->socket->end(house->socket->context, client.peer, NULL, 0);
+    work(house);
+    CHECK(send(client.fd, pattern, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
+    for (uint32_t i = 0; i < 200; i++)
+    {
+        time_ns += 11 * MS;
+        work(house);
+    }
+    CHECK(count(house->config.counters.pauses) == 1 && connections(house) == 1);
+    client_close(&client);
+    work_until_connections(house, 0);
+    house_free(house);
+}
+
+/* Who ends leaves its place to who comes. */
+static void who_is_ended_makes_room(void)
+{
+    house_t *house = house_new(false, OME_ZMTP_XPUB, 1);
+    client_t client = client_known(house, true);
+    house->socket->end(house->socket->context, client.peer, NULL, 0);
+    work(house);
+    client_t next = client_known(house, true);
+    CHECK(connections(house) == 1);
+    client_close(&client);
+    client_close(&next);
+    house_free(house);
+}
+
 /* Who is ended and neither reads nor closes is closed after 30 s, whatever waits for it. An end without a frame is an end too. */
 static void an_end_has_a_deadline(void)
 {
@@ -1755,6 +1788,8 @@ int main(void)
     RUN(strangers_give_their_memory_back);
     RUN(who_is_ended_gets_the_last_frame);
     RUN(who_is_ended_and_goes_on_sending_costs_little);
+    RUN(who_is_ended_and_stays_costs_nothing);
+    RUN(who_is_ended_makes_room);
     RUN(an_end_has_a_deadline);
     RUN(connections_may_go_at_any_stage);
     RUN(a_reset_may_show_in_a_send);
