@@ -66,7 +66,10 @@ typedef struct
         stops[2]; /* those that do not trail, by ome_side_index of the order; the best is the first to trigger (ome_book_stop_key) */
     uint32_t trailing_bests[2][2]; /* groups of trailing stops, by side and whether in basis points: the first to be passed */
     uint32_t trailing_fronts[2]; /* the same, by side: the first to trigger */
+    OME_CACHE_ALIGNED uint8_t unused; /* for one more cache line */
 } ome_book_t;
+static_assert(
+    sizeof(ome_book_t) / OME_CACHE_LINE_SIZE % 2 == 1, "the lines that an order touches, in books side by side, use all sets of a cache");
 
 void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max,
     uint32_t special_count_max, uint32_t instrument_count_max);

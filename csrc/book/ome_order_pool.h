@@ -9,7 +9,7 @@
  * each cancel a cache line. `presence` has a row for each participant, with a byte for each block of 4096 slots: not 0 where the
  * participant may have a live order there. It is set with each order and cleared by a search that finds none, so that each order is paid
  * for with at most one search of a block, 4096 tags that lie side by side. An order costs one byte and two stores when it enters, and
- * none when it ends; links would cost 8 bytes and two more cache lines a cancel.
+ * none when it ends, only the wish for the tag's cache line; links would cost 8 bytes and two more cache lines a cancel.
  *
  * Written and read by the matching thread alone. Does not know prices or queues: see ome_book. */
 #ifndef OME_ORDER_POOL_H
@@ -132,6 +132,7 @@ static inline void ome_order_pool_free(ome_order_pool_t *pool, uint32_t slot)
     {
         return;
     }
+    __builtin_prefetch(&pool->tags[slot], 1); /* who takes the slot, most often next, writes it */
     order->next = pool->free_head;
     pool->free_head = slot;
 }
