@@ -78,16 +78,6 @@ static bool is_hidden(const ome_order_t *order)
     return (order->marks & OME_ORDER_MARK_HIDDEN) != 0;
 }
 
-/* Of the order's leaves, which are all that it has, displays the peak and puts the rest into the reserve. */
-static void display(ome_special_t *special, ome_order_t *order)
-{
-    if (special->peak != 0 && order->leaves_quantity > special->peak)
-    {
-        special->reserve_quantity = order->leaves_quantity - special->peak;
-        order->leaves_quantity = special->peak;
-    }
-}
-
 void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key)
 {
     const uint32_t side_index = ome_side_index(side);
@@ -98,18 +88,16 @@ void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uin
     level->instrument = book->number;
     level->side = side;
     order->level = level_index & OME_LEVEL_COUNT_MAX;
-    book->open_quantity[side_index] += order->leaves_quantity;
-    display(special_of(pools, order), order);
+    ome_quantity_split(order, special_of(pools, order));
     const queue_t queue = queue_of(level, order);
     insert_behind(pools->orders.orders, queue, *queue.tail, slot);
     if (is_hidden(order))
     {
-        level->hidden_quantity += order->leaves_quantity;
+        ome_quantity_join(book, level, 0, order->leaves_quantity);
         return;
     }
     level->order_count++;
-    level->quantity += order->leaves_quantity;
-    level->hidden_quantity += special_of(pools, order)->reserve_quantity;
+    ome_quantity_join(book, level, order->leaves_quantity, special_of(pools, order)->reserve_quantity);
 }
 
 void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
@@ -120,21 +108,18 @@ void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
     detach(pools->orders.orders, queue_of(level, order), slot);
     if (is_hidden(order))
     {
-        level->hidden_quantity -= order->leaves_quantity;
+        ome_quantity_leave(book, level, 0, order->leaves_quantity);
     }
     else
     {
-        const uint32_t special = ome_order_special(order);
+        ome_special_t *special = special_of(pools, order);
         level->order_count--;
-        level->quantity -= order->leaves_quantity;
-        if (special != 0)
+        ome_quantity_leave(book, level, order->leaves_quantity, special->reserve_quantity);
+        if (ome_order_special(order) != 0)
         {
-            level->hidden_quantity -= pools->specials.records[special].reserve_quantity;
-            order->leaves_quantity += pools->specials.records[special].reserve_quantity;
-            pools->specials.records[special].reserve_quantity = 0;
+            ome_quantity_unite(order, special);
         }
     }
-    book->open_quantity[side_index] -= order->leaves_quantity;
     if (level->order_count == 0 && level->hidden_head == 0)
     {
         OME_ASSERT(level->quantity == 0);
@@ -147,28 +132,23 @@ int64_t ome_book_shrink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot
 {
     ome_order_t *order = &pools->orders.orders[slot];
     ome_level_t *level = &pools->ladder.levels[order->level];
-    book->open_quantity[ome_side_index(level->side)] -= quantity;
     if (is_hidden(order))
     {
-        level->hidden_quantity -= quantity;
-        order->leaves_quantity -= quantity;
-        OME_ASSERT(order->leaves_quantity > 0);
+        ome_quantity_shrink_hidden(book, level, order, quantity);
         return 0;
     }
-    int64_t displayed = quantity;
-    const uint32_t special = ome_order_special(order);
-    if (special != 0)
+    ome_special_t *special = special_of(pools, order);
+    const int64_t from_reserve = quantity < special->reserve_quantity ? quantity : special->reserve_quantity;
+    const int64_t displayed = quantity - from_reserve;
+    if (from_reserve > 0)
     {
-        int64_t *reserve = &pools->specials.records[special].reserve_quantity;
-        const int64_t from_reserve = quantity < *reserve ? quantity : *reserve;
-        *reserve -= from_reserve;
-        level->hidden_quantity -= from_reserve;
-        displayed -= from_reserve;
+        ome_quantity_shrink_reserve(book, level, special, from_reserve);
     }
-    level->quantity -= displayed;
-    order->leaves_quantity -= displayed;
-    OME_ASSERT(order->leaves_quantity > 0);
-    return special_of(pools, order)->peak != 0 ? displayed : 0;
+    if (displayed > 0)
+    {
+        ome_quantity_shrink_displayed(book, level, order, displayed);
+    }
+    return special->peak != 0 ? displayed : 0;
 }
 
 int64_t ome_book_trade(ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
@@ -177,10 +157,9 @@ int64_t ome_book_trade(ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
     ome_level_t *level = &pools->ladder.levels[order->level];
     const queue_t queue = queue_of(level, order);
     OME_ASSERT(quantity > 0);
-    order->leaves_quantity -= quantity;
-    order->cumulative_quantity += quantity;
+    ome_quantity_trade(order, quantity);
     OME_ASSERT(order->leaves_quantity >= 0);
-    *(is_hidden(order) ? &level->hidden_quantity : &level->quantity) -= quantity;
+    ome_quantity_trade_level(level, is_hidden(order) ? 0 : quantity, is_hidden(order) ? quantity : 0);
     if (order->leaves_quantity > 0)
     {
         return 0;
@@ -192,15 +171,8 @@ int64_t ome_book_trade(ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
         level->order_count -= !is_hidden(order);
         return 0;
     }
-    ome_special_t *special = &pools->specials.records[special_index];
-    order->leaves_quantity = special->reserve_quantity;
-    level->hidden_quantity -= special->reserve_quantity;
-    special->reserve_quantity = 0;
-    display(special, order);
-    level->hidden_quantity += special->reserve_quantity;
-    level->quantity += order->leaves_quantity;
     insert_behind(pools->orders.orders, queue, *queue.tail, slot);
-    return order->leaves_quantity;
+    return ome_quantity_replenish(level, order, &pools->specials.records[special_index]);
 }
 
 void ome_book_make_special(ome_book_pools_t *pools, uint32_t slot, uint32_t special_index)

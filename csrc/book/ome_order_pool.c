@@ -103,3 +103,13 @@ uint32_t ome_order_pool_next_of(ome_order_pool_t *pool, uint16_t participant, ui
         block++;
     }
 }
+
+bool ome_order_pool_has(ome_order_pool_t *pool, uint16_t participant, uint16_t session)
+{
+    uint32_t slot = ome_order_pool_next_of(pool, participant, 0);
+    while (slot != 0 && session != 0 && (uint16_t)(pool->orders[slot].owner >> 48) != session)
+    {
+        slot = ome_order_pool_next_of(pool, participant, slot);
+    }
+    return slot != 0;
+}

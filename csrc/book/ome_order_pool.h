@@ -35,7 +35,7 @@ static_assert(OME_SELF_TRADE_PREVENTION_DECREMENT < 8, "the instruction takes th
 
 /* OFFSET SIZE FIELD                UNIT
  *      0    8 leaves_quantity      lots, of an order with a peak those displayed; 0 exactly when the slot holds no live order
- *      8    8 cumulative_quantity  lots
+ *      8    8 cumulative_quantity  lots; of an order that a command is about to cancel with others, in its low half: next_in_chain
  *     16    8 client_order_id
  *     24    8 owner                account | participant << 32 | session << 48, as in an event; of a special order its record instead of the account
  *     32    4 next                 slot; towards the back of the queue. In a free slot: the next free one
@@ -45,7 +45,11 @@ static_assert(OME_SELF_TRADE_PREVENTION_DECREMENT < 8, "the instruction takes th
 typedef struct
 {
     int64_t leaves_quantity;
-    int64_t cumulative_quantity;
+    union
+    {
+        int64_t cumulative_quantity;
+        uint32_t next_in_chain; /* slot */
+    };
     uint64_t client_order_id;
     uint64_t owner;
     uint32_t next;
@@ -123,6 +127,9 @@ static inline void ome_order_pool_own(ome_order_pool_t *pool, uint32_t slot, uin
 
 /* The first live order of a participant in a slot above this one, or 0. Orders may end between two calls. */
 uint32_t ome_order_pool_next_of(ome_order_pool_t *pool, uint16_t participant, uint32_t slot);
+
+/* Whether a live order of the participant came by this session; where that is 0, by any. Looks at the participant's orders alone. */
+bool ome_order_pool_has(ome_order_pool_t *pool, uint16_t participant, uint16_t session);
 
 static inline void ome_order_pool_free(ome_order_pool_t *pool, uint32_t slot)
 {

@@ -2,6 +2,7 @@
 
 #include "base/ome_assert.h"
 #include "book/ome_deadline_heap.h"
+#include "commands/ome_apply.h"
 
 #define ROOM_WAIT_NS UINT64_C(1000000)
 

@@ -2,7 +2,8 @@
 
 #include "base/ome_hash.h"
 #include "base/ome_memory.h"
-#include "engine/ome_resize.h"
+#include "commands/ome_apply.h"
+#include "state/ome_resize.h"
 
 #include <stdio.h>
 

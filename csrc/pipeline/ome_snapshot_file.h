@@ -13,7 +13,7 @@
 
 #include "base/ome_error.h"
 #include "base/ome_file.h"
-#include "engine/ome_snapshot.h"
+#include "state/ome_snapshot.h"
 
 #define OME_SNAPSHOT_NAME_SIZE 34u /* of a snapshot, with its terminating zero */
 #define OME_SNAPSHOT_NAME_NEW "snapshot-new.tmp"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/ome_hash.h"
+#include "commands/ome_apply.h"
 #include "engine/ome_engine.h"
 #include "ome_test.h"
 

@@ -21,6 +21,7 @@
 #include "pipeline/ome_event_log.h"
 #include "pipeline/ome_journal_stage.h"
 #include "pipeline/ome_replay.h"
+#include "state/ome_state.h"
 
 #include <malloc.h>
 

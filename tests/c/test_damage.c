@@ -3,6 +3,7 @@
  * test_journal.c and test_snapshot.c turn over every bit and take records and blocks out of their places. Here it is whole files: every length of every segment, sectors as a disk
  * spoils them, files that are missing or in another's place, and journal and snapshots together, as a start reads them. */
 #include "ome_venue_run.h"
+#include "state/ome_state.h"
 
 #define SEGMENT_COUNT 3u
 #define SECTOR MEMORY_SECTOR_SIZE

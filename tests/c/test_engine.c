@@ -2,8 +2,10 @@
 #include <stdbool.h>
 
 #include "book/ome_trailing.h"
-#include "engine/ome_stop.h"
+#include "commands/ome_apply.h"
+#include "matching/ome_stop.h"
 #include "ome_test_market.h"
+#include "state/ome_state.h"
 
 static uint64_t seed;
 

@@ -11,6 +11,7 @@
 
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
+#include "commands/ome_apply.h"
 #include "ome_venue_face.h"
 #include "ome_test_market.h"
 #include "wire/ome_feed.h"

@@ -8,9 +8,10 @@
  *
  * There are two drivers for one entry, LLVMFuzzerTestOneInput: a seeded one, here, and libFuzzer's, which is guided by coverage, where OME_FUZZ_GUIDED is defined
  * (CMake: OME_FUZZ); there OME_FUZZ_READER says which reader. Both begin with files of real runs, and change them by the same functions. */
-#include "engine/ome_snapshot.h"
+#include "state/ome_snapshot.h"
 #include "ome_fuzz_wire.h"
 #include "ome_venue_run.h"
+#include "state/ome_state.h"
 
 #include <signal.h>
 #include <time.h>

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "base/ome_clock.h"
+#include "commands/ome_apply.h"
 #include "ome_venue_face.h"
 #include "ome_test_directory.h"
 #include "ome_test_market.h"
 #include "pipeline/ome_match_stage.h"
 #include "pipeline/ome_venue.h"
+#include "state/ome_state.h"
 #include "wire/ome_frame.h"
 #include "wire/ome_gateway.h"
 #include "wire/ome_session_table.h"

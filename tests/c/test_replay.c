@@ -5,10 +5,12 @@
 #include <fcntl.h>
 
 #include "base/ome_memory.h"
+#include "commands/ome_apply.h"
 #include "journal/ome_journal_writer.h"
 #include "ome_test_directory.h"
 #include "ome_test_market.h"
 #include "pipeline/ome_replay.h"
+#include "state/ome_state.h"
 
 #define COMMAND_COUNT 3000u
 

@@ -2,8 +2,9 @@
 #include <errno.h>
 
 #include "base/ome_checksum.h"
-#include "engine/ome_snapshot.h"
+#include "state/ome_snapshot.h"
 #include "ome_test_market.h"
+#include "state/ome_state.h"
 
 static uint64_t seed;
 static ome_snapshot_writer_t writer;

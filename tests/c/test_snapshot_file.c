@@ -5,6 +5,7 @@
 #include "ome_test_directory.h"
 #include "ome_test_market.h"
 #include "pipeline/ome_snapshot_file.h"
+#include "state/ome_state.h"
 
 #define DIRECTORY "data"
 #define SNAPSHOT_COUNT 6u

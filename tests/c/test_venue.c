@@ -16,6 +16,7 @@
 #include "ome_test_directory.h"
 #include "ome_test_market.h"
 #include "pipeline/ome_venue.h"
+#include "state/ome_state.h"
 
 #define SUBMITTER_COUNT 3u
 #define READER_COUNT_MAX 2u

@@ -1,0 +1,141 @@
+/* Where quantities move: every change of the open quantity of an order, of its level's totals and of its side.
+ *
+ * A live order's lots are in three places at once: in the order itself (and in its reserve), in the totals of its level, and in the open
+ * quantity of its side of the book; those of a stop that waits are in the order alone. The functions here keep the three together, and
+ * nothing else writes any of them. */
+#ifndef OME_QUANTITY_H
+#define OME_QUANTITY_H
+
+#include "abi/ome_limits.h"
+#include "base/ome_assert.h"
+#include "book/ome_book_state.h"
+
+/* ---- a side ---- */
+
+/* Whether a side of the book stays within what can be open on it when so much is added. */
+static inline bool ome_quantity_fits(const ome_book_t *book, uint8_t side, int64_t change)
+{
+    return book->open_quantity[ome_side_index(side)] + change <= OME_OPEN_QUANTITY_MAX;
+}
+
+/* ---- an order that joins a level or leaves it ---- */
+
+/* Lots join a level: those that it displays, and those that it does not. */
+static inline void ome_quantity_join(ome_book_t *book, ome_level_t *level, int64_t displayed, int64_t hidden)
+{
+    level->quantity += displayed;
+    level->hidden_quantity += hidden;
+    book->open_quantity[ome_side_index(level->side)] += displayed + hidden;
+}
+
+/* The same of an order without hidden lots. */
+static inline void ome_quantity_join_displayed(ome_book_t *book, ome_level_t *level, int64_t displayed)
+{
+    level->quantity += displayed;
+    book->open_quantity[ome_side_index(level->side)] += displayed;
+}
+
+static inline void ome_quantity_leave(ome_book_t *book, ome_level_t *level, int64_t displayed, int64_t hidden)
+{
+    level->quantity -= displayed;
+    level->hidden_quantity -= hidden;
+    book->open_quantity[ome_side_index(level->side)] -= displayed + hidden;
+}
+
+static inline void ome_quantity_leave_displayed(ome_book_t *book, ome_level_t *level, int64_t displayed)
+{
+    level->quantity -= displayed;
+    book->open_quantity[ome_side_index(level->side)] -= displayed;
+}
+
+/* ---- an order that loses lots where it is ---- */
+
+/* Of what an order displays. */
+static inline void ome_quantity_shrink_displayed(ome_book_t *book, ome_level_t *level, ome_order_t *order, int64_t quantity)
+{
+    order->leaves_quantity -= quantity;
+    OME_ASSERT(order->leaves_quantity > 0);
+    ome_quantity_leave_displayed(book, level, quantity);
+}
+
+/* Of a hidden order. */
+static inline void ome_quantity_shrink_hidden(ome_book_t *book, ome_level_t *level, ome_order_t *order, int64_t quantity)
+{
+    order->leaves_quantity -= quantity;
+    OME_ASSERT(order->leaves_quantity > 0);
+    ome_quantity_leave(book, level, 0, quantity);
+}
+
+/* Of the reserve of an order with a peak. */
+static inline void ome_quantity_shrink_reserve(ome_book_t *book, ome_level_t *level, ome_special_t *special, int64_t quantity)
+{
+    special->reserve_quantity -= quantity;
+    OME_ASSERT(special->reserve_quantity >= 0);
+    ome_quantity_leave(book, level, 0, quantity);
+}
+
+/* Of a stop that waits, which has its lots alone; or of an order on its way into the book. */
+static inline void ome_quantity_set_open(ome_order_t *order, int64_t leaves)
+{
+    OME_ASSERT(leaves > 0);
+    order->leaves_quantity = leaves;
+}
+
+/* ---- a trade ---- */
+
+/* An order at rest trades. Its level and its side follow (ome_quantity_trade_level, ome_quantity_trade_side), once for all of its orders. */
+static inline void ome_quantity_trade(ome_order_t *order, int64_t quantity)
+{
+    order->leaves_quantity -= quantity;
+    order->cumulative_quantity += quantity;
+}
+
+static inline void ome_quantity_trade_level(ome_level_t *level, int64_t displayed, int64_t hidden)
+{
+    level->quantity -= displayed;
+    level->hidden_quantity -= hidden;
+}
+
+static inline void ome_quantity_trade_side(ome_book_t *book, uint32_t side_index, int64_t quantity)
+{
+    book->open_quantity[side_index] -= quantity;
+}
+
+/* An order on its way into the book has traded. */
+static inline void ome_quantity_add_cumulative(ome_order_t *order, int64_t quantity)
+{
+    order->cumulative_quantity += quantity;
+}
+
+/* ---- peaks ---- */
+
+/* Of the order's leaves, which are all that it has, displays the peak and puts the rest into the reserve. */
+static inline void ome_quantity_split(ome_order_t *order, ome_special_t *special)
+{
+    if (special->peak != 0 && order->leaves_quantity > special->peak)
+    {
+        special->reserve_quantity = order->leaves_quantity - special->peak;
+        order->leaves_quantity = special->peak;
+    }
+}
+
+/* Puts what an order displays and its reserve together again. */
+static inline void ome_quantity_unite(ome_order_t *order, ome_special_t *special)
+{
+    order->leaves_quantity += special->reserve_quantity;
+    special->reserve_quantity = 0;
+}
+
+/* An order whose peak has traded displays the next one. Returns how much that is. */
+static inline int64_t ome_quantity_replenish(ome_level_t *level, ome_order_t *order, ome_special_t *special)
+{
+    OME_ASSERT(order->leaves_quantity == 0);
+    level->hidden_quantity -= special->reserve_quantity;
+    ome_quantity_unite(order, special);
+    ome_quantity_split(order, special);
+    level->hidden_quantity += special->reserve_quantity;
+    level->quantity += order->leaves_quantity;
+    return order->leaves_quantity;
+}
+
+#endif
