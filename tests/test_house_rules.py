@@ -62,6 +62,18 @@ def test_what_points_up_the_floors_or_aside_is_found(tmp_path: Path, path: str, 
     assert output.count("\n") == 1
 
 
+def test_files_that_use_each_other_are_found(tmp_path: Path) -> None:
+    """Also where it takes three, and where it is a source that closes the circle; it is told from one to the next."""
+    write(tmp_path, "csrc/orders/ome_a.h", '#include "engine/ome_engine.h"\n#include "orders/ome_b.h"\n')
+    write(tmp_path, "csrc/orders/ome_b.h", '#include "orders/ome_c.h"\n')
+    write(tmp_path, "csrc/orders/ome_c.c", '#include "orders/ome_c.h"\n#include "orders/ome_a.h"\n')
+    code, output = run("check_floors.py", tmp_path)
+    assert code == 1
+    assert output.count("\n") == 1
+    assert "the circle orders/ome_" in output
+    assert all(output.count(f"orders/ome_{name}") >= 1 for name in "abc")
+
+
 def test_what_points_down_the_floors_is_let_pass(tmp_path: Path) -> None:
     """A module may import from lower floors, from its own package, and what its table of libraries gives it."""
     write(tmp_path, "ome/__init__.py", "from ome.engine import Engine\n")

@@ -6,7 +6,7 @@
 #define OME_CHAIN_H
 
 #include "base/ome_platform.h"
-#include "book/ome_book.h"
+#include "book/ome_book_state.h"
 
 typedef uint32_t (*ome_chain_next_t)(const ome_book_pools_t *pools, uint32_t slot);
 typedef void (*ome_chain_link_t)(const ome_book_pools_t *pools, uint32_t slot, uint32_t next);

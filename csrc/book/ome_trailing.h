@@ -23,7 +23,7 @@
 #ifndef OME_TRAILING_H
 #define OME_TRAILING_H
 
-#include "book/ome_book.h"
+#include "book/ome_book_state.h"
 
 static inline bool ome_trailing_is(const ome_special_t *special)
 {
