@@ -1,4 +1,4 @@
-/* Assertions stay on in production: a core that has gone wrong stops, it does not go on.
+/* Assertions stay on in production: a core that has gone wrong stops, it does not go on. Those that would cost too much are expectations.
  *
  * One condition each, so that the message tells which. What a client can cause is never asserted; it is a rejected command. */
 #ifndef OME_ASSERT_H
@@ -28,5 +28,12 @@ void ome_assert_trap_set(ome_assert_trap_t *trap);
 _Noreturn void ome_assert_failed(const char *file, int line, const char *condition);
 
 #define OME_ASSERT(condition) (OME_LIKELY(condition) ? (void)0 : ome_assert_failed(__FILE__, __LINE__, #condition))
+
+/* For conditions on the hot path, or that cost more than a comparison: in builds with a sanitizer, and with OME_CHECKED. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(OME_CHECKED)
+#define OME_EXPECT(condition) OME_ASSERT(condition)
+#else
+#define OME_EXPECT(condition) ((void)sizeof(condition))
+#endif
 
 #endif

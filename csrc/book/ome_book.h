@@ -48,7 +48,7 @@ static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint3
     }
     level->tail = slot;
     level->order_count++;
-    ome_quantity_join_displayed(book, level, order->leaves_quantity);
+    ome_quantity_join_displayed(book, side_index, level, order->leaves_quantity);
 }
 
 /* Takes a displayed order without a reserve out of its queue, and the level with it when it was the last. The order keeps its leaves,
@@ -65,7 +65,7 @@ static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, ui
     *to_this = order->next;
     *back_to_this = order->previous;
     level->order_count--;
-    ome_quantity_leave_displayed(book, level, order->leaves_quantity);
+    ome_quantity_leave_displayed(book, side_index, level, order->leaves_quantity);
     if (level->order_count == 0 && level->hidden_head == 0)
     {
         OME_ASSERT(level->quantity == 0);

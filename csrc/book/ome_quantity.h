@@ -28,11 +28,11 @@ static inline void ome_quantity_join(ome_book_t *book, ome_level_t *level, int64
     book->open_quantity[ome_side_index(level->side)] += displayed + hidden;
 }
 
-/* The same of an order without hidden lots. */
-static inline void ome_quantity_join_displayed(ome_book_t *book, ome_level_t *level, int64_t displayed)
+/* The same of an order without hidden lots; the caller knows the side. */
+static inline void ome_quantity_join_displayed(ome_book_t *book, uint32_t side_index, ome_level_t *level, int64_t displayed)
 {
     level->quantity += displayed;
-    book->open_quantity[ome_side_index(level->side)] += displayed;
+    book->open_quantity[side_index] += displayed;
 }
 
 static inline void ome_quantity_leave(ome_book_t *book, ome_level_t *level, int64_t displayed, int64_t hidden)
@@ -42,10 +42,10 @@ static inline void ome_quantity_leave(ome_book_t *book, ome_level_t *level, int6
     book->open_quantity[ome_side_index(level->side)] -= displayed + hidden;
 }
 
-static inline void ome_quantity_leave_displayed(ome_book_t *book, ome_level_t *level, int64_t displayed)
+static inline void ome_quantity_leave_displayed(ome_book_t *book, uint32_t side_index, ome_level_t *level, int64_t displayed)
 {
     level->quantity -= displayed;
-    book->open_quantity[ome_side_index(level->side)] -= displayed;
+    book->open_quantity[side_index] -= displayed;
 }
 
 /* ---- an order that loses lots where it is ---- */
@@ -55,7 +55,7 @@ static inline void ome_quantity_shrink_displayed(ome_book_t *book, ome_level_t *
 {
     order->leaves_quantity -= quantity;
     OME_ASSERT(order->leaves_quantity > 0);
-    ome_quantity_leave_displayed(book, level, quantity);
+    ome_quantity_leave_displayed(book, ome_side_index(level->side), level, quantity);
 }
 
 /* Of a hidden order. */

@@ -34,7 +34,8 @@ static uint8_t apply_definition(ome_engine_t *engine, const ome_command_t *comma
 /* Admits a command and applies it; or returns why not, and nothing is changed. */
 static uint8_t apply_admitted(ome_engine_t *engine, const ome_command_t *command, const ome_given_t *given, ome_sink_t *sink)
 {
-    ome_admission_t admission = {.engine = engine, .command = command, .given = given};
+    ome_admission_t admission;
+    ome_admission_begin(&admission, engine, command, given);
     uint8_t reason;
     switch (command->kind)
     {
@@ -101,23 +102,12 @@ OME_NEVER_INLINE void apply_whole(ome_engine_t *engine, const ome_command_t *com
     ome_elected_run(engine, command->timestamp_ns, sink);
 }
 
-static bool apply_is_continued(const ome_command_t *command)
+/* A record that is not a whole command: the first of several, or one that follows it. */
+OME_NEVER_INLINE void apply_part(ome_engine_t *engine, const ome_command_t *record, ome_sink_t *sink)
 {
-    return (command->kind == OME_COMMAND_KIND_NEW_ORDER || command->kind == OME_COMMAND_KIND_AMEND_ORDER) &&
-           (command->flags & OME_COMMAND_FLAGS_CONTINUED) != 0;
-}
-
-/* A record: of a command of several it is one part. */
-OME_NEVER_INLINE void apply_record(ome_engine_t *engine, const ome_command_t *record, ome_sink_t *sink)
-{
-    if (apply_is_continued(record))
-    {
-        ome_terms_hold(engine, record);
-        return;
-    }
     if (record->kind != OME_COMMAND_KIND_ORDER_TERMS)
     {
-        apply_whole(engine, record, &OME_GIVEN_NONE, sink);
+        ome_terms_hold(engine, record);
         return;
     }
     if (!engine->pending.waits)
@@ -132,6 +122,13 @@ OME_NEVER_INLINE void apply_record(ome_engine_t *engine, const ome_command_t *re
     }
 }
 
+/* Whether a record is the first of a command of several, or one that follows it. */
+static inline bool apply_is_part(const ome_command_t *record)
+{
+    const bool may_continue = record->kind == OME_COMMAND_KIND_NEW_ORDER || record->kind == OME_COMMAND_KIND_AMEND_ORDER;
+    return record->kind == OME_COMMAND_KIND_ORDER_TERMS || (may_continue && (record->flags & OME_COMMAND_FLAGS_CONTINUED) != 0);
+}
+
 /* ---- a record ---- */
 
 /* Rules, "Before every record", 2 and 3: when the engine's time is at or past attention_ns. */
@@ -142,29 +139,11 @@ OME_NEVER_INLINE void apply_attend(ome_engine_t *engine, const ome_command_t *re
     engine->attention_ns = engine->pending.waits ? 0 : ome_expiry_next_ns(engine);
 }
 
-/* Whether the command was plain, and is done. */
-OME_ALWAYS_INLINE bool apply_plain(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
-{
 #ifdef OME_WITHOUT_PLAIN_PATH
-    (void)engine, (void)command, (void)hash, (void)sink;
-    return false;
+#define APPLY_PLAIN false /* the same, only slower: a test holds that */
 #else
-    const uint64_t form = ome_plain_form(command);
-    if (ome_plain_is_new(form))
-    {
-        return OME_LIKELY(ome_plain_new(engine, command, hash, sink));
-    }
-    if (ome_plain_is_cancel(form))
-    {
-        return OME_LIKELY(ome_plain_cancel(engine, command, hash, sink));
-    }
-    if (ome_plain_is_amend(form))
-    {
-        return OME_LIKELY(ome_plain_amend(engine, command, hash, sink));
-    }
-    return command->kind <= OME_COMMAND_KIND_REDUCE_ORDER && ome_plain_other(engine, command, form, hash, sink);
+#define APPLY_PLAIN true
 #endif
-}
 
 OME_ALWAYS_INLINE void apply_one(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
 {
@@ -174,10 +153,41 @@ OME_ALWAYS_INLINE void apply_one(ome_engine_t *engine, const ome_command_t *comm
     {
         apply_attend(engine, command, sink);
     }
-    if (!apply_plain(engine, command, hash, sink))
+    const uint64_t form = ome_plain_form(command);
+    if (APPLY_PLAIN && ome_plain_is_new(form))
     {
-        apply_record(engine, command, sink);
+        if (OME_LIKELY(ome_plain_new(engine, command, hash, sink)))
+        {
+            return;
+        }
     }
+    else if (APPLY_PLAIN && ome_plain_is_cancel(form))
+    {
+        if (OME_LIKELY(ome_plain_cancel(engine, command, hash, sink)))
+        {
+            return;
+        }
+    }
+    else if (APPLY_PLAIN && ome_plain_is_amend(form))
+    {
+        if (OME_LIKELY(ome_plain_amend(engine, command, hash, sink)))
+        {
+            return;
+        }
+    }
+    else if (OME_UNLIKELY(apply_is_part(command)))
+    {
+        apply_part(engine, command, sink);
+        return;
+    }
+    else if (APPLY_PLAIN && command->kind <= OME_COMMAND_KIND_REDUCE_ORDER)
+    {
+        if (ome_plain_other(engine, command, form, hash, sink))
+        {
+            return;
+        }
+    }
+    apply_whole(engine, command, &OME_GIVEN_NONE, sink);
 }
 
 void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)

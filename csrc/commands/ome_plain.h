@@ -85,7 +85,7 @@ OME_ALWAYS_INLINE bool plain_take_one(
     ome_book_pools_t *const pools = &engine->pools;
     ome_order_t *const orders = pools->orders.orders;
     const uint8_t side = command->side;
-    const uint32_t other = ome_side_index(ome_side_opposite(side));
+    const uint32_t other = (ome_side_index(side) ^ 1u);
     ome_ladder_t *const ladder = &book->ladders[other];
     ome_level_t *const level = &pools->ladder.levels[ladder->best];
     const uint32_t slot = level->head; /* 0, and so special, where no order is displayed */
@@ -187,7 +187,7 @@ OME_ALWAYS_INLINE void plain_take(ome_engine_t *engine, const ome_command_t *com
 OME_NEVER_INLINE void plain_take_limit(
     ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink)
 {
-    OME_ASSERT(command->flags == 0); /* no post-only order takes */
+    OME_EXPECT(command->flags == 0); /* no post-only order takes */
     plain_take(engine, command, book, true, key, hash, sink);
 }
 
@@ -294,7 +294,7 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
     }
     level->tail = slot;
     level->order_count = order_count + 1;
-    ome_quantity_join_displayed(book, level, quantity);
+    ome_quantity_join_displayed(book, side_index, level, quantity);
     ome_order_pool_own(&pools->orders, slot, command->participant);
     ome_order_index_insert_at(&pools->index, at, slot);
     const ome_subject_t subject = {.order_id = (uint64_t)order->generation << 32 | slot,
@@ -350,13 +350,13 @@ OME_ALWAYS_INLINE void plain_cancel(
     const int64_t quantity = order->leaves_quantity;
     const uint32_t next = order->next;
     const uint32_t previous = order->previous;
-    const ome_subject_t subject = plain_subject(command, order, slot, client_order_id, level);
     ome_order_pool_free(&pools->orders, slot);
     uint32_t *const to_this = ome_choose(previous != 0, &orders[previous].next, &level->head);
     uint32_t *const back_to_this = ome_choose(next != 0, &orders[next].previous, &level->tail);
     *to_this = next;
     *back_to_this = previous;
-    ome_quantity_leave_displayed(book, level, quantity);
+    ome_quantity_leave_displayed(book, side_index, level, quantity);
+    const ome_subject_t subject = plain_subject(command, order, slot, client_order_id, level); /* the slot says still who was in it */
     ome_event_cancelled(engine, sink, &subject, level->price, quantity, OME_REASON_REQUESTED, OME_EVENT_FLAGS_WAS_RESTING);
     if (--level->order_count == 0 && level->hidden_head == 0)
     {

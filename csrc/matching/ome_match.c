@@ -44,7 +44,7 @@ int64_t ome_match_order(
     ome_engine_t *engine, ome_book_t *book, const ome_subject_t *aggressor, uint32_t slot, int64_t quantity, ome_sink_t *sink)
 {
     const int64_t leaves = match_one(engine, book, aggressor, slot, quantity, sink);
-    ome_quantity_trade_side(book, ome_side_index(ome_side_opposite(aggressor->side)), quantity - leaves);
+    ome_quantity_trade_side(book, (ome_side_index(aggressor->side) ^ 1u), quantity - leaves);
     return leaves;
 }
 
@@ -111,7 +111,7 @@ OME_NEVER_INLINE int64_t match_other(
 int64_t ome_match(
     ome_engine_t *engine, ome_book_t *book, const ome_subject_t *aggressor, uint64_t key, int64_t quantity, ome_sink_t *sink)
 {
-    const uint32_t other = ome_side_index(ome_side_opposite(aggressor->side));
+    const uint32_t other = (ome_side_index(aggressor->side) ^ 1u);
     ome_ladder_t *const ladder = &book->ladders[other];
     const int64_t quantity_at_start = quantity;
     while (ome_book_crosses(book, aggressor->side, key))

@@ -59,7 +59,7 @@ static void self_trade_prevent(ome_engine_t *engine, ome_incoming_t *incoming, u
 
 int64_t ome_self_trade_match(ome_engine_t *engine, ome_incoming_t *incoming, ome_sink_t *sink)
 {
-    const uint32_t other = ome_side_index(ome_side_opposite(incoming->subject.side));
+    const uint32_t other = (ome_side_index(incoming->subject.side) ^ 1u);
     ome_book_t *book = incoming->book;
     int64_t traded = 0;
     while (incoming->leaves > 0 && ome_book_crosses(book, incoming->subject.side, incoming->limit))

@@ -4,8 +4,10 @@
 
 /* ---- the table ---- */
 
-/* The commands that a row is for. */
-#define NEW 1u
+/* The commands that a row is for. What only options can get wrong is not asked of a new order without any. */
+#define NEW_WITHOUT_OPTIONS 1u
+#define NEW_WITH_OPTIONS 512u
+#define NEW (NEW_WITHOUT_OPTIONS | NEW_WITH_OPTIONS)
 #define CANCEL 2u
 #define REDUCE 4u
 #define AMEND 8u
@@ -25,19 +27,19 @@
     ROW(UNKNOWN_INSTRUMENT, NEW | SET_LAST_PRICE | MASS_CANCEL | EXPIRE_ORDERS, instrument_is_unknown)                                     \
     ROW(BAD_SIDE, NEW, side_is_bad)                                                                                                        \
     ROW(BAD_SIDE, MASS_CANCEL, side_is_bad_or_missing)                                                                                     \
-    ROW(BAD_ORDER_TYPE, NEW, order_type_is_bad)                                                                                            \
-    ROW(BAD_TIME_IN_FORCE, NEW, time_in_force_is_bad)                                                                                      \
-    ROW(BAD_FLAGS, NEW, flags_are_bad)                                                                                                     \
+    ROW(BAD_ORDER_TYPE, NEW_WITH_OPTIONS, order_type_is_bad)                                                                               \
+    ROW(BAD_TIME_IN_FORCE, NEW_WITH_OPTIONS, time_in_force_is_bad)                                                                         \
+    ROW(BAD_FLAGS, NEW_WITH_OPTIONS, flags_are_bad)                                                                                        \
     ROW(BAD_FLAGS, CANCEL | REDUCE, cancel_flags_are_bad)                                                                                  \
     ROW(BAD_FLAGS, AMEND, amend_flags_are_bad)                                                                                             \
     ROW(BAD_FLAGS, MASS_CANCEL, mass_cancel_flags_are_bad)                                                                                 \
     ROW(BAD_FLAGS, EXPIRE_ORDERS, expire_orders_flags_are_bad)                                                                             \
-    ROW(BAD_SELF_TRADE_PREVENTION, NEW, self_trade_is_bad)                                                                                 \
+    ROW(BAD_SELF_TRADE_PREVENTION, NEW_WITH_OPTIONS, self_trade_is_bad)                                                                    \
     ROW(ORDER_CLOSED, REFERENCE, order_is_closed)                                                                                          \
     ROW(UNKNOWN_ORDER, REFERENCE, order_is_unknown)                                                                                        \
     ROW(NOT_OWNER, REFERENCE, order_is_anothers)                                                                                           \
     ROW(WRONG_INSTRUMENT, REFERENCE, instrument_is_another)                                                                                \
-    ROW(BAD_TERM, NEW, terms_are_bad)                                                                                                      \
+    ROW(BAD_TERM, NEW_WITH_OPTIONS, terms_are_bad)                                                                                         \
     ROW(BAD_TERM, AMEND, amend_terms_are_bad)                                                                                              \
     ROW(ZERO_QUANTITY, NEW | REDUCE, quantity_is_zero)                                                                                     \
     ROW(NEGATIVE_QUANTITY, NEW | REDUCE | AMEND, quantity_is_negative)                                                                     \
@@ -46,13 +48,13 @@
     ROW(QUANTITY_TOO_LARGE, NEW | TRIGGERED, side_is_full)                                                                                 \
     ROW(PRICE_OUT_OF_RANGE, NEW | AMEND | SET_LAST_PRICE, price_is_out_of_range)                                                           \
     ROW(PRICE_OFF_TICK, NEW | AMEND | SET_LAST_PRICE, price_is_off_tick)                                                                   \
-    ROW(PRICE_OUT_OF_RANGE, NEW | AMEND, stop_price_is_out_of_range)                                                                       \
-    ROW(PRICE_OFF_TICK, NEW | AMEND, stop_price_is_off_tick)                                                                               \
-    ROW(ALREADY_EXPIRED, NEW, deadline_is_past)                                                                                            \
-    ROW(NO_LAST_PRICE, NEW, last_price_is_missing)                                                                                         \
+    ROW(PRICE_OUT_OF_RANGE, NEW_WITH_OPTIONS | AMEND, stop_price_is_out_of_range)                                                          \
+    ROW(PRICE_OFF_TICK, NEW_WITH_OPTIONS | AMEND, stop_price_is_off_tick)                                                                  \
+    ROW(ALREADY_EXPIRED, NEW_WITH_OPTIONS, deadline_is_past)                                                                               \
+    ROW(NO_LAST_PRICE, NEW_WITH_OPTIONS, last_price_is_missing)                                                                            \
     ROW(DUPLICATE_CLIENT_ORDER_ID, NEW | AMEND, client_order_id_is_taken)                                                                  \
     ROW(ORDER_LIMIT_REACHED, NEW, no_slot_is_free)                                                                                         \
-    ROW(SPECIAL_LIMIT_REACHED, NEW, no_special_is_free)                                                                                    \
+    ROW(SPECIAL_LIMIT_REACHED, NEW_WITH_OPTIONS, no_special_is_free)                                                                       \
     ROW(POST_ONLY_WOULD_TAKE, NEW | AMEND | TRIGGERED, post_only_would_take)                                                               \
     ROW(LEVEL_LIMIT_REACHED, NEW | AMEND, no_level_is_free)
 
@@ -522,6 +524,14 @@ static uint8_t admission_marks(const ome_command_t *command)
     return (uint8_t)marks;
 }
 
+/* A limit or market order, not GTD, without flags, self-trade prevention and terms. */
+static bool admission_has_no_options(const ome_admission_t *admission)
+{
+    const ome_command_t *command = admission->command;
+    return command->order_type - 1u <= OME_ORDER_TYPE_MARKET - 1u && command->time_in_force - 1u <= OME_TIME_IN_FORCE_DAY - 1u &&
+           (command->flags | command->self_trade_prevention | command->self_trade_scope) == 0 && admission->given->given == 0;
+}
+
 uint8_t ome_admit_new(ome_admission_t *admission)
 {
     const ome_command_t *command = admission->command;
@@ -529,11 +539,17 @@ uint8_t ome_admit_new(ome_admission_t *admission)
     admission->client_order_id = command->client_order_id;
     admission->leaves = command->quantity;
     admission->old_price = OME_NULL_VALUE;
+    admission->stop_price = 0;
     admission->side = command->side;
     admission->order_type = command->order_type;
     admission->rests = ome_time_in_force_rests(command->time_in_force);
+    if (OME_LIKELY(admission_has_no_options(admission)))
+    {
+        admission->marks = command->time_in_force == OME_TIME_IN_FORCE_DAY ? OME_ORDER_MARK_DAY : 0;
+        return admission_check(admission, NEW_WITHOUT_OPTIONS);
+    }
     admission->marks = admission_marks(command);
-    return admission_check(admission, NEW);
+    return admission_check(admission, NEW_WITH_OPTIONS);
 }
 
 uint8_t ome_admit_amend(ome_admission_t *admission)

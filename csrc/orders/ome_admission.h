@@ -31,6 +31,19 @@ typedef struct
     bool crosses; /* it meets the other side */
 } ome_admission_t;
 
+/* Sets what no check works out: not all of it, since a command that is refused needs little. */
+static inline void ome_admission_begin(
+    ome_admission_t *admission, const ome_engine_t *engine, const ome_command_t *command, const ome_given_t *given)
+{
+    admission->engine = engine;
+    admission->command = command;
+    admission->given = given;
+    admission->key = 0;
+    admission->slot = 0;
+    admission->waits = false;
+    admission->crosses = false;
+}
+
 /* Each returns the reason of the first check that fails, or OME_REASON_NONE. */
 uint8_t ome_admit_new(ome_admission_t *admission);
 uint8_t ome_admit_amend(ome_admission_t *admission);
