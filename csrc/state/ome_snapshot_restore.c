@@ -1,277 +1,22 @@
-/* Reading a snapshot: a block is proved by its checksum before any of its bytes is used, an entry is checked before it changes the
- * engine, and the books are made by the functions that make them for commands. */
-#include "book/ome_book.h"
+/* Making an engine of a snapshot: an entry is checked before it changes the engine, and the books are made by the functions that make them
+ * for commands. */
 #include "state/ome_snapshot.h"
 
-#include <string.h>
-
-#include "base/ome_assert.h"
-#include "base/ome_checksum.h"
+#include "book/ome_book.h"
 #include "book/ome_trailing.h"
 #include "engine/ome_define.h"
 #include "engine/ome_order_rules.h"
-#include "orders/ome_expiry.h"
 #include "matching/ome_stop.h"
+#include "orders/ome_expiry.h"
+#include "state/ome_snapshot_read.h"
 #include "state/ome_state.h"
-
-/* False, always, so that a check can return it. */
-static bool fault_at(ome_snapshot_reader_t *reader, uint64_t offset, const char *reason)
-{
-    reader->reason = reason;
-    reader->offset = offset;
-    return false;
-}
-
-/* What is wrong is in the entry that was taken last. */
-static bool fault(ome_snapshot_reader_t *reader, const char *reason)
-{
-    return fault_at(reader, ome_snapshot_offset(reader->taken_at_bytes), reason);
-}
-
-static ome_status_t status_of(const ome_snapshot_reader_t *reader)
-{
-    return reader->result < 0 ? OME_IO_ERROR : OME_DAMAGED;
-}
-
-/* ---- bytes ---- */
-
-/* Reads bytes that must be there. */
-static bool get_bytes(ome_snapshot_reader_t *reader, void *bytes, uint32_t size_bytes, uint64_t offset)
-{
-    const int64_t got = reader->get(reader->context, bytes, size_bytes);
-    if (got < 0)
-    {
-        reader->result = (int)got;
-        return false;
-    }
-    if ((uint64_t)got != size_bytes)
-    {
-        return fault_at(reader, offset + (uint64_t)got, "it ends before all of it is there");
-    }
-    return true;
-}
-
-static bool load_block(ome_snapshot_reader_t *reader)
-{
-    const uint64_t left_bytes = reader->content_bytes - reader->loaded_bytes;
-    const uint64_t offset = ome_snapshot_offset(reader->loaded_bytes);
-    const uint32_t size_bytes = left_bytes < OME_SNAPSHOT_BLOCK_SIZE ? (uint32_t)left_bytes : OME_SNAPSHOT_BLOCK_SIZE;
-    if (size_bytes == 0)
-    {
-        return fault_at(reader, offset, "the sections hold less than they count");
-    }
-    if (!get_bytes(reader, reader->block, size_bytes + OME_SNAPSHOT_CHECKSUM_SIZE, offset))
-    {
-        return false;
-    }
-    uint32_t checksum;
-    memcpy(&checksum, reader->block + size_bytes, sizeof(checksum));
-    reader->checksum = ome_crc32c(reader->checksum, reader->block, size_bytes);
-    if (checksum != reader->checksum)
-    {
-        return fault_at(reader, offset, "a block's checksum is wrong");
-    }
-    reader->loaded_bytes += size_bytes;
-    reader->size_bytes = size_bytes;
-    reader->used_bytes = 0;
-    return true;
-}
-
-/* An entry that begins in one block and ends in the next, which it reads. Not more than a block. */
-OME_NEVER_INLINE bool take_across(ome_snapshot_reader_t *reader, void *entry, uint32_t size_bytes)
-{
-    const uint32_t here_bytes = reader->size_bytes - reader->used_bytes;
-    memcpy(entry, reader->block + reader->used_bytes, here_bytes);
-    if (!load_block(reader))
-    {
-        return false;
-    }
-    if (reader->size_bytes < size_bytes - here_bytes)
-    {
-        return fault_at(reader, ome_snapshot_offset(reader->loaded_bytes), "the sections hold less than they count");
-    }
-    memcpy((uint8_t *)entry + here_bytes, reader->block, size_bytes - here_bytes);
-    reader->used_bytes = size_bytes - here_bytes;
-    return true;
-}
-
-/* Bytes of content that were taken. */
-static uint64_t taken_bytes(const ome_snapshot_reader_t *reader)
-{
-    return reader->loaded_bytes - reader->size_bytes + reader->used_bytes;
-}
-
-/* Of a size that the compiler knows, so that the usual case is a few loads. */
-OME_ALWAYS_INLINE bool take_entry(ome_snapshot_reader_t *reader, void *entry, uint32_t size_bytes)
-{
-    reader->taken_at_bytes = taken_bytes(reader);
-    if (OME_UNLIKELY(reader->size_bytes - reader->used_bytes < size_bytes))
-    {
-        return take_across(reader, entry, size_bytes);
-    }
-    memcpy(entry, reader->block + reader->used_bytes, size_bytes);
-    reader->used_bytes += size_bytes;
-    return true;
-}
-
-/* ---- header ---- */
-
-static bool is_zero(const uint8_t *bytes, size_t size_bytes)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < size_bytes; i++)
-    {
-        any |= bytes[i];
-    }
-    return any == 0;
-}
-
-/* The least and the most bytes that an entry of a section has. */
-static const struct
-{
-    uint64_t least;
-    uint64_t most;
-} entry_sizes[OME_SNAPSHOT_SECTION_COUNT] = {
-    [OME_SNAPSHOT_SECTION_INSTRUMENTS - 1] = {sizeof(ome_snapshot_instrument_t), sizeof(ome_snapshot_instrument_t)},
-    [OME_SNAPSHOT_SECTION_SESSIONS - 1] = {sizeof(ome_snapshot_session_t), sizeof(ome_snapshot_session_t)},
-    [OME_SNAPSHOT_SECTION_FREE_SLOTS - 1] = {sizeof(ome_snapshot_free_slot_t), sizeof(ome_snapshot_free_slot_t)},
-    [OME_SNAPSHOT_SECTION_ORDERS - 1] = {sizeof(ome_snapshot_order_t), sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t)},
-    [OME_SNAPSHOT_SECTION_STOPS - 1] = {sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t),
-        sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t)},
-    [OME_SNAPSHOT_SECTION_PENDING - 1] = {sizeof(ome_snapshot_pending_t), sizeof(ome_snapshot_pending_t)},
-};
-
-static uint64_t count_of(const ome_snapshot_header_t *header, uint32_t type)
-{
-    return header->sections[type - 1].count;
-}
-
-/* How many entries a section can have at most. */
-static uint64_t count_max_of(const ome_limits_t *limits, uint32_t type)
-{
-    switch (type)
-    {
-    case OME_SNAPSHOT_SECTION_INSTRUMENTS:
-        return limits->instrument_count_max;
-    case OME_SNAPSHOT_SECTION_SESSIONS:
-        return limits->session_count_max;
-    case OME_SNAPSHOT_SECTION_STOPS:
-        return limits->special_count_max;
-    case OME_SNAPSHOT_SECTION_PENDING:
-        return 1;
-    default:
-        return limits->order_count_max;
-    }
-}
-
-static bool check_section(ome_snapshot_reader_t *reader, uint32_t type)
-{
-    const ome_snapshot_section_t *section = &reader->header.sections[type - 1];
-    const uint64_t offset = offsetof(ome_snapshot_header_t, sections) + (type - 1) * sizeof(*section);
-    if (section->type != type || section->reserved != 0)
-    {
-        return fault_at(reader, offset, "a section is not the one that belongs there");
-    }
-    if (section->count > count_max_of(&reader->header.limits, type))
-    {
-        return fault_at(reader, offset, "a section counts more than the limits allow");
-    }
-    if (section->size_bytes < section->count * entry_sizes[type - 1].least ||
-        section->size_bytes > section->count * entry_sizes[type - 1].most)
-    {
-        return fault_at(reader, offset, "a section's size is not that of what it counts");
-    }
-    return true;
-}
-
-static bool check_counts(ome_snapshot_reader_t *reader)
-{
-    const ome_snapshot_header_t *header = &reader->header;
-    const uint64_t live_count = count_of(header, OME_SNAPSHOT_SECTION_ORDERS) + count_of(header, OME_SNAPSHOT_SECTION_STOPS);
-    const uint64_t free_count = count_of(header, OME_SNAPSHOT_SECTION_FREE_SLOTS);
-    if (live_count != header->order_count)
-    {
-        return fault_at(reader, offsetof(ome_snapshot_header_t, order_count), "the sections do not hold the orders that it counts");
-    }
-    if (header->slots_ever_used > header->limits.order_count_max ||
-        live_count + free_count + header->slots_retired != header->slots_ever_used)
-    {
-        return fault_at(
-            reader, offsetof(ome_snapshot_header_t, slots_ever_used), "the slots are not those of orders, free and retired ones");
-    }
-    if (header->total_size != ome_snapshot_total_size(header))
-    {
-        return fault_at(reader, offsetof(ome_snapshot_header_t, total_size), "its size is not that of its sections");
-    }
-    return true;
-}
-
-static bool check_header(ome_snapshot_reader_t *reader)
-{
-    const ome_snapshot_header_t *header = &reader->header;
-    if (header->header_size != OME_SNAPSHOT_HEADER_SIZE || header->section_count != OME_SNAPSHOT_SECTION_COUNT ||
-        !is_zero(header->reserved, sizeof(header->reserved)))
-    {
-        return fault_at(reader, 0, "the header is not one of this version");
-    }
-    if (ome_engine_size_bytes(&header->limits) == 0)
-    {
-        return fault_at(reader, offsetof(ome_snapshot_header_t, limits), "a limit is out of range");
-    }
-    for (uint32_t type = 1; type <= OME_SNAPSHOT_SECTION_COUNT; type++)
-    {
-        if (!check_section(reader, type))
-        {
-            return false;
-        }
-    }
-    return check_counts(reader);
-}
-
-ome_status_t ome_snapshot_open(ome_snapshot_reader_t *reader, ome_snapshot_get_t get, void *context)
-{
-    ome_snapshot_header_t *const header = &reader->header;
-    reader->get = get;
-    reader->context = context;
-    reader->reason = NULL;
-    reader->offset = 0;
-    reader->result = 0;
-    if (!get_bytes(reader, header, sizeof(*header), 0))
-    {
-        return status_of(reader);
-    }
-    if (header->magic != OME_SNAPSHOT_MAGIC)
-    {
-        (void)fault_at(reader, 0, "the magic number is not that of a snapshot");
-        return OME_DAMAGED;
-    }
-    if (header->checksum != ome_crc32c(0, header, offsetof(ome_snapshot_header_t, checksum)))
-    {
-        (void)fault_at(reader, offsetof(ome_snapshot_header_t, checksum), "the header's checksum is wrong");
-        return OME_DAMAGED;
-    }
-    if (header->version != OME_SNAPSHOT_VERSION)
-    {
-        (void)fault_at(reader, offsetof(ome_snapshot_header_t, version), "it has another version of the format than this build reads");
-        return OME_UNSUPPORTED;
-    }
-    if (!check_header(reader))
-    {
-        return OME_DAMAGED;
-    }
-    reader->checksum = header->checksum;
-    reader->content_bytes = ome_snapshot_content_size(header);
-    reader->loaded_bytes = reader->taken_at_bytes = 0;
-    reader->size_bytes = reader->used_bytes = 0;
-    return OME_OK;
-}
 
 /* ---- instruments and sessions ---- */
 
 static bool restore_instrument(ome_snapshot_reader_t *reader, ome_engine_t *engine)
 {
     ome_snapshot_instrument_t entry;
-    if (!take_entry(reader, &entry, sizeof(entry)))
+    if (!ome_snapshot_take(reader, &entry, sizeof(entry)))
     {
         return false;
     }
@@ -283,18 +28,18 @@ static bool restore_instrument(ome_snapshot_reader_t *reader, ome_engine_t *engi
     memcpy(definition.symbol, entry.symbol, OME_NAME_SIZE);
     if (!ome_instrument_is_valid(&definition))
     {
-        return fault(reader, "an instrument is not one that can be defined");
+        return ome_snapshot_fault(reader, "an instrument is not one that can be defined");
     }
     if (ome_define_find_symbol(engine, definition.symbol) != 0)
     {
-        return fault(reader, "two instruments have one symbol");
+        return ome_snapshot_fault(reader, "two instruments have one symbol");
     }
     ome_book_t *book = ome_define_add_instrument(engine, &definition);
     book->last_trade_price = entry.last_trade_price;
     uint64_t tick_index;
     if (entry.last_trade_price != OME_NULL_VALUE && !ome_instrument_is_price(&book->instrument, entry.last_trade_price, &tick_index))
     {
-        return fault(reader, "an instrument's last trade price is none of its prices");
+        return ome_snapshot_fault(reader, "an instrument's last trade price is none of its prices");
     }
     return true;
 }
@@ -303,7 +48,7 @@ static bool restore_instrument(ome_snapshot_reader_t *reader, ome_engine_t *engi
 static bool restore_session(ome_snapshot_reader_t *reader, ome_engine_t *engine, uint32_t *last)
 {
     ome_snapshot_session_t entry;
-    if (!take_entry(reader, &entry, sizeof(entry)))
+    if (!ome_snapshot_take(reader, &entry, sizeof(entry)))
     {
         return false;
     }
@@ -311,11 +56,11 @@ static bool restore_session(ome_snapshot_reader_t *reader, ome_engine_t *engine,
     const uint32_t number_max = engine->limits.session_count_max;
     if (!ome_name_is_valid(entry.participant_name) || entry.participant == 0 || entry.participant > number_max || entry.reserved != 0)
     {
-        return fault(reader, "a session is not one that can be defined");
+        return ome_snapshot_fault(reader, "a session is not one that can be defined");
     }
     if (number <= *last || number > number_max)
     {
-        return fault(reader, "a session's number is out of range or out of order");
+        return ome_snapshot_fault(reader, "a session's number is out of range or out of order");
     }
     ome_define_session(engine, entry.participant | number << 16, entry.participant_name, entry.session_number);
     *last = number;
@@ -329,11 +74,11 @@ static bool take_slot(ome_snapshot_reader_t *reader, ome_order_pool_t *pool, uin
 {
     if (slot == 0 || slot > pool->slots_ever_used || generation == 0)
     {
-        return fault(reader, "a slot is out of range");
+        return ome_snapshot_fault(reader, "a slot is out of range");
     }
     if (pool->orders[slot].generation != 0)
     {
-        return fault(reader, "a slot is there twice");
+        return ome_snapshot_fault(reader, "a slot is there twice");
     }
     pool->orders[slot].generation = generation;
     return true;
@@ -345,13 +90,13 @@ static bool restore_free_slots(ome_snapshot_reader_t *reader, ome_order_pool_t *
     for (uint64_t i = 0; i < count; i++)
     {
         ome_snapshot_free_slot_t entry;
-        if (!take_entry(reader, &entry, sizeof(entry)) || !take_slot(reader, pool, entry.slot, entry.generation))
+        if (!ome_snapshot_take(reader, &entry, sizeof(entry)) || !take_slot(reader, pool, entry.slot, entry.generation))
         {
             return false;
         }
         if (entry.generation == UINT32_MAX)
         {
-            return fault(reader, "a slot is free whose generations are used up");
+            return ome_snapshot_fault(reader, "a slot is free whose generations are used up");
         }
         *to_next = entry.slot;
         to_next = &pool->orders[entry.slot].next;
@@ -388,7 +133,7 @@ static bool is_special(const restored_t *restored)
 
 static bool take_order(ome_snapshot_reader_t *reader, restored_t *restored)
 {
-    if (!take_entry(reader, &restored->order, sizeof(restored->order)))
+    if (!ome_snapshot_take(reader, &restored->order, sizeof(restored->order)))
     {
         return false;
     }
@@ -397,7 +142,7 @@ static bool take_order(ome_snapshot_reader_t *reader, restored_t *restored)
         restored->special = (ome_snapshot_special_t){0};
         return true;
     }
-    return take_entry(reader, &restored->special, sizeof(restored->special));
+    return ome_snapshot_take(reader, &restored->special, sizeof(restored->special));
 }
 
 /* Where an order stands among all: by instrument and side, then key, then what comes last. Each order's place is at or behind the one before. */
@@ -432,18 +177,18 @@ static bool check_order(ome_snapshot_reader_t *reader, const ome_engine_t *engin
 {
     if (order->instrument == 0 || order->instrument > engine->instrument_count || !ome_side_is_valid(order->side) || order->reserved != 0)
     {
-        return fault(reader, "an order's instrument or side is not there");
+        return ome_snapshot_fault(reader, "an order's instrument or side is not there");
     }
     if (!ome_quantity_is_in_range(order->leaves_quantity) || order->cumulative_quantity < 0 ||
         order->cumulative_quantity > OME_OPEN_QUANTITY_MAX - order->leaves_quantity)
     {
-        return fault(reader, "an order's quantity is out of range");
+        return ome_snapshot_fault(reader, "an order's quantity is out of range");
     }
     if (!marks_are_good(order->marks))
     {
-        return fault(reader, "an order's marks do not go together");
+        return ome_snapshot_fault(reader, "an order's marks do not go together");
     }
-    return ome_engine_knows_sender(engine, (uint32_t)(order->owner >> 32)) || fault(reader, "an order's session is not its participant's");
+    return ome_engine_knows_sender(engine, (uint32_t)(order->owner >> 32)) || ome_snapshot_fault(reader, "an order's session is not its participant's");
 }
 
 /* What every special order keeps. */
@@ -455,17 +200,17 @@ static bool check_special(ome_snapshot_reader_t *reader, const ome_engine_t *eng
         special->reserve_quantity < 0 || special->reserve_quantity > OME_QUANTITY_MAX - restored->order.leaves_quantity ||
         special->reserve_quantity > OME_OPEN_QUANTITY_MAX - restored->order.leaves_quantity - restored->order.cumulative_quantity)
     {
-        return fault(reader, "a special order's terms are out of range");
+        return ome_snapshot_fault(reader, "a special order's terms are out of range");
     }
     if (special->peak == 0 ? special->reserve_quantity != 0 : is_hidden)
     {
-        return fault(reader, "an order has a reserve without a peak, or a peak and is hidden");
+        return ome_snapshot_fault(reader, "an order has a reserve without a peak, or a peak and is hidden");
     }
     if (special->peak > 0 && ome_special_has_too_many_peaks(restored->order.leaves_quantity + special->reserve_quantity, special->peak))
     {
-        return fault(reader, "an order has more peaks than it may have");
+        return ome_snapshot_fault(reader, "an order has more peaks than it may have");
     }
-    return !ome_special_pool_is_full(&engine->pools.specials) || fault(reader, "there are more special orders than the limit");
+    return !ome_special_pool_is_full(&engine->pools.specials) || ome_snapshot_fault(reader, "there are more special orders than the limit");
 }
 
 /* Gives an order its slot and its place in the index; it is plain until make_special. */
@@ -491,7 +236,7 @@ static bool enter_order(ome_snapshot_reader_t *reader, ome_engine_t *engine, con
     ome_index_place_t at;
     if (ome_order_index_probe(&pools->index, &pools->orders, ome_owner_participant(entry->owner), entry->client_order_id, &at) != 0)
     {
-        return fault(reader, "two live orders have one client order id");
+        return ome_snapshot_fault(reader, "two live orders have one client order id");
     }
     /* From its home: the probe may have ended further on than the order of entries has it. */
     at.place = ome_order_index_home(&pools->index, at.hash);
@@ -524,28 +269,28 @@ static bool check_resting(ome_snapshot_reader_t *reader, const ome_engine_t *eng
     uint64_t tick_index;
     if (!ome_instrument_is_price(&book->instrument, order->price, &tick_index))
     {
-        return fault(reader, "an order's price is none of its instrument's");
+        return ome_snapshot_fault(reader, "an order's price is none of its instrument's");
     }
     const uint64_t key = ome_book_key(order->side, tick_index);
     const place_t before = *place;
     *place = (place_t){.side = side_of(order), .key = key, .last = (order->marks & OME_ORDER_MARK_HIDDEN) != 0};
     if (is_behind(&before, place))
     {
-        return fault(reader, "an order stands behind one that comes after it");
+        return ome_snapshot_fault(reader, "an order stands behind one that comes after it");
     }
     if (!ome_quantity_fits(book, order->side, order->leaves_quantity + special->reserve_quantity))
     {
-        return fault(reader, "more is open on a side than there can be");
+        return ome_snapshot_fault(reader, "more is open on a side than there can be");
     }
     if (is_special(restored) && ((special->peak == 0 && special->deadline_ns == 0 && special->group == 0) ||
                                     (special->peak != 0 && order->leaves_quantity > special->peak)))
     {
-        return fault(reader, "an order is special for nothing, or displays more than its peak");
+        return ome_snapshot_fault(reader, "an order is special for nothing, or displays more than its peak");
     }
     if (ome_ladder_pool_is_full(&engine->pools.ladder) &&
         ome_ladder_find(&book->ladders[ome_side_index(order->side)], &engine->pools.ladder, key) == 0)
     {
-        return fault(reader, "there are more price levels than the limit");
+        return ome_snapshot_fault(reader, "there are more price levels than the limit");
     }
     return true;
 }
@@ -584,7 +329,7 @@ static void ask_ahead(const ome_snapshot_reader_t *reader, const ome_engine_t *e
 
 static bool restore_orders(ome_snapshot_reader_t *reader, ome_engine_t *engine, const ome_snapshot_section_t *section)
 {
-    const uint64_t end_bytes = taken_bytes(reader) + section->size_bytes;
+    const uint64_t end_bytes = ome_snapshot_taken_bytes(reader) + section->size_bytes;
     restored_t restored = {0};
     place_t place = {0};
     for (uint64_t i = 0; i < section->count; i++)
@@ -598,7 +343,7 @@ static bool restore_orders(ome_snapshot_reader_t *reader, ome_engine_t *engine, 
         }
         join(engine, &restored, place.key);
     }
-    return taken_bytes(reader) == end_bytes || fault(reader, "the orders do not fill their section");
+    return ome_snapshot_taken_bytes(reader) == end_bytes || ome_snapshot_fault(reader, "the orders do not fill their section");
 }
 
 static bool check_books(ome_snapshot_reader_t *reader, const ome_engine_t *engine)
@@ -609,7 +354,7 @@ static bool check_books(ome_snapshot_reader_t *reader, const ome_engine_t *engin
         const uint32_t ask = ome_book_best(&engine->books[number], OME_SIDE_SELL);
         if (bid != 0 && ask != 0 && engine->pools.ladder.levels[bid].price >= engine->pools.ladder.levels[ask].price)
         {
-            return fault(reader, "a book is crossed");
+            return ome_snapshot_fault(reader, "a book is crossed");
         }
     }
     return true;
@@ -656,7 +401,7 @@ static bool stop_is_good(const restored_t *restored)
            ((restored->order.marks & with_limit) == 0 || ome_order_type_has_limit(stop->order_type)) && stop->minimum_quantity >= 0 &&
            stop->minimum_quantity <= OME_QUANTITY_MAX && (stop->flags & ~(OME_SPECIAL_HAS_COLLAR | OME_SPECIAL_HAS_BUDGET)) == 0 &&
            ((stop->flags & OME_SPECIAL_HAS_COLLAR) != 0 || stop->collar_ticks == 0) &&
-           ((stop->flags & OME_SPECIAL_HAS_BUDGET) != 0 || stop->budget == 0) && is_zero(stop->reserved, sizeof(stop->reserved));
+           ((stop->flags & OME_SPECIAL_HAS_BUDGET) != 0 || stop->budget == 0) && ome_snapshot_is_zero(stop->reserved, sizeof(stop->reserved));
 }
 
 /* What only a stop keeps; `place` is the one before, and becomes its own. */
@@ -668,19 +413,19 @@ static bool check_stop(ome_snapshot_reader_t *reader, const ome_engine_t *engine
     uint64_t tick_index;
     if (!stop_is_good(restored) || !limit_is_good(book, stop->order_type, order->price) || !distance_is_good(book, stop))
     {
-        return fault(reader, "a stop's terms are out of range or do not go together");
+        return ome_snapshot_fault(reader, "a stop's terms are out of range or do not go together");
     }
     if (!ome_instrument_is_price(&book->instrument, stop->stop_price, &tick_index))
     {
-        return fault(reader, "a stop price is none of its instrument's");
+        return ome_snapshot_fault(reader, "a stop price is none of its instrument's");
     }
     const place_t before = *place;
     *place = (place_t){.side = side_of(order), .key = ome_book_stop_key(order->side, tick_index), .last = stop->entry};
     if (!is_behind(place, &before) || stop->entry > engine->sequence)
     {
-        return fault(reader, "a stop stands behind one that comes after it");
+        return ome_snapshot_fault(reader, "a stop stands behind one that comes after it");
     }
-    return !ome_stop_is_past(book, order->side, stop->stop_price) || fault(reader, "a stop waits past its trigger");
+    return !ome_stop_is_past(book, order->side, stop->stop_price) || ome_snapshot_fault(reader, "a stop waits past its trigger");
 }
 
 static bool wait(ome_snapshot_reader_t *reader, ome_engine_t *engine, const restored_t *restored)
@@ -703,7 +448,7 @@ static bool wait(ome_snapshot_reader_t *reader, ome_engine_t *engine, const rest
     special->flags = stop->flags;
     if (ome_order_type_trails(stop->order_type) && ome_stop_moved_price(book, special) != stop->stop_price)
     {
-        return fault(reader, "a trailing stop has not followed the last price");
+        return ome_snapshot_fault(reader, "a trailing stop has not followed the last price");
     }
     ome_book_wait(book, &engine->pools, (uint32_t)restored->order.order_id);
     return true;
@@ -721,9 +466,9 @@ static bool restore_stops(ome_snapshot_reader_t *reader, ome_engine_t *engine, u
         }
         if (!is_special(&restored))
         {
-            return fault(reader, "a stop is not special");
+            return ome_snapshot_fault(reader, "a stop is not special");
         }
-        if (!check_special(reader, engine, &restored) || !take_entry(reader, &restored.stop, sizeof(restored.stop)) ||
+        if (!check_special(reader, engine, &restored) || !ome_snapshot_take(reader, &restored.stop, sizeof(restored.stop)) ||
             !check_stop(reader, engine, &restored, &place) || !enter_order(reader, engine, &restored.order) ||
             !wait(reader, engine, &restored))
         {
@@ -742,7 +487,7 @@ static bool restore_stops(ome_snapshot_reader_t *reader, ome_engine_t *engine, u
 static bool restore_pending(ome_snapshot_reader_t *reader, ome_pending_t *pending)
 {
     ome_snapshot_pending_t entry;
-    if (!take_entry(reader, &entry, sizeof(entry)))
+    if (!ome_snapshot_take(reader, &entry, sizeof(entry)))
     {
         return false;
     }
@@ -754,13 +499,13 @@ static bool restore_pending(ome_snapshot_reader_t *reader, ome_pending_t *pendin
     if (!is_order || (pending->command.flags & OME_COMMAND_FLAGS_CONTINUED) == 0 || entry.given >> OME_TERM_COUNT != 0 ||
         entry.reserved != 0)
     {
-        return fault(reader, "the command that waits for its terms is not one that can");
+        return ome_snapshot_fault(reader, "the command that waits for its terms is not one that can");
     }
     for (uint32_t term = 1; term < OME_TERM_COUNT; term++)
     {
         if ((entry.given >> term & 1) == 0 && pending->given.values[term] != 0)
         {
-            return fault(reader, "a term has a value and is not given");
+            return ome_snapshot_fault(reader, "a term has a value and is not given");
         }
     }
     return true;
@@ -771,7 +516,7 @@ static bool restore_pending(ome_snapshot_reader_t *reader, ome_pending_t *pendin
 /* Makes one entry of a section with few. */
 static bool restore_definitions(ome_snapshot_reader_t *reader, ome_engine_t *engine)
 {
-    for (uint64_t i = 0; i < count_of(&reader->header, OME_SNAPSHOT_SECTION_INSTRUMENTS); i++)
+    for (uint64_t i = 0; i < ome_snapshot_count(&reader->header, OME_SNAPSHOT_SECTION_INSTRUMENTS); i++)
     {
         if (!restore_instrument(reader, engine))
         {
@@ -779,7 +524,7 @@ static bool restore_definitions(ome_snapshot_reader_t *reader, ome_engine_t *eng
         }
     }
     uint32_t last_session = 0;
-    for (uint64_t i = 0; i < count_of(&reader->header, OME_SNAPSHOT_SECTION_SESSIONS); i++)
+    for (uint64_t i = 0; i < ome_snapshot_count(&reader->header, OME_SNAPSHOT_SECTION_SESSIONS); i++)
     {
         if (!restore_session(reader, engine, &last_session))
         {
@@ -798,7 +543,7 @@ static bool check_end(ome_snapshot_reader_t *reader)
         reader->result = (int)got;
         return false;
     }
-    return got == 0 || fault_at(reader, reader->header.total_size, "something follows its end");
+    return got == 0 || ome_snapshot_fault_at(reader, reader->header.total_size, "something follows its end");
 }
 
 static bool restore_sections(ome_snapshot_reader_t *reader, ome_engine_t *engine)
@@ -806,13 +551,13 @@ static bool restore_sections(ome_snapshot_reader_t *reader, ome_engine_t *engine
     const ome_snapshot_header_t *header = &reader->header;
     ome_order_pool_t *orders = &engine->pools.orders;
     orders->slots_ever_used = header->slots_ever_used;
-    if (!restore_definitions(reader, engine) || !restore_free_slots(reader, orders, count_of(header, OME_SNAPSHOT_SECTION_FREE_SLOTS)) ||
+    if (!restore_definitions(reader, engine) || !restore_free_slots(reader, orders, ome_snapshot_count(header, OME_SNAPSHOT_SECTION_FREE_SLOTS)) ||
         !restore_orders(reader, engine, &header->sections[OME_SNAPSHOT_SECTION_ORDERS - 1]) || !check_books(reader, engine) ||
-        !restore_stops(reader, engine, count_of(header, OME_SNAPSHOT_SECTION_STOPS)))
+        !restore_stops(reader, engine, ome_snapshot_count(header, OME_SNAPSHOT_SECTION_STOPS)))
     {
         return false;
     }
-    if (count_of(header, OME_SNAPSHOT_SECTION_PENDING) != 0 && !restore_pending(reader, &engine->pending))
+    if (ome_snapshot_count(header, OME_SNAPSHOT_SECTION_PENDING) != 0 && !restore_pending(reader, &engine->pending))
     {
         return false;
     }
@@ -838,12 +583,12 @@ ome_status_t ome_snapshot_restore(ome_snapshot_reader_t *reader, ome_engine_t **
     made->event_count = header->event_count;
     if (!restore_sections(reader, made))
     {
-        return status_of(reader);
+        return ome_snapshot_status(reader);
     }
     made->attention_ns = made->pending.waits ? 0 : ome_expiry_next_ns(made);
     if (ome_engine_state_hash(made) != header->state_hash)
     {
-        (void)fault_at(reader, offsetof(ome_snapshot_header_t, state_hash), "the state hash is not that of the state");
+        (void)ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, state_hash), "the state hash is not that of the state");
         return OME_DAMAGED;
     }
     *engine = made;
