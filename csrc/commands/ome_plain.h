@@ -230,15 +230,60 @@ OME_ALWAYS_INLINE bool plain_has_room(const ome_engine_t *engine, const ome_comm
            !ome_order_pool_is_full(&pools->orders);
 }
 
+/* A GTC order that does not cross joins its level: as ome_book_add, with everything at hand. `at`: the place of its id. */
+OME_ALWAYS_INLINE void plain_join(
+    ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, ome_index_place_t at, ome_sink_t *sink)
+{
+    ome_book_pools_t *const pools = &engine->pools;
+    const uint8_t side = command->side;
+    const uint32_t side_index = ome_side_index(side);
+    const int64_t quantity = command->quantity;
+    const uint64_t client_order_id = command->client_order_id;
+    const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
+    ome_order_t *const orders = pools->orders.orders;
+    const uint32_t slot = ome_order_pool_take(&pools->orders);
+    const uint64_t owner = ome_command_owner(command);
+    ome_order_t *const order = &orders[slot];
+    ome_level_t *const level = &pools->ladder.levels[level_index];
+    const uint32_t tail = level->tail;
+    const uint32_t order_count = level->order_count;
+    order->leaves_quantity = quantity;
+    order->cumulative_quantity = 0;
+    order->client_order_id = client_order_id;
+    order->owner = owner;
+    order->next = 0;
+    order->previous = tail;
+    order->level_and_marks = level_index;
+    if (OME_UNLIKELY(order_count == 0))
+    {
+        level->price = command->price;
+        level->instrument = command->instrument;
+        level->side = side;
+        level->head = slot;
+    }
+    else
+    {
+        orders[tail].next = slot;
+    }
+    level->tail = slot;
+    level->order_count = order_count + 1;
+    ome_quantity_join_displayed(book, side_index, level, quantity);
+    ome_order_pool_own(&pools->orders, slot, command->participant);
+    ome_order_index_insert_at(&pools->index, at, slot);
+    const ome_subject_t subject = {.order_id = (uint64_t)order->generation << 32 | slot,
+        .client_order_id = client_order_id,
+        .owner = owner,
+        .timestamp_ns = command->timestamp_ns,
+        .instrument = command->instrument,
+        .side = side};
+    ome_event_accepted(engine, sink, &subject, command->price, quantity, OME_EVENT_FLAGS_RESTS);
+}
+
 /* A new order whose form is plain. `hash` is that of its client order id. */
 OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
 {
     ome_book_pools_t *const pools = &engine->pools;
     const uint8_t side = command->side;
-    const uint32_t side_index = ome_side_index(side);
-    const uint32_t instrument = command->instrument;
-    const int64_t quantity = command->quantity;
-    const uint64_t client_order_id = command->client_order_id;
     ome_book_t *const book = plain_book(engine, command);
     uint64_t tick_index;
     if (OME_UNLIKELY(book == NULL || !ome_instrument_is_price(&book->instrument, command->price, &tick_index)))
@@ -265,45 +310,7 @@ OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *
     {
         return false;
     }
-    const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
-    /* As ome_book_add, with everything at hand. */
-    ome_order_t *const orders = pools->orders.orders;
-    const uint32_t slot = ome_order_pool_take(&pools->orders);
-    const uint64_t owner = ome_command_owner(command);
-    ome_order_t *const order = &orders[slot];
-    ome_level_t *const level = &pools->ladder.levels[level_index];
-    const uint32_t tail = level->tail;
-    const uint32_t order_count = level->order_count;
-    order->leaves_quantity = quantity;
-    order->cumulative_quantity = 0;
-    order->client_order_id = client_order_id;
-    order->owner = owner;
-    order->next = 0;
-    order->previous = tail;
-    order->level_and_marks = level_index;
-    if (OME_UNLIKELY(order_count == 0))
-    {
-        level->price = command->price;
-        level->instrument = instrument;
-        level->side = side;
-        level->head = slot;
-    }
-    else
-    {
-        orders[tail].next = slot;
-    }
-    level->tail = slot;
-    level->order_count = order_count + 1;
-    ome_quantity_join_displayed(book, side_index, level, quantity);
-    ome_order_pool_own(&pools->orders, slot, command->participant);
-    ome_order_index_insert_at(&pools->index, at, slot);
-    const ome_subject_t subject = {.order_id = (uint64_t)order->generation << 32 | slot,
-        .client_order_id = client_order_id,
-        .owner = owner,
-        .timestamp_ns = command->timestamp_ns,
-        .instrument = instrument,
-        .side = side};
-    ome_event_accepted(engine, sink, &subject, command->price, quantity, OME_EVENT_FLAGS_RESTS);
+    plain_join(engine, command, book, key, at, sink);
     return true;
 }
 
@@ -379,71 +386,65 @@ OME_ALWAYS_INLINE bool ome_plain_cancel(ome_engine_t *engine, const ome_command_
     return true;
 }
 
+/* Puts an order, with other leaves, at the back of the level of another price. False, and nothing changed, where that crosses or has no
+ * level. */
+OME_ALWAYS_INLINE bool plain_move(
+    ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key, int64_t leaves)
+{
+    const ome_ladder_t *const ladder = &book->ladders[ome_side_index(side)];
+    if (OME_UNLIKELY(ome_book_crosses(book, side, key) ||
+                     (ome_ladder_find_near(ladder, &pools->ladder, key) == 0 && ome_ladder_pool_is_full(&pools->ladder))))
+    {
+        return false;
+    }
+    ome_book_unlink(book, pools, slot);
+    ome_quantity_set_open(&pools->orders.orders[slot], leaves);
+    ome_book_add(book, pools, slot, side, price, key);
+    return true;
+}
+
 /* An amend by client order id whose flags are zero, of an order that goes on resting. `hash` is that of its client order id. */
 OME_ALWAYS_INLINE bool ome_plain_amend(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
 {
     ome_book_pools_t *const pools = &engine->pools;
-    const uint64_t client_order_id = command->client_order_id;
     ome_index_place_t at = {.hash = hash, .place = ome_order_index_home(&pools->index, hash)};
     const uint32_t slot = ome_plain_find(engine, command, &at);
-    if (OME_UNLIKELY(slot == 0))
-    {
-        return false;
-    }
     ome_order_t *const order = &pools->orders.orders[slot];
-    if (OME_UNLIKELY((order->marks & OME_PLAIN_MARKS_NOT_KNOWN) != 0))
-    {
-        return false;
-    }
-    const ome_level_t *const level = &pools->ladder.levels[order->level];
-    const uint32_t instrument = level->instrument;
-    const uint8_t side = level->side;
-    ome_book_t *const book = &engine->books[instrument];
-    const int64_t old_leaves = order->leaves_quantity;
-    const int64_t price = command->price == OME_NULL_VALUE ? level->price : command->price;
-    if (OME_UNLIKELY((command->instrument != instrument && command->instrument != 0) ||
+    if (OME_UNLIKELY(slot == 0 || !plain_is_displayed(engine, command, order) ||
                      (command->quantity < 0 && command->quantity != OME_NULL_VALUE)))
     {
         return false;
     }
+    const ome_level_t *const level = &pools->ladder.levels[order->level];
+    ome_book_t *const book = &engine->books[level->instrument];
+    const uint8_t side = level->side;
+    const int64_t old_leaves = order->leaves_quantity;
     const int64_t leaves = command->quantity == OME_NULL_VALUE ? old_leaves : command->quantity - order->cumulative_quantity;
+    const int64_t price = command->price == OME_NULL_VALUE ? level->price : command->price;
     uint64_t tick_index;
-    if (OME_UNLIKELY(leaves <= 0 || leaves > OME_QUANTITY_MAX ||
-                     !ome_quantity_fits(book, side, leaves - old_leaves) ||
+    if (OME_UNLIKELY(leaves <= 0 || leaves > OME_QUANTITY_MAX || !ome_quantity_fits(book, side, leaves - old_leaves) ||
                      order->cumulative_quantity + leaves > OME_OPEN_QUANTITY_MAX ||
                      !ome_instrument_is_price(&book->instrument, price, &tick_index)))
     {
         return false;
     }
-    uint8_t flags = OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS | OME_EVENT_FLAGS_KEPT_PRIORITY;
-    if (price == level->price && leaves <= old_leaves)
+    const ome_subject_t subject = plain_subject(command, order, slot, command->client_order_id, level);
+    uint8_t flags = OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS;
+    if (price != level->price || leaves > old_leaves)
     {
+        if (OME_UNLIKELY(!plain_move(book, pools, slot, side, price, ome_book_key(side, tick_index), leaves)))
+        {
+            return false;
+        }
+    }
+    else
+    {
+        flags |= OME_EVENT_FLAGS_KEPT_PRIORITY;
         if (leaves < old_leaves)
         {
             ome_book_reduce(book, pools, slot, old_leaves - leaves);
         }
     }
-    else
-    {
-        const uint64_t key = ome_book_key(side, tick_index);
-        const uint32_t side_index = ome_side_index(side);
-        if (OME_UNLIKELY(
-                ome_book_crosses(book, side, key) ||
-                (ome_ladder_find_near(&book->ladders[side_index], &pools->ladder, key) == 0 && ome_ladder_pool_is_full(&pools->ladder))))
-        {
-            return false;
-        }
-        flags = OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS;
-        ome_book_unlink(book, pools, slot);
-        ome_quantity_set_open(order, leaves);
-        ome_book_add(book, pools, slot, side, price, key);
-    }
-    const ome_subject_t subject = {.order_id = (uint64_t)order->generation << 32 | slot,
-        .client_order_id = client_order_id,
-        .owner = order->owner,
-        .timestamp_ns = command->timestamp_ns,
-        .instrument = instrument,
-        .side = side};
     ome_event_amended(engine, sink, &subject, price, leaves, flags);
     return true;
 }
