@@ -37,8 +37,8 @@
     ROW(BAD_FLAGS, MASS_CANCEL, mass_cancel_flags_are_bad)                                                                                 \
     ROW(BAD_FLAGS, EXPIRE_ORDERS, expire_orders_flags_are_bad)                                                                             \
     ROW(BAD_SELF_TRADE_PREVENTION, NEW_WITH_OPTIONS, self_trade_is_bad)                                                                    \
-    ROW(ORDER_CLOSED, REFERENCE, order_is_closed)                                                                                          \
     ROW(UNKNOWN_ORDER, REFERENCE, order_is_unknown)                                                                                        \
+    ROW(ORDER_CLOSED, REFERENCE, order_is_closed)                                                                                          \
     ROW(NOT_OWNER, REFERENCE, order_is_anothers)                                                                                           \
     ROW(WRONG_INSTRUMENT, REFERENCE, instrument_is_another)                                                                                \
     ROW(BAD_TERM, NEW_WITH_OPTIONS, terms_are_bad)                                                                                         \

@@ -107,12 +107,6 @@ static inline bool admission_is_by_order_id(const ome_admission_t *admission)
     return (admission->command->flags & OME_COMMAND_FLAGS_BY_ORDER_ID) != 0;
 }
 
-static inline bool admission_order_is_closed(const ome_admission_t *admission)
-{
-    return admission_is_by_order_id(admission) &&
-           ome_order_pool_state(&admission->engine->pools.orders, admission->command->client_order_id) == OME_ORDER_CLOSED;
-}
-
 /* Finds it. */
 static inline bool admission_order_is_unknown(ome_admission_t *admission)
 {
@@ -121,7 +115,7 @@ static inline bool admission_order_is_unknown(ome_admission_t *admission)
     if (admission_is_by_order_id(admission))
     {
         admission->slot = (uint32_t)command->client_order_id;
-        return ome_order_pool_state(&pools->orders, command->client_order_id) != OME_ORDER_LIVE;
+        return ome_order_pool_state(&pools->orders, command->client_order_id) == OME_ORDER_UNKNOWN;
     }
     if (command->client_order_id == 0)
     {
@@ -129,6 +123,12 @@ static inline bool admission_order_is_unknown(ome_admission_t *admission)
     }
     admission->slot = ome_order_index_find(&pools->index, &pools->orders, command->participant, command->client_order_id);
     return admission->slot == 0;
+}
+
+static inline bool admission_order_is_closed(const ome_admission_t *admission)
+{
+    return admission_is_by_order_id(admission) &&
+           ome_order_pool_state(&admission->engine->pools.orders, admission->command->client_order_id) == OME_ORDER_CLOSED;
 }
 
 static inline const ome_order_t *admission_order(const ome_admission_t *admission)
