@@ -16,6 +16,7 @@ HEADERS = (
     "engine/ome_engine_limits.h",
     "engine/ome_sink.h",
     "ome.h",
+    "pipeline/ome_venue_config.h",
     "ome_venue_face.h",
 )
 

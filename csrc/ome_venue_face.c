@@ -363,22 +363,9 @@ ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_
 
 /* ---- Venue ---- */
 
-ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
-    uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
-    uint64_t delay_ns, uint32_t batch_count, uint64_t configuration_hash, ome_venue_t **venue, ome_venue_view_t *view)
+ome_status_t ome_venue_create(
+    ome_replay_t *replay, ome_engine_t *engine, const ome_venue_config_t *config, ome_venue_t **venue, ome_venue_view_t *view)
 {
-    const ome_venue_config_t config = {.ring_slot_count = ring_slot_count,
-        .stream_slot_count = stream_slot_count,
-        .reader_count = reader_count,
-        .wait_strategy = wait_strategy,
-        .policy = policy,
-        .counters_path = counters_path,
-        .directory = directory,
-        .segment_size_bytes = segment_size_bytes,
-        .delay_ns = delay_ns,
-        .batch_count = batch_count,
-        .configuration_hash = configuration_hash,
-        .has_event_log = replay != NULL && replay->checks_events};
     *view = (ome_venue_view_t){0};
     ome_venue_t *made = ome_memory_map(sizeof(ome_venue_t));
     if (made == NULL)
@@ -391,7 +378,7 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
         ome_engine_destroy(engine);
         engine = ome_replay_take_engine(replay);
     }
-    const ome_status_t status = ome_venue_open(made, engine, replay, &config);
+    const ome_status_t status = ome_venue_open(made, engine, replay, config);
     if (status == OME_OK)
     {
         *venue = made;
@@ -406,7 +393,7 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
     else if (ome_venue_error(made) != NULL)
     {
         view->error_call = ome_venue_error(made)->call;
-        view->error_path = directory;
+        view->error_path = config->directory;
         view->error_number = ome_venue_error(made)->number;
     }
     (void)ome_venue_destroy(made);
@@ -419,7 +406,7 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view)
     const ome_error_t *error = ome_venue_error(venue);
     *view = (ome_venue_view_t){.epoch = venue->epoch,
         .cursor = ome_ring_cursor(venue->ring),
-        .durable = atomic_load_explicit(&venue->gate.durable.value, memory_order_acquire),
+        .durable = ome_published_sequence(&venue->published, OME_GATE_DURABLE),
         .deadline_ns = ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_DEADLINE)),
         .time_ns = ome_venue_clock_now_ns(&venue->clock),
         .events_durable =
@@ -490,44 +477,29 @@ ome_status_t ome_venue_destroy(ome_venue_t *venue)
     return status;
 }
 
-static uint64_t speakable(void *context)
+ome_status_t ome_venue_register(ome_venue_t *venue, const char *name)
 {
-    return ome_gate_limit(&((ome_venue_t *)context)->gate);
+    ome_reader_t reader;
+    return ome_published_register(&venue->published, name, true, &reader);
 }
 
-/* The next event of a reader may be spoken of. */
-typedef struct
+static bool has_event(const void *context)
 {
-    ome_venue_t *venue;
-    uint32_t reader_index;
-} next_event_t;
-
-static bool is_speakable(const void *context)
-{
-    const next_event_t *next = context;
-    const void *slots = NULL;
-    return ome_stream_available(next->venue->stream, next->reader_index, &slots) > 0 &&
-           ((const ome_event_t *)slots)->sequence <= speakable(next->venue);
+    return ome_reader_has_event(context);
 }
 
-uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events, uint32_t count_max, uint64_t timeout_ns)
+uint32_t ome_venue_read(ome_venue_t *venue, const char *name, void *events, uint32_t count_max, uint64_t timeout_ns)
 {
-    const next_event_t next = {.venue = venue, .reader_index = reader_index};
-    if (ome_wait_for(ome_stream_reader_wait(venue->stream, reader_index), is_speakable, &next, timeout_ns) != OME_OK)
+    ome_reader_t reader;
+    if (!ome_published_find(&venue->published, name, &reader) ||
+        ome_wait_for(ome_reader_wait(&reader), has_event, &reader, timeout_ns) != OME_OK)
     {
         return 0;
     }
-    const void *slots = NULL;
-    uint32_t count = ome_stream_available(venue->stream, reader_index, &slots);
-    count = count < count_max ? count : count_max;
-    const uint64_t limit = speakable(venue);
-    const ome_event_t *from = slots;
-    while (from[count - 1].sequence > limit)
-    {
-        count--;
-    }
-    memcpy(events, slots, (size_t)count * sizeof(ome_event_t));
-    ome_stream_advance(venue->stream, reader_index, count);
+    const ome_event_t *from;
+    const uint32_t count = ome_reader_take(&reader, count_max, &from);
+    memcpy(events, from, (size_t)count * sizeof(ome_event_t));
+    ome_reader_advance(&reader, count);
     return count;
 }
 
@@ -618,17 +590,20 @@ ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, ui
 
 ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, int event_fd, ome_gateway_t **gateway)
 {
-    const ome_gateway_config_t config = {.ring = venue->ring,
-        .stream = venue->stream,
-        .durable = speakable,
+    ome_reader_t reader;
+    const ome_status_t status = ome_published_register(&venue->published, "gateway", true, &reader);
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    const ome_gateway_config_t config = {.ingress = venue->ingress,
+        .reader = reader,
         .is_open = takes_commands,
         .storage = storage_of,
         .context = venue,
-        .clock = &venue->clock,
         .socket = ome_listener_socket(listener),
         .connection_slot_max = ome_listener_connection_count_max(listener),
         .counters = gateway_counters(venue),
-        .reader_index = 0,
         .order_count_max = venue->engine->limits.order_count_max,
         .session_count_max = venue->engine->limits.session_count_max,
         .event_fd = event_fd};
@@ -663,16 +638,19 @@ static ome_feed_counters_t feed_counters(const ome_venue_t *venue)
 ome_status_t ome_feed_create(
     ome_venue_t *venue, ome_listener_t *listener, int event_fd, uint32_t snapshot_level_count_max, uint32_t epoch, ome_feed_t **feed)
 {
+    ome_reader_t reader;
+    ome_status_t status = ome_published_register(&venue->published, "feed", true, &reader);
+    if (status != OME_OK)
+    {
+        return status;
+    }
     const ome_feed_config_t config = {.limits = venue->engine->limits,
         .snapshot_level_count_max = snapshot_level_count_max,
         .epoch = epoch,
         .connection_slot_max = ome_listener_connection_count_max(listener),
-        .stream = venue->stream,
-        .reader_index = 1,
+        .reader = reader,
         .event_fd = event_fd,
         .socket = ome_listener_socket(listener),
-        .durable = speakable,
-        .durable_context = venue,
         .counters = feed_counters(venue)};
     const uint64_t size_bytes = ome_feed_size_bytes(&config);
     if (size_bytes == 0)
@@ -684,7 +662,7 @@ ome_status_t ome_feed_create(
     {
         return OME_NO_MEMORY;
     }
-    ome_status_t status = ome_feed_init(feed, memory, size_bytes, &config);
+    status = ome_feed_init(feed, memory, size_bytes, &config);
     if (status == OME_OK)
     {
         status = ome_feed_seed(*feed, venue->engine);

@@ -4,6 +4,7 @@
 #define OME_VENUE_FACE_H
 
 #include "ome.h"
+#include "pipeline/ome_venue_config.h"
 
 /* ---- Replay: an engine from a journal ---- */
 
@@ -195,15 +196,12 @@ typedef struct
     int32_t reserved;
 } ome_venue_view_t;
 
-/* With a journal (policy 1 commit, 2 async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the
- * journal is empty `engine` does; if it has checked events, the venue writes an event log. Without (policy 3 memory): `replay` and
- * `directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. `counters_path` may be NULL,
- * `configuration_hash` is kept in the journal's headers. Wait strategies: 1 spin, 2 yield, 3 block. Readers: 0 reports, 1 feed. OME_OK;
- * OME_INVALID: a slot count (power of two), reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED;
- * OME_UNSUPPORTED; OME_NOT_FOUND. */
-ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
-    uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
-    uint64_t delay_ns, uint32_t batch_count, uint64_t configuration_hash, ome_venue_t **venue, ome_venue_view_t *view);
+/* With a journal (policy commit or async): `replay` has been stepped to OME_EMPTY; its engine becomes the venue's, or where the journal
+ * is empty `engine` does; if it has checked events, the venue writes an event log. Without (policy memory): `replay` and
+ * `config->directory` are NULL. `engine` is owned by the venue from now on, whatever is returned. OME_OK; OME_INVALID: a slot count,
+ * reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: `view` tells; OME_DAMAGED; OME_UNSUPPORTED; OME_NOT_FOUND. */
+ome_status_t ome_venue_create(
+    ome_replay_t *replay, ome_engine_t *engine, const ome_venue_config_t *config, ome_venue_t **venue, ome_venue_view_t *view);
 
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_venue_start(ome_venue_t *venue);
@@ -248,9 +246,12 @@ const ome_engine_t *ome_venue_engine(const ome_venue_t *venue);
 /* Ends the threads, seals the journal, frees everything. OME_OK or OME_IO_ERROR. */
 ome_status_t ome_venue_destroy(ome_venue_t *venue);
 
-/* Reads events of a venue that may be spoken of, as reader `reader_index`, into `events`; waits up to `timeout_ns` for the first.
- * Returns how many. */
-uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events, uint32_t count_max, uint64_t timeout_ns);
+/* Makes a reader of published events, before the start; it must read until the venue is drained. `name` lives as long as the venue. OME_OK;
+ * OME_INVALID: another reader has the name; OME_FULL: there are as many as the configuration says. */
+ome_status_t ome_venue_register(ome_venue_t *venue, const char *name);
+
+/* Reads published events as the reader of that name into `events`; waits up to `timeout_ns` for the first. Returns how many. */
+uint32_t ome_venue_read(ome_venue_t *venue, const char *name, void *events, uint32_t count_max, uint64_t timeout_ns);
 
 /* ---- Listeners: the server's end of connections ---- */
 
@@ -272,7 +273,8 @@ void ome_listener_abandon(const ome_listener_t *listener);
 
 typedef struct ome_gateway ome_gateway_t;
 
-/* Reads the venue's reports stream; before the venue starts. `event_fd` is an eventfd that wakes it. OME_OK; OME_NO_MEMORY. */
+/* Registers as the reader "gateway"; before the venue starts. `event_fd` is an eventfd that wakes it. OME_OK; OME_NO_MEMORY; as
+ * ome_venue_register. */
 ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, int event_fd, ome_gateway_t **gateway);
 void ome_gateway_destroy(ome_gateway_t *gateway);
 
@@ -304,7 +306,7 @@ void ome_gateway_pause(ome_gateway_t *gateway, uint64_t peer, uint32_t duration_
 
 typedef struct ome_feed ome_feed_t;
 
-/* Reads the venue's stream as its second reader; before the venue starts. `event_fd` is an eventfd that wakes it; a snapshot has up to
+/* Registers as the reader "feed"; before the venue starts. `event_fd` is an eventfd that wakes it; a snapshot has up to
  * `snapshot_level_count_max` levels of a side; `epoch` tells this start from others. OME_OK; OME_INVALID: the count; OME_NO_MEMORY. */
 ome_status_t ome_feed_create(
     ome_venue_t *venue, ome_listener_t *listener, int event_fd, uint32_t snapshot_level_count_max, uint32_t epoch, ome_feed_t **feed);

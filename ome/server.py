@@ -42,7 +42,7 @@ __all__ = ["Server", "ServerError", "StartSummary", "StopSummary"]
 _WAITS = {"spin": 1, "yield": 2, "block": 3}
 _DEFINE_TIMEOUT_S = 60.0
 _SLOT_BYTES = 64
-_READERS = 2  # of the outbound stream: reports and feed
+_READERS = 2  # of published events: gateway and feed
 # What may wait for connections. A session that is far behind is ended; a subscriber misses frames early, since it can ask for a snapshot.
 _ORDERS_QUEUES = QueueLimits(part_bytes=FRAME_SIZE_MAX_BYTES, queue_bytes=24 << 20, pool_bytes=40 << 20)
 _FEED_QUEUES = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=40 << 20)
@@ -310,23 +310,23 @@ class Server(NotCopyable):
         view = ffi.new("ome_venue_view_t *")
         directory = ffi.NULL if replay is None else ffi.new("char[]", os.fsencode(config.directory or ""))
         counters = ffi.NULL if config.directory is None else ffi.new("char[]", os.fsencode(config.directory / COUNTERS_FILE))
-        status = lib.ome_venue_create(
-            ffi.NULL if replay is None else replay.pointer,
-            engine[0],
-            directory,
-            counters,
-            config.policy,
-            config.ring_slots,
-            config.stream_slots,
-            _READERS,
-            _WAITS[config.wait],
-            config.segment_bytes,
-            config.flush_delay_ms * 1_000_000,
-            config.flush_records,
-            config.behaviour_hash,
-            venue,
-            view,
+        made_with = ffi.new(
+            "ome_venue_config_t *",
+            {
+                "ring_slot_count": config.ring_slots,
+                "stream_slot_count": config.stream_slots,
+                "reader_count": _READERS,
+                "wait_strategy": _WAITS[config.wait],
+                "policy": config.policy,
+                "batch_count": config.flush_records,
+                "counters_path": counters,
+                "directory": directory,
+                "segment_size_bytes": config.segment_bytes,
+                "delay_ns": config.flush_delay_ms * 1_000_000,
+                "configuration_hash": config.behaviour_hash,
+            },
         )
+        status = lib.ome_venue_create(ffi.NULL if replay is None else replay.pointer, engine[0], made_with, venue, view)
         if status in (lib.OME_DAMAGED, lib.OME_UNSUPPORTED, lib.OME_NOT_FOUND) and replay is not None:
             raise JournalIntegrityError(replay.report)
         if status != lib.OME_OK:

@@ -130,12 +130,9 @@ ome_status_t ome_event_log_open(ome_event_log_t *log, ome_replay_t *replay, cons
 
 /* ---- To write ---- */
 
-void ome_event_log_attach(
-    ome_event_log_t *log, ome_stream_t *stream, uint32_t reader_index, const ome_gate_t *gate, const ome_counters_t *counters)
+void ome_event_log_attach(ome_event_log_t *log, ome_reader_t reader, const ome_counters_t *counters)
 {
-    log->stream = stream;
-    log->reader_index = reader_index;
-    log->gate = gate;
+    log->reader = reader;
     log->counters = counters;
     ome_counter_set(ome_counters_counter(counters, OME_COUNT_EVENTS_DURABLE), log->writer.durable_sequence);
 }
@@ -148,13 +145,11 @@ static uint64_t unsynced_count(const ome_event_log_t *log)
 /* Takes events up to the gate. `ends_command`: what follows, if anything does, is of another command. */
 static uint32_t take(ome_event_log_t *log, bool *ends_command)
 {
-    const void *slots = NULL;
-    const uint64_t limit = ome_gate_limit(log->gate);
-    const uint64_t durable = atomic_load_explicit(&log->gate->durable.value, memory_order_acquire);
-    const uint32_t available = ome_stream_available(log->stream, log->reader_index, &slots);
-    const ome_event_t *events = slots;
+    const ome_event_t *events;
+    const uint32_t available = ome_reader_take(&log->reader, UINT32_MAX, &events);
+    const uint64_t durable = ome_published_sequence(log->reader.published, OME_GATE_DURABLE);
     uint32_t count = 0;
-    while (count < available && events[count].sequence <= limit && log->status == OME_OK)
+    while (count < available && log->status == OME_OK)
     {
         log->status = append(log, &events[count], events[count].sequence <= durable);
         count++;
@@ -163,9 +158,8 @@ static uint32_t take(ome_event_log_t *log, bool *ends_command)
     {
         log->last_command = events[count - 1].sequence;
     }
-    const bool is_followed = count < available && events[count].sequence != log->last_command;
-    ome_stream_advance(log->stream, log->reader_index, count);
-    *ends_command = is_followed || ome_stream_is_whole(log->stream, log->reader_index);
+    ome_reader_advance(&log->reader, count);
+    *ends_command = ome_reader_is_past(&log->reader, log->last_command);
     return count;
 }
 

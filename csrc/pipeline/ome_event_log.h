@@ -11,9 +11,8 @@
 #ifndef OME_EVENT_LOG_H
 #define OME_EVENT_LOG_H
 
-#include "concurrent/ome_stream.h"
+#include "concurrent/ome_published.h"
 #include "journal/ome_journal_writer.h"
-#include "pipeline/ome_gate.h"
 #include "pipeline/ome_replay.h"
 #include "pipeline/ome_venue_counters.h"
 
@@ -22,13 +21,11 @@ typedef struct
     ome_journal_writer_t writer;
     void *memory;
     uint64_t memory_size_bytes;
-    ome_stream_t *stream;
-    const ome_gate_t *gate;
+    ome_reader_t reader;
     const ome_counters_t *counters;
     uint64_t last_command;       /* of the last event appended */
     uint64_t delay_ns;           /* as old an event may become before it is synced */
     uint64_t oldest_unsynced_ns; /* monotonic; when the oldest event that is not durable was appended */
-    uint32_t reader_index;
     ome_status_t status;         /* OME_OK, or why it stopped */
 } ome_event_log_t;
 
@@ -46,9 +43,8 @@ typedef struct
  * replay->reader.error; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: `replay` tells. Call ome_event_log_close whatever is returned. */
 ome_status_t ome_event_log_open(ome_event_log_t *log, ome_replay_t *replay, const ome_event_log_config_t *config);
 
-/* The stream that it reads, whose first event is the next one. */
-void ome_event_log_attach(
-    ome_event_log_t *log, ome_stream_t *stream, uint32_t reader_index, const ome_gate_t *gate, const ome_counters_t *counters);
+/* What it reads, whose first event is the next one. */
+void ome_event_log_attach(ome_event_log_t *log, ome_reader_t reader, const ome_counters_t *counters);
 
 /* Appends what may be spoken of, and writes if it is time; returns how many events it took. `log->status` tells of an error. */
 uint32_t ome_event_log_do_work(ome_event_log_t *log);

@@ -9,14 +9,13 @@ void ome_journal_stage_init(ome_journal_stage_t *stage, const ome_journal_stage_
 {
     *stage = (ome_journal_stage_t){.writer = config->writer,
         .ring = config->ring,
-        .stream = config->stream,
-        .gate = config->gate,
+        .published = config->published,
         .counters = config->counters,
         .next_sequence = config->first_sequence,
         .delay_ns = config->delay_ns,
         .batch_count = config->batch_count,
         .consumer_index = config->consumer_index,
-        .reader_count = config->reader_count,
+        .waits = (config->published->required >> OME_GATE_DURABLE & 1) != 0,
         .status = OME_OK};
 }
 
@@ -74,15 +73,7 @@ static ome_status_t append_group(ome_journal_stage_t *stage, uint32_t *group_cou
 static void open_gate(ome_journal_stage_t *stage)
 {
     const uint64_t durable = stage->writer->durable_sequence;
-    ome_gate_open(stage->gate, durable);
-    if (stage->gate->waits)
-    {
-        ome_wait_fence();
-        for (uint32_t i = 0; i < stage->reader_count; i++)
-        {
-            ome_wait_notify_after_fence(ome_stream_reader_wait(stage->stream, i));
-        }
-    }
+    ome_published_advance(stage->published, OME_GATE_DURABLE, durable);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_DURABLE), durable);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_JOURNAL_UNPREPARED), stage->writer->unprepared_count);
     ome_counter_add(ome_counters_counter(stage->counters, OME_COUNT_COMMITS), 1);
@@ -123,7 +114,7 @@ static bool is_sync_due(const ome_journal_stage_t *stage, uint32_t count)
     {
         return false;
     }
-    return stage->gate->waits || count == 0 || unsynced >= stage->batch_count ||
+    return stage->waits || count == 0 || unsynced >= stage->batch_count ||
            ome_clock_monotonic_ns() - stage->oldest_unsynced_ns >= stage->delay_ns;
 }
 

@@ -12,25 +12,23 @@
 
 #include <stdatomic.h>
 
+#include "concurrent/ome_published.h"
 #include "concurrent/ome_ring.h"
-#include "concurrent/ome_stream.h"
 #include "journal/ome_journal_writer.h"
-#include "pipeline/ome_gate.h"
 #include "pipeline/ome_venue_counters.h"
 
 typedef struct
 {
     ome_journal_writer_t *writer;
     ome_ring_t *ring;
-    ome_stream_t *stream; /* its readers are woken when the gate opens */
-    ome_gate_t *gate;
+    ome_published_t *published; /* whose gate it advances */
     const ome_counters_t *counters;
     uint64_t next_sequence;
     uint64_t delay_ns;
     uint64_t oldest_unsynced_ns; /* monotonic; when the oldest command that is not durable was written */
     uint32_t batch_count;
     uint32_t consumer_index;
-    uint32_t reader_count; /* of the stream */
+    bool waits; /* publication waits for the journal: fixed */
     ome_status_t status;   /* OME_OK, or why it stopped */
     atomic_bool is_spare_due; /* read by the thread that prepares: a quarter of the segment is used, so the next one should be made */
 } ome_journal_stage_t;
@@ -39,14 +37,12 @@ typedef struct
 {
     ome_journal_writer_t *writer;
     ome_ring_t *ring;
-    ome_stream_t *stream;
-    ome_gate_t *gate;
+    ome_published_t *published;
     const ome_counters_t *counters;
     uint64_t first_sequence;
     uint64_t delay_ns;
     uint32_t batch_count;
     uint32_t consumer_index;
-    uint32_t reader_count;
 } ome_journal_stage_config_t;
 
 void ome_journal_stage_init(ome_journal_stage_t *stage, const ome_journal_stage_config_t *config);

@@ -50,11 +50,6 @@ static ome_status_t make_ring(ome_venue_t *venue, const ome_venue_config_t *conf
     return status;
 }
 
-static uint32_t stream_reader_count(const ome_venue_t *venue)
-{
-    return venue->reader_count + (venue->has_event_log ? 1 : 0);
-}
-
 static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     venue->stream_size_bytes = ome_stream_size_bytes(config->stream_slot_count);
@@ -64,7 +59,7 @@ static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *co
         return OME_NO_MEMORY;
     }
     const ome_stream_config_t stream = {.slot_count = config->stream_slot_count,
-        .reader_count = stream_reader_count(venue),
+        .reader_count = config->reader_count + (venue->has_event_log ? 1 : 0),
         .wait_strategy = (ome_wait_strategy_t)config->wait_strategy};
     const ome_status_t status = ome_stream_init(&venue->stream, memory, venue->stream_size_bytes, &stream);
     if (status != OME_OK)
@@ -177,33 +172,34 @@ static void make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     ome_match_stage_init(
         &venue->match_stage, venue->engine, venue->ring, CONSUMER_MATCH, venue->stream, &venue->counters, &venue->is_failed);
-    venue->gate.waits = venue->policy == OME_POLICY_COMMIT;
-    ome_gate_open(&venue->gate, venue->engine->sequence);
+    venue->ingress = (ome_ingress_t){.ring = venue->ring, .clock = &venue->clock};
+    const uint32_t required = venue->policy == OME_POLICY_COMMIT ? 1u << OME_GATE_DURABLE : 0;
+    ome_published_init(&venue->published, venue->stream, required, venue->engine->sequence);
     if (venue->has_journal)
     {
         const ome_journal_stage_config_t stage = {.writer = &venue->writer,
             .ring = venue->ring,
-            .stream = venue->stream,
-            .gate = &venue->gate,
+            .published = &venue->published,
             .counters = &venue->counters,
             .first_sequence = venue->engine->sequence + 1,
             .delay_ns = config->delay_ns,
             .batch_count = config->batch_count,
-            .consumer_index = CONSUMER_JOURNAL,
-            .reader_count = config->reader_count}; /* those that sleep */
+            .consumer_index = CONSUMER_JOURNAL};
         ome_journal_stage_init(&venue->journal_stage, &stage);
     }
     if (venue->has_event_log)
     {
-        ome_event_log_attach(&venue->event_log, venue->stream, config->reader_count, &venue->gate, &venue->counters);
+        ome_reader_t reader;
+        const ome_status_t status = ome_published_register(&venue->published, "event log", false, &reader);
+        OME_ASSERT(status == OME_OK);
+        ome_event_log_attach(&venue->event_log, reader, &venue->counters);
     }
 }
 
 ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay_t *replay, const ome_venue_config_t *config)
 {
     venue->engine = engine;
-    venue->policy = config->policy;
-    venue->reader_count = config->reader_count;
+    venue->policy = (uint8_t)config->policy;
     venue->epoch = ome_clock_realtime_ns() / UINT64_C(1000000000);
     ome_venue_clock_init(&venue->clock, ome_clock_steady_ns(), ome_clock_realtime_ns(), engine->time_ns);
     if (config->policy < OME_POLICY_COMMIT || config->policy > OME_POLICY_MEMORY)
@@ -214,7 +210,7 @@ ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay
     if (config->policy != OME_POLICY_MEMORY)
     {
         status = open_journal(venue, replay, config);
-        status = status == OME_OK && config->has_event_log ? open_event_log(venue, replay, config) : status;
+        status = status == OME_OK && replay->checks_events ? open_event_log(venue, replay, config) : status;
     }
     if (status == OME_OK)
     {
@@ -319,7 +315,7 @@ static void *event_log_loop(void *argument)
             (void)nanosleep(&pause, NULL);
         }
     }
-    ome_stream_detach(venue->stream, log->reader_index);
+    ome_reader_detach(&log->reader);
     return NULL;
 }
 
@@ -345,6 +341,7 @@ ome_status_t ome_venue_start(ome_venue_t *venue)
     {
         set_flag(&venue->is_journal_done);
     }
+    ome_published_start(&venue->published);
     if (pthread_create(&venue->match_thread, NULL, match_loop, venue) != 0)
     {
         return OME_NO_MEMORY;
@@ -369,20 +366,17 @@ ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t
     {
         return OME_STOPPED;
     }
-    uint64_t first_sequence;
-    const ome_status_t status = ome_ring_claim(venue->ring, count, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first_sequence);
+    ome_ingress_claim_t claim;
+    const ome_status_t status = ome_ingress_claim(&venue->ingress, count, &claim);
     if (status != OME_OK)
     {
         return status;
     }
-    const uint64_t now_ns = ome_venue_clock_now_ns(&venue->clock);
     for (uint32_t i = 0; i < count; i++)
     {
-        uint8_t *slot = ome_ring_slot(venue->ring, first_sequence + i);
-        memcpy(slot + sizeof(uint64_t), (const uint8_t *)commands + (size_t)i * OME_RECORD_SIZE + sizeof(uint64_t), OME_BODY_SIZE);
-        ((ome_command_t *)(void *)slot)->timestamp_ns = now_ns;
+        (void)ome_ingress_put(&venue->ingress, &claim, i, (const uint8_t *)commands + (size_t)i * OME_RECORD_SIZE);
     }
-    ome_ring_publish(venue->ring, first_sequence, count);
+    ome_ingress_publish(&venue->ingress, &claim);
     return OME_OK;
 }
 
@@ -407,10 +401,7 @@ ome_status_t ome_venue_close(ome_venue_t *venue)
     if (venue->is_started)
     {
         ome_venue_stop(venue);
-        for (uint32_t i = 0; i < venue->reader_count; i++)
-        {
-            ome_stream_detach(venue->stream, i);
-        }
+        ome_published_close(&venue->published);
         (void)pthread_join(venue->match_thread, NULL);
         if (venue->has_journal)
         {

@@ -147,7 +147,7 @@ uint64_t ome_feed_size_bytes(const ome_feed_config_t *config)
 ome_status_t ome_feed_init(ome_feed_t **feed, void *memory, uint64_t size_bytes, const ome_feed_config_t *config)
 {
     const uint64_t needed_bytes = ome_feed_size_bytes(config);
-    if (needed_bytes == 0 || (uintptr_t)memory % OME_CACHE_LINE_SIZE != 0 || config->reader_index >= config->stream->reader_count ||
+    if (needed_bytes == 0 || (uintptr_t)memory % OME_CACHE_LINE_SIZE != 0 || config->reader.published == NULL ||
         config->event_fd < 0)
     {
         return OME_INVALID;
@@ -161,7 +161,7 @@ ome_status_t ome_feed_init(ome_feed_t **feed, void *memory, uint64_t size_bytes,
     *made = (ome_feed_t){.config = *config};
     lay_out(made, &arena, config);
     *feed = made;
-    return ome_wait_set_event_fd(ome_stream_reader_wait(config->stream, config->reader_index), config->event_fd);
+    return ome_wait_set_event_fd(ome_reader_wait(&config->reader), config->event_fd);
 }
 
 static void side_top(const ome_feed_book_t *book, uint32_t number, uint8_t side, int64_t *price, int64_t *quantity)
@@ -690,24 +690,14 @@ static void end_batch(ome_feed_t *feed)
     ome_counter_set(feed->config.counters.last_sequence, feed->sequence);
 }
 
-/* Whether the command that is being read has no event more, when `count` of `readable` events are read. */
-static bool ends_here(const ome_feed_t *feed, const ome_event_t *events, uint32_t count, uint32_t readable)
-{
-    return count < readable ? events[count].sequence != feed->command_sequence
-                            : ome_stream_is_whole(feed->config.stream, feed->config.reader_index);
-}
-
 /* Returns how much was done. When the events end inside a command the batch stays open, and goes on with the rest of that command and no further. */
 static uint32_t read_batch(ome_feed_t *feed)
 {
-    const void *slots;
-    const uint32_t readable = ome_stream_available(feed->config.stream, feed->config.reader_index, &slots);
-    const uint32_t available = min(readable, OME_FEED_BATCH_EVENT_COUNT);
-    const ome_event_t *events = slots;
-    const uint64_t durable = feed->config.durable(feed->config.durable_context);
+    const ome_event_t *events;
+    const uint32_t available = ome_reader_take(&feed->config.reader, OME_FEED_BATCH_EVENT_COUNT, &events);
     const bool was_open = feed->in_command;
     uint32_t count = 0;
-    for (; count < available && events[count].sequence <= durable; count++)
+    for (; count < available; count++)
     {
         const uint64_t sequence = events[count].sequence;
         if (feed->in_command && sequence != feed->command_sequence)
@@ -732,9 +722,9 @@ static uint32_t read_batch(ome_feed_t *feed)
     }
     if (count > 0)
     {
-        ome_stream_advance(feed->config.stream, feed->config.reader_index, count);
+        ome_reader_advance(&feed->config.reader, count);
     }
-    if (feed->in_command && ends_here(feed, events, count, readable))
+    if (feed->in_command && ome_reader_is_past(&feed->config.reader, feed->command_sequence))
     {
         end_command(feed);
     }
@@ -768,19 +758,15 @@ uint32_t ome_feed_do_work(ome_feed_t *feed)
 
 static bool has_event(const ome_feed_t *feed)
 {
-    const void *slots;
-    const uint32_t available = ome_stream_available(feed->config.stream, feed->config.reader_index, &slots);
-    if (feed->in_command)
-    {
-        return available > 0 || ome_stream_is_whole(feed->config.stream, feed->config.reader_index); /* the rest of it, or its end */
-    }
-    return available > 0 && ((const ome_event_t *)slots)->sequence <= feed->config.durable(feed->config.durable_context);
+    const ome_reader_t *reader = &feed->config.reader;
+    /* Inside a command, the rest of it or its end. */
+    return ome_reader_has_event(reader) || (feed->in_command && ome_reader_is_past(reader, feed->command_sequence));
 }
 
 static void sleep_for(ome_feed_t *feed, uint32_t timeout_ms)
 {
     const ome_socket_t *socket = feed->config.socket;
-    ome_wait_t *wait = ome_stream_reader_wait(feed->config.stream, feed->config.reader_index);
+    ome_wait_t *wait = ome_reader_wait(&feed->config.reader);
     ome_wait_prepare(wait);
     /* Asked again, now that whoever publishes or opens the gate would wake us. */
     if (!has_event(feed))

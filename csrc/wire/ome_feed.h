@@ -35,7 +35,7 @@
 
 #include "abi/ome_status.h"
 #include "base/ome_counters.h"
-#include "concurrent/ome_stream.h"
+#include "concurrent/ome_published.h"
 #include "engine/ome_engine.h"
 #include "wire/ome_socket.h"
 
@@ -70,13 +70,10 @@ typedef struct
     ome_limits_t limits; /* those of the engine */
     uint32_t snapshot_level_count_max; /* levels of each side that a snapshot has, best first; 1 to OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX */
     uint32_t epoch; /* in every message: which start of the publisher this is */
-    ome_stream_t *stream;
-    uint32_t reader_index;
+    ome_reader_t reader;
     uint32_t connection_slot_max; /* of the socket's peers */
     int32_t event_fd; /* an eventfd, non-blocking, for this reader alone */
     const ome_socket_t *socket;
-    uint64_t (*durable)(void *context); /* the last command that may be spoken of; UINT64_MAX where the policy does not wait */
-    void *durable_context;
     ome_feed_counters_t counters;
 } ome_feed_config_t;
 

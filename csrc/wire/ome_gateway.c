@@ -71,10 +71,10 @@ ome_status_t ome_gateway_init(
     ome_gateway_t *made = ome_arena_take(&arena, sizeof(ome_gateway_t));
     made->config = *config;
     made->command_message_count_max =
-        config->ring->slot_count < OME_FRAME_COMMAND_MESSAGE_COUNT_MAX ? config->ring->slot_count : OME_FRAME_COMMAND_MESSAGE_COUNT_MAX;
+        config->ingress.ring->slot_count < OME_FRAME_COMMAND_MESSAGE_COUNT_MAX ? config->ingress.ring->slot_count : OME_FRAME_COMMAND_MESSAGE_COUNT_MAX;
     lay_out(made, &arena, config);
     ome_reports_seed(&made->reports, engine);
-    (void)ome_wait_set_event_fd(ome_stream_reader_wait(config->stream, config->reader_index), config->event_fd);
+    (void)ome_wait_set_event_fd(ome_reader_wait(&config->reader), config->event_fd);
     *gateway = made;
     return OME_OK;
 }
@@ -192,8 +192,8 @@ static void send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64_t re
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
     ome_heartbeat_t heartbeat = {.request_id = request_id,
-        .server_time_ns = ome_venue_clock_now_ns(gateway->config.clock),
-        .engine_sequence = ome_ring_cursor(gateway->config.ring),
+        .server_time_ns = ome_venue_clock_now_ns(gateway->config.ingress.clock),
+        .engine_sequence = ome_ring_cursor(gateway->config.ingress.ring),
         .report_sequence = slot->report_sequence};
     ome_message_header_set(&heartbeat, OME_TEMPLATE_HEARTBEAT, OME_BLOCK_HEARTBEAT);
     slot->spoke_ns = gateway->now_ns;
@@ -326,18 +326,15 @@ static bool is_definition_answer(const ome_event_t *event)
 static uint32_t read_events(ome_gateway_t *gateway)
 {
     const ome_gateway_config_t *config = &gateway->config;
-    const void *slots = NULL;
-    uint32_t available = ome_stream_available(config->stream, config->reader_index, &slots);
+    const ome_event_t *events;
+    const uint32_t available = ome_reader_take(&config->reader, EVENT_COUNT_PER_TURN, &events);
     if (available == 0)
     {
         return 0;
     }
-    const uint64_t durable = config->durable(config->context);
-    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
-    const ome_event_t *events = slots;
+    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.ingress.clock);
     uint32_t count = 0;
-    available = available < EVENT_COUNT_PER_TURN ? available : EVENT_COUNT_PER_TURN;
-    while (count < available && events[count].sequence <= durable && !gateway->has_event)
+    while (count < available && !gateway->has_event)
     {
         const ome_event_t *event = &events[count++];
         ome_execution_report_t made[2];
@@ -354,7 +351,7 @@ static uint32_t read_events(ome_gateway_t *gateway)
             gateway->has_event = true;
         }
     }
-    ome_stream_advance(config->stream, config->reader_index, count);
+    ome_reader_advance(&config->reader, count);
     return count;
 }
 
@@ -403,18 +400,16 @@ static void count_noise(ome_gateway_t *gateway, uint16_t session)
     }
 }
 
-static void fill_slots(const ome_gateway_t *gateway, const uint8_t *messages, uint64_t first_sequence, uint32_t count, uint16_t session)
+/* Puts messages where they were claimed. Whose they are, and of what kind, the gateway knows itself. */
+static void put_commands(const ome_gateway_t *gateway, const uint8_t *messages, const ome_ingress_claim_t *claim, uint16_t session)
 {
-    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
     const uint16_t participant = gateway->table.sessions[session].participant;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < claim->count; i++)
     {
         const uint8_t *message = messages + (size_t)i * OME_RECORD_SIZE;
-        ome_command_t *command = ome_ring_slot(gateway->config.ring, first_sequence + i);
+        ome_command_t *command = ome_ingress_put(&gateway->config.ingress, claim, i, message);
         ome_message_header_t header;
         memcpy(&header, message, sizeof(header));
-        memcpy((uint8_t *)command + sizeof(uint64_t), message + sizeof(uint64_t), OME_BODY_SIZE);
-        command->timestamp_ns = now_ns;
         command->participant = participant;
         command->session = session;
         command->kind = (uint8_t)header.template_id;
@@ -442,21 +437,19 @@ static uint32_t whole_count(const uint8_t *messages, uint32_t count)
 static bool define_session(ome_gateway_t *gateway, uint16_t session)
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
-    ome_ring_t *ring = gateway->config.ring;
-    uint64_t sequence;
-    if (ome_ring_claim(ring, 1, OME_RING_CLAIM_SPIN_NS_DEFAULT, &sequence) != OME_OK)
+    const ome_ingress_t *ingress = &gateway->config.ingress;
+    ome_ingress_claim_t claim;
+    if (ome_ingress_claim(ingress, 1, &claim) != OME_OK)
     {
         return false;
     }
-    ome_command_t *command = ome_ring_slot(ring, sequence);
-    memset((uint8_t *)command + sizeof(uint64_t), 0, OME_BODY_SIZE);
-    command->timestamp_ns = ome_venue_clock_now_ns(gateway->config.clock);
-    memcpy(command->participant_name, slot->participant_name, OME_NAME_SIZE);
-    command->session_number = slot->session_number;
-    command->participant = slot->participant;
-    command->session = session;
-    command->kind = OME_COMMAND_KIND_DEFINE_SESSION;
-    ome_ring_publish(ring, sequence, 1);
+    ome_command_t definition = {.session_number = slot->session_number,
+        .participant = slot->participant,
+        .session = session,
+        .kind = OME_COMMAND_KIND_DEFINE_SESSION};
+    memcpy(definition.participant_name, slot->participant_name, OME_NAME_SIZE);
+    (void)ome_ingress_put(ingress, &claim, 0, &definition);
+    ome_ingress_publish(ingress, &claim);
     slot->is_defined = true;
     return true;
 }
@@ -465,7 +458,8 @@ static bool define_session(ome_gateway_t *gateway, uint16_t session)
  * so that no other producer's come in between. */
 static uint32_t sequence_commands(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
-    ome_ring_t *ring = gateway->config.ring;
+    const ome_ingress_t *ingress = &gateway->config.ingress;
+    const uint32_t slot_count = ingress->ring->slot_count;
     uint32_t taken = 0;
     if (!gateway->table.sessions[session].is_defined && !define_session(gateway, session))
     {
@@ -475,14 +469,14 @@ static uint32_t sequence_commands(ome_gateway_t *gateway, const uint8_t *message
     {
         const uint32_t left = count - taken;
         const uint8_t *rest = messages + (size_t)taken * OME_RECORD_SIZE;
-        const uint32_t part = left <= ring->slot_count ? left : whole_count(rest, ring->slot_count);
-        uint64_t first_sequence;
-        if (ome_ring_claim(ring, part, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first_sequence) != OME_OK)
+        const uint32_t part = left <= slot_count ? left : whole_count(rest, slot_count);
+        ome_ingress_claim_t claim;
+        if (ome_ingress_claim(ingress, part, &claim) != OME_OK)
         {
             break;
         }
-        fill_slots(gateway, rest, first_sequence, part, session);
-        ome_ring_publish(ring, first_sequence, part);
+        put_commands(gateway, rest, &claim, session);
+        ome_ingress_publish(ingress, &claim);
         taken += part;
     }
     return taken;
@@ -514,7 +508,7 @@ static bool is_refused(uint8_t storage, uint16_t template_id)
 /* Answers each command among the messages, which has its answer then as one that the engine rejects. */
 static void refuse_commands(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
-    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.clock);
+    const uint64_t now_ns = ome_venue_clock_now_ns(gateway->config.ingress.clock);
     for (uint32_t i = 0; i < count; i++)
     {
         const uint16_t template_id = template_at(messages, i);
@@ -703,25 +697,14 @@ static uint32_t listen(ome_gateway_t *gateway, ome_gateway_outcome_t *outcome)
 
 /* ---- The loop ---- */
 
-static bool has_speakable(const ome_gateway_t *gateway)
-{
-    const ome_gateway_config_t *config = &gateway->config;
-    const void *slots = NULL;
-    if (ome_stream_available(config->stream, config->reader_index, &slots) == 0)
-    {
-        return false;
-    }
-    return ((const ome_event_t *)slots)->sequence <= config->durable(config->context);
-}
-
 /* Sleeps until there may be a frame or an event. */
 static ome_gateway_outcome_t sleep_for(ome_gateway_t *gateway, uint32_t timeout_ms)
 {
     const ome_gateway_config_t *config = &gateway->config;
-    ome_wait_t *wait = ome_stream_reader_wait(config->stream, config->reader_index);
+    ome_wait_t *wait = ome_reader_wait(&config->reader);
     ome_status_t status = OME_OK;
     ome_wait_prepare(wait);
-    if (!has_speakable(gateway))
+    if (!ome_reader_has_event(&config->reader))
     {
         status = config->socket->wait(config->socket->context, config->event_fd, timeout_ms);
     }

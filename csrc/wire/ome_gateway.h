@@ -16,9 +16,8 @@
 
 #include "abi/ome_status.h"
 #include "base/ome_counters.h"
-#include "base/ome_venue_clock.h"
-#include "concurrent/ome_ring.h"
-#include "concurrent/ome_stream.h"
+#include "concurrent/ome_ingress.h"
+#include "concurrent/ome_published.h"
 #include "wire/ome_frame.h"
 #include "wire/ome_reports.h"
 #include "wire/ome_session_table.h"
@@ -46,20 +45,17 @@ typedef struct
 
 typedef struct
 {
-    ome_ring_t *ring;
-    ome_stream_t *stream;
-    uint64_t (*durable)(void *context); /* last command that may be spoken of */
+    ome_ingress_t ingress;
+    ome_reader_t reader;
     bool (*is_open)(void *context);     /* whether commands are taken */
     uint8_t (*storage)(void *context);  /* ome_storage_t: what is refused for want of room */
     void *context;
-    const ome_venue_clock_t *clock; /* what commands are stamped with */
     const ome_socket_t *socket;
     ome_gateway_counters_t counters;
-    uint32_t reader_index;
     uint32_t order_count_max;
     uint32_t session_count_max;
     uint32_t connection_slot_max; /* of the socket's peers */
-    int event_fd; /* wakes the loop when there is something in the stream */
+    int event_fd; /* wakes the loop when there is something to read */
 } ome_gateway_config_t;
 
 typedef struct ome_gateway ome_gateway_t;

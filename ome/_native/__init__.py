@@ -91,17 +91,7 @@ class Library(Protocol):
         self,
         replay: CData,
         engine: CData,
-        directory: CData,
-        counters_path: CData,
-        policy: int,
-        ring_slot_count: int,
-        stream_slot_count: int,
-        reader_count: int,
-        wait_strategy: int,
-        segment_size_bytes: int,
-        delay_ns: int,
-        batch_count: int,
-        configuration_hash: int,
+        config: CData,
         venue: CData,
         view: CData,
         /,
@@ -117,7 +107,8 @@ class Library(Protocol):
     def ome_venue_set_threads(self, venue: CData, failing_count: int, failure_count: int, /) -> None: ...
     def ome_venue_engine(self, venue: CData, /) -> CData: ...
     def ome_venue_destroy(self, venue: CData, /) -> int: ...
-    def ome_venue_read(self, venue: CData, reader_index: int, events: CData, count_max: int, timeout_ns: int, /) -> int: ...
+    def ome_venue_register(self, venue: CData, name: CData, /) -> int: ...
+    def ome_venue_read(self, venue: CData, name: CData, events: CData, count_max: int, timeout_ns: int, /) -> int: ...
     def ome_venue_listen(
         self,
         venue: CData,

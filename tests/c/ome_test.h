@@ -17,6 +17,20 @@
         }                                                                                                                                  \
     } while (0)
 
+/* The same, and both values are printed. For integers of any type, and enumerations. */
+#define CHECK_EQUAL(found, expected)                                                                                                       \
+    do                                                                                                                                     \
+    {                                                                                                                                      \
+        const uint64_t found_value = (uint64_t)(found);                                                                                    \
+        const uint64_t expected_value = (uint64_t)(expected);                                                                              \
+        if (found_value != expected_value)                                                                                                 \
+        {                                                                                                                                  \
+            fprintf(stderr, "%s:%d: check failed: %s: found %" PRIu64 " (%" PRId64 "), expected %" PRIu64 " (%" PRId64 "): %s\n", __FILE__, \
+                __LINE__, #found, found_value, (int64_t)found_value, expected_value, (int64_t)expected_value, #expected);                  \
+            exit(1);                                                                                                                       \
+        }                                                                                                                                  \
+    } while (0)
+
 #define RUN(test)                                                                                                                          \
     do                                                                                                                                     \
     {                                                                                                                                      \

@@ -55,8 +55,17 @@ static ome_status_t venue_try(const char *directory, uint8_t policy, ome_venue_t
     if (status == OME_EMPTY)
     {
         CHECK(ome_engine_create(&standard_limits, &engine) == OME_OK);
-        status = ome_venue_create(replay, engine, directory, NULL, policy, 64, 256, 1, OME_WAIT_BLOCK, OME_JOURNAL_SEGMENT_SIZE_MIN,
-            UINT64_C(1000000), 64, 0, venue, &view);
+        const ome_venue_config_t config = {.ring_slot_count = 64,
+            .stream_slot_count = 256,
+            .reader_count = 1,
+            .wait_strategy = OME_WAIT_BLOCK,
+            .policy = policy,
+            .batch_count = 64,
+            .directory = directory,
+            .segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MIN,
+            .delay_ns = UINT64_C(1000000)};
+        status = ome_venue_create(replay, engine, &config, venue, &view);
+        CHECK(status != OME_OK || ome_venue_register(*venue, "reader") == OME_OK);
     }
     ome_replay_destroy(replay);
     return status;
@@ -75,7 +84,7 @@ static void *read_all(void *argument)
     {
         ome_event_t events[64];
         const bool is_drained = ome_venue_is_drained(reader->venue);
-        if (ome_venue_read(reader->venue, 0, events, 64, UINT64_C(2000000)) == 0 && is_drained)
+        if (ome_venue_read(reader->venue, "reader", events, 64, UINT64_C(2000000)) == 0 && is_drained)
         {
             return NULL;
         }

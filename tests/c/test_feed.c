@@ -30,7 +30,6 @@
 #define FRAME_SIZE_MAX (8u + (2 * LEVEL_COUNT_MAX + 1) * 80u)
 #define READS_BYTES 65536u /* who has less waiting reads */
 #define EPOCH 77u
-#define READER_INDEX 1u /* of 2: the other one reads at once */
 #define MESSAGE_SIZE 80u
 #define LONG_MS 20000u
 
@@ -113,8 +112,7 @@ typedef struct
     uint64_t feed_size_bytes;
     ome_socket_t socket;
     int event_fd;
-    _Atomic uint64_t durable;
-    bool gate_opens_when_asked; /* after the answer: as if it had opened a moment later */
+    ome_published_t published;
     ome_counter_t counters[8];
 
     ome_event_t *events; /* all that the engine said since the feed began */
@@ -381,7 +379,7 @@ static void check_frame(const venue_t *venue, const uint8_t *data, uint32_t coun
         CHECK(header->template_id == expected);
         CHECK(numbers[0] == data[7]);
         CHECK(numbers[1] == EPOCH);
-        CHECK(engine_sequence <= atomic_load_explicit(&venue->durable, memory_order_acquire)); /* the gate */
+        CHECK(engine_sequence <= ome_published_limit(&venue->published));
     }
 }
 
@@ -504,31 +502,25 @@ static ome_status_t socket_wait(void *context, int event_fd, uint32_t timeout_ms
     return venue->is_closed ? OME_STOPPED : OME_OK;
 }
 
-static uint64_t venue_durable(void *context)
+/* Commands up to this one may be published. */
+static void open_gate(venue_t *venue, uint64_t sequence)
 {
-    venue_t *venue = context;
-    const uint64_t durable = atomic_load_explicit(&venue->durable, memory_order_acquire);
-    if (venue->gate_opens_when_asked)
-    {
-        atomic_store_explicit(&venue->durable, UINT64_MAX, memory_order_release);
-    }
-    return durable;
+    ome_published_advance(&venue->published, OME_GATE_DURABLE, sequence);
 }
 
 /* ---- running a venue by hand ---- */
 
 static ome_feed_config_t feed_config(venue_t *venue, uint32_t snapshot_level_count_max)
 {
+    ome_reader_t reader;
+    CHECK(ome_published_find(&venue->published, "feed", &reader));
     return (ome_feed_config_t){.limits = venue->limits,
         .snapshot_level_count_max = snapshot_level_count_max,
         .epoch = EPOCH,
-        .stream = venue->stream,
-        .reader_index = READER_INDEX,
+        .reader = reader,
         .connection_slot_max = PEER_COUNT - 1,
         .event_fd = venue->event_fd,
         .socket = &venue->socket,
-        .durable = venue_durable,
-        .durable_context = venue,
         .counters = {.frames_sent = &venue->counters[0],
             .messages_sent = &venue->counters[1],
             .frames_dropped = &venue->counters[2],
@@ -554,7 +546,11 @@ static venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_max, ui
     const ome_stream_config_t stream_config = {.slot_count = slot_count, .reader_count = 2, .wait_strategy = OME_WAIT_BLOCK};
     CHECK(ome_stream_init(&venue->stream, ome_memory_map(ome_stream_size_bytes(slot_count)), ome_stream_size_bytes(slot_count),
               &stream_config) == OME_OK);
-    ome_stream_detach(venue->stream, 1 - READER_INDEX);
+    ome_reader_t reader;
+    ome_published_init(&venue->published, venue->stream, 1u << OME_GATE_DURABLE, UINT64_MAX);
+    CHECK(ome_published_register(&venue->published, "another", false, &reader) == OME_OK);
+    ome_reader_detach(&reader);
+    CHECK(ome_published_register(&venue->published, "feed", true, &reader) == OME_OK);
     venue->event_fd = eventfd(0, EFD_NONBLOCK);
     CHECK(venue->event_fd >= 0);
     venue->socket = (ome_socket_t){.context = venue,
@@ -565,7 +561,6 @@ static venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_max, ui
         .end = socket_end,
         .wait = socket_wait};
     venue->frame_number = UINT64_MAX;
-    atomic_store_explicit(&venue->durable, UINT64_MAX, memory_order_relaxed);
     venue->events = ome_memory_map(EVENT_COUNT_MAX * sizeof(ome_event_t));
     for (uint32_t i = 1; i <= INSTRUMENT_COUNT; i++)
     {
@@ -871,7 +866,7 @@ static void step(venue_t *venue, uint64_t *state, uint64_t *durable)
     if (below(state, 3) != 0)
     {
         *durable += below(state, venue->engine->sequence - *durable + 1);
-        atomic_store_explicit(&venue->durable, *durable, memory_order_release);
+        open_gate(venue, *durable);
     }
     if (below(state, 50) == 0)
     {
@@ -887,7 +882,7 @@ static void random_flow(uint64_t flow_seed, uint32_t command_count, uint32_t lev
     venue_t *venue = venue_new(200, level_count_max, slot_count, 100);
     flow_t flow = {.random = flow_seed, .instrument_count = 1, .order_id_count = 200, .price_count = 20, .has_specials = true};
     uint64_t durable = 0;
-    atomic_store_explicit(&venue->durable, durable, memory_order_relaxed);
+    open_gate(venue, durable);
     const consumer_t *first = join(venue, NULL, 0);
     const uint64_t joins_at = 100 + below(&state, command_count / 2);
     for (uint32_t i = 0; i < 3; i++)
@@ -918,7 +913,7 @@ static void random_flow(uint64_t flow_seed, uint32_t command_count, uint32_t lev
             step(venue, &state, &durable);
         }
     }
-    atomic_store_explicit(&venue->durable, UINT64_MAX, memory_order_release);
+    open_gate(venue, UINT64_MAX);
     drain(venue);
     const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_MS * UINT64_C(1000000);
     for (uint32_t i = 0; i < venue->consumer_count; i++)
@@ -1620,7 +1615,7 @@ static void a_bad_configuration_is_refused(void)
     bad.snapshot_level_count_max = OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX + 1;
     CHECK(ome_feed_init(&feed, memory, size_bytes, &bad) == OME_INVALID);
     bad = good;
-    bad.reader_index = 2;
+    bad.reader.published = NULL;
     CHECK(ome_feed_init(&feed, memory, size_bytes, &bad) == OME_INVALID);
     bad = good;
     bad.event_fd = -1;
@@ -1662,25 +1657,36 @@ static void *open_gate_later(void *argument)
 {
     venue_t *venue = argument;
     usleep(20000);
-    atomic_store_explicit(&venue->durable, UINT64_MAX, memory_order_release);
-    ome_wait_notify(ome_stream_reader_wait(venue->stream, READER_INDEX));
+    open_gate(venue, UINT64_MAX);
     return NULL;
 }
 
-/* What comes after the last look at the stream and the gate, and before the feed has said that it sleeps, wakes nobody: it looks once more. */
+static void *open_gate_at_once(void *argument)
+{
+    open_gate(argument, UINT64_MAX);
+    return NULL;
+}
+
+/* Wherever the feed is when the gate opens, it does not sleep through that: in some of these rounds it has just looked, and in some it has
+ * not yet said that it sleeps. */
 static void run_does_not_sleep_when_the_gate_has_just_opened(void)
 {
-    venue_t *venue = venue_new(100, 100, 64, 10);
-    hear(venue);
-    open_instrument(venue, 1, 0);
-    CHECK(stream_events(venue, UINT32_MAX) == 1);
-    atomic_store_explicit(&venue->durable, 0, memory_order_relaxed);
-    venue->gate_opens_when_asked = true;
-    venue->closes_on_send = true;
-    const uint64_t start_ns = ome_clock_monotonic_ns();
-    CHECK(ome_feed_run(venue->feed, LONG_MS) == OME_STOPPED);
-    CHECK(ome_clock_monotonic_ns() - start_ns < UINT64_C(10000000000));
-    venue_free(venue);
+    for (uint32_t round = 0; round < 50; round++)
+    {
+        venue_t *venue = venue_new(100, 100, 64, 10);
+        hear(venue);
+        open_instrument(venue, 1, 0);
+        CHECK(stream_events(venue, UINT32_MAX) == 1);
+        open_gate(venue, 0);
+        venue->closes_on_send = true;
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, open_gate_at_once, venue) == 0);
+        const uint64_t start_ns = ome_clock_monotonic_ns();
+        CHECK(ome_feed_run(venue->feed, LONG_MS) == OME_STOPPED);
+        CHECK(ome_clock_monotonic_ns() - start_ns < UINT64_C(10000000000));
+        CHECK(pthread_join(thread, NULL) == 0);
+        venue_free(venue);
+    }
 }
 
 /* run sleeps while there is nothing to do, returns when its time is over, and is woken by a publication, by the gate and by the end of the socket. */
@@ -1698,7 +1704,7 @@ static void run_sleeps_and_is_woken(void)
         hear(venue);
         open_instrument(venue, 1, 0);
         venue->closes_on_send = true;
-        atomic_store_explicit(&venue->durable, i == 0 ? UINT64_MAX : 0, memory_order_release);
+        open_gate(venue, i == 0 ? UINT64_MAX : 0);
         if (i == 1)
         {
             CHECK(stream_events(venue, UINT32_MAX) == 1);

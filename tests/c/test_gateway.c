@@ -445,7 +445,7 @@ typedef struct
     wire_peer_t peers[PEER_COUNT];
     bool is_closed;
     bool closes_in_wait;
-    const ome_gate_t *gate; /* no report of a command beyond it may be sent; NULL: not checked */
+    const ome_published_t *published; /* no report of a command beyond it may be sent; NULL: not checked */
 } wire_t;
 
 /* The number of the connection that has the slot now. */
@@ -518,11 +518,11 @@ static ome_status_t wire_send(void *context, uint64_t peer, const uint8_t *data,
     if (status == OME_OK)
     {
         wire_keep(wire, peer, data, size_bytes, false);
-        for (uint32_t offset = 0; wire->gate != NULL && size_bytes % REPORT_SIZE == 0 && offset < size_bytes; offset += REPORT_SIZE)
+        for (uint32_t offset = 0; wire->published != NULL && size_bytes % REPORT_SIZE == 0 && offset < size_bytes; offset += REPORT_SIZE)
         {
             ome_execution_report_t report;
             memcpy(&report, data + offset, sizeof(report));
-            CHECK(report.engine_sequence <= ome_gate_limit(wire->gate));
+            CHECK(report.engine_sequence <= ome_published_limit(wire->published));
         }
     }
     pthread_mutex_unlock(&wire->lock);
@@ -672,12 +672,13 @@ typedef struct
     atomic_bool is_abandoned;
     bool is_open;
     uint8_t storage; /* ome_storage_t */
-    uint64_t durable;
+    ome_published_t published;
 } house_t;
 
-static uint64_t house_durable(void *context)
+/* Commands up to this one may be published. */
+static void open_gate(house_t *house, uint64_t sequence)
 {
-    return ((const house_t *)context)->durable;
+    ome_published_advance(&house->published, OME_GATE_DURABLE, sequence);
 }
 
 static bool house_is_open(void *context)
@@ -714,16 +715,15 @@ static ome_gateway_counters_t gateway_counters(const ome_counters_t *counters)
 
 static void make_gateway(house_t *house)
 {
-    const ome_gateway_config_t config = {.ring = house->ring,
-        .stream = house->stream,
-        .durable = house_durable,
+    ome_reader_t reader;
+    CHECK(ome_published_register(&house->published, "gateway", true, &reader) == OME_OK);
+    const ome_gateway_config_t config = {.ingress = {.ring = house->ring, .clock = &house->clock},
+        .reader = reader,
         .is_open = house_is_open,
         .storage = house_storage,
         .context = house,
-        .clock = &house->clock,
         .socket = &house->wire->table,
         .counters = gateway_counters(&house->counters),
-        .reader_index = 0,
         .order_count_max = house->engine->limits.order_count_max,
         .session_count_max = house->engine->limits.session_count_max,
         .connection_slot_max = PEER_COUNT - 1,
@@ -742,7 +742,6 @@ static house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_count, uin
     house->engine = engine;
     ome_venue_clock_init(&house->clock, ome_clock_steady_ns(), ome_clock_realtime_ns(), 0);
     house->is_open = true;
-    house->durable = UINT64_MAX;
     house->wire = wire_new();
     house->event_fd = eventfd(0, EFD_NONBLOCK);
     CHECK(house->event_fd >= 0);
@@ -758,6 +757,7 @@ static house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_count, uin
           OME_OK);
     house->stage = market_memory(sizeof(ome_match_stage_t));
     ome_match_stage_init(house->stage, engine, house->ring, 0, house->stream, &house->counters, &house->is_abandoned);
+    ome_published_init(&house->published, house->stream, 1u << OME_GATE_DURABLE, UINT64_MAX);
     make_gateway(house);
     return house;
 }
@@ -2484,7 +2484,7 @@ static void nothing_is_reported_before_the_gate_opens(void)
     static known_t known;
     house_t *house = simple_house(64);
     memset(&known, 0, sizeof(known));
-    house->durable = 4;
+    open_gate(house, 4);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1)); /* 5 */
     send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 2)); /* 6 */
     send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 15, 1)); /* 7 */
@@ -2495,11 +2495,11 @@ static void nothing_is_reported_before_the_gate_opens(void)
     static const uint32_t counts[4] = {0, 1, 1, 5};
     for (uint32_t i = 0; i < 4; i++)
     {
-        house->durable = 4 + i;
+        open_gate(house, 4 + i);
         work(house);
         CHECK(know_frames(&known, house) == counts[i]);
     }
-    house->durable = UINT64_MAX;
+    open_gate(house, UINT64_MAX);
     work(house);
     check_silence(house);
     check_known(&known, house->engine);
@@ -2519,13 +2519,13 @@ static void a_definition_comes_to_the_caller_in_its_place(void)
     submit(house, &good); /* 6 */
     submit(house, &bad); /* 7 */
     send_command(house, 1, cancel_order(1)); /* 8 */
-    house->durable = 5;
+    open_gate(house, 5);
     CHECK(run(house) == OME_GATEWAY_IDLE);
     CHECK(match(house) == 4);
     CHECK(run(house) == OME_GATEWAY_IDLE);
     CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
     check_silence(house);
-    house->durable = 8;
+    open_gate(house, 8);
     CHECK(run(house) == OME_GATEWAY_DEFINED);
     ome_event_t event;
     memcpy(&event, ome_gateway_event(house->gateway), sizeof(event));
@@ -2584,15 +2584,18 @@ static ome_venue_t *gateway_venue(const char *directory)
     ome_replay_t *replay = NULL;
     CHECK(ome_engine_create(&standard_limits, &engine) == OME_OK);
     CHECK(ome_replay_create(directory, 0, &replay) == OME_OK && ome_replay_step(replay, 1) == OME_EMPTY);
-    CHECK(ome_venue_create(replay, engine, directory, NULL, OME_POLICY_COMMIT, 256, 512, 1, OME_WAIT_BLOCK, OME_JOURNAL_SEGMENT_SIZE_MIN,
-              1000000, 64, 0, &venue, &view) == OME_OK);
+    const ome_venue_config_t config = {.ring_slot_count = 256,
+        .stream_slot_count = 512,
+        .reader_count = 1,
+        .wait_strategy = OME_WAIT_BLOCK,
+        .policy = OME_POLICY_COMMIT,
+        .batch_count = 64,
+        .directory = directory,
+        .segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MIN,
+        .delay_ns = 1000000};
+    CHECK(ome_venue_create(replay, engine, &config, &venue, &view) == OME_OK);
     ome_replay_destroy(replay);
     return venue;
-}
-
-static uint64_t venue_durable(void *context)
-{
-    return ome_gate_limit(&((ome_venue_t *)context)->gate);
 }
 
 static bool venue_is_open(void *context)
@@ -2620,14 +2623,14 @@ static void clients_of_a_running_venue_get_every_answer(void)
     wire_t *wire = wire_new();
     loop_t loop = {.is_over = false};
     const int event_fd = eventfd(0, EFD_NONBLOCK);
-    wire->gate = &venue->gate;
-    const ome_gateway_config_t config = {.ring = venue->ring,
-        .stream = venue->stream,
-        .durable = venue_durable,
+    wire->published = &venue->published;
+    ome_reader_t reader;
+    CHECK(ome_published_register(&venue->published, "gateway", true, &reader) == OME_OK);
+    const ome_gateway_config_t config = {.ingress = venue->ingress,
+        .reader = reader,
         .is_open = venue_is_open,
         .storage = venue_storage,
         .context = venue,
-        .clock = &venue->clock,
         .socket = &wire->table,
         .counters = gateway_counters(&venue->counters),
         .order_count_max = standard_limits.order_count_max,

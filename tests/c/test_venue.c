@@ -62,16 +62,29 @@ static ome_replay_t *replay_to_end(const char *directory)
     return replay;
 }
 
+static const char *const reader_names[] = {"first", "second", "third", "fourth"};
+
 static ome_status_t venue_try(const plan_t *plan, ome_venue_t **venue)
 {
     ome_engine_t *engine = NULL;
     ome_venue_view_t view;
     CHECK(ome_engine_create(&standard_limits, &engine) == OME_OK);
     ome_replay_t *replay = plan->directory != NULL ? replay_to_end(plan->directory) : NULL;
-    const ome_status_t status =
-        ome_venue_create(replay, engine, plan->directory, NULL, plan->policy, plan->ring_slot_count, plan->stream_slot_count,
-            plan->reader_count, plan->wait_strategy, OME_JOURNAL_SEGMENT_SIZE_MIN, UINT64_C(1000000), 64, 0, venue, &view);
+    const ome_venue_config_t config = {.ring_slot_count = plan->ring_slot_count,
+        .stream_slot_count = plan->stream_slot_count,
+        .reader_count = plan->reader_count,
+        .wait_strategy = plan->wait_strategy,
+        .policy = plan->policy,
+        .batch_count = 64,
+        .directory = plan->directory,
+        .segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MIN,
+        .delay_ns = UINT64_C(1000000)};
+    const ome_status_t status = ome_venue_create(replay, engine, &config, venue, &view);
     ome_replay_destroy(replay);
+    for (uint32_t i = 0; status == OME_OK && i < plan->reader_count; i++)
+    {
+        CHECK(ome_venue_register(*venue, reader_names[i]) == OME_OK);
+    }
     return status;
 }
 
@@ -171,8 +184,8 @@ static void *read_all(void *argument)
     {
         ome_event_t events[48];
         const bool is_drained = ome_venue_is_drained(reader->venue);
-        const uint32_t count = ome_venue_read(reader->venue, reader->index, events, 48, READ_TIMEOUT_NS);
-        CHECK(count == 0 || events[count - 1].sequence <= ome_gate_limit(&reader->venue->gate));
+        const uint32_t count = ome_venue_read(reader->venue, reader_names[reader->index], events, 48, READ_TIMEOUT_NS);
+        CHECK(count == 0 || events[count - 1].sequence <= ome_published_limit(&reader->venue->published));
         for (uint32_t i = 0; i < count; i++)
         {
             take_event(reader, &events[i]);
@@ -370,17 +383,17 @@ static void nothing_is_said_before_the_gate_opens(void)
         CHECK(ome_stream_published(venue->stream) == 2);
         if (policy == OME_POLICY_COMMIT)
         {
-            CHECK(ome_venue_read(venue, 0, events, 8, 1000000) == 0);
+            CHECK(ome_venue_read(venue, "first", events, 8, 1000000) == 0);
             CHECK(ome_journal_stage_do_work(&venue->journal_stage) > 0);
-            CHECK(ome_gate_limit(&venue->gate) == 2);
+            CHECK(ome_published_limit(&venue->published) == 2);
             /* Two more are matched and wait; only what is on disk is read. */
             const ome_command_t orders[2] = {limit_order(OME_SIDE_BUY, 10, 1, 1), limit_order(OME_SIDE_BUY, 10, 1, 2)};
             CHECK(ome_venue_submit(venue, orders, 2) == OME_OK);
             CHECK(ome_match_stage_do_work(&venue->match_stage) == 2);
         }
-        CHECK(ome_venue_read(venue, 0, events, 8, 1000000) == 2);
+        CHECK(ome_venue_read(venue, "first", events, 8, 1000000) == 2);
         CHECK(events[0].sequence == 1 && events[1].sequence == 2 && events[1].kind == OME_EVENT_KIND_DEFINED);
-        CHECK(ome_venue_read(venue, 0, events, 8, 0) == 0);
+        CHECK(ome_venue_read(venue, "first", events, 8, 0) == 0);
         CHECK(ome_venue_destroy(venue) == OME_OK);
         directory_remove(&directory);
     }
@@ -395,8 +408,8 @@ static void a_command_on_disk_is_said_when_it_is_matched(void)
     ome_event_t events[8];
     submit_definitions(venue);
     CHECK(ome_journal_stage_do_work(&venue->journal_stage) > 0);
-    CHECK(ome_gate_limit(&venue->gate) == 2 && ome_venue_read(venue, 0, events, 8, 1000000) == 0);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 2 && ome_venue_read(venue, 0, events, 8, 0) == 2);
+    CHECK(ome_published_limit(&venue->published) == 2 && ome_venue_read(venue, "first", events, 8, 1000000) == 0);
+    CHECK(ome_match_stage_do_work(&venue->match_stage) == 2 && ome_venue_read(venue, "first", events, 8, 0) == 2);
     CHECK(ome_journal_stage_do_work(&venue->journal_stage) == 0 && ome_match_stage_do_work(&venue->match_stage) == 0);
     CHECK(ome_venue_destroy(venue) == OME_OK);
     directory_remove(&directory);
@@ -415,7 +428,7 @@ static void an_async_group_is_synced_when_it_is_large_or_old_or_the_stream_is_id
     commands[0] = define_limits(&standard_limits);
     CHECK(ome_venue_submit(venue, commands, 10) == OME_OK);
     CHECK(ome_journal_stage_do_work(stage) == 10 && ome_journal_stage_unsynced_count(stage) == 10);
-    CHECK(ome_gate_limit(&venue->gate) == UINT64_MAX && counter_of(venue, OME_COUNT_DURABLE) == 0);
+    CHECK(ome_published_limit(&venue->published) == UINT64_MAX && counter_of(venue, OME_COUNT_DURABLE) == 0);
     CHECK(ome_journal_stage_do_work(stage) > 0 && ome_journal_stage_unsynced_count(stage) == 0); /* idle */
     CHECK(counter_of(venue, OME_COUNT_DURABLE) == 10 && counter_of(venue, OME_COUNT_COMMITS) == 1);
     CHECK(ome_journal_stage_do_work(stage) == 0);
@@ -796,13 +809,13 @@ static void once_an_event_went_nowhere_none_is_published(void)
     CHECK(ome_venue_submit(venue, commands, 3) == OME_OK);
     atomic_store(&venue->is_failed, true);
     CHECK(ome_match_stage_do_work(&venue->match_stage) == 3);
-    const uint32_t count = ome_venue_read(venue, 0, events, 4, 0);
+    const uint32_t count = ome_venue_read(venue, "first", events, 4, 0);
     CHECK(count <= 2);
     atomic_store(&venue->is_failed, false);
     CHECK(ome_venue_submit(venue, commands, 2) == OME_OK);
     atomic_store(&venue->is_failed, true);
     CHECK(ome_match_stage_do_work(&venue->match_stage) == 2);
-    CHECK(ome_venue_read(venue, 0, events, 4, 0) == 0);
+    CHECK(ome_venue_read(venue, "first", events, 4, 0) == 0);
     (void)ome_venue_destroy(venue);
 }
 
@@ -823,7 +836,7 @@ static void a_reader_sleeps_while_the_gate_is_shut(void)
     submit_definitions(venue);
     CHECK(ome_match_stage_do_work(&venue->match_stage) == 2);
     const uint64_t start_ns = thread_time_ns();
-    CHECK(ome_venue_read(venue, 0, events, 4, UINT64_C(100000000)) == 0);
+    CHECK(ome_venue_read(venue, "first", events, 4, UINT64_C(100000000)) == 0);
     CHECK(thread_time_ns() - start_ns < UINT64_C(20000000));
     CHECK(ome_venue_destroy(venue) == OME_OK);
     directory_remove(&directory);
