@@ -91,8 +91,11 @@ static void open_journal(journal_t *journal)
     }
     open_writer(journal);
     ome_published_init(&journal->published, NULL, 1u << OME_GATE_DURABLE, 0);
-    const ome_journal_stage_config_t stage = {
-        .writer = &journal->writer, .ring = journal->ring, .published = &journal->published, .counters = &journal->counters, .first_sequence = 1};
+    const ome_journal_stage_config_t stage = {.writer = &journal->writer,
+        .ring = journal->ring,
+        .published = &journal->published,
+        .counters = &journal->counters,
+        .first_sequence = 1};
     ome_journal_stage_init(&journal->stage, &stage);
 }
 

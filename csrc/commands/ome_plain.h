@@ -154,8 +154,8 @@ OME_ALWAYS_INLINE void plain_rest(ome_engine_t *engine, const ome_command_t *com
 }
 
 /* An order that passes every check and does not simply join the book: it trades what crosses; what is left rests or is cancelled. */
-OME_ALWAYS_INLINE void plain_take(ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, bool has_limit, uint64_t key,
-    uint32_t hash, ome_sink_t *sink)
+OME_ALWAYS_INLINE void plain_take(
+    ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, bool has_limit, uint64_t key, uint32_t hash, ome_sink_t *sink)
 {
     const int64_t limit = has_limit ? command->price : 0;
     if (plain_take_one(engine, command, book, limit, key, sink))
@@ -410,8 +410,8 @@ OME_ALWAYS_INLINE bool ome_plain_amend(ome_engine_t *engine, const ome_command_t
     ome_index_place_t at = {.hash = hash, .place = ome_order_index_home(&pools->index, hash)};
     const uint32_t slot = ome_plain_find(engine, command, &at);
     ome_order_t *const order = &pools->orders.orders[slot];
-    if (OME_UNLIKELY(slot == 0 || !plain_is_displayed(engine, command, order) ||
-                     (command->quantity < 0 && command->quantity != OME_NULL_VALUE)))
+    if (OME_UNLIKELY(
+            slot == 0 || !plain_is_displayed(engine, command, order) || (command->quantity < 0 && command->quantity != OME_NULL_VALUE)))
     {
         return false;
     }
@@ -494,8 +494,8 @@ static inline bool plain_reduce(ome_engine_t *engine, const ome_command_t *comma
     const ome_level_t *const level = &pools->ladder.levels[order->level];
     const ome_subject_t subject = plain_subject(command, order, slot, order->client_order_id, level);
     ome_book_reduce(&engine->books[level->instrument], pools, slot, quantity);
-    ome_event_reduced(engine, sink, &subject, level->price, quantity, OME_REASON_NONE,
-        OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_KEPT_PRIORITY);
+    ome_event_reduced(
+        engine, sink, &subject, level->price, quantity, OME_REASON_NONE, OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_KEPT_PRIORITY);
     return true;
 }
 
@@ -519,8 +519,8 @@ static inline bool plain_fill_or_kill(ome_engine_t *engine, const ome_command_t 
     ome_index_place_t at = {.hash = hash, .place = ome_order_index_home(&engine->pools.index, hash)};
     ome_book_t *const book = plain_book(engine, command);
     uint64_t tick_index;
-    if (OME_UNLIKELY(book == NULL || book->waiting_count != 0 ||
-                     !ome_instrument_is_price(&book->instrument, command->price, &tick_index) || !plain_has_room(engine, command, &at)))
+    if (OME_UNLIKELY(book == NULL || book->waiting_count != 0 || !ome_instrument_is_price(&book->instrument, command->price, &tick_index) ||
+                     !plain_has_room(engine, command, &at)))
     {
         return false;
     }

@@ -96,8 +96,9 @@ static bool define_numbers_are_free(ome_engine_t *engine, const ome_command_t *c
 static bool define_session(ome_engine_t *engine, const ome_command_t *command)
 {
     bool is_new;
-    if (!define_is_in_range(engine, command->session) || !define_is_in_range(engine, command->participant) || !ome_name_is_valid(command->participant_name) ||
-        !define_agrees_with_others(engine, command, &is_new) || !define_numbers_are_free(engine, command, is_new))
+    if (!define_is_in_range(engine, command->session) || !define_is_in_range(engine, command->participant) ||
+        !ome_name_is_valid(command->participant_name) || !define_agrees_with_others(engine, command, &is_new) ||
+        !define_numbers_are_free(engine, command, is_new))
     {
         return false;
     }

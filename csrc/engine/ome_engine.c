@@ -9,9 +9,10 @@ static bool engine_is_in_limit(uint32_t value, uint32_t max)
 
 static bool engine_limits_are_valid(const ome_limits_t *limits)
 {
-    return engine_is_in_limit(limits->order_count_max, OME_ORDER_COUNT_MAX) && engine_is_in_limit(limits->level_count_max, OME_LEVEL_COUNT_MAX) &&
-           engine_is_in_limit(limits->instrument_count_max, OME_INSTRUMENT_COUNT_MAX) && engine_is_in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX) &&
-           limits->special_count_max <= OME_ORDER_COUNT_MAX;
+    return engine_is_in_limit(limits->order_count_max, OME_ORDER_COUNT_MAX) &&
+           engine_is_in_limit(limits->level_count_max, OME_LEVEL_COUNT_MAX) &&
+           engine_is_in_limit(limits->instrument_count_max, OME_INSTRUMENT_COUNT_MAX) &&
+           engine_is_in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX) && limits->special_count_max <= OME_ORDER_COUNT_MAX;
 }
 
 /* Lays an engine out in an arena; without memory it only measures. */

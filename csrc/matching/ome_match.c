@@ -25,8 +25,7 @@ static int64_t match_one(
     ome_event_trade(engine, sink, aggressor, level->price, traded, resting.order_id, resting.client_order_id, flags);
     if (displayed_anew > 0)
     {
-        ome_event_displayed(
-            engine, sink, &resting, level->price, displayed_anew, OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS);
+        ome_event_displayed(engine, sink, &resting, level->price, displayed_anew, OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS);
     }
     if (fills_resting)
     {
@@ -65,8 +64,7 @@ OME_ALWAYS_INLINE int64_t match_level(
         if (leaves > quantity)
         {
             ome_quantity_trade(order, quantity);
-            ome_event_trade(
-                engine, sink, aggressor, price, quantity, order_id, order->client_order_id, OME_EVENT_FLAGS_AGGRESSOR_FILLED);
+            ome_event_trade(engine, sink, aggressor, price, quantity, order_id, order->client_order_id, OME_EVENT_FLAGS_AGGRESSOR_FILLED);
             quantity = 0;
             break;
         }
@@ -108,8 +106,7 @@ OME_NEVER_INLINE int64_t match_other(
     return match_one(engine, book, aggressor, slot, quantity, sink);
 }
 
-int64_t ome_match(
-    ome_engine_t *engine, ome_book_t *book, const ome_subject_t *aggressor, uint64_t key, int64_t quantity, ome_sink_t *sink)
+int64_t ome_match(ome_engine_t *engine, ome_book_t *book, const ome_subject_t *aggressor, uint64_t key, int64_t quantity, ome_sink_t *sink)
 {
     const uint32_t other = (ome_side_index(aggressor->side) ^ 1u);
     ome_ladder_t *const ladder = &book->ladders[other];

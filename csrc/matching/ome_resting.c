@@ -77,6 +77,6 @@ void ome_resting_reduce(ome_engine_t *engine, uint32_t slot, int64_t quantity, u
 {
     const ome_resting_view_t resting = ome_resting_view(engine, slot, timestamp_ns);
     ome_resting_shrink(engine, &resting, quantity, sink);
-    ome_event_reduced(engine, sink, &resting.subject, resting.price, quantity, reason,
-        (uint8_t)(resting.flags | OME_EVENT_FLAGS_KEPT_PRIORITY));
+    ome_event_reduced(
+        engine, sink, &resting.subject, resting.price, quantity, reason, (uint8_t)(resting.flags | OME_EVENT_FLAGS_KEPT_PRIORITY));
 }

@@ -19,7 +19,6 @@ static inline bool ome_self_trade_is_own(const ome_engine_t *engine, const ome_i
            (uint32_t)ome_book_owner(&engine->pools, order) == (uint32_t)incoming->subject.owner;
 }
 
-
 /* Meets the other side as the aggressor's instruction says, until nothing is left of it or nothing is within its limit. Returns the lots
  * traded; the order's leaves are what is left, 0 also where it was cancelled, which has been said then. */
 int64_t ome_self_trade_match(ome_engine_t *engine, ome_incoming_t *incoming, ome_sink_t *sink);

@@ -43,8 +43,7 @@ static void change_rename(ome_engine_t *engine, ome_resting_view_t *resting, uin
     ome_order_index_insert(&engine->pools.index, participant, client_order_id, resting->slot);
 }
 
-static void change_waiting(
-    ome_engine_t *engine, const ome_admission_t *admission, const ome_resting_view_t *resting, ome_sink_t *sink)
+static void change_waiting(ome_engine_t *engine, const ome_admission_t *admission, const ome_resting_view_t *resting, ome_sink_t *sink)
 {
     ome_special_t *special = ome_resting_special(engine, resting->slot);
     const bool moves = admission->stop_price != special->stop_price || admission->leaves > admission->old_leaves;
@@ -69,8 +68,7 @@ static void change_waiting(
 }
 
 /* The order leaves its queue: it joins the back of one, or trades first. */
-static void change_moving(
-    ome_engine_t *engine, const ome_admission_t *admission, const ome_resting_view_t *resting, ome_sink_t *sink)
+static void change_moving(ome_engine_t *engine, const ome_admission_t *admission, const ome_resting_view_t *resting, ome_sink_t *sink)
 {
     ome_incoming_t incoming = {.subject = resting->subject,
         .book = resting->book,
@@ -91,8 +89,7 @@ static void change_moving(
     ome_entry_moved(engine, &incoming, sink);
 }
 
-static void change_resting(
-    ome_engine_t *engine, const ome_admission_t *admission, const ome_resting_view_t *resting, ome_sink_t *sink)
+static void change_resting(ome_engine_t *engine, const ome_admission_t *admission, const ome_resting_view_t *resting, ome_sink_t *sink)
 {
     if (admission->price != resting->price || admission->leaves > admission->old_leaves)
     {

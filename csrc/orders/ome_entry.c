@@ -270,8 +270,7 @@ static void entry_new_stop(ome_engine_t *engine, const ome_incoming_t *incoming,
     const int64_t stop_price = ome_resting_special(engine, incoming->slot)->stop_price;
     const bool is_past = ome_stop_is_past(incoming->book, incoming->subject.side, stop_price);
     entry_keep(engine, incoming);
-    ome_event_accepted(
-        engine, sink, &incoming->subject, incoming->price, incoming->leaves, is_past ? 0 : OME_EVENT_FLAGS_WAITING);
+    ome_event_accepted(engine, sink, &incoming->subject, incoming->price, incoming->leaves, is_past ? 0 : OME_EVENT_FLAGS_WAITING);
     ome_entry_wait(engine, incoming->book, incoming->slot, is_past);
 }
 

@@ -124,7 +124,8 @@ static bool sets_mass_cancel_means(const ome_engine_t *engine, const ome_command
     const bool is_account = (uint32_t)resting->subject.owner == command->account;
     const bool is_session = (uint16_t)(resting->subject.owner >> 48) == command->target_session;
     return (is_account || (command->flags & OME_COMMAND_FLAGS_BY_ACCOUNT) == 0) &&
-           (is_session || (command->flags & OME_COMMAND_FLAGS_BY_SESSION) == 0) && (command->side == 0 || command->side == resting->subject.side);
+           (is_session || (command->flags & OME_COMMAND_FLAGS_BY_SESSION) == 0) &&
+           (command->side == 0 || command->side == resting->subject.side);
 }
 
 void ome_order_sets_mass_cancel(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)

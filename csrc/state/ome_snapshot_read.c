@@ -139,11 +139,13 @@ static bool read_check_section(ome_snapshot_reader_t *reader, uint32_t type)
 static bool read_check_counts(ome_snapshot_reader_t *reader)
 {
     const ome_snapshot_header_t *header = &reader->header;
-    const uint64_t live_count = ome_snapshot_count(header, OME_SNAPSHOT_SECTION_ORDERS) + ome_snapshot_count(header, OME_SNAPSHOT_SECTION_STOPS);
+    const uint64_t live_count =
+        ome_snapshot_count(header, OME_SNAPSHOT_SECTION_ORDERS) + ome_snapshot_count(header, OME_SNAPSHOT_SECTION_STOPS);
     const uint64_t free_count = ome_snapshot_count(header, OME_SNAPSHOT_SECTION_FREE_SLOTS);
     if (live_count != header->order_count)
     {
-        return ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, order_count), "the sections do not hold the orders that it counts");
+        return ome_snapshot_fault_at(
+            reader, offsetof(ome_snapshot_header_t, order_count), "the sections do not hold the orders that it counts");
     }
     if (header->slots_ever_used > header->limits.order_count_max ||
         live_count + free_count + header->slots_retired != header->slots_ever_used)
@@ -204,7 +206,8 @@ ome_status_t ome_snapshot_open(ome_snapshot_reader_t *reader, ome_snapshot_get_t
     }
     if (header->version != OME_SNAPSHOT_VERSION)
     {
-        (void)ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, version), "it has another version of the format than this build reads");
+        (void)ome_snapshot_fault_at(
+            reader, offsetof(ome_snapshot_header_t, version), "it has another version of the format than this build reads");
         return OME_UNSUPPORTED;
     }
     if (!read_check_header(reader))

@@ -188,7 +188,8 @@ static bool check_order(ome_snapshot_reader_t *reader, const ome_engine_t *engin
     {
         return ome_snapshot_fault(reader, "an order's marks do not go together");
     }
-    return ome_engine_knows_sender(engine, (uint32_t)(order->owner >> 32)) || ome_snapshot_fault(reader, "an order's session is not its participant's");
+    return ome_engine_knows_sender(engine, (uint32_t)(order->owner >> 32)) ||
+           ome_snapshot_fault(reader, "an order's session is not its participant's");
 }
 
 /* What every special order keeps. */
@@ -396,12 +397,13 @@ static bool stop_is_good(const restored_t *restored)
     const uint32_t with_limit = OME_ORDER_MARK_POST_ONLY | OME_ORDER_MARK_HIDDEN;
     const bool has_deadline = restored->special.deadline_ns != 0;
     return ome_order_type_waits(stop->order_type) && ome_order_type_is_valid(stop->order_type) &&
-           ome_time_in_force_is_valid(stop->time_in_force) &&
-           has_deadline == (stop->time_in_force == OME_TIME_IN_FORCE_GTD) && restored->special.reserve_quantity == 0 &&
+           ome_time_in_force_is_valid(stop->time_in_force) && has_deadline == (stop->time_in_force == OME_TIME_IN_FORCE_GTD) &&
+           restored->special.reserve_quantity == 0 &&
            ((restored->order.marks & with_limit) == 0 || ome_order_type_has_limit(stop->order_type)) && stop->minimum_quantity >= 0 &&
            stop->minimum_quantity <= OME_QUANTITY_MAX && (stop->flags & ~(OME_SPECIAL_HAS_COLLAR | OME_SPECIAL_HAS_BUDGET)) == 0 &&
            ((stop->flags & OME_SPECIAL_HAS_COLLAR) != 0 || stop->collar_ticks == 0) &&
-           ((stop->flags & OME_SPECIAL_HAS_BUDGET) != 0 || stop->budget == 0) && ome_snapshot_is_zero(stop->reserved, sizeof(stop->reserved));
+           ((stop->flags & OME_SPECIAL_HAS_BUDGET) != 0 || stop->budget == 0) &&
+           ome_snapshot_is_zero(stop->reserved, sizeof(stop->reserved));
 }
 
 /* What only a stop keeps; `place` is the one before, and becomes its own. */
@@ -551,7 +553,8 @@ static bool restore_sections(ome_snapshot_reader_t *reader, ome_engine_t *engine
     const ome_snapshot_header_t *header = &reader->header;
     ome_order_pool_t *orders = &engine->pools.orders;
     orders->slots_ever_used = header->slots_ever_used;
-    if (!restore_definitions(reader, engine) || !restore_free_slots(reader, orders, ome_snapshot_count(header, OME_SNAPSHOT_SECTION_FREE_SLOTS)) ||
+    if (!restore_definitions(reader, engine) ||
+        !restore_free_slots(reader, orders, ome_snapshot_count(header, OME_SNAPSHOT_SECTION_FREE_SLOTS)) ||
         !restore_orders(reader, engine, &header->sections[OME_SNAPSHOT_SECTION_ORDERS - 1]) || !check_books(reader, engine) ||
         !restore_stops(reader, engine, ome_snapshot_count(header, OME_SNAPSHOT_SECTION_STOPS)))
     {

@@ -147,8 +147,7 @@ uint64_t ome_feed_size_bytes(const ome_feed_config_t *config)
 ome_status_t ome_feed_init(ome_feed_t **feed, void *memory, uint64_t size_bytes, const ome_feed_config_t *config)
 {
     const uint64_t needed_bytes = ome_feed_size_bytes(config);
-    if (needed_bytes == 0 || (uintptr_t)memory % OME_CACHE_LINE_SIZE != 0 || config->reader.published == NULL ||
-        config->event_fd < 0)
+    if (needed_bytes == 0 || (uintptr_t)memory % OME_CACHE_LINE_SIZE != 0 || config->reader.published == NULL || config->event_fd < 0)
     {
         return OME_INVALID;
     }

@@ -25,8 +25,8 @@
         const uint64_t expected_value = (uint64_t)(expected);                                                                              \
         if (found_value != expected_value)                                                                                                 \
         {                                                                                                                                  \
-            fprintf(stderr, "%s:%d: check failed: %s: found %" PRIu64 " (%" PRId64 "), expected %" PRIu64 " (%" PRId64 "): %s\n", __FILE__, \
-                __LINE__, #found, found_value, (int64_t)found_value, expected_value, (int64_t)expected_value, #expected);                  \
+            fprintf(stderr, "%s:%d: check failed: %s: found %" PRIu64 " (%" PRId64 "), expected %" PRIu64 " (%" PRId64 "): %s\n",          \
+                __FILE__, __LINE__, #found, found_value, (int64_t)found_value, expected_value, (int64_t)expected_value, #expected);        \
             exit(1);                                                                                                                       \
         }                                                                                                                                  \
     } while (0)

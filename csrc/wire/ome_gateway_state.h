@@ -1,0 +1,66 @@
+/* The gateway's state, and what its parts use of each other. For csrc/wire/ome_gateway*.c alone.
+ *
+ *     ome_gateway.c      the loop, sessions
+ *     ome_gateway_in.c   frames to commands
+ *     ome_gateway_out.c  events to reports */
+#ifndef OME_GATEWAY_STATE_H
+#define OME_GATEWAY_STATE_H
+
+#include "wire/ome_gateway.h"
+
+/* What is done in one turn before the other direction gets its own. Two reports an event at the most. */
+#define OME_GATEWAY_EVENT_COUNT_PER_TURN 512u
+#define OME_GATEWAY_REPORT_COUNT_MAX (2u * OME_GATEWAY_EVENT_COUNT_PER_TURN)
+
+#define OME_GATEWAY_TICK_MS 10u
+#define OME_GATEWAY_NS_PER_MS UINT64_C(1000000)
+
+typedef struct
+{
+    ome_execution_report_t report;
+    uint32_t next; /* of the same session; 0 is none */
+} ome_pooled_report_t;
+
+struct ome_gateway
+{
+    ome_gateway_config_t config;
+    ome_session_table_t table;
+    ome_reports_t reports;
+    ome_pooled_report_t *pool;       /* index 0 is none */
+    ome_execution_report_t *frame; /* being put together */
+    uint32_t pool_count;
+    uint32_t dirty_count;
+    uint16_t *dirty;             /* sessions with reports in the pool */
+    uint64_t now_ns;   /* monotonic, at the beginning of the turn */
+    uint64_t watch_ns; /* when sessions with a heartbeat are looked at again */
+    uint64_t peer;
+    uint8_t message[OME_RECORD_SIZE];
+    ome_event_t event;
+    bool has_event;
+    uint32_t command_message_count_max;
+};
+
+/* ---- ome_gateway.c ---- */
+
+/* The session is over, and its connection with it; it is told why. */
+void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t reason);
+
+void ome_gateway_send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64_t request_id);
+
+/* ---- ome_gateway_in.c ---- */
+
+/* Takes frames for one turn. Returns how many; `outcome` is changed when there is something for the caller. */
+uint32_t ome_gateway_take_frames(ome_gateway_t *gateway, ome_gateway_outcome_t *outcome);
+
+/* ---- ome_gateway_out.c ---- */
+
+/* Puts a report into the pool of those to be sent; or counts it, where its session has no connection. */
+void ome_gateway_pool_report(ome_gateway_t *gateway, const ome_execution_report_t *report, uint16_t session_number);
+
+/* Sends what is in the pool, one frame to a session. */
+void ome_gateway_send_reports(ome_gateway_t *gateway);
+
+/* Makes reports of the events of one turn, until a definition is among them, and sends them. Returns how many events. */
+uint32_t ome_gateway_report_events(ome_gateway_t *gateway);
+
+#endif
