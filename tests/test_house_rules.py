@@ -46,9 +46,9 @@ def write(root: Path, path: str, text: str | bytes) -> None:
         ("csrc/book/ome_book.c", '#include "journal/ome_journal_format.h"\n', '"journal/ome_journal_format.h"'),
         ("csrc/engine/ome_engine.c", '  #  include "concurrent/ome_ring.h"\n', '"concurrent/ome_ring.h"'),
         ("csrc/engine/ome_engine.c", '#include "journal/ome_journal_format.h"\n', '"journal/ome_journal_format.h"'),
-        ("csrc/wire/ome_gateway.c", '#include "pipeline/ome_gate.h"\n', '"pipeline/ome_gate.h"'),
+        ("csrc/wire/ome_gateway_in.c", '#include "pipeline/ome_venue.h"\n', '"pipeline/ome_venue.h"'),
         ("csrc/pipeline/ome_venue.c", '#include "ome.h"\n', '"ome.h"'),
-        ("csrc/wire/ome_frame.c", '#include "../pipeline/ome_gate.h"\n', '"../pipeline/ome_gate.h"'),
+        ("csrc/wire/ome_frame.c", '#include "../pipeline/ome_venue.h"\n', '"../pipeline/ome_venue.h"'),
         ("csrc/somewhere/ome_x.c", "", "csrc/somewhere, which stands on no floor"),
     ],
 )

@@ -112,7 +112,7 @@ def _reasons_of_page(column: int) -> list[str]:
 
 def _reasons_of_core(commands: set[str]) -> list[str]:
     """The reasons of the core's rows for any of these commands, each where it comes first."""
-    text = (CSRC / "orders" / "ome_admission.c").read_text()
+    text = (CSRC / "orders" / "ome_admission_table.c").read_text()
     rows = re.findall(r"^    ROW\((\w+), ([A-Z_| ]+), \w+\)", text, re.MULTILINE)
     found = [reason for reason, names in rows if commands & {name.strip() for name in names.split("|")}]
     return list(dict.fromkeys(found))

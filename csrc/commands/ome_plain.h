@@ -4,7 +4,7 @@
  * They are nearly all of any flow, so they have a path of their own, in which nothing is kept that only a rarer command needs. Each
  * function either does the whole command, exactly as the general path would, or returns false with nothing changed: then the general path
  * (ome_apply.c) decides, and gives the reason where there is one. So this file knows no reason for a rejection. What is asked in one
- * condition here stands check by check in orders/ome_admission.c. A build without this path (OME_WITHOUT_PLAIN_PATH) does the same. */
+ * condition here stands check by check in orders/ome_admission_table.c. A build without this path (OME_WITHOUT_PLAIN_PATH) does the same. */
 #ifndef OME_PLAIN_H
 #define OME_PLAIN_H
 

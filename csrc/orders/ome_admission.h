@@ -1,6 +1,6 @@
 /* Admission: every check of a command before anything changes, in the order of docs/RULES.md, "Order of checks".
  *
- * There is one table of checks (ome_admission.c): a row has its reason, the commands that it is for, and its predicate. The engine is only
+ * There is one table of checks (ome_admission_table.c): a row has its reason, the commands that it is for, and its predicate. The engine is only
  * read. What a check had to work out is kept, so that it is not worked out twice: once a command is admitted, its admission says what
  * becomes of it. */
 #ifndef OME_ADMISSION_H

@@ -1,5 +1,5 @@
 /* Predicates of the table of checks: who sends a command, what it is about, and whether its fields and terms go together. For
- * ome_admission.c alone. */
+ * ome_admission_table.c alone. */
 #ifndef OME_ADMISSION_FORM_H
 #define OME_ADMISSION_FORM_H
 

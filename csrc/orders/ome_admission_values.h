@@ -1,4 +1,4 @@
-/* Predicates of the table of checks: quantities, prices, room, and the other side of the book. For ome_admission.c alone. */
+/* Predicates of the table of checks: quantities, prices, room, and the other side of the book. For ome_admission_table.c alone. */
 #ifndef OME_ADMISSION_VALUES_H
 #define OME_ADMISSION_VALUES_H
 

@@ -1,8 +1,9 @@
-/* The feed's state, and what its parts use of each other. For csrc/wire/ome_feed*.c alone.
+/* The feed's state, and what its parts use of each other. For csrc/wire/ome_feed_*.c alone.
  *
- *     ome_feed.c          set-up, reading, running
- *     ome_feed_frames.c   what the events of a batch say, and the frames with it
- *     ome_feed_answers.c  subscriptions, and how things stand for who asked */
+ * Each part uses those below it:
+ *     ome_feed_loop.c     set-up, reading, running
+ *     ome_feed_answers.c  subscriptions, and how things stand for who asked
+ *     ome_feed_frames.c   what the events of a batch say, and the frames with it */
 #ifndef OME_FEED_STATE_H
 #define OME_FEED_STATE_H
 

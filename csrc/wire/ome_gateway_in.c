@@ -9,8 +9,8 @@
 /* Bad frames and heartbeats of one session in a tick, before it is read more slowly. */
 #define NOISE_COUNT_MAX 64u
 
-static void gateway_refuse(ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_fault_t *fault, uint32_t accepted_count,
-    uint32_t rejected_count)
+static void gateway_refuse(ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_fault_t *fault,
+    uint32_t accepted_count, uint32_t rejected_count)
 {
     ome_frame_reject_t reject;
     ome_frame_reject_set(&reject, fault, accepted_count, rejected_count);
@@ -161,7 +161,8 @@ static void gateway_refuse_commands(ome_gateway_t *gateway, const uint8_t *messa
 }
 
 /* As sequence_commands while there is little room: what is refused counts as taken. What is in the pool of reports is sent when this returns. */
-static uint32_t gateway_sequence_what_may(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session, uint8_t storage)
+static uint32_t gateway_sequence_what_may(
+    ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session, uint8_t storage)
 {
     uint32_t taken = 0;
     bool is_full = false;
@@ -211,7 +212,8 @@ static void gateway_refuse_busy(
     gateway_refuse(gateway, from, &fault, taken, message_count - taken);
 }
 
-static void gateway_take_commands(ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_t *frame, uint16_t session_number)
+static void gateway_take_commands(
+    ome_gateway_t *gateway, const ome_socket_message_t *from, const ome_frame_t *frame, uint16_t session_number)
 {
     if (session_number == 0)
     {

@@ -1,8 +1,10 @@
-/* The gateway's state, and what its parts use of each other. For csrc/wire/ome_gateway*.c alone.
+/* The gateway's state, and what its parts use of each other. For csrc/wire/ome_gateway_*.c alone.
  *
- *     ome_gateway.c      the loop, sessions
- *     ome_gateway_in.c   frames to commands
- *     ome_gateway_out.c  events to reports */
+ * Each part uses those below it:
+ *     ome_gateway_loop.c      set-up and the loop
+ *     ome_gateway_in.c        frames to commands
+ *     ome_gateway_out.c       events to reports
+ *     ome_gateway_sessions.c  sessions, heartbeats, ends */
 #ifndef OME_GATEWAY_STATE_H
 #define OME_GATEWAY_STATE_H
 
@@ -40,12 +42,16 @@ struct ome_gateway
     uint32_t command_message_count_max;
 };
 
-/* ---- ome_gateway.c ---- */
+/* ---- ome_gateway_sessions.c ---- */
 
 /* The session is over, and its connection with it; it is told why. */
 void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t reason);
 
 void ome_gateway_send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64_t request_id);
+
+/* Sessions with a heartbeat: sends a heartbeat to those that heard nothing, and ends those that are silent. Time in which this process
+ * did not run is nobody's silence: what came in it may not be read yet. */
+void ome_gateway_watch_sessions(ome_gateway_t *gateway);
 
 /* ---- ome_gateway_in.c ---- */
 

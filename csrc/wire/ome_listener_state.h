@@ -1,9 +1,11 @@
-/* The listener's state, and what its parts use of each other. For csrc/wire/ome_listener*.c alone.
+/* The listener's state, and what its parts use of each other. For csrc/wire/ome_listener_*.c alone.
  *
- *     ome_listener.c              set-up, time, and the table of functions that the loops call
- *     ome_listener_connections.c  connections come, make room and go
+ * Each part uses those below it:
+ *     ome_listener_loop.c         set-up, time, and the table of functions that the loops call
+ *     ome_listener_accept.c       connections come
  *     ome_listener_in.c           what they send
- *     ome_listener_out.c          what is sent to them */
+ *     ome_listener_out.c          what is sent to them
+ *     ome_listener_connections.c  found, watched, closed, made room for */
 #ifndef OME_LISTENER_STATE_H
 #define OME_LISTENER_STATE_H
 
@@ -137,6 +139,8 @@ void ome_listener_close_counted(ome_listener_t *listener, uint32_t slot, ome_cou
 /* The pool is used up: closes the connection that holds most, of those that do not read; if all read, of those that hold more than twice
  * what the one that is to be spared needs: who reads a little at a time must not keep what all share. False where there is none. */
 bool ome_listener_make_room(ome_listener_t *listener, uint32_t spared, uint64_t needed_bytes);
+
+/* ---- ome_listener_accept.c ---- */
 
 void ome_listener_accept_connections(ome_listener_t *listener);
 

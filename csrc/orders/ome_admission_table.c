@@ -1,3 +1,4 @@
+/* The table of checks, and the commands that it serves. */
 #include "orders/ome_admission.h"
 
 #include "orders/ome_admission_form.h"

@@ -1,3 +1,4 @@
+/* Set-up of the feed, reading, and running. */
 #include "wire/ome_feed.h"
 
 #include "wire/ome_feed_state.h"
