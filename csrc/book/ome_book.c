@@ -84,6 +84,8 @@ void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uin
     const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
     ome_level_t *level = &pools->ladder.levels[level_index];
     ome_order_t *order = &pools->orders.orders[slot];
+    OME_ASSERT(order->leaves_quantity > 0);
+    OME_EXPECT(level->order_count == 0 || (level->price == price && level->side == side));
     level->price = price;
     level->instrument = book->number;
     level->side = side;
@@ -105,6 +107,8 @@ void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
     ome_order_t *order = &pools->orders.orders[slot];
     ome_level_t *level = &pools->ladder.levels[order->level];
     const uint32_t side_index = ome_side_index(level->side);
+    OME_ASSERT(order->leaves_quantity > 0);
+    OME_EXPECT(book->number == level->instrument);
     detach(pools->orders.orders, queue_of(level, order), slot);
     if (is_hidden(order))
     {
@@ -132,6 +136,8 @@ int64_t ome_book_shrink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot
 {
     ome_order_t *order = &pools->orders.orders[slot];
     ome_level_t *level = &pools->ladder.levels[order->level];
+    OME_ASSERT(quantity > 0);
+    OME_EXPECT(quantity < ome_book_leaves(pools, order));
     if (is_hidden(order))
     {
         ome_quantity_shrink_hidden(book, level, order, quantity);
@@ -179,6 +185,8 @@ void ome_book_make_special(ome_book_pools_t *pools, uint32_t slot, uint32_t spec
 {
     ome_order_t *order = &pools->orders.orders[slot];
     ome_special_t *special = &pools->specials.records[special_index];
+    OME_ASSERT(special_index != 0);
+    OME_ASSERT(ome_order_special(order) == 0);
     special->account = (uint32_t)order->owner;
     special->order_id = ome_order_id(&pools->orders, slot);
     order->owner = (order->owner & ~(uint64_t)UINT32_MAX) | special_index;
@@ -210,6 +218,7 @@ void ome_book_end(ome_book_pools_t *pools, uint32_t slot)
         ome_book_make_plain(pools, slot);
     }
     ome_book_release(pools, slot);
+    OME_EXPECT(pools->orders.orders[slot].leaves_quantity == 0);
 }
 
 static void stand(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
@@ -242,6 +251,8 @@ void ome_book_wait(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
 {
     const uint32_t index = ome_order_special(&pools->orders.orders[slot]);
     ome_special_t *special = &pools->specials.records[index];
+    OME_ASSERT(index != 0);
+    OME_ASSERT(!ome_special_waits(special));
     if (ome_trailing_is(special))
     {
         ome_trailing_join(book, pools, index);
@@ -258,6 +269,8 @@ void ome_book_stop_waiting(ome_book_t *book, ome_book_pools_t *pools, uint32_t s
 {
     const uint32_t index = ome_order_special(&pools->orders.orders[slot]);
     ome_special_t *special = &pools->specials.records[index];
+    OME_ASSERT(ome_special_waits(special));
+    OME_ASSERT(book->waiting_count > 0);
     if (ome_trailing_is(special))
     {
         ome_trailing_leave(book, pools, index);

@@ -32,6 +32,8 @@ static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint3
     }
     ome_level_t *level = &pools->ladder.levels[level_index];
     ome_order_t *order = &pools->orders.orders[slot];
+    OME_EXPECT(order->leaves_quantity > 0);
+    OME_EXPECT(level->order_count == 0 || (level->price == price && level->side == side));
     order->level = level_index & OME_LEVEL_COUNT_MAX;
     order->next = 0;
     order->previous = level->tail;
@@ -59,6 +61,8 @@ static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, ui
     const ome_order_t *order = &orders[slot];
     ome_level_t *level = &pools->ladder.levels[order->level];
     const uint32_t side_index = ome_side_index(level->side);
+    OME_EXPECT(order->leaves_quantity > 0 && level->order_count > 0);
+    OME_EXPECT(book->number == level->instrument);
     /* Pointers are chosen, not branches: whether an order is first or last in its queue is anybody's guess. */
     uint32_t *const to_this = ome_choose(order->previous != 0, &orders[order->previous].next, &level->head);
     uint32_t *const back_to_this = ome_choose(order->next != 0, &orders[order->next].previous, &level->tail);
@@ -84,6 +88,7 @@ static inline void ome_book_reduce(ome_book_t *book, ome_book_pools_t *pools, ui
 static inline void ome_book_release(ome_book_pools_t *pools, uint32_t slot)
 {
     const ome_order_t *order = &pools->orders.orders[slot];
+    OME_EXPECT(ome_order_special(order) == 0);
     if (order->client_order_id != 0)
     {
         ome_order_index_remove(&pools->index, ome_owner_participant(order->owner), order->client_order_id, slot);

@@ -21,6 +21,7 @@ static int64_t match_one(
     const uint8_t flags =
         (uint8_t)((quantity == traded ? OME_EVENT_FLAGS_AGGRESSOR_FILLED : 0) | (fills_resting ? OME_EVENT_FLAGS_RESTING_FILLED : 0) |
                   ((order->marks & OME_ORDER_MARK_HIDDEN) != 0 ? OME_EVENT_FLAGS_HIDDEN : 0));
+    OME_ASSERT(traded > 0);
     const int64_t displayed_anew = ome_book_trade(pools, slot, traded);
     ome_event_trade(engine, sink, aggressor, level->price, traded, resting.order_id, resting.client_order_id, flags);
     if (displayed_anew > 0)
@@ -42,7 +43,9 @@ static int64_t match_one(
 int64_t ome_match_order(
     ome_engine_t *engine, ome_book_t *book, const ome_subject_t *aggressor, uint32_t slot, int64_t quantity, ome_sink_t *sink)
 {
+    OME_ASSERT(quantity > 0);
     const int64_t leaves = match_one(engine, book, aggressor, slot, quantity, sink);
+    OME_ASSERT(leaves >= 0 && leaves < quantity);
     ome_quantity_trade_side(book, (ome_side_index(aggressor->side) ^ 1u), quantity - leaves);
     return leaves;
 }
@@ -111,6 +114,8 @@ int64_t ome_match(ome_engine_t *engine, ome_book_t *book, const ome_subject_t *a
     const uint32_t other = (ome_side_index(aggressor->side) ^ 1u);
     ome_ladder_t *const ladder = &book->ladders[other];
     const int64_t quantity_at_start = quantity;
+    OME_EXPECT(quantity > 0);
+    OME_EXPECT(aggressor->instrument == book->number);
     while (ome_book_crosses(book, aggressor->side, key))
     {
         const uint32_t level_index = ladder->best;
@@ -140,5 +145,6 @@ int64_t ome_match(ome_engine_t *engine, ome_book_t *book, const ome_subject_t *a
         }
     }
     ome_quantity_trade_side(book, other, quantity_at_start - quantity);
+    OME_EXPECT(quantity == 0 || !ome_book_crosses(book, aggressor->side, key));
     return quantity;
 }

@@ -34,6 +34,7 @@ ome_resting_view_t ome_resting_view(ome_engine_t *engine, uint32_t slot, uint64_
 void ome_resting_leave(ome_engine_t *engine, const ome_resting_view_t *resting, ome_sink_t *sink)
 {
     const int64_t displayed = engine->pools.orders.orders[resting->slot].leaves_quantity;
+    OME_ASSERT((resting->flags & OME_EVENT_FLAGS_WAS_RESTING) != 0);
     ome_book_leave(resting->book, &engine->pools, resting->slot);
     if (ome_resting_special(engine, resting->slot)->peak != 0)
     {
@@ -44,6 +45,7 @@ void ome_resting_leave(ome_engine_t *engine, const ome_resting_view_t *resting, 
 void ome_resting_shrink(ome_engine_t *engine, const ome_resting_view_t *resting, int64_t quantity, ome_sink_t *sink)
 {
     ome_order_t *order = &engine->pools.orders.orders[resting->slot];
+    OME_ASSERT(quantity > 0);
     if (ome_special_waits(ome_resting_special(engine, resting->slot)))
     {
         ome_quantity_set_open(order, order->leaves_quantity - quantity);
@@ -70,6 +72,7 @@ void ome_resting_cancel(ome_engine_t *engine, uint32_t slot, uint64_t timestamp_
         ome_resting_leave(engine, &resting, sink);
     }
     ome_book_end(&engine->pools, slot);
+    OME_EXPECT(ome_order_pool_state(&engine->pools.orders, resting.subject.order_id) == OME_ORDER_CLOSED);
     ome_event_cancelled(engine, sink, &resting.subject, resting.price, leaves, reason, resting.flags);
 }
 

@@ -18,6 +18,7 @@ static void self_trade_cancel_aggressor(ome_engine_t *engine, ome_incoming_t *in
 static void self_trade_decrement(ome_engine_t *engine, ome_incoming_t *incoming, uint32_t slot, int64_t resting_leaves, ome_sink_t *sink)
 {
     const int64_t quantity = self_trade_smaller(incoming->leaves, resting_leaves);
+    OME_ASSERT(quantity > 0);
     if (quantity == resting_leaves)
     {
         ome_resting_cancel(engine, slot, incoming->subject.timestamp_ns, OME_REASON_SELF_TRADE_PREVENTION, sink);
@@ -77,5 +78,7 @@ int64_t ome_self_trade_match(ome_engine_t *engine, ome_incoming_t *incoming, ome
         traded += incoming->leaves - leaves;
         incoming->leaves = leaves;
     }
+    OME_ASSERT(incoming->leaves >= 0);
+    OME_EXPECT(incoming->leaves == 0 || !ome_book_crosses(book, incoming->subject.side, incoming->limit));
     return traded;
 }

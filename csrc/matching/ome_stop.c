@@ -25,6 +25,8 @@ bool ome_stop_is_past(const ome_book_t *book, uint8_t side, int64_t stop_price)
 
 void ome_stop_elect(ome_engine_t *engine, uint32_t slot)
 {
+    OME_ASSERT(engine->pools.orders.orders[slot].leaves_quantity > 0);
+    OME_EXPECT(!ome_special_waits(&engine->pools.specials.records[ome_order_special(&engine->pools.orders.orders[slot])]));
     engine->pools.orders.orders[slot].next = 0;
     if (engine->elected_head == 0)
     {
@@ -97,6 +99,7 @@ void ome_stop_look_after(ome_engine_t *engine, ome_book_t *book)
 uint32_t ome_stop_next_elected(ome_engine_t *engine)
 {
     const uint32_t slot = engine->elected_head;
+    OME_ASSERT((slot == 0) == (engine->elected_tail == 0));
     if (slot != 0)
     {
         engine->elected_head = slot == engine->elected_tail ? 0 : engine->pools.orders.orders[slot].next;

@@ -15,6 +15,7 @@ void ome_change_cancel(ome_engine_t *engine, const ome_admission_t *admission, o
 void ome_change_reduce(ome_engine_t *engine, const ome_admission_t *admission, ome_sink_t *sink)
 {
     const ome_command_t *command = admission->command;
+    OME_ASSERT(command->quantity > 0);
     if (command->quantity >= admission->old_leaves)
     {
         ome_resting_cancel(engine, admission->slot, command->timestamp_ns, OME_REASON_REDUCED_AWAY, sink);
@@ -30,6 +31,7 @@ static void change_rename(ome_engine_t *engine, ome_resting_view_t *resting, uin
 {
     ome_order_t *order = &engine->pools.orders.orders[resting->slot];
     const uint16_t participant = ome_owner_participant(order->owner);
+    OME_EXPECT(client_order_id != 0 || order->client_order_id == 0);
     if (client_order_id == order->client_order_id)
     {
         return;
@@ -80,6 +82,7 @@ static void change_moving(ome_engine_t *engine, const ome_admission_t *admission
         .marks = admission->marks,
         .time_in_force = OME_TIME_IN_FORCE_GTC,
         .has_limit = true};
+    OME_ASSERT(admission->leaves > 0);
     ome_resting_leave(engine, resting, sink);
     if (admission->crosses)
     {

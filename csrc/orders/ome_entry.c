@@ -30,6 +30,7 @@ static uint8_t entry_join(ome_engine_t *engine, const ome_incoming_t *incoming)
     ome_order_t *order = &engine->pools.orders.orders[incoming->slot];
     const bool has_peak = ome_resting_special(engine, incoming->slot)->peak != 0;
     OME_ASSERT(!ome_book_crosses(incoming->book, incoming->subject.side, incoming->key));
+    OME_EXPECT(incoming->price == 0 || ome_book_price_key(incoming->book, incoming->subject.side, incoming->price) == incoming->key);
     entry_keep(engine, incoming);
     ome_quantity_set_open(order, incoming->leaves);
     ome_book_join(incoming->book, &engine->pools, incoming->slot, incoming->subject.side, incoming->price, incoming->key);
@@ -140,7 +141,9 @@ static void entry_finish_without_limit(ome_engine_t *engine, ome_incoming_t *inc
 /* 3 to 5, with the limit in force set. */
 static void entry_meet(ome_engine_t *engine, ome_incoming_t *incoming, ome_sink_t *sink)
 {
+    OME_ASSERT(incoming->leaves > 0);
     const int64_t traded = entry_trade(engine, incoming, sink);
+    OME_ASSERT(traded >= 0 && incoming->leaves >= 0);
     ome_quantity_add_cumulative(&engine->pools.orders.orders[incoming->slot], traded);
     if (incoming->leaves == 0)
     {
@@ -256,6 +259,7 @@ static void entry_make_special(ome_engine_t *engine, const ome_admission_t *admi
 
 void ome_entry_wait(ome_engine_t *engine, ome_book_t *book, uint32_t slot, bool is_past)
 {
+    OME_ASSERT(ome_order_special(&engine->pools.orders.orders[slot]) != 0);
     ome_resting_special(engine, slot)->entry = engine->sequence;
     if (is_past)
     {

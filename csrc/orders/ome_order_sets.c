@@ -108,6 +108,7 @@ static int64_t sets_cancel(ome_engine_t *engine, const ome_command_t *command, u
     while (slot != 0)
     {
         const uint32_t next = sets_next(&engine->pools, slot);
+        OME_EXPECT(next == 0 || sets_has_lower_id(&engine->pools, slot, next));
         ome_resting_cancel(engine, slot, command->timestamp_ns, reason, sink);
         count++;
         slot = next;
