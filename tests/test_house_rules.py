@@ -131,3 +131,19 @@ def test_files_in_order_and_files_that_git_ignores_are_let_pass(repository: Path
     write(repository, "ome/network/__init__.py", '"""Roots, homes and https://a.example/network/."""\n')
     write(repository, "data.bin", b"\xff" * 400_000)
     assert run("check_house_rules.py", repository) == (0, "")
+
+
+@pytest.mark.parametrize(("folder", "code"), [("wire", 1), ("orders", 1), ("journal", 0)])
+def test_long_functions_and_files_are_found_where_they_are_to_be_short(repository: Path, folder: str, code: int) -> None:
+    """A function of 60 lines passes, one of 61 does not; a file of 600 passes, one of 601 does not. In some folders, not in all."""
+    longest = "/* a */\nvoid a(void)\n{\n" + "    b();\n" * 58 + "}\n"
+    write(repository, f"csrc/{folder}/ome_a.c", longest)
+    write(repository, f"csrc/{folder}/ome_b.h", "/* b */\n" * 600)
+    assert run("check_house_rules.py", repository) == (0, "")
+    write(repository, f"csrc/{folder}/ome_a.c", longest.replace("    b();\n", "    b();\n    c();\n", 1))
+    write(repository, f"csrc/{folder}/ome_b.h", "/* b */\n" * 601)
+    found = [
+        f"csrc/{folder}/ome_a.c:3: a function of 61 lines: at most 60\n",
+        f"csrc/{folder}/ome_b.h:1: 601 lines: at most 600\n",
+    ]
+    assert run("check_house_rules.py", repository) == (code, "".join(found) if code else "")

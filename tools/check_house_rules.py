@@ -19,6 +19,10 @@ LEFT_OPEN = re.compile(r"\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(wor[k]|roo[t]|hom[e])/")
 MODULE_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager"}
 C_SUFFIXES = {".c", ".h", ".cpp"}
+# What one has to read at once: in these folders of csrc/ a function fits a screen, and a file can be read in one go.
+SHORT_FOLDERS = {"engine", "matching", "orders", "commands", "state", "pipeline", "wire"}
+FUNCTION_LINES_MAX = 60
+FILE_LINES_MAX = 600
 
 
 def tracked_files(root: Path) -> list[Path]:
@@ -53,6 +57,21 @@ def check_c(path: Path, text: str) -> Iterator[tuple[int, str]]:
         yield 1, "opens neither with a comment that says what it is nor with its own header"
 
 
+def check_c_length(text: str) -> Iterator[tuple[int, str]]:
+    """Line and broken rule of a C file that is to be short. A function's braces stand at the beginning of their lines."""
+    lines = text.splitlines()
+    if len(lines) > FILE_LINES_MAX:
+        yield 1, f"{len(lines)} lines: at most {FILE_LINES_MAX}"
+    begin = 0
+    for number, line in enumerate(lines, 1):
+        if line == "{":
+            begin = number
+        elif line == "}" and begin:
+            if number - begin + 1 > FUNCTION_LINES_MAX:
+                yield begin, f"a function of {number - begin + 1} lines: at most {FUNCTION_LINES_MAX}"
+            begin = 0
+
+
 def check_python(path: Path, text: str) -> Iterator[tuple[int, str]]:
     """Line and broken rule of a Python file."""
     if path.stem in MODULE_NAMES or path.parent.name in MODULE_NAMES:
@@ -73,6 +92,8 @@ def check_file(root: Path, path: Path) -> Iterator[tuple[int, str]]:
     yield from check_lines(text)
     if path.suffix in C_SUFFIXES:
         yield from check_c(path, text)
+        if path.parts[0] == "csrc" and path.parts[1] in SHORT_FOLDERS:
+            yield from check_c_length(text)
     elif is_python(path, text):
         yield from check_python(path, text)
 
