@@ -64,11 +64,14 @@ def eventfds() -> int:
 
 def test_a_gateway_or_a_feed_without_memory_leaves_no_descriptor(tmp_path: Path) -> None:
     """A start that fails for want of memory gives back what it had."""
-    with Server(venue_config(tmp_path)) as server:
-        listener = server._listeners[1]._pointer
+    with Server(venue_config(tmp_path)) as server, contextlib.closing(Listener("tcp://127.0.0.1:0")) as listener:
+        assert server._venue is not None
+        venue = server._venue.pointer
+        limits = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=4 << 20)
+        pointer = listener.serve(venue, is_feed=True, connections=4, limits=limits)
         before = eventfds()
         with pytest.raises(MemoryError, match="no memory for the feed"):
-            Publisher(server._venue, listener, snapshot_levels=0, epoch=1, supervisor=server._supervisor)
+            Publisher(venue, pointer, snapshot_levels=0, epoch=1, supervisor=server._supervisor)
         assert eventfds() == before
 
 

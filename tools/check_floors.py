@@ -72,7 +72,7 @@ C_FLOORS = (
     ("examples",),
 )
 # The engine is a pure state machine: it knows neither threads nor files.
-C_FORBIDDEN = {folder: ("concurrent", "journal") for folder in ("engine", "matching", "orders", "commands", "state")}
+C_FORBIDDEN = dict.fromkeys(("engine", "matching", "orders", "commands", "state"), ("concurrent", "journal"))
 C_INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
 
 
