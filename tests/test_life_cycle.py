@@ -31,7 +31,7 @@ from ome.publisher import Publisher
 from ome.recovery import Replay
 from ome.recovery.directory import hold as hold_journal, is_served
 from ome.server import Server, ServerError
-from ome.transport import EndpointError
+from ome.transport import EndpointError, Listener, QueueLimits
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 30

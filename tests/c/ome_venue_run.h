@@ -2,7 +2,7 @@
  *
  * A life is what one process does to the disk, step by step in one thread and by the code that a server uses: it starts (replay from the newest snapshot, recovery, a segment
  * of the next epoch), takes groups of commands through ring, journal stage and gate, with a follower beside it that reads the journal and writes
- * snapshots, and closes. What is decided outside the core, in ome/server.py and ome/recovery/follower.py, is done here in the same order.
+ * snapshots, and closes. What is decided outside the core, in ome/server/ and ome/recovery/follower.py, is done here in the same order.
  *
  * Noted are the state and the event hash after each command, the last command that the gate has let out, and the newest snapshot that was told to be on disk. A start must
  * find exactly a beginning of what was sequenced, with all that was let out, from a snapshot that is not older than the newest; otherwise `wrong` says
