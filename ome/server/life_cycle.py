@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ome.clock import read_clocks
+from ome.codec import Records
 from ome.config import ServerConfig
 from ome.descriptors import connections_that_fit
 from ome.engine import EngineState
@@ -328,6 +329,14 @@ class Server(NotCopyable):
     def threads(self) -> tuple[ThreadStatus, ...]:
         """How the background threads stand."""
         return self._supervisor.statuses
+
+    def submit(self, commands: Records) -> int:
+        """Sequences commands that do not come over the wire, as ome.codec.COMMAND records, of the embedder or for a participant.
+
+        Returns ome_status_t: OME_OK, OME_FULL while the ring is full, OME_STOPPED. The server must run.
+        """
+        assert self._venue is not None, "the server runs"
+        return self._venue.submit(commands)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until `stop` is called, or for `timeout` seconds; True when it was.
