@@ -93,7 +93,7 @@ typedef struct
     ome_ring_t *ring;
     ome_stream_t *stream;
     ome_event_log_t log;
-    ome_gate_t gate;
+    ome_published_t published;
     ome_counters_t counters;
     ome_journal_writer_t writer;
     ome_journal_stage_t stage;
@@ -341,11 +341,12 @@ static inline void run_make_stage(void)
     CHECK(ome_ring_init(&run.ring, run_ring_memory, sizeof(run_ring_memory), &ring) == OME_OK);
     memset(run_counters_memory, 0, sizeof(run_counters_memory));
     CHECK(ome_counters_init(&run.counters, run_counters_memory, sizeof(run_counters_memory), &ome_venue_counters_table, 1) == OME_OK);
-    run.gate.waits = true;
-    ome_gate_open(&run.gate, run.found);
+    const ome_stream_config_t stream = {.slot_count = RUN_STREAM_SLOT_COUNT, .reader_count = 1, .wait_strategy = OME_WAIT_YIELD};
+    CHECK(ome_stream_init(&run.stream, run_stream_memory, sizeof(run_stream_memory), &stream) == OME_OK);
+    ome_published_init(&run.published, run.stream, 1u << OME_GATE_DURABLE, run.found);
     const ome_journal_stage_config_t stage = {.writer = &run.writer,
         .ring = run.ring,
-        .gate = &run.gate,
+        .published = &run.published,
         .counters = &run.counters,
         .first_sequence = run.found + 1,
         .batch_count = 1};
@@ -359,11 +360,11 @@ static inline ome_status_t run_open_log(void)
     const ome_event_log_config_t config = {
         .segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MIN, .epoch = run.writer.epoch, .event_count = run.engine->event_count};
     const ome_status_t status = ome_event_log_open(&run.log, run.replay, &config);
-    const ome_stream_config_t stream = {.slot_count = RUN_STREAM_SLOT_COUNT, .reader_count = 1, .wait_strategy = OME_WAIT_YIELD};
-    CHECK(ome_stream_init(&run.stream, run_stream_memory, sizeof(run_stream_memory), &stream) == OME_OK);
     if (status == OME_OK)
     {
-        ome_event_log_attach(&run.log, run.stream, 0, &run.gate, &run.counters);
+        ome_reader_t reader;
+        CHECK(ome_published_register(&run.published, "event log", false, &reader) == OME_OK);
+        ome_event_log_attach(&run.log, reader, &run.counters);
     }
     else if (status != OME_IO_ERROR && status != OME_NO_MEMORY)
     {
@@ -526,7 +527,7 @@ static inline ome_status_t run_group(uint32_t count)
     run_enter(run_rotates(count) ? RUN_ROTATION : RUN_GROUP);
     run_sequence_commands(count);
     (void)ome_journal_stage_do_work(&run.stage);
-    run.spoken = ome_gate_limit(&run.gate);
+    run.spoken = ome_published_limit(&run.published);
     if (run.stage.status == OME_OK && run.spoken != run.sequenced && !run_is_dead())
     {
         run_is_wrong("the gate does not let out what was journaled");
