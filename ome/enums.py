@@ -9,6 +9,7 @@ from enum import IntEnum, IntFlag
 
 __all__ = [
     "DESCRIPTIONS",
+    "Capacity",
     "CommandFlags",
     "CommandKind",
     "EventFlags",
@@ -56,6 +57,7 @@ class EventKind(IntEnum):
     DISPLAYED = 74
     PREVENTED = 75
     COMPLETED = 76
+    ATTRIBUTES = 77
 
 
 class Side(IntEnum):
@@ -104,6 +106,14 @@ class SelfTradeScope(IntEnum):
     GROUP = 2
 
 
+class Capacity(IntEnum):
+    """For whom the participant trades."""
+
+    AGENCY = 1
+    PRINCIPAL = 2
+    RISKLESS_PRINCIPAL = 3
+
+
 class Term(IntEnum):
     """What a value in OrderTerms is."""
 
@@ -118,6 +128,7 @@ class Term(IntEnum):
     COLLAR_TICKS = 8
     SELF_TRADE_GROUP = 9
     NEW_CLIENT_ORDER_ID = 10
+    CAPACITY = 11
 
 
 class CommandFlags(IntFlag):

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ome.attributes import ATTRIBUTES
 from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, define_instrument, encode_commands, record_bytes
 from ome.engine import Engine, EngineView, OpenOrder, SessionState
 from ome.enums import (
@@ -65,7 +66,10 @@ _ENUMERATIONS: Final[Mapping[str, type[IntEnum]]] = {
     "self_trade_scope": SelfTradeScope,
     "reason": Reason,
     "command_kind": CommandKind,
+    **{name: attribute.enumeration for name, attribute in ATTRIBUTES.items() if attribute.enumeration is not None},
 }
+_OR_NOTHING: Final = ("side", *ATTRIBUTES)  # where 0 is none
+_ENUMERATED_TERMS: Final = {attribute.term: attribute.enumeration for attribute in ATTRIBUTES.values() if attribute.enumeration is not None}
 _MANY_INSTRUMENTS: Final = Limits(order_count_max=1, level_count_max=1, special_count_max=0)
 _TERMS_OF_PRICE: Final = (Term.STOP_PRICE, Term.TRAIL_AMOUNT)
 _TERMS_OF_QUANTITY: Final = (Term.DISPLAY_QUANTITY, Term.MINIMUM_QUANTITY)
@@ -255,8 +259,10 @@ def _describe(message: Command | Event, sequence: int, instrument: int, names: N
             fields["flags"] = _flags(EventFlags if is_event else CommandFlags, own)
         elif name == "instrument_flags":
             fields["instrument_flags"] = _flags(InstrumentFlags, value)
+        elif name in _OR_NOTHING and value == 0:
+            fields[name] = None
         elif name in _ENUMERATIONS:
-            fields[name] = None if name == "side" and value == 0 else _name(_ENUMERATIONS[name], value)
+            fields[name] = _name(_ENUMERATIONS[name], value)
         elif isinstance(value, bytes):
             fields[name] = value.decode("ascii", "backslashreplace")
         else:
@@ -287,6 +293,8 @@ def _terms(message: OrderTerms, instrument: Instrument | None) -> Iterator[Descr
 def _term_value(term: int, value: int, instrument: Instrument | None) -> Decimal | int | str:
     if term == Term.EXPIRE_TIME and value >= 0:
         return time_text(value)
+    if term in _ENUMERATED_TERMS:
+        return _name(_ENUMERATED_TERMS[Term(term)], value)
     if instrument is not None:
         if term in _TERMS_OF_PRICE:
             return instrument.price(value)
