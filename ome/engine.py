@@ -30,44 +30,34 @@ from ome.codec import (
     SideName,
     Time,
     TimeInForceName,
+    amend_order,
+    cancel_order,
     decode_events,
     define_instrument,
     encode_commands,
+    expire_orders,
+    mass_cancel,
     new_order,
     record_bytes,
+    reduce_order,
+    set_last_price,
     side_of,
     time_ns,
 )
-from ome.enums import (
-    CommandFlags,
-    InstrumentFlags,
-    OrderType,
-    Reason,
-    SelfTradePrevention,
-    SelfTradeScope,
-    Side,
-    Term,
-    TimeInForce,
-)
+from ome.enums import InstrumentFlags, OrderType, Reason, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, InvariantError, NotCopyable, OmeError, one_of
 from ome.instruments import Instrument
 from ome.messages import (
     NULL_VALUE,
-    AmendOrder,
     Cancelled,
-    CancelOrder,
     Command,
     Completed,
     Displayed,
     Event,
-    ExpireOrders,
     Limits,
-    MassCancel,
     OrderEvent,
     Prevented as PreventedEvent,
-    ReduceOrder,
     Rejected,
-    SetLastPrice,
     Trade as TradeEvent,
     Triggered,
 )
@@ -98,7 +88,6 @@ _ORDER_COUNT_FIRST: Final = 256  # how many orders are asked for, before more
 _batch_apply, _batch_events, _batch_event_count = lib.ome_batch_apply, lib.ome_batch_events, lib.ome_batch_event_count
 _from_buffer, _buffer = ffi.from_buffer, ffi.buffer
 _UINT16_MAX: Final = 2**16 - 1
-_UINT32_MAX: Final = 2**32 - 1
 _REPR_SYMBOLS: Final = 5  # symbols that the text of an engine shows
 
 P = ParamSpec("P")
@@ -934,13 +923,7 @@ class Engine(EngineView):
     @_one_call
     def cancel(self, order: Report | OpenOrder | Integer, *, participant: Integer = 0) -> Report:
         """Cancels what is left of an order, given as its report, as an open order, or by its order id."""
-        command = CancelOrder(
-            timestamp_ns=self._clock_ns,
-            client_order_id=_order_id(order),
-            participant=_participant(participant),
-            flags=CommandFlags.BY_ORDER_ID,
-        )
-        return self._report(command)
+        return self._report(cancel_order(_order_id(order), by_order_id=True, participant=participant, timestamp_ns=self._clock_ns))
 
     @_one_call
     def reduce(self, order: Report | OpenOrder | Integer, quantity: Number, *, participant: Integer = 0) -> Report:
@@ -948,14 +931,8 @@ class Engine(EngineView):
         order_id = _order_id(order)
         decimal_of(quantity, "quantity")
         (lots,) = self._units_of(order_id, quantity=quantity)
-        command = ReduceOrder(
-            timestamp_ns=self._clock_ns,
-            client_order_id=order_id,
-            quantity=0 if lots is None else lots,
-            participant=_participant(participant),
-            flags=CommandFlags.BY_ORDER_ID,
-        )
-        return self._report(command)
+        lots = 0 if lots is None else lots
+        return self._report(reduce_order(order_id, lots, by_order_id=True, participant=participant, timestamp_ns=self._clock_ns))
 
     @_one_call
     def amend(
@@ -983,19 +960,16 @@ class Engine(EngineView):
         limit, distance, trigger, total, rest = self._units_of(
             order_id, at=at, limit_offset=limit_offset, stop=stop, quantity=quantity, open_quantity=open_quantity
         )
-        price = distance if limit is None else limit
-        lots = rest if total is None else total
-        terms = [] if trigger is None else [(Term.STOP_PRICE, trigger)]
-        if client_order_id is not None:
-            terms.append((Term.NEW_CLIENT_ORDER_ID, integer_of(client_order_id, "client_order_id")))
-        command = AmendOrder(
+        command = amend_order(
+            order_id,
+            price=distance if limit is None else limit,
+            lots=rest if total is None else total,
+            is_open_quantity=open_quantity is not None,
+            stop_price=trigger,
+            new_client_order_id=client_order_id,
+            by_order_id=True,
+            participant=participant,
             timestamp_ns=self._clock_ns,
-            client_order_id=order_id,
-            price=NULL_VALUE if price is None else price,
-            quantity=NULL_VALUE if lots is None else lots,
-            participant=_participant(participant),
-            flags=CommandFlags.BY_ORDER_ID | (CommandFlags.OPEN_QUANTITY if open_quantity is not None else 0),
-            terms=tuple(terms),
         )
         return self._report(command)
 
@@ -1018,17 +992,13 @@ class Engine(EngineView):
         ...     market.mass_cancel(account="one").order_ids == (orders[0].order_id, orders[2].order_id)
         True
         """
-        flags = CommandFlags.BY_ACCOUNT if account is not None else CommandFlags(0)
-        flags |= CommandFlags.BY_SESSION if session is not None else 0
-        flags |= CommandFlags.ANY_PARTICIPANT if participant is None else 0
-        command = MassCancel(
-            timestamp_ns=self._clock_ns,
+        command = mass_cancel(
             instrument=0 if symbol is None else self._number(symbol),
-            side=0 if side is None else side_of(side),
-            target_session=0 if session is None else integer_of(session, "session", 0, _UINT16_MAX),
-            participant=0 if participant is None else _participant(participant),
-            account=0 if account is None else self._account(account),
-            flags=flags,
+            side=side,
+            account=None if account is None else self._account(account),
+            session=session,
+            participant=participant,
+            timestamp_ns=self._clock_ns,
         )
         if account is not None:
             self._remember(account, command.account)
@@ -1041,21 +1011,14 @@ class Engine(EngineView):
         `until` is nanoseconds since 1970 or a datetime with a time zone. Deadlines that `clock_ns` has passed need no call: every command
         cancels what is due before anything else.
         """
-        command = ExpireOrders(
-            timestamp_ns=self._clock_ns,
-            cutoff_ns=0 if until is None else time_ns(until, "until"),
-            instrument=0 if symbol is None else self._number(symbol),
-            flags=CommandFlags.END_OF_DAY if end_of_day else 0,
-        )
-        return self._complete(command)
+        number = 0 if symbol is None else self._number(symbol)
+        return self._complete(expire_orders(until, end_of_day=end_of_day, instrument=number, timestamp_ns=self._clock_ns))
 
     @_one_call
     def set_last(self, symbol: str | Integer, price: Number) -> Completion:
         """Gives an instrument a last trade price from outside, as a close or another venue's, and triggers what waits for it."""
         number = self._number(symbol)
-        instrument = self._instruments[number]
-        units = units_of(price, instrument.price_decimals, f"price of {instrument.symbol}")
-        return self._complete(SetLastPrice(timestamp_ns=self._clock_ns, instrument=number, price=units))
+        return self._complete(set_last_price(self._instruments[number], number, price, timestamp_ns=self._clock_ns))
 
     @_one_call
     def define(self, instrument: Instrument) -> int:
@@ -1097,11 +1060,9 @@ class Engine(EngineView):
         batch = self._apply(encode_commands(commands))
         return decode_events(np.frombuffer(_buffer(_batch_events(batch), _batch_event_count(batch) * _RECORD_SIZE), EVENT))
 
-    def _account(self, account: str | Integer) -> int:
+    def _account(self, account: str | Integer) -> Integer:
         """The number of an account; a new name has the next one, once `_remember` is called."""
-        if isinstance(account, str):
-            return self._accounts.get(account, len(self._accounts) + 1)
-        return integer_of(account, "account", 0, _UINT32_MAX)
+        return self._accounts.get(account, len(self._accounts) + 1) if isinstance(account, str) else account
 
     def _remember(self, account: str | Integer, number: int) -> None:
         if isinstance(account, str):
@@ -1145,9 +1106,9 @@ class Engine(EngineView):
             at,
             options,
             timestamp_ns=self._clock_ns,
-            client_order_id=self._next_client_order_id if client_order_id is None else integer_of(client_order_id, "client_order_id"),
+            client_order_id=self._next_client_order_id if client_order_id is None else client_order_id,
             account=self._account(account),
-            participant=_participant(participant),
+            participant=participant,
             instrument=number,
         )
         # Nothing can be refused here any more, so a call that was uses up neither.
@@ -1274,7 +1235,3 @@ def _is_about_the_command(event: Event) -> bool:
 
 def _order_id(order: Report | OpenOrder | Integer) -> int:
     return order.order_id if isinstance(order, Report | OpenOrder) else integer_of(order, "order_id")
-
-
-def _participant(number: Integer) -> int:
-    return integer_of(number, "participant", 0, _UINT16_MAX)

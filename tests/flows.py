@@ -22,7 +22,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from ome.attributes import ATTRIBUTES
-from ome.codec import COMMAND, RECORD_SIZE, Records, encode_commands, join_records, record_bytes, records_of
+from ome.codec import COMMAND, RECORD_SIZE, Records, define_limits, encode_commands, join_records, record_bytes, records_of
 from ome.enums import (
     CommandFlags,
     CommandKind,
@@ -36,7 +36,7 @@ from ome.enums import (
     Term,
     TimeInForce,
 )
-from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineLimits, DefineSession, Limits
+from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineSession, Limits
 
 START_NS: Final = 1_700_000_000_000_000_000
 _TIME_STEP_NS: Final = 10_000  # deadlines, cutoffs and some times are multiples of it, so that they meet
@@ -205,7 +205,7 @@ def definitions(
     instruments: int, participants: int, sessions_per_participant: int, limits: Limits, mix: Mix = Mix.EVERY_RULE
 ) -> list[Command]:
     """What opens every flow: the limits, the instruments and the sessions. Session s belongs to participant (s - 1) % participants + 1."""
-    commands: list[Command] = [DefineLimits(timestamp_ns=START_NS, **{name: getattr(limits, name) for name in Limits.__slots__})]
+    commands: list[Command] = [define_limits(limits, timestamp_ns=START_NS)]
     commands += [instrument_definition(number, mix) for number in range(1, instruments + 1)]
     commands += [session_definition(number, participants) for number in range(1, participants * sessions_per_participant + 1)]
     return commands

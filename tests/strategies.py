@@ -60,9 +60,9 @@ from hypothesis import strategies as st
 from stories import tell_commands
 
 from ome.attributes import ATTRIBUTES
-from ome.codec import COMMAND, RECORD_SIZE, Records, encode_commands, record_bytes, records_of
+from ome.codec import COMMAND, RECORD_SIZE, Records, define_limits, encode_commands, record_bytes, records_of
 from ome.enums import SelfTradePrevention, SelfTradeScope, Side, Term
-from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineLimits, DefineSession, Limits
+from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineSession, Limits
 
 PARTICIPANTS: Final = 3
 LIMITS: Final = Limits(order_count_max=10, level_count_max=6, instrument_count_max=5, session_count_max=8, special_count_max=6)
@@ -92,7 +92,7 @@ class Said:
 
 def opening() -> list[Command]:
     """The definitions that the strategies rely on: LIMITS, INSTRUMENTS, three participants with two sessions each."""
-    limits = DefineLimits(**{name: getattr(LIMITS, name) for name in Limits.__slots__})
+    limits = define_limits(LIMITS)
     instruments = [
         DefineInstrument(
             instrument=number, symbol=b"I%d" % number, tick=terms.tick, instrument_flags=terms.flags, collar_ticks=terms.collar_ticks

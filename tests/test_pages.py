@@ -30,7 +30,7 @@ def message_tables() -> set[str]:
 
 
 def received() -> set[str]:
-    """What the server's own sources send to a client: by template in C, by name in Python."""
+    """What the server's own sources send to a client: by template in C, by name or by the builder in Python."""
     constants = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper(): name for name in IDS}
     sent = set()
     for source in (ROOT / "csrc" / "wire").glob("*.c"):
@@ -38,7 +38,10 @@ def received() -> set[str]:
         found = re.findall(r"(?:ome_message_header_set\([^,]+,|HEADER\()\s*OME_TEMPLATE_(\w+)", text)
         sent |= {constants[name] for name in found}
     for source in (ROOT / "ome" / "gateway").glob("*.py"):
-        sent |= set(re.findall(r'encode_message\(\s*"(\w+)"', source.read_text("utf-8")))
+        text = source.read_text("utf-8")
+        sent |= set(re.findall(r'encode_message\(\s*"(\w+)"', text))
+        built = re.findall(r"command_messages\(encode_commands\(\[(\w+)\(|\b(logout|heartbeat)_message\(", text)
+        sent |= {constants[(command or message).upper()] for command, message in built}
     return sent
 
 

@@ -31,9 +31,7 @@ from ome.codec.layouts import (
     EXECUTION_REPORT_MESSAGE,
     FRAME_REJECT_MESSAGE,
     HEADER_SIZE,
-    HEARTBEAT_MESSAGE,
     LOGON_ANSWER_MESSAGE,
-    LOGON_MESSAGE,
     LOGOUT_MESSAGE,
     SCHEMA_ID,
     SCHEMA_VERSION,
@@ -42,31 +40,31 @@ from ome.codec.layouts import (
 from ome.codec.records import encode_commands
 from ome.codec.requests import (
     OrderOptions,
-    SelfTradeName,
-    SelfTradeScopeName,
-    SideName,
-    Time,
-    TimeInForceName,
+    amend_order,
+    cancel_order,
+    heartbeat_message,
+    logon_message,
+    logout_message,
+    mass_cancel,
     new_order,
-    side_of,
+    reduce_order,
 )
-from ome.enums import DESCRIPTIONS, CommandFlags, CommandKind, Policy, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
+from ome.codec.wire import numbered_messages, template_id
+from ome.codec.words import SelfTradeName, SelfTradeScopeName, SideName, Time, TimeInForceName
+from ome.enums import DESCRIPTIONS, CommandKind, Policy, Reason, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, NotCopyable, OmeError
-from ome.instruments import NAME_SIZE
-from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, MassCancel, ReduceOrder
+from ome.messages import Command
 from ome.transport import Context, SendStatus, why_no_connection
 from ome.units import Integer, Number, integer_of, units_of
 
 __all__ = ["Logon", "Order", "OrderEntry"]
 
-_LOGON = 128
-_LOGON_ANSWER = 129
-_LOGOUT = 130
-_FRAME_REJECT = 131
-_HEARTBEAT = 133
+_LOGON_ANSWER: Final = template_id("LogonAnswer")
+_LOGOUT: Final = template_id("Logout")
+_FRAME_REJECT: Final = template_id("FrameReject")
+_HEARTBEAT: Final = template_id("Heartbeat")
 _ORDER_TERMS: Final = int(CommandKind.ORDER_TERMS)
 _HEADER: Final = struct.Struct("<4H")
-_COMMAND_SIZE: Final = COMMAND_MESSAGE.itemsize
 _DRAIN_FRAMES: Final = 256  # received in a row before the caller gets its turn
 _SEND_FRAMES: Final = 16  # sent in a row before looking for what came: a server ends a session that does not read
 _BUSY_WAIT_MIN: Final = 0.001  # seconds before the refused end of a frame is sent again; doubles to the maximum
@@ -192,7 +190,7 @@ class OrderEntry(NotCopyable):
             raise InvalidValueError("heartbeat", found=heartbeat, allowed=f"{_HEARTBEAT_MIN} to {_HEARTBEAT_MAX} s, or None")
         if reports_kept < 1:
             raise InvalidValueError("reports_kept", found=reports_kept, allowed="1 or more")
-        frame = _logon_frame(participant, session_number, heartbeat)
+        frame = logon_message(participant, session_number, heartbeat)
         self._liveness = liveness
         self._heartbeat = heartbeat
         self._look_every = min(_LOOK_EVERY, liveness / 4, _LOOK_EVERY if heartbeat is None else heartbeat / 2)
@@ -390,12 +388,12 @@ class OrderEntry(NotCopyable):
 
         Raises InvalidTypeError for anything else.
         """
-        self._send_one(CancelOrder(client_order_id=_order(order).client_order_id, instrument=self.instruments.number(order.symbol)))
+        self._send_one(cancel_order(_order(order).client_order_id, instrument=self.instruments.number(order.symbol)))
 
     def reduce(self, order: Order, quantity: Number) -> None:
         """Asks to take `quantity` off an order, which keeps its place in the queue."""
         lots = self.instruments[_order(order).symbol].lots(quantity)
-        self._send_one(ReduceOrder(client_order_id=order.client_order_id, instrument=self.instruments.number(order.symbol), quantity=lots))
+        self._send_one(reduce_order(order.client_order_id, lots, instrument=self.instruments.number(order.symbol)))
 
     def amend(
         self,
@@ -420,24 +418,21 @@ class OrderEntry(NotCopyable):
             raise InvalidValueError("at and limit_offset", where="amend", found=(at, limit_offset), allowed="one of them")
         instrument = self.instruments[_order(order).symbol]
         wanted = quantity if open_quantity is None else open_quantity
-        price = NULL_VALUE if at is None else instrument.price_units(at)
+        price = None if at is None else instrument.price_units(at)
         if limit_offset is not None:
             price = units_of(limit_offset, instrument.price_decimals, "limit_offset")
-        terms = [] if stop is None else [(Term.STOP_PRICE, instrument.price_units(stop))]
-        if client_order_id is not None:
-            client_order_id = integer_of(client_order_id, "client_order_id")
-            terms.append((Term.NEW_CLIENT_ORDER_ID, client_order_id))
         self._send_one(
-            AmendOrder(
-                client_order_id=order.client_order_id,
-                instrument=self.instruments.number(order.symbol),
+            amend_order(
+                order.client_order_id,
                 price=price,
-                quantity=NULL_VALUE if wanted is None else instrument.lots(wanted),
-                flags=0 if open_quantity is None else CommandFlags.OPEN_QUANTITY,
-                terms=tuple(terms),
+                lots=None if wanted is None else instrument.lots(wanted),
+                is_open_quantity=open_quantity is not None,
+                stop_price=None if stop is None else instrument.price_units(stop),
+                new_client_order_id=client_order_id,
+                instrument=self.instruments.number(order.symbol),
             )
         )
-        return order if client_order_id is None else replace(order, client_order_id=client_order_id)
+        return order if client_order_id is None else replace(order, client_order_id=int(client_order_id))
 
     def mass_cancel(
         self,
@@ -452,16 +447,8 @@ class OrderEntry(NotCopyable):
         `session` means those that came by that one of its sessions, by the number in its `logon`. Each order is reported to its session,
         and at the end COMPLETED with their number.
         """
-        flags = CommandFlags(0) if account is None else CommandFlags.BY_ACCOUNT
-        self._send_one(
-            MassCancel(
-                instrument=0 if symbol is None else self.instruments.number(symbol),
-                side=0 if side is None else side_of(side),
-                account=0 if account is None else integer_of(account, "account", 0, 2**32 - 1),
-                target_session=0 if session is None else integer_of(session, "session", 0, 2**16 - 1),
-                flags=flags if session is None else flags | CommandFlags.BY_SESSION,
-            )
-        )
+        number = 0 if symbol is None else self.instruments.number(symbol)
+        self._send_one(mass_cancel(instrument=number, side=side, account=account, session=session))
 
     def reports(self, timeout: float = 1.0) -> Iterator[Report]:
         """Reports in the order of the engine, each once; ends when none has come for `timeout` seconds.
@@ -598,7 +585,7 @@ class OrderEntry(NotCopyable):
         while self._lost is None and self.pending > 0 and time.monotonic() < deadline:
             self._wait_a_little(deadline)
         deadline = time.monotonic() + self._timeout
-        logout = _message(LOGOUT_MESSAGE, _LOGOUT).tobytes()
+        logout = logout_message()
         is_sent = False
         while self._lost is None:
             is_sent = is_sent or self._socket.send(logout) == SendStatus.SENT
@@ -631,8 +618,8 @@ class OrderEntry(NotCopyable):
             at,
             options,
             instrument=number,
-            account=integer_of(account, "account", 0, 2**32 - 1),
-            client_order_id=integer_of(client_order_id, "client_order_id"),
+            account=account,
+            client_order_id=client_order_id,
         )
         self._send_one(command)
         return Order(
@@ -649,20 +636,11 @@ class OrderEntry(NotCopyable):
         self.send(encode_commands([command]))
 
     def _pack(self, commands: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        """A copy of the commands as messages, numbered; what the server writes is zero."""
+        """The commands as messages, numbered."""
         if not isinstance(commands, np.ndarray) or commands.ndim != 1 or commands.dtype not in (COMMAND, COMMAND_MESSAGE):
             found = commands.dtype if isinstance(commands, np.ndarray) else type(commands).__name__
             raise InvalidTypeError("commands", found=found, allowed="a one-dimensional array of dtype COMMAND or COMMAND_MESSAGE")
-        words = np.ascontiguousarray(commands).view("<u8").reshape(-1, _COMMAND_SIZE // 8)
-        messages = words.copy().view(COMMAND_MESSAGE).reshape(-1)
-        messages["template_id"] = commands["kind" if commands.dtype == COMMAND else "template_id"]
-        messages["block_length"] = _COMMAND_SIZE - HEADER_SIZE
-        messages["schema_id"] = SCHEMA_ID
-        messages["version"] = SCHEMA_VERSION
-        for name in ("timestamp_ns", "participant", "session", "kind"):
-            messages[name] = 0
-        messages["session_sequence"] = np.arange(self._next_sequence, self._next_sequence + len(messages)).astype(np.uint32)  # wraps
-        return messages
+        return numbered_messages(commands, self._next_sequence)
 
     def _send_part(self, part: _Sent) -> None:
         """Sends one frame. Raises TimedOut where there is no room in time."""
@@ -752,9 +730,7 @@ class OrderEntry(NotCopyable):
 
     def _say_heartbeat(self, now: float) -> bool:
         """Whether there was room for it."""
-        heartbeat = _message(HEARTBEAT_MESSAGE, _HEARTBEAT)
-        heartbeat["request_id"] = self._heartbeat_count + 1
-        if self._socket.send(heartbeat.tobytes()) != SendStatus.SENT:
+        if self._socket.send(heartbeat_message(self._heartbeat_count + 1)) != SendStatus.SENT:
             return False
         self._heartbeat_count += 1
         self._said_at = now
@@ -960,27 +936,6 @@ def _cut(messages: npt.NDArray[np.void], most: int) -> list[npt.NDArray[np.void]
 def _reason(value: int) -> Reason:
     """NONE for a reason of a later version: `explain` still gives its number."""
     return Reason(int(value)) if int(value) in DESCRIPTIONS else Reason.NONE
-
-
-def _message(layout: np.dtype[np.void], template: int) -> npt.NDArray[np.void]:
-    """One message, zero but for its header."""
-    message = np.zeros(1, dtype=layout)
-    message["block_length"] = layout.itemsize - HEADER_SIZE
-    message["template_id"] = template
-    message["schema_id"] = SCHEMA_ID
-    message["version"] = SCHEMA_VERSION
-    return message
-
-
-def _logon_frame(participant: str, session_number: int, heartbeat: float | None = None) -> bytes:
-    if not 1 <= len(participant) <= NAME_SIZE or not all("!" <= character <= "~" for character in participant):
-        raise InvalidValueError("participant", found=participant, allowed=f"1 to {NAME_SIZE} printable ASCII characters without space")
-    session_number = integer_of(session_number, "session_number", 0, 65_535)
-    logon = _message(LOGON_MESSAGE, _LOGON)
-    logon["participant_name"] = participant.encode("ascii")
-    logon["session_number"] = session_number
-    logon["heartbeat_ms"] = 0 if heartbeat is None else round(heartbeat * 1_000)
-    return logon.tobytes()
 
 
 def _template_of(frame: bytes, where: str) -> int:

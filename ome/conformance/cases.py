@@ -35,23 +35,20 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from ome.codec import decode_events, encode_commands
+from ome.codec import amend_order, cancel_order, decode_events, encode_commands, mass_cancel, reduce_order
 from ome.conformance.market import Market, MarketFactory
-from ome.enums import CommandFlags, OrderType, SelfTradePrevention, Side, Term, TimeInForce
+from ome.enums import OrderType, SelfTradePrevention, Side, Term, TimeInForce
 from ome.errors import InvalidValueError
 from ome.instruments import Instrument
 from ome.messages import (
     NULL_VALUE,
     Accepted,
-    AmendOrder,
     Cancelled,
-    CancelOrder,
     Command,
     Event,
     MassCancel,
     NewOrder,
     Reduced,
-    ReduceOrder,
     Rejected,
     SetLastPrice,
     Terms,
@@ -471,12 +468,10 @@ class _Run:
         )
 
     def _mass_cancel(self, step: Json) -> MassCancel:
-        has_account = "acct" in step
-        return MassCancel(
-            participant=self._participant(step["acct"]) if has_account else 0,
+        return mass_cancel(
+            participant=self._participant(step["acct"]) if "acct" in step else None,
             instrument=self._instruments[_symbol(step)] if "symbol" in step else 0,
-            side=_SIDES[step["side"]] if "side" in step else 0,
-            flags=0 if has_account else CommandFlags.ANY_PARTICIPANT,
+            side=_SIDES[step["side"]] if "side" in step else None,
         )
 
     def _about_order(self, step: Json) -> Command:
@@ -484,23 +479,22 @@ class _Run:
         number = self._number(step)
         instrument = self._instruments[_symbol(step)] if "symbol" in step else 0
         participant = self._participant(step["acct"]) if "acct" in step else self._owners.get(number, 1)
-        flags = 0
-        if number in self._owners and (participant, number) not in self._order_ids:
-            flags, number = CommandFlags.BY_ORDER_ID, self._order_ids[self._owners[number], number]
+        by_order_id = number in self._owners and (participant, number) not in self._order_ids
+        if by_order_id:
+            number = self._order_ids[self._owners[number], number]
         if step["op"] == "cancel":
-            return CancelOrder(participant=participant, instrument=instrument, client_order_id=number, flags=flags)
+            return cancel_order(number, by_order_id=by_order_id, participant=participant, instrument=instrument)
         if step["op"] == "reduce":
-            return ReduceOrder(participant=participant, instrument=instrument, client_order_id=number, quantity=step["qty"], flags=flags)
-        if "qty" in step:
-            flags |= CommandFlags.OPEN_QUANTITY
-        return AmendOrder(
+            return reduce_order(number, step["qty"], by_order_id=by_order_id, participant=participant, instrument=instrument)
+        return amend_order(
+            number,
+            price=step.get("price"),
+            lots=step.get("qty", step.get("total_qty")),
+            is_open_quantity="qty" in step,
+            stop_price=step.get("stop_price"),
+            by_order_id=by_order_id,
             participant=participant,
             instrument=instrument,
-            client_order_id=number,
-            price=step.get("price", NULL_VALUE),
-            quantity=step.get("qty", step.get("total_qty", NULL_VALUE)),
-            flags=flags,
-            terms=((Term.STOP_PRICE, step["stop_price"]),) if "stop_price" in step else (),
         )
 
     def _number(self, step: Json) -> int:

@@ -19,8 +19,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+<<<<<<< HEAD
 from ome.attributes import ATTRIBUTES
 from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, define_instrument, encode_commands, record_bytes
+=======
+from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, define_instrument, define_session, encode_commands, record_bytes
+>>>>>>> spine-pyparts
 from ome.engine import Engine, EngineView, OpenOrder, SessionState
 from ome.enums import (
     CommandFlags,
@@ -186,11 +190,8 @@ def _limits_of(commands: Records) -> Limits:
 
 
 def _definition(session: SessionState) -> DefineSession:
-    return DefineSession(
-        session=session.session,
-        participant=session.participant,
-        participant_name=session.participant_name.encode("ascii"),
-        session_number=session.session_number,
+    return define_session(
+        session.participant_name, participant=session.participant, session=session.session, session_number=session.session_number
     )
 
 

@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from ome.codec import define_instrument
+from ome.codec import define_instrument, define_limits
 from ome.config import ServerConfig, listed
 from ome.engine import EngineView
 from ome.enums import CommandKind, Reason
 from ome.instruments import Instrument
-from ome.messages import Command, DefineLimits, Limits
+from ome.messages import Command, DefineLimits
 from ome.server.errors import ServerError
 
 __all__ = ["Definitions"]
@@ -31,7 +31,7 @@ class Definitions:
         self._instruments: dict[int, Instrument] = {}
         self._missing: list[Command] = []
         if view.state.sequence == 0 or has_new_limits:
-            self._missing.append(DefineLimits(**{name: getattr(config.limits, name) for name in Limits.__slots__}))
+            self._missing.append(define_limits(config.limits))
         known = view.instruments
         self._instruments.update(known.values())
         self._known_count = len(known)
