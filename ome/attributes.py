@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias, TypedDict
 
 from ome.enums import Capacity, Term
 
-__all__ = ["ATTRIBUTES", "Attribute", "AttributeFields", "AttributeOptions", "Attributes"]
+__all__ = ["ATTRIBUTES", "NO_ATTRIBUTES", "Attribute", "AttributeFields", "AttributeOptions", "Attributes"]
 
 CapacityName: TypeAlias = Literal["agency", "principal", "riskless_principal"]
 
@@ -59,3 +59,6 @@ class Attributes:
         """From numbers in the order of ATTRIBUTES, of which 0 is none."""
         kinds = [(name, attribute.enumeration or int) for name, attribute in ATTRIBUTES.items()]
         return cls(**{name: kind(number) for (name, kind), number in zip(kinds, numbers, strict=False) if number})  # type: ignore[arg-type]
+
+
+NO_ATTRIBUTES: Final = Attributes()

@@ -11,8 +11,9 @@ say. What is refused here is what no market could mean: an option beside one tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
+from ome.attributes import ATTRIBUTES, AttributeOptions
 from ome.codec.wire import encode_message
 from ome.codec.words import SelfTradeName, SelfTradeScopeName, SideName, Time, TimeInForceName, enumerator_of, side_of, time_ns
 from ome.enums import CommandFlags, OrderType, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
@@ -65,7 +66,7 @@ _BY_ACCOUNT, _BY_SESSION, _ANY_PARTICIPANT = (
 _END_OF_DAY, _SET_TIME = int(CommandFlags.END_OF_DAY), int(CommandFlags.SET_TIME)
 
 
-class OrderOptions(TypedDict, total=False):
+class OrderOptions(AttributeOptions, total=False):
     """What an order may have beside instrument, side, quantity and limit. Numbers are Decimal, str or int; what is left out is not there.
 
     How long it lives:
@@ -88,6 +89,8 @@ class OrderOptions(TypedDict, total=False):
     - `self_trade`: "none", "cancel_newest", "cancel_oldest", "cancel_both" or "decrement".
     - `self_trade_scope`: what its own is: "account" (the default), "participant", or "group" (the default with `self_trade_group`, 1 to
       2^32 - 1).
+
+    What the venue must know about it: the order attributes of `ome.attributes.AttributeOptions`, such as `capacity`.
 
     None is not there. Names are written in small letters, or are the enumerators themselves.
     """
@@ -385,6 +388,11 @@ def _terms(instrument: Instrument, lots: int, given: Mapping[str, Any]) -> Itera
         yield Term.COLLAR_TICKS, _int_within("collar_ticks", given, 0, COLLAR_TICKS_MAX)
     if "self_trade_group" in given:
         yield Term.SELF_TRADE_GROUP, _int_within("self_trade_group", given, 1, _UINT32_MAX)
+    for name, attribute in ATTRIBUTES.items():
+        if name in given and attribute.enumeration is not None:
+            yield attribute.term, enumerator_of(attribute.enumeration, name, given[name])
+        elif name in given:
+            yield attribute.term, _int_within(name, given, 1, attribute.value_max)
 
 
 def _decimal_within(name: str, given: Mapping[str, Any], decimals: int, most: int) -> int:

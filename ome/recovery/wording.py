@@ -19,12 +19,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-<<<<<<< HEAD
 from ome.attributes import ATTRIBUTES
-from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, define_instrument, encode_commands, record_bytes
-=======
 from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, define_instrument, define_session, encode_commands, record_bytes
->>>>>>> spine-pyparts
 from ome.engine import Engine, EngineView, OpenOrder, SessionState
 from ome.enums import (
     CommandFlags,
