@@ -15,6 +15,7 @@ __all__ = [
     "EventFlags",
     "EventKind",
     "InstrumentFlags",
+    "MessageClass",
     "OrderType",
     "Policy",
     "Reason",
@@ -129,6 +130,19 @@ class Term(IntEnum):
     SELF_TRADE_GROUP = 9
     NEW_CLIENT_ORDER_ID = 10
     CAPACITY = 11
+
+
+class MessageClass(IntEnum):
+    """Who may send a message; the class of each is in the schema."""
+
+    ORDER = 1
+    DEFINITION = 2
+    OPERATOR = 3
+    EVENT = 4
+    SESSION = 5
+    ANSWER = 6
+    REPORT = 7
+    MARKET_DATA = 8
 
 
 class CommandFlags(IntFlag):

@@ -128,6 +128,19 @@ enum
 
 #define OME_TERM_COUNT 12u
 
+/* Who may send a message; the class of each is in the schema. */
+enum
+{
+    OME_MESSAGE_CLASS_ORDER = 1, /* A command of clients that have logged on */
+    OME_MESSAGE_CLASS_DEFINITION = 2, /* A command of the server or its operator that defines something */
+    OME_MESSAGE_CLASS_OPERATOR = 3, /* Any other command of the server or its operator */
+    OME_MESSAGE_CLASS_EVENT = 4, /* What the engine says */
+    OME_MESSAGE_CLASS_SESSION = 5, /* Opens, keeps or ends a session; sent by clients and answered by the server */
+    OME_MESSAGE_CLASS_ANSWER = 6, /* The server's answer to a client */
+    OME_MESSAGE_CLASS_REPORT = 7, /* What happened to an order, for its session */
+    OME_MESSAGE_CLASS_MARKET_DATA = 8, /* What all may see */
+};
+
 /* Options of a command. */
 enum
 {
@@ -1005,5 +1018,58 @@ static_assert(offsetof(ome_level_snapshot_t, instrument) == 36, "ome_level_snaps
 static_assert(offsetof(ome_level_snapshot_t, epoch) == 40, "ome_level_snapshot_t.epoch is in place");
 static_assert(offsetof(ome_level_snapshot_t, bids_left_out) == 44, "ome_level_snapshot_t.bids_left_out is in place");
 static_assert(offsetof(ome_level_snapshot_t, asks_left_out) == 48, "ome_level_snapshot_t.asks_left_out is in place");
+
+/* OME_MESSAGE_CLASS_ of a template, or of a kind of command or event; 0 for one that there is not. */
+static inline uint8_t ome_message_class(uint16_t template_id)
+{
+    switch (template_id)
+    {
+    case OME_TEMPLATE_NEW_ORDER:
+    case OME_TEMPLATE_CANCEL_ORDER:
+    case OME_TEMPLATE_REDUCE_ORDER:
+    case OME_TEMPLATE_AMEND_ORDER:
+    case OME_TEMPLATE_ORDER_TERMS:
+    case OME_TEMPLATE_MASS_CANCEL:
+        return OME_MESSAGE_CLASS_ORDER;
+    case OME_TEMPLATE_DEFINE_LIMITS:
+    case OME_TEMPLATE_DEFINE_INSTRUMENT:
+    case OME_TEMPLATE_DEFINE_SESSION:
+        return OME_MESSAGE_CLASS_DEFINITION;
+    case OME_TEMPLATE_EXPIRE_ORDERS:
+    case OME_TEMPLATE_SET_LAST_PRICE:
+        return OME_MESSAGE_CLASS_OPERATOR;
+    case OME_TEMPLATE_ACCEPTED:
+    case OME_TEMPLATE_REJECTED:
+    case OME_TEMPLATE_TRADE:
+    case OME_TEMPLATE_CANCELLED:
+    case OME_TEMPLATE_REDUCED:
+    case OME_TEMPLATE_AMENDED:
+    case OME_TEMPLATE_RESTED:
+    case OME_TEMPLATE_DEFINED:
+    case OME_TEMPLATE_TRIGGERED:
+    case OME_TEMPLATE_DISPLAYED:
+    case OME_TEMPLATE_PREVENTED:
+    case OME_TEMPLATE_COMPLETED:
+    case OME_TEMPLATE_ATTRIBUTES:
+        return OME_MESSAGE_CLASS_EVENT;
+    case OME_TEMPLATE_LOGON:
+    case OME_TEMPLATE_LOGOUT:
+    case OME_TEMPLATE_HEARTBEAT:
+        return OME_MESSAGE_CLASS_SESSION;
+    case OME_TEMPLATE_LOGON_ANSWER:
+    case OME_TEMPLATE_FRAME_REJECT:
+        return OME_MESSAGE_CLASS_ANSWER;
+    case OME_TEMPLATE_EXECUTION_REPORT:
+    case OME_TEMPLATE_ATTRIBUTES_REPORT:
+        return OME_MESSAGE_CLASS_REPORT;
+    case OME_TEMPLATE_TOP_OF_BOOK:
+    case OME_TEMPLATE_TRADE_PRINT:
+    case OME_TEMPLATE_LEVEL_UPDATE:
+    case OME_TEMPLATE_LEVEL_SNAPSHOT:
+        return OME_MESSAGE_CLASS_MARKET_DATA;
+    default:
+        return 0;
+    }
+}
 
 #endif
