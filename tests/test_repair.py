@@ -103,7 +103,8 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, in
         wire.log_on("FIRM", 1)
         order_ids = []
         for index in range(2):
-            wire.say(new_order(client_order_id=FIRST_ID + index, price=500 + index))
+            # Hidden: the plain path, which cancels what is displayed, does not look at the level's lots.
+            wire.say(new_order(client_order_id=FIRST_ID + index, price=500 + index, flags=CommandFlags.HIDDEN))
             order_ids.append(wire.hear_report()["order_id"])
             wire.say(new_order(client_order_id=index + 1, price=900 + index))
             wire.hear_report()
