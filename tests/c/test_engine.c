@@ -38,8 +38,8 @@ static void market_free(market_t *market)
 static void apply(market_t *market, ome_command_t command, uint64_t event_count)
 {
     command.timestamp_ns = ++market->time_ns;
-    CHECK(recorder_apply(market->recorder, market->engine, &command) == event_count);
-    CHECK(market->engine->sequence == market->time_ns);
+    CHECK_EQUAL(recorder_apply(market->recorder, market->engine, &command), event_count);
+    CHECK_EQUAL(market->engine->sequence, market->time_ns);
 }
 
 /* A market with one instrument, "ABC" with tick 1. */
@@ -65,8 +65,8 @@ static uint8_t last_reason(const market_t *market)
 static void apply_rejected(market_t *market, ome_command_t command, uint8_t reason)
 {
     apply(market, command, 1);
-    CHECK(event_from_end(market, 1)->kind == OME_EVENT_KIND_REJECTED);
-    CHECK(last_reason(market) == reason);
+    CHECK_EQUAL(event_from_end(market, 1)->kind, OME_EVENT_KIND_REJECTED);
+    CHECK_EQUAL(last_reason(market), reason);
 }
 
 static uint64_t order_id(uint32_t generation, uint32_t slot)
@@ -83,7 +83,7 @@ static void an_engine_is_made_only_with_limits_in_range(void)
     const ome_limits_t largest = {
         OME_ORDER_COUNT_MAX, OME_LEVEL_COUNT_MAX, OME_INSTRUMENT_COUNT_MAX, OME_SESSION_COUNT_MAX, OME_ORDER_COUNT_MAX};
     const ome_limits_t too_special = {1, 1, 1, 1, OME_ORDER_COUNT_MAX + 1};
-    CHECK(ome_engine_size_bytes(&too_special) == 0);
+    CHECK_EQUAL(ome_engine_size_bytes(&too_special), 0);
     CHECK(ome_engine_size_bytes(&smallest) > 0);
     CHECK(ome_engine_size_bytes(&largest) > (UINT64_C(1) << 36));
     const uint32_t maxima[4] = {OME_ORDER_COUNT_MAX, OME_LEVEL_COUNT_MAX, OME_INSTRUMENT_COUNT_MAX, OME_SESSION_COUNT_MAX};
@@ -97,8 +97,9 @@ static void an_engine_is_made_only_with_limits_in_range(void)
             const ome_limits_t limits = {values[0], values[1], values[2], values[3], 1};
             ome_engine_t *engine = NULL;
             uint8_t *memory = market_memory(4096);
-            CHECK(ome_engine_size_bytes(&limits) == 0);
-            CHECK(ome_engine_init(&engine, memory, 4096, &limits) == OME_INVALID && engine == NULL);
+            CHECK_EQUAL(ome_engine_size_bytes(&limits), 0);
+            CHECK_EQUAL(ome_engine_init(&engine, memory, 4096, &limits), OME_INVALID);
+            CHECK(engine == NULL);
             free(memory);
         }
     }
@@ -112,12 +113,17 @@ static void an_engine_is_made_only_in_aligned_memory_of_its_size(void)
     ome_engine_t *engine = NULL;
     for (uint32_t offset = 1; offset < OME_CACHE_LINE_SIZE; offset++)
     {
-        CHECK(ome_engine_init(&engine, memory + offset, size_bytes, &standard_limits) == OME_INVALID && engine == NULL);
+        CHECK_EQUAL(ome_engine_init(&engine, memory + offset, size_bytes, &standard_limits), OME_INVALID);
+        CHECK(engine == NULL);
     }
-    CHECK(ome_engine_init(&engine, memory, size_bytes - 1, &standard_limits) == OME_NO_MEMORY && engine == NULL);
-    CHECK(ome_engine_init(&engine, memory, 0, &standard_limits) == OME_NO_MEMORY && engine == NULL);
-    CHECK(ome_engine_init(&engine, memory, size_bytes, &standard_limits) == OME_OK && engine != NULL);
-    CHECK(engine->sequence == 0 && ome_engine_check(engine) == NULL);
+    CHECK_EQUAL(ome_engine_init(&engine, memory, size_bytes - 1, &standard_limits), OME_NO_MEMORY);
+    CHECK(engine == NULL);
+    CHECK_EQUAL(ome_engine_init(&engine, memory, 0, &standard_limits), OME_NO_MEMORY);
+    CHECK(engine == NULL);
+    CHECK_EQUAL(ome_engine_init(&engine, memory, size_bytes, &standard_limits), OME_OK);
+    CHECK(engine != NULL);
+    CHECK_EQUAL(engine->sequence, 0);
+    CHECK(ome_engine_check(engine) == NULL);
     free(memory);
 }
 
@@ -125,7 +131,7 @@ static void an_engine_is_made_only_in_aligned_memory_of_its_size(void)
 
 static void check_event(const market_t *market, uint64_t from_end, const ome_event_t *expected)
 {
-    CHECK(memcmp(event_from_end(market, from_end), expected, sizeof(*expected)) == 0);
+    CHECK_BYTES_EQUAL(event_from_end(market, from_end), expected, sizeof(*expected));
 }
 
 /* Rules, NewOrder: an order rests, another trades with part of it, and each event has exactly its bytes. */
@@ -200,7 +206,7 @@ static void a_trade_is_told_byte_for_byte(void)
             .kind = OME_EVENT_KIND_RESTED,
             .side = OME_SIDE_BUY,
             .flags = OME_EVENT_FLAGS_RESTS});
-    CHECK(market.engine->trade_count == 2);
+    CHECK_EQUAL(market.engine->trade_count, 2);
     market_free(&market);
 }
 
@@ -316,23 +322,26 @@ static void remainders_that_do_not_rest_are_cancelled_with_their_reason(void)
     ome_command_t buy = limit_order(OME_SIDE_BUY, 101, 11, 3);
     buy.time_in_force = OME_TIME_IN_FORCE_FOK;
     apply(&market, buy, 2);
-    CHECK(last_reason(&market) == OME_REASON_FILL_OR_KILL && event_from_end(&market, 1)->quantity == 11);
-    CHECK(event_from_end(&market, 1)->flags == 0);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_FILL_OR_KILL);
+    CHECK_EQUAL(event_from_end(&market, 1)->quantity, 11);
+    CHECK_EQUAL(event_from_end(&market, 1)->flags, 0);
     buy.price = 100;
     buy.time_in_force = OME_TIME_IN_FORCE_IOC;
     apply(&market, buy, 3);
-    CHECK(last_reason(&market) == OME_REASON_IMMEDIATE_OR_CANCEL && event_from_end(&market, 1)->quantity == 6);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_IMMEDIATE_OR_CANCEL);
+    CHECK_EQUAL(event_from_end(&market, 1)->quantity, 6);
     buy.price = 101;
     buy.quantity = 5;
     buy.time_in_force = OME_TIME_IN_FORCE_FOK;
     apply(&market, buy, 2);
-    CHECK(event_from_end(&market, 1)->flags == (OME_EVENT_FLAGS_AGGRESSOR_FILLED | OME_EVENT_FLAGS_RESTING_FILLED));
+    CHECK_EQUAL(event_from_end(&market, 1)->flags, OME_EVENT_FLAGS_AGGRESSOR_FILLED | OME_EVENT_FLAGS_RESTING_FILLED);
     buy.order_type = OME_ORDER_TYPE_MARKET;
     buy.time_in_force = OME_TIME_IN_FORCE_GTC;
     buy.price = -77; /* ignored */
     apply(&market, buy, 2);
-    CHECK(last_reason(&market) == OME_REASON_NO_LIQUIDITY && event_from_end(&market, 1)->price == 0);
-    CHECK(market.engine->pools.ladder.level_count == 0);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_NO_LIQUIDITY);
+    CHECK_EQUAL(event_from_end(&market, 1)->price, 0);
+    CHECK_EQUAL(market.engine->pools.ladder.level_count, 0);
     market_free(&market);
 }
 
@@ -375,7 +384,9 @@ static void definitions_and_their_rejections_are_told_byte_for_byte(void)
     apply_rejected(&market, define_session(2, 2, "FIRM", 1), OME_REASON_BAD_DEFINITION);
     apply(&market, define_session(2, 2, "OTHER", 77), 1);
     apply(&market, define_session(3, 1, "FIRM", 78), 1);
-    CHECK(market.engine->session_count == 3 && market.engine->participant_count == 2 && market.engine->instrument_count == 1);
+    CHECK_EQUAL(market.engine->session_count, 3);
+    CHECK_EQUAL(market.engine->participant_count, 2);
+    CHECK_EQUAL(market.engine->instrument_count, 1);
     ome_command_t bad = limit_order(OME_SIDE_BUY, 100, 0, 55);
     bad.account = 4;
     bad.participant = 2;
@@ -420,7 +431,7 @@ static void limits_are_defined_as_they_are(void)
         market_t market = market_new(&standard_limits, 1);
         apply_rejected(&market, define_limits(&other), OME_REASON_BAD_DEFINITION);
         apply(&market, define_limits(&standard_limits), 1);
-        CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_DEFINED);
+        CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_DEFINED);
         apply_rejected(&market, define_limits(&other), OME_REASON_BAD_DEFINITION);
         market_free(&market);
     }
@@ -444,13 +455,13 @@ static void an_order_is_refused_while_no_slot_is_free(void)
     apply_rejected(&market, taker, OME_REASON_ORDER_LIMIT_REACHED);
     apply(&market, cancel_order(2), 1);
     apply(&market, taker, 2);
-    CHECK(event_from_end(&market, 1)->order_id == order_id(2, 2));
-    CHECK(event_from_end(&market, 1)->resting_order_id == order_id(1, 1));
+    CHECK_EQUAL(event_from_end(&market, 1)->order_id, order_id(2, 2));
+    CHECK_EQUAL(event_from_end(&market, 1)->resting_order_id, order_id(1, 1));
     /* Freed last is the aggressor's slot, before it that of the order that it filled. */
     apply(&market, limit_order(OME_SIDE_SELL, 100, 5, 5), 1);
-    CHECK(event_from_end(&market, 1)->order_id == order_id(3, 2));
+    CHECK_EQUAL(event_from_end(&market, 1)->order_id, order_id(3, 2));
     apply(&market, limit_order(OME_SIDE_SELL, 100, 5, 6), 1);
-    CHECK(event_from_end(&market, 1)->order_id == order_id(2, 1));
+    CHECK_EQUAL(event_from_end(&market, 1)->order_id, order_id(2, 1));
     apply_rejected(&market, limit_order(OME_SIDE_SELL, 100, 5, 7), OME_REASON_ORDER_LIMIT_REACHED);
     market_free(&market);
 }
@@ -474,13 +485,15 @@ static void an_order_is_refused_while_no_level_is_free(void)
     apply_rejected(&market, amend_order(3, 107, OME_NULL_VALUE), OME_REASON_LEVEL_LIMIT_REACHED);
     /* An amend that cancels needs no level, and one that crosses takes the level that it empties. */
     apply(&market, amend_order(4, 106, 12), 3);
-    CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_RESTED && event_from_end(&market, 1)->quantity == 7);
+    CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_RESTED);
+    CHECK_EQUAL(event_from_end(&market, 1)->quantity, 7);
     apply(&market, amend_order(4, 200, 5), 1);
-    CHECK(last_reason(&market) == OME_REASON_AMENDED_AWAY);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_AMENDED_AWAY);
     apply(&market, limit_order(OME_SIDE_SELL, 106, 20, 5), 1);
     apply_rejected(&market, limit_order(OME_SIDE_SELL, 107, 5, 6), OME_REASON_LEVEL_LIMIT_REACHED);
     apply(&market, limit_order(OME_SIDE_SELL, 100, 8, 6), 3);
-    CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_RESTED && event_from_end(&market, 1)->price == 100);
+    CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_RESTED);
+    CHECK_EQUAL(event_from_end(&market, 1)->price, 100);
     market_free(&market);
 }
 
@@ -509,7 +522,7 @@ static void quantities_are_refused_above_their_limits(void)
         taker.price = 10;
         taker.time_in_force = OME_TIME_IN_FORCE_IOC;
         apply(&market, taker, 2);
-        CHECK(event_from_end(&market, 1)->resting_client_order_id == 1);
+        CHECK_EQUAL(event_from_end(&market, 1)->resting_client_order_id, 1);
         traded += OME_QUANTITY_MAX - 2;
         ome_command_t grow = amend_order(1, 11, OME_QUANTITY_MAX - 1); /* to the front, at a better price */
         grow.flags = OME_COMMAND_FLAGS_OPEN_QUANTITY;
@@ -536,10 +549,10 @@ static void a_retired_slot_makes_the_engine_hold_one_order_less(void)
     ome_command_t cancel = cancel_order(order_id(UINT32_MAX, 1));
     cancel.flags = OME_COMMAND_FLAGS_BY_ORDER_ID;
     apply(&market, cancel, 1);
-    CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_CANCELLED);
+    CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_CANCELLED);
     apply_rejected(&market, cancel, OME_REASON_ORDER_CLOSED);
     apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 1), 1);
-    CHECK(event_from_end(&market, 1)->order_id == order_id(1, 2));
+    CHECK_EQUAL(event_from_end(&market, 1)->order_id, order_id(1, 2));
     apply_rejected(&market, limit_order(OME_SIDE_BUY, 100, 5, 2), OME_REASON_ORDER_LIMIT_REACHED);
     market_free(&market);
 }
@@ -565,16 +578,17 @@ static void a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event(vo
         apply(market, sweep, 10002);
         for (uint64_t at = first + 1; at < first + 10000; at++)
         {
-            CHECK(market->recorder->events[at].kind == OME_EVENT_KIND_TRADE);
+            CHECK_EQUAL(market->recorder->events[at].kind, OME_EVENT_KIND_TRADE);
             CHECK(at == first + 1 || market->recorder->events[at].price >= market->recorder->events[at - 1].price);
         }
-        CHECK(last_reason(market) == OME_REASON_IMMEDIATE_OR_CANCEL);
-        CHECK(market->engine->pools.ladder.level_count == 0 && market->engine->pools.ladder.node_count == 1);
+        CHECK_EQUAL(last_reason(market), OME_REASON_IMMEDIATE_OR_CANCEL);
+        CHECK_EQUAL(market->engine->pools.ladder.level_count, 0);
+        CHECK_EQUAL(market->engine->pools.ladder.node_count, 1);
     }
-    CHECK(markets[0].recorder->flush_count == markets[0].recorder->count);
-    CHECK(markets[1].recorder->flush_count == 10002 / RECORDER_WINDOW_COUNT_MAX);
-    CHECK(markets[0].recorder->count == markets[1].recorder->count);
-    CHECK(memcmp(markets[0].recorder->events, markets[1].recorder->events, markets[0].recorder->count * sizeof(ome_event_t)) == 0);
+    CHECK_EQUAL(markets[0].recorder->flush_count, markets[0].recorder->count);
+    CHECK_EQUAL(markets[1].recorder->flush_count, 10002 / RECORDER_WINDOW_COUNT_MAX);
+    CHECK_EQUAL(markets[0].recorder->count, markets[1].recorder->count);
+    CHECK_BYTES_EQUAL(markets[0].recorder->events, markets[1].recorder->events, markets[0].recorder->count * sizeof(ome_event_t));
     market_free(&markets[0]);
     market_free(&markets[1]);
 }
@@ -588,9 +602,12 @@ static void expect(const market_t *market, uint64_t from_end, uint8_t kind, uint
     uint8_t reason, uint32_t flags)
 {
     const ome_event_t *event = event_from_end(market, from_end);
-    CHECK(event->kind == kind && event->client_order_id == client_order_id);
-    CHECK(event->price == price && event->quantity == quantity);
-    CHECK(event->reason == reason && event->flags == flags);
+    CHECK_EQUAL(event->kind, kind);
+    CHECK_EQUAL(event->client_order_id, client_order_id);
+    CHECK_EQUAL(event->price, price);
+    CHECK_EQUAL(event->quantity, quantity);
+    CHECK_EQUAL(event->reason, reason);
+    CHECK_EQUAL(event->flags, flags);
     CHECK(ome_engine_check(market->engine) == NULL);
 }
 
@@ -646,7 +663,8 @@ static void a_trade_sets_off_a_cascade_of_stops_in_order(void)
         &market, with_type(limit_order(OME_SIDE_BUY, 106, 2, 12), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 101), 1);
     apply_with(
         &market, with_type(limit_order(OME_SIDE_BUY, 106, 3, 13), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 101), 1);
-    CHECK(market.engine->books[1].waiting_count == 3 && market.engine->pools.specials.record_count == 3);
+    CHECK_EQUAL(market.engine->books[1].waiting_count, 3);
+    CHECK_EQUAL(market.engine->pools.specials.record_count, 3);
     apply(&market, limit_order(OME_SIDE_BUY, 101, 1, 3), 8);
     expect(&market, 7, OME_EVENT_KIND_TRADE, 3, 101, 1, 0, OME_EVENT_FLAGS_AGGRESSOR_FILLED | OME_EVENT_FLAGS_RESTING_FILLED);
     expect(&market, 6, OME_EVENT_KIND_TRIGGERED, 12, 101, 2, 0, 0);
@@ -654,7 +672,8 @@ static void a_trade_sets_off_a_cascade_of_stops_in_order(void)
     expect(&market, 4, OME_EVENT_KIND_TRIGGERED, 13, 101, 3, 0, 0);
     expect(&market, 2, OME_EVENT_KIND_TRIGGERED, 11, 105, 1, 0, 0);
     expect(&market, 1, OME_EVENT_KIND_TRADE, 11, 105, 1, 0, OME_EVENT_FLAGS_AGGRESSOR_FILLED);
-    CHECK(market.engine->pools.specials.record_count == 0 && market.engine->pools.stops.level_count == 0);
+    CHECK_EQUAL(market.engine->pools.specials.record_count, 0);
+    CHECK_EQUAL(market.engine->pools.stops.level_count, 0);
     /* One that is past its trigger on entry triggers at once. */
     apply_with(&market, with_type(limit_order(OME_SIDE_BUY, 0, 1, 14), OME_ORDER_TYPE_STOP), order_terms(OME_TERM_STOP_PRICE, 105), 3);
     expect(&market, 3, OME_EVENT_KIND_ACCEPTED, 14, 0, 1, 0, 0);
@@ -669,21 +688,21 @@ static void a_trailing_stop_follows_in_its_favour_only(void)
     trailing.flags = OME_COMMAND_FLAGS_CONTINUED;
     apply(&market, trailing, 0);
     apply(&market, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 1);
-    CHECK(last_reason(&market) == OME_REASON_NO_LAST_PRICE);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_NO_LAST_PRICE);
     apply(&market, last_price(100), 1);
     expect(&market, 1, OME_EVENT_KIND_COMPLETED, 0, 100, 0, 0, OME_COMMAND_KIND_SET_LAST_PRICE);
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 1);
-    CHECK(stop_price_of(&market, 1) == 97);
+    CHECK_EQUAL(stop_price_of(&market, 1), 97);
     apply(&market, last_price(110), 1);
-    CHECK(stop_price_of(&market, 1) == 107);
+    CHECK_EQUAL(stop_price_of(&market, 1), 107);
     apply_with(
         &market, with_type(limit_order(OME_SIDE_SELL, 90, 5, 2), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 112), 3);
     apply_with(
         &market, with_type(limit_order(OME_SIDE_SELL, 90, 5, 3), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 108), 1);
     apply(&market, last_price(111), 1);
-    CHECK(stop_price_of(&market, 1) == 108); /* beside order 3, which entered later */
+    CHECK_EQUAL(stop_price_of(&market, 1), 108); /* beside order 3, which entered later */
     apply(&market, last_price(109), 1);
-    CHECK(stop_price_of(&market, 1) == 108);
+    CHECK_EQUAL(stop_price_of(&market, 1), 108);
     apply(&market, last_price(108), 5);
     expect(&market, 4, OME_EVENT_KIND_TRIGGERED, 1, 108, 5, 0, 0);
     expect(&market, 3, OME_EVENT_KIND_RESTED, 1, 106, 5, 0, OME_EVENT_FLAGS_RESTS);
@@ -699,19 +718,20 @@ static void a_trailing_stop_stays_within_the_prices_of_its_instrument(void)
     apply(&market, last_price(OME_PRICE_MAX), 1);
     ome_command_t trailing = with_type(limit_order(OME_SIDE_BUY, 0, 5, 1), OME_ORDER_TYPE_TRAILING_STOP);
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 10000), 3); /* at the highest price: past it at once */
-    CHECK(event_from_end(&market, 2)->kind == OME_EVENT_KIND_TRIGGERED && event_from_end(&market, 2)->price == OME_PRICE_MAX);
+    CHECK_EQUAL(event_from_end(&market, 2)->kind, OME_EVENT_KIND_TRIGGERED);
+    CHECK_EQUAL(event_from_end(&market, 2)->price, OME_PRICE_MAX);
     apply(&market, last_price(-OME_PRICE_MAX), 1);
     trailing.side = OME_SIDE_SELL;
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, OME_PRICE_MAX), 3);
-    CHECK(event_from_end(&market, 2)->price == -OME_PRICE_MAX);
+    CHECK_EQUAL(event_from_end(&market, 2)->price, -OME_PRICE_MAX);
     apply(&market, last_price(-8), 1);
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 1), 1);
-    CHECK(stop_price_of(&market, 1) == -16);
+    CHECK_EQUAL(stop_price_of(&market, 1), -16);
     trailing.side = OME_SIDE_BUY;
     trailing.client_order_id = 2;
     apply(&market, last_price(0), 1); /* of nothing the distance is one tick */
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 10000), 1);
-    CHECK(stop_price_of(&market, 2) == 8);
+    CHECK_EQUAL(stop_price_of(&market, 2), 8);
     market_free(&market);
 }
 
@@ -731,7 +751,7 @@ static void trailing_stops_with_one_best_price_move_as_one_group(void)
         apply(&market, last_price(1000 + (int64_t)((id - 1) / 6) * 10), 1);
         enter_trailing(&market, OME_SIDE_BUY, id, OME_TERM_TRAIL_AMOUNT, 100 + (int64_t)(id * 7 % 13));
     }
-    CHECK(pool->group_count == 3);
+    CHECK_EQUAL(pool->group_count, 3);
     static const struct
     {
         int64_t price;
@@ -740,12 +760,12 @@ static void trailing_stops_with_one_best_price_move_as_one_group(void)
     for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
     {
         apply(&market, last_price(steps[i].price), 1);
-        CHECK(pool->group_count == steps[i].group_count);
+        CHECK_EQUAL(pool->group_count, steps[i].group_count);
         CHECK(ome_engine_check(market.engine) == NULL);
     }
     for (uint32_t index = 1; index <= 18; index++)
     {
-        CHECK(stop_price_of(&market, index) == 990 + 100 + (int64_t)(index * 7 % 13));
+        CHECK_EQUAL(stop_price_of(&market, index), 990 + 100 + (int64_t)(index * 7 % 13));
     }
     /* From the middle, the first one too; what grows goes behind the others of its price. */
     ome_command_t grown = {.kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = 12, .quantity = 2, .price = OME_NULL_VALUE};
@@ -762,7 +782,8 @@ static void trailing_stops_with_one_best_price_move_as_one_group(void)
     apply(&market, last_price(1097), 3); /* 7 * 12 % 13 is 6, 7 * 5 % 13 is 9 */
     expect(&market, 2, OME_EVENT_KIND_TRIGGERED, 12, 1096, 2, 0, 0);
     apply(&market, cancel_order(5), 1);
-    CHECK(pool->group_count == 0 && market.engine->pools.specials.record_count == 0);
+    CHECK_EQUAL(pool->group_count, 0);
+    CHECK_EQUAL(market.engine->pools.specials.record_count, 0);
     market_free(&market);
 }
 
@@ -790,7 +811,7 @@ static void check_copies(const market_t *market, ome_special_t *copies)
         {
             continue;
         }
-        CHECK(has_triggered == ome_stop_is_past(book, copies[index].side, copies[index].stop_price));
+        CHECK_EQUAL(has_triggered, ome_stop_is_past(book, copies[index].side, copies[index].stop_price));
         CHECK(has_triggered || stop_price_of(market, index) == copies[index].stop_price);
         copies[index].order_id = has_triggered ? 0 : copies[index].order_id;
     }
@@ -870,7 +891,7 @@ static void icebergs_are_displayed_anew_at_the_back_and_hidden_orders_trade_last
     expect(&market, 1, OME_EVENT_KIND_DISPLAYED, 2, 100, 2, 0, joins);
     apply(&market, limit_order(OME_SIDE_SELL, 100, 3, 3), 1);
     apply(&market, with_time(limit_order(OME_SIDE_BUY, 100, 13, 4), OME_TIME_IN_FORCE_FOK), 2);
-    CHECK(last_reason(&market) == OME_REASON_FILL_OR_KILL);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_FILL_OR_KILL);
     apply(&market, with_time(limit_order(OME_SIDE_BUY, 100, 11, 4), OME_TIME_IN_FORCE_FOK), 8);
     const uint32_t anew = OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS;
     expect(&market, 7, OME_EVENT_KIND_TRADE, 4, 100, 2, 0, 0);
@@ -883,10 +904,10 @@ static void icebergs_are_displayed_anew_at_the_back_and_hidden_orders_trade_last
     /* A displayed order joins a level of which only a hidden one is left, and trades before it. */
     apply(&market, limit_order(OME_SIDE_SELL, 100, 2, 5), 1);
     apply(&market, limit_order(OME_SIDE_BUY, 100, 2, 6), 2);
-    CHECK(event_from_end(&market, 1)->resting_client_order_id == 5);
+    CHECK_EQUAL(event_from_end(&market, 1)->resting_client_order_id, 5);
     apply(&market, cancel_order(1), 1);
     expect(&market, 1, OME_EVENT_KIND_CANCELLED, 1, 100, 1, OME_REASON_REQUESTED, HIDDEN_AT_REST);
-    CHECK(market.engine->pools.ladder.level_count == 0);
+    CHECK_EQUAL(market.engine->pools.ladder.level_count, 0);
     market_free(&market);
 }
 
@@ -909,7 +930,8 @@ static void what_is_taken_off_an_iceberg_comes_from_its_reserve_first(void)
     apply(&market, cancel_order(2), 2);
     expect(&market, 2, OME_EVENT_KIND_DISPLAYED, 2, 99, -4, 0, OME_EVENT_FLAGS_WAS_RESTING);
     expect(&market, 1, OME_EVENT_KIND_CANCELLED, 2, 99, 9, OME_REASON_REQUESTED, HIDDEN_AT_REST);
-    CHECK(market.engine->pools.specials.record_count == 0 && market.engine->pools.index.count == 0);
+    CHECK_EQUAL(market.engine->pools.specials.record_count, 0);
+    CHECK_EQUAL(market.engine->pools.index.count, 0);
     market_free(&market);
 }
 
@@ -930,22 +952,23 @@ static void orders_die_at_their_deadline_before_anything_else(void)
     apply(&market, with_time(limit_order(OME_SIDE_BUY, 99, 5, 4), OME_TIME_IN_FORCE_DAY), 1);
     ome_command_t taker = limit_order(OME_SIDE_SELL, 100, 5, 5);
     taker.timestamp_ns = 999;
-    CHECK(recorder_apply(market.recorder, market.engine, &taker) == 4);
+    CHECK_EQUAL(recorder_apply(market.recorder, market.engine, &taker), 4);
     expect(&market, 4, OME_EVENT_KIND_CANCELLED, 2, 100, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAS_RESTING);
     expect(&market, 3, OME_EVENT_KIND_CANCELLED, 3, 0, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAITING);
-    CHECK(event_from_end(&market, 1)->resting_client_order_id == 1);
-    CHECK(market.engine->attention_ns == 1000 &&
-          market.engine->pools.specials.heap_count == 0); /* order 1 was filled: nothing will be missed */
+    CHECK_EQUAL(event_from_end(&market, 1)->resting_client_order_id, 1);
+    CHECK_EQUAL(market.engine->attention_ns, 1000);
+    CHECK_EQUAL(market.engine->pools.specials.heap_count, 0); /* order 1 was filled: nothing will be missed */
     ome_command_t late = far;
     late.flags = OME_COMMAND_FLAGS_CONTINUED;
-    CHECK(recorder_apply(market.recorder, market.engine, &late) == 0);
+    CHECK_EQUAL(recorder_apply(market.recorder, market.engine, &late), 0);
     ome_command_t expired = order_terms(OME_TERM_EXPIRE_TIME, 999);
-    CHECK(recorder_apply(market.recorder, market.engine, &expired) == 1 && last_reason(&market) == OME_REASON_ALREADY_EXPIRED);
+    CHECK_EQUAL(recorder_apply(market.recorder, market.engine, &expired), 1);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_ALREADY_EXPIRED);
     ome_command_t end = {.kind = OME_COMMAND_KIND_EXPIRE_ORDERS, .flags = OME_COMMAND_FLAGS_END_OF_DAY, .timestamp_ns = 1001};
-    CHECK(recorder_apply(market.recorder, market.engine, &end) == 2);
+    CHECK_EQUAL(recorder_apply(market.recorder, market.engine, &end), 2);
     expect(&market, 2, OME_EVENT_KIND_CANCELLED, 4, 99, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAS_RESTING);
     expect(&market, 1, OME_EVENT_KIND_COMPLETED, 0, 0, 1, 0, OME_COMMAND_KIND_EXPIRE_ORDERS);
-    CHECK(market.engine->attention_ns == UINT64_MAX);
+    CHECK_EQUAL(market.engine->attention_ns, UINT64_MAX);
     market_free(&market);
 }
 
@@ -957,7 +980,7 @@ static void orders_are_held_to_what_they_say(void)
     apply(&market, limit_order(OME_SIDE_SELL, 103, 5, 2), 1);
     ome_command_t buy = limit_order(OME_SIDE_BUY, 103, 8, 3);
     apply_with(&market, with_time(buy, OME_TIME_IN_FORCE_FOK), order_terms(OME_TERM_BUDGET, 5 * 100 + 3 * 103 - 1), 2);
-    CHECK(last_reason(&market) == OME_REASON_BUDGET);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_BUDGET);
     apply_rejected(&market, with_flags(buy, OME_COMMAND_FLAGS_POST_ONLY), OME_REASON_POST_ONLY_WOULD_TAKE);
     buy.quantity = 20;
     apply_with(&market, buy, order_terms(OME_TERM_MINIMUM_QUANTITY, 11), 2);
@@ -1019,7 +1042,8 @@ static void the_instruction_of_the_aggressor_decides(void)
         taker.account = 7;
         apply(&market, taker, cases[i].event_count);
         const ome_order_t *orders = market.engine->pools.orders.orders;
-        CHECK(orders[1].leaves_quantity == cases[i].own_left && orders[2].leaves_quantity == cases[i].other_left);
+        CHECK_EQUAL(orders[1].leaves_quantity, cases[i].own_left);
+        CHECK_EQUAL(orders[2].leaves_quantity, cases[i].other_left);
         if (cases[i].instruction == OME_SELF_TRADE_PREVENTION_DECREMENT)
         {
             expect(&market, 4, OME_EVENT_KIND_PREVENTED, 3, 100, 5, 0, 0);
@@ -1043,10 +1067,10 @@ static void a_fill_or_kill_does_not_count_orders_of_its_own_group(void)
     taker.account = 99;
     taker.time_in_force = OME_TIME_IN_FORCE_FOK;
     apply_with(&market, taker, order_terms(OME_TERM_SELF_TRADE_GROUP, 6), 2);
-    CHECK(last_reason(&market) == OME_REASON_FILL_OR_KILL);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_FILL_OR_KILL);
     taker.quantity = 5;
     apply_with(&market, taker, order_terms(OME_TERM_SELF_TRADE_GROUP, 6), 4);
-    CHECK(event_from_end(&market, 1)->resting_client_order_id == 2);
+    CHECK_EQUAL(event_from_end(&market, 1)->resting_client_order_id, 2);
     expect(&market, 2, OME_EVENT_KIND_CANCELLED, 1, 100, 5, OME_REASON_SELF_TRADE_PREVENTION, OME_EVENT_FLAGS_WAS_RESTING);
     taker.client_order_id = 4;
     apply(&market, limit_order(OME_SIDE_SELL, 100, 5, 5), 1);
@@ -1076,7 +1100,7 @@ static void a_mass_cancel_ends_what_matches_by_order_id(void)
     for (uint64_t from_end = 2; from_end < 25; from_end++)
     {
         CHECK(event_from_end(&market, from_end)->order_id > event_from_end(&market, from_end + 1)->order_id);
-        CHECK(event_from_end(&market, from_end)->reason == OME_REASON_MASS_CANCELLED);
+        CHECK_EQUAL(event_from_end(&market, from_end)->reason, OME_REASON_MASS_CANCELLED);
     }
     mass.side = 0;
     mass.account = 1;
@@ -1084,7 +1108,8 @@ static void a_mass_cancel_ends_what_matches_by_order_id(void)
     apply(&market, mass, 1);
     mass.flags = OME_COMMAND_FLAGS_ANY_PARTICIPANT;
     apply(&market, mass, 17);
-    CHECK(market.engine->pools.ladder.level_count == 0 && market.engine->pools.index.count == 0);
+    CHECK_EQUAL(market.engine->pools.ladder.level_count, 0);
+    CHECK_EQUAL(market.engine->pools.index.count, 0);
     mass.side = 3;
     apply_rejected(&market, mass, OME_REASON_BAD_SIDE);
     market_free(&market);
@@ -1108,7 +1133,8 @@ static uint32_t count_found(ome_order_pool_t *pool, uint16_t participant)
     uint32_t last = 0;
     for (uint32_t slot = ome_order_pool_next_of(pool, participant, 0); slot != 0; slot = ome_order_pool_next_of(pool, participant, slot))
     {
-        CHECK(slot > last && ome_owner_participant(pool->orders[slot].owner) == participant);
+        CHECK(slot > last);
+        CHECK_EQUAL(ome_owner_participant(pool->orders[slot].owner), participant);
         last = slot;
         count++;
     }
@@ -1138,19 +1164,20 @@ static void a_mass_cancel_finds_its_orders_among_those_of_others(void)
         const uint16_t participant = participants[round % 6];
         const uint32_t count = count_all(pool, participant);
         ome_command_t mass = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .participant = participant, .side = OME_SIDE_BUY};
-        CHECK(count_found(pool, participant) == count);
+        CHECK_EQUAL(count_found(pool, participant), count);
         market.recorder->count = 0;
         mass.timestamp_ns = ++market.time_ns;
         const uint64_t buy_count = recorder_apply(market.recorder, market.engine, &mass) - 1;
-        CHECK(event_from_end(&market, 1)->quantity == (int64_t)buy_count);
-        CHECK(count_all(pool, participant) == count - buy_count && count_found(pool, participant) == count - buy_count);
+        CHECK_EQUAL(event_from_end(&market, 1)->quantity, (int64_t)buy_count);
+        CHECK_EQUAL(count_all(pool, participant), count - buy_count);
+        CHECK_EQUAL(count_found(pool, participant), count - buy_count);
         mass.side = 0;
         apply(&market, mass, count - buy_count + 1);
         apply(&market, mass, 1);
-        CHECK(count_all(pool, participant) == 0);
+        CHECK_EQUAL(count_all(pool, participant), 0);
         for (uint64_t block = 0; block < pool->row_size_bytes; block++)
         {
-            CHECK(ome_order_pool_row(pool, participant)[block] == 0);
+            CHECK_EQUAL(ome_order_pool_row(pool, participant)[block], 0);
         }
         CHECK(ome_engine_check(market.engine) == NULL);
         /* Whoever comes next takes the slots that are free now. */
@@ -1172,10 +1199,11 @@ static void a_command_that_is_not_completed_is_refused(void)
     apply(&market, order, 0);
     apply(&market, order, 1);
     expect(&market, 1, OME_EVENT_KIND_REJECTED, 1, 100, 5, OME_REASON_INCOMPLETE_COMMAND, OME_COMMAND_KIND_NEW_ORDER);
-    CHECK(event_from_end(&market, 1)->timestamp_ns == 2 && event_from_end(&market, 1)->sequence == 3);
+    CHECK_EQUAL(event_from_end(&market, 1)->timestamp_ns, 2);
+    CHECK_EQUAL(event_from_end(&market, 1)->sequence, 3);
     apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 1), 2);
     apply_rejected(&market, order_terms(OME_TERM_STOP_PRICE, 5), OME_REASON_INCOMPLETE_COMMAND);
-    CHECK(market.engine->attention_ns == UINT64_MAX);
+    CHECK_EQUAL(market.engine->attention_ns, UINT64_MAX);
     apply(&market, with_flags(limit_order(OME_SIDE_BUY, 100, 9, 2), OME_COMMAND_FLAGS_CONTINUED), 0);
     apply(&market, with_flags(order_terms(OME_TERM_DISPLAY_QUANTITY, 2), OME_COMMAND_FLAGS_CONTINUED), 0);
     apply_rejected(&market, order_terms(OME_TERM_DISPLAY_QUANTITY, 2), OME_REASON_BAD_TERM); /* twice */
@@ -1233,14 +1261,15 @@ static void refuse_session(market_t *market, uint16_t session, uint16_t particip
     engine->sequence = before.sequence;
     engine->time_ns = before.time_ns;
     engine->event_count = before.event_count;
-    CHECK(ome_engine_state_hash(engine) == hash);
+    CHECK_EQUAL(ome_engine_state_hash(engine), hash);
     *engine = after;
 }
 
 static void accept_session(market_t *market, uint16_t session, uint16_t participant, const char *name, uint16_t session_number)
 {
     apply(market, define_session(session, participant, name, session_number), 1);
-    CHECK(event_from_end(market, 1)->kind == OME_EVENT_KIND_DEFINED && ome_engine_check(market->engine) == NULL);
+    CHECK_EQUAL(event_from_end(market, 1)->kind, OME_EVENT_KIND_DEFINED);
+    CHECK(ome_engine_check(market->engine) == NULL);
 }
 
 /* Rules, "Definitions": a session's number, and a new name's, is any that is free; the state does not say in which order they came. */
@@ -1260,7 +1289,8 @@ static void sessions_have_any_free_number(void)
     refuse_session(&market, 1, 1, "A", 2);
     refuse_session(&market, 1, 2, "A", 2);
     refuse_session(&market, 1, 6, "A", 1);
-    CHECK(market.engine->session_count == 3 && market.engine->participant_count == 2);
+    CHECK_EQUAL(market.engine->session_count, 3);
+    CHECK_EQUAL(market.engine->participant_count, 2);
     accept_session(&market, 1, 2, "C", 0);
     accept_session(&other, 1, 2, "C", 0);
     accept_session(&other, 6, 6, "A", 1);
@@ -1270,7 +1300,8 @@ static void sessions_have_any_free_number(void)
     {
         apply_rejected(&other, define_session(0, 0, "", 0), OME_REASON_BAD_DEFINITION);
     }
-    CHECK(other.time_ns == market.time_ns && ome_engine_state_hash(other.engine) == ome_engine_state_hash(market.engine));
+    CHECK_EQUAL(other.time_ns, market.time_ns);
+    CHECK_EQUAL(ome_engine_state_hash(other.engine), ome_engine_state_hash(market.engine));
     market_free(&market);
     market_free(&other);
 }
@@ -1293,9 +1324,9 @@ static void a_number_that_no_session_has_is_nobody(void)
     }
     apply(&market, sent_by(commands[0], 6, 5), 1);
     apply(&market, sent_by(commands[2], 6, 5), 1);
-    CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_AMENDED);
+    CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_AMENDED);
     apply(&market, sent_by(commands[1], 6, 5), 1);
-    CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_CANCELLED);
+    CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_CANCELLED);
     market_free(&market);
 }
 
@@ -1320,11 +1351,12 @@ static void a_session_is_replaced_where_none_of_its_orders_lives(void)
     apply(&market, sent_by(cancel_order(1), 1, 3), 1);
     refuse_session(&market, 2, 2, "B", 0);
     apply(&market, sent_by(cancel_order(2), 1, 3), 1);
-    CHECK(event_from_end(&market, 1)->kind == OME_EVENT_KIND_CANCELLED);
+    CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_CANCELLED);
     /* Orders that came by another session of the participant do not count. */
     apply(&market, sent_by(limit_order(OME_SIDE_BUY, 100, 1, 3), 1, 3), 1);
     accept_session(&market, 2, 2, "B", 0);
-    CHECK(market.engine->session_count == 2 && market.engine->participant_count == 2);
+    CHECK_EQUAL(market.engine->session_count, 2);
+    CHECK_EQUAL(market.engine->participant_count, 2);
     apply_rejected(&market, sent_by(cancel_order(3), 1, 2), OME_REASON_UNKNOWN_SESSION);
     apply_rejected(&market, sent_by(cancel_order(3), 2, 2), OME_REASON_UNKNOWN_ORDER);
     apply(&market, sent_by(limit_order(OME_SIDE_SELL, 110, 1, 3), 2, 2), 1);
@@ -1332,14 +1364,17 @@ static void a_session_is_replaced_where_none_of_its_orders_lives(void)
     apply(&market, sent_by(cancel_order(3), 2, 2), 1);
     apply(&market, sent_by(stop, 2, 2), 0);
     apply(&market, define_session(2, 1, "A", 2), 2);
-    CHECK(
-        event_from_end(&market, 2)->reason == OME_REASON_INCOMPLETE_COMMAND && event_from_end(&market, 1)->kind == OME_EVENT_KIND_DEFINED);
-    CHECK(market.engine->session_count == 2 && market.engine->participant_count == 1 && ome_engine_check(market.engine) == NULL);
+    CHECK_EQUAL(event_from_end(&market, 2)->reason, OME_REASON_INCOMPLETE_COMMAND);
+    CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_DEFINED);
+    CHECK_EQUAL(market.engine->session_count, 2);
+    CHECK_EQUAL(market.engine->participant_count, 1);
+    CHECK(ome_engine_check(market.engine) == NULL);
     /* The same session again, where nothing lives, is the same session. */
     const ome_session_t session = market.engine->sessions[2];
     const uint32_t sender = market.engine->senders[2];
     accept_session(&market, 2, 1, "A", 2);
-    CHECK(memcmp(&session, &market.engine->sessions[2], sizeof(session)) == 0 && market.engine->senders[2] == sender);
+    CHECK_BYTES_EQUAL(&session, &market.engine->sessions[2], sizeof(session));
+    CHECK_EQUAL(market.engine->senders[2], sender);
     market_free(&market);
 }
 
@@ -1363,7 +1398,8 @@ static void a_participant_is_replaced_where_none_of_its_orders_lives(void)
     accept_session(&market, 3, 6, "A", 0);
     apply(&market, sent_by(cancel_order(2), 4, 0), 1);
     accept_session(&market, 4, 4, "C", 0);
-    CHECK(market.engine->session_count == 4 && market.engine->participant_count == 3);
+    CHECK_EQUAL(market.engine->session_count, 4);
+    CHECK_EQUAL(market.engine->participant_count, 3);
     apply(&market, sent_by(limit_order(OME_SIDE_BUY, 100, 1, 1), 4, 4), 1);
     apply_rejected(&market, sent_by(cancel_order(1), 6, 3), OME_REASON_UNKNOWN_ORDER);
     market_free(&market);
@@ -1404,14 +1440,15 @@ static void learn_trade(known_order_t *known, const ome_event_t *event)
     known_order_t *aggressor = &known[(uint32_t)event->order_id];
     known_order_t *resting = &known[(uint32_t)event->resting_order_id];
     CHECK(event->quantity > 0);
-    CHECK(aggressor->id == event->order_id && resting->id == event->resting_order_id);
+    CHECK_EQUAL(aggressor->id, event->order_id);
+    CHECK_EQUAL(resting->id, event->resting_order_id);
     aggressor->leaves -= event->quantity;
     resting->leaves -= event->quantity;
     aggressor->cumulative += event->quantity;
     resting->cumulative += event->quantity;
     resting->displayed -= (event->flags & OME_EVENT_FLAGS_HIDDEN) != 0 ? 0 : event->quantity;
-    CHECK((aggressor->leaves == 0) == ((event->flags & OME_EVENT_FLAGS_AGGRESSOR_FILLED) != 0));
-    CHECK((resting->leaves == 0) == ((event->flags & OME_EVENT_FLAGS_RESTING_FILLED) != 0));
+    CHECK_EQUAL(aggressor->leaves == 0, (event->flags & OME_EVENT_FLAGS_AGGRESSOR_FILLED) != 0);
+    CHECK_EQUAL(resting->leaves == 0, (event->flags & OME_EVENT_FLAGS_RESTING_FILLED) != 0);
     CHECK(aggressor->leaves >= 0 && resting->leaves >= 0 && resting->displayed >= 0);
 }
 
@@ -1428,16 +1465,19 @@ static void learn_place(known_order_t *order, const ome_event_t *event)
 
 static void learn_displayed(known_order_t *order, const ome_event_t *event)
 {
-    CHECK(order->id == event->order_id && event->quantity != 0);
-    CHECK((order->displayed != 0) == ((event->flags & OME_EVENT_FLAGS_WAS_RESTING) != 0 && event->quantity < 0));
+    CHECK_EQUAL(order->id, event->order_id);
+    CHECK(event->quantity != 0);
+    CHECK_EQUAL(order->displayed != 0, (event->flags & OME_EVENT_FLAGS_WAS_RESTING) != 0 && event->quantity < 0);
     order->displayed += event->quantity;
     CHECK(order->displayed >= 0 && order->displayed <= order->leaves);
-    CHECK((order->displayed != 0) == ((event->flags & OME_EVENT_FLAGS_RESTS) != 0));
+    CHECK_EQUAL(order->displayed != 0, (event->flags & OME_EVENT_FLAGS_RESTS) != 0);
 }
 
 static void learn_reduced(known_order_t *order, const ome_event_t *event)
 {
-    CHECK(order->id == event->order_id && order->leaves > event->quantity && event->quantity > 0);
+    CHECK_EQUAL(order->id, event->order_id);
+    CHECK(order->leaves > event->quantity);
+    CHECK(event->quantity > 0);
     order->leaves -= event->quantity;
     if ((event->flags & OME_EVENT_FLAGS_WAS_RESTING) != 0 && (event->flags & OME_EVENT_FLAGS_HIDDEN) == 0)
     {
@@ -1452,7 +1492,8 @@ static void learn(known_order_t *known, const ome_event_t *event)
     switch (event->kind)
     {
     case OME_EVENT_KIND_ACCEPTED:
-        CHECK(order->leaves == 0 && event->order_id > order->id);
+        CHECK_EQUAL(order->leaves, 0);
+        CHECK(event->order_id > order->id);
         *order = (known_order_t){.leaves = event->quantity, .id = event->order_id};
         learn_place(order, event);
         break;
@@ -1460,7 +1501,8 @@ static void learn(known_order_t *known, const ome_event_t *event)
         learn_trade(known, event);
         break;
     case OME_EVENT_KIND_CANCELLED:
-        CHECK(order->id == event->order_id && order->leaves == event->quantity);
+        CHECK_EQUAL(order->id, event->order_id);
+        CHECK_EQUAL(order->leaves, event->quantity);
         order->leaves = 0;
         learn_place(order, event);
         break;
@@ -1468,20 +1510,23 @@ static void learn(known_order_t *known, const ome_event_t *event)
         learn_reduced(order, event);
         break;
     case OME_EVENT_KIND_AMENDED:
-        CHECK(order->id == event->order_id && event->quantity > 0);
+        CHECK_EQUAL(order->id, event->order_id);
+        CHECK(event->quantity > 0);
         order->leaves = event->quantity;
         learn_place(order, event);
         break;
     case OME_EVENT_KIND_RESTED:
     case OME_EVENT_KIND_TRIGGERED:
-        CHECK(order->id == event->order_id && order->leaves == event->quantity);
+        CHECK_EQUAL(order->id, event->order_id);
+        CHECK_EQUAL(order->leaves, event->quantity);
         learn_place(order, event);
         break;
     case OME_EVENT_KIND_DISPLAYED:
         learn_displayed(order, event);
         break;
     case OME_EVENT_KIND_PREVENTED:
-        CHECK(order->id == event->order_id && known[(uint32_t)event->resting_order_id].id == event->resting_order_id);
+        CHECK_EQUAL(order->id, event->order_id);
+        CHECK_EQUAL(known[(uint32_t)event->resting_order_id].id, event->resting_order_id);
         CHECK(event->quantity > 0 && event->quantity <= order->leaves);
         CHECK(event->quantity <= known[(uint32_t)event->resting_order_id].leaves);
         break;
@@ -1496,17 +1541,18 @@ static void check_known(const ome_engine_t *engine, const known_order_t *known)
     for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
     {
         const ome_order_t *order = &pool->orders[slot];
-        CHECK(ome_order_id(pool, slot) == known[slot].id);
+        CHECK_EQUAL(ome_order_id(pool, slot), known[slot].id);
         if (order->leaves_quantity == 0)
         {
-            CHECK(known[slot].leaves == 0 && known[slot].displayed == 0);
+            CHECK_EQUAL(known[slot].leaves, 0);
+            CHECK_EQUAL(known[slot].displayed, 0);
             continue;
         }
         const ome_special_t *special = &engine->pools.specials.records[ome_order_special(order)];
         const bool is_displayed = !ome_special_waits(special) && (order->marks & OME_ORDER_MARK_HIDDEN) == 0;
-        CHECK(ome_book_leaves(&engine->pools, order) == known[slot].leaves);
-        CHECK(order->cumulative_quantity == known[slot].cumulative);
-        CHECK(known[slot].displayed == (is_displayed ? order->leaves_quantity : 0));
+        CHECK_EQUAL(ome_book_leaves(&engine->pools, order), known[slot].leaves);
+        CHECK_EQUAL(order->cumulative_quantity, known[slot].cumulative);
+        CHECK_EQUAL(known[slot].displayed, is_displayed ? order->leaves_quantity : 0);
     }
 }
 
@@ -1548,7 +1594,7 @@ static void invariants_hold_after_any_flow(void)
             for (uint64_t at = 0; at < count; at++)
             {
                 const ome_event_t *event = &market.recorder->events[at];
-                CHECK(event->sequence == market.engine->sequence);
+                CHECK_EQUAL(event->sequence, market.engine->sequence);
                 learn(known, event);
                 kinds[event->kind]++;
                 reasons[event->reason]++;
@@ -1602,7 +1648,8 @@ static void a_rejected_command_changes_nothing_but_counters(void)
             engine->time_ns = time_ns;
             engine->sequence--;
             engine->event_count--;
-            CHECK(ome_engine_state_hash(engine) == hash && engine->pools.orders.free_head == free_head);
+            CHECK_EQUAL(ome_engine_state_hash(engine), hash);
+            CHECK_EQUAL(engine->pools.orders.free_head, free_head);
             engine->time_ns = time_after_ns;
             engine->sequence++;
             engine->event_count++;
@@ -1647,10 +1694,11 @@ static void the_same_commands_give_the_same_events_and_the_same_hashes(void)
     }
     recorder_take_window(one.recorder);
     recorder_take_window(many.recorder);
-    CHECK(one.recorder->count == many.recorder->count && one.recorder->count == one.engine->event_count);
-    CHECK(memcmp(one.recorder->events, many.recorder->events, one.recorder->count * sizeof(ome_event_t)) == 0);
-    CHECK(one.recorder->hash == many.recorder->hash);
-    CHECK(ome_engine_state_hash(one.engine) == ome_engine_state_hash(many.engine));
+    CHECK_EQUAL(one.recorder->count, many.recorder->count);
+    CHECK_EQUAL(one.recorder->count, one.engine->event_count);
+    CHECK_BYTES_EQUAL(one.recorder->events, many.recorder->events, one.recorder->count * sizeof(ome_event_t));
+    CHECK_EQUAL(one.recorder->hash, many.recorder->hash);
+    CHECK_EQUAL(ome_engine_state_hash(one.engine), ome_engine_state_hash(many.engine));
     market_free(&one);
     market_free(&many);
     free(commands);
@@ -1669,7 +1717,7 @@ static void check_bits_are_hashed(ome_engine_t *engine, void *memory, size_t siz
         CHECK(ome_engine_state_hash(engine) != hash);
         bytes[i / 8] ^= (uint8_t)(1u << i % 8);
     }
-    CHECK(ome_engine_state_hash(engine) == hash);
+    CHECK_EQUAL(ome_engine_state_hash(engine), hash);
 }
 
 /* Rules, "Hashes": whichever bit of what the state hash covers is another, the hash is another. */
@@ -1736,7 +1784,7 @@ static uint64_t hash_of_two_orders(uint8_t side, uint32_t instrument, int64_t fi
 static void the_state_hash_tells_places_in_the_book_apart(void)
 {
     const uint64_t hash = hash_of_two_orders(OME_SIDE_BUY, 1, 10, 10);
-    CHECK(hash == hash_of_two_orders(OME_SIDE_BUY, 1, 10, 10));
+    CHECK_EQUAL(hash, hash_of_two_orders(OME_SIDE_BUY, 1, 10, 10));
     CHECK(hash != hash_of_two_orders(OME_SIDE_SELL, 1, 10, 10));
     CHECK(hash != hash_of_two_orders(OME_SIDE_BUY, 1, 11, 10));
     CHECK(hash != hash_of_two_orders(OME_SIDE_BUY, 1, 10, 9));

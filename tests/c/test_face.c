@@ -43,8 +43,9 @@ static void apply(market_t *market, const ome_command_t *commands, uint64_t coun
 static void apply_one(market_t *market, const ome_command_t *commands, uint64_t count, uint8_t kind, uint8_t reason)
 {
     apply(market, commands, count);
-    CHECK(market->event_count == 1);
-    CHECK(market->events[0].kind == kind && market->events[0].reason == reason);
+    CHECK_EQUAL(market->event_count, 1);
+    CHECK_EQUAL(market->events[0].kind, kind);
+    CHECK_EQUAL(market->events[0].reason, reason);
 }
 
 static ome_command_t define_instrument(uint32_t number, const char *symbol, int64_t tick, uint16_t flags)
@@ -119,8 +120,8 @@ static long_order_t with_term(ome_command_t order, uint8_t term, int64_t value)
 static market_t market_of(const ome_limits_t *limits)
 {
     market_t market = {0};
-    CHECK(ome_engine_create(limits, &market.engine) == OME_OK);
-    CHECK(ome_batch_create(&market.batch) == OME_OK);
+    CHECK_EQUAL(ome_engine_create(limits, &market.engine), OME_OK);
+    CHECK_EQUAL(ome_batch_create(&market.batch), OME_OK);
     return market;
 }
 
@@ -130,7 +131,8 @@ static market_t market_new(void)
     const ome_command_t definitions[] = {define_instrument(1, "ONE", 5, 0),
         define_instrument(2, "TWO", 1, OME_INSTRUMENT_FLAGS_SIGNED_PRICES), define_session(1, 1, "A", 0), define_session(2, 2, "B", 7)};
     apply(&market, definitions, 4);
-    CHECK(market.event_count == 4 && market.events[3].kind == OME_EVENT_KIND_DEFINED);
+    CHECK_EQUAL(market.event_count, 4);
+    CHECK_EQUAL(market.events[3].kind, OME_EVENT_KIND_DEFINED);
     return market;
 }
 
@@ -143,19 +145,19 @@ static void market_end(market_t *market)
 static void enter(market_t *market, ome_command_t order)
 {
     apply(market, &order, 1);
-    CHECK(market->events[0].kind == OME_EVENT_KIND_ACCEPTED);
+    CHECK_EQUAL(market->events[0].kind, OME_EVENT_KIND_ACCEPTED);
 }
 
 static void enter_long(market_t *market, long_order_t order)
 {
     apply(market, order.records, 2);
-    CHECK(market->events[0].kind == OME_EVENT_KIND_ACCEPTED);
+    CHECK_EQUAL(market->events[0].kind, OME_EVENT_KIND_ACCEPTED);
 }
 
 static ome_order_view_t view(const market_t *market, uint64_t client_order_id)
 {
     ome_order_view_t order;
-    CHECK(ome_engine_client_order(market->engine, 0, client_order_id, &order) == OME_OK);
+    CHECK_EQUAL(ome_engine_client_order(market->engine, 0, client_order_id, &order), OME_OK);
     return order;
 }
 
@@ -270,10 +272,12 @@ static void limits_out_of_range_make_no_engine(void)
                 continue; /* none below 0 */
             }
             *limit_at(&limits, i) = is_above ? highest[i] + 1 : 0;
-            CHECK(ome_engine_size_bytes(&limits) == 0);
+            CHECK_EQUAL(ome_engine_size_bytes(&limits), 0);
             ome_engine_t *engine = NULL;
-            CHECK(ome_engine_create(&limits, &engine) == OME_INVALID && engine == NULL);
-            CHECK(ome_engine_init(&engine, memory, 4096, &limits) == OME_INVALID && engine == NULL);
+            CHECK_EQUAL(ome_engine_create(&limits, &engine), OME_INVALID);
+            CHECK(engine == NULL);
+            CHECK_EQUAL(ome_engine_init(&engine, memory, 4096, &limits), OME_INVALID);
+            CHECK(engine == NULL);
         }
     }
     free(memory);
@@ -289,9 +293,12 @@ static void an_engine_lives_in_memory_that_it_is_given(void)
     memset(memory, 0, block_bytes);
     memset(memory + size_bytes, 0xA5, block_bytes - size_bytes);
     ome_engine_t *engine = NULL;
-    CHECK(ome_engine_init(&engine, memory, size_bytes - 1, &standard_limits) == OME_NO_MEMORY && engine == NULL);
-    CHECK(ome_engine_init(&engine, memory + 8, size_bytes, &standard_limits) == OME_INVALID && engine == NULL);
-    CHECK(ome_engine_init(&engine, memory, size_bytes, &standard_limits) == OME_OK && engine != NULL);
+    CHECK_EQUAL(ome_engine_init(&engine, memory, size_bytes - 1, &standard_limits), OME_NO_MEMORY);
+    CHECK(engine == NULL);
+    CHECK_EQUAL(ome_engine_init(&engine, memory + 8, size_bytes, &standard_limits), OME_INVALID);
+    CHECK(engine == NULL);
+    CHECK_EQUAL(ome_engine_init(&engine, memory, size_bytes, &standard_limits), OME_OK);
+    CHECK(engine != NULL);
     keeper_t keeper;
     keeper_start(&keeper, WINDOW_COUNT_MAX);
     ome_command_t commands[2001];
@@ -300,11 +307,11 @@ static void an_engine_lives_in_memory_that_it_is_given(void)
     /* The same as in memory of its own. */
     market_t market = market_of(&standard_limits);
     ome_batch_apply(market.batch, market.engine, commands, flow(commands, 2000));
-    CHECK(ome_engine_state_hash(engine) == ome_engine_state_hash(market.engine));
+    CHECK_EQUAL(ome_engine_state_hash(engine), ome_engine_state_hash(market.engine));
     market_end(&market);
     for (uint64_t i = size_bytes; i < block_bytes; i++)
     {
-        CHECK(memory[i] == 0xA5);
+        CHECK_EQUAL(memory[i], 0xA5);
     }
     free(keeper.kept);
     free(memory);
@@ -314,14 +321,15 @@ static void an_engine_lives_in_memory_that_it_is_given(void)
 static void an_engine_that_no_memory_can_be_had_for_is_told(void)
 {
     struct rlimit before;
-    CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+    CHECK_EQUAL(getrlimit(RLIMIT_AS, &before), 0);
     const struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
     const ome_limits_t limits = {1u << 24, 1u << 20, 16, 16, 1u << 20};
     ome_engine_t *engine = NULL;
-    CHECK(setrlimit(RLIMIT_AS, &none) == 0);
+    CHECK_EQUAL(setrlimit(RLIMIT_AS, &none), 0);
     const ome_status_t status = ome_engine_create(&limits, &engine);
-    CHECK(setrlimit(RLIMIT_AS, &before) == 0);
-    CHECK(status == OME_NO_MEMORY && engine == NULL);
+    CHECK_EQUAL(setrlimit(RLIMIT_AS, &before), 0);
+    CHECK_EQUAL(status, OME_NO_MEMORY);
+    CHECK(engine == NULL);
 }
 
 /* There is nothing to free in NULL. */
@@ -339,8 +347,8 @@ static void check_is_refused(market_t *market, const ome_command_t *commands, ui
     ome_depth_t after[8];
     const uint32_t level_count = ome_engine_levels(market->engine, 1, OME_SIDE_BUY, 8, before);
     apply_one(market, commands, count, OME_EVENT_KIND_REJECTED, reason);
-    CHECK(ome_engine_levels(market->engine, 1, OME_SIDE_BUY, 8, after) == level_count);
-    CHECK(memcmp(before, after, level_count * sizeof(ome_depth_t)) == 0);
+    CHECK_EQUAL(ome_engine_levels(market->engine, 1, OME_SIDE_BUY, 8, after), level_count);
+    CHECK_BYTES_EQUAL(before, after, level_count * sizeof(ome_depth_t));
 }
 
 /* A limit that is reached is a rejection; what lives goes on, and when something ends there is room again. */
@@ -364,7 +372,8 @@ static void a_limit_reached_is_a_rejection_and_nothing_is_lost(void)
     check_is_refused(&market, &order, 1, OME_REASON_ORDER_LIMIT_REACHED);
     ome_engine_status_t status;
     ome_engine_status(market.engine, &status);
-    CHECK(status.level_count == 2 && status.special_count == 1);
+    CHECK_EQUAL(status.level_count, 2);
+    CHECK_EQUAL(status.special_count, 1);
     order = cancel_order(1);
     apply_one(&market, &order, 1, OME_EVENT_KIND_CANCELLED, OME_REASON_REQUESTED);
     const long_order_t special = with_term(limit_order(4, OME_SIDE_BUY, 10, 105), OME_TERM_DISPLAY_QUANTITY, 4);
@@ -374,8 +383,10 @@ static void a_limit_reached_is_a_rejection_and_nothing_is_lost(void)
     apply(&market, &order, 1);
     enter_long(&market, with_term(limit_order(3, OME_SIDE_BUY, 10, 105), OME_TERM_DISPLAY_QUANTITY, 4));
     ome_depth_t levels[3];
-    CHECK(ome_engine_levels(market.engine, 1, OME_SIDE_BUY, 3, levels) == 2);
-    CHECK(levels[0].quantity == 10 && levels[1].quantity == 14 && levels[1].order_count == 2);
+    CHECK_EQUAL(ome_engine_levels(market.engine, 1, OME_SIDE_BUY, 3, levels), 2);
+    CHECK_EQUAL(levels[0].quantity, 10);
+    CHECK_EQUAL(levels[1].quantity, 14);
+    CHECK_EQUAL(levels[1].order_count, 2);
     market_end(&market);
 }
 
@@ -413,7 +424,7 @@ static void a_sink_gets_the_same_events_as_a_batch(void)
     for (uint32_t i = 0; i < 4; i++)
     {
         ome_engine_t *engine = NULL;
-        CHECK(ome_engine_create(&standard_limits, &engine) == OME_OK);
+        CHECK_EQUAL(ome_engine_create(&standard_limits, &engine), OME_OK);
         keeper_t keeper;
         keeper_start(&keeper, windows[i]);
         uint64_t random = seed + i;
@@ -433,11 +444,11 @@ static void a_sink_gets_the_same_events_as_a_batch(void)
             CHECK(keeper.sink.next < keeper.sink.end);
             done += now;
         }
-        CHECK(keeper.flush_count == event_count / windows[i]);
+        CHECK_EQUAL(keeper.flush_count, event_count / windows[i]);
         keeper_take(&keeper);
-        CHECK(keeper.kept_count == event_count);
-        CHECK(memcmp(keeper.kept, ome_batch_events(market.batch), event_count * sizeof(ome_event_t)) == 0);
-        CHECK(ome_engine_state_hash(engine) == ome_engine_state_hash(market.engine));
+        CHECK_EQUAL(keeper.kept_count, event_count);
+        CHECK_BYTES_EQUAL(keeper.kept, ome_batch_events(market.batch), event_count * sizeof(ome_event_t));
+        CHECK_EQUAL(ome_engine_state_hash(engine), ome_engine_state_hash(market.engine));
         free(keeper.kept);
         ome_engine_destroy(engine);
     }
@@ -466,10 +477,11 @@ static void a_flush_may_give_another_window(void)
         orders[i] = limit_order(i + 1, OME_SIDE_BUY, 1, 100);
     }
     ome_engine_apply_many(market.engine, orders, 5, &sink);
-    CHECK(window_index == 2 && sink.next == windows_in_a_row[2] + 1);
+    CHECK_EQUAL(window_index, 2);
+    CHECK(sink.next == windows_in_a_row[2] + 1);
     for (uint32_t i = 0; i < 5; i++)
     {
-        CHECK(windows_in_a_row[i / 2][i % 2].client_order_id == i + 1);
+        CHECK_EQUAL(windows_in_a_row[i / 2][i % 2].client_order_id, i + 1);
     }
     market_end(&market);
 }
@@ -481,22 +493,22 @@ static void a_buffer_of_any_size_gets_every_event(void)
     static ome_event_t buffer[KEPT_COUNT_MAX];
     const uint64_t count = flow(commands, 8000);
     market_t market = market_of(&standard_limits);
-    CHECK(ome_batch_take(market.batch, buffer, 10) == 0);
+    CHECK_EQUAL(ome_batch_take(market.batch, buffer, 10), 0);
     ome_batch_apply(market.batch, market.engine, commands, count);
     const uint64_t event_count = ome_batch_event_count(market.batch);
     CHECK(event_count > 5000 && event_count <= KEPT_COUNT_MAX); /* the store has grown */
-    CHECK(ome_batch_take(market.batch, NULL, 0) == 0);
+    CHECK_EQUAL(ome_batch_take(market.batch, NULL, 0), 0);
     uint64_t random = seed;
     uint64_t taken = 0;
     while (taken < event_count)
     {
         const uint64_t room = 1 + below(&random, 300);
         const uint64_t got = ome_batch_take(market.batch, buffer + taken, room);
-        CHECK(got == (room < event_count - taken ? room : event_count - taken));
+        CHECK_EQUAL(got, room < event_count - taken ? room : event_count - taken);
         taken += got;
     }
-    CHECK(ome_batch_take(market.batch, buffer, 10) == 0);
-    CHECK(memcmp(buffer, ome_batch_events(market.batch), event_count * sizeof(ome_event_t)) == 0);
+    CHECK_EQUAL(ome_batch_take(market.batch, buffer, 10), 0);
+    CHECK_BYTES_EQUAL(buffer, ome_batch_events(market.batch), event_count * sizeof(ome_event_t));
     for (uint64_t i = 1; i < event_count; i++)
     {
         CHECK(buffer[i].sequence >= buffer[i - 1].sequence);
@@ -504,10 +516,12 @@ static void a_buffer_of_any_size_gets_every_event(void)
     /* The next call forgets them, also those that were not taken. */
     const ome_command_t refused[] = {cancel_order(UINT64_MAX), cancel_order(UINT64_MAX)};
     ome_batch_apply(market.batch, market.engine, refused, 2);
-    CHECK(ome_batch_event_count(market.batch) == 2);
-    CHECK(ome_batch_take(market.batch, buffer, 1) == 1 && buffer[0].sequence == count + 1);
+    CHECK_EQUAL(ome_batch_event_count(market.batch), 2);
+    CHECK_EQUAL(ome_batch_take(market.batch, buffer, 1), 1);
+    CHECK_EQUAL(buffer[0].sequence, count + 1);
     ome_batch_apply(market.batch, market.engine, NULL, 0);
-    CHECK(ome_batch_event_count(market.batch) == 0 && ome_batch_take(market.batch, buffer, 1) == 0);
+    CHECK_EQUAL(ome_batch_event_count(market.batch), 0);
+    CHECK_EQUAL(ome_batch_take(market.batch, buffer, 1), 0);
     market_end(&market);
 }
 
@@ -524,7 +538,7 @@ static void commands_may_lie_and_be_cut_anywhere(void)
     for (uint32_t shift = 0; shift < 8; shift++)
     {
         market_t other = market_of(&standard_limits);
-        CHECK(ome_batch_event_hash(other.batch) == start_hash);
+        CHECK_EQUAL(ome_batch_event_hash(other.batch), start_hash);
         memcpy(bytes + shift, commands, count * sizeof(ome_command_t));
         uint64_t random = seed + shift;
         for (uint64_t done = 0; done < count;)
@@ -534,8 +548,8 @@ static void commands_may_lie_and_be_cut_anywhere(void)
             ome_batch_apply(other.batch, other.engine, bytes + shift + done * sizeof(ome_command_t), now);
             done += now;
         }
-        CHECK(ome_batch_event_hash(other.batch) == ome_batch_event_hash(market.batch));
-        CHECK(ome_engine_state_hash(other.engine) == ome_engine_state_hash(market.engine));
+        CHECK_EQUAL(ome_batch_event_hash(other.batch), ome_batch_event_hash(market.batch));
+        CHECK_EQUAL(ome_engine_state_hash(other.engine), ome_engine_state_hash(market.engine));
         market_end(&other);
     }
     market_end(&market);
@@ -546,8 +560,10 @@ static void commands_may_lie_and_be_cut_anywhere(void)
 static void check_depth(const market_t *market, uint8_t side, int64_t price, int64_t quantity, uint32_t order_count)
 {
     ome_depth_t depth;
-    CHECK(ome_engine_depth(market->engine, 1, side, price, &depth) == OME_OK);
-    CHECK(depth.price == price && depth.quantity == quantity && depth.order_count == order_count);
+    CHECK_EQUAL(ome_engine_depth(market->engine, 1, side, price, &depth), OME_OK);
+    CHECK_EQUAL(depth.price, price);
+    CHECK_EQUAL(depth.quantity, quantity);
+    CHECK_EQUAL(depth.order_count, order_count);
 }
 
 /* Best, depth at a price and levels tell what is displayed, and why they cannot. */
@@ -556,42 +572,51 @@ static void best_depth_and_levels_tell_what_is_displayed(void)
     market_t market = market_new();
     const ome_engine_t *engine = market.engine;
     ome_depth_t depth;
-    CHECK(ome_engine_best(engine, 1, OME_SIDE_BUY, &depth) == OME_EMPTY);
+    CHECK_EQUAL(ome_engine_best(engine, 1, OME_SIDE_BUY, &depth), OME_EMPTY);
     enter(&market, limit_order(1, OME_SIDE_BUY, 10, 100));
     enter(&market, limit_order(2, OME_SIDE_BUY, 20, 105));
     enter(&market, limit_order(3, OME_SIDE_BUY, 30, 105));
     enter(&market, limit_order(4, OME_SIDE_SELL, 40, 115));
-    CHECK(ome_engine_best(engine, 1, OME_SIDE_BUY, &depth) == OME_OK);
-    CHECK(depth.price == 105 && depth.quantity == 50 && depth.order_count == 2);
-    CHECK(ome_engine_best(engine, 1, OME_SIDE_SELL, &depth) == OME_OK);
-    CHECK(depth.price == 115 && depth.quantity == 40 && depth.order_count == 1);
-    CHECK(ome_engine_best(engine, 2, OME_SIDE_BUY, &depth) == OME_EMPTY);
+    CHECK_EQUAL(ome_engine_best(engine, 1, OME_SIDE_BUY, &depth), OME_OK);
+    CHECK_EQUAL(depth.price, 105);
+    CHECK_EQUAL(depth.quantity, 50);
+    CHECK_EQUAL(depth.order_count, 2);
+    CHECK_EQUAL(ome_engine_best(engine, 1, OME_SIDE_SELL, &depth), OME_OK);
+    CHECK_EQUAL(depth.price, 115);
+    CHECK_EQUAL(depth.quantity, 40);
+    CHECK_EQUAL(depth.order_count, 1);
+    CHECK_EQUAL(ome_engine_best(engine, 2, OME_SIDE_BUY, &depth), OME_EMPTY);
     for (uint32_t i = 0; i < 2; i++)
     {
         const uint32_t instrument = i == 0 ? 0 : 3;
-        CHECK(ome_engine_best(engine, instrument, OME_SIDE_BUY, &depth) == OME_NOT_FOUND);
-        CHECK(ome_engine_depth(engine, instrument, OME_SIDE_BUY, 100, &depth) == OME_NOT_FOUND);
+        CHECK_EQUAL(ome_engine_best(engine, instrument, OME_SIDE_BUY, &depth), OME_NOT_FOUND);
+        CHECK_EQUAL(ome_engine_depth(engine, instrument, OME_SIDE_BUY, 100, &depth), OME_NOT_FOUND);
         const uint8_t side = i == 0 ? 0 : 3;
-        CHECK(ome_engine_best(engine, 1, side, &depth) == OME_INVALID);
-        CHECK(ome_engine_depth(engine, 1, side, 100, &depth) == OME_INVALID);
-        CHECK(ome_engine_levels(engine, instrument, OME_SIDE_BUY, 1, &depth) == 0);
-        CHECK(ome_engine_levels(engine, 1, side, 1, &depth) == 0);
+        CHECK_EQUAL(ome_engine_best(engine, 1, side, &depth), OME_INVALID);
+        CHECK_EQUAL(ome_engine_depth(engine, 1, side, 100, &depth), OME_INVALID);
+        CHECK_EQUAL(ome_engine_levels(engine, instrument, OME_SIDE_BUY, 1, &depth), 0);
+        CHECK_EQUAL(ome_engine_levels(engine, 1, side, 1, &depth), 0);
     }
     check_depth(&market, OME_SIDE_BUY, 100, 10, 1);
     check_depth(&market, OME_SIDE_BUY, 105, 50, 2);
     check_depth(&market, OME_SIDE_SELL, 115, 40, 1);
-    CHECK(ome_engine_depth(engine, 1, OME_SIDE_SELL, 105, &depth) == OME_EMPTY);
-    CHECK(ome_engine_depth(engine, 1, OME_SIDE_BUY, 110, &depth) == OME_EMPTY);
-    CHECK(ome_engine_depth(engine, 1, OME_SIDE_BUY, 101, &depth) == OME_INVALID);
-    CHECK(ome_engine_depth(engine, 1, OME_SIDE_BUY, 0, &depth) == OME_INVALID);
-    CHECK(ome_engine_depth(engine, 1, OME_SIDE_BUY, -5, &depth) == OME_INVALID);
-    CHECK(ome_engine_depth(engine, 1, OME_SIDE_BUY, INT64_MAX, &depth) == OME_INVALID);
-    CHECK(ome_engine_depth(engine, 2, OME_SIDE_BUY, -5, &depth) == OME_EMPTY);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_SELL, 105, &depth), OME_EMPTY);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, 110, &depth), OME_EMPTY);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, 101, &depth), OME_INVALID);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, 0, &depth), OME_INVALID);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, -5, &depth), OME_INVALID);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, INT64_MAX, &depth), OME_INVALID);
+    CHECK_EQUAL(ome_engine_depth(engine, 2, OME_SIDE_BUY, -5, &depth), OME_EMPTY);
     ome_depth_t levels[3] = {{0}, {0}, {.price = 77}};
-    CHECK(ome_engine_levels(engine, 1, OME_SIDE_BUY, 0, levels) == 0 && levels[0].price == 0);
-    CHECK(ome_engine_levels(engine, 1, OME_SIDE_BUY, 1, levels) == 1 && levels[0].price == 105 && levels[1].price == 0);
-    CHECK(ome_engine_levels(engine, 1, OME_SIDE_BUY, 3, levels) == 2);
-    CHECK(levels[0].price == 105 && levels[1].price == 100 && levels[2].price == 77);
+    CHECK_EQUAL(ome_engine_levels(engine, 1, OME_SIDE_BUY, 0, levels), 0);
+    CHECK_EQUAL(levels[0].price, 0);
+    CHECK_EQUAL(ome_engine_levels(engine, 1, OME_SIDE_BUY, 1, levels), 1);
+    CHECK_EQUAL(levels[0].price, 105);
+    CHECK_EQUAL(levels[1].price, 0);
+    CHECK_EQUAL(ome_engine_levels(engine, 1, OME_SIDE_BUY, 3, levels), 2);
+    CHECK_EQUAL(levels[0].price, 105);
+    CHECK_EQUAL(levels[1].price, 100);
+    CHECK_EQUAL(levels[2].price, 77);
     market_end(&market);
 }
 
@@ -603,9 +628,9 @@ static void market_data_shows_no_hidden_lots(void)
     ome_command_t hidden = limit_order(1, OME_SIDE_BUY, 10, 110);
     hidden.flags = OME_COMMAND_FLAGS_HIDDEN;
     enter(&market, hidden);
-    CHECK(ome_engine_best(market.engine, 1, OME_SIDE_BUY, &depth) == OME_EMPTY);
-    CHECK(ome_engine_depth(market.engine, 1, OME_SIDE_BUY, 110, &depth) == OME_EMPTY);
-    CHECK(ome_engine_levels(market.engine, 1, OME_SIDE_BUY, 1, &depth) == 0);
+    CHECK_EQUAL(ome_engine_best(market.engine, 1, OME_SIDE_BUY, &depth), OME_EMPTY);
+    CHECK_EQUAL(ome_engine_depth(market.engine, 1, OME_SIDE_BUY, 110, &depth), OME_EMPTY);
+    CHECK_EQUAL(ome_engine_levels(market.engine, 1, OME_SIDE_BUY, 1, &depth), 0);
     enter_long(&market, with_term(limit_order(2, OME_SIDE_BUY, 100, 105), OME_TERM_DISPLAY_QUANTITY, 30));
     hidden.client_order_id = 3;
     hidden.price = 105;
@@ -615,12 +640,17 @@ static void market_data_shows_no_hidden_lots(void)
     enter(&market, hidden);
     enter(&market, limit_order(5, OME_SIDE_BUY, 7, 95));
     enter_long(&market, with_term(typed_order(6, OME_SIDE_BUY, 9, 0, OME_ORDER_TYPE_STOP), OME_TERM_STOP_PRICE, 200));
-    CHECK(ome_engine_best(market.engine, 1, OME_SIDE_BUY, &depth) == OME_OK);
-    CHECK(depth.price == 105 && depth.quantity == 30 && depth.order_count == 1);
+    CHECK_EQUAL(ome_engine_best(market.engine, 1, OME_SIDE_BUY, &depth), OME_OK);
+    CHECK_EQUAL(depth.price, 105);
+    CHECK_EQUAL(depth.quantity, 30);
+    CHECK_EQUAL(depth.order_count, 1);
     check_depth(&market, OME_SIDE_BUY, 105, 30, 1);
     ome_depth_t levels[5];
-    CHECK(ome_engine_levels(market.engine, 1, OME_SIDE_BUY, 5, levels) == 2);
-    CHECK(levels[0].price == 105 && levels[0].quantity == 30 && levels[1].price == 95 && levels[1].quantity == 7);
+    CHECK_EQUAL(ome_engine_levels(market.engine, 1, OME_SIDE_BUY, 5, levels), 2);
+    CHECK_EQUAL(levels[0].price, 105);
+    CHECK_EQUAL(levels[0].quantity, 30);
+    CHECK_EQUAL(levels[1].price, 95);
+    CHECK_EQUAL(levels[1].quantity, 7);
     market_end(&market);
 }
 
@@ -645,9 +675,9 @@ static void an_order_is_found_by_either_id_while_it_lives(void)
     ome_order_view_t order;
     ome_order_view_t same;
     memset(&order, 0xFF, sizeof(order));
-    CHECK(ome_engine_order(market.engine, order_id, &order) == OME_OK);
-    CHECK(ome_engine_client_order(market.engine, 2, 9, &same) == OME_OK);
-    CHECK(memcmp(&order, &same, sizeof(order)) == 0);
+    CHECK_EQUAL(ome_engine_order(market.engine, order_id, &order), OME_OK);
+    CHECK_EQUAL(ome_engine_client_order(market.engine, 2, 9, &same), OME_OK);
+    CHECK_BYTES_EQUAL(&order, &same, sizeof(order));
     const ome_order_view_t expected = {.order_id = order_id,
         .client_order_id = 9,
         .price = 120,
@@ -664,23 +694,24 @@ static void an_order_is_found_by_either_id_while_it_lives(void)
         .is_post_only = 1,
         .self_trade_prevention = OME_SELF_TRADE_PREVENTION_DECREMENT,
         .self_trade_scope = OME_SELF_TRADE_SCOPE_PARTICIPANT};
-    CHECK(memcmp(&order, &expected, sizeof(order)) == 0);
-    CHECK(ome_engine_client_order(market.engine, 1, 9, &order) == OME_NOT_FOUND);
-    CHECK(ome_engine_client_order(market.engine, 2, 8, &order) == OME_NOT_FOUND);
-    CHECK(ome_engine_client_order(market.engine, 0, 1, &order) == OME_NOT_FOUND); /* filled */
-    CHECK(ome_engine_order(market.engine, 0, &order) == OME_NOT_FOUND);
-    CHECK(ome_engine_order(market.engine, order_id + (UINT64_C(1) << 32), &order) == OME_NOT_FOUND);
-    CHECK(ome_engine_order(market.engine, UINT64_MAX, &order) == OME_NOT_FOUND);
+    CHECK_BYTES_EQUAL(&order, &expected, sizeof(order));
+    CHECK_EQUAL(ome_engine_client_order(market.engine, 1, 9, &order), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_client_order(market.engine, 2, 8, &order), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_client_order(market.engine, 0, 1, &order), OME_NOT_FOUND); /* filled */
+    CHECK_EQUAL(ome_engine_order(market.engine, 0, &order), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_order(market.engine, order_id + (UINT64_C(1) << 32), &order), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_order(market.engine, UINT64_MAX, &order), OME_NOT_FOUND);
     command = cancel_order(9);
     command.participant = 2;
     command.session = 2;
     apply_one(&market, &command, 1, OME_EVENT_KIND_CANCELLED, OME_REASON_REQUESTED);
-    CHECK(ome_engine_order(market.engine, order_id, &order) == OME_NOT_FOUND);
-    CHECK(ome_engine_client_order(market.engine, 2, 9, &order) == OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_order(market.engine, order_id, &order), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_client_order(market.engine, 2, 9, &order), OME_NOT_FOUND);
     /* An order without a client order id is found by its own id only. */
     enter(&market, limit_order(0, OME_SIDE_BUY, 1, 100));
-    CHECK(ome_engine_client_order(market.engine, 0, 0, &order) == OME_NOT_FOUND);
-    CHECK(ome_engine_order(market.engine, market.events[0].order_id, &order) == OME_OK && order.client_order_id == 0);
+    CHECK_EQUAL(ome_engine_client_order(market.engine, 0, 0, &order), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_order(market.engine, market.events[0].order_id, &order), OME_OK);
+    CHECK_EQUAL(order.client_order_id, 0);
     market_end(&market);
 }
 
@@ -699,22 +730,26 @@ static void the_account_of_an_order_that_rested_is_told_until_the_next_order(voi
     apply(&market, iceberg, 2);
     const uint64_t iceberg_id = market.events[0].order_id;
     uint32_t account = 0;
-    CHECK(ome_engine_account(market.engine, plain_id, &account) == OME_OK && account == 33);
-    CHECK(ome_engine_account(market.engine, iceberg_id, &account) == OME_OK && account == 44);
+    CHECK_EQUAL(ome_engine_account(market.engine, plain_id, &account), OME_OK);
+    CHECK_EQUAL(account, 33);
+    CHECK_EQUAL(ome_engine_account(market.engine, iceberg_id, &account), OME_OK);
+    CHECK_EQUAL(account, 44);
     const ome_command_t taker = limit_order(3, OME_SIDE_BUY, 20, 120);
     apply(&market, &taker, 1);
     ome_order_view_t order;
-    CHECK(ome_engine_order(market.engine, plain_id, &order) == OME_NOT_FOUND);
-    CHECK(ome_engine_account(market.engine, plain_id, &account) == OME_OK && account == 33);
-    CHECK(ome_engine_account(market.engine, iceberg_id, &account) == OME_OK && account == 44);
+    CHECK_EQUAL(ome_engine_order(market.engine, plain_id, &order), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_account(market.engine, plain_id, &account), OME_OK);
+    CHECK_EQUAL(account, 33);
+    CHECK_EQUAL(ome_engine_account(market.engine, iceberg_id, &account), OME_OK);
+    CHECK_EQUAL(account, 44);
     for (uint64_t id = 4; id < 8; id++) /* they take the places of those that are gone */
     {
         const ome_command_t next = limit_order(id, OME_SIDE_BUY, 1, 10);
         apply(&market, &next, 1);
     }
-    CHECK(ome_engine_account(market.engine, plain_id, &account) == OME_NOT_FOUND);
-    CHECK(ome_engine_account(market.engine, 0, &account) == OME_NOT_FOUND);
-    CHECK(ome_engine_account(market.engine, UINT64_MAX, &account) == OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_account(market.engine, plain_id, &account), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_account(market.engine, 0, &account), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_account(market.engine, UINT64_MAX, &account), OME_NOT_FOUND);
     market_end(&market);
 }
 
@@ -759,22 +794,40 @@ static void rows_of_events_have_one_meaning_for_each_field(void)
     const ome_command_t mass_cancel = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .timestamp_ns = 7};
     const ome_command_t commands[] = {maker, taker, cancel_unknown, mass_cancel};
     apply(&market, commands, 4);
-    CHECK(market.event_count == 6); /* ACCEPTED, ACCEPTED, TRADE, REJECTED, CANCELLED, COMPLETED */
+    CHECK_EQUAL(market.event_count, 6); /* ACCEPTED, ACCEPTED, TRADE, REJECTED, CANCELLED, COMPLETED */
     uint8_t memory[6 * sizeof(ome_event_row_t) + 1];
     ome_event_rows(ome_batch_events(market.batch), 6, memory + 1);
     ome_event_row_t rows[6];
     memcpy(rows, memory + 1, sizeof(rows));
-    CHECK(rows[0].kind == OME_EVENT_KIND_ACCEPTED && rows[0].flags == OME_EVENT_FLAGS_RESTS && rows[0].command_kind == 0);
-    CHECK(rows[0].resting_order_id == 0 && rows[0].order_count == 0 && rows[0].timestamp_ns == 5);
-    CHECK(rows[2].kind == OME_EVENT_KIND_TRADE && rows[2].timestamp_ns == 6 && rows[2].account == 44 && rows[2].quantity == 4);
-    CHECK(rows[2].order_id == rows[1].order_id && rows[2].resting_order_id == rows[0].order_id && rows[2].resting_client_order_id == 1);
-    CHECK(rows[3].kind == OME_EVENT_KIND_REJECTED && rows[3].command_kind == OME_COMMAND_KIND_CANCEL_ORDER && rows[3].flags == 0);
-    CHECK(rows[3].price == OME_NULL_VALUE && rows[3].quantity == OME_NULL_VALUE && rows[3].client_order_id == 9);
-    CHECK(rows[5].kind == OME_EVENT_KIND_COMPLETED && rows[5].order_count == 1 && rows[5].timestamp_ns == 7);
-    CHECK(rows[5].price == OME_NULL_VALUE && rows[5].quantity == OME_NULL_VALUE);
+    CHECK_EQUAL(rows[0].kind, OME_EVENT_KIND_ACCEPTED);
+    CHECK_EQUAL(rows[0].flags, OME_EVENT_FLAGS_RESTS);
+    CHECK_EQUAL(rows[0].command_kind, 0);
+    CHECK_EQUAL(rows[0].resting_order_id, 0);
+    CHECK_EQUAL(rows[0].order_count, 0);
+    CHECK_EQUAL(rows[0].timestamp_ns, 5);
+    CHECK_EQUAL(rows[2].kind, OME_EVENT_KIND_TRADE);
+    CHECK_EQUAL(rows[2].timestamp_ns, 6);
+    CHECK_EQUAL(rows[2].account, 44);
+    CHECK_EQUAL(rows[2].quantity, 4);
+    CHECK_EQUAL(rows[2].order_id, rows[1].order_id);
+    CHECK_EQUAL(rows[2].resting_order_id, rows[0].order_id);
+    CHECK_EQUAL(rows[2].resting_client_order_id, 1);
+    CHECK_EQUAL(rows[3].kind, OME_EVENT_KIND_REJECTED);
+    CHECK_EQUAL(rows[3].command_kind, OME_COMMAND_KIND_CANCEL_ORDER);
+    CHECK_EQUAL(rows[3].flags, 0);
+    CHECK_EQUAL(rows[3].price, OME_NULL_VALUE);
+    CHECK_EQUAL(rows[3].quantity, OME_NULL_VALUE);
+    CHECK_EQUAL(rows[3].client_order_id, 9);
+    CHECK_EQUAL(rows[5].kind, OME_EVENT_KIND_COMPLETED);
+    CHECK_EQUAL(rows[5].order_count, 1);
+    CHECK_EQUAL(rows[5].timestamp_ns, 7);
+    CHECK_EQUAL(rows[5].price, OME_NULL_VALUE);
+    CHECK_EQUAL(rows[5].quantity, OME_NULL_VALUE);
     const ome_event_t alone = market.events[2];
     ome_event_rows(&alone, 1, &rows[0]); /* without the event that tells the aggressor's owner */
-    CHECK(rows[0].timestamp_ns == 0 && rows[0].account == 0 && rows[0].order_id == alone.order_id);
+    CHECK_EQUAL(rows[0].timestamp_ns, 0);
+    CHECK_EQUAL(rows[0].account, 0);
+    CHECK_EQUAL(rows[0].order_id, alone.order_id);
     market_end(&market);
 }
 
@@ -786,23 +839,35 @@ static void a_special_order_at_rest_tells_its_terms(void)
     taker.time_in_force = OME_TIME_IN_FORCE_IOC;
     apply(&market, &taker, 1);
     ome_order_view_t order = view(&market, 1);
-    CHECK(order.leaves_quantity == 65 && order.displayed_quantity == 25 && order.peak_quantity == 30 && order.cumulative_quantity == 35);
-    CHECK(order.is_waiting == 0 && order.is_hidden == 0 && order.stop_price == 0 && order.deadline_ns == 0);
+    CHECK_EQUAL(order.leaves_quantity, 65);
+    CHECK_EQUAL(order.displayed_quantity, 25);
+    CHECK_EQUAL(order.peak_quantity, 30);
+    CHECK_EQUAL(order.cumulative_quantity, 35);
+    CHECK_EQUAL(order.is_waiting, 0);
+    CHECK_EQUAL(order.is_hidden, 0);
+    CHECK_EQUAL(order.stop_price, 0);
+    CHECK_EQUAL(order.deadline_ns, 0);
     ome_command_t dated = limit_order(3, OME_SIDE_SELL, 10, 125);
     dated.time_in_force = OME_TIME_IN_FORCE_GTD;
     dated.self_trade_prevention = OME_SELF_TRADE_PREVENTION_CANCEL_BOTH;
     dated.self_trade_scope = OME_SELF_TRADE_SCOPE_GROUP;
     enter_long(&market, with_terms(dated, OME_TERM_EXPIRE_TIME, 1000, OME_TERM_SELF_TRADE_GROUP, 77));
     order = view(&market, 3);
-    CHECK(order.deadline_ns == 1000 && order.time_in_force == OME_TIME_IN_FORCE_GTD && order.self_trade_group == 77);
-    CHECK(order.self_trade_prevention == OME_SELF_TRADE_PREVENTION_CANCEL_BOTH && order.self_trade_scope == OME_SELF_TRADE_SCOPE_GROUP);
-    CHECK(order.displayed_quantity == 10 && order.peak_quantity == 0);
+    CHECK_EQUAL(order.deadline_ns, 1000);
+    CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_GTD);
+    CHECK_EQUAL(order.self_trade_group, 77);
+    CHECK_EQUAL(order.self_trade_prevention, OME_SELF_TRADE_PREVENTION_CANCEL_BOTH);
+    CHECK_EQUAL(order.self_trade_scope, OME_SELF_TRADE_SCOPE_GROUP);
+    CHECK_EQUAL(order.displayed_quantity, 10);
+    CHECK_EQUAL(order.peak_quantity, 0);
     ome_command_t hidden = limit_order(4, OME_SIDE_SELL, 10, 130);
     hidden.flags = OME_COMMAND_FLAGS_HIDDEN;
     enter(&market, hidden);
     order = view(&market, 4);
-    CHECK(order.is_hidden == 1 && order.displayed_quantity == 0 && order.leaves_quantity == 10 &&
-          order.time_in_force == OME_TIME_IN_FORCE_GTC);
+    CHECK_EQUAL(order.is_hidden, 1);
+    CHECK_EQUAL(order.displayed_quantity, 0);
+    CHECK_EQUAL(order.leaves_quantity, 10);
+    CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_GTC);
     market_end(&market);
 }
 
@@ -817,37 +882,58 @@ static void a_waiting_order_tells_its_stop(void)
     stop.flags = OME_COMMAND_FLAGS_POST_ONLY;
     enter_long(&market, with_terms(stop, OME_TERM_STOP_PRICE, 120, OME_TERM_DISPLAY_QUANTITY, 4));
     ome_order_view_t order = view(&market, 1);
-    CHECK(order.is_waiting == 1 && order.stop_price == 120 && order.price == 130 && order.order_type == OME_ORDER_TYPE_STOP_LIMIT);
-    CHECK(order.time_in_force == OME_TIME_IN_FORCE_DAY && order.is_post_only == 1 && order.leaves_quantity == 10);
-    CHECK(order.displayed_quantity == 0 && order.peak_quantity == 4 && order.instrument == 1 && order.side == OME_SIDE_BUY);
+    CHECK_EQUAL(order.is_waiting, 1);
+    CHECK_EQUAL(order.stop_price, 120);
+    CHECK_EQUAL(order.price, 130);
+    CHECK_EQUAL(order.order_type, OME_ORDER_TYPE_STOP_LIMIT);
+    CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_DAY);
+    CHECK_EQUAL(order.is_post_only, 1);
+    CHECK_EQUAL(order.leaves_quantity, 10);
+    CHECK_EQUAL(order.displayed_quantity, 0);
+    CHECK_EQUAL(order.peak_quantity, 4);
+    CHECK_EQUAL(order.instrument, 1);
+    CHECK_EQUAL(order.side, OME_SIDE_BUY);
     enter_long(&market, with_term(typed_order(2, OME_SIDE_SELL, 10, -5, OME_ORDER_TYPE_TRAILING_STOP_LIMIT), OME_TERM_TRAIL_AMOUNT, 20));
     order = view(&market, 2);
-    CHECK(
-        order.is_waiting == 1 && order.stop_price == 80 && order.price == -5 && order.trail_amount == 20 && order.trail_basis_points == 0);
-    CHECK(order.order_type == OME_ORDER_TYPE_TRAILING_STOP_LIMIT && order.time_in_force == OME_TIME_IN_FORCE_GTC);
+    CHECK_EQUAL(order.is_waiting, 1);
+    CHECK_EQUAL(order.stop_price, 80);
+    CHECK_EQUAL(order.price, -5);
+    CHECK_EQUAL(order.trail_amount, 20);
+    CHECK_EQUAL(order.trail_basis_points, 0);
+    CHECK_EQUAL(order.order_type, OME_ORDER_TYPE_TRAILING_STOP_LIMIT);
+    CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_GTC);
     ome_command_t trailing = typed_order(3, OME_SIDE_SELL, 10, 777, OME_ORDER_TYPE_TRAILING_STOP);
     trailing.time_in_force = OME_TIME_IN_FORCE_IOC;
     enter_long(&market, with_term(trailing, OME_TERM_TRAIL_BASIS_POINTS, 1000));
     order = view(&market, 3);
-    CHECK(
-        order.is_waiting == 1 && order.stop_price == 90 && order.price == 0 && order.trail_amount == 0 && order.trail_basis_points == 1000);
-    CHECK(order.order_type == OME_ORDER_TYPE_TRAILING_STOP && order.time_in_force == OME_TIME_IN_FORCE_IOC);
+    CHECK_EQUAL(order.is_waiting, 1);
+    CHECK_EQUAL(order.stop_price, 90);
+    CHECK_EQUAL(order.price, 0);
+    CHECK_EQUAL(order.trail_amount, 0);
+    CHECK_EQUAL(order.trail_basis_points, 1000);
+    CHECK_EQUAL(order.order_type, OME_ORDER_TYPE_TRAILING_STOP);
+    CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_IOC);
     const ome_command_t up = {.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = 120};
     apply(&market, &up, 1);
-    CHECK(view(&market, 2).stop_price == 100 && view(&market, 3).stop_price == 105); /* they trail */
+    CHECK_EQUAL(view(&market, 2).stop_price, 100);
+    CHECK_EQUAL(view(&market, 3).stop_price, 105); /* they trail */
     order = view(&market, 1);
-    CHECK(
-        order.is_waiting == 0 && order.stop_price == 0 && order.price == 130 && order.displayed_quantity == 4 && order.peak_quantity == 4);
-    CHECK(order.order_type == OME_ORDER_TYPE_LIMIT && order.time_in_force == OME_TIME_IN_FORCE_DAY);
+    CHECK_EQUAL(order.is_waiting, 0);
+    CHECK_EQUAL(order.stop_price, 0);
+    CHECK_EQUAL(order.price, 130);
+    CHECK_EQUAL(order.displayed_quantity, 4);
+    CHECK_EQUAL(order.peak_quantity, 4);
+    CHECK_EQUAL(order.order_type, OME_ORDER_TYPE_LIMIT);
+    CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_DAY);
     market_end(&market);
 }
 
 static void check_ids(const ome_order_view_t *orders, uint32_t count, const uint64_t *ids, uint32_t id_count)
 {
-    CHECK(count == id_count);
+    CHECK_EQUAL(count, id_count);
     for (uint32_t i = 0; i < count; i++)
     {
-        CHECK(orders[i].client_order_id == ids[i]);
+        CHECK_EQUAL(orders[i].client_order_id, ids[i]);
     }
 }
 
@@ -875,26 +961,30 @@ static void orders_are_listed_in_priority(void)
     ome_order_view_t orders[8];
     static const uint64_t at_rest[] = {3, 4, 1, 5, 2};
     check_ids(orders, ome_engine_orders(engine, 1, OME_SIDE_BUY, 8, orders), at_rest, 5);
-    CHECK(memcmp(&orders[1], &(ome_order_view_t){0}, sizeof(orders[1])) != 0 && orders[1].displayed_quantity == 3);
-    CHECK(orders[2].is_hidden == 1 && orders[2].price == 105 && orders[4].price == 100);
+    CHECK(memcmp(&orders[1], &(ome_order_view_t){0}, sizeof(orders[1])) != 0);
+    CHECK_EQUAL(orders[1].displayed_quantity, 3);
+    CHECK_EQUAL(orders[2].is_hidden, 1);
+    CHECK_EQUAL(orders[2].price, 105);
+    CHECK_EQUAL(orders[4].price, 100);
     check_ids(orders, ome_engine_orders(engine, 1, OME_SIDE_BUY, 3, orders), at_rest, 3);
     static const uint64_t buys[] = {12, 14, 13, 11};
     static const uint64_t sells[] = {21, 23, 22, 24};
     check_ids(orders, ome_engine_waiting_orders(engine, 1, OME_SIDE_BUY, 8, orders), buys, 4);
-    CHECK(orders[0].is_waiting == 1 && orders[0].stop_price == 120);
+    CHECK_EQUAL(orders[0].is_waiting, 1);
+    CHECK_EQUAL(orders[0].stop_price, 120);
     check_ids(orders, ome_engine_waiting_orders(engine, 1, OME_SIDE_SELL, 8, orders), sells, 4);
     check_ids(orders, ome_engine_waiting_orders(engine, 1, OME_SIDE_SELL, 2, orders), sells, 2);
     for (uint32_t i = 0; i < 2; i++)
     {
-        CHECK(ome_engine_orders(engine, i * 3, OME_SIDE_BUY, 8, orders) == 0);
-        CHECK(ome_engine_orders(engine, 1, (uint8_t)(i * 3), 8, orders) == 0);
-        CHECK(ome_engine_waiting_orders(engine, i * 3, OME_SIDE_BUY, 8, orders) == 0);
-        CHECK(ome_engine_waiting_orders(engine, 1, (uint8_t)(i * 3), 8, orders) == 0);
+        CHECK_EQUAL(ome_engine_orders(engine, i * 3, OME_SIDE_BUY, 8, orders), 0);
+        CHECK_EQUAL(ome_engine_orders(engine, 1, (uint8_t)(i * 3), 8, orders), 0);
+        CHECK_EQUAL(ome_engine_waiting_orders(engine, i * 3, OME_SIDE_BUY, 8, orders), 0);
+        CHECK_EQUAL(ome_engine_waiting_orders(engine, 1, (uint8_t)(i * 3), 8, orders), 0);
     }
-    CHECK(ome_engine_orders(engine, 1, OME_SIDE_BUY, 0, NULL) == 0);
-    CHECK(ome_engine_waiting_orders(engine, 1, OME_SIDE_BUY, 0, NULL) == 0);
-    CHECK(ome_engine_orders(engine, 2, OME_SIDE_BUY, 8, orders) == 0);
-    CHECK(ome_engine_waiting_orders(engine, 2, OME_SIDE_BUY, 8, orders) == 0);
+    CHECK_EQUAL(ome_engine_orders(engine, 1, OME_SIDE_BUY, 0, NULL), 0);
+    CHECK_EQUAL(ome_engine_waiting_orders(engine, 1, OME_SIDE_BUY, 0, NULL), 0);
+    CHECK_EQUAL(ome_engine_orders(engine, 2, OME_SIDE_BUY, 8, orders), 0);
+    CHECK_EQUAL(ome_engine_waiting_orders(engine, 2, OME_SIDE_BUY, 8, orders), 0);
     market_end(&market);
 }
 
@@ -906,7 +996,7 @@ static void definitions_are_told_as_they_were_given(void)
     market_t market = market_new();
     ome_instrument_view_t instrument;
     memset(&instrument, 0xFF, sizeof(instrument));
-    CHECK(ome_engine_instrument(market.engine, 2, &instrument) == OME_OK);
+    CHECK_EQUAL(ome_engine_instrument(market.engine, 2, &instrument), OME_OK);
     const ome_instrument_view_t expected = {.symbol = "TWO",
         .tick = 1,
         .last_trade_price = OME_NULL_VALUE,
@@ -914,22 +1004,24 @@ static void definitions_are_told_as_they_were_given(void)
         .flags = OME_INSTRUMENT_FLAGS_SIGNED_PRICES,
         .price_decimals = 2,
         .quantity_decimals = 1};
-    CHECK(memcmp(&instrument, &expected, sizeof(instrument)) == 0);
+    CHECK_BYTES_EQUAL(&instrument, &expected, sizeof(instrument));
     enter(&market, limit_order(1, OME_SIDE_BUY, 10, 100));
     const ome_command_t sell = limit_order(2, OME_SIDE_SELL, 4, 95);
     apply(&market, &sell, 1);
-    CHECK(ome_engine_instrument(market.engine, 1, &instrument) == OME_OK);
-    CHECK(instrument.last_trade_price == 100 && instrument.tick == 5 && memcmp(instrument.symbol, "ONE", 4) == 0);
-    CHECK(ome_engine_instrument(market.engine, 0, &instrument) == OME_NOT_FOUND);
-    CHECK(ome_engine_instrument(market.engine, 3, &instrument) == OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_instrument(market.engine, 1, &instrument), OME_OK);
+    CHECK_EQUAL(instrument.last_trade_price, 100);
+    CHECK_EQUAL(instrument.tick, 5);
+    CHECK_BYTES_EQUAL(instrument.symbol, "ONE", 4);
+    CHECK_EQUAL(ome_engine_instrument(market.engine, 0, &instrument), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_instrument(market.engine, 3, &instrument), OME_NOT_FOUND);
     ome_session_view_t session;
     memset(&session, 0xFF, sizeof(session));
-    CHECK(ome_engine_session(market.engine, 2, &session) == OME_OK);
+    CHECK_EQUAL(ome_engine_session(market.engine, 2, &session), OME_OK);
     const ome_session_view_t expected_session = {.participant_name = "B", .participant = 2, .session_number = 7};
-    CHECK(memcmp(&session, &expected_session, sizeof(session)) == 0);
-    CHECK(ome_engine_session(market.engine, 0, &session) == OME_NOT_FOUND);
-    CHECK(ome_engine_session(market.engine, 3, &session) == OME_NOT_FOUND);
-    CHECK(ome_engine_session(market.engine, standard_limits.session_count_max + 1, &session) == OME_NOT_FOUND);
+    CHECK_BYTES_EQUAL(&session, &expected_session, sizeof(session));
+    CHECK_EQUAL(ome_engine_session(market.engine, 0, &session), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_session(market.engine, 3, &session), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_session(market.engine, standard_limits.session_count_max + 1, &session), OME_NOT_FOUND);
     market_end(&market);
 }
 
@@ -940,13 +1032,18 @@ static void sessions_are_found_by_numbers_with_gaps(void)
     const ome_command_t definitions[] = {define_session(3, 2, "LATE", 9), define_session(1, 3, "EARLY", 0)};
     apply(&market, definitions, 2);
     ome_session_view_t session;
-    CHECK(ome_engine_session(market.engine, 1, &session) == OME_OK && session.participant == 3 && session.session_number == 0);
-    CHECK(ome_engine_session(market.engine, 2, &session) == OME_NOT_FOUND);
-    CHECK(ome_engine_session(market.engine, 3, &session) == OME_OK && session.participant == 2 && session.session_number == 9);
-    CHECK(strcmp(session.participant_name, "LATE") == 0);
+    CHECK_EQUAL(ome_engine_session(market.engine, 1, &session), OME_OK);
+    CHECK_EQUAL(session.participant, 3);
+    CHECK_EQUAL(session.session_number, 0);
+    CHECK_EQUAL(ome_engine_session(market.engine, 2, &session), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_session(market.engine, 3, &session), OME_OK);
+    CHECK_EQUAL(session.participant, 2);
+    CHECK_EQUAL(session.session_number, 9);
+    CHECK_TEXT_EQUAL(session.participant_name, "LATE");
     ome_engine_status_t status;
     ome_engine_status(market.engine, &status);
-    CHECK(status.session_count == 2 && status.participant_count == 2);
+    CHECK_EQUAL(status.session_count, 2);
+    CHECK_EQUAL(status.participant_count, 2);
     market_end(&market);
 }
 
@@ -960,9 +1057,9 @@ static void the_status_counts_what_happened(void)
     order = limit_order(2, OME_SIDE_SELL, 4, 100);
     order.timestamp_ns = 40;
     apply(&market, &order, 1);
-    CHECK(market.event_count == 2);
+    CHECK_EQUAL(market.event_count, 2);
     enter_long(&market, with_term(limit_order(3, OME_SIDE_SELL, 10, 110), OME_TERM_DISPLAY_QUANTITY, 3));
-    CHECK(market.event_count == 2);
+    CHECK_EQUAL(market.event_count, 2);
     ome_engine_status_t status;
     memset(&status, 0xFF, sizeof(status));
     ome_engine_status(market.engine, &status);
@@ -981,7 +1078,7 @@ static void the_status_counts_what_happened(void)
         .session_count_max = standard_limits.session_count_max,
         .special_count_max = standard_limits.special_count_max,
         .order_slot_count = 2}; /* the aggressor's was freed and taken again */
-    CHECK(memcmp(&status, &expected, sizeof(status)) == 0);
+    CHECK_BYTES_EQUAL(&status, &expected, sizeof(status));
     market_end(&market);
 }
 
@@ -990,12 +1087,12 @@ static void the_state_hash_follows_the_commands(void)
 {
     market_t market = market_new();
     market_t other = market_new();
-    CHECK(ome_engine_state_hash(market.engine) == ome_engine_state_hash(other.engine));
+    CHECK_EQUAL(ome_engine_state_hash(market.engine), ome_engine_state_hash(other.engine));
     enter_long(&market, with_term(limit_order(1, OME_SIDE_SELL, 10, 110), OME_TERM_DISPLAY_QUANTITY, 3));
     CHECK(ome_engine_state_hash(market.engine) != ome_engine_state_hash(other.engine));
     enter_long(&other, with_term(limit_order(1, OME_SIDE_SELL, 10, 110), OME_TERM_DISPLAY_QUANTITY, 3));
-    CHECK(ome_engine_state_hash(market.engine) == ome_engine_state_hash(other.engine));
-    CHECK(ome_batch_event_hash(market.batch) == ome_batch_event_hash(other.batch));
+    CHECK_EQUAL(ome_engine_state_hash(market.engine), ome_engine_state_hash(other.engine));
+    CHECK_EQUAL(ome_batch_event_hash(market.batch), ome_batch_event_hash(other.batch));
     CHECK(ome_engine_check(market.engine) == NULL);
     market_end(&market);
     market_end(&other);
@@ -1020,16 +1117,16 @@ static void an_engine_moves_to_other_limits_and_goes_on(void)
         part = part < count - done ? part : count - done;
         ome_batch_append(moved.batch, moved.engine, &commands[done], part);
         const uint64_t hash = ome_engine_state_hash(moved.engine);
-        CHECK(ome_engine_resize(&moved.engine, &larger) == OME_OK);
-        CHECK(ome_engine_state_hash(moved.engine) == hash);
-        CHECK(ome_engine_resize(&moved.engine, &standard_limits) == OME_OK);
+        CHECK_EQUAL(ome_engine_resize(&moved.engine, &larger), OME_OK);
+        CHECK_EQUAL(ome_engine_state_hash(moved.engine), hash);
+        CHECK_EQUAL(ome_engine_resize(&moved.engine, &standard_limits), OME_OK);
         CHECK(ome_engine_check(moved.engine) == NULL);
     }
-    CHECK(ome_batch_event_count(moved.batch) == ome_batch_event_count(still.batch));
-    CHECK(memcmp(ome_batch_events(moved.batch), ome_batch_events(still.batch), ome_batch_event_count(still.batch) * sizeof(ome_event_t)) ==
-          0);
-    CHECK(ome_batch_event_hash(moved.batch) == ome_batch_event_hash(still.batch));
-    CHECK(ome_engine_state_hash(moved.engine) == ome_engine_state_hash(still.engine));
+    CHECK_EQUAL(ome_batch_event_count(moved.batch), ome_batch_event_count(still.batch));
+    CHECK_BYTES_EQUAL(
+        ome_batch_events(moved.batch), ome_batch_events(still.batch), ome_batch_event_count(still.batch) * sizeof(ome_event_t));
+    CHECK_EQUAL(ome_batch_event_hash(moved.batch), ome_batch_event_hash(still.batch));
+    CHECK_EQUAL(ome_engine_state_hash(moved.engine), ome_engine_state_hash(still.engine));
     market_end(&still);
     market_end(&moved);
 }
@@ -1056,22 +1153,24 @@ static void an_engine_does_not_move_where_something_does_not_fit(void)
         memcpy(values, used, sizeof(values));
         values[i]--;
         ome_limits_t limits = {values[0], values[1], values[2], values[3], values[4]};
-        CHECK(ome_engine_resize(&market.engine, &limits) == OME_FULL);
+        CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_FULL);
         values[i] = UINT32_MAX;
         limits = (ome_limits_t){values[0], values[1], values[2], values[3], values[4]};
-        CHECK(ome_engine_resize(&market.engine, &limits) == OME_INVALID);
+        CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_INVALID);
     }
     struct rlimit memory;
-    CHECK(getrlimit(RLIMIT_AS, &memory) == 0);
+    CHECK_EQUAL(getrlimit(RLIMIT_AS, &memory), 0);
     const struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = memory.rlim_max};
-    CHECK(setrlimit(RLIMIT_AS, &none) == 0);
+    CHECK_EQUAL(setrlimit(RLIMIT_AS, &none), 0);
     const ome_status_t refused = ome_engine_resize(&market.engine, &standard_limits);
-    CHECK(setrlimit(RLIMIT_AS, &memory) == 0);
-    CHECK(refused == OME_NO_MEMORY);
-    CHECK(market.engine == before && ome_engine_state_hash(market.engine) == hash);
+    CHECK_EQUAL(setrlimit(RLIMIT_AS, &memory), 0);
+    CHECK_EQUAL(refused, OME_NO_MEMORY);
+    CHECK(market.engine == before);
+    CHECK_EQUAL(ome_engine_state_hash(market.engine), hash);
     const ome_limits_t least = {used[0], used[1], used[2], used[3], used[4]};
-    CHECK(ome_engine_resize(&market.engine, &least) == OME_OK);
-    CHECK(ome_engine_state_hash(market.engine) == hash && ome_engine_check(market.engine) == NULL);
+    CHECK_EQUAL(ome_engine_resize(&market.engine, &least), OME_OK);
+    CHECK_EQUAL(ome_engine_state_hash(market.engine), hash);
+    CHECK(ome_engine_check(market.engine) == NULL);
     market_end(&market);
 }
 

@@ -198,7 +198,7 @@ static void set_level(market_t *market, const ome_level_update_t *update)
     const bool is_there = at < side->count && side->levels[at].price == update->price;
     if (update->quantity == 0)
     {
-        CHECK(update->order_count == 0);
+        CHECK_EQUAL(update->order_count, 0);
         CHECK(is_there);
         memmove(&side->levels[at], &side->levels[at + 1], (side->count - at - 1) * sizeof(ome_depth_t));
         side->count--;
@@ -221,12 +221,12 @@ static void set_level(market_t *market, const ome_level_update_t *update)
 static void take_update(const venue_t *venue, market_t *market, const ome_level_update_t *update)
 {
     CHECK(update->side == OME_SIDE_BUY || update->side == OME_SIDE_SELL);
-    CHECK(update->timestamp_ns == venue->timestamps[update->engine_sequence]);
+    CHECK_EQUAL(update->timestamp_ns, venue->timestamps[update->engine_sequence]);
     if (update->engine_sequence != market->engine_sequence)
     {
         /* All of the commands before have been told. */
         CHECK(update->engine_sequence > market->engine_sequence);
-        CHECK(hash_market(market) == venue->history[update->engine_sequence - 1][update->instrument].book_hash);
+        CHECK_EQUAL(hash_market(market), venue->history[update->engine_sequence - 1][update->instrument].book_hash);
         market->engine_sequence = update->engine_sequence;
         market->update_count = 0;
     }
@@ -243,26 +243,27 @@ static void take_update(const venue_t *venue, market_t *market, const ome_level_
 static void take_snapshot(const venue_t *venue, market_t *market, const uint8_t *messages, uint32_t count)
 {
     const ome_level_snapshot_t *snapshot = (const ome_level_snapshot_t *)messages;
-    CHECK(snapshot->level_count == count - 1);
-    CHECK(snapshot->timestamp_ns == venue->timestamps[snapshot->engine_sequence]);
-    CHECK(snapshot->bids_left_out == 0 && snapshot->asks_left_out == 0);
+    CHECK_EQUAL(snapshot->level_count, count - 1);
+    CHECK_EQUAL(snapshot->timestamp_ns, venue->timestamps[snapshot->engine_sequence]);
+    CHECK_EQUAL(snapshot->bids_left_out, 0);
+    CHECK_EQUAL(snapshot->asks_left_out, 0);
     const uint64_t hash_before = hash_market(market);
     market->sides[0].count = 0;
     market->sides[1].count = 0;
     for (uint32_t i = 1; i < count; i++)
     {
         const ome_level_update_t *update = (const ome_level_update_t *)(messages + (size_t)i * MESSAGE_SIZE);
-        CHECK(update->channel_sequence == 0);
-        CHECK(update->engine_sequence == snapshot->engine_sequence);
+        CHECK_EQUAL(update->channel_sequence, 0);
+        CHECK_EQUAL(update->engine_sequence, snapshot->engine_sequence);
         side_t *side = &market->sides[update->side - 1];
-        CHECK(find_level(side, update->side, update->price) == side->count); /* best first */
+        CHECK_EQUAL(find_level(side, update->side, update->price), side->count); /* best first */
         set_level(market, update);
     }
-    CHECK(hash_market(market) == venue->history[snapshot->engine_sequence][snapshot->instrument].book_hash);
+    CHECK_EQUAL(hash_market(market), venue->history[snapshot->engine_sequence][snapshot->instrument].book_hash);
     if (market->has_levels)
     {
-        CHECK(market->level_sequence == snapshot->channel_sequence); /* nothing new for who is in step */
-        CHECK(hash_before == hash_market(market));
+        CHECK_EQUAL(market->level_sequence, snapshot->channel_sequence); /* nothing new for who is in step */
+        CHECK_EQUAL(hash_before, hash_market(market));
     }
     market->has_levels = true;
     market->level_sequence = snapshot->channel_sequence;
@@ -281,7 +282,7 @@ static void take_levels(const venue_t *venue, market_t *market, const uint8_t *m
     for (uint32_t i = 0; i < count && market->has_levels; i++)
     {
         const ome_level_update_t *update = (const ome_level_update_t *)(messages + (size_t)i * MESSAGE_SIZE);
-        CHECK(update->channel_sequence == market->level_sequence + 1);
+        CHECK_EQUAL(update->channel_sequence, market->level_sequence + 1);
         market->level_sequence = update->channel_sequence;
         take_update(venue, market, update);
     }
@@ -299,8 +300,8 @@ static void take_top(const venue_t *venue, market_t *market, const ome_top_of_bo
         .ask_price = message->ask_price,
         .ask_quantity = message->ask_quantity};
     CHECK(!is_answer || memcmp(&before, &market->top, sizeof(top_t)) == 0);
-    CHECK(message->timestamp_ns == venue->timestamps[message->engine_sequence]);
-    CHECK(memcmp(&market->top, &venue->history[message->engine_sequence][message->instrument].top, sizeof(top_t)) == 0);
+    CHECK_EQUAL(message->timestamp_ns, venue->timestamps[message->engine_sequence]);
+    CHECK_BYTES_EQUAL(&market->top, &venue->history[message->engine_sequence][message->instrument].top, sizeof(top_t));
 }
 
 static void take_trade(const venue_t *venue, consumer_t *consumer, market_t *market, const ome_trade_print_t *print)
@@ -311,24 +312,24 @@ static void take_trade(const venue_t *venue, consumer_t *consumer, market_t *mar
     CHECK(print->trade_id > venue->first_trade_count);
     CHECK(print->trade_id <= venue->first_trade_count + venue->trade_count);
     const ome_event_t *trade = &venue->trades[print->trade_id - venue->first_trade_count - 1];
-    CHECK(print->engine_sequence == trade->sequence);
-    CHECK(print->timestamp_ns == trade->resting_order_id);
-    CHECK(print->price == trade->price);
-    CHECK(print->quantity == trade->quantity);
-    CHECK(print->instrument == trade->instrument);
-    CHECK(print->side == trade->side);
+    CHECK_EQUAL(print->engine_sequence, trade->sequence);
+    CHECK_EQUAL(print->timestamp_ns, trade->resting_order_id);
+    CHECK_EQUAL(print->price, trade->price);
+    CHECK_EQUAL(print->quantity, trade->quantity);
+    CHECK_EQUAL(print->instrument, trade->instrument);
+    CHECK_EQUAL(print->side, trade->side);
     consumer->trade_count++;
 }
 
 static void consumer_take(const venue_t *venue, consumer_t *consumer, const uint8_t *data, uint32_t count)
 {
-    CHECK(memcmp(data, consumer->prefix, consumer->prefix_size_bytes) == 0); /* nobody gets what it did not ask for */
+    CHECK_BYTES_EQUAL(data, consumer->prefix, consumer->prefix_size_bytes); /* nobody gets what it did not ask for */
     const uint8_t *messages = data + OME_TOPIC_SIZE;
     market_t *market = &consumer->markets[data[7]];
     switch (data[3])
     {
     case OME_FEED_CHANNEL_TOP:
-        CHECK(count == 1);
+        CHECK_EQUAL(count, 1);
         take_top(venue, market, (const ome_top_of_book_t *)messages);
         break;
     case OME_FEED_CHANNEL_LEVELS:
@@ -351,9 +352,9 @@ static void check_frame(const venue_t *venue, const uint8_t *data, uint32_t coun
     {
         const uint8_t *message = data + OME_TOPIC_SIZE + (size_t)i * MESSAGE_SIZE;
         const ome_message_header_t *header = (const ome_message_header_t *)message;
-        CHECK(header->schema_id == OME_SCHEMA_ID);
-        CHECK(header->version == OME_SCHEMA_VERSION);
-        CHECK(header->block_length == MESSAGE_SIZE - OME_MESSAGE_HEADER_SIZE);
+        CHECK_EQUAL(header->schema_id, OME_SCHEMA_ID);
+        CHECK_EQUAL(header->version, OME_SCHEMA_VERSION);
+        CHECK_EQUAL(header->block_length, MESSAGE_SIZE - OME_MESSAGE_HEADER_SIZE);
         uint32_t numbers[2]; /* instrument and epoch */
         uint64_t engine_sequence;
         uint16_t expected = first_template;
@@ -370,15 +371,15 @@ static void check_frame(const venue_t *venue, const uint8_t *data, uint32_t coun
             offset = offsetof(ome_trade_print_t, instrument);
             break;
         default:
-            CHECK(data[3] == OME_FEED_CHANNEL_LEVELS);
+            CHECK_EQUAL(data[3], OME_FEED_CHANNEL_LEVELS);
             expected = i == 0 && first_template == OME_TEMPLATE_LEVEL_SNAPSHOT ? OME_TEMPLATE_LEVEL_SNAPSHOT : OME_TEMPLATE_LEVEL_UPDATE;
             offset = expected == OME_TEMPLATE_LEVEL_SNAPSHOT ? offsetof(ome_level_snapshot_t, instrument) : offset;
             break;
         }
         memcpy(numbers, message + offset, sizeof(numbers));
-        CHECK(header->template_id == expected);
-        CHECK(numbers[0] == data[7]);
-        CHECK(numbers[1] == EPOCH);
+        CHECK_EQUAL(header->template_id, expected);
+        CHECK_EQUAL(numbers[0], data[7]);
+        CHECK_EQUAL(numbers[1], EPOCH);
         CHECK(engine_sequence <= ome_published_limit(&venue->published));
     }
 }
@@ -404,8 +405,9 @@ static void keep_frame(venue_t *venue, uint32_t slot, const uint8_t *data, uint3
     const uint64_t number = ome_counter_get(&venue->counters[0]);
     if (number == venue->frame_number)
     {
-        CHECK(size_bytes == venue->frame_size_bytes && memcmp(data, venue->frame, size_bytes) == 0);
-        CHECK((venue->frame_peers & 1u << slot) == 0);
+        CHECK_EQUAL(size_bytes, venue->frame_size_bytes);
+        CHECK_BYTES_EQUAL(data, venue->frame, size_bytes);
+        CHECK_EQUAL(venue->frame_peers & 1u << slot, 0);
         venue->frame_peers |= 1u << slot;
         venue->snapshot_cost_bytes += is_snapshot ? size_bytes : 0;
         return;
@@ -430,10 +432,14 @@ static ome_status_t socket_send(void *context, uint64_t number, const uint8_t *d
     peer_t *peer = peer_at(venue, number);
     CHECK(peer != NULL); /* nothing is sent to who is gone */
     CHECK(data_size_bytes > OME_TOPIC_SIZE);
-    CHECK((data_size_bytes - OME_TOPIC_SIZE) % MESSAGE_SIZE == 0);
+    CHECK_EQUAL((data_size_bytes - OME_TOPIC_SIZE) % MESSAGE_SIZE, 0);
     const uint32_t count = (data_size_bytes - OME_TOPIC_SIZE) / MESSAGE_SIZE;
-    CHECK(data[0] == 0 && data[1] == 0 && data[2] == 0);
-    CHECK(data[4] == 0 && data[5] == 0 && data[6] == 0);
+    CHECK_EQUAL(data[0], 0);
+    CHECK_EQUAL(data[1], 0);
+    CHECK_EQUAL(data[2], 0);
+    CHECK_EQUAL(data[4], 0);
+    CHECK_EQUAL(data[5], 0);
+    CHECK_EQUAL(data[6], 0);
     CHECK(data[7] >= 1 && data[7] <= INSTRUMENT_COUNT);
     check_frame(venue, data, count);
     if (peer->refuses)
@@ -485,19 +491,21 @@ static ome_status_t socket_admit(void *context, uint64_t number, int is_admitted
 static void socket_end(void *context, uint64_t number, const uint8_t *data, uint32_t data_size_bytes)
 {
     peer_t *peer = peer_at(context, number);
-    CHECK(peer != NULL && data == NULL && data_size_bytes == 0);
+    CHECK(peer != NULL);
+    CHECK(data == NULL);
+    CHECK_EQUAL(data_size_bytes, 0);
     peer->is_ended = true;
 }
 
 static ome_status_t socket_wait(void *context, int event_fd, uint32_t timeout_ms)
 {
     const venue_t *venue = context;
-    CHECK(event_fd == venue->event_fd);
+    CHECK_EQUAL(event_fd, venue->event_fd);
     struct pollfd item = {.fd = event_fd, .events = POLLIN};
     if (poll(&item, 1, (int)timeout_ms) == 1)
     {
         uint64_t count;
-        CHECK(read(event_fd, &count, sizeof(count)) == sizeof(count));
+        CHECK_EQUAL(read(event_fd, &count, sizeof(count)), sizeof(count));
     }
     return venue->is_closed ? OME_STOPPED : OME_OK;
 }
@@ -542,15 +550,16 @@ static venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_max, ui
         .instrument_count_max = instrument_limit,
         .session_count_max = 1,
         .special_count_max = SPECIAL_COUNT_MAX};
-    CHECK(ome_engine_create(&venue->limits, &venue->engine) == OME_OK);
+    CHECK_EQUAL(ome_engine_create(&venue->limits, &venue->engine), OME_OK);
     const ome_stream_config_t stream_config = {.slot_count = slot_count, .reader_count = 2, .wait_strategy = OME_WAIT_BLOCK};
-    CHECK(ome_stream_init(&venue->stream, ome_memory_map(ome_stream_size_bytes(slot_count)), ome_stream_size_bytes(slot_count),
-              &stream_config) == OME_OK);
+    CHECK_EQUAL(ome_stream_init(
+                    &venue->stream, ome_memory_map(ome_stream_size_bytes(slot_count)), ome_stream_size_bytes(slot_count), &stream_config),
+        OME_OK);
     ome_reader_t reader;
     ome_published_init(&venue->published, venue->stream, 1u << OME_GATE_DURABLE, UINT64_MAX);
-    CHECK(ome_published_register(&venue->published, "another", false, &reader) == OME_OK);
+    CHECK_EQUAL(ome_published_register(&venue->published, "another", false, &reader), OME_OK);
     ome_reader_detach(&reader);
-    CHECK(ome_published_register(&venue->published, "feed", true, &reader) == OME_OK);
+    CHECK_EQUAL(ome_published_register(&venue->published, "feed", true, &reader), OME_OK);
     venue->event_fd = eventfd(0, EFD_NONBLOCK);
     CHECK(venue->event_fd >= 0);
     venue->socket = (ome_socket_t){.context = venue,
@@ -568,7 +577,7 @@ static venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_max, ui
     }
     const ome_feed_config_t config = feed_config(venue, snapshot_level_count_max);
     venue->feed_size_bytes = ome_feed_size_bytes(&config);
-    CHECK(ome_feed_init(&venue->feed, ome_memory_map(venue->feed_size_bytes), venue->feed_size_bytes, &config) == OME_OK);
+    CHECK_EQUAL(ome_feed_init(&venue->feed, ome_memory_map(venue->feed_size_bytes), venue->feed_size_bytes, &config), OME_OK);
     return venue;
 }
 
@@ -614,7 +623,7 @@ static void apply(venue_t *venue, const ome_command_t *command)
     for (uint32_t i = from; i < venue->event_count; i++)
     {
         const ome_event_t *event = &venue->events[i];
-        CHECK(event->sequence == sequence);
+        CHECK_EQUAL(event->sequence, sequence);
         if (event->kind == OME_EVENT_KIND_TRADE)
         {
             venue->trades[venue->trade_count] = *event;
@@ -663,8 +672,8 @@ static void drain(venue_t *venue)
     while (stream_events(venue, UINT32_MAX) + ome_feed_do_work(venue->feed) > 0)
     {
     }
-    CHECK(venue->event_streamed == venue->event_count);
-    CHECK(ome_counter_get(&venue->counters[5]) == venue->events[venue->event_count - 1].sequence);
+    CHECK_EQUAL(venue->event_streamed, venue->event_count);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[5]), venue->events[venue->event_count - 1].sequence);
 }
 
 static void say(venue_t *venue, uint32_t slot, ome_socket_kind_t kind, const uint8_t *data, uint32_t size_bytes)
@@ -719,11 +728,11 @@ static void check_consumer(const venue_t *venue, const consumer_t *consumer)
         /* A batch that filled the pool of messages has said more than its end has been reached. */
         if (market->has_levels && market->engine_sequence <= sequence)
         {
-            CHECK(hash_market(market) == moment->book_hash);
+            CHECK_EQUAL(hash_market(market), moment->book_hash);
         }
         if (market->has_top)
         {
-            CHECK(memcmp(&market->top, &moment->top, sizeof(top_t)) == 0);
+            CHECK_BYTES_EQUAL(&market->top, &moment->top, sizeof(top_t));
         }
     }
 }
@@ -738,9 +747,9 @@ static void check_consumers(const venue_t *venue)
 
 static void check_counters(const venue_t *venue)
 {
-    CHECK(ome_counter_get(&venue->counters[0]) == venue->frame_count);
-    CHECK(ome_counter_get(&venue->counters[1]) == venue->message_count);
-    CHECK(ome_counter_get(&venue->counters[3]) == venue->snapshot_count);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[0]), venue->frame_count);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[1]), venue->message_count);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[3]), venue->snapshot_count);
 }
 
 /* ---- commands ---- */
@@ -761,7 +770,7 @@ static void open_instrument(venue_t *venue, int64_t tick, uint16_t flags)
     (void)snprintf(symbol, sizeof(symbol), "I%u", command.instrument);
     memcpy(command.symbol, symbol, OME_NAME_SIZE);
     apply(venue, &command);
-    CHECK(venue->events[venue->event_count - 1].kind == OME_EVENT_KIND_DEFINED);
+    CHECK_EQUAL(venue->events[venue->event_count - 1].kind, OME_EVENT_KIND_DEFINED);
 }
 
 static ome_command_t new_order(const venue_t *venue, uint32_t instrument, uint8_t side, int64_t price, int64_t quantity)
@@ -931,10 +940,10 @@ static void random_flow(uint64_t flow_seed, uint32_t command_count, uint32_t lev
         engine_moment(venue->engine, i, &moment);
         CHECK(first->markets[i].has_levels);
         CHECK(first->markets[i].has_top);
-        CHECK(hash_market(&first->markets[i]) == moment.book_hash);
-        CHECK(memcmp(&first->markets[i].top, &moment.top, sizeof(top_t)) == 0);
+        CHECK_EQUAL(hash_market(&first->markets[i]), moment.book_hash);
+        CHECK_BYTES_EQUAL(&first->markets[i].top, &moment.top, sizeof(top_t));
     }
-    CHECK(first->trade_count == venue->trade_count);
+    CHECK_EQUAL(first->trade_count, venue->trade_count);
     check_counters(venue);
     for (uint32_t i = 0; i < venue->event_count; i++)
     {
@@ -977,7 +986,7 @@ static void one_command_may_sweep_more_levels_than_fit_into_anything(void)
     }
     const consumer_t *consumer = join(venue, NULL, 0);
     drain(venue);
-    CHECK(consumer->markets[1].sides[1].count == count);
+    CHECK_EQUAL(consumer->markets[1].sides[1].count, count);
     order(venue, 1, OME_SIDE_BUY, 100 + count, count + 5);
     const uint64_t frames_before = venue->frame_count;
     while (venue->event_streamed < venue->event_count - 1)
@@ -992,16 +1001,18 @@ static void one_command_may_sweep_more_levels_than_fit_into_anything(void)
     CHECK(!late->markets[1].has_levels);
     drain(venue);
     CHECK(late->markets[1].has_levels);
-    CHECK(late->markets[1].level_sequence == count + count + 1);
-    CHECK(consumer->trade_count == count);
+    CHECK_EQUAL(late->markets[1].level_sequence, count + count + 1);
+    CHECK_EQUAL(consumer->trade_count, count);
     const market_t *market = &consumer->markets[1];
-    CHECK(market->update_count == count + 1 && market->sides[1].count == 0 && market->sides[0].count == 1);
-    CHECK(market->sides[0].levels[0].quantity == 5);
+    CHECK_EQUAL(market->update_count, count + 1);
+    CHECK_EQUAL(market->sides[1].count, 0);
+    CHECK_EQUAL(market->sides[0].count, 1);
+    CHECK_EQUAL(market->sides[0].levels[0].quantity, 5);
     for (uint32_t i = 0; i < count; i++)
     {
-        CHECK(market->command_prices[i] == 100 + (int64_t)i);
+        CHECK_EQUAL(market->command_prices[i], 100 + (int64_t)i);
     }
-    CHECK(market->command_prices[count] == 100 + count);
+    CHECK_EQUAL(market->command_prices[count], 100 + count);
     check_consumers(venue);
     check_counters(venue);
     venue_free(venue);
@@ -1036,16 +1047,17 @@ static void a_batch_is_one_frame_for_each_channel_and_instrument(void)
     const uint64_t expected[] = {
         UINT64_C(3) << 32 | 1, UINT64_C(2) << 32 | 1, UINT64_C(2) << 32 | 2, UINT64_C(1) << 32 | 1, UINT64_C(1) << 32 | 2};
     const uint32_t counts[] = {2, 3, 1, 1, 1};
-    CHECK(venue->frame_count == 5);
-    CHECK(memcmp(venue->topics, expected, sizeof(expected)) == 0);
-    CHECK(memcmp(venue->message_counts, counts, sizeof(counts)) == 0);
+    CHECK_EQUAL(venue->frame_count, 5);
+    CHECK_BYTES_EQUAL(venue->topics, expected, sizeof(expected));
+    CHECK_BYTES_EQUAL(venue->message_counts, counts, sizeof(counts));
     /* The best levels as they were when the batch began: no top. */
     venue->frame_count = 0;
     order(venue, 1, OME_SIDE_SELL, 100, 5);
     order(venue, 1, OME_SIDE_BUY, 100, 5);
     drain(venue);
-    CHECK(venue->frame_count == 2);
-    CHECK(venue->topics[0] == (UINT64_C(3) << 32 | 1) && venue->topics[1] == (UINT64_C(2) << 32 | 1));
+    CHECK_EQUAL(venue->frame_count, 2);
+    CHECK_EQUAL(venue->topics[0], UINT64_C(3) << 32 | 1);
+    CHECK_EQUAL(venue->topics[1], UINT64_C(2) << 32 | 1);
     venue_free(venue);
 }
 
@@ -1059,14 +1071,16 @@ static void check_answer(
         open_instrument(venue, 1, 0);
     }
     drain(venue);
-    CHECK(venue->frame_count == 0);
+    CHECK_EQUAL(venue->frame_count, 0);
     say(venue, LISTENER, kind, data, size_bytes);
     drain(venue);
-    CHECK(venue->frame_count == count && venue->peers[LISTENER].frame_count == count);
+    CHECK_EQUAL(venue->frame_count, count);
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, count);
     CHECK(count == 0 || memcmp(venue->topics, topics, count * sizeof(uint64_t)) == 0);
-    CHECK(venue->peers[LISTENER].is_admitted == is_admitted && !venue->peers[LISTENER].is_ended);
-    CHECK(ome_counter_get(&venue->counters[6]) == is_admitted);
-    CHECK(ome_counter_get(&venue->counters[7]) == (kind == OME_SOCKET_SUBSCRIBE && !is_admitted));
+    CHECK_EQUAL(venue->peers[LISTENER].is_admitted, is_admitted);
+    CHECK(!venue->peers[LISTENER].is_ended);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[6]), is_admitted);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[7]), kind == OME_SOCKET_SUBSCRIBE && !is_admitted);
     venue_free(venue);
 }
 
@@ -1116,17 +1130,19 @@ static void many_subscriptions_at_once_cost_one_snapshot(void)
         subscribe_topic(venue, LISTENER + 1 + i, OME_FEED_CHANNEL_LEVELS, 0, 4); /* some of them twice */
     }
     drain(venue);
-    CHECK(venue->frame_count == 1 && ome_counter_get(&venue->counters[3]) == 1 && ome_counter_get(&venue->counters[0]) == 1);
+    CHECK_EQUAL(venue->frame_count, 1);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[3]), 1);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[0]), 1);
     for (uint32_t slot = 1; slot < PEER_COUNT; slot++)
     {
-        CHECK(venue->peers[slot].frame_count == (slot > LISTENER && slot <= LISTENER + 10));
+        CHECK_EQUAL(venue->peers[slot].frame_count, slot > LISTENER && slot <= LISTENER + 10);
     }
     /* From then on each frame goes to all of them, once. */
     order(venue, 1, OME_SIDE_BUY, 100, 1);
     drain(venue);
     for (uint32_t slot = 1; slot < PEER_COUNT; slot++)
     {
-        CHECK(venue->peers[slot].frame_count == 2 * (slot > LISTENER && slot <= LISTENER + 10));
+        CHECK_EQUAL(venue->peers[slot].frame_count, 2 * (slot > LISTENER && slot <= LISTENER + 10));
     }
     venue_free(venue);
 }
@@ -1161,23 +1177,27 @@ static void an_answer_goes_to_who_asked(void)
     open_instrument(venue, 1, 0);
     hear(venue);
     drain(venue);
-    CHECK(venue->peers[LISTENER].frame_count == 4);
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, 4);
     (void)join(venue, NULL, 0);
     drain(venue);
-    CHECK(venue->peers[LISTENER].frame_count == 4 && venue->peers[1].frame_count == 4);
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, 4);
+    CHECK_EQUAL(venue->peers[1].frame_count, 4);
     subscribe(venue, 1, NULL, 0); /* again */
     drain(venue);
-    CHECK(venue->peers[LISTENER].frame_count == 4 && venue->peers[1].frame_count == 8);
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, 4);
+    CHECK_EQUAL(venue->peers[1].frame_count, 8);
     subscribe_topic(venue, 1, OME_FEED_CHANNEL_LEVELS, 2, OME_TOPIC_SIZE);
     drain(venue);
-    CHECK(venue->peers[LISTENER].frame_count == 4 && venue->peers[1].frame_count == 9);
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, 4);
+    CHECK_EQUAL(venue->peers[1].frame_count, 9);
     /* What happens goes to both, to each once, though three subscriptions of one match. */
     subscribe_topic(venue, 1, OME_FEED_CHANNEL_LEVELS, 0, 4);
     drain(venue);
     const uint32_t before = venue->peers[1].frame_count;
     order(venue, 2, OME_SIDE_BUY, 100, 1);
     drain(venue);
-    CHECK(venue->peers[LISTENER].frame_count == 6 && venue->peers[1].frame_count == before + 2);
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, 6);
+    CHECK_EQUAL(venue->peers[1].frame_count, before + 2);
     check_consumers(venue);
     check_counters(venue);
     venue_free(venue);
@@ -1198,29 +1218,34 @@ static void who_does_not_read_is_answered_later(void)
     {
         (void)ome_feed_do_work(venue->feed);
     }
-    CHECK(venue->frame_count == 0 && ome_counter_get(&venue->counters[3]) == 0);
+    CHECK_EQUAL(venue->frame_count, 0);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[3]), 0);
     subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 1, OME_TOPIC_SIZE);
     drain(venue);
-    CHECK(venue->peers[LISTENER].frame_count == 1 && venue->frame_count == 1 && venue->peers[1].frame_count == 0);
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, 1);
+    CHECK_EQUAL(venue->frame_count, 1);
+    CHECK_EQUAL(venue->peers[1].frame_count, 0);
     order(venue, 1, OME_SIDE_BUY, 101, 1); /* this waits in its queue, before any snapshot */
     drain(venue);
-    CHECK(!consumer->markets[1].has_levels && venue->peers[1].frame_count == 2);
+    CHECK(!consumer->markets[1].has_levels);
+    CHECK_EQUAL(venue->peers[1].frame_count, 2);
     venue->peers[1].queued_bytes = READS_BYTES - 1;
     while (!consumer->markets[1].has_levels)
     {
         drain(venue);
         check_time(start_ns);
     }
-    CHECK(consumer->markets[1].has_top && consumer->markets[1].sides[0].count == 2);
+    CHECK(consumer->markets[1].has_top);
+    CHECK_EQUAL(consumer->markets[1].sides[0].count, 2);
     check_consumers(venue);
-    CHECK(venue->peers[LISTENER].frame_count == 2); /* the second order's levels */
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, 2); /* the second order's levels */
     const uint32_t before = venue->frame_count;
     const uint64_t then_ns = ome_clock_monotonic_ns();
     while (ome_clock_monotonic_ns() - then_ns < UINT64_C(60000000))
     {
         (void)ome_feed_do_work(venue->feed);
     }
-    CHECK(venue->frame_count == before); /* nothing is owed any more */
+    CHECK_EQUAL(venue->frame_count, before); /* nothing is owed any more */
     venue_free(venue);
 }
 
@@ -1276,13 +1301,13 @@ static void snapshots_are_made_at_a_bounded_rate(void)
         CHECK(venue->snapshot_cost_bytes <= (UINT64_C(2) << 20) + passed_ms * 32768 + 4 * size_bytes);
         check_time(start_ns);
     }
-    CHECK(venue->snapshot_count == ome_counter_get(&venue->counters[3]));
+    CHECK_EQUAL(venue->snapshot_count, ome_counter_get(&venue->counters[3]));
     /* Meanwhile the feed goes on as ever. */
     hear_trades(venue);
     order(venue, 1, OME_SIDE_SELL, 10000, 1);
     (void)stream_events(venue, UINT32_MAX);
     (void)ome_feed_do_work(venue->feed);
-    CHECK(venue->topics[(venue->frame_count - 2) % FRAME_COUNT_MAX] == (UINT64_C(3) << 32 | 1));
+    CHECK_EQUAL(venue->topics[(venue->frame_count - 2) % FRAME_COUNT_MAX], UINT64_C(3) << 32 | 1);
     venue_free(venue);
 }
 
@@ -1305,7 +1330,8 @@ static void subscriptions_to_everything_do_not_hold_up_the_feed(void)
     CHECK(ome_feed_do_work(venue->feed) > 0);
     CHECK(venue->wish_read >= 4 && venue->wish_read <= 7);
     drain(venue);
-    CHECK(venue->wish_read == 16 && venue->frame_count == 0);
+    CHECK_EQUAL(venue->wish_read, 16);
+    CHECK_EQUAL(venue->frame_count, 0);
     venue_free(venue);
 }
 
@@ -1320,21 +1346,23 @@ static void who_is_gone_gets_nothing(void)
     venue->peers[LISTENER].queued_bytes = READS_BYTES; /* and is owed an answer */
     hear_trades(venue); /* so that frames are made */
     drain(venue);
-    CHECK(ome_counter_get(&venue->counters[6]) == 4);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[6]), 4);
     say(venue, LISTENER, OME_SOCKET_GONE, NULL, 0);
     (void)ome_feed_do_work(venue->feed);
-    CHECK(ome_counter_get(&venue->counters[6]) == 0);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[6]), 0);
     venue->peers[LISTENER] = (peer_t){.generation = venue->peers[LISTENER].generation + 1};
     order(venue, 1, OME_SIDE_BUY, 100, 1);
     drain(venue);
-    CHECK(venue->frame_count == 0);
+    CHECK_EQUAL(venue->frame_count, 0);
     const uint64_t start_ns = ome_clock_monotonic_ns();
     subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 1, OME_TOPIC_SIZE);
     while (ome_clock_monotonic_ns() - start_ns < UINT64_C(60000000))
     {
         (void)ome_feed_do_work(venue->feed);
     }
-    CHECK(venue->peers[LISTENER].frame_count == 1 && venue->frame_count == 1 && venue->snapshot_count == 1);
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, 1);
+    CHECK_EQUAL(venue->frame_count, 1);
+    CHECK_EQUAL(venue->snapshot_count, 1);
     venue_free(venue);
 }
 
@@ -1349,14 +1377,17 @@ static void who_cancels_everything_is_nobody_again(void)
     say(venue, LISTENER, OME_SOCKET_CANCEL, levels, 3);
     say(venue, LISTENER, OME_SOCKET_CANCEL, levels, 4);
     drain(venue);
-    CHECK(venue->peers[LISTENER].is_admitted && ome_counter_get(&venue->counters[6]) == 1);
+    CHECK(venue->peers[LISTENER].is_admitted);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[6]), 1);
     const uint32_t before = venue->peers[LISTENER].frame_count;
     order(venue, 1, OME_SIDE_BUY, 100, 1);
     drain(venue);
-    CHECK(venue->peers[LISTENER].frame_count == before);
+    CHECK_EQUAL(venue->peers[LISTENER].frame_count, before);
     say(venue, LISTENER, OME_SOCKET_CANCEL, (const uint8_t[]){0, 0, 0, OME_FEED_CHANNEL_TRADES}, 4);
     drain(venue);
-    CHECK(!venue->peers[LISTENER].is_admitted && !venue->peers[LISTENER].is_ended && ome_counter_get(&venue->counters[6]) == 0);
+    CHECK(!venue->peers[LISTENER].is_admitted);
+    CHECK(!venue->peers[LISTENER].is_ended);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[6]), 0);
     venue_free(venue);
 }
 
@@ -1379,17 +1410,19 @@ static void who_asks_for_too_much_is_ended(void)
             }
         }
     }
-    CHECK(count == OME_SUBSCRIBER_PREFIX_COUNT_MAX);
+    CHECK_EQUAL(count, OME_SUBSCRIBER_PREFIX_COUNT_MAX);
     subscribe_topic(venue, LISTENER, 1, 1, OME_TOPIC_SIZE); /* topics do not count */
     drain(venue);
-    CHECK(!venue->peers[LISTENER].is_ended && ome_counter_get(&venue->counters[6]) == count + 1);
+    CHECK(!venue->peers[LISTENER].is_ended);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[6]), count + 1);
     hear_trades(venue); /* which it has */
     drain(venue);
     CHECK(!venue->peers[LISTENER].is_ended);
     subscribe(venue, LISTENER, (const uint8_t[]){0, 0, 0, 1, 0, 0, 1}, 7);
     drain(venue);
     CHECK(venue->peers[LISTENER].is_ended);
-    CHECK(ome_counter_get(&venue->counters[6]) == 0 && ome_counter_get(&venue->counters[7]) == 1);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[6]), 0);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[7]), 1);
     order(venue, 1, OME_SIDE_BUY, 100, 1);
     drain(venue); /* nobody is sent anything */
     venue_free(venue);
@@ -1405,12 +1438,12 @@ static void a_stream_that_always_ends_inside_a_command_starves_nobody(void)
     {
         order(venue, 1, OME_SIDE_BUY, 100, 1); /* accepted, then traded */
     }
-    CHECK(stream_events(venue, 3) == 3);
+    CHECK_EQUAL(stream_events(venue, 3), 3);
     CHECK(ome_feed_do_work(venue->feed) > 0);
     const consumer_t *consumer = join(venue, NULL, 0);
     for (uint32_t i = 0; i < 10; i++)
     {
-        CHECK(stream_events(venue, 2) == 2); /* the trade of one command, the acceptance of the next */
+        CHECK_EQUAL(stream_events(venue, 2), 2); /* the trade of one command, the acceptance of the next */
         CHECK(ome_feed_do_work(venue->feed) > 0);
         CHECK(ome_counter_get(&venue->counters[5]) >= 2 + i / 2);
     }
@@ -1444,8 +1477,8 @@ static void a_seeded_feed_goes_on_where_the_engine_stands(void)
         }
     }
     CHECK(venue->trade_count > 0);
-    CHECK(ome_feed_seed(venue->feed, venue->engine) == OME_OK);
-    CHECK(ome_counter_get(&venue->counters[5]) == venue->engine->sequence);
+    CHECK_EQUAL(ome_feed_seed(venue->feed, venue->engine), OME_OK);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[5]), venue->engine->sequence);
     venue->timestamps[venue->engine->sequence] = venue->engine->time_ns;
     venue->event_streamed = venue->event_count;
     venue->first_trade_count = venue->trade_count;
@@ -1453,7 +1486,8 @@ static void a_seeded_feed_goes_on_where_the_engine_stands(void)
     const consumer_t *consumer = join(venue, NULL, 0);
     CHECK(ome_feed_do_work(venue->feed) > 0);
     check_consumers(venue);
-    CHECK(venue->snapshot_count == 3 && venue->frame_count == 6); /* nothing but what was asked for */
+    CHECK_EQUAL(venue->snapshot_count, 3);
+    CHECK_EQUAL(venue->frame_count, 6); /* nothing but what was asked for */
     for (uint32_t i = 0; i < 1000; i++)
     {
         apply_random(venue, &state);
@@ -1466,12 +1500,12 @@ static void a_seeded_feed_goes_on_where_the_engine_stands(void)
     open_instrument(venue, ticks[3], 0);
     drain(venue);
     check_consumers(venue);
-    CHECK(consumer->trade_count == venue->trade_count);
+    CHECK_EQUAL(consumer->trade_count, venue->trade_count);
     CHECK(venue->trade_count > 0);
     venue_free(venue);
     venue = venue_new(200, 100, 64, 100);
     venue_t *other = venue_new(201, 100, 64, 100);
-    CHECK(ome_feed_seed(venue->feed, other->engine) == OME_INVALID);
+    CHECK_EQUAL(ome_feed_seed(venue->feed, other->engine), OME_INVALID);
     venue_free(other);
     venue_free(venue);
 }
@@ -1487,14 +1521,15 @@ static void what_nobody_hears_is_counted(void)
         order(venue, 1, OME_SIDE_BUY, 100, 2);
     }
     drain(venue);
-    CHECK(venue->frame_count == 0);
+    CHECK_EQUAL(venue->frame_count, 0);
     const consumer_t *consumer = join(venue, NULL, 0);
     drain(venue);
-    CHECK(venue->frame_count == 2); /* top and levels, as they stand */
-    CHECK(consumer->markets[1].level_sequence == 10);
+    CHECK_EQUAL(venue->frame_count, 2); /* top and levels, as they stand */
+    CHECK_EQUAL(consumer->markets[1].level_sequence, 10);
     order(venue, 1, OME_SIDE_BUY, 100, 1);
     drain(venue);
-    CHECK(consumer->markets[1].level_sequence == 11 && consumer->markets[1].trade_sequence == 8);
+    CHECK_EQUAL(consumer->markets[1].level_sequence, 11);
+    CHECK_EQUAL(consumer->markets[1].trade_sequence, 8);
     check_consumers(venue);
     venue_free(venue);
 }
@@ -1511,11 +1546,12 @@ static void the_end_of_a_command_may_come_late(void)
     CHECK(ome_stream_window(venue->stream, &slots) > 1);
     memcpy(slots, &venue->events[venue->event_streamed++], sizeof(ome_event_t));
     ome_stream_publish(venue->stream, 1);
-    CHECK(ome_feed_do_work(venue->feed) == 1 && ome_feed_do_work(venue->feed) == 0);
-    CHECK(consumer->markets[1].sides[0].count == 0);
+    CHECK_EQUAL(ome_feed_do_work(venue->feed), 1);
+    CHECK_EQUAL(ome_feed_do_work(venue->feed), 0);
+    CHECK_EQUAL(consumer->markets[1].sides[0].count, 0);
     ome_stream_publish_whole(venue->stream, 0);
     drain(venue);
-    CHECK(consumer->markets[1].sides[0].count == 1);
+    CHECK_EQUAL(consumer->markets[1].sides[0].count, 1);
     check_consumers(venue);
     venue_free(venue);
 }
@@ -1533,16 +1569,17 @@ static void a_frame_that_is_not_taken_leaves_a_gap(void)
     venue->peers[LISTENER].refuses = venue->peers[LISTENER + 1].refuses = true;
     order(venue, 1, OME_SIDE_BUY, 100, 5);
     drain(venue);
-    CHECK(ome_counter_get(&venue->counters[2]) == 4); /* levels and top, for each of the two */
-    CHECK(ome_counter_get(&venue->counters[0]) == frames_before + 2);
-    CHECK(consumer->markets[1].level_sequence == 1);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[2]), 4); /* levels and top, for each of the two */
+    CHECK_EQUAL(ome_counter_get(&venue->counters[0]), frames_before + 2);
+    CHECK_EQUAL(consumer->markets[1].level_sequence, 1);
     venue->peers[LISTENER].refuses = venue->peers[LISTENER + 1].refuses = false;
     const consumer_t *late = join(venue, (const uint8_t[]){0, 0, 0, 2}, 4);
     drain(venue);
-    CHECK(late->markets[1].level_sequence == 1);
+    CHECK_EQUAL(late->markets[1].level_sequence, 1);
     order(venue, 1, OME_SIDE_BUY, 101, 5);
     drain(venue);
-    CHECK(late->markets[1].level_sequence == 2 && ome_counter_get(&venue->counters[2]) == 4);
+    CHECK_EQUAL(late->markets[1].level_sequence, 2);
+    CHECK_EQUAL(ome_counter_get(&venue->counters[2]), 4);
     check_consumers(venue);
     check_counters(venue);
     venue_free(venue);
@@ -1575,15 +1612,17 @@ static void a_snapshot_of_a_deep_book_has_its_best_levels(void)
         const uint32_t asks_sent = ask_count < 10 ? ask_count : 10;
         ome_message_header_t header;
         memcpy(&header, snapshot, sizeof(header));
-        CHECK(header.template_id == OME_TEMPLATE_LEVEL_SNAPSHOT && snapshot->level_count == bids_sent + asks_sent);
-        CHECK(snapshot->bids_left_out == bid_count - bids_sent && snapshot->asks_left_out == ask_count - asks_sent);
-        CHECK(venue->frame_size_bytes == OME_TOPIC_SIZE + (1 + bids_sent + asks_sent) * MESSAGE_SIZE);
+        CHECK_EQUAL(header.template_id, OME_TEMPLATE_LEVEL_SNAPSHOT);
+        CHECK_EQUAL(snapshot->level_count, bids_sent + asks_sent);
+        CHECK_EQUAL(snapshot->bids_left_out, bid_count - bids_sent);
+        CHECK_EQUAL(snapshot->asks_left_out, ask_count - asks_sent);
+        CHECK_EQUAL(venue->frame_size_bytes, OME_TOPIC_SIZE + (1 + bids_sent + asks_sent) * MESSAGE_SIZE);
         for (uint32_t at = 0; at < bids_sent + asks_sent; at++)
         {
             const ome_level_update_t *update = (const ome_level_update_t *)(venue->frame + OME_TOPIC_SIZE + (at + 1) * MESSAGE_SIZE);
-            CHECK(update->price == (at < bids_sent ? 100 - (int64_t)at : 200 + (int64_t)(at - bids_sent)));
+            CHECK_EQUAL(update->price, at < bids_sent ? 100 - (int64_t)at : 200 + (int64_t)(at - bids_sent));
         }
-        CHECK(ome_counter_get(&venue->counters[4]) == (uint64_t)(i < 10 ? 0 : i - 9));
+        CHECK_EQUAL(ome_counter_get(&venue->counters[4]), (uint64_t)(i < 10 ? 0 : i - 9));
     }
     /* Levels that go are no longer left out. */
     order(venue, 1, OME_SIDE_SELL, 89, 2);
@@ -1593,7 +1632,9 @@ static void a_snapshot_of_a_deep_book_has_its_best_levels(void)
     subscribe_topic(venue, LISTENER, OME_FEED_CHANNEL_LEVELS, 0, 4);
     drain(venue);
     const ome_level_snapshot_t *snapshot = (const ome_level_snapshot_t *)(venue->frame + OME_TOPIC_SIZE);
-    CHECK(snapshot->bids_left_out == 0 && snapshot->asks_left_out == 0 && snapshot->level_count == 20);
+    CHECK_EQUAL(snapshot->bids_left_out, 0);
+    CHECK_EQUAL(snapshot->asks_left_out, 0);
+    CHECK_EQUAL(snapshot->level_count, 20);
     venue_free(venue);
 }
 
@@ -1607,22 +1648,22 @@ static void a_bad_configuration_is_refused(void)
     ome_feed_t *feed;
     ome_feed_config_t bad = good;
     bad.limits.order_count_max = 0;
-    CHECK(ome_feed_size_bytes(&bad) == 0);
-    CHECK(ome_feed_init(&feed, memory, size_bytes, &bad) == OME_INVALID);
+    CHECK_EQUAL(ome_feed_size_bytes(&bad), 0);
+    CHECK_EQUAL(ome_feed_init(&feed, memory, size_bytes, &bad), OME_INVALID);
     bad = good;
     bad.snapshot_level_count_max = 0;
-    CHECK(ome_feed_init(&feed, memory, size_bytes, &bad) == OME_INVALID);
+    CHECK_EQUAL(ome_feed_init(&feed, memory, size_bytes, &bad), OME_INVALID);
     bad.snapshot_level_count_max = OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX + 1;
-    CHECK(ome_feed_init(&feed, memory, size_bytes, &bad) == OME_INVALID);
+    CHECK_EQUAL(ome_feed_init(&feed, memory, size_bytes, &bad), OME_INVALID);
     bad = good;
     bad.reader.published = NULL;
-    CHECK(ome_feed_init(&feed, memory, size_bytes, &bad) == OME_INVALID);
+    CHECK_EQUAL(ome_feed_init(&feed, memory, size_bytes, &bad), OME_INVALID);
     bad = good;
     bad.event_fd = -1;
-    CHECK(ome_feed_init(&feed, memory, size_bytes, &bad) == OME_INVALID);
-    CHECK(ome_feed_init(&feed, memory + 1, size_bytes, &good) == OME_INVALID);
-    CHECK(ome_feed_init(&feed, memory, size_bytes - 1, &good) == OME_NO_MEMORY);
-    CHECK(ome_feed_init(&feed, memory, size_bytes, &good) == OME_OK);
+    CHECK_EQUAL(ome_feed_init(&feed, memory, size_bytes, &bad), OME_INVALID);
+    CHECK_EQUAL(ome_feed_init(&feed, memory + 1, size_bytes, &good), OME_INVALID);
+    CHECK_EQUAL(ome_feed_init(&feed, memory, size_bytes - 1, &good), OME_NO_MEMORY);
+    CHECK_EQUAL(ome_feed_init(&feed, memory, size_bytes, &good), OME_OK);
     ome_memory_unmap(memory, size_bytes + 1);
     venue_free(venue);
 }
@@ -1638,10 +1679,10 @@ static void a_stream_that_goes_back_stops_the_feed(void)
     drain(venue);
     const uint32_t frames_before = venue->frame_count;
     venue->event_streamed--;
-    CHECK(stream_events(venue, UINT32_MAX) == 1);
-    CHECK(ome_feed_run(venue->feed, LONG_MS) == OME_STOPPED);
-    CHECK(ome_feed_do_work(venue->feed) == 0);
-    CHECK(venue->frame_count == frames_before);
+    CHECK_EQUAL(stream_events(venue, UINT32_MAX), 1);
+    CHECK_EQUAL(ome_feed_run(venue->feed, LONG_MS), OME_STOPPED);
+    CHECK_EQUAL(ome_feed_do_work(venue->feed), 0);
+    CHECK_EQUAL(venue->frame_count, frames_before);
     venue_free(venue);
 }
 
@@ -1649,7 +1690,7 @@ static void *publish_later(void *argument)
 {
     venue_t *venue = argument;
     usleep(20000);
-    CHECK(stream_events(venue, UINT32_MAX) == venue->event_count);
+    CHECK_EQUAL(stream_events(venue, UINT32_MAX), venue->event_count);
     return NULL;
 }
 
@@ -1676,15 +1717,15 @@ static void run_does_not_sleep_when_the_gate_has_just_opened(void)
         venue_t *venue = venue_new(100, 100, 64, 10);
         hear(venue);
         open_instrument(venue, 1, 0);
-        CHECK(stream_events(venue, UINT32_MAX) == 1);
+        CHECK_EQUAL(stream_events(venue, UINT32_MAX), 1);
         open_gate(venue, 0);
         venue->closes_on_send = true;
         pthread_t thread;
-        CHECK(pthread_create(&thread, NULL, open_gate_at_once, venue) == 0);
+        CHECK_EQUAL(pthread_create(&thread, NULL, open_gate_at_once, venue), 0);
         const uint64_t start_ns = ome_clock_monotonic_ns();
-        CHECK(ome_feed_run(venue->feed, LONG_MS) == OME_STOPPED);
+        CHECK_EQUAL(ome_feed_run(venue->feed, LONG_MS), OME_STOPPED);
         CHECK(ome_clock_monotonic_ns() - start_ns < UINT64_C(10000000000));
-        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK_EQUAL(pthread_join(thread, NULL), 0);
         venue_free(venue);
     }
 }
@@ -1697,26 +1738,26 @@ static void run_sleeps_and_is_woken(void)
     {
         venue_t *venue = venue_new(100, 100, 64, 10);
         uint64_t start_ns = ome_clock_monotonic_ns();
-        CHECK(ome_feed_run(venue->feed, 30) == OME_OK);
+        CHECK_EQUAL(ome_feed_run(venue->feed, 30), OME_OK);
         CHECK(ome_clock_monotonic_ns() - start_ns >= UINT64_C(30000000));
         CHECK(ome_clock_monotonic_ns() - start_ns < UINT64_C(10000000000));
-        CHECK(ome_feed_run(venue->feed, 0) == OME_OK);
+        CHECK_EQUAL(ome_feed_run(venue->feed, 0), OME_OK);
         hear(venue);
         open_instrument(venue, 1, 0);
         venue->closes_on_send = true;
         open_gate(venue, i == 0 ? UINT64_MAX : 0);
         if (i == 1)
         {
-            CHECK(stream_events(venue, UINT32_MAX) == 1);
+            CHECK_EQUAL(stream_events(venue, UINT32_MAX), 1);
         }
         pthread_t thread;
-        CHECK(pthread_create(&thread, NULL, wakers[i], venue) == 0);
+        CHECK_EQUAL(pthread_create(&thread, NULL, wakers[i], venue), 0);
         start_ns = ome_clock_monotonic_ns();
-        CHECK(ome_feed_run(venue->feed, LONG_MS) == OME_STOPPED);
+        CHECK_EQUAL(ome_feed_run(venue->feed, LONG_MS), OME_STOPPED);
         CHECK(ome_clock_monotonic_ns() - start_ns < UINT64_C(10000000000));
-        CHECK(venue->frame_count == 2);
-        CHECK(ome_feed_do_work(venue->feed) == 0);
-        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK_EQUAL(venue->frame_count, 2);
+        CHECK_EQUAL(ome_feed_do_work(venue->feed), 0);
+        CHECK_EQUAL(pthread_join(thread, NULL), 0);
         venue_free(venue);
     }
 }

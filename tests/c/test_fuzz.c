@@ -61,10 +61,10 @@ static void put_file(const char *name, const uint8_t *bytes, size_t size)
 {
     memory_file_system_t *memory = &run.memory;
     const int file = memory_open(memory, name, OME_FILE_CREATE);
-    CHECK(memory_write(memory, file, bytes, size, 0) == 0);
-    CHECK(memory_sync(memory, file) == 0);
-    CHECK(memory_close(memory, file) == 0);
-    CHECK(memory_sync_directory(memory, RUN_DIRECTORY) == 0);
+    CHECK_EQUAL(memory_write(memory, file, bytes, size, 0), 0);
+    CHECK_EQUAL(memory_sync(memory, file), 0);
+    CHECK_EQUAL(memory_close(memory, file), 0);
+    CHECK_EQUAL(memory_sync_directory(memory, RUN_DIRECTORY), 0);
 }
 
 /* ---- journals ---- */
@@ -158,7 +158,7 @@ static reading_t read_journal(uint64_t first_sequence, bool is_live)
         .kind = OME_JOURNAL_COMMANDS,
         .first_sequence = first_sequence,
         .is_live = is_live};
-    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config), OME_OK);
     reading_t reading = {.status = OME_OK};
     for (;;)
     {
@@ -168,7 +168,8 @@ static reading_t read_journal(uint64_t first_sequence, bool is_live)
         {
             break;
         }
-        CHECK(record.sequence == first_sequence + reading.given_count && record.sequence == reader.last_sequence);
+        CHECK_EQUAL(record.sequence, first_sequence + reading.given_count);
+        CHECK_EQUAL(record.sequence, reader.last_sequence);
         CHECK(record.length <= OME_JOURNAL_DATA_SIZE_MAX && (record.type & OME_JOURNAL_KIND_MAX) != OME_JOURNAL_KIND_SEAL);
         reading.given_count++;
         CHECK(reading.given_count <= INPUT_SIZE_MAX / OME_JOURNAL_ENVELOPE_SIZE);
@@ -187,14 +188,19 @@ static reading_t read_journal(uint64_t first_sequence, bool is_live)
 static void check_readings(const reading_t *whole)
 {
     const reading_t again = read_journal(1, false);
-    CHECK(again.status == whole->status && again.verdict == whole->verdict && again.last_sequence == whole->last_sequence);
+    CHECK_EQUAL(again.status, whole->status);
+    CHECK_EQUAL(again.verdict, whole->verdict);
+    CHECK_EQUAL(again.last_sequence, whole->last_sequence);
     const reading_t live = read_journal(1, true);
-    CHECK(live.last_sequence == whole->last_sequence && live.given_count == whole->given_count);
+    CHECK_EQUAL(live.last_sequence, whole->last_sequence);
+    CHECK_EQUAL(live.given_count, whole->given_count);
     if (whole->status == OME_EMPTY && whole->last_sequence > 1)
     {
         const reading_t half = read_journal(1 + whole->last_sequence / 2, false);
-        CHECK(half.status == OME_EMPTY && half.verdict == whole->verdict);
-        CHECK(half.last_sequence == whole->last_sequence && half.chain == whole->chain);
+        CHECK_EQUAL(half.status, OME_EMPTY);
+        CHECK_EQUAL(half.verdict, whole->verdict);
+        CHECK_EQUAL(half.last_sequence, whole->last_sequence);
+        CHECK_EQUAL(half.chain, whole->chain);
     }
     CHECK(original == NULL || whole->last_sequence <= original->last_sequence);
     CHECK(original == NULL || whole->last_sequence == 0 || whole->chain == original->chains[whole->last_sequence] ||
@@ -222,7 +228,7 @@ static void check_recovery(const reading_t *whole)
     const int change_count = run.memory.change_count;
     const reading_t before = read_journal(1, false);
     const ome_status_t recovered = ome_journal_recover(&reader);
-    CHECK(recovered == (before.status == OME_EMPTY ? OME_OK : before.status));
+    CHECK_EQUAL(recovered, before.status == OME_EMPTY ? OME_OK : before.status);
     if (recovered != OME_OK || reader.epoch == UINT64_MAX)
     {
         CHECK(recovered == OME_OK || run.memory.change_count == change_count);
@@ -235,14 +241,16 @@ static void check_recovery(const reading_t *whole)
         .epoch = reader.epoch + 1,
         .first_sequence = reader.last_sequence + 1,
         .previous_checksum = reader.chain_checksum};
-    CHECK(ome_journal_writer_open(&run.writer, run_writer_memory, sizeof(run_writer_memory), &config) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_open(&run.writer, run_writer_memory, sizeof(run_writer_memory), &config), OME_OK);
     for (uint64_t sequence = config.first_sequence; sequence < config.first_sequence + 3; sequence++)
     {
-        CHECK(ome_journal_writer_append(&run.writer, sequence, 1, "x", 1) == OME_OK);
+        CHECK_EQUAL(ome_journal_writer_append(&run.writer, sequence, 1, "x", 1), OME_OK);
     }
-    CHECK(ome_journal_writer_close(&run.writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&run.writer), OME_OK);
     const reading_t after = read_journal(1, false);
-    CHECK(after.status == OME_EMPTY && after.verdict == OME_JOURNAL_CLEAN && after.last_sequence == whole->last_sequence + 3);
+    CHECK_EQUAL(after.status, OME_EMPTY);
+    CHECK_EQUAL(after.verdict, OME_JOURNAL_CLEAN);
+    CHECK_EQUAL(after.last_sequence, whole->last_sequence + 3);
 }
 
 static void read_spoiled_journal(size_t size, uint32_t flags)
@@ -295,7 +303,7 @@ static int compare_bytes(void *context, const void *bytes, uint32_t size_bytes)
 {
     stream_t *stream = context;
     CHECK(stream->size - stream->at >= size_bytes);
-    CHECK(memcmp(stream->bytes + stream->at, bytes, size_bytes) == 0);
+    CHECK_BYTES_EQUAL(stream->bytes + stream->at, bytes, size_bytes);
     stream->at += size_bytes;
     return 0;
 }
@@ -361,7 +369,8 @@ static void check_engine(ome_engine_t *engine, ome_snapshot_past_t past, size_t 
 {
     CHECK(ome_engine_check(engine) == NULL);
     stream_t stream = {.bytes = input, .size = size};
-    CHECK(ome_snapshot_write(&snapshot_writer, engine, past, compare_bytes, &stream) == OME_OK && stream.at == size);
+    CHECK_EQUAL(ome_snapshot_write(&snapshot_writer, engine, past, compare_bytes, &stream), OME_OK);
+    CHECK_EQUAL(stream.at, size);
     run.flow.timestamp_ns = engine->time_ns < (UINT64_C(1) << 62) ? engine->time_ns : UINT64_C(1) << 62;
     recorder_t *recorder = recorder_new(RECORDER_WINDOW_COUNT_MAX);
     for (uint32_t i = 0; i < 20 && ends_soon(engine); i++)
@@ -393,7 +402,7 @@ static void read_spoiled_snapshot(size_t size, uint32_t flags)
     memset(&files, 0, sizeof(files));
     ome_snapshot_name(name, sequence);
     put_file(name, input, size);
-    CHECK(ome_snapshot_files_open(&files, &run.memory.table, RUN_DIRECTORY) == OME_OK);
+    CHECK_EQUAL(ome_snapshot_files_open(&files, &run.memory.table, RUN_DIRECTORY), OME_OK);
     ome_snapshot_loaded_t loaded;
     const ome_status_t status = ome_snapshot_file_load(&files, &loaded);
     CHECK(status == OME_OK || status == OME_NOT_FOUND || status == OME_NO_MEMORY);
@@ -437,7 +446,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run.flow = (flow_t){
         .random = size, .instrument_count = 2, .participant_count = 2, .order_id_count = 60, .price_count = 20, .has_specials = true};
     (reader_of_inputs == READER_JOURNAL ? read_spoiled_journal : read_spoiled_snapshot)(size - 1, data[0]);
-    CHECK(memory_open_count(&run.memory) == 0);
+    CHECK_EQUAL(memory_open_count(&run.memory), 0);
     return 0;
 }
 
@@ -479,7 +488,7 @@ static void keep_journal(original_t *kept)
             keep_file(kept, strrchr(read->report.path, '/') + 1, true);
         }
     }
-    CHECK(status == OME_EMPTY);
+    CHECK_EQUAL(status, OME_EMPTY);
     run_replay_free(replay);
 }
 
@@ -496,7 +505,8 @@ static void make_originals(uint64_t seed)
                 .snapshot_every = 2,
                 .prepare_every = 99,
                 .is_killed = process < 2 || number % 2 == 0};
-            CHECK(run_live(&life) == OME_OK && run.wrong == NULL);
+            CHECK_EQUAL(run_live(&life), OME_OK);
+            CHECK(run.wrong == NULL);
         }
         char name[OME_SNAPSHOT_NAME_SIZE];
         ome_snapshot_name(name, run.snapshot_sequence);

@@ -62,10 +62,14 @@ static ome_frame_t inspect(const uint8_t *data, uint32_t size_bytes)
 static void check_fault(
     const ome_frame_t *frame, uint8_t reason, const char *field, uint64_t found, uint64_t allowed, uint32_t message_index)
 {
-    CHECK(frame->content == OME_FRAME_BAD && frame->fault.reason == reason);
-    CHECK(strcmp(frame->fault.field, field) == 0 && strlen(field) <= OME_NAME_SIZE);
-    CHECK(frame->fault.found == found && frame->fault.allowed == allowed);
-    CHECK(frame->fault.message_index == message_index && frame->fault.byte_offset == message_index * OME_RECORD_SIZE);
+    CHECK_EQUAL(frame->content, OME_FRAME_BAD);
+    CHECK_EQUAL(frame->fault.reason, reason);
+    CHECK_TEXT_EQUAL(frame->fault.field, field);
+    CHECK(strlen(field) <= OME_NAME_SIZE);
+    CHECK_EQUAL(frame->fault.found, found);
+    CHECK_EQUAL(frame->fault.allowed, allowed);
+    CHECK_EQUAL(frame->fault.message_index, message_index);
+    CHECK_EQUAL(frame->fault.byte_offset, message_index * OME_RECORD_SIZE);
 }
 
 /* Frames of 1 to 256 commands are good; their number is told. */
@@ -75,7 +79,8 @@ static void frames_of_up_to_256_commands_are_good(void)
     {
         uint8_t *data = good_frame(count, count * OME_RECORD_SIZE);
         const ome_frame_t frame = inspect(data, count * OME_RECORD_SIZE);
-        CHECK(frame.content == OME_FRAME_COMMANDS && frame.message_count == count);
+        CHECK_EQUAL(frame.content, OME_FRAME_COMMANDS);
+        CHECK_EQUAL(frame.message_count, count);
         free(data);
     }
 }
@@ -87,7 +92,8 @@ static void a_frame_of_257_commands_is_too_long(void)
     ome_frame_t frame = inspect(data, 257 * OME_RECORD_SIZE);
     check_fault(&frame, OME_REASON_FRAME_TOO_LONG, "message_count", 257, 256, 256);
     frame = inspect(data, 256 * OME_RECORD_SIZE);
-    CHECK(frame.content == OME_FRAME_COMMANDS && frame.message_count == 256);
+    CHECK_EQUAL(frame.content, OME_FRAME_COMMANDS);
+    CHECK_EQUAL(frame.message_count, 256);
     free(data);
 }
 
@@ -143,7 +149,8 @@ static void every_truncation_is_named(void)
         }
         else if (left == 0)
         {
-            CHECK(frame.content == OME_FRAME_COMMANDS && frame.message_count == index);
+            CHECK_EQUAL(frame.content, OME_FRAME_COMMANDS);
+            CHECK_EQUAL(frame.message_count, index);
         }
         else if (left < OME_MESSAGE_HEADER_SIZE)
         {
@@ -170,14 +177,16 @@ static void the_first_fault_is_the_one_that_is_told(void)
     for (uint32_t i = 0; i < 4; i++)
     {
         const ome_frame_t frame = inspect(data, 3 * OME_RECORD_SIZE);
-        CHECK(frame.fault.reason == reasons[i] && frame.fault.message_index == 1);
+        CHECK_EQUAL(frame.fault.reason, reasons[i]);
+        CHECK_EQUAL(frame.fault.message_index, 1);
         header->schema_id = i == 0 ? OME_SCHEMA_ID : header->schema_id;
         header->version = i == 1 ? OME_SCHEMA_VERSION : header->version;
         header->template_id = i == 2 ? OME_TEMPLATE_CANCEL_ORDER : header->template_id;
         header->block_length = i == 3 ? OME_BODY_SIZE : header->block_length;
     }
     const ome_frame_t frame = inspect(data, 3 * OME_RECORD_SIZE);
-    CHECK(frame.content == OME_FRAME_BAD && frame.fault.message_index == 2);
+    CHECK_EQUAL(frame.content, OME_FRAME_BAD);
+    CHECK_EQUAL(frame.fault.message_index, 2);
     free(data);
 }
 
@@ -191,14 +200,16 @@ static void a_logon_logout_or_heartbeat_is_alone_in_its_frame(void)
         uint8_t *data = good_frame(2, 2 * OME_RECORD_SIZE);
         set_header(data, ids[first]);
         ome_frame_t frame = inspect(data, OME_RECORD_SIZE);
-        CHECK(frame.content == contents[first] && frame.message_count == 1);
+        CHECK_EQUAL(frame.content, contents[first]);
+        CHECK_EQUAL(frame.message_count, 1);
         for (uint32_t second = 0; second < 4; second++)
         {
             set_header(data + OME_RECORD_SIZE, ids[second]);
             frame = inspect(data, 2 * OME_RECORD_SIZE);
             if (first == 3 && second == 3)
             {
-                CHECK(frame.content == OME_FRAME_COMMANDS && frame.message_count == 2);
+                CHECK_EQUAL(frame.content, OME_FRAME_COMMANDS);
+                CHECK_EQUAL(frame.message_count, 2);
             }
             else
             {
@@ -225,7 +236,7 @@ static ome_frame_t inspect_letters(const char *letters, uint32_t command_message
     }
     ome_frame_t frame;
     ome_frame_inspect(&frame, data, count * OME_RECORD_SIZE, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX, command_message_count_max);
-    CHECK(frame.message_count == count);
+    CHECK_EQUAL(frame.message_count, count);
     free(data);
     return frame;
 }
@@ -236,7 +247,7 @@ static void the_messages_of_a_command_are_in_one_frame(void)
     static const char *const good[] = {"n", "Nt", "NTt", "NTTTt", "NtNtn", "At", "cAtNTtm", "Cn", "Mc", "CNtR", "m"};
     for (uint32_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
     {
-        CHECK(inspect_letters(good[i], 5).content == OME_FRAME_COMMANDS);
+        CHECK_EQUAL(inspect_letters(good[i], 5).content, OME_FRAME_COMMANDS);
     }
     static const struct
     {
@@ -268,15 +279,18 @@ static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_
 {
     if (frame->content != OME_FRAME_BAD)
     {
-        CHECK(frame->message_count == size_bytes / OME_RECORD_SIZE && size_bytes % OME_RECORD_SIZE == 0);
+        CHECK_EQUAL(frame->message_count, size_bytes / OME_RECORD_SIZE);
+        CHECK_EQUAL(size_bytes % OME_RECORD_SIZE, 0);
         CHECK(frame->message_count >= 1 && frame->message_count <= OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
         for (uint32_t i = 0; i < frame->message_count; i++)
         {
             ome_message_header_t header;
             memcpy(&header, data + i * OME_RECORD_SIZE, sizeof(header));
-            CHECK(header.schema_id == OME_SCHEMA_ID && header.version == OME_SCHEMA_VERSION && header.block_length == OME_BODY_SIZE);
+            CHECK_EQUAL(header.schema_id, OME_SCHEMA_ID);
+            CHECK_EQUAL(header.version, OME_SCHEMA_VERSION);
+            CHECK_EQUAL(header.block_length, OME_BODY_SIZE);
             const bool is_command = header.template_id >= OME_TEMPLATE_NEW_ORDER && header.template_id <= OME_TEMPLATE_MASS_CANCEL;
-            CHECK(is_command == (frame->content == OME_FRAME_COMMANDS));
+            CHECK_EQUAL(is_command, frame->content == OME_FRAME_COMMANDS);
         }
         return;
     }
@@ -284,11 +298,12 @@ static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_
     ome_frame_reject_t reject;
     CHECK((fault->reason >= OME_REASON_FRAME_EMPTY && fault->reason <= OME_REASON_BAD_BLOCK_LENGTH) ||
           fault->reason == OME_REASON_INCOMPLETE_COMMAND);
-    CHECK(fault->byte_offset == fault->message_index * OME_RECORD_SIZE);
+    CHECK_EQUAL(fault->byte_offset, fault->message_index * OME_RECORD_SIZE);
     CHECK(fault->byte_offset < size_bytes || size_bytes == 0);
     CHECK(fault->found != fault->allowed);
     ome_frame_reject_set(&reject, fault, 0, 1);
-    CHECK(reject.reason == fault->reason && strncmp(reject.field, fault->field, sizeof(reject.field)) == 0);
+    CHECK_EQUAL(reject.reason, fault->reason);
+    CHECK(strncmp(reject.field, fault->field, sizeof(reject.field)) == 0);
 }
 
 /* A hundred thousand frames of random bytes, or of good ones with a few bytes changed or the end cut: each gets a verdict, and none is read past its end. */
@@ -330,7 +345,7 @@ static void a_frame_reject_is_told_byte_for_byte(void)
         .found = 5, .allowed = 6, .message_index = 7, .byte_offset = 448, .accepted_count = 7, .rejected_count = 3, .reason = 139};
     memcpy(expected.field, "session_sequence", 16);
     ome_message_header_set(&expected, OME_TEMPLATE_FRAME_REJECT, OME_BLOCK_FRAME_REJECT);
-    CHECK(memcmp(&reject, &expected, sizeof(reject)) == 0);
+    CHECK_BYTES_EQUAL(&reject, &expected, sizeof(reject));
 }
 
 /* ---- the session table ---- */
@@ -360,8 +375,8 @@ static void the_session_table_agrees_with_a_list(void)
         const uint16_t session = (uint16_t)(1 + test_random(&state) % SESSIONS);
         const uint32_t slot = 1 + (uint32_t)(test_random(&state) % SLOTS);
         const uint64_t peer = (generations[slot] + 1) << 32 | slot;
-        CHECK(ome_session_table_find(&table, peer) == session_of[slot]);
-        CHECK(ome_session_table_is_bound(&table, session) == (peer_of[session] != 0));
+        CHECK_EQUAL(ome_session_table_find(&table, peer), session_of[slot]);
+        CHECK_EQUAL(ome_session_table_is_bound(&table, session), peer_of[session] != 0);
         if (peer_of[session] != 0 && (step / 4000 % 2 == 0 || test_random(&state) % 2 == 0))
         {
             const uint32_t its_slot = (uint32_t)peer_of[session];
@@ -381,15 +396,16 @@ static void the_session_table_agrees_with_a_list(void)
             session_of[slot] = session;
             connected_count++;
         }
-        CHECK(table.connected_count == connected_count && table.heartbeat_count == heartbeat_count);
+        CHECK_EQUAL(table.connected_count, connected_count);
+        CHECK_EQUAL(table.heartbeat_count, heartbeat_count);
         for (uint32_t i = 1; step % 64 == 0 && i <= SLOTS; i++)
         {
-            CHECK(ome_session_table_find(&table, (generations[i] + 1) << 32 | i) == session_of[i]);
-            CHECK(ome_session_table_find(&table, generations[i] << 32 | i) == 0); /* who was there before */
-            CHECK(ome_session_table_find(&table, (generations[i] + 2) << 32 | i) == 0);
+            CHECK_EQUAL(ome_session_table_find(&table, (generations[i] + 1) << 32 | i), session_of[i]);
+            CHECK_EQUAL(ome_session_table_find(&table, generations[i] << 32 | i), 0); /* who was there before */
+            CHECK_EQUAL(ome_session_table_find(&table, (generations[i] + 2) << 32 | i), 0);
         }
-        CHECK(ome_session_table_find(&table, UINT64_C(1) << 32 | (SLOTS + 1)) == 0);
-        CHECK(ome_session_table_find(&table, UINT64_MAX) == 0);
+        CHECK_EQUAL(ome_session_table_find(&table, UINT64_C(1) << 32 | (SLOTS + 1)), 0);
+        CHECK_EQUAL(ome_session_table_find(&table, UINT64_MAX), 0);
     }
     for (uint16_t session = 1; session <= SESSIONS; session++)
     {
@@ -400,9 +416,10 @@ static void the_session_table_agrees_with_a_list(void)
     }
     for (uint32_t slot = 0; slot <= SLOTS; slot++)
     {
-        CHECK(table.by_connection[slot] == 0);
+        CHECK_EQUAL(table.by_connection[slot], 0);
     }
-    CHECK(table.connected_count == 0 && table.heartbeat_count == 0);
+    CHECK_EQUAL(table.connected_count, 0);
+    CHECK_EQUAL(table.heartbeat_count, 0);
     free(arena.memory);
 }
 
@@ -590,7 +607,8 @@ static ome_status_t wire_wait(void *context, int event_fd, uint32_t timeout_ms)
 static wire_t *wire_new(void)
 {
     wire_t *wire = calloc(1, sizeof(wire_t));
-    CHECK(wire != NULL && pthread_mutex_init(&wire->lock, NULL) == 0);
+    CHECK(wire != NULL);
+    CHECK_EQUAL(pthread_mutex_init(&wire->lock, NULL), 0);
     wire->event_fd = eventfd(0, EFD_NONBLOCK);
     CHECK(wire->event_fd >= 0);
     wire->table = (ome_socket_t){.context = wire,
@@ -615,7 +633,7 @@ static void wire_free(wire_t *wire)
     {
         free(wire->out[i].data);
     }
-    CHECK(close(wire->event_fd) == 0);
+    CHECK_EQUAL(close(wire->event_fd), 0);
     pthread_mutex_destroy(&wire->lock);
     free(wire);
 }
@@ -634,7 +652,7 @@ static void wire_put_kind(wire_t *wire, uint32_t peer, ome_socket_kind_t kind, c
     CHECK(frame->data != NULL);
     memcpy(frame->data, data, size_bytes);
     pthread_mutex_unlock(&wire->lock);
-    CHECK(write(wire->event_fd, &one, sizeof(one)) == sizeof(one));
+    CHECK_EQUAL(write(wire->event_fd, &one, sizeof(one)), sizeof(one));
 }
 
 /* A client sends a frame. */
@@ -716,7 +734,7 @@ static ome_gateway_counters_t gateway_counters(const ome_counters_t *counters)
 static void make_gateway(house_t *house)
 {
     ome_reader_t reader;
-    CHECK(ome_published_register(&house->published, "gateway", true, &reader) == OME_OK);
+    CHECK_EQUAL(ome_published_register(&house->published, "gateway", true, &reader), OME_OK);
     const ome_gateway_config_t config = {.ingress = {.ring = house->ring, .clock = &house->clock},
         .reader = reader,
         .is_open = house_is_open,
@@ -730,8 +748,8 @@ static void make_gateway(house_t *house)
         .event_fd = house->event_fd};
     const uint64_t size_bytes = ome_gateway_size_bytes(&config);
     void *memory = market_memory(size_bytes);
-    CHECK(ome_gateway_init(&house->gateway, memory, size_bytes - 1, &config, house->engine) == OME_NO_MEMORY);
-    CHECK(ome_gateway_init(&house->gateway, memory, size_bytes, &config, house->engine) == OME_OK);
+    CHECK_EQUAL(ome_gateway_init(&house->gateway, memory, size_bytes - 1, &config, house->engine), OME_NO_MEMORY);
+    CHECK_EQUAL(ome_gateway_init(&house->gateway, memory, size_bytes, &config, house->engine), OME_OK);
 }
 
 /* A house around an engine, which has a history or not. */
@@ -751,10 +769,10 @@ static house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_count, uin
     const uint64_t ring_size_bytes = ome_ring_size_bytes(ring_slot_count);
     const uint64_t stream_size_bytes = ome_stream_size_bytes(stream_slot_count);
     const uint64_t counters_size_bytes = ome_counters_size_bytes(OME_COUNT_COUNT, OME_LATENCY_COUNT);
-    CHECK(ome_ring_init(&house->ring, market_memory(ring_size_bytes), ring_size_bytes, &ring) == OME_OK);
-    CHECK(ome_stream_init(&house->stream, market_memory(stream_size_bytes), stream_size_bytes, &stream) == OME_OK);
-    CHECK(ome_counters_init(&house->counters, market_memory(counters_size_bytes), counters_size_bytes, &ome_venue_counters_table, 1) ==
-          OME_OK);
+    CHECK_EQUAL(ome_ring_init(&house->ring, market_memory(ring_size_bytes), ring_size_bytes, &ring), OME_OK);
+    CHECK_EQUAL(ome_stream_init(&house->stream, market_memory(stream_size_bytes), stream_size_bytes, &stream), OME_OK);
+    CHECK_EQUAL(
+        ome_counters_init(&house->counters, market_memory(counters_size_bytes), counters_size_bytes, &ome_venue_counters_table, 1), OME_OK);
     house->stage = market_memory(sizeof(ome_match_stage_t));
     ome_match_stage_init(house->stage, engine, house->ring, 0, house->stream, &house->counters, &house->is_abandoned);
     ome_published_init(&house->published, house->stream, 1u << OME_GATE_DURABLE, UINT64_MAX);
@@ -772,7 +790,7 @@ static void house_free(house_t *house)
     free(house->ring);
     free(house->engine);
     wire_free(house->wire);
-    CHECK(close(house->event_fd) == 0);
+    CHECK_EQUAL(close(house->event_fd), 0);
     free(house);
 }
 
@@ -798,7 +816,7 @@ static void work(house_t *house)
     {
         const uint64_t before = ome_stream_reader_position(house->stream, 0);
         const uint32_t read_before = house->wire->in_read;
-        CHECK(run(house) == OME_GATEWAY_IDLE);
+        CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
         const uint32_t matched = match(house);
         if (matched == 0 && ome_stream_reader_position(house->stream, 0) == before && house->wire->in_read == read_before)
         {
@@ -811,7 +829,7 @@ static void work(house_t *house)
 static void submit(house_t *house, const ome_command_t *command)
 {
     uint64_t sequence;
-    CHECK(ome_ring_try_claim(house->ring, 1, &sequence) == OME_OK);
+    CHECK_EQUAL(ome_ring_try_claim(house->ring, 1, &sequence), OME_OK);
     uint8_t *slot = ome_ring_slot(house->ring, sequence);
     memcpy(slot + 8, (const uint8_t *)command + 8, OME_BODY_SIZE);
     ome_ring_publish(house->ring, sequence, 1);
@@ -829,7 +847,7 @@ static ome_gateway_logon_t logon_of(const house_t *house, uint16_t session, uint
 static void bind(house_t *house, uint16_t session, uint32_t peer)
 {
     const ome_gateway_logon_t logon = logon_of(house, session, peer);
-    CHECK(ome_gateway_bind(house->gateway, session, &logon) == OME_OK);
+    CHECK_EQUAL(ome_gateway_bind(house->gateway, session, &logon), OME_OK);
     CHECK(house->wire->peers[peer].is_admitted);
 }
 
@@ -853,7 +871,7 @@ static ome_engine_t *defined_engine(void)
     const ome_command_t definitions[4] = {
         define_instrument(1, "ONE", 1, 0), define_session(1, 1, "A", 0), define_session(2, 2, "B", 0), define_session(3, 3, "C", 0)};
     ome_engine_apply_many(engine, definitions, 4, &recorder->sink);
-    CHECK(engine->session_count == 3);
+    CHECK_EQUAL(engine->session_count, 3);
     recorder_free(recorder);
     return engine;
 }
@@ -891,31 +909,35 @@ static const wire_frame_t *next_frame(house_t *house, uint32_t peer)
 {
     CHECK(house->wire->out_read < house->wire->out_count);
     const wire_frame_t *frame = &house->wire->out[house->wire->out_read++];
-    CHECK(frame->peer == peer);
+    CHECK_EQUAL(frame->peer, peer);
     return frame;
 }
 
 static void check_silence(const house_t *house)
 {
-    CHECK(house->wire->out_read == house->wire->out_count);
+    CHECK_EQUAL(house->wire->out_read, house->wire->out_count);
 }
 
 static ome_frame_reject_t next_reject(house_t *house, uint32_t peer)
 {
     const wire_frame_t *frame = next_frame(house, peer);
     ome_frame_reject_t reject;
-    CHECK(frame->size_bytes == sizeof(reject));
+    CHECK_EQUAL(frame->size_bytes, sizeof(reject));
     memcpy(&reject, frame->data, sizeof(reject));
     ome_message_header_t header;
     memcpy(&header, &reject, sizeof(header));
-    CHECK(header.template_id == OME_TEMPLATE_FRAME_REJECT && header.block_length == OME_BLOCK_FRAME_REJECT);
-    CHECK(header.schema_id == OME_SCHEMA_ID && header.version == OME_SCHEMA_VERSION);
+    CHECK_EQUAL(header.template_id, OME_TEMPLATE_FRAME_REJECT);
+    CHECK_EQUAL(header.block_length, OME_BLOCK_FRAME_REJECT);
+    CHECK_EQUAL(header.schema_id, OME_SCHEMA_ID);
+    CHECK_EQUAL(header.version, OME_SCHEMA_VERSION);
     return reject;
 }
 
 static void check_counts(const ome_frame_reject_t *reject, uint8_t reason, uint32_t accepted_count, uint32_t rejected_count)
 {
-    CHECK(reject->reason == reason && reject->accepted_count == accepted_count && reject->rejected_count == rejected_count);
+    CHECK_EQUAL(reject->reason, reason);
+    CHECK_EQUAL(reject->accepted_count, accepted_count);
+    CHECK_EQUAL(reject->rejected_count, rejected_count);
 }
 
 /* The next frame to a peer is one report and exactly this one, but for its time, which is that of the last command sequenced. */
@@ -923,12 +945,13 @@ static void check_report(house_t *house, uint32_t peer, ome_execution_report_t e
 {
     const wire_frame_t *frame = next_frame(house, peer);
     const ome_command_t *command = ome_ring_slot(house->ring, expected.engine_sequence);
-    CHECK(frame->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(frame->size_bytes, REPORT_SIZE);
     ome_message_header_set(&expected, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
-    CHECK(command->sequence == expected.engine_sequence && command->timestamp_ns > UINT64_C(1600000000000000000));
+    CHECK_EQUAL(command->sequence, expected.engine_sequence);
+    CHECK(command->timestamp_ns > UINT64_C(1600000000000000000));
     expected.timestamp_ns = command->timestamp_ns;
     expected.instrument = 1;
-    CHECK(memcmp(frame->data, &expected, REPORT_SIZE) == 0);
+    CHECK_BYTES_EQUAL(frame->data, &expected, REPORT_SIZE);
 }
 
 /* ---- sessions ---- */
@@ -938,25 +961,33 @@ static void a_session_is_taken_over_by_another_connection(void)
 {
     house_t *house = house_around(defined_engine(), 16, 64);
     const wire_peer_t *peers = house->wire->peers;
-    CHECK(session_of(house, 1) == 0);
+    CHECK_EQUAL(session_of(house, 1), 0);
     bind(house, 1, 1);
-    CHECK(session_of(house, 1) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    CHECK_EQUAL(session_of(house, 1), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     bind(house, 1, 2);
-    CHECK(session_of(house, 1) == 0 && session_of(house, 2) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    CHECK_EQUAL(session_of(house, 1), 0);
+    CHECK_EQUAL(session_of(house, 2), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     CHECK(!peers[1].is_admitted && peers[2].is_admitted && !peers[1].is_ended);
     bind(house, 3, 2);
-    CHECK(session_of(house, 2) == 3 && count_of(house, OME_COUNT_SESSIONS) == 1);
-    CHECK(look(house, 1).peer == 0);
+    CHECK_EQUAL(session_of(house, 2), 3);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
+    CHECK_EQUAL(look(house, 1).peer, 0);
     bind(house, 3, 2); /* again */
-    CHECK(session_of(house, 2) == 3 && look(house, 3).peer == peer_number(house->wire, 2) && peers[2].is_admitted);
+    CHECK_EQUAL(session_of(house, 2), 3);
+    CHECK_EQUAL(look(house, 3).peer, peer_number(house->wire, 2));
+    CHECK(peers[2].is_admitted);
     bind(house, 1, 1);
-    CHECK(count_of(house, OME_COUNT_SESSIONS) == 2);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 2);
     ome_gateway_unbind(house->gateway, 3);
     CHECK(!peers[2].is_admitted && peers[1].is_admitted);
     ome_gateway_unbind(house->gateway, 3); /* nothing */
     ome_gateway_unbind(house->gateway, 0);
     ome_gateway_unbind(house->gateway, UINT16_MAX);
-    CHECK(session_of(house, 2) == 0 && session_of(house, 1) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    CHECK_EQUAL(session_of(house, 2), 0);
+    CHECK_EQUAL(session_of(house, 1), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     house_free(house);
 }
 
@@ -970,14 +1001,16 @@ static void an_unknown_connection_is_refused(void)
     work(house);
     const ome_frame_reject_t reject = next_reject(house, 3);
     check_counts(&reject, OME_REASON_NOT_LOGGED_ON, 0, 3);
-    CHECK(strcmp(reject.field, "session") == 0 && ome_ring_cursor(house->ring) == cursor);
-    CHECK(count_of(house, OME_COUNT_FRAMES_IN) == 1 && count_of(house, OME_COUNT_FRAMES_REJECTED) == 1);
-    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 0);
+    CHECK_TEXT_EQUAL(reject.field, "session");
+    CHECK_EQUAL(ome_ring_cursor(house->ring), cursor);
+    CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_IN), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_REJECTED), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 0);
     /* One whose session was taken over, too. */
     bind(house, 1, 3);
     send_command(house, 1, commands[0]);
     work(house);
-    CHECK(next_reject(house, 1).reason == OME_REASON_NOT_LOGGED_ON);
+    CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_NOT_LOGGED_ON);
     check_silence(house);
     house_free(house);
 }
@@ -993,7 +1026,8 @@ static void a_stopped_engine_refuses_commands(void)
     work(house);
     const ome_frame_reject_t reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_ENGINE_STOPPED, 0, 2);
-    CHECK(strcmp(reject.field, "engine") == 0 && ome_ring_cursor(house->ring) == cursor);
+    CHECK_TEXT_EQUAL(reject.field, "engine");
+    CHECK_EQUAL(ome_ring_cursor(house->ring), cursor);
     house_free(house);
 }
 
@@ -1010,17 +1044,21 @@ static void a_bad_frame_is_refused_whole(void)
     work(house);
     ome_frame_reject_t reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_UNKNOWN_TEMPLATE, 0, 3);
-    CHECK(strcmp(reject.field, "template_id") == 0 && reject.found == 77 && reject.allowed == OME_TEMPLATE_MASS_CANCEL);
-    CHECK(reject.message_index == 2 && reject.byte_offset == 2 * OME_RECORD_SIZE);
+    CHECK_TEXT_EQUAL(reject.field, "template_id");
+    CHECK_EQUAL(reject.found, 77);
+    CHECK_EQUAL(reject.allowed, OME_TEMPLATE_MASS_CANCEL);
+    CHECK_EQUAL(reject.message_index, 2);
+    CHECK_EQUAL(reject.byte_offset, 2 * OME_RECORD_SIZE);
     reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_UNKNOWN_SCHEMA, 0, 1);
     reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_FRAME_EMPTY, 0, 1);
-    CHECK(ome_ring_cursor(house->ring) == cursor);
-    CHECK(count_of(house, OME_COUNT_FRAMES_IN) == 3 && count_of(house, OME_COUNT_FRAMES_REJECTED) == 3);
+    CHECK_EQUAL(ome_ring_cursor(house->ring), cursor);
+    CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_IN), 3);
+    CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_REJECTED), 3);
     send_command(house, 1, commands[0]);
     work(house);
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
     house_free(house);
 }
 
@@ -1037,15 +1075,17 @@ static void the_server_stamps_what_is_its_own(void)
     /* The time is the venue's, whatever the machine's clock says. */
     ome_venue_clock_accept(&house->clock, ome_clock_steady_ns(), ome_clock_realtime_ns() - UINT64_C(86400000000000));
     const uint64_t before_ns = ome_venue_clock_now_ns(&house->clock);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     const ome_command_t *slot = ome_ring_slot(house->ring, ome_ring_cursor(house->ring));
     CHECK(slot->timestamp_ns >= before_ns && slot->timestamp_ns <= ome_venue_clock_now_ns(&house->clock));
-    CHECK(slot->participant == 2 && slot->session == 2 && slot->kind == OME_COMMAND_KIND_REDUCE_ORDER);
+    CHECK_EQUAL(slot->participant, 2);
+    CHECK_EQUAL(slot->session, 2);
+    CHECK_EQUAL(slot->kind, OME_COMMAND_KIND_REDUCE_ORDER);
     command.sequence = slot->sequence;
     command.timestamp_ns = slot->timestamp_ns;
     command.participant = command.session = 2;
     command.kind = OME_COMMAND_KIND_REDUCE_ORDER;
-    CHECK(memcmp(slot, &command, sizeof(command)) == 0);
+    CHECK_BYTES_EQUAL(slot, &command, sizeof(command));
     work(house);
     house_free(house);
 }
@@ -1062,17 +1102,17 @@ static void a_logon_is_handed_to_the_caller_before_what_follows(void)
     ome_logout_t logout = {0};
     set_header(&logout, OME_TEMPLATE_LOGOUT);
     wire_put(house->wire, 1, &logout, sizeof(logout));
-    CHECK(run(house) == OME_GATEWAY_MESSAGE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_MESSAGE);
     const uint64_t peer = ome_gateway_peer(house->gateway);
-    CHECK(peer == peer_number(house->wire, 1));
-    CHECK(memcmp(ome_gateway_message(house->gateway), &logon, sizeof(logon)) == 0);
+    CHECK_EQUAL(peer, peer_number(house->wire, 1));
+    CHECK_BYTES_EQUAL(ome_gateway_message(house->gateway), &logon, sizeof(logon));
     bind(house, 1, 1);
-    CHECK(ome_gateway_send(house->gateway, peer, (const uint8_t *)"answer", 6) == OME_OK);
-    CHECK(run(house) == OME_GATEWAY_MESSAGE); /* the order is taken on the way to the logout */
-    CHECK(memcmp(ome_gateway_message(house->gateway), &logout, sizeof(logout)) == 0);
+    CHECK_EQUAL(ome_gateway_send(house->gateway, peer, (const uint8_t *)"answer", 6), OME_OK);
+    CHECK_EQUAL(run(house), OME_GATEWAY_MESSAGE); /* the order is taken on the way to the logout */
+    CHECK_BYTES_EQUAL(ome_gateway_message(house->gateway), &logout, sizeof(logout));
     work(house);
-    CHECK(next_frame(house, 1)->size_bytes == 6);
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, 6);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
     house_free(house);
 }
 
@@ -1081,11 +1121,11 @@ static void a_closed_socket_ends_the_loop(void)
 {
     house_t *house = simple_house(16);
     house->wire->closes_in_wait = true;
-    CHECK(ome_gateway_run(house->gateway, 1000) == OME_GATEWAY_STOPPED);
+    CHECK_EQUAL(ome_gateway_run(house->gateway, 1000), OME_GATEWAY_STOPPED);
     house->wire->closes_in_wait = false;
-    CHECK(ome_gateway_run(house->gateway, 1) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(ome_gateway_run(house->gateway, 1), OME_GATEWAY_IDLE);
     house->wire->is_closed = true;
-    CHECK(run(house) == OME_GATEWAY_STOPPED);
+    CHECK_EQUAL(run(house), OME_GATEWAY_STOPPED);
     house_free(house);
 }
 
@@ -1121,17 +1161,28 @@ static void reports_say_what_is_open_and_what_has_traded(void)
     work(house);
     /* The aggressor gets two reports in one frame, the resting order's session one. */
     const wire_frame_t *frame = next_frame(house, 2);
-    CHECK(frame->size_bytes == 2 * REPORT_SIZE);
+    CHECK_EQUAL(frame->size_bytes, 2 * REPORT_SIZE);
     ome_execution_report_t accepted;
     ome_execution_report_t traded;
     memcpy(&accepted, frame->data, REPORT_SIZE);
     memcpy(&traded, frame->data + REPORT_SIZE, REPORT_SIZE);
-    CHECK(accepted.kind == OME_EVENT_KIND_ACCEPTED && accepted.leaves_quantity == 20 && accepted.price == 90 &&
-          accepted.report_sequence == 1);
-    CHECK(traded.kind == OME_EVENT_KIND_TRADE && traded.leaves_quantity == 0 && traded.cumulative_quantity == 20);
-    CHECK(traded.price == 100 && traded.last_quantity == 20 && traded.is_aggressor == 1 && traded.trade_id == 1);
-    CHECK(traded.order_id == order_id(1, 2) && traded.client_order_id == 8 && traded.side == OME_SIDE_SELL && traded.account == 4);
-    CHECK(traded.report_sequence == 2 && traded.timestamp_ns == accepted.timestamp_ns);
+    CHECK_EQUAL(accepted.kind, OME_EVENT_KIND_ACCEPTED);
+    CHECK_EQUAL(accepted.leaves_quantity, 20);
+    CHECK_EQUAL(accepted.price, 90);
+    CHECK_EQUAL(accepted.report_sequence, 1);
+    CHECK_EQUAL(traded.kind, OME_EVENT_KIND_TRADE);
+    CHECK_EQUAL(traded.leaves_quantity, 0);
+    CHECK_EQUAL(traded.cumulative_quantity, 20);
+    CHECK_EQUAL(traded.price, 100);
+    CHECK_EQUAL(traded.last_quantity, 20);
+    CHECK_EQUAL(traded.is_aggressor, 1);
+    CHECK_EQUAL(traded.trade_id, 1);
+    CHECK_EQUAL(traded.order_id, order_id(1, 2));
+    CHECK_EQUAL(traded.client_order_id, 8);
+    CHECK_EQUAL(traded.side, OME_SIDE_SELL);
+    CHECK_EQUAL(traded.account, 4);
+    CHECK_EQUAL(traded.report_sequence, 2);
+    CHECK_EQUAL(traded.timestamp_ns, accepted.timestamp_ns);
     report.report_sequence++;
     report.engine_sequence++;
     report.kind = OME_EVENT_KIND_TRADE;
@@ -1177,13 +1228,20 @@ static void reports_say_what_is_open_and_what_has_traded(void)
     send_command(house, 1, cancel_order(7));
     work(house);
     const wire_frame_t *refused = next_frame(house, 1);
-    CHECK(refused->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(refused->size_bytes, REPORT_SIZE);
     memcpy(&report, refused->data, REPORT_SIZE);
-    CHECK(report.kind == OME_EVENT_KIND_REJECTED && report.reason == OME_REASON_UNKNOWN_ORDER && report.client_order_id == 7);
-    CHECK(report.command_kind == OME_COMMAND_KIND_CANCEL_ORDER && report.leaves_quantity == 0 && report.report_sequence == 8);
+    CHECK_EQUAL(report.kind, OME_EVENT_KIND_REJECTED);
+    CHECK_EQUAL(report.reason, OME_REASON_UNKNOWN_ORDER);
+    CHECK_EQUAL(report.client_order_id, 7);
+    CHECK_EQUAL(report.command_kind, OME_COMMAND_KIND_CANCEL_ORDER);
+    CHECK_EQUAL(report.leaves_quantity, 0);
+    CHECK_EQUAL(report.report_sequence, 8);
     check_silence(house);
-    CHECK(count_of(house, OME_COUNT_ORDERS) == 2 && count_of(house, OME_COUNT_CANCELS) == 1 && count_of(house, OME_COUNT_REJECTS) == 1);
-    CHECK(count_of(house, OME_COUNT_REPORTS) == 10 && count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_ORDERS), 2);
+    CHECK_EQUAL(count_of(house, OME_COUNT_CANCELS), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REPORTS), 10);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REPORTS_UNDELIVERED), 0);
     house_free(house);
 }
 
@@ -1215,7 +1273,7 @@ static void know_order(client_t *client, const ome_execution_report_t *report)
         client->leaves[slot] = report->leaves_quantity;
         client->cumulative[slot] = 0;
     }
-    CHECK(client->id[slot] == report->order_id);
+    CHECK_EQUAL(client->id[slot], report->order_id);
     if (report->kind == OME_EVENT_KIND_TRADE)
     {
         CHECK(report->last_quantity > 0 && report->trade_id >= client->trade_id); /* equal where both sides are its own */
@@ -1232,21 +1290,24 @@ static void know_order(client_t *client, const ome_execution_report_t *report)
         client->leaves[slot] = report->leaves_quantity;
     }
     /* A stop that triggers and a match that is prevented change nothing by themselves. */
-    CHECK(report->leaves_quantity == client->leaves[slot] && report->cumulative_quantity == client->cumulative[slot]);
+    CHECK_EQUAL(report->leaves_quantity, client->leaves[slot]);
+    CHECK_EQUAL(report->cumulative_quantity, client->cumulative[slot]);
     CHECK(report->kind != OME_EVENT_KIND_CANCELLED || report->leaves_quantity == 0);
 }
 
 static void know(known_t *known, uint32_t peer, const ome_execution_report_t *report)
 {
     client_t *client = &known->clients[peer];
-    CHECK(report->report_sequence == ++client->report_sequence); /* no gap */
+    CHECK_EQUAL(report->report_sequence, ++client->report_sequence); /* no gap */
     known->kinds[report->kind]++;
     known->traded[report->is_aggressor] += report->kind == OME_EVENT_KIND_TRADE;
     known->expired += report->kind == OME_EVENT_KIND_CANCELLED && report->reason == OME_REASON_EXPIRED;
     CHECK(report->kind != OME_EVENT_KIND_DISPLAYED);
     if (report->kind == OME_EVENT_KIND_COMPLETED)
     {
-        CHECK(report->order_id == 0 && report->leaves_quantity == 0 && report->command_kind == OME_COMMAND_KIND_MASS_CANCEL);
+        CHECK_EQUAL(report->order_id, 0);
+        CHECK_EQUAL(report->leaves_quantity, 0);
+        CHECK_EQUAL(report->command_kind, OME_COMMAND_KIND_MASS_CANCEL);
     }
     else if (report->kind != OME_EVENT_KIND_REJECTED)
     {
@@ -1261,7 +1322,7 @@ static uint32_t know_frames(known_t *known, house_t *house)
     while (house->wire->out_read < house->wire->out_count)
     {
         const wire_frame_t *frame = &house->wire->out[house->wire->out_read++];
-        CHECK(frame->size_bytes % REPORT_SIZE == 0);
+        CHECK_EQUAL(frame->size_bytes % REPORT_SIZE, 0);
         for (uint32_t offset = 0; offset < frame->size_bytes; offset += REPORT_SIZE, count++)
         {
             ome_execution_report_t report;
@@ -1279,7 +1340,7 @@ static void forget_frames(house_t *house)
         free(house->wire->out[i].data);
     }
     house->wire->out_count = house->wire->out_read = 0;
-    CHECK(house->wire->in_read == house->wire->in_count);
+    CHECK_EQUAL(house->wire->in_read, house->wire->in_count);
     house->wire->in_count = house->wire->in_read = 0;
 }
 
@@ -1293,7 +1354,7 @@ static void check_known(const known_t *known, const ome_engine_t *engine)
         {
             const client_t *client = &known->clients[peer];
             const bool is_its_own = order->leaves_quantity > 0 && order->owner >> 48 == peer;
-            CHECK(client->leaves[slot] == (is_its_own ? ome_book_leaves(&engine->pools, order) : 0));
+            CHECK_EQUAL(client->leaves[slot], is_its_own ? ome_book_leaves(&engine->pools, order) : 0);
             CHECK(!is_its_own || client->cumulative[slot] == order->cumulative_quantity);
             CHECK(!is_its_own || client->id[slot] == ome_order_id(pool, slot));
         }
@@ -1312,7 +1373,7 @@ static void check_order_counts(const house_t *house)
             const ome_order_t *order = &pool->orders[slot];
             count += order->leaves_quantity > 0 && ome_book_owner(&house->engine->pools, order) >> 48 == session;
         }
-        CHECK(look(house, session).order_count == count);
+        CHECK_EQUAL(look(house, session).order_count, count);
     }
 }
 
@@ -1383,21 +1444,22 @@ static void clients_know_from_reports_what_the_engine_knows(void)
         check_order_counts(house);
         forget_frames(house);
     }
-    CHECK(known.traded[0] == known.traded[1] && known.traded[0] == house->engine->trade_count);
+    CHECK_EQUAL(known.traded[0], known.traded[1]);
+    CHECK_EQUAL(known.traded[0], house->engine->trade_count);
     CHECK(house->engine->trade_count > 500);
-    CHECK(count_of(house, OME_COUNT_REPORTS) == report_count);
-    CHECK(count_of(house, OME_COUNT_ORDERS) == known.kinds[OME_EVENT_KIND_ACCEPTED]);
-    CHECK(count_of(house, OME_COUNT_CANCELS) == known.kinds[OME_EVENT_KIND_CANCELLED]);
-    CHECK(count_of(house, OME_COUNT_REJECTS) == known.kinds[OME_EVENT_KIND_REJECTED]);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REPORTS), report_count);
+    CHECK_EQUAL(count_of(house, OME_COUNT_ORDERS), known.kinds[OME_EVENT_KIND_ACCEPTED]);
+    CHECK_EQUAL(count_of(house, OME_COUNT_CANCELS), known.kinds[OME_EVENT_KIND_CANCELLED]);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), known.kinds[OME_EVENT_KIND_REJECTED]);
     for (uint32_t kind = OME_EVENT_KIND_ACCEPTED; kind <= OME_EVENT_KIND_COMPLETED; kind++)
     {
         const bool is_reported = kind != OME_EVENT_KIND_DEFINED && kind != OME_EVENT_KIND_DISPLAYED;
-        CHECK((known.kinds[kind] > 5) == is_reported);
+        CHECK_EQUAL(known.kinds[kind] > 5, is_reported);
     }
     CHECK(known.expired > 5);
-    CHECK(count_of(house, OME_COUNT_FRAMES_REJECTED) == 0);
-    CHECK(look(house, 1).report_sequence == known.clients[1].report_sequence);
-    CHECK(look(house, 2).report_sequence == known.clients[2].report_sequence);
+    CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_REJECTED), 0);
+    CHECK_EQUAL(look(house, 1).report_sequence, known.clients[1].report_sequence);
+    CHECK_EQUAL(look(house, 2).report_sequence, known.clients[2].report_sequence);
     house_free(house);
 }
 
@@ -1411,21 +1473,31 @@ static void an_amend_that_crosses_is_reported_step_by_step(void)
     send_command(house, 2, limit_order(OME_SIDE_SELL, 104, 3, 1));
     send_command(house, 2, limit_order(OME_SIDE_SELL, 105, 4, 2));
     work(house);
-    CHECK(know_frames(&known, house) == 3);
+    CHECK_EQUAL(know_frames(&known, house), 3);
     send_command(house, 1, amend_order(1, 106, 12));
     work(house);
     const wire_frame_t frame = house->wire->out[house->wire->out_read];
-    CHECK(frame.peer == 1);
+    CHECK_EQUAL(frame.peer, 1);
     ome_execution_report_t report;
     memcpy(&report, frame.data, REPORT_SIZE);
-    CHECK(report.kind == OME_EVENT_KIND_AMENDED && report.leaves_quantity == 12 && report.price == 106 && report.cumulative_quantity == 0);
+    CHECK_EQUAL(report.kind, OME_EVENT_KIND_AMENDED);
+    CHECK_EQUAL(report.leaves_quantity, 12);
+    CHECK_EQUAL(report.price, 106);
+    CHECK_EQUAL(report.cumulative_quantity, 0);
     memcpy(&report, frame.data + REPORT_SIZE, REPORT_SIZE);
-    CHECK(report.kind == OME_EVENT_KIND_TRADE && report.price == 104 && report.leaves_quantity == 9 && report.cumulative_quantity == 3);
+    CHECK_EQUAL(report.kind, OME_EVENT_KIND_TRADE);
+    CHECK_EQUAL(report.price, 104);
+    CHECK_EQUAL(report.leaves_quantity, 9);
+    CHECK_EQUAL(report.cumulative_quantity, 3);
     memcpy(&report, frame.data + 2 * REPORT_SIZE, REPORT_SIZE);
-    CHECK(report.kind == OME_EVENT_KIND_TRADE && report.price == 105 && report.leaves_quantity == 5 && report.cumulative_quantity == 7);
+    CHECK_EQUAL(report.kind, OME_EVENT_KIND_TRADE);
+    CHECK_EQUAL(report.price, 105);
+    CHECK_EQUAL(report.leaves_quantity, 5);
+    CHECK_EQUAL(report.cumulative_quantity, 7);
     (void)know_frames(&known, house);
     check_known(&known, house->engine);
-    CHECK(known.traded[0] == 2 && known.traded[1] == 2);
+    CHECK_EQUAL(known.traded[0], 2);
+    CHECK_EQUAL(known.traded[1], 2);
     house_free(house);
 }
 
@@ -1458,12 +1530,15 @@ static void a_sweep_larger_than_a_turn_is_reported_whole(void)
         {
             ome_execution_report_t report;
             memcpy(&report, frame->data + offset, REPORT_SIZE);
-            CHECK(report.report_sequence == ++sequences[frame->peer]);
+            CHECK_EQUAL(report.report_sequence, ++sequences[frame->peer]);
             trades[frame->peer] += report.kind == OME_EVENT_KIND_TRADE;
             CHECK(report.kind != OME_EVENT_KIND_TRADE || report.trade_id == trades[frame->peer]);
         }
     }
-    CHECK(trades[1] == 2500 && trades[2] == 2500 && sequences[1] == 2500 && sequences[2] == 2501);
+    CHECK_EQUAL(trades[1], 2500);
+    CHECK_EQUAL(trades[2], 2500);
+    CHECK_EQUAL(sequences[1], 2500);
+    CHECK_EQUAL(sequences[2], 2501);
     house_free(house);
 }
 
@@ -1483,14 +1558,14 @@ static void special_orders_are_reported_with_all_that_is_open(void)
     stop[0].flags = OME_COMMAND_FLAGS_CONTINUED;
     send_commands(house, 1, stop, 2);
     work(house);
-    CHECK(know_frames(&known, house) == 2);
+    CHECK_EQUAL(know_frames(&known, house), 2);
     check_known(&known, house->engine);
     /* A buy of 12 takes the peak and two of the next, and triggers the stop, which finds nobody. */
     ome_command_t buy = limit_order(OME_SIDE_BUY, 100, 12, 1);
     buy.time_in_force = OME_TIME_IN_FORCE_IOC;
     send_command(house, 2, buy);
     work(house);
-    CHECK(house->wire->out_count - house->wire->out_read == 2);
+    CHECK_EQUAL(house->wire->out_count - house->wire->out_read, 2);
     static const struct
     {
         uint32_t peer;
@@ -1512,14 +1587,19 @@ static void special_orders_are_reported_with_all_that_is_open(void)
         {
             ome_execution_report_t report;
             memcpy(&report, frame->data + offset, REPORT_SIZE);
-            CHECK(at < 7 && frame->peer == expected[at].peer && report.kind == expected[at].kind);
-            CHECK(report.client_order_id == expected[at].client_order_id && report.price == expected[at].price);
-            CHECK(report.last_quantity == expected[at].last_quantity && report.leaves_quantity == expected[at].leaves_quantity);
-            CHECK(report.reason == expected[at].reason);
-            CHECK(report.engine_sequence == 9 && report.timestamp_ns == ((ome_command_t *)ome_ring_slot(house->ring, 9))->timestamp_ns);
+            CHECK(at < 7);
+            CHECK_EQUAL(frame->peer, expected[at].peer);
+            CHECK_EQUAL(report.kind, expected[at].kind);
+            CHECK_EQUAL(report.client_order_id, expected[at].client_order_id);
+            CHECK_EQUAL(report.price, expected[at].price);
+            CHECK_EQUAL(report.last_quantity, expected[at].last_quantity);
+            CHECK_EQUAL(report.leaves_quantity, expected[at].leaves_quantity);
+            CHECK_EQUAL(report.reason, expected[at].reason);
+            CHECK_EQUAL(report.engine_sequence, 9);
+            CHECK_EQUAL(report.timestamp_ns, ((ome_command_t *)ome_ring_slot(house->ring, 9))->timestamp_ns);
         }
     }
-    CHECK(at == 7);
+    CHECK_EQUAL(at, 7);
     (void)know_frames(&known, house);
     check_known(&known, house->engine);
     /* Cancel and replace under another id: the report that answers has it. */
@@ -1543,27 +1623,40 @@ static void special_orders_are_reported_with_all_that_is_open(void)
     send_command(house, 1, own);
     work(house);
     const wire_frame_t *frame = next_frame(house, 1);
-    CHECK(frame->size_bytes == 4 * REPORT_SIZE);
+    CHECK_EQUAL(frame->size_bytes, 4 * REPORT_SIZE);
     ome_execution_report_t reports[4];
     memcpy(reports, frame->data, sizeof(reports));
-    CHECK(reports[0].kind == OME_EVENT_KIND_ACCEPTED && reports[3].kind == OME_EVENT_KIND_CANCELLED);
-    CHECK(reports[3].reason == OME_REASON_SELF_TRADE_PREVENTION && reports[3].leaves_quantity == 0);
+    CHECK_EQUAL(reports[0].kind, OME_EVENT_KIND_ACCEPTED);
+    CHECK_EQUAL(reports[3].kind, OME_EVENT_KIND_CANCELLED);
+    CHECK_EQUAL(reports[3].reason, OME_REASON_SELF_TRADE_PREVENTION);
+    CHECK_EQUAL(reports[3].leaves_quantity, 0);
     for (uint32_t i = 1; i < 3; i++)
     {
-        CHECK(reports[i].kind == OME_EVENT_KIND_PREVENTED && reports[i].last_quantity == 8 && reports[i].trade_id == 0);
-        CHECK(reports[i].is_aggressor == (i == 1) && reports[i].leaves_quantity == (i == 1 ? 8 : 38));
-        CHECK(reports[i].client_order_id == (i == 1 ? 3 : 77) && reports[i].side == (i == 1 ? OME_SIDE_BUY : OME_SIDE_SELL));
-        CHECK(reports[i].timestamp_ns == reports[0].timestamp_ns && reports[i].cumulative_quantity == (i == 1 ? 0 : 12));
+        CHECK_EQUAL(reports[i].kind, OME_EVENT_KIND_PREVENTED);
+        CHECK_EQUAL(reports[i].last_quantity, 8);
+        CHECK_EQUAL(reports[i].trade_id, 0);
+        CHECK_EQUAL(reports[i].is_aggressor, i == 1);
+        CHECK_EQUAL(reports[i].leaves_quantity, i == 1 ? 8 : 38);
+        CHECK_EQUAL(reports[i].client_order_id, i == 1 ? 3 : 77);
+        CHECK_EQUAL(reports[i].side, i == 1 ? OME_SIDE_BUY : OME_SIDE_SELL);
+        CHECK_EQUAL(reports[i].timestamp_ns, reports[0].timestamp_ns);
+        CHECK_EQUAL(reports[i].cumulative_quantity, i == 1 ? 0 : 12);
     }
     /* A mass cancel: each order, and a total that echoes the request. */
     send_command(house, 1, (ome_command_t){.kind = OME_COMMAND_KIND_MASS_CANCEL, .client_order_id = 5, .instrument = 1});
     work(house);
     frame = next_frame(house, 1);
-    CHECK(frame->size_bytes == 2 * REPORT_SIZE);
+    CHECK_EQUAL(frame->size_bytes, 2 * REPORT_SIZE);
     memcpy(reports, frame->data, 2 * REPORT_SIZE);
-    CHECK(reports[0].kind == OME_EVENT_KIND_CANCELLED && reports[0].last_quantity == 38 && reports[0].reason == OME_REASON_MASS_CANCELLED);
-    CHECK(reports[1].kind == OME_EVENT_KIND_COMPLETED && reports[1].last_quantity == 1 && reports[1].client_order_id == 5);
-    CHECK(reports[1].command_kind == OME_COMMAND_KIND_MASS_CANCEL && reports[1].order_id == 0 && reports[1].leaves_quantity == 0);
+    CHECK_EQUAL(reports[0].kind, OME_EVENT_KIND_CANCELLED);
+    CHECK_EQUAL(reports[0].last_quantity, 38);
+    CHECK_EQUAL(reports[0].reason, OME_REASON_MASS_CANCELLED);
+    CHECK_EQUAL(reports[1].kind, OME_EVENT_KIND_COMPLETED);
+    CHECK_EQUAL(reports[1].last_quantity, 1);
+    CHECK_EQUAL(reports[1].client_order_id, 5);
+    CHECK_EQUAL(reports[1].command_kind, OME_COMMAND_KIND_MASS_CANCEL);
+    CHECK_EQUAL(reports[1].order_id, 0);
+    CHECK_EQUAL(reports[1].leaves_quantity, 0);
     check_silence(house);
     house_free(house);
 }
@@ -1577,7 +1670,7 @@ static void a_gateway_takes_over_orders_at_rest(void)
     orders[0].participant = orders[0].session = 1;
     orders[0].account = 6;
     ome_engine_apply_many(engine, orders, 2, &recorder->sink);
-    CHECK(engine->trade_count == 1);
+    CHECK_EQUAL(engine->trade_count, 1);
     /* An iceberg behind it, and a stop that waits for a price above. */
     ome_command_t specials[4] = {limit_order(OME_SIDE_BUY, 100, 30, 4), order_terms(OME_TERM_DISPLAY_QUANTITY, 3),
         limit_order(OME_SIDE_BUY, 120, 9, 5), order_terms(OME_TERM_STOP_PRICE, 110)};
@@ -1589,11 +1682,12 @@ static void a_gateway_takes_over_orders_at_rest(void)
     }
     specials[0].account = 8;
     ome_engine_apply_many(engine, specials, 4, &recorder->sink);
-    CHECK(engine->pools.specials.record_count == 2);
+    CHECK_EQUAL(engine->pools.specials.record_count, 2);
     recorder_free(recorder);
     house_t *house = house_around(engine, 16, 64);
     check_order_counts(house);
-    CHECK(look(house, 1).order_count == 1 && look(house, 2).order_count == 2);
+    CHECK_EQUAL(look(house, 1).order_count, 1);
+    CHECK_EQUAL(look(house, 2).order_count, 2);
     bind(house, 1, 1);
     ome_command_t sell = limit_order(OME_SIDE_SELL, 99, 5, 3);
     sell.timestamp_ns = UINT64_C(1700000000000000000);
@@ -1653,17 +1747,20 @@ static void reports_for_nobody_are_counted_and_leave_a_gap(void)
     send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 3, 1));
     send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 3, 2));
     work(house);
-    CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 2 && count_of(house, OME_COUNT_SESSIONS_ENDED) == 0);
-    CHECK(look(house, 1).report_sequence == 3);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REPORTS_UNDELIVERED), 2);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 0);
+    CHECK_EQUAL(look(house, 1).report_sequence, 3);
     bind(house, 1, 3);
     house->wire->out_read = house->wire->out_count;
     send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 4, 3));
     work(house);
-    CHECK(next_frame(house, 2)->size_bytes == 2 * REPORT_SIZE);
+    CHECK_EQUAL(next_frame(house, 2)->size_bytes, 2 * REPORT_SIZE);
     ome_execution_report_t report;
     memcpy(&report, next_frame(house, 3)->data, REPORT_SIZE);
-    CHECK(report.report_sequence == 4 && report.cumulative_quantity == 10 && report.leaves_quantity == 0);
-    CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 2);
+    CHECK_EQUAL(report.report_sequence, 4);
+    CHECK_EQUAL(report.cumulative_quantity, 10);
+    CHECK_EQUAL(report.leaves_quantity, 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REPORTS_UNDELIVERED), 2);
     house_free(house);
 }
 
@@ -1673,8 +1770,11 @@ static void check_logout(house_t *house, uint32_t peer, uint8_t reason)
     const wire_frame_t *frame = next_frame(house, peer);
     ome_logout_t expected = {.reason = reason};
     ome_message_header_set(&expected, OME_TEMPLATE_LOGOUT, OME_BLOCK_LOGOUT);
-    CHECK(frame->is_last && frame->size_bytes == sizeof(expected) && memcmp(frame->data, &expected, sizeof(expected)) == 0);
-    CHECK(house->wire->peers[peer].is_ended && session_of(house, peer) == 0);
+    CHECK(frame->is_last);
+    CHECK_EQUAL(frame->size_bytes, sizeof(expected));
+    CHECK_BYTES_EQUAL(frame->data, &expected, sizeof(expected));
+    CHECK(house->wire->peers[peer].is_ended);
+    CHECK_EQUAL(session_of(house, peer), 0);
 }
 
 /* A connection that does not read, or is gone, or a socket that refuses ends that session, which is told why; the other gets everything. */
@@ -1693,9 +1793,12 @@ static void a_slow_peer_loses_its_session_and_hurts_nobody(void)
             send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 2, id));
         }
         work(house);
-        CHECK(session_of(house, 1) == 0 && session_of(house, 2) == 2);
-        CHECK(count_of(house, OME_COUNT_SESSIONS_ENDED) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
-        CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 4 && count_of(house, OME_COUNT_REPORTS) == 1 + 8);
+        CHECK_EQUAL(session_of(house, 1), 0);
+        CHECK_EQUAL(session_of(house, 2), 2);
+        CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 1);
+        CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
+        CHECK_EQUAL(count_of(house, OME_COUNT_REPORTS_UNDELIVERED), 4);
+        CHECK_EQUAL(count_of(house, OME_COUNT_REPORTS), 1 + 8);
         uint32_t report_count = 0;
         uint32_t logout_count = 0;
         while (house->wire->out_read < house->wire->out_count)
@@ -1708,13 +1811,15 @@ static void a_slow_peer_loses_its_session_and_hurts_nobody(void)
             }
             report_count += next_frame(house, 2)->size_bytes / (uint32_t)REPORT_SIZE;
         }
-        CHECK(report_count == 8 && logout_count == 1);
+        CHECK_EQUAL(report_count, 8);
+        CHECK_EQUAL(logout_count, 1);
         /* Its order stays; what it sends after it has connected again is refused until it logs on. */
-        CHECK(house->engine->books[1].open_quantity[0] == 2 && look(house, 1).order_count == 1);
+        CHECK_EQUAL(house->engine->books[1].open_quantity[0], 2);
+        CHECK_EQUAL(look(house, 1).order_count, 1);
         wire_reconnect(house->wire, 1);
         send_command(house, 1, cancel_order(1));
         work(house);
-        CHECK(next_reject(house, 1).reason == OME_REASON_NOT_LOGGED_ON);
+        CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_NOT_LOGGED_ON);
         house_free(house);
     }
 }
@@ -1737,39 +1842,44 @@ static void a_full_ring_is_busy_and_loses_nothing(void)
     ome_command_t commands[40];
     set_sequences(commands, 40, 1);
     send_commands(house, 1, commands, 20);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     ome_frame_reject_t reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_BUSY, 8, 12);
-    CHECK(reject.message_index == 8 && reject.byte_offset == 8 * OME_RECORD_SIZE);
-    CHECK(memcmp(reject.field, "session_sequence", sizeof(reject.field)) == 0);
-    CHECK(reject.found == 9);
-    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 8 && count_of(house, OME_COUNT_MESSAGES_BUSY) == 12);
-    CHECK(match(house) == 8);
+    CHECK_EQUAL(reject.message_index, 8);
+    CHECK_EQUAL(reject.byte_offset, 8 * OME_RECORD_SIZE);
+    CHECK_BYTES_EQUAL(reject.field, "session_sequence", sizeof(reject.field));
+    CHECK_EQUAL(reject.found, 9);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 8);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_BUSY), 12);
+    CHECK_EQUAL(match(house), 8);
     /* A frame that was on its way must not overtake: refused although there is room. */
     send_commands(house, 1, commands + 20, 3);
-    CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == 0);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(match(house), 0);
     while (house->wire->out[house->wire->out_read].size_bytes % REPORT_SIZE == 0)
     {
         house->wire->out_read++; /* reports of the first eight */
     }
     reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_BUSY, 0, 3);
-    CHECK(reject.found == 21);
+    CHECK_EQUAL(reject.found, 21);
     /* Sent again from where it was refused, the rest is taken, in as many parts as it needs. */
     uint32_t done = 8;
     while (done < 40)
     {
         const uint32_t part = 40 - done < 5 ? 40 - done : 5;
         send_commands(house, 1, commands + done, part);
-        CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == part);
+        CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+        CHECK_EQUAL(match(house), part);
         done += part;
     }
     work(house);
-    CHECK(house->engine->sequence == 4 + 40);
-    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 40 && count_of(house, OME_COUNT_MESSAGES_BUSY) == 15);
+    CHECK_EQUAL(house->engine->sequence, 4 + 40);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 40);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_BUSY), 15);
     for (uint32_t i = 1; i <= 40; i++)
     {
-        CHECK(house->engine->pools.orders.orders[i].client_order_id == i);
+        CHECK_EQUAL(house->engine->pools.orders.orders[i].client_order_id, i);
     }
     house_free(house);
 }
@@ -1793,20 +1903,24 @@ static void a_frame_is_cut_between_commands(void)
     set_iceberg(commands + 3, 4);
     set_iceberg(commands + 5, 6);
     send_commands(house, 1, commands, 7);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     ome_frame_reject_t reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_BUSY, 3, 4); /* a slot of the ring stays empty */
-    CHECK(reject.message_index == 3 && reject.found == 4);
-    CHECK(match(house) == 3);
+    CHECK_EQUAL(reject.message_index, 3);
+    CHECK_EQUAL(reject.found, 4);
+    CHECK_EQUAL(match(house), 3);
     send_commands(house, 1, commands + 3, 4);
-    CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == 4);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(match(house), 4);
     work(house);
-    CHECK(house->engine->pools.specials.record_count == 3 && count_of(house, OME_COUNT_REJECTS) == 0);
-    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 7 && count_of(house, OME_COUNT_MESSAGES_BUSY) == 4);
+    CHECK_EQUAL(house->engine->pools.specials.record_count, 3);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 7);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_BUSY), 4);
     for (uint32_t i = 1; i <= 4; i++)
     {
         const uint64_t first[4] = {1, 2, 4, 6};
-        CHECK(house->engine->pools.orders.orders[i].client_order_id == first[i - 1]);
+        CHECK_EQUAL(house->engine->pools.orders.orders[i].client_order_id, first[i - 1]);
     }
     house_free(house);
 }
@@ -1829,11 +1943,13 @@ static void an_incomplete_command_never_reaches_the_engine(void)
         const ome_frame_reject_t reject = next_reject(house, 1);
         check_counts(&reject, OME_REASON_INCOMPLETE_COMMAND, 0, i < 2 ? 1 : 3);
     }
-    CHECK(ome_ring_cursor(house->ring) == cursor && count_of(house, OME_COUNT_FRAMES_REJECTED) == 3);
+    CHECK_EQUAL(ome_ring_cursor(house->ring), cursor);
+    CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_REJECTED), 3);
     commands[1].flags = 0;
     send_commands(house, 1, commands, 2);
     work(house);
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE && house->engine->pools.specials.record_count == 1);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
+    CHECK_EQUAL(house->engine->pools.specials.record_count, 1);
     house_free(house);
 }
 
@@ -1869,7 +1985,7 @@ static void no_command_comes_between_the_records_of_another(void)
     house_t *house = simple_house(64);
     intruder_t intruder = {.house = house};
     pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, intrude, &intruder) == 0);
+    CHECK_EQUAL(pthread_create(&thread, NULL, intrude, &intruder), 0);
     uint32_t accepted = 0;
     const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
     while (accepted < 400 || atomic_load(&intruder.count) < 400)
@@ -1901,7 +2017,7 @@ static void no_command_comes_between_the_records_of_another(void)
         CHECK(ome_clock_monotonic_ns() < end_ns);
     }
     atomic_store(&intruder.is_over, true);
-    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
     (void)match(house);
     house_free(house);
 }
@@ -1914,19 +2030,21 @@ static void a_busy_session_does_not_hold_up_another(void)
     set_sequences(commands, 12, 1);
     send_commands(house, 1, commands, 5);
     send_commands(house, 1, commands + 5, 5);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     ome_frame_reject_t reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_BUSY, 0, 5);
-    CHECK(reject.found == 6 && reject.message_index == 0);
+    CHECK_EQUAL(reject.found, 6);
+    CHECK_EQUAL(reject.message_index, 0);
     send_commands(house, 2, commands, 3);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     check_silence(house);
-    CHECK(match(house) == 8);
+    CHECK_EQUAL(match(house), 8);
     /* A new logon of the session begins anew. */
     bind(house, 1, 3);
     send_commands(house, 3, commands + 9, 2);
     work(house);
-    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 10 && house->engine->sequence == 14);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 10);
+    CHECK_EQUAL(house->engine->sequence, 14);
     house_free(house);
 }
 
@@ -1939,8 +2057,9 @@ static house_t *house_with_stranger(uint32_t ring_slot_count)
     ome_gateway_logon_t logon = logon_of(house, 4, 4);
     logon.session_number = 9;
     logon.is_defined = 0;
-    CHECK(ome_gateway_bind(house->gateway, 4, &logon) == OME_OK);
-    CHECK(session_of(house, 4) == 4 && !look(house, 4).is_defined);
+    CHECK_EQUAL(ome_gateway_bind(house->gateway, 4, &logon), OME_OK);
+    CHECK_EQUAL(session_of(house, 4), 4);
+    CHECK(!look(house, 4).is_defined);
     return house;
 }
 
@@ -1952,7 +2071,7 @@ static void check_definition(const house_t *house, uint64_t sequence)
     CHECK(slot->timestamp_ns > UINT64_C(1600000000000000000));
     expected.sequence = sequence;
     expected.timestamp_ns = slot->timestamp_ns;
-    CHECK(memcmp(slot, &expected, sizeof(expected)) == 0);
+    CHECK_BYTES_EQUAL(slot, &expected, sizeof(expected));
 }
 
 /* Who logs on, says that it lives, sends bad frames and logs out leaves no trace in the ring. */
@@ -1965,21 +2084,23 @@ static void a_session_without_a_command_is_not_defined(void)
     wire_put(house->wire, 4, &heartbeat, sizeof(heartbeat));
     wire_put(house->wire, 4, "?", 1);
     work(house);
-    CHECK(next_frame(house, 4)->size_bytes == sizeof(heartbeat));
-    CHECK(next_reject(house, 4).reason == OME_REASON_FRAME_TRUNCATED);
+    CHECK_EQUAL(next_frame(house, 4)->size_bytes, sizeof(heartbeat));
+    CHECK_EQUAL(next_reject(house, 4).reason, OME_REASON_FRAME_TRUNCATED);
     house->is_open = false; /* nor does one whose commands are not taken */
     send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
     work(house);
-    CHECK(next_reject(house, 4).reason == OME_REASON_ENGINE_STOPPED);
+    CHECK_EQUAL(next_reject(house, 4).reason, OME_REASON_ENGINE_STOPPED);
     house->is_open = true;
     house->storage = OME_STORAGE_LOW; /* or one whose order is refused at once */
     send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
     work(house);
-    CHECK(next_frame(house, 4)->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(next_frame(house, 4)->size_bytes, REPORT_SIZE);
     house->storage = OME_STORAGE_ROOM;
     wire_leave(house->wire, 4);
     work(house);
-    CHECK(ome_ring_cursor(house->ring) == cursor && !look(house, 4).is_defined && house->engine->session_count == 3);
+    CHECK_EQUAL(ome_ring_cursor(house->ring), cursor);
+    CHECK(!look(house, 4).is_defined);
+    CHECK_EQUAL(house->engine->session_count, 3);
     house_free(house);
 }
 
@@ -1994,25 +2115,32 @@ static void the_definition_comes_right_before_the_first_command(void)
         send_command(house, 1, cancel_order(1)); /* 5 */
         send_commands(house, 4, commands, 2); /* 6 is the definition */
         send_command(house, 4, cancel_order(9));
-        CHECK(run(house) == OME_GATEWAY_IDLE);
-        CHECK(ome_ring_cursor(house->ring) == 9 && look(house, 4).is_defined);
+        CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+        CHECK_EQUAL(ome_ring_cursor(house->ring), 9);
+        CHECK(look(house, 4).is_defined);
         check_definition(house, 6);
         for (uint64_t sequence = 7; sequence <= 9; sequence++)
         {
             const ome_command_t *slot = ome_ring_slot(house->ring, sequence);
-            CHECK(slot->kind == OME_COMMAND_KIND_CANCEL_ORDER && slot->client_order_id == sequence);
-            CHECK(slot->session == 4 && slot->participant == 4);
+            CHECK_EQUAL(slot->kind, OME_COMMAND_KIND_CANCEL_ORDER);
+            CHECK_EQUAL(slot->client_order_id, sequence);
+            CHECK_EQUAL(slot->session, 4);
+            CHECK_EQUAL(slot->participant, 4);
         }
-        CHECK(match(house) == 5 && house->engine->session_count == 4);
-        CHECK(run(house) == OME_GATEWAY_DEFINED);
+        CHECK_EQUAL(match(house), 5);
+        CHECK_EQUAL(house->engine->session_count, 4);
+        CHECK_EQUAL(run(house), OME_GATEWAY_DEFINED);
         ome_event_t event;
         memcpy(&event, ome_gateway_event(house->gateway), sizeof(event));
-        CHECK(event.sequence == 6 && event.kind == OME_EVENT_KIND_DEFINED && event.session == 4 && event.participant == 4);
-        CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+        CHECK_EQUAL(event.sequence, 6);
+        CHECK_EQUAL(event.kind, OME_EVENT_KIND_DEFINED);
+        CHECK_EQUAL(event.session, 4);
+        CHECK_EQUAL(event.participant, 4);
+        CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
         check_silence(house);
         work(house);
-        CHECK(next_frame(house, 4)->size_bytes == 3 * REPORT_SIZE);
-        CHECK(look(house, 4).report_sequence == 3);
+        CHECK_EQUAL(next_frame(house, 4)->size_bytes, 3 * REPORT_SIZE);
+        CHECK_EQUAL(look(house, 4).report_sequence, 3);
         house_free(house);
     }
 }
@@ -2031,23 +2159,27 @@ static void a_full_ring_is_busy_at_the_definition(void)
             send_commands(house, 1, commands + 3, 1);
         }
         send_commands(house, 4, commands, 3);
-        CHECK(run(house) == OME_GATEWAY_IDLE);
+        CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
         ome_frame_reject_t reject = next_reject(house, 4);
         check_counts(&reject, OME_REASON_BUSY, 0, 3);
-        CHECK(reject.found == 1 && reject.message_index == 0);
-        CHECK(look(house, 4).is_defined == (room == 1) && ome_ring_cursor(house->ring) == 4 + 4);
-        CHECK(match(house) == 4);
+        CHECK_EQUAL(reject.found, 1);
+        CHECK_EQUAL(reject.message_index, 0);
+        CHECK_EQUAL(look(house, 4).is_defined, room == 1);
+        CHECK_EQUAL(ome_ring_cursor(house->ring), 4 + 4);
+        CHECK_EQUAL(match(house), 4);
         send_commands(house, 4, commands, 3);
         while (run(house) == OME_GATEWAY_DEFINED)
         {
         }
-        CHECK(ome_ring_cursor(house->ring) == 4 + 4 + 3 + (room == 0));
+        CHECK_EQUAL(ome_ring_cursor(house->ring), 4 + 4 + 3 + (room == 0));
         check_definition(house, room == 0 ? 9 : 8);
         while (match(house) > 0 || run(house) == OME_GATEWAY_DEFINED)
         {
         }
-        CHECK(house->engine->session_count == 4 && house->engine->sequence == 4u + 4 + 3 + (room == 0));
-        CHECK(look(house, 4).order_count == 3 && count_of(house, OME_COUNT_REJECTS) == 0);
+        CHECK_EQUAL(house->engine->session_count, 4);
+        CHECK_EQUAL(house->engine->sequence, 4u + 4 + 3 + (room == 0));
+        CHECK_EQUAL(look(house, 4).order_count, 3);
+        CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), 0);
         house_free(house);
     }
 }
@@ -2059,34 +2191,42 @@ static void a_session_that_is_refused_is_ended(void)
     ome_gateway_logon_t logon = logon_of(house, 4, 4);
     logon.is_defined = 0;
     logon.participant = 1; /* another's */
-    CHECK(ome_gateway_bind(house->gateway, 4, &logon) == OME_OK);
+    CHECK_EQUAL(ome_gateway_bind(house->gateway, 4, &logon), OME_OK);
     send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
-    CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == 2);
-    CHECK(run(house) == OME_GATEWAY_DEFINED);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(match(house), 2);
+    CHECK_EQUAL(run(house), OME_GATEWAY_DEFINED);
     ome_event_t event;
     memcpy(&event, ome_gateway_event(house->gateway), sizeof(event));
-    CHECK(event.kind == OME_EVENT_KIND_REJECTED && event.command_kind == OME_COMMAND_KIND_DEFINE_SESSION && event.session == 4);
+    CHECK_EQUAL(event.kind, OME_EVENT_KIND_REJECTED);
+    CHECK_EQUAL(event.command_kind, OME_COMMAND_KIND_DEFINE_SESSION);
+    CHECK_EQUAL(event.session, 4);
     CHECK(look(house, 4).is_defined);
     house->wire->out_read = house->wire->out_count; /* the refusal is also a report */
     ome_gateway_undefine(house->gateway, 4);
     check_logout(house, 4, OME_REASON_SESSION_LIMIT_REACHED);
-    CHECK(!look(house, 4).is_defined && count_of(house, OME_COUNT_SESSIONS_ENDED) == 1);
+    CHECK(!look(house, 4).is_defined);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 1);
     ome_gateway_undefine(house->gateway, 4);
     check_silence(house);
-    CHECK(count_of(house, OME_COUNT_SESSIONS_ENDED) == 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 1);
     /* Its order was of no session. */
-    CHECK(run(house) == OME_GATEWAY_IDLE);
-    CHECK(house->engine->pools.orders.slots_ever_used == 0 && count_of(house, OME_COUNT_REJECTS) == 2);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(house->engine->pools.orders.slots_ever_used, 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), 2);
     /* It connects again, with numbers that are its own, and is defined anew. */
     wire_reconnect(house->wire, 4);
     logon = logon_of(house, 4, 4);
     logon.is_defined = 0;
-    CHECK(ome_gateway_bind(house->gateway, 4, &logon) == OME_OK);
-    CHECK(look(house, 4).report_sequence == 0); /* it is somebody else */
+    CHECK_EQUAL(ome_gateway_bind(house->gateway, 4, &logon), OME_OK);
+    CHECK_EQUAL(look(house, 4).report_sequence, 0); /* it is somebody else */
     send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
-    CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == 2 && run(house) == OME_GATEWAY_DEFINED);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(match(house), 2);
+    CHECK_EQUAL(run(house), OME_GATEWAY_DEFINED);
     work(house);
-    CHECK(next_frame(house, 4)->size_bytes == REPORT_SIZE && look(house, 4).order_count == 1);
+    CHECK_EQUAL(next_frame(house, 4)->size_bytes, REPORT_SIZE);
+    CHECK_EQUAL(look(house, 4).order_count, 1);
     house_free(house);
 }
 
@@ -2098,31 +2238,37 @@ static void a_connection_that_is_gone_has_no_session(void)
     house_t *house = simple_house(64);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
     work(house);
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
     const uint64_t gone = peer_number(house->wire, 1);
     wire_leave(house->wire, 1);
     work(house);
-    CHECK(ome_gateway_session_of(house->gateway, gone) == 0 && look(house, 1).peer == 0 && look(house, 1).order_count == 1);
-    CHECK(count_of(house, OME_COUNT_SESSIONS_ENDED) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    CHECK_EQUAL(ome_gateway_session_of(house->gateway, gone), 0);
+    CHECK_EQUAL(look(house, 1).peer, 0);
+    CHECK_EQUAL(look(house, 1).order_count, 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     wire_leave(house->wire, 3); /* who had none */
     work(house);
-    CHECK(count_of(house, OME_COUNT_SESSIONS_ENDED) == 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 1);
     wire_reconnect(house->wire, 1);
-    CHECK(session_of(house, 1) == 0);
+    CHECK_EQUAL(session_of(house, 1), 0);
     send_command(house, 1, cancel_order(1));
     work(house);
-    CHECK(next_reject(house, 1).reason == OME_REASON_NOT_LOGGED_ON);
+    CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_NOT_LOGGED_ON);
     /* Its number has no effect either. */
-    CHECK(ome_gateway_send(house->gateway, gone, (const uint8_t *)"?", 1) == OME_NOT_FOUND);
+    CHECK_EQUAL(ome_gateway_send(house->gateway, gone, (const uint8_t *)"?", 1), OME_NOT_FOUND);
     ome_gateway_logon_t logon = logon_of(house, 1, 1);
     logon.peer = gone;
-    CHECK(ome_gateway_bind(house->gateway, 1, &logon) == OME_NOT_FOUND);
-    CHECK(look(house, 1).peer == 0 && session_of(house, 1) == 0 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    CHECK_EQUAL(ome_gateway_bind(house->gateway, 1, &logon), OME_NOT_FOUND);
+    CHECK_EQUAL(look(house, 1).peer, 0);
+    CHECK_EQUAL(session_of(house, 1), 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     bind(house, 1, 1);
     send_command(house, 1, cancel_order(1));
     work(house);
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE && look(house, 1).order_count == 0);
-    CHECK(look(house, 1).report_sequence == 2);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
+    CHECK_EQUAL(look(house, 1).order_count, 0);
+    CHECK_EQUAL(look(house, 1).report_sequence, 2);
     house_free(house);
 }
 
@@ -2132,9 +2278,13 @@ static void the_caller_ends_a_connection(void)
     house_t *house = simple_house(64);
     ome_gateway_end(house->gateway, peer_number(house->wire, 1), (const uint8_t *)"over", 4);
     const wire_frame_t *frame = next_frame(house, 1);
-    CHECK(frame->is_last && frame->size_bytes == 4 && look(house, 1).peer == 0 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    CHECK(frame->is_last);
+    CHECK_EQUAL(frame->size_bytes, 4);
+    CHECK_EQUAL(look(house, 1).peer, 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     ome_gateway_pause(house->gateway, peer_number(house->wire, 2), 250);
-    CHECK(house->wire->peers[2].pause_count == 1 && house->wire->peers[2].pause_ms == 250);
+    CHECK_EQUAL(house->wire->peers[2].pause_count, 1);
+    CHECK_EQUAL(house->wire->peers[2].pause_ms, 250);
     house_free(house);
 }
 
@@ -2151,19 +2301,20 @@ static void check_heartbeat(house_t *house, uint32_t peer, ome_heartbeat_t expec
 {
     const wire_frame_t *frame = next_frame(house, peer);
     ome_heartbeat_t heartbeat;
-    CHECK(frame->size_bytes == sizeof(heartbeat) && !frame->is_last);
+    CHECK_EQUAL(frame->size_bytes, sizeof(heartbeat));
+    CHECK(!frame->is_last);
     memcpy(&heartbeat, frame->data, sizeof(heartbeat));
     CHECK(heartbeat.server_time_ns > UINT64_C(1600000000000000000));
     expected.server_time_ns = heartbeat.server_time_ns;
     ome_message_header_set(&expected, OME_TEMPLATE_HEARTBEAT, OME_BLOCK_HEARTBEAT);
-    CHECK(memcmp(&heartbeat, &expected, sizeof(expected)) == 0);
+    CHECK_BYTES_EQUAL(&heartbeat, &expected, sizeof(expected));
 }
 
 static void bind_with_heartbeat(house_t *house, uint32_t heartbeat_ms)
 {
     ome_gateway_logon_t logon = logon_of(house, 1, 1);
     logon.heartbeat_ms = heartbeat_ms;
-    CHECK(ome_gateway_bind(house->gateway, 1, &logon) == OME_OK);
+    CHECK_EQUAL(ome_gateway_bind(house->gateway, 1, &logon), OME_OK);
 }
 
 /* A client's heartbeat is answered with what it chose, and with how far the venue and its reports are; also where nobody minds its silence. One without a session is refused. */
@@ -2174,7 +2325,7 @@ static void a_heartbeat_is_answered(void)
     send_command(house, 2, cancel_order(1));
     work(house);
     check_heartbeat(house, 2, (ome_heartbeat_t){.request_id = UINT64_MAX, .engine_sequence = 4});
-    CHECK(next_frame(house, 2)->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(next_frame(house, 2)->size_bytes, REPORT_SIZE);
     put_heartbeat(house, 2, 0);
     put_heartbeat(house, 2, 8);
     work(house);
@@ -2199,19 +2350,22 @@ static void who_hears_nothing_is_sent_a_heartbeat(void)
     {
         send_command(house, 1, cancel_order(1)); /* nobody matches: no answer comes */
         sent++;
-        CHECK(run(house) == OME_GATEWAY_IDLE);
-        CHECK(session_of(house, 1) == 1 && ome_clock_monotonic_ns() < end_ns);
+        CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+        CHECK_EQUAL(session_of(house, 1), 1);
+        CHECK(ome_clock_monotonic_ns() < end_ns);
         usleep(8000);
     }
     for (uint32_t i = 0; i < 3; i++)
     {
         const wire_frame_t *frame = &house->wire->out[i];
         ome_heartbeat_t heartbeat;
-        CHECK(frame->peer == 1 && frame->size_bytes == sizeof(heartbeat));
+        CHECK_EQUAL(frame->peer, 1);
+        CHECK_EQUAL(frame->size_bytes, sizeof(heartbeat));
         memcpy(&heartbeat, frame->data, sizeof(heartbeat));
-        CHECK(heartbeat.request_id == 0 && heartbeat.report_sequence == 0);
+        CHECK_EQUAL(heartbeat.request_id, 0);
+        CHECK_EQUAL(heartbeat.report_sequence, 0);
     }
-    CHECK(ome_ring_cursor(house->ring) == 4 + sent);
+    CHECK_EQUAL(ome_ring_cursor(house->ring), 4 + sent);
     house_free(house);
 }
 
@@ -2223,17 +2377,19 @@ static void who_says_nothing_is_ended(void)
     const uint64_t start_ns = ome_clock_monotonic_ns();
     while (session_of(house, 1) != 0)
     {
-        CHECK(ome_gateway_run(house->gateway, 100) == OME_GATEWAY_IDLE);
+        CHECK_EQUAL(ome_gateway_run(house->gateway, 100), OME_GATEWAY_IDLE);
         CHECK(ome_clock_monotonic_ns() - start_ns < LONG_NS);
     }
     CHECK(ome_clock_monotonic_ns() - start_ns >= UINT64_C(3000000));
     while (!house->wire->out[house->wire->out_read].is_last)
     {
-        CHECK(next_frame(house, 1)->size_bytes == sizeof(ome_heartbeat_t));
+        CHECK_EQUAL(next_frame(house, 1)->size_bytes, sizeof(ome_heartbeat_t));
     }
     check_logout(house, 1, OME_REASON_HEARTBEAT_TIMEOUT);
     check_silence(house);
-    CHECK(session_of(house, 2) == 2 && count_of(house, OME_COUNT_SESSIONS_ENDED) == 1 && count_of(house, OME_COUNT_SESSIONS) == 1);
+    CHECK_EQUAL(session_of(house, 2), 2);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     house_free(house);
 }
 
@@ -2242,7 +2398,7 @@ static void time_in_which_the_venue_did_not_run_is_nobodys_silence(void)
 {
     house_t *house = simple_house(1024);
     bind_with_heartbeat(house, 100);
-    CHECK(ome_gateway_run(house->gateway, 30) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(ome_gateway_run(house->gateway, 30), OME_GATEWAY_IDLE);
     usleep(400000);
     for (uint32_t i = 0; i < 100; i++)
     {
@@ -2250,8 +2406,9 @@ static void time_in_which_the_venue_did_not_run_is_nobodys_silence(void)
     }
     send_command(house, 1, cancel_order(1));
     work(house);
-    CHECK(house->wire->in_read == house->wire->in_count);
-    CHECK(session_of(house, 1) == 1 && count_of(house, OME_COUNT_SESSIONS_ENDED) == 0);
+    CHECK_EQUAL(house->wire->in_read, house->wire->in_count);
+    CHECK_EQUAL(session_of(house, 1), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 0);
     house_free(house);
 }
 
@@ -2282,11 +2439,13 @@ static void noise_is_read_more_slowly(void)
         }
         wire_put(house->wire, 3, "x", 1); /* of no session: it is the listener that counts */
         work(house);
-        CHECK(house->wire->in_read == house->wire->in_count && session_of(house, 1) == 1);
-        CHECK((house->wire->peers[1].pause_count > 0) == (kind < 2));
+        CHECK_EQUAL(house->wire->in_read, house->wire->in_count);
+        CHECK_EQUAL(session_of(house, 1), 1);
+        CHECK_EQUAL(house->wire->peers[1].pause_count > 0, kind < 2);
         CHECK(house->wire->peers[1].pause_count <= FRAMES / 64);
         CHECK(kind == 2 || house->wire->peers[1].pause_ms == 10);
-        CHECK(house->wire->peers[2].pause_count == 0 && house->wire->peers[3].pause_count == 0);
+        CHECK_EQUAL(house->wire->peers[2].pause_count, 0);
+        CHECK_EQUAL(house->wire->peers[3].pause_count, 0);
         CHECK(kind == 2 || house->wire->out_count == FRAMES + 1); /* each is answered */
         house_free(house);
     }
@@ -2298,7 +2457,7 @@ static void noise_is_read_more_slowly(void)
 static void check_refusals(house_t *house, uint32_t peer, const ome_execution_report_t *expected, uint32_t count, uint64_t since_ns)
 {
     const wire_frame_t *frame = next_frame(house, peer);
-    CHECK(frame->size_bytes == count * REPORT_SIZE);
+    CHECK_EQUAL(frame->size_bytes, count * REPORT_SIZE);
     for (uint32_t i = 0; i < count; i++)
     {
         ome_execution_report_t report;
@@ -2310,7 +2469,7 @@ static void check_refusals(house_t *house, uint32_t peer, const ome_execution_re
         due.reason = OME_REASON_STORAGE_LOW;
         due.command_kind = OME_COMMAND_KIND_NEW_ORDER;
         ome_message_header_set(&due, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
-        CHECK(memcmp(&report, &due, REPORT_SIZE) == 0);
+        CHECK_BYTES_EQUAL(&report, &due, REPORT_SIZE);
     }
 }
 
@@ -2325,19 +2484,23 @@ static void every_command_is_refused_while_storage_is_scarce(void)
     commands[3].flags = OME_COMMAND_FLAGS_CONTINUED;
     const uint64_t cursor = ome_ring_cursor(house->ring);
     send_commands(house, 1, commands, 6);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     const wire_frame_t *frame = next_frame(house, 1);
     static const uint8_t kinds[] = {OME_COMMAND_KIND_NEW_ORDER, OME_COMMAND_KIND_REDUCE_ORDER, OME_COMMAND_KIND_CANCEL_ORDER,
         OME_COMMAND_KIND_AMEND_ORDER, OME_COMMAND_KIND_MASS_CANCEL};
-    CHECK(frame->size_bytes == sizeof(kinds) * REPORT_SIZE);
+    CHECK_EQUAL(frame->size_bytes, sizeof(kinds) * REPORT_SIZE);
     for (uint32_t i = 0; i < sizeof(kinds); i++)
     {
         ome_execution_report_t report;
         memcpy(&report, frame->data + i * REPORT_SIZE, REPORT_SIZE);
-        CHECK(report.kind == OME_EVENT_KIND_REJECTED && report.reason == OME_REASON_STORAGE_LOW && report.command_kind == kinds[i]);
-        CHECK(report.engine_sequence == 0 && report.report_sequence == 1 + i);
+        CHECK_EQUAL(report.kind, OME_EVENT_KIND_REJECTED);
+        CHECK_EQUAL(report.reason, OME_REASON_STORAGE_LOW);
+        CHECK_EQUAL(report.command_kind, kinds[i]);
+        CHECK_EQUAL(report.engine_sequence, 0);
+        CHECK_EQUAL(report.report_sequence, 1 + i);
     }
-    CHECK(match(house) == 0 && ome_ring_cursor(house->ring) == cursor);
+    CHECK_EQUAL(match(house), 0);
+    CHECK_EQUAL(ome_ring_cursor(house->ring), cursor);
     check_silence(house);
     house_free(house);
 }
@@ -2350,7 +2513,7 @@ static void new_orders_are_refused_while_storage_is_low_and_all_else_is_taken(vo
         limit_order(OME_SIDE_BUY, 10, 5, 1), limit_order(OME_SIDE_BUY, 11, 6, 2), limit_order(OME_SIDE_BUY, 12, 7, 3)};
     send_commands(house, 1, resting, 3);
     work(house);
-    CHECK(next_frame(house, 1)->size_bytes == 3 * REPORT_SIZE);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, 3 * REPORT_SIZE);
     house->storage = OME_STORAGE_LOW;
     ome_command_t commands[11] = {limit_order(OME_SIDE_SELL, 20, 8, 21), reduce_order(1, 1), limit_order(OME_SIDE_BUY, 9, 4, 22),
         order_terms(OME_TERM_DISPLAY_QUANTITY, 1), order_terms(OME_TERM_MINIMUM_QUANTITY, 1), limit_order(OME_SIDE_SELL, 5, 3, 23),
@@ -2360,7 +2523,7 @@ static void new_orders_are_refused_while_storage_is_low_and_all_else_is_taken(vo
     commands[2].flags = commands[3].flags = commands[6].flags = OME_COMMAND_FLAGS_CONTINUED;
     const uint64_t since_ns = ome_venue_clock_now_ns(&house->clock);
     send_commands(house, 1, commands, 11);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     static const ome_execution_report_t refused[] = {
         {.report_sequence = 4, .client_order_id = 21, .price = 20, .instrument = 1, .account = 6, .side = OME_SIDE_SELL},
         {.report_sequence = 5, .client_order_id = 22, .price = 9, .instrument = 1, .side = OME_SIDE_BUY},
@@ -2368,25 +2531,30 @@ static void new_orders_are_refused_while_storage_is_low_and_all_else_is_taken(vo
         {.report_sequence = 7, .client_order_id = 24, .price = 9, .instrument = 1, .side = OME_SIDE_BUY}};
     check_refusals(house, 1, refused, 4, since_ns);
     check_silence(house);
-    CHECK(match(house) == 5); /* the amend has two records */
+    CHECK_EQUAL(match(house), 5); /* the amend has two records */
     work(house);
     const wire_frame_t *frame = next_frame(house, 1);
     static const uint8_t kinds[] = {OME_EVENT_KIND_REDUCED, OME_EVENT_KIND_AMENDED, OME_EVENT_KIND_CANCELLED, OME_EVENT_KIND_CANCELLED,
         OME_EVENT_KIND_CANCELLED, OME_EVENT_KIND_COMPLETED};
-    CHECK(frame->size_bytes == sizeof(kinds) * REPORT_SIZE);
+    CHECK_EQUAL(frame->size_bytes, sizeof(kinds) * REPORT_SIZE);
     for (uint32_t i = 0; i < sizeof(kinds); i++)
     {
         ome_execution_report_t report;
         memcpy(&report, frame->data + i * REPORT_SIZE, REPORT_SIZE);
-        CHECK(report.kind == kinds[i] && report.report_sequence == 8 + i && report.engine_sequence > 0);
+        CHECK_EQUAL(report.kind, kinds[i]);
+        CHECK_EQUAL(report.report_sequence, 8 + i);
+        CHECK(report.engine_sequence > 0);
     }
-    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 3 + 11 && count_of(house, OME_COUNT_ORDERS_STORAGE_LOW) == 4);
-    CHECK(count_of(house, OME_COUNT_REJECTS) == 0 && count_of(house, OME_COUNT_FRAMES_REJECTED) == 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 3 + 11);
+    CHECK_EQUAL(count_of(house, OME_COUNT_ORDERS_STORAGE_LOW), 4);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_REJECTED), 0);
     /* Room again. */
     house->storage = OME_STORAGE_ROOM;
     send_commands(house, 1, commands, 1);
     work(house);
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE && count_of(house, OME_COUNT_ORDERS) == 4);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
+    CHECK_EQUAL(count_of(house, OME_COUNT_ORDERS), 4);
     check_silence(house);
     house_free(house);
 }
@@ -2407,32 +2575,36 @@ static void a_full_ring_is_busy_while_storage_is_low(void)
     }
     house->storage = OME_STORAGE_LOW;
     send_commands(house, 1, commands, 12);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
     ome_frame_reject_t reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_BUSY, 5, 7);
-    CHECK(reject.message_index == 5 && reject.found == 6);
+    CHECK_EQUAL(reject.message_index, 5);
+    CHECK_EQUAL(reject.found, 6);
     /* What overtakes is held, an order too: it is not answered twice when it is sent again. */
     send_commands(house, 1, commands + 6, 1);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_BUSY, 0, 1);
-    CHECK(match(house) == 4);
+    CHECK_EQUAL(match(house), 4);
     send_commands(house, 1, commands + 5, 7);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     house->wire->out_read = house->wire->out_count - 2; /* reports of the first four */
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
     reject = next_reject(house, 1);
     check_counts(&reject, OME_REASON_BUSY, 2, 5);
-    CHECK(reject.found == 8);
-    CHECK(match(house) == 1);
+    CHECK_EQUAL(reject.found, 8);
+    CHECK_EQUAL(match(house), 1);
     send_commands(house, 1, commands + 7, 4);
-    CHECK(run(house) == OME_GATEWAY_IDLE && match(house) == 4);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(match(house), 4);
     send_commands(house, 1, commands + 11, 1);
     work(house);
-    CHECK(house->engine->sequence == 4 + 10 && count_of(house, OME_COUNT_ORDERS_STORAGE_LOW) == 2);
-    CHECK(count_of(house, OME_COUNT_MESSAGES_IN) == 12 && count_of(house, OME_COUNT_REJECTS) == 10);
-    CHECK(look(house, 1).report_sequence == 12);
+    CHECK_EQUAL(house->engine->sequence, 4 + 10);
+    CHECK_EQUAL(count_of(house, OME_COUNT_ORDERS_STORAGE_LOW), 2);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 12);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), 10);
+    CHECK_EQUAL(look(house, 1).report_sequence, 12);
     house_free(house);
 }
 
@@ -2451,28 +2623,31 @@ static void every_order_of_a_flood_is_refused_while_storage_is_low(void)
     {
         send_commands(house, 1, commands, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
     }
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     uint64_t report_sequence = 0;
     for (uint32_t i = 0; i < FRAMES; i++)
     {
         const wire_frame_t *frame = next_frame(house, 1);
-        CHECK(frame->size_bytes == OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX * REPORT_SIZE);
+        CHECK_EQUAL(frame->size_bytes, OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX * REPORT_SIZE);
         for (uint32_t offset = 0; offset < frame->size_bytes; offset += REPORT_SIZE)
         {
             ome_execution_report_t report;
             memcpy(&report, frame->data + offset, REPORT_SIZE);
-            CHECK(report.report_sequence == ++report_sequence && report.reason == OME_REASON_STORAGE_LOW);
+            CHECK_EQUAL(report.report_sequence, ++report_sequence);
+            CHECK_EQUAL(report.reason, OME_REASON_STORAGE_LOW);
         }
     }
     check_silence(house);
-    CHECK(house->engine->sequence == 4 && match(house) == 0);
-    CHECK(count_of(house, OME_COUNT_ORDERS_STORAGE_LOW) == FRAMES * OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
+    CHECK_EQUAL(house->engine->sequence, 4);
+    CHECK_EQUAL(match(house), 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_ORDERS_STORAGE_LOW), FRAMES * OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX);
     house->wire->peers[1].status = OME_FULL;
     send_commands(house, 1, commands, 3);
     work(house);
     check_logout(house, 1, OME_REASON_SLOW_CONSUMER);
-    CHECK(session_of(house, 1) == 0 && count_of(house, OME_COUNT_SESSIONS_ENDED) == 1);
-    CHECK(count_of(house, OME_COUNT_REPORTS_UNDELIVERED) == 3);
+    CHECK_EQUAL(session_of(house, 1), 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 1);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REPORTS_UNDELIVERED), 3);
     house_free(house);
 }
 
@@ -2490,14 +2665,14 @@ static void nothing_is_reported_before_the_gate_opens(void)
     send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 15, 1)); /* 7 */
     work(house);
     check_silence(house);
-    CHECK(ome_gateway_run(house->gateway, 20) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(ome_gateway_run(house->gateway, 20), OME_GATEWAY_IDLE);
     check_silence(house);
     static const uint32_t counts[4] = {0, 1, 1, 5};
     for (uint32_t i = 0; i < 4; i++)
     {
         open_gate(house, 4 + i);
         work(house);
-        CHECK(know_frames(&known, house) == counts[i]);
+        CHECK_EQUAL(know_frames(&known, house), counts[i]);
     }
     open_gate(house, UINT64_MAX);
     work(house);
@@ -2513,30 +2688,35 @@ static void a_definition_comes_to_the_caller_in_its_place(void)
 {
     house_t *house = simple_house(64);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1)); /* 5 */
-    CHECK(run(house) == OME_GATEWAY_IDLE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     const ome_command_t good = define_session(4, 4, "D", 0);
     const ome_command_t bad = define_instrument(9, "NINE", 1, 0);
     submit(house, &good); /* 6 */
     submit(house, &bad); /* 7 */
     send_command(house, 1, cancel_order(1)); /* 8 */
     open_gate(house, 5);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
-    CHECK(match(house) == 4);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(match(house), 4);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
     check_silence(house);
     open_gate(house, 8);
-    CHECK(run(house) == OME_GATEWAY_DEFINED);
+    CHECK_EQUAL(run(house), OME_GATEWAY_DEFINED);
     ome_event_t event;
     memcpy(&event, ome_gateway_event(house->gateway), sizeof(event));
-    CHECK(event.sequence == 6 && event.kind == OME_EVENT_KIND_DEFINED && event.session == 4 && event.participant == 4);
+    CHECK_EQUAL(event.sequence, 6);
+    CHECK_EQUAL(event.kind, OME_EVENT_KIND_DEFINED);
+    CHECK_EQUAL(event.session, 4);
+    CHECK_EQUAL(event.participant, 4);
     check_silence(house);
-    CHECK(run(house) == OME_GATEWAY_DEFINED);
+    CHECK_EQUAL(run(house), OME_GATEWAY_DEFINED);
     memcpy(&event, ome_gateway_event(house->gateway), sizeof(event));
-    CHECK(event.sequence == 7 && event.kind == OME_EVENT_KIND_REJECTED && event.reason == OME_REASON_BAD_DEFINITION);
-    CHECK(event.command_kind == OME_COMMAND_KIND_DEFINE_INSTRUMENT);
-    CHECK(run(house) == OME_GATEWAY_IDLE);
-    CHECK(next_frame(house, 1)->size_bytes == REPORT_SIZE);
+    CHECK_EQUAL(event.sequence, 7);
+    CHECK_EQUAL(event.kind, OME_EVENT_KIND_REJECTED);
+    CHECK_EQUAL(event.reason, OME_REASON_BAD_DEFINITION);
+    CHECK_EQUAL(event.command_kind, OME_COMMAND_KIND_DEFINE_INSTRUMENT);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
     house_free(house);
 }
 
@@ -2582,8 +2762,9 @@ static ome_venue_t *gateway_venue(const char *directory)
     ome_venue_view_t view;
     ome_engine_t *engine = NULL;
     ome_replay_t *replay = NULL;
-    CHECK(ome_engine_create(&standard_limits, &engine) == OME_OK);
-    CHECK(ome_replay_create(directory, 0, &replay) == OME_OK && ome_replay_step(replay, 1) == OME_EMPTY);
+    CHECK_EQUAL(ome_engine_create(&standard_limits, &engine), OME_OK);
+    CHECK_EQUAL(ome_replay_create(directory, 0, &replay), OME_OK);
+    CHECK_EQUAL(ome_replay_step(replay, 1), OME_EMPTY);
     const ome_venue_config_t config = {.ring_slot_count = 256,
         .stream_slot_count = 512,
         .reader_count = 1,
@@ -2593,7 +2774,7 @@ static ome_venue_t *gateway_venue(const char *directory)
         .directory = directory,
         .segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MIN,
         .delay_ns = 1000000};
-    CHECK(ome_venue_create(replay, engine, &config, &venue, &view) == OME_OK);
+    CHECK_EQUAL(ome_venue_create(replay, engine, &config, &venue, &view), OME_OK);
     ome_replay_destroy(replay);
     return venue;
 }
@@ -2625,7 +2806,7 @@ static void clients_of_a_running_venue_get_every_answer(void)
     const int event_fd = eventfd(0, EFD_NONBLOCK);
     wire->published = &venue->published;
     ome_reader_t reader;
-    CHECK(ome_published_register(&venue->published, "gateway", true, &reader) == OME_OK);
+    CHECK_EQUAL(ome_published_register(&venue->published, "gateway", true, &reader), OME_OK);
     const ome_gateway_config_t config = {.ingress = venue->ingress,
         .reader = reader,
         .is_open = venue_is_open,
@@ -2639,18 +2820,18 @@ static void clients_of_a_running_venue_get_every_answer(void)
         .event_fd = event_fd};
     const uint64_t size_bytes = ome_gateway_size_bytes(&config);
     void *memory = market_memory(size_bytes);
-    CHECK(ome_gateway_init(&loop.gateway, memory, size_bytes, &config, venue->engine) == OME_OK);
+    CHECK_EQUAL(ome_gateway_init(&loop.gateway, memory, size_bytes, &config, venue->engine), OME_OK);
     for (uint16_t session = 1; session <= 2; session++)
     {
         /* Nobody has defined it: it is, with its first command. */
         ome_gateway_logon_t logon = {.peer = peer_number(wire, session), .participant = session};
         logon.participant_name[0] = (char)('A' + session - 1);
-        CHECK(ome_gateway_bind(loop.gateway, session, &logon) == OME_OK);
+        CHECK_EQUAL(ome_gateway_bind(loop.gateway, session, &logon), OME_OK);
     }
-    CHECK(ome_venue_start(venue) == OME_OK);
-    CHECK(pthread_create(&loop.thread, NULL, loop_run, &loop) == 0);
+    CHECK_EQUAL(ome_venue_start(venue), OME_OK);
+    CHECK_EQUAL(pthread_create(&loop.thread, NULL, loop_run, &loop), 0);
     const ome_command_t definitions[2] = {define_limits(&standard_limits), define_instrument(1, "ONE", 1, 0)};
-    CHECK(ome_venue_submit(venue, definitions, 2) == OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, definitions, 2), OME_OK);
     const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
     for (uint32_t round = 1; round <= ROUNDS; round++)
     {
@@ -2672,10 +2853,11 @@ static void clients_of_a_running_venue_get_every_answer(void)
         {
             while (count_reports(wire, peer, &rejects) < round * (COUNT + 1)) /* and the trade */
             {
-                CHECK(rejects == 0 && ome_clock_monotonic_ns() < end_ns);
+                CHECK_EQUAL(rejects, 0);
+                CHECK(ome_clock_monotonic_ns() < end_ns);
                 (void)sched_yield();
             }
-            CHECK(count_reports(wire, peer, &rejects) == round * (COUNT + 1));
+            CHECK_EQUAL(count_reports(wire, peer, &rejects), round * (COUNT + 1));
         }
     }
     ome_venue_stop(venue);
@@ -2685,14 +2867,15 @@ static void clients_of_a_running_venue_get_every_answer(void)
         (void)sched_yield();
     }
     atomic_store_explicit(&loop.is_over, true, memory_order_release);
-    CHECK(pthread_join(loop.thread, NULL) == 0);
+    CHECK_EQUAL(pthread_join(loop.thread, NULL), 0);
     ome_gateway_session_t seen;
     ome_gateway_look(loop.gateway, 1, &seen);
-    CHECK(ome_venue_engine(venue)->trade_count == ROUNDS && seen.report_sequence == ROUNDS * (COUNT + 1));
-    CHECK(ome_venue_engine(venue)->session_count == 2);
+    CHECK_EQUAL(ome_venue_engine(venue)->trade_count, ROUNDS);
+    CHECK_EQUAL(seen.report_sequence, ROUNDS * (COUNT + 1));
+    CHECK_EQUAL(ome_venue_engine(venue)->session_count, 2);
     free(memory);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
-    CHECK(close(event_fd) == 0);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
+    CHECK_EQUAL(close(event_fd), 0);
     wire_free(wire);
     directory_remove(&directory);
 }
@@ -2711,7 +2894,7 @@ static void a_rejection_for_a_session_beyond_the_limit_touches_nothing(void)
         reject_count++;
     }
     check_silence(house);
-    CHECK(count_of(house, OME_COUNT_REJECTS) == reject_count);
+    CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), reject_count);
     house_free(house);
 }
 

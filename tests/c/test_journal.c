@@ -61,17 +61,17 @@ static ome_status_t append(uint64_t sequence)
 static void check_record(const ome_journal_record_t *record, uint64_t sequence)
 {
     uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
-    CHECK(record->sequence == sequence);
-    CHECK(record->type == expected_kind(sequence));
-    CHECK(record->length == expected_data(sequence, data));
-    CHECK(memcmp(record->data, data, record->length) == 0);
+    CHECK_EQUAL(record->sequence, sequence);
+    CHECK_EQUAL(record->type, expected_kind(sequence));
+    CHECK_EQUAL(record->length, expected_data(sequence, data));
+    CHECK_BYTES_EQUAL(record->data, data, record->length);
 }
 
 static void open_reader(const ome_file_system_t *file_system, const char *directory, bool is_live)
 {
     const ome_journal_reader_config_t config = {
         .file_system = file_system, .directory = directory, .kind = OME_JOURNAL_COMMANDS, .first_sequence = 1, .is_live = is_live};
-    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config), OME_OK);
 }
 
 /* Reads on to the end, checks every record, and gives what the reader said there. */
@@ -85,7 +85,7 @@ static ome_status_t read_on(void)
     }
     if (!reader.config.is_live)
     {
-        CHECK(ome_journal_reader_next(&reader, &record) == status); /* it stays so */
+        CHECK_EQUAL(ome_journal_reader_next(&reader, &record), status); /* it stays so */
     }
     return status;
 }
@@ -126,7 +126,7 @@ static void start_new(void)
 {
     memory_start(&memory, seed);
     memset(&reader, 0, sizeof(reader));
-    CHECK(start() == OME_OK);
+    CHECK_EQUAL(start(), OME_OK);
 }
 
 static void commit_groups(uint64_t count, uint64_t group_count)
@@ -136,10 +136,10 @@ static void commit_groups(uint64_t count, uint64_t group_count)
     {
         for (uint64_t index = 0; index < group_count && writer.next_sequence < end; index++)
         {
-            CHECK(append(writer.next_sequence) == OME_OK);
+            CHECK_EQUAL(append(writer.next_sequence), OME_OK);
         }
-        CHECK(ome_journal_writer_commit(&writer) == OME_OK);
-        CHECK(writer.durable_sequence == writer.next_sequence - 1);
+        CHECK_EQUAL(ome_journal_writer_commit(&writer), OME_OK);
+        CHECK_EQUAL(writer.durable_sequence, writer.next_sequence - 1);
     }
 }
 
@@ -153,22 +153,22 @@ static void kill_writer(void)
 /* A server that starts from any state goes on, and then all is there and in order. */
 static void check_goes_on(void)
 {
-    CHECK(start() == OME_OK);
+    CHECK_EQUAL(start(), OME_OK);
     const uint64_t last_sequence = writer.durable_sequence;
     commit_groups(3, 2);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
-    CHECK(reader.last_sequence == last_sequence + 3);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+    CHECK_EQUAL(reader.last_sequence, last_sequence + 3);
 }
 
 /* Rule: the layout is that of docs/JOURNAL.md, byte for byte. */
 static void test_the_bytes_are_those_of_the_document(void)
 {
     start_new();
-    CHECK(ome_journal_writer_append(&writer, 1, 2, "abc", 3) == OME_OK);
-    CHECK(ome_journal_writer_append(&writer, 2, 3, NULL, 0) == OME_OK);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_append(&writer, 1, 2, "abc", 3), OME_OK);
+    CHECK_EQUAL(ome_journal_writer_append(&writer, 2, 3, NULL, 0), OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
     static const uint8_t header[64] = {'\n', 'O', 'M', 'E', 'J', 'R', 'N', 'L', 2, 0, 0, 0, 0, 0x10, 0, 0, /* magic, version, size */
         1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, /* epoch, first, segment */
         0, 0, 0, 0, 1, 0, 0, 0, 0xEF, 0xCD, 0xAB, 0x89, 0x67, 0x45, 0x23, 0x01}; /* previous checksum, kind, configuration */
@@ -177,19 +177,19 @@ static void test_the_bytes_are_those_of_the_document(void)
     uint8_t seal[38] = {3, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 24, 0, 0, 0, /* the next sequence, kind and synced, length */
         2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}; /* count, last, chain, reason */
     const uint8_t *bytes = memory_file(&memory, FIRST_SEGMENT)->seen;
-    CHECK(memcmp(bytes, header, sizeof(header)) == 0);
+    CHECK_BYTES_EQUAL(bytes, header, sizeof(header));
     const uint32_t checksums[3] = {ome_crc32c(0, bytes, 4092), ome_crc32c(0, first, 17), ome_crc32c(0, second, 14)};
     const uint32_t chain = ome_crc32c(0, &checksums[1], 8);
     memcpy(seal + 30, &chain, 4);
     const uint32_t seal_checksum = ome_crc32c(0, seal, 38);
-    CHECK(memcmp(bytes + 4092, &checksums[0], 4) == 0);
-    CHECK(memcmp(bytes + 4096, first, 17) == 0);
-    CHECK(memcmp(bytes + 4113, &checksums[1], 4) == 0);
-    CHECK(memcmp(bytes + 4117, second, 14) == 0);
-    CHECK(memcmp(bytes + 4131, &checksums[2], 4) == 0);
-    CHECK(memcmp(bytes + 4135, seal, 38) == 0);
-    CHECK(memcmp(bytes + 4173, &seal_checksum, 4) == 0);
-    CHECK(writer.checksum == chain);
+    CHECK_BYTES_EQUAL(bytes + 4092, &checksums[0], 4);
+    CHECK_BYTES_EQUAL(bytes + 4096, first, 17);
+    CHECK_BYTES_EQUAL(bytes + 4113, &checksums[1], 4);
+    CHECK_BYTES_EQUAL(bytes + 4117, second, 14);
+    CHECK_BYTES_EQUAL(bytes + 4131, &checksums[2], 4);
+    CHECK_BYTES_EQUAL(bytes + 4135, seal, 38);
+    CHECK_BYTES_EQUAL(bytes + 4173, &seal_checksum, 4);
+    CHECK_EQUAL(writer.checksum, chain);
     memory_end(&memory);
 }
 
@@ -197,27 +197,27 @@ static void test_only_names_of_segments_are_taken_for_segments(void)
 {
     char name[OME_JOURNAL_NAME_SIZE];
     ome_journal_name(name, OME_JOURNAL_COMMANDS, 1204332);
-    CHECK(strcmp(name, "journal-00000000000001204332.ome") == 0);
-    CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name) == 1204332);
-    CHECK(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name) == 0);
-    CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, "journal-18446744073709551615.ome") == UINT64_MAX);
+    CHECK_TEXT_EQUAL(name, "journal-00000000000001204332.ome");
+    CHECK_EQUAL(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name), 1204332);
+    CHECK_EQUAL(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name), 0);
+    CHECK_EQUAL(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, "journal-18446744073709551615.ome"), UINT64_MAX);
     ome_journal_name(name, OME_JOURNAL_EVENTS, 7);
-    CHECK(strcmp(name, "events-00000000000000000007.ome") == 0);
-    CHECK(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name) == 7);
-    CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name) == 0);
+    CHECK_TEXT_EQUAL(name, "events-00000000000000000007.ome");
+    CHECK_EQUAL(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name), 7);
+    CHECK_EQUAL(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name), 0);
     ome_journal_name(name, OME_JOURNAL_DECISIONS, UINT64_MAX);
-    CHECK(strcmp(name, "decisions-18446744073709551615.ome") == 0);
-    CHECK(ome_journal_name_sequence(OME_JOURNAL_DECISIONS, name) == UINT64_MAX);
-    CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name) == 0);
+    CHECK_TEXT_EQUAL(name, "decisions-18446744073709551615.ome");
+    CHECK_EQUAL(ome_journal_name_sequence(OME_JOURNAL_DECISIONS, name), UINT64_MAX);
+    CHECK_EQUAL(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, name), 0);
     ome_journal_name_temporary(name, OME_JOURNAL_EVENTS, OME_JOURNAL_TEMPORARY_SPARE);
-    CHECK(strcmp(name, "events-spare.tmp") == 0);
-    CHECK(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name) == 0);
+    CHECK_TEXT_EQUAL(name, "events-spare.tmp");
+    CHECK_EQUAL(ome_journal_name_sequence(OME_JOURNAL_EVENTS, name), 0);
     static const char *const others[] = {"journal-18446744073709551616.ome", "journal-00000000000000000000.ome", "journal-1.ome",
         "journal-0000000000000000000a.ome", "journal-00000000000000000001.ome.torn-4096", "Journal-00000000000000000001.ome", NAME_SPARE,
         NAME_NEW, "journal-torn.tmp", "", ".", ".."};
     for (size_t index = 0; index < sizeof(others) / sizeof(others[0]); index++)
     {
-        CHECK(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, others[index]) == 0);
+        CHECK_EQUAL(ome_journal_name_sequence(OME_JOURNAL_COMMANDS, others[index]), 0);
     }
 }
 
@@ -227,13 +227,13 @@ static void test_records_come_back_over_many_segments_and_runs(void)
     start_new();
     for (uint64_t run = 1; run <= 6; run++)
     {
-        CHECK(writer.epoch == run);
+        CHECK_EQUAL(writer.epoch, run);
         for (uint64_t part = 0; part < 8; part++)
         {
             commit_groups(300, run * 50);
             if (run % 2 == 0)
             {
-                CHECK(ome_journal_writer_prepare_next(&writer) == OME_OK);
+                CHECK_EQUAL(ome_journal_writer_prepare_next(&writer), OME_OK);
             }
         }
         CHECK(run % 2 == 0 ? writer.unprepared_count <= 1 : writer.unprepared_count >= 2);
@@ -243,16 +243,16 @@ static void test_records_come_back_over_many_segments_and_runs(void)
         }
         else
         {
-            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+            CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
             CHECK(memory_find(&memory.seen, NAME_SPARE) < 0);
         }
-        CHECK(start() == OME_OK);
-        CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
-        CHECK(reader.last_sequence == run * 2400);
-        CHECK(reader.chain_checksum == writer.checksum);
+        CHECK_EQUAL(start(), OME_OK);
+        CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+        CHECK_EQUAL(reader.last_sequence, run * 2400);
+        CHECK_EQUAL(reader.chain_checksum, writer.checksum);
     }
     CHECK(reader.segment_count >= 18);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
     memory_end(&memory);
 }
 
@@ -263,8 +263,8 @@ static void test_a_group_may_be_larger_than_the_buffer_and_the_segment(void)
     commit_groups(5000, 5000);
     kill_writer();
     memory_cut_power(&memory);
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(reader.last_sequence == 5000);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, 5000);
     check_goes_on();
     memory_end(&memory);
 }
@@ -286,20 +286,20 @@ static void test_memory_for_a_group_is_enough_to_write_it_at_once(void)
             .segment_size_bytes = SEGMENT_SIZE,
             .epoch = 1,
             .first_sequence = 1};
-        CHECK(ome_journal_writer_open(&writer, writer_memory + shift, size, &config) == OME_OK);
+        CHECK_EQUAL(ome_journal_writer_open(&writer, writer_memory + shift, size, &config), OME_OK);
         for (uint32_t group = 0; group < 3; group++)
         {
             const uint64_t call_count = memory.call_count;
             for (uint32_t index = 0; index < count; index++)
             {
-                CHECK(ome_journal_writer_append(&writer, writer.next_sequence, 1, body, OME_BODY_SIZE) == OME_OK);
+                CHECK_EQUAL(ome_journal_writer_append(&writer, writer.next_sequence, 1, body, OME_BODY_SIZE), OME_OK);
             }
-            CHECK(ome_journal_writer_write(&writer) == OME_OK);
-            CHECK(memory.call_count == call_count + 1);
-            CHECK(ome_journal_writer_write(&writer) == OME_OK);
-            CHECK(memory.call_count == call_count + 1); /* there was nothing to write */
+            CHECK_EQUAL(ome_journal_writer_write(&writer), OME_OK);
+            CHECK_EQUAL(memory.call_count, call_count + 1);
+            CHECK_EQUAL(ome_journal_writer_write(&writer), OME_OK);
+            CHECK_EQUAL(memory.call_count, call_count + 1); /* there was nothing to write */
         }
-        CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
         memory_end(&memory);
     }
 }
@@ -312,14 +312,14 @@ static void test_a_segment_may_be_larger_than_what_is_read_at_once(void)
     commit_groups(40000, 1000);
     memory_node_t *file = memory_file(&memory, FIRST_SEGMENT);
     kill_writer();
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
-    CHECK(reader.last_sequence == 40000);
-    CHECK(reader.segment_count == 2);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+    CHECK_EQUAL(reader.last_sequence, 40000);
+    CHECK_EQUAL(reader.segment_count, 2);
     for (size_t offset = OME_JOURNAL_HEADER_SIZE; offset < segment_size_bytes; offset += 99991)
     {
         file->seen[offset] ^= 8;
-        CHECK(read_all() == OME_DAMAGED);
+        CHECK_EQUAL(read_all(), OME_DAMAGED);
         CHECK(reader.report.offset <= offset);
         CHECK(reader.report.offset + OME_JOURNAL_RECORD_SIZE_MAX > offset);
         file->seen[offset] ^= 8;
@@ -343,20 +343,20 @@ static void test_a_seal_fits_in_a_segment_that_is_full(void)
                                   : room > OME_JOURNAL_RECORD_SIZE_MAX    ? room / 2
                                                                           : room;
             const uint32_t length = (uint32_t)(size - OME_JOURNAL_ENVELOPE_SIZE);
-            CHECK(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, length) == OME_OK);
+            CHECK_EQUAL(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, length), OME_OK);
             room -= size;
         }
-        CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
         open_reader(&memory.table, DIRECTORY, false);
         ome_journal_record_t record;
         ome_status_t status;
         while ((status = ome_journal_reader_next(&reader, &record)) == OME_OK)
         {
         }
-        CHECK(status == OME_EMPTY);
-        CHECK(reader.last_sequence == writer.next_sequence - 1);
+        CHECK_EQUAL(status, OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, writer.next_sequence - 1);
         CHECK(reader.is_sealed);
-        CHECK(reader.segment_count == (left < OME_JOURNAL_SEAL_SIZE ? 2 : 1));
+        CHECK_EQUAL(reader.segment_count, left < OME_JOURNAL_SEAL_SIZE ? 2 : 1);
         memory_end(&memory);
     }
 }
@@ -365,17 +365,17 @@ static void test_a_seal_fits_in_a_segment_that_is_full(void)
 static void test_an_empty_journal_is_clean_and_its_epochs_grow(void)
 {
     memory_start(&memory, seed);
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
-    CHECK(reader.last_sequence == 0);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+    CHECK_EQUAL(reader.last_sequence, 0);
     for (uint64_t run = 1; run <= 6; run++)
     {
-        CHECK(start() == OME_OK);
-        CHECK(writer.epoch == run);
-        CHECK(writer.next_sequence == 1);
+        CHECK_EQUAL(start(), OME_OK);
+        CHECK_EQUAL(writer.epoch, run);
+        CHECK_EQUAL(writer.next_sequence, 1);
         if (run % 2 == 0)
         {
-            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+            CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
         }
         else
         {
@@ -391,22 +391,22 @@ static void test_write_and_sync_may_be_called_apart(void)
 {
     start_new();
     commit_groups(10, 10);
-    CHECK(append(11) == OME_OK);
-    CHECK(writer.written_sequence == 10);
-    CHECK(ome_journal_writer_write(&writer) == OME_OK);
-    CHECK(writer.written_sequence == 11);
-    CHECK(writer.durable_sequence == 10);
+    CHECK_EQUAL(append(11), OME_OK);
+    CHECK_EQUAL(writer.written_sequence, 10);
+    CHECK_EQUAL(ome_journal_writer_write(&writer), OME_OK);
+    CHECK_EQUAL(writer.written_sequence, 11);
+    CHECK_EQUAL(writer.durable_sequence, 10);
     const uint64_t call_count = memory.call_count;
-    CHECK(ome_journal_writer_write(&writer) == OME_OK);
-    CHECK(memory.call_count == call_count); /* nothing to write */
-    CHECK(append(12) == OME_OK);
-    CHECK(ome_journal_writer_sync(&writer) == OME_OK);
-    CHECK(writer.durable_sequence == 11); /* 12 was not written */
-    CHECK(ome_journal_writer_sync(&writer) == OME_OK);
-    CHECK(memory.call_count == call_count + 1); /* nothing to sync */
+    CHECK_EQUAL(ome_journal_writer_write(&writer), OME_OK);
+    CHECK_EQUAL(memory.call_count, call_count); /* nothing to write */
+    CHECK_EQUAL(append(12), OME_OK);
+    CHECK_EQUAL(ome_journal_writer_sync(&writer), OME_OK);
+    CHECK_EQUAL(writer.durable_sequence, 11); /* 12 was not written */
+    CHECK_EQUAL(ome_journal_writer_sync(&writer), OME_OK);
+    CHECK_EQUAL(memory.call_count, call_count + 1); /* nothing to sync */
     kill_writer();
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(reader.last_sequence == 11);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, 11);
     memory_end(&memory);
 }
 
@@ -415,12 +415,12 @@ static void make_small(bool is_sealed)
 {
     start_new();
     commit_groups(3, 1);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
-    CHECK(start() == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
+    CHECK_EQUAL(start(), OME_OK);
     commit_groups(5, 1);
     if (is_sealed)
     {
-        CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
     }
     else
     {
@@ -470,14 +470,14 @@ static void check_torn_at(uint64_t offset, tear_t how)
     {
         kept_sequence--;
     }
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(reader.last_sequence == kept_sequence);
-    CHECK(reader.report.offset == small_offset(kept_sequence + 1));
-    CHECK(reader.report.sequence_expected == kept_sequence + 1);
-    CHECK(strcmp(reader.report.path, DIRECTORY "/" SECOND_SEGMENT) == 0);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, kept_sequence);
+    CHECK_EQUAL(reader.report.offset, small_offset(kept_sequence + 1));
+    CHECK_EQUAL(reader.report.sequence_expected, kept_sequence + 1);
+    CHECK_TEXT_EQUAL(reader.report.path, DIRECTORY "/" SECOND_SEGMENT);
     if (how == TEAR_BY_GARBAGE)
     {
-        CHECK(reader.report.verdict == OME_JOURNAL_TORN);
+        CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_TORN);
     }
     char saved[MEMORY_NAME_SIZE];
     snprintf(saved, sizeof(saved), "%s.torn-%" PRIu64, SECOND_SEGMENT, reader.report.offset);
@@ -485,13 +485,13 @@ static void check_torn_at(uint64_t offset, tear_t how)
     uint8_t cut[4096 + OME_JOURNAL_RECORD_SIZE_MAX];
     const size_t cut_size = (size_t)(reader.tail_end - reader.report.offset);
     memcpy(cut, file->seen + reader.report.offset, cut_size);
-    CHECK(ome_journal_recover(&reader) == OME_OK);
-    CHECK(file->seen_size == small_offset(kept_sequence + 1) + (kept_sequence > 3 ? OME_JOURNAL_SEAL_SIZE : 0));
-    CHECK((memory_find(&memory.seen, saved) >= 0) == is_torn);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
+    CHECK_EQUAL(file->seen_size, small_offset(kept_sequence + 1) + (kept_sequence > 3 ? OME_JOURNAL_SEAL_SIZE : 0));
+    CHECK_EQUAL(memory_find(&memory.seen, saved) >= 0, is_torn);
     if (is_torn)
     {
-        CHECK(memory_file(&memory, saved)->seen_size == cut_size);
-        CHECK(memcmp(memory_file(&memory, saved)->seen, cut, cut_size) == 0);
+        CHECK_EQUAL(memory_file(&memory, saved)->seen_size, cut_size);
+        CHECK_BYTES_EQUAL(memory_file(&memory, saved)->seen, cut, cut_size);
     }
     check_goes_on();
     memory_end(&memory);
@@ -521,18 +521,18 @@ static void check_flips(const char *name, size_t size, uint64_t cut_offset, uint
             const ome_status_t status = read_all(); /* which checks each record that it is given */
             if (offset < cut_offset)
             {
-                CHECK(status == OME_DAMAGED);
-                CHECK(reader.report.verdict == OME_JOURNAL_DAMAGED);
+                CHECK_EQUAL(status, OME_DAMAGED);
+                CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_DAMAGED);
                 CHECK(reader.report.reason != NULL);
                 CHECK(reader.report.offset <= offset);
                 CHECK(strstr(reader.report.path, name) != NULL);
-                CHECK(ome_journal_recover(&reader) == OME_DAMAGED);
+                CHECK_EQUAL(ome_journal_recover(&reader), OME_DAMAGED);
             }
             else
             {
-                CHECK(status == OME_EMPTY);
-                CHECK(reader.report.verdict == OME_JOURNAL_TORN);
-                CHECK(reader.last_sequence == kept_sequence);
+                CHECK_EQUAL(status, OME_EMPTY);
+                CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_TORN);
+                CHECK_EQUAL(reader.last_sequence, kept_sequence);
             }
             file->seen[offset] ^= (uint8_t)(1 << bit);
         }
@@ -552,10 +552,10 @@ static void test_every_flipped_bit_is_found(void)
     for (size_t offset = small_offset(9) + OME_JOURNAL_SEAL_SIZE; offset < SEGMENT_SIZE; offset += 61)
     {
         file->seen[offset] = 1;
-        CHECK(read_all() == OME_DAMAGED); /* nothing is ever written behind a seal */
+        CHECK_EQUAL(read_all(), OME_DAMAGED); /* nothing is ever written behind a seal */
         file->seen[offset] = 0;
     }
-    CHECK(read_all() == OME_EMPTY);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
     memory_end(&memory);
 }
 
@@ -567,16 +567,16 @@ static void test_recovery_changes_nothing_where_there_is_damage(void)
     file->seen[small_offset(5) + 20] ^= 1;
     const uint64_t change_count = (uint64_t)memory.change_count;
     const uint32_t checksum = ome_crc32c(0, file->seen, file->seen_size);
-    CHECK(read_all() == OME_DAMAGED);
-    CHECK(reader.last_sequence == 4);
-    CHECK(reader.report.offset == small_offset(5));
-    CHECK(reader.report.sequence_expected == 5);
-    CHECK(reader.report.sequence_found == 6);
-    CHECK(reader.report.offset_found == small_offset(6));
-    CHECK(start() == OME_DAMAGED);
-    CHECK(ome_journal_recover(&reader) == OME_DAMAGED);
-    CHECK((uint64_t)memory.change_count == change_count);
-    CHECK(ome_crc32c(0, file->seen, file->seen_size) == checksum);
+    CHECK_EQUAL(read_all(), OME_DAMAGED);
+    CHECK_EQUAL(reader.last_sequence, 4);
+    CHECK_EQUAL(reader.report.offset, small_offset(5));
+    CHECK_EQUAL(reader.report.sequence_expected, 5);
+    CHECK_EQUAL(reader.report.sequence_found, 6);
+    CHECK_EQUAL(reader.report.offset_found, small_offset(6));
+    CHECK_EQUAL(start(), OME_DAMAGED);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_DAMAGED);
+    CHECK_EQUAL((uint64_t)memory.change_count, change_count);
+    CHECK_EQUAL(ome_crc32c(0, file->seen, file->seen_size), checksum);
     memory_end(&memory);
 }
 
@@ -586,11 +586,11 @@ static void test_recovery_needs_a_reader_that_came_to_the_end(void)
     ome_journal_record_t record;
     make_small(false);
     open_reader(&memory.table, DIRECTORY, false);
-    CHECK(ome_journal_reader_next(&reader, &record) == OME_OK);
-    CHECK(ome_journal_recover(&reader) == OME_INVALID);
+    CHECK_EQUAL(ome_journal_reader_next(&reader, &record), OME_OK);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_INVALID);
     open_reader(&memory.table, DIRECTORY, true);
-    CHECK(read_on() == OME_EMPTY);
-    CHECK(ome_journal_recover(&reader) == OME_INVALID);
+    CHECK_EQUAL(read_on(), OME_EMPTY);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_INVALID);
     memory_end(&memory);
 }
 
@@ -603,9 +603,9 @@ static void check_damaged_header(void (*change)(ome_journal_header_t *header), o
     change(&header);
     header.checksum = ome_crc32c(0, &header, offsetof(ome_journal_header_t, checksum));
     memcpy(file->seen, &header, sizeof(header));
-    CHECK(read_all() == expected);
-    CHECK(reader.last_sequence == 3);
-    CHECK(reader.report.offset == 0);
+    CHECK_EQUAL(read_all(), expected);
+    CHECK_EQUAL(reader.last_sequence, 3);
+    CHECK_EQUAL(reader.report.offset, 0);
     CHECK(strstr(reader.report.path, SECOND_SEGMENT) != NULL);
     memory_end(&memory);
 }
@@ -657,19 +657,19 @@ static void test_an_epoch_that_goes_down_is_damage(void)
     start_new();
     reader.epoch = 9;
     kill_writer();
-    CHECK(open_writer(&memory.table, DIRECTORY) == OME_IO_ERROR); /* a segment of full length is there: recovery did not run */
-    CHECK(writer.error.number == EEXIST);
+    CHECK_EQUAL(open_writer(&memory.table, DIRECTORY), OME_IO_ERROR); /* a segment of full length is there: recovery did not run */
+    CHECK_EQUAL(writer.error.number, EEXIST);
     memory_end(&memory);
     memory_start(&memory, seed);
-    CHECK(open_writer(&memory.table, DIRECTORY) == OME_OK);
-    CHECK(writer.epoch == 10);
+    CHECK_EQUAL(open_writer(&memory.table, DIRECTORY), OME_OK);
+    CHECK_EQUAL(writer.epoch, 10);
     commit_groups(2, 2);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
-    CHECK(read_all() == OME_EMPTY);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
     reader.epoch = 8;
-    CHECK(open_writer(&memory.table, DIRECTORY) == OME_OK);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
-    CHECK(read_all() == OME_DAMAGED);
+    CHECK_EQUAL(open_writer(&memory.table, DIRECTORY), OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
+    CHECK_EQUAL(read_all(), OME_DAMAGED);
     memory_end(&memory);
 }
 
@@ -683,24 +683,24 @@ static void test_a_missing_or_foreign_segment_is_damage(void)
         make_small(true);
         ome_journal_name(name, OME_JOURNAL_COMMANDS, foreign[index]);
         memory_set(&memory.seen, name, memory.seen.entries[memory_find(&memory.seen, FIRST_SEGMENT)].node);
-        CHECK(read_all() == OME_DAMAGED);
-        CHECK(reader.last_sequence == (foreign[index] < 4 ? 3 : 8));
+        CHECK_EQUAL(read_all(), OME_DAMAGED);
+        CHECK_EQUAL(reader.last_sequence, foreign[index] < 4 ? 3 : 8);
         memory_end(&memory);
     }
     make_small(true);
     memory_set(&memory.seen, FIRST_SEGMENT, -1);
-    CHECK(read_all() == OME_NOT_FOUND);
-    CHECK(reader.report.verdict == OME_JOURNAL_ABSENT);
-    CHECK(reader.last_sequence == 0);
-    CHECK(reader.report.sequence_expected == 1);
-    CHECK(reader.report.sequence_found == 4);
-    CHECK(strcmp(reader.report.path, DIRECTORY) == 0);
-    CHECK(ome_journal_recover(&reader) == OME_NOT_FOUND);
+    CHECK_EQUAL(read_all(), OME_NOT_FOUND);
+    CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_ABSENT);
+    CHECK_EQUAL(reader.last_sequence, 0);
+    CHECK_EQUAL(reader.report.sequence_expected, 1);
+    CHECK_EQUAL(reader.report.sequence_found, 4);
+    CHECK_TEXT_EQUAL(reader.report.path, DIRECTORY);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_NOT_FOUND);
     memory_end(&memory);
     start_new();
     commit_groups(4000, 100);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
-    CHECK(read_all() == OME_EMPTY);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
     CHECK(reader.segment_count >= 4);
     for (int entry = 0; entry < memory.seen.count; entry++)
     {
@@ -710,9 +710,9 @@ static void test_a_missing_or_foreign_segment_is_damage(void)
         {
             memory_set(&memory.seen, memory.seen.entries[entry].name, -1);
             open_reader(&memory.table, DIRECTORY, false);
-            CHECK(read_on() == (first == 1 ? OME_NOT_FOUND : OME_DAMAGED));
+            CHECK_EQUAL(read_on(), first == 1 ? OME_NOT_FOUND : OME_DAMAGED);
             memory.seen = before;
-            CHECK(read_all() == OME_EMPTY);
+            CHECK_EQUAL(read_all(), OME_EMPTY);
         }
     }
     memory_end(&memory);
@@ -726,9 +726,9 @@ static void test_a_valid_record_with_another_sequence_is_damage(void)
     {
         make_small(false);
         ome_journal_encode(memory_file(&memory, SECOND_SEGMENT)->seen + small_offset(9), sequences[index], 1, "x", 1);
-        CHECK(read_all() == OME_DAMAGED);
-        CHECK(reader.last_sequence == 8);
-        CHECK(reader.report.sequence_found == sequences[index]);
+        CHECK_EQUAL(read_all(), OME_DAMAGED);
+        CHECK_EQUAL(reader.last_sequence, 8);
+        CHECK_EQUAL(reader.report.sequence_found, sequences[index]);
         memory_end(&memory);
     }
 }
@@ -748,15 +748,15 @@ static void test_a_group_torn_out_of_order_is_a_torn_tail(void)
         const uint64_t end = writer.next_sequence + 1 + test_random(&memory.random) % GROUP_COUNT_MAX;
         while (writer.next_sequence < end)
         {
-            CHECK(append(writer.next_sequence) == OME_OK);
+            CHECK_EQUAL(append(writer.next_sequence), OME_OK);
         }
-        CHECK(ome_journal_writer_write(&writer) == OME_OK);
+        CHECK_EQUAL(ome_journal_writer_write(&writer), OME_OK);
         const uint64_t durable = writer.durable_sequence; /* more than committed when a segment ended */
         const bool is_more = ome_journal_writer_append(&writer, end, 1, "x", 1) == OME_OK;
         kill_writer();
         memory_cut_power(&memory);
         CHECK(is_more);
-        CHECK(read_all() == OME_EMPTY);
+        CHECK_EQUAL(read_all(), OME_EMPTY);
         CHECK(reader.last_sequence >= durable);
         CHECK(reader.last_sequence < end);
         torn_count += reader.report.verdict == OME_JOURNAL_TORN;
@@ -770,7 +770,7 @@ static void test_a_group_torn_out_of_order_is_a_torn_tail(void)
     commit_groups(256, 64);
     kill_writer();
     memset(memory_file(&memory, FIRST_SEGMENT)->seen + 8192, 0, MEMORY_SECTOR_SIZE);
-    CHECK(read_all() == OME_DAMAGED);
+    CHECK_EQUAL(read_all(), OME_DAMAGED);
     memory_end(&memory);
 }
 
@@ -805,13 +805,13 @@ static uint64_t run_until_failure(ome_status_t *status)
 static void check_is_stopped(void)
 {
     const uint64_t call_count = memory.call_count;
-    CHECK(append(writer.next_sequence) == OME_STOPPED);
-    CHECK(ome_journal_writer_write(&writer) == OME_STOPPED);
-    CHECK(ome_journal_writer_sync(&writer) == OME_STOPPED);
-    CHECK(ome_journal_writer_commit(&writer) == OME_STOPPED);
-    CHECK(ome_journal_writer_prepare_next(&writer) == OME_STOPPED);
-    CHECK(ome_journal_writer_close(&writer) == OME_STOPPED);
-    CHECK(memory.call_count == call_count);
+    CHECK_EQUAL(append(writer.next_sequence), OME_STOPPED);
+    CHECK_EQUAL(ome_journal_writer_write(&writer), OME_STOPPED);
+    CHECK_EQUAL(ome_journal_writer_sync(&writer), OME_STOPPED);
+    CHECK_EQUAL(ome_journal_writer_commit(&writer), OME_STOPPED);
+    CHECK_EQUAL(ome_journal_writer_prepare_next(&writer), OME_STOPPED);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_STOPPED);
+    CHECK_EQUAL(memory.call_count, call_count);
 }
 
 /* Runs with the n-th call failing, then cuts the power or not, and recovers. True while n is a call of the run. */
@@ -842,13 +842,13 @@ static bool check_failing_call(uint64_t failing_call, memory_fail_t fail, bool c
     {
         memory_cut_power(&memory);
     }
-    CHECK(read_all() == OME_EMPTY);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
     CHECK(reader.last_sequence >= durable);
     check_goes_on();
     const uint64_t last_sequence = reader.last_sequence;
     memory_cut_power(&memory);
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(reader.last_sequence == last_sequence); /* a failed sync left nothing that only seemed to be on disk */
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, last_sequence); /* a failed sync left nothing that only seemed to be on disk */
     memory_end(&memory);
     return is_reached;
 }
@@ -875,18 +875,18 @@ static void test_a_failed_preparation_is_tried_again_and_stops_nobody(void)
     for (uint64_t call = 2; call <= 3; call++)
     {
         memory.fail_call = memory.call_count + call;
-        CHECK(ome_journal_writer_prepare_next(&writer) == OME_IO_ERROR);
-        CHECK(strcmp(writer.spare_error.path, DIRECTORY "/" NAME_SPARE) == 0);
+        CHECK_EQUAL(ome_journal_writer_prepare_next(&writer), OME_IO_ERROR);
+        CHECK_TEXT_EQUAL(writer.spare_error.path, DIRECTORY "/" NAME_SPARE);
         CHECK(memory_find(&memory.seen, NAME_SPARE) < 0);
     }
     while (writer.unprepared_count == 0)
     {
-        CHECK(append(writer.next_sequence) == OME_OK);
+        CHECK_EQUAL(append(writer.next_sequence), OME_OK);
     }
-    CHECK(ome_journal_writer_commit(&writer) == OME_OK);
-    CHECK(ome_journal_writer_prepare_next(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_commit(&writer), OME_OK);
+    CHECK_EQUAL(ome_journal_writer_prepare_next(&writer), OME_OK);
     CHECK(memory_find(&memory.seen, NAME_SPARE) >= 0);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
     check_goes_on();
     memory_end(&memory);
 }
@@ -898,21 +898,21 @@ static void test_recovery_does_not_trust_what_only_the_page_cache_holds(void)
     commit_groups(5, 5);
     for (uint64_t sequence = 6; sequence <= 40; sequence++)
     {
-        CHECK(append(sequence) == OME_OK);
+        CHECK_EQUAL(append(sequence), OME_OK);
     }
     memory.fail_call = memory.call_count + 2;
-    CHECK(ome_journal_writer_commit(&writer) == OME_IO_ERROR);
-    CHECK(strcmp(writer.error.call, "fdatasync") == 0);
-    CHECK(ome_journal_writer_commit(&writer) == OME_STOPPED); /* and is not tried again */
-    CHECK(writer.durable_sequence == 5);
+    CHECK_EQUAL(ome_journal_writer_commit(&writer), OME_IO_ERROR);
+    CHECK_TEXT_EQUAL(writer.error.call, "fdatasync");
+    CHECK_EQUAL(ome_journal_writer_commit(&writer), OME_STOPPED); /* and is not tried again */
+    CHECK_EQUAL(writer.durable_sequence, 5);
     check_is_stopped();
     memory_restart(&memory);
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(reader.last_sequence == 40);
-    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, 40);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
     memory_cut_power(&memory);
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(reader.last_sequence == 40);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, 40);
     memory_end(&memory);
 }
 
@@ -953,7 +953,7 @@ static bool check_interrupted_recovery(uint64_t call, bool cuts_power, uint64_t 
     memory.fail = MEMORY_FAIL_TORN;
     const ome_status_t interrupted = read_all() == OME_EMPTY ? ome_journal_recover(&reader) : OME_IO_ERROR;
     const bool is_reached = memory.call_count >= call;
-    CHECK(interrupted == (is_reached ? OME_IO_ERROR : OME_OK));
+    CHECK_EQUAL(interrupted, is_reached ? OME_IO_ERROR : OME_OK);
     char saved[MEMORY_NAME_SIZE];
     snprintf(saved, sizeof(saved), TORN_TAIL, small_offset(7));
     for (int repeat = 0; repeat < 3; repeat++)
@@ -963,14 +963,14 @@ static bool check_interrupted_recovery(uint64_t call, bool cuts_power, uint64_t 
         {
             memory_cut_power(&memory);
         }
-        CHECK(read_all() == OME_EMPTY);
-        CHECK(reader.last_sequence == 6);
-        CHECK(ome_journal_recover(&reader) == OME_OK);
-        CHECK(memory_file(&memory, SECOND_SEGMENT)->seen_size == small_offset(7) + OME_JOURNAL_SEAL_SIZE);
+        CHECK_EQUAL(read_all(), OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, 6);
+        CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
+        CHECK_EQUAL(memory_file(&memory, SECOND_SEGMENT)->seen_size, small_offset(7) + OME_JOURNAL_SEAL_SIZE);
         const memory_node_t *torn = memory_file(&memory, saved);
-        CHECK(torn->seen_size == 3003);
-        CHECK(ome_crc32c(0, torn->seen, 3003) == torn_checksum);
-        CHECK(memory.seen.count == 3); /* two segments and the torn tail */
+        CHECK_EQUAL(torn->seen_size, 3003);
+        CHECK_EQUAL(ome_crc32c(0, torn->seen, 3003), torn_checksum);
+        CHECK_EQUAL(memory.seen.count, 3); /* two segments and the torn tail */
     }
     check_goes_on();
     memory_end(&memory);
@@ -1011,7 +1011,7 @@ static uint64_t lost_by_power_cut(uint64_t call, bool syncs_nothing)
     const uint64_t found = reader.last_sequence;
     if (!syncs_nothing)
     {
-        CHECK(status == OME_EMPTY);
+        CHECK_EQUAL(status, OME_EMPTY);
         check_goes_on();
     }
     memory_end(&memory);
@@ -1024,7 +1024,7 @@ static void test_a_power_cut_loses_nothing_committed(void)
     uint64_t call = 1;
     for (uint64_t lost = 0; (lost = lost_by_power_cut(call, false)) != SIZE_MAX; call++)
     {
-        CHECK(lost == 0);
+        CHECK_EQUAL(lost, 0);
     }
     CHECK(call > 60);
     uint64_t losing_count = 0;
@@ -1043,22 +1043,22 @@ static void test_a_live_reader_follows_the_writer(void)
     memory_start(&memory, seed);
     const ome_journal_reader_config_t config = {
         .file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_COMMANDS, .first_sequence = 1, .is_live = true};
-    CHECK(ome_journal_reader_open(&live, live_memory, sizeof(live_memory), &config) == OME_OK);
+    CHECK_EQUAL(ome_journal_reader_open(&live, live_memory, sizeof(live_memory), &config), OME_OK);
     ome_journal_record_t record;
-    CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+    CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_EMPTY);
     uint64_t random = seed;
     uint64_t sequence = 1;
     for (int run = 0; run < 6; run++)
     {
-        CHECK(start() == OME_OK);
-        CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+        CHECK_EQUAL(start(), OME_OK);
+        CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_EMPTY);
         for (int group = 0; group < (run == 2 ? 0 : 40); group++)
         {
             commit_groups(1 + test_random(&random) % 100, 100);
             const uint64_t stop = group % 3 == 0 ? writer.durable_sequence / 2 : writer.durable_sequence;
             for (; sequence <= stop; sequence++)
             {
-                CHECK(ome_journal_reader_next(&live, &record) == OME_OK);
+                CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_OK);
                 check_record(&record, sequence);
             }
             memory_node_t *file = memory_file(&memory, writer.path);
@@ -1067,26 +1067,26 @@ static void test_a_live_reader_follows_the_writer(void)
             file->seen[offset + 30] = 77;
             for (; sequence <= writer.durable_sequence; sequence++)
             {
-                CHECK(ome_journal_reader_next(&live, &record) == OME_OK);
+                CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_OK);
             }
-            CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
-            CHECK(live.report.verdict == OME_JOURNAL_READING);
+            CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_EMPTY);
+            CHECK_EQUAL(live.report.verdict, OME_JOURNAL_READING);
             file->seen[offset] = 0;
             file->seen[offset + 30] = 0;
         }
         if (run % 2 == 0)
         {
-            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+            CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
         }
         else
         {
             kill_writer();
         }
-        CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+        CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_EMPTY);
     }
     CHECK(live.segment_count > 10);
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(live.segment_count == reader.segment_count);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(live.segment_count, reader.segment_count);
     memory_end(&memory);
 }
 
@@ -1127,7 +1127,7 @@ static void note_journal(void)
         offset = reader.report.offset;
         segments[segment_count - 1].seal_offset = offset;
     }
-    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
+    CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
     last_sequence = reader.last_sequence;
 }
 
@@ -1147,16 +1147,16 @@ static void make_runs(void)
         }
         if (run == 2)
         {
-            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+            CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
         }
         else
         {
             kill_writer();
-            CHECK(start() == OME_OK);
+            CHECK_EQUAL(start(), OME_OK);
         }
     }
     note_journal();
-    CHECK(segment_count == 7);
+    CHECK_EQUAL(segment_count, 7);
 }
 
 /* Takes a segment out of the directory. */
@@ -1172,10 +1172,10 @@ static ome_journal_seal_t seal_of(uint64_t index)
     ome_journal_record_t record;
     ome_journal_seal_t seal;
     CHECK(ome_journal_decode(segments[index].file->seen + segments[index].seal_offset, OME_JOURNAL_SEAL_SIZE, &record));
-    CHECK((record.type & OME_JOURNAL_KIND_MAX) == OME_JOURNAL_KIND_SEAL);
-    CHECK(record.length == sizeof(seal));
+    CHECK_EQUAL(record.type & OME_JOURNAL_KIND_MAX, OME_JOURNAL_KIND_SEAL);
+    CHECK_EQUAL(record.length, sizeof(seal));
     memcpy(&seal, record.data, sizeof(seal));
-    CHECK(record.sequence == seal.last_sequence + 1);
+    CHECK_EQUAL(record.sequence, seal.last_sequence + 1);
     return seal;
 }
 
@@ -1195,13 +1195,13 @@ static void test_every_finished_segment_is_sealed(void)
         const ome_journal_seal_t seal = seal_of(index);
         ome_journal_header_t header;
         memcpy(&header, segments[index].file->seen, sizeof(header));
-        CHECK(seal.reason == reasons[index]);
-        CHECK(seal.last_sequence == segment_end(index));
-        CHECK(seal.record_count == seal.last_sequence + 1 - segments[index].first_sequence);
-        CHECK(seal.chain_checksum == chains[seal.last_sequence]);
-        CHECK(header.configuration_hash == CONFIGURATION_HASH);
-        CHECK(header.kind == OME_JOURNAL_COMMANDS);
-        CHECK(header.version == 2);
+        CHECK_EQUAL(seal.reason, reasons[index]);
+        CHECK_EQUAL(seal.last_sequence, segment_end(index));
+        CHECK_EQUAL(seal.record_count, seal.last_sequence + 1 - segments[index].first_sequence);
+        CHECK_EQUAL(seal.chain_checksum, chains[seal.last_sequence]);
+        CHECK_EQUAL(header.configuration_hash, CONFIGURATION_HASH);
+        CHECK_EQUAL(header.kind, OME_JOURNAL_COMMANDS);
+        CHECK_EQUAL(header.version, 2);
     }
     memory_end(&memory);
 }
@@ -1210,25 +1210,25 @@ static void test_every_finished_segment_is_sealed(void)
 static void test_the_seal_at_rotation_costs_no_commit_of_its_own(void)
 {
     start_new();
-    CHECK(ome_journal_writer_prepare_next(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_prepare_next(&writer), OME_OK);
     commit_groups(300, 100);
     const uint64_t first = writer.segment_first_sequence;
-    CHECK(first == 1);
+    CHECK_EQUAL(first, 1);
     uint64_t calls = 0;
     while (writer.segment_first_sequence == first)
     {
         calls = memory.call_count;
         if (writer.next_sequence % 50 == 0)
         {
-            CHECK(ome_journal_writer_write(&writer) == OME_OK);
+            CHECK_EQUAL(ome_journal_writer_write(&writer), OME_OK);
         }
         calls = memory.call_count;
-        CHECK(append(writer.next_sequence) == OME_OK);
+        CHECK_EQUAL(append(writer.next_sequence), OME_OK);
     }
     /* pwrite and fdatasync of the old one; pwrite, fdatasync, rename and fsync of the directory for the new one */
-    CHECK(memory.call_count == calls + 6);
-    CHECK(writer.durable_sequence == writer.next_sequence - 2);
-    CHECK(writer.unprepared_count == 0);
+    CHECK_EQUAL(memory.call_count, calls + 6);
+    CHECK_EQUAL(writer.durable_sequence, writer.next_sequence - 2);
+    CHECK_EQUAL(writer.unprepared_count, 0);
     kill_writer();
     memory_end(&memory);
 }
@@ -1240,7 +1240,8 @@ static void append_bytes(uint64_t size)
     while (size > 0)
     {
         const uint64_t part = size > 2000 ? 1000 : size;
-        CHECK(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, (uint32_t)(part - OME_JOURNAL_ENVELOPE_SIZE)) == OME_OK);
+        CHECK_EQUAL(
+            ome_journal_writer_append(&writer, writer.next_sequence, 1, data, (uint32_t)(part - OME_JOURNAL_ENVELOPE_SIZE)), OME_OK);
         size -= part;
     }
 }
@@ -1261,25 +1262,25 @@ static void test_the_seal_fits_in_a_buffer_that_is_full(void)
             .segment_size_bytes = SEGMENT_SIZE,
             .epoch = 1,
             .first_sequence = 1};
-        CHECK(ome_journal_writer_open(&writer, bytes, capacity, &config) == OME_OK);
+        CHECK_EQUAL(ome_journal_writer_open(&writer, bytes, capacity, &config), OME_OK);
         append_bytes(SEGMENT_SIZE - 2 * OME_FILE_BLOCK_SIZE - capacity);
-        CHECK(ome_journal_writer_commit(&writer) == OME_OK);
+        CHECK_EQUAL(ome_journal_writer_commit(&writer), OME_OK);
         append_bytes(capacity - left);
-        CHECK(writer.buffer_used_bytes == capacity - left);
-        CHECK(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, OME_JOURNAL_DATA_SIZE_MAX) == OME_OK);
-        CHECK(writer.segment_first_sequence == writer.next_sequence - 1);
-        CHECK(ome_journal_writer_close(&writer) == OME_OK);
+        CHECK_EQUAL(writer.buffer_used_bytes, capacity - left);
+        CHECK_EQUAL(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, OME_JOURNAL_DATA_SIZE_MAX), OME_OK);
+        CHECK_EQUAL(writer.segment_first_sequence, writer.next_sequence - 1);
+        CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
         for (size_t index = 0; index < 64; index++)
         {
-            CHECK(bytes[capacity + index] == 0x5A);
+            CHECK_EQUAL(bytes[capacity + index], 0x5A);
         }
         open_reader(&memory.table, DIRECTORY, false);
         ome_journal_record_t record;
         while (ome_journal_reader_next(&reader, &record) == OME_OK)
         {
         }
-        CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
-        CHECK(reader.last_sequence == writer.next_sequence - 1);
+        CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+        CHECK_EQUAL(reader.last_sequence, writer.next_sequence - 1);
         memory_end(&memory);
     }
 }
@@ -1291,8 +1292,8 @@ static void check_flip(uint64_t index, uint64_t offset, int bit)
         index + 1 == segment_count && offset >= segments[index].seal_offset && offset < segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
     *byte ^= (uint8_t)(1 << bit);
     const ome_status_t status = read_all();
-    CHECK(status == (is_last_seal ? OME_EMPTY : OME_DAMAGED));
-    CHECK(reader.report.verdict == (is_last_seal ? OME_JOURNAL_TORN : OME_JOURNAL_DAMAGED));
+    CHECK_EQUAL(status, is_last_seal ? OME_EMPTY : OME_DAMAGED);
+    CHECK_EQUAL(reader.report.verdict, is_last_seal ? OME_JOURNAL_TORN : OME_JOURNAL_DAMAGED);
     CHECK(!is_last_seal || reader.last_sequence == last_sequence);
     CHECK(is_last_seal || strstr(reader.report.path, segments[index].name) != NULL);
     *byte ^= (uint8_t)(1 << bit);
@@ -1318,7 +1319,7 @@ static void test_flipped_bits_are_found_in_every_segment(void)
         }
         check_flip(index, size - 1, 7);
     }
-    CHECK(read_all() == OME_EMPTY);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
     memory_end(&memory);
 }
 
@@ -1336,11 +1337,11 @@ static void test_a_segment_cut_short_is_found(void)
             file->seen_size = offset;
             const ome_status_t status = read_all();
             const bool may_end = index + 1 == segment_count && offset >= OME_JOURNAL_HEADER_SIZE;
-            CHECK(status == (may_end ? OME_EMPTY : OME_DAMAGED));
+            CHECK_EQUAL(status, may_end ? OME_EMPTY : OME_DAMAGED);
             CHECK(may_end || reader.last_sequence <= segment_end(index));
         }
         file->seen_size = seal_end; /* what recovery leaves */
-        CHECK(read_all() == OME_EMPTY);
+        CHECK_EQUAL(read_all(), OME_EMPTY);
         file->seen_size = size;
     }
     memory_end(&memory);
@@ -1361,14 +1362,14 @@ static void test_segments_dropped_doubled_or_swapped_are_found(void)
             if (other != index)
             {
                 entry->node = other_entry->node;
-                CHECK(read_all() == OME_DAMAGED); /* doubled */
+                CHECK_EQUAL(read_all(), OME_DAMAGED); /* doubled */
                 other_entry->node = node;
-                CHECK(read_all() == OME_DAMAGED); /* swapped */
+                CHECK_EQUAL(read_all(), OME_DAMAGED); /* swapped */
             }
             else if (index + 1 < segment_count)
             {
                 drop(index);
-                CHECK(read_all() == (index == 0 ? OME_NOT_FOUND : OME_DAMAGED)); /* dropped */
+                CHECK_EQUAL(read_all(), index == 0 ? OME_NOT_FOUND : OME_DAMAGED); /* dropped */
             }
             memory.seen = before;
         }
@@ -1380,10 +1381,10 @@ static void test_segments_dropped_doubled_or_swapped_are_found(void)
         memcpy(&header, segments[(index + 1) % segment_count].file->seen, sizeof(header));
         ome_journal_header_set(&header, OME_JOURNAL_COMMANDS, kept.epoch, kept.first_sequence, SEGMENT_SIZE, kept.previous_checksum ^ 1, 0);
         memcpy(file->seen, &header, sizeof(header));
-        CHECK(read_all() == OME_DAMAGED);
+        CHECK_EQUAL(read_all(), OME_DAMAGED);
         memcpy(file->seen, &kept, sizeof(kept));
     }
-    CHECK(read_all() == OME_EMPTY);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
     memory_end(&memory);
 }
 
@@ -1418,12 +1419,12 @@ static void test_records_dropped_doubled_swapped_or_replaced_are_found(void)
             const uint64_t size = to - from;
             memmove(bytes + from, bytes + to, seal_end - to); /* dropped */
             memset(bytes + seal_end - size, 0, size);
-            CHECK(read_all() == OME_DAMAGED);
+            CHECK_EQUAL(read_all(), OME_DAMAGED);
             memcpy(bytes, kept, seal_end);
             if (seal_end + size <= segments[index].file->seen_size)
             {
                 memcpy(bytes + to, kept + from, seal_end - from); /* doubled */
-                CHECK(read_all() == OME_DAMAGED);
+                CHECK_EQUAL(read_all(), OME_DAMAGED);
                 memset(bytes + seal_end, 0, size);
                 memcpy(bytes, kept, seal_end);
             }
@@ -1432,7 +1433,7 @@ static void test_records_dropped_doubled_swapped_or_replaced_are_found(void)
                 const uint64_t next_size = record_offset(index, sequence + 2) - to;
                 memcpy(bytes + from, kept + to, next_size); /* swapped */
                 memcpy(bytes + from + next_size, kept + from, size);
-                CHECK(read_all() == OME_DAMAGED);
+                CHECK_EQUAL(read_all(), OME_DAMAGED);
                 memcpy(bytes, kept, seal_end);
             }
             uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
@@ -1445,13 +1446,13 @@ static void test_records_dropped_doubled_swapped_or_replaced_are_found(void)
             while ((status = ome_journal_reader_next(&reader, &record)) == OME_OK)
             {
             }
-            CHECK(status == OME_DAMAGED);
-            CHECK(strcmp(reader.report.reason, "the seal does not fit the records before it") == 0);
+            CHECK_EQUAL(status, OME_DAMAGED);
+            CHECK_TEXT_EQUAL(reader.report.reason, "the seal does not fit the records before it");
             CHECK(strstr(reader.report.path, segments[index].name) != NULL);
             memcpy(bytes, kept, seal_end);
         }
     }
-    CHECK(read_all() == OME_EMPTY);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
     memory_end(&memory);
 }
 
@@ -1473,13 +1474,13 @@ static void test_a_seal_that_is_missing_or_wrong_is_damage(void)
             wrong.reason = change == 2 ? 0 : change == 3 ? OME_JOURNAL_SEAL_RECOVERY + 1 : wrong.reason;
             wrong.last_sequence -= change == 4;
             ome_journal_encode(bytes, right.last_sequence + 1, OME_JOURNAL_TYPE_SYNCED, &wrong, change == 5 ? 23 : sizeof(wrong));
-            CHECK(read_all() == OME_DAMAGED);
-            CHECK(reader.last_sequence == right.last_sequence);
+            CHECK_EQUAL(read_all(), OME_DAMAGED);
+            CHECK_EQUAL(reader.last_sequence, right.last_sequence);
             memcpy(bytes, kept, sizeof(kept));
         }
         memset(bytes, 0, sizeof(kept));
         const ome_status_t status = read_all();
-        CHECK(status == (index + 1 < segment_count ? OME_DAMAGED : OME_EMPTY));
+        CHECK_EQUAL(status, index + 1 < segment_count ? OME_DAMAGED : OME_EMPTY);
         CHECK(
             index + 1 == segment_count || strcmp(reader.report.reason, "the segment has no seal and is followed by another segment") == 0);
         memcpy(bytes, kept, sizeof(kept));
@@ -1502,7 +1503,7 @@ static void test_only_a_full_segment_is_followed_by_the_same_run(void)
             memcpy(kept, bytes, sizeof(kept));
             seal.reason = reason;
             ome_journal_seal_encode(bytes, &seal, OME_JOURNAL_TYPE_SYNCED);
-            CHECK(read_all() == (is_same_run && reason != OME_JOURNAL_SEAL_ROTATION ? OME_DAMAGED : OME_EMPTY));
+            CHECK_EQUAL(read_all(), is_same_run && reason != OME_JOURNAL_SEAL_ROTATION ? OME_DAMAGED : OME_EMPTY);
             memcpy(bytes, kept, sizeof(kept));
         }
     }
@@ -1543,9 +1544,9 @@ static uint32_t write_version_1(uint64_t first_sequence, uint64_t count, uint64_
         offset += 18 + length;
         CHECK(offset <= SEGMENT_SIZE);
     }
-    CHECK(memory_write(&memory, node, bytes, SEGMENT_SIZE, 0) == 0);
-    CHECK(memory_sync(&memory, node) == 0);
-    CHECK(memory_sync_directory(&memory, DIRECTORY) == 0);
+    CHECK_EQUAL(memory_write(&memory, node, bytes, SEGMENT_SIZE, 0), 0);
+    CHECK_EQUAL(memory_sync(&memory, node), 0);
+    CHECK_EQUAL(memory_sync_directory(&memory, DIRECTORY), 0);
     free(bytes);
     return chain;
 }
@@ -1567,16 +1568,16 @@ static void test_a_journal_of_version_1_is_read_and_goes_on_in_version_2(void)
     for (int is_sealed = 0; is_sealed <= 1; is_sealed++)
     {
         make_version_1(is_sealed);
-        CHECK(read_all() == OME_EMPTY);
-        CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
-        CHECK(reader.last_sequence == 40);
-        CHECK(reader.is_sealed == is_sealed);
-        CHECK(reader.version == 1);
+        CHECK_EQUAL(read_all(), OME_EMPTY);
+        CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+        CHECK_EQUAL(reader.last_sequence, 40);
+        CHECK_EQUAL(reader.is_sealed, is_sealed);
+        CHECK_EQUAL(reader.version, 1);
         const uint64_t end = reader.report.offset;
         check_goes_on();
-        CHECK(reader.version == 2);
-        CHECK(reader.epoch == 3);
-        CHECK(memory_file(&memory, "journal-00000000000000000036.ome")->seen_size == end);
+        CHECK_EQUAL(reader.version, 2);
+        CHECK_EQUAL(reader.epoch, 3);
+        CHECK_EQUAL(memory_file(&memory, "journal-00000000000000000036.ome")->seen_size, end);
         check_goes_on();
         memory_end(&memory);
     }
@@ -1588,12 +1589,12 @@ static void test_a_seal_of_version_1_is_synced_and_without_data(void)
     for (int variant = 0; variant < 3; variant++)
     {
         make_version_1(false);
-        CHECK(read_all() == OME_EMPTY);
+        CHECK_EQUAL(read_all(), OME_EMPTY);
         uint8_t *bytes = memory_file(&memory, "journal-00000000000000000036.ome")->seen + reader.report.offset;
         const ome_journal_seal_t seal = {.record_count = 5, .last_sequence = 40, .chain_checksum = reader.chain_checksum, .reason = 2};
         ome_journal_encode(bytes, 41, variant == 1 ? 0 : OME_JOURNAL_TYPE_SYNCED, &seal, variant == 2 ? sizeof(seal) : 0);
-        CHECK(read_all() == (variant == 0 ? OME_EMPTY : OME_DAMAGED));
-        CHECK(reader.last_sequence == 40);
+        CHECK_EQUAL(read_all(), variant == 0 ? OME_EMPTY : OME_DAMAGED);
+        CHECK_EQUAL(reader.last_sequence, 40);
         memory_end(&memory);
     }
 }
@@ -1607,11 +1608,11 @@ static void test_a_torn_tail_of_version_1_is_cut(void)
         memory_node_t *file = memory_file(&memory, "journal-00000000000000000036.ome");
         const uint64_t offset = OME_JOURNAL_HEADER_SIZE + cut;
         tear(file, offset, (tear_t)(cut % 3));
-        CHECK(read_all() == OME_EMPTY);
+        CHECK_EQUAL(read_all(), OME_EMPTY);
         CHECK(reader.last_sequence >= 35);
         const uint64_t kept = reader.last_sequence;
         check_goes_on();
-        CHECK(reader.last_sequence == kept + 3);
+        CHECK_EQUAL(reader.last_sequence, kept + 3);
         memory_end(&memory);
     }
 }
@@ -1620,11 +1621,11 @@ static void test_a_torn_tail_of_version_1_is_cut(void)
 static void test_flipped_bits_are_found_in_a_journal_of_both_versions(void)
 {
     make_version_1(false);
-    CHECK(start() == OME_OK);
+    CHECK_EQUAL(start(), OME_OK);
     commit_groups(5, 1);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
     note_journal();
-    CHECK(segment_count == 5);
+    CHECK_EQUAL(segment_count, 5);
     for (uint64_t index = 0; index < segment_count; index++)
     {
         for (uint64_t offset = 0; offset < segments[index].seal_offset; offset += offset >= 64 && offset < 4080 ? 40 : 1)
@@ -1642,7 +1643,7 @@ static void check_header_after(uint64_t index, const ome_journal_header_t *chang
     memcpy(&kept, segments[index].file->seen, sizeof(kept));
     header.checksum = ome_crc32c(0, &header, offsetof(ome_journal_header_t, checksum));
     memcpy(segments[index].file->seen, &header, sizeof(header));
-    CHECK(read_all() == expected);
+    CHECK_EQUAL(read_all(), expected);
     CHECK(reader.report.reason != NULL);
     CHECK(strstr(reader.report.reason, reason) != NULL);
     CHECK(strstr(reader.report.path, segments[index].name) != NULL);
@@ -1663,7 +1664,7 @@ static void test_versions_and_kinds_that_do_not_belong_are_refused(void)
             memcpy(&header, bytes, sizeof(header));
             header.version = unknown[which];
             check_header_after(index, &header, OME_UNSUPPORTED, "format version");
-            CHECK(reader.report.verdict == OME_JOURNAL_UNSUPPORTED);
+            CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_UNSUPPORTED);
         }
         memcpy(&header, bytes, sizeof(header));
         header.kind = OME_JOURNAL_EVENTS;
@@ -1685,9 +1686,9 @@ static void test_versions_and_kinds_that_do_not_belong_are_refused(void)
     }
     memory_end(&memory);
     make_version_1(true);
-    CHECK(start() == OME_OK);
+    CHECK_EQUAL(start(), OME_OK);
     commit_groups(2, 2);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
     note_journal();
     memcpy(&header, segments[4].file->seen, sizeof(header));
     header.epoch = 2;
@@ -1708,34 +1709,36 @@ static void test_two_kinds_share_a_directory(void)
         .segment_size_bytes = SEGMENT_SIZE,
         .epoch = 1,
         .first_sequence = 1};
-    CHECK(ome_journal_writer_open(&events, events_memory, sizeof(events_memory), &config) == OME_OK);
-    CHECK(ome_journal_writer_prepare_next(&events) == OME_OK);
-    CHECK(ome_journal_writer_prepare_next(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_open(&events, events_memory, sizeof(events_memory), &config), OME_OK);
+    CHECK_EQUAL(ome_journal_writer_prepare_next(&events), OME_OK);
+    CHECK_EQUAL(ome_journal_writer_prepare_next(&writer), OME_OK);
     for (uint64_t sequence = 1; sequence <= 2000; sequence++)
     {
-        CHECK(append(sequence) == OME_OK);
-        CHECK(ome_journal_writer_append(&events, sequence, 9, &sequence, sizeof(sequence)) == OME_OK);
+        CHECK_EQUAL(append(sequence), OME_OK);
+        CHECK_EQUAL(ome_journal_writer_append(&events, sequence, 9, &sequence, sizeof(sequence)), OME_OK);
     }
-    CHECK(ome_journal_writer_commit(&events) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_commit(&events), OME_OK);
     kill_writer();
     atomic_store(&events.is_stopped, true);
     ome_journal_writer_close(&events);
     CHECK(memory_open(&memory, "events-spare.tmp", OME_FILE_CREATE) >= 0);
     CHECK(memory_open(&memory, NAME_SPARE, OME_FILE_CREATE) >= 0);
-    CHECK(read_all() == OME_EMPTY);
-    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
     CHECK(memory_find(&memory.seen, NAME_SPARE) < 0);
     CHECK(memory_find(&memory.seen, "events-spare.tmp") >= 0);
     ome_journal_reader_config_t reading = {
         .file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_EVENTS, .first_sequence = 1};
-    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &reading) == OME_OK);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &reading), OME_OK);
     for (uint64_t sequence = 1; sequence <= 2000; sequence++)
     {
-        CHECK(ome_journal_reader_next(&reader, &record) == OME_OK);
-        CHECK(record.sequence == sequence && record.type == 9 && memcmp(record.data, &sequence, sizeof(sequence)) == 0);
+        CHECK_EQUAL(ome_journal_reader_next(&reader, &record), OME_OK);
+        CHECK_EQUAL(record.sequence, sequence);
+        CHECK_EQUAL(record.type, 9);
+        CHECK_BYTES_EQUAL(record.data, &sequence, sizeof(sequence));
     }
-    CHECK(ome_journal_reader_next(&reader, &record) == OME_EMPTY);
-    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK_EQUAL(ome_journal_reader_next(&reader, &record), OME_EMPTY);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
     CHECK(memory_find(&memory.seen, "events-spare.tmp") < 0);
     memory_end(&memory);
 }
@@ -1752,11 +1755,11 @@ static ome_status_t read_from(uint64_t first_sequence, const uint32_t *chain, bo
         .is_live = is_live};
     ome_journal_record_t record;
     ome_status_t status;
-    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config), OME_OK);
     for (uint64_t sequence = first_sequence; (status = ome_journal_reader_next(&reader, &record)) == OME_OK; sequence++)
     {
         check_record(&record, sequence);
-        CHECK(reader.chain_checksum == chains[sequence]);
+        CHECK_EQUAL(reader.chain_checksum, chains[sequence]);
     }
     return status;
 }
@@ -1767,13 +1770,13 @@ static void check_from(uint64_t first_sequence)
     const uint32_t wrong = right ^ 0x100;
     for (int is_live = 0; is_live <= 1; is_live++)
     {
-        CHECK(read_from(first_sequence, NULL, is_live) == OME_EMPTY);
-        CHECK(reader.last_sequence == last_sequence);
-        CHECK(read_from(first_sequence, &right, is_live) == OME_EMPTY);
-        CHECK(reader.last_sequence == last_sequence);
-        CHECK(reader.report.verdict == (is_live ? OME_JOURNAL_READING : OME_JOURNAL_CLEAN));
-        CHECK(read_from(first_sequence, &wrong, is_live) == OME_DAMAGED);
-        CHECK(reader.last_sequence == first_sequence - 1); /* nothing was given */
+        CHECK_EQUAL(read_from(first_sequence, NULL, is_live), OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, last_sequence);
+        CHECK_EQUAL(read_from(first_sequence, &right, is_live), OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, last_sequence);
+        CHECK_EQUAL(reader.report.verdict, is_live ? OME_JOURNAL_READING : OME_JOURNAL_CLEAN);
+        CHECK_EQUAL(read_from(first_sequence, &wrong, is_live), OME_DAMAGED);
+        CHECK_EQUAL(reader.last_sequence, first_sequence - 1); /* nothing was given */
         CHECK(strstr(reader.report.reason, "before the first one asked for") != NULL || first_sequence == 1);
     }
 }
@@ -1796,17 +1799,17 @@ static void test_reading_begins_at_any_sequence(void)
     const uint64_t too_far[] = {last_sequence + 2, last_sequence + 1000, UINT64_MAX};
     for (size_t index = 0; index < sizeof(too_far) / sizeof(too_far[0]); index++)
     {
-        CHECK(read_from(too_far[index], NULL, false) == OME_NOT_FOUND);
-        CHECK(reader.report.verdict == OME_JOURNAL_ABSENT);
-        CHECK(reader.report.sequence_expected == last_sequence + 1);
-        CHECK(ome_journal_recover(&reader) == OME_NOT_FOUND);
-        CHECK(read_from(too_far[index], NULL, true) == OME_EMPTY); /* it may come */
+        CHECK_EQUAL(read_from(too_far[index], NULL, false), OME_NOT_FOUND);
+        CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_ABSENT);
+        CHECK_EQUAL(reader.report.sequence_expected, last_sequence + 1);
+        CHECK_EQUAL(ome_journal_recover(&reader), OME_NOT_FOUND);
+        CHECK_EQUAL(read_from(too_far[index], NULL, true), OME_EMPTY); /* it may come */
     }
     memory_end(&memory);
     memory_start(&memory, seed);
-    CHECK(read_from(1, NULL, false) == OME_EMPTY);
-    CHECK(read_from(2, NULL, true) == OME_EMPTY);
-    CHECK(read_from(2, NULL, false) == OME_NOT_FOUND);
+    CHECK_EQUAL(read_from(1, NULL, false), OME_EMPTY);
+    CHECK_EQUAL(read_from(2, NULL, true), OME_EMPTY);
+    CHECK_EQUAL(read_from(2, NULL, false), OME_NOT_FOUND);
     memory_end(&memory);
 }
 
@@ -1817,12 +1820,12 @@ static void test_what_is_before_the_beginning_is_read_in_its_segment_only(void)
     make_runs();
     const uint64_t first_sequence = segments[3].first_sequence + 100;
     segments[3].file->seen[record_offset(3, first_sequence - 50) + 2] ^= 1;
-    CHECK(read_from(first_sequence, NULL, false) == OME_DAMAGED);
-    CHECK(reader.last_sequence == first_sequence - 51);
+    CHECK_EQUAL(read_from(first_sequence, NULL, false), OME_DAMAGED);
+    CHECK_EQUAL(reader.last_sequence, first_sequence - 51);
     segments[3].file->seen[record_offset(3, first_sequence - 50) + 2] ^= 1;
     segments[2].file->seen[record_offset(2, segments[2].first_sequence + 5) + 2] ^= 1;
-    CHECK(read_from(first_sequence, NULL, false) == OME_EMPTY);
-    CHECK(read_from(1, NULL, false) == OME_DAMAGED);
+    CHECK_EQUAL(read_from(first_sequence, NULL, false), OME_EMPTY);
+    CHECK_EQUAL(read_from(1, NULL, false), OME_DAMAGED);
     memory_end(&memory);
 }
 
@@ -1837,27 +1840,27 @@ static void test_a_journal_whose_beginning_was_archived_is_read_from_there(void)
         check_from(begin);
         check_from(begin + 3);
         check_from(last_sequence + 1);
-        CHECK(read_from(begin - 1, NULL, false) == OME_NOT_FOUND);
-        CHECK(reader.report.verdict == OME_JOURNAL_ABSENT);
-        CHECK(reader.report.sequence_found == begin);
-        CHECK(reader.report.sequence_expected == begin - 1);
-        CHECK(strcmp(reader.report.path, DIRECTORY) == 0);
-        CHECK(read_from(begin - 1, NULL, true) == OME_NOT_FOUND);
-        CHECK(read_from(1, NULL, false) == OME_NOT_FOUND);
+        CHECK_EQUAL(read_from(begin - 1, NULL, false), OME_NOT_FOUND);
+        CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_ABSENT);
+        CHECK_EQUAL(reader.report.sequence_found, begin);
+        CHECK_EQUAL(reader.report.sequence_expected, begin - 1);
+        CHECK_TEXT_EQUAL(reader.report.path, DIRECTORY);
+        CHECK_EQUAL(read_from(begin - 1, NULL, true), OME_NOT_FOUND);
+        CHECK_EQUAL(read_from(1, NULL, false), OME_NOT_FOUND);
     }
-    CHECK(read_from(last_sequence + 1, &chains[last_sequence], false) == OME_EMPTY);
-    CHECK(ome_journal_recover(&reader) == OME_OK);
-    CHECK(open_writer(&memory.table, DIRECTORY) == OME_OK);
-    CHECK(writer.epoch == 4);
+    CHECK_EQUAL(read_from(last_sequence + 1, &chains[last_sequence], false), OME_EMPTY);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
+    CHECK_EQUAL(open_writer(&memory.table, DIRECTORY), OME_OK);
+    CHECK_EQUAL(writer.epoch, 4);
     commit_groups(4, 2);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
     const uint64_t begin = segments[segment_count - 1].first_sequence;
     const ome_journal_reader_config_t config = {
         .file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_COMMANDS, .first_sequence = begin};
-    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config), OME_OK);
     reader.last_sequence = begin - 1;
-    CHECK(read_on() == OME_EMPTY);
-    CHECK(reader.last_sequence == last_sequence + 4);
+    CHECK_EQUAL(read_on(), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, last_sequence + 4);
     memory_end(&memory);
 }
 
@@ -1870,11 +1873,11 @@ static void test_a_live_reader_begins_anywhere(void)
     memory_start(&memory, seed);
     const ome_journal_reader_config_t config = {
         .file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_COMMANDS, .first_sequence = 1500, .is_live = true};
-    CHECK(ome_journal_reader_open(&live, live_memory, sizeof(live_memory), &config) == OME_OK);
-    CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+    CHECK_EQUAL(ome_journal_reader_open(&live, live_memory, sizeof(live_memory), &config), OME_OK);
+    CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_EMPTY);
     memset(&reader, 0, sizeof(reader));
-    CHECK(start() == OME_OK);
-    CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+    CHECK_EQUAL(start(), OME_OK);
+    CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_EMPTY);
     uint64_t sequence = 1500;
     for (int run = 0; run < 5; run++)
     {
@@ -1884,11 +1887,11 @@ static void test_a_live_reader_begins_anywhere(void)
             commit_groups(40, 40);
             for (; sequence <= writer.durable_sequence; sequence++)
             {
-                CHECK(ome_journal_reader_next(&live, &record) == OME_OK);
+                CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_OK);
                 check_record(&record, sequence);
             }
-            CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
-            CHECK(live.report.verdict == OME_JOURNAL_READING);
+            CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_EMPTY);
+            CHECK_EQUAL(live.report.verdict, OME_JOURNAL_READING);
             if (writer.segment_first_sequence != first && writer.segment_first_sequence > 3000)
             {
                 open_reader(&memory.table, DIRECTORY, false);
@@ -1896,24 +1899,24 @@ static void test_a_live_reader_begins_anywhere(void)
                 {
                     memory_directory_t kept = memory.seen;
                     memory_set(&memory.seen, FIRST_SEGMENT, -1);
-                    CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
+                    CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_EMPTY);
                     memory.seen = kept;
                 }
             }
         }
         if (run % 2 == 0)
         {
-            CHECK(ome_journal_writer_close(&writer) == OME_OK);
+            CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
         }
         else
         {
             kill_writer();
         }
-        CHECK(ome_journal_reader_next(&live, &record) == OME_EMPTY);
-        CHECK(start() == OME_OK);
+        CHECK_EQUAL(ome_journal_reader_next(&live, &record), OME_EMPTY);
+        CHECK_EQUAL(start(), OME_OK);
     }
     CHECK(sequence > 3000);
-    CHECK(live.last_sequence == writer.next_sequence - 1);
+    CHECK_EQUAL(live.last_sequence, writer.next_sequence - 1);
     kill_writer();
     memory_end(&memory);
 }
@@ -1925,7 +1928,7 @@ static uint64_t rotate_and_cut(uint64_t call, uint64_t variant, uint64_t lying_s
     memory_start(&memory, seed + 1000 * variant);
     memory.random += call * 7;
     memset(&reader, 0, sizeof(reader));
-    CHECK(start() == OME_OK);
+    CHECK_EQUAL(start(), OME_OK);
     while (writer.buffer_offset + writer.buffer_used_bytes + 2500 < SEGMENT_SIZE)
     {
         commit_groups(1, 1);
@@ -1956,7 +1959,7 @@ static uint64_t rotate_and_cut(uint64_t call, uint64_t variant, uint64_t lying_s
     const uint64_t lost = status != OME_EMPTY ? 1000000 : durable > reader.last_sequence ? durable - reader.last_sequence : 0;
     if (lying_sync == 0)
     {
-        CHECK(lost == 0);
+        CHECK_EQUAL(lost, 0);
         check_goes_on();
         check_goes_on();
     }
@@ -2023,21 +2026,21 @@ static void test_wrong_configurations_are_refused(void)
     bad[7].kind = OME_JOURNAL_DECISIONS + 1;
     for (size_t index = 0; index < bad_count; index++)
     {
-        CHECK(ome_journal_writer_open(&writer, writer_memory, sizeof(writer_memory), &bad[index]) == OME_INVALID);
-        CHECK(ome_journal_writer_close(&writer) == OME_STOPPED);
+        CHECK_EQUAL(ome_journal_writer_open(&writer, writer_memory, sizeof(writer_memory), &bad[index]), OME_INVALID);
+        CHECK_EQUAL(ome_journal_writer_close(&writer), OME_STOPPED);
     }
-    CHECK(ome_journal_writer_open(&writer, writer_memory, 100, &good) == OME_NO_MEMORY);
-    CHECK(ome_journal_writer_open(&writer, writer_memory, ome_journal_writer_size_bytes(1) - 1, &good) == OME_NO_MEMORY);
+    CHECK_EQUAL(ome_journal_writer_open(&writer, writer_memory, 100, &good), OME_NO_MEMORY);
+    CHECK_EQUAL(ome_journal_writer_open(&writer, writer_memory, ome_journal_writer_size_bytes(1) - 1, &good), OME_NO_MEMORY);
     ome_journal_reader_config_t config = {.file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_COMMANDS};
-    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_INVALID);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config), OME_INVALID);
     config.first_sequence = 1;
     config.kind = 0;
-    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_INVALID);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config), OME_INVALID);
     config.kind = OME_JOURNAL_COMMANDS;
-    CHECK(ome_journal_reader_open(&reader, reader_memory, ome_journal_reader_size_bytes() - 1, &config) == OME_NO_MEMORY);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, ome_journal_reader_size_bytes() - 1, &config), OME_NO_MEMORY);
     config.directory = long_name;
-    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_INVALID);
-    CHECK(memory.call_count == 0);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config), OME_INVALID);
+    CHECK_EQUAL(memory.call_count, 0);
     memory_end(&memory);
 }
 
@@ -2061,7 +2064,7 @@ static void *prepare(void *stop)
     while (!atomic_load((atomic_bool *)stop))
     {
         const ome_status_t status = ome_journal_writer_prepare_next(&writer);
-        CHECK(status == OME_OK);
+        CHECK_EQUAL(status, OME_OK);
         usleep(100);
     }
     return NULL;
@@ -2072,22 +2075,22 @@ static void test_another_thread_may_prepare_segments(void)
 {
     const ome_file_system_t *file_system = ome_file_system_posix();
     open_reader(file_system, directory, false);
-    CHECK(read_on() == OME_EMPTY);
-    CHECK(ome_journal_recover(&reader) == OME_OK);
-    CHECK(open_writer(file_system, directory) == OME_OK);
+    CHECK_EQUAL(read_on(), OME_EMPTY);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
+    CHECK_EQUAL(open_writer(file_system, directory), OME_OK);
     atomic_bool stop = false;
     pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, prepare, &stop) == 0);
+    CHECK_EQUAL(pthread_create(&thread, NULL, prepare, &stop), 0);
     commit_groups(20000, 200);
     atomic_store(&stop, true);
-    CHECK(pthread_join(thread, NULL) == 0);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
     open_reader(file_system, directory, false);
-    CHECK(read_on() == OME_EMPTY);
-    CHECK(reader.report.verdict == OME_JOURNAL_CLEAN);
-    CHECK(reader.last_sequence == 20000);
+    CHECK_EQUAL(read_on(), OME_EMPTY);
+    CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+    CHECK_EQUAL(reader.last_sequence, 20000);
     CHECK(writer.unprepared_count < reader.segment_count - 1); /* some were prepared */
-    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
     ome_journal_reader_close(&reader);
     remove_files();
 }
@@ -2097,16 +2100,16 @@ static void test_a_live_reader_sees_what_was_written_past_the_page_cache(void)
 {
     const ome_file_system_t *file_system = ome_file_system_posix();
     memset(&reader, 0, sizeof(reader));
-    CHECK(open_writer(file_system, directory) == OME_OK);
+    CHECK_EQUAL(open_writer(file_system, directory), OME_OK);
     open_reader(file_system, directory, true);
     for (uint64_t group = 0; group < 60; group++)
     {
         commit_groups(1 + group % 40, 40);
-        CHECK(read_on() == OME_EMPTY);
-        CHECK(reader.last_sequence == writer.durable_sequence);
+        CHECK_EQUAL(read_on(), OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, writer.durable_sequence);
     }
     CHECK(reader.segment_count > 1);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
     ome_journal_reader_close(&reader);
     remove_files();
 }
@@ -2118,25 +2121,25 @@ static void test_a_file_for_whole_blocks_falls_back_to_the_page_cache(void)
     static uint8_t bytes[2 * OME_FILE_BLOCK_SIZE];
     const ome_file_system_t *table = ome_file_system_posix();
     char path[OME_PATH_SIZE];
-    CHECK(ome_file_join(path, directory, "blocks") == OME_OK);
+    CHECK_EQUAL(ome_file_join(path, directory, "blocks"), OME_OK);
     const int file = table->open(NULL, path, OME_FILE_CREATE_DIRECT);
     CHECK(file >= 0);
     memset(blocks, 3, sizeof(blocks));
-    CHECK(table->write(NULL, file, blocks, sizeof(blocks), 0) == 0);
+    CHECK_EQUAL(table->write(NULL, file, blocks, sizeof(blocks), 0), 0);
     memset(blocks, 4, sizeof(blocks));
-    CHECK(table->write(NULL, file, blocks, OME_FILE_BLOCK_SIZE, OME_FILE_BLOCK_SIZE) == 0);
-    CHECK(table->write(NULL, file, blocks + 1, 11, 5) == 0); /* EINVAL past the page cache */
-    CHECK(table->write(NULL, file, blocks, OME_FILE_BLOCK_SIZE, 2 * OME_FILE_BLOCK_SIZE) == 0);
-    CHECK(table->sync_data(NULL, file) == 0);
-    CHECK(table->size(NULL, file) == 3 * OME_FILE_BLOCK_SIZE);
-    CHECK(table->close(NULL, file) == 0);
+    CHECK_EQUAL(table->write(NULL, file, blocks, OME_FILE_BLOCK_SIZE, OME_FILE_BLOCK_SIZE), 0);
+    CHECK_EQUAL(table->write(NULL, file, blocks + 1, 11, 5), 0); /* EINVAL past the page cache */
+    CHECK_EQUAL(table->write(NULL, file, blocks, OME_FILE_BLOCK_SIZE, 2 * OME_FILE_BLOCK_SIZE), 0);
+    CHECK_EQUAL(table->sync_data(NULL, file), 0);
+    CHECK_EQUAL(table->size(NULL, file), 3 * OME_FILE_BLOCK_SIZE);
+    CHECK_EQUAL(table->close(NULL, file), 0);
     const int again = table->open(NULL, path, OME_FILE_READ);
-    CHECK(table->read(NULL, again, bytes, sizeof(bytes), 0) == sizeof(bytes));
+    CHECK_EQUAL(table->read(NULL, again, bytes, sizeof(bytes), 0), sizeof(bytes));
     for (size_t index = 0; index < sizeof(bytes); index++)
     {
-        CHECK(bytes[index] == ((index >= 5 && index < 16) || index >= OME_FILE_BLOCK_SIZE ? 4 : 3));
+        CHECK_EQUAL(bytes[index], (index >= 5 && index < 16) || index >= OME_FILE_BLOCK_SIZE ? 4 : 3);
     }
-    CHECK(table->close(NULL, again) == 0);
+    CHECK_EQUAL(table->close(NULL, again), 0);
     remove_files();
 }
 
@@ -2147,38 +2150,38 @@ static void test_the_table_of_the_operating_system(void)
     char path[OME_PATH_SIZE];
     char other[OME_PATH_SIZE];
     uint8_t bytes[100];
-    CHECK(ome_file_join(path, directory, "a") == OME_OK);
-    CHECK(ome_file_join(other, directory, "b") == OME_OK);
-    CHECK(table->open(NULL, path, OME_FILE_READ) == -ENOENT);
-    CHECK(table->open(NULL, path, OME_FILE_WRITE) == -ENOENT);
+    CHECK_EQUAL(ome_file_join(path, directory, "a"), OME_OK);
+    CHECK_EQUAL(ome_file_join(other, directory, "b"), OME_OK);
+    CHECK_EQUAL(table->open(NULL, path, OME_FILE_READ), -ENOENT);
+    CHECK_EQUAL(table->open(NULL, path, OME_FILE_WRITE), -ENOENT);
     const int file = table->open(NULL, path, OME_FILE_CREATE);
     CHECK(file >= 0);
-    CHECK(table->write(NULL, file, "hello world", 11, 5) == 0);
-    CHECK(table->size(NULL, file) == 16);
-    CHECK(table->read(NULL, file, bytes, sizeof(bytes), 11) == 5);
-    CHECK(memcmp(bytes, "world", 5) == 0);
-    CHECK(table->read(NULL, file, bytes, sizeof(bytes), 16) == 0);
-    CHECK(table->truncate(NULL, file, 7) == 0);
-    CHECK(table->size(NULL, file) == 7);
-    CHECK(table->sync_data(NULL, file) == 0);
-    CHECK(table->sync_all(NULL, file) == 0);
-    CHECK(table->rename(NULL, path, other) == 0);
-    CHECK(table->sync_directory(NULL, directory) == 0);
-    CHECK(table->close(NULL, file) == 0);
+    CHECK_EQUAL(table->write(NULL, file, "hello world", 11, 5), 0);
+    CHECK_EQUAL(table->size(NULL, file), 16);
+    CHECK_EQUAL(table->read(NULL, file, bytes, sizeof(bytes), 11), 5);
+    CHECK_BYTES_EQUAL(bytes, "world", 5);
+    CHECK_EQUAL(table->read(NULL, file, bytes, sizeof(bytes), 16), 0);
+    CHECK_EQUAL(table->truncate(NULL, file, 7), 0);
+    CHECK_EQUAL(table->size(NULL, file), 7);
+    CHECK_EQUAL(table->sync_data(NULL, file), 0);
+    CHECK_EQUAL(table->sync_all(NULL, file), 0);
+    CHECK_EQUAL(table->rename(NULL, path, other), 0);
+    CHECK_EQUAL(table->sync_directory(NULL, directory), 0);
+    CHECK_EQUAL(table->close(NULL, file), 0);
     const int read_only = table->open(NULL, other, OME_FILE_READ);
     CHECK(read_only >= 0);
-    CHECK(table->write(NULL, read_only, "x", 1, 0) == -EBADF);
-    CHECK(table->close(NULL, read_only) == 0);
-    CHECK(table->remove(NULL, path) == -ENOENT);
-    CHECK(table->remove(NULL, other) == 0);
-    CHECK(table->sync_directory(NULL, other) == -ENOENT);
-    CHECK(table->list(NULL, other, NULL, NULL) == -ENOENT);
-    CHECK(table->close(NULL, -1) == -EBADF);
+    CHECK_EQUAL(table->write(NULL, read_only, "x", 1, 0), -EBADF);
+    CHECK_EQUAL(table->close(NULL, read_only), 0);
+    CHECK_EQUAL(table->remove(NULL, path), -ENOENT);
+    CHECK_EQUAL(table->remove(NULL, other), 0);
+    CHECK_EQUAL(table->sync_directory(NULL, other), -ENOENT);
+    CHECK_EQUAL(table->list(NULL, other, NULL, NULL), -ENOENT);
+    CHECK_EQUAL(table->close(NULL, -1), -EBADF);
     ome_error_t error;
-    CHECK(ome_file_failed(&error, -ENOSPC, "pwrite", path) == OME_IO_ERROR);
-    CHECK(error.number == ENOSPC);
-    CHECK(strcmp(error.call, "pwrite") == 0);
-    CHECK(strcmp(error.path, path) == 0);
+    CHECK_EQUAL(ome_file_failed(&error, -ENOSPC, "pwrite", path), OME_IO_ERROR);
+    CHECK_EQUAL(error.number, ENOSPC);
+    CHECK_TEXT_EQUAL(error.call, "pwrite");
+    CHECK_TEXT_EQUAL(error.path, path);
 }
 
 /* Rule: a write that the system cuts short is continued, and where it cannot be, it is an error: here by a limit on the size of files. */
@@ -2193,21 +2196,21 @@ static void test_a_short_write_is_continued_and_then_an_error(void)
         char path[OME_PATH_SIZE];
         static const _Alignas(OME_FILE_BLOCK_SIZE) uint8_t bytes[2 * OME_FILE_BLOCK_SIZE];
         signal(SIGXFSZ, SIG_IGN);
-        CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-        CHECK(ome_file_join(path, directory, "limited") == OME_OK);
+        CHECK_EQUAL(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        CHECK_EQUAL(ome_file_join(path, directory, "limited"), OME_OK);
         for (int mode = OME_FILE_CREATE; mode <= OME_FILE_CREATE_DIRECT; mode++)
         {
             const int file = table->open(NULL, path, (ome_file_mode_t)mode);
             CHECK(file >= 0);
-            CHECK(table->write(NULL, file, bytes, sizeof(bytes), 0) == -EFBIG);
-            CHECK(table->size(NULL, file) == 5000);
-            CHECK(table->close(NULL, file) == 0);
+            CHECK_EQUAL(table->write(NULL, file, bytes, sizeof(bytes), 0), -EFBIG);
+            CHECK_EQUAL(table->size(NULL, file), 5000);
+            CHECK_EQUAL(table->close(NULL, file), 0);
         }
         _exit(0);
     }
     int status;
-    CHECK(waitpid(child, &status, 0) == child);
-    CHECK(status == 0);
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK_EQUAL(status, 0);
     remove_files();
 }
 
@@ -2265,6 +2268,6 @@ int main(void)
     RUN(test_a_file_for_whole_blocks_falls_back_to_the_page_cache);
     RUN(test_the_table_of_the_operating_system);
     RUN(test_a_short_write_is_continued_and_then_an_error);
-    CHECK(rmdir(directory) == 0);
+    CHECK_EQUAL(rmdir(directory), 0);
     return 0;
 }

@@ -70,22 +70,23 @@ static house_t *house_begin(bool is_unix, ome_zmtp_role_t role, uint32_t connect
     house->is_unix = is_unix;
     const int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     const int size = KERNEL_BUFFER_SIZE;
-    CHECK(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
-    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0);
+    CHECK(fd >= 0);
+    CHECK_EQUAL(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+    CHECK_EQUAL(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
     if (is_unix)
     {
         house->local.sun_family = AF_UNIX; /* in the abstract name space: no file */
         (void)snprintf(house->local.sun_path + 1, sizeof(house->local.sun_path) - 1, "ome-test-%d-%u", getpid(), number++);
-        CHECK(bind(fd, (struct sockaddr *)&house->local, sizeof(house->local)) == 0);
+        CHECK_EQUAL(bind(fd, (struct sockaddr *)&house->local, sizeof(house->local)), 0);
     }
     else
     {
         socklen_t size_bytes = sizeof(house->tcp);
         house->tcp = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        CHECK(bind(fd, (struct sockaddr *)&house->tcp, sizeof(house->tcp)) == 0);
-        CHECK(getsockname(fd, (struct sockaddr *)&house->tcp, &size_bytes) == 0);
+        CHECK_EQUAL(bind(fd, (struct sockaddr *)&house->tcp, sizeof(house->tcp)), 0);
+        CHECK_EQUAL(getsockname(fd, (struct sockaddr *)&house->tcp, &size_bytes), 0);
     }
-    CHECK(listen(fd, 256) == 0);
+    CHECK_EQUAL(listen(fd, 256), 0);
     house->config = (ome_listener_config_t){.role = role,
         .listen_fd = fd,
         .connection_count_max = connection_count_max,
@@ -105,8 +106,8 @@ static house_t *house_begin(bool is_unix, ome_zmtp_role_t role, uint32_t connect
 
 static house_t *house_open(house_t *house)
 {
-    CHECK(ome_listener_create(&house->config, &house->listener) == OME_OK);
-    CHECK(ome_listener_connection_count_max(house->listener) == house->config.connection_count_max);
+    CHECK_EQUAL(ome_listener_create(&house->config, &house->listener), OME_OK);
+    CHECK_EQUAL(ome_listener_connection_count_max(house->listener), house->config.connection_count_max);
     house->socket = ome_listener_socket(house->listener);
     return house;
 }
@@ -119,8 +120,9 @@ static house_t *house_new(bool is_unix, ome_zmtp_role_t role, uint32_t connectio
 static void house_free(house_t *house)
 {
     ome_listener_destroy(house->listener, 0);
-    CHECK(close(house->config.listen_fd) == 0);
-    CHECK(ome_counter_get(&house->counters[0]) == 0 && ome_counter_get(&house->counters[6]) == 0); /* whatever happened */
+    CHECK_EQUAL(close(house->config.listen_fd), 0);
+    CHECK_EQUAL(ome_counter_get(&house->counters[0]), 0);
+    CHECK_EQUAL(ome_counter_get(&house->counters[6]), 0); /* whatever happened */
     free(house);
 }
 
@@ -149,7 +151,7 @@ static bool take(house_t *house)
 
 static void wait_a_little(house_t *house)
 {
-    CHECK(house->socket->wait(house->socket->context, -1, 1) == OME_OK);
+    CHECK_EQUAL(house->socket->wait(house->socket->context, -1, 1), OME_OK);
 }
 
 /* Takes the next message, as long as it takes to come. */
@@ -212,7 +214,8 @@ static int new_socket(const house_t *house)
 {
     const int fd = socket(house->is_unix ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
     const int size = KERNEL_BUFFER_SIZE;
-    CHECK(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0);
+    CHECK(fd >= 0);
+    CHECK_EQUAL(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
     return fd;
 }
 
@@ -221,7 +224,7 @@ static client_t client_new(house_t *house)
 {
     const client_t client = {.fd = new_socket(house)};
     const uint64_t accepted = count(house->config.counters.accepted);
-    CHECK(connect_socket(house, client.fd) == 0);
+    CHECK_EQUAL(connect_socket(house, client.fd), 0);
     work_until(house, house->config.counters.accepted, accepted + 1);
     return client;
 }
@@ -247,7 +250,8 @@ static void client_send(house_t *house, const client_t *client, const void *data
     int waiting = 1;
     while (!house->is_unix && waiting > 0)
     {
-        CHECK(ioctl(client->fd, SIOCOUTQ, &waiting) == 0 && ome_clock_monotonic_ns() < end_ns);
+        CHECK_EQUAL(ioctl(client->fd, SIOCOUTQ, &waiting), 0);
+        CHECK(ome_clock_monotonic_ns() < end_ns);
         (void)sched_yield();
     }
 }
@@ -286,13 +290,14 @@ static client_t client_known(house_t *house, bool is_admitted)
     const bool is_subscriber = house->config.role == OME_ZMTP_XPUB;
     client_part(house, &client, is_subscriber ? "\1?" : "?", is_subscriber ? 2 : 1);
     take_next(house);
-    CHECK(house->message.kind == (is_subscriber ? OME_SOCKET_SUBSCRIBE : OME_SOCKET_PART));
-    CHECK(house->message.data_size_bytes == 1 && house->data[0] == '?');
+    CHECK_EQUAL(house->message.kind, is_subscriber ? OME_SOCKET_SUBSCRIBE : OME_SOCKET_PART);
+    CHECK_EQUAL(house->message.data_size_bytes, 1);
+    CHECK_EQUAL(house->data[0], '?');
     client.peer = house->message.peer;
     CHECK((uint32_t)client.peer >= 1 && (uint32_t)client.peer <= house->config.connection_count_max);
     if (is_admitted)
     {
-        CHECK(house->socket->admit(house->socket->context, client.peer, 1) == OME_OK);
+        CHECK_EQUAL(house->socket->admit(house->socket->context, client.peer, 1), OME_OK);
     }
     return client;
 }
@@ -339,7 +344,9 @@ static uint32_t client_read_frame(house_t *house, client_t *client, uint8_t *dat
         uint8_t greeting[66];
         uint8_t ready[256];
         client_read_exact(house, client, greeting, sizeof(greeting));
-        CHECK(greeting[0] == 0xff && greeting[10] == 3 && greeting[64] == FRAME_COMMAND);
+        CHECK_EQUAL(greeting[0], 0xff);
+        CHECK_EQUAL(greeting[10], 3);
+        CHECK_EQUAL(greeting[64], FRAME_COMMAND);
         client_read_exact(house, client, ready, greeting[65]);
         client->has_hello = true;
     }
@@ -364,8 +371,9 @@ static void client_check_frame(house_t *house, client_t *client, const void *exp
 {
     static uint8_t data[2 * PART_SIZE_MAX];
     uint8_t flags;
-    CHECK(client_read_frame(house, client, data, &flags) == size_bytes && memcmp(data, expected, size_bytes) == 0);
-    CHECK((flags & ~FRAME_LONG) == 0);
+    CHECK_EQUAL(client_read_frame(house, client, data, &flags), size_bytes);
+    CHECK_BYTES_EQUAL(data, expected, size_bytes);
+    CHECK_EQUAL(flags & ~FRAME_LONG, 0);
 }
 
 /* Reads and drops all that there is to the end. */
@@ -382,7 +390,7 @@ static bool client_ends_well(house_t *house, const client_t *client)
 
 static void client_close(const client_t *client)
 {
-    CHECK(close(client->fd) == 0);
+    CHECK_EQUAL(close(client->fd), 0);
 }
 
 /* Closes it so that the other end is told of a reset. */
@@ -396,7 +404,8 @@ static void client_reset(const client_t *client)
 static void take_gone(house_t *house, uint64_t peer)
 {
     take_next(house);
-    CHECK(house->message.kind == OME_SOCKET_GONE && house->message.peer == peer);
+    CHECK_EQUAL(house->message.kind, OME_SOCKET_GONE);
+    CHECK_EQUAL(house->message.peer, peer);
 }
 
 static uint8_t pattern[PART_SIZE_MAX];
@@ -436,12 +445,13 @@ static void frames_arrive_however_they_are_sent(void)
             {
                 continue;
             }
-            CHECK(house->message.kind == OME_SOCKET_PART && house->message.data_size_bytes == sizes[message_count]);
-            CHECK(memcmp(house->data, pattern, sizes[message_count]) == 0);
+            CHECK_EQUAL(house->message.kind, OME_SOCKET_PART);
+            CHECK_EQUAL(house->message.data_size_bytes, sizes[message_count]);
+            CHECK_BYTES_EQUAL(house->data, pattern, sizes[message_count]);
             CHECK(client.peer == 0 || house->message.peer == client.peer);
             client.peer = house->message.peer;
-            CHECK(house->socket->admit(house->socket->context, client.peer, 1) == OME_OK);
-            CHECK(send_to(house, &client, pattern, sizes[message_count]) == OME_OK);
+            CHECK_EQUAL(house->socket->admit(house->socket->context, client.peer, 1), OME_OK);
+            CHECK_EQUAL(send_to(house, &client, pattern, sizes[message_count]), OME_OK);
             message_count++;
         }
         for (uint32_t i = 0; i < 7; i++)
@@ -449,11 +459,11 @@ static void frames_arrive_however_they_are_sent(void)
             client_check_frame(house, &client, pattern, sizes[i]);
         }
         work(house);
-        CHECK(count(house->config.counters.queued_bytes) == 0);
+        CHECK_EQUAL(count(house->config.counters.queued_bytes), 0);
         client_close(&client);
         take_gone(house, client.peer);
         work(house);
-        CHECK(connections(house) == 0);
+        CHECK_EQUAL(connections(house), 0);
         house_free(house);
     }
 }
@@ -481,13 +491,14 @@ static void subscriptions_arrive_as_such(void)
         for (uint32_t i = 0; i < 4; i++)
         {
             take_next(house);
-            CHECK(house->message.kind == expected[i].kind && house->message.data_size_bytes == strlen(expected[i].data));
-            CHECK(memcmp(house->data, expected[i].data, strlen(expected[i].data)) == 0);
+            CHECK_EQUAL(house->message.kind, expected[i].kind);
+            CHECK_EQUAL(house->message.data_size_bytes, strlen(expected[i].data));
+            CHECK_BYTES_EQUAL(house->data, expected[i].data, strlen(expected[i].data));
         }
         client.peer = house->message.peer;
         for (uint32_t i = 0; i < 5; i++)
         {
-            CHECK(send_to(house, &client, pattern, 300 * i) == OME_OK);
+            CHECK_EQUAL(send_to(house, &client, pattern, 300 * i), OME_OK);
         }
         for (uint32_t i = 0; i < 5; i++)
         {
@@ -556,7 +567,7 @@ static void nothing_is_kept_of_a_message_that_never_ends(void)
         CHECK(count(house->config.counters.queued_bytes) <= 2 * OME_BLOCK_SIZE);
     }
     work(house);
-    CHECK(count(house->config.counters.queued_bytes) == 0);
+    CHECK_EQUAL(count(house->config.counters.queued_bytes), 0);
     client_close(&client);
     take_gone(house, client.peer);
     house_free(house);
@@ -574,29 +585,34 @@ static void the_oldest_stranger_gives_way(void)
         clients[2] = client_known(house, false);
         clients[3] = client_known(house, true);
         clients[4] = client_new(house);
-        CHECK(client_ends_well(house, &clients[1]) && count(house->config.counters.refused) == 1 && connections(house) == 4);
+        CHECK(client_ends_well(house, &clients[1]));
+        CHECK_EQUAL(count(house->config.counters.refused), 1);
+        CHECK_EQUAL(connections(house), 4);
         /* Who is nobody again is the newest of them. */
-        CHECK(house->socket->admit(house->socket->context, clients[3].peer, 0) == OME_OK);
+        CHECK_EQUAL(house->socket->admit(house->socket->context, clients[3].peer, 0), OME_OK);
         clients[5] = client_new(house);
-        CHECK(client_ends_well(house, &clients[2]) && connections(house) == 4);
+        CHECK(client_ends_well(house, &clients[2]));
+        CHECK_EQUAL(connections(house), 4);
         clients[6] = client_new(house);
         CHECK(client_ends_well(house, &clients[4]));
         clients[7] = client_new(house);
-        CHECK(client_ends_well(house, &clients[3]) && count(house->config.counters.refused) == 4);
+        CHECK(client_ends_well(house, &clients[3]));
+        CHECK_EQUAL(count(house->config.counters.refused), 4);
         for (uint32_t i = 5; i < 8; i++)
         {
             client_hello(house, &clients[i]);
             client_part(house, &clients[i], "?", 1);
             take_next(house);
             clients[i].peer = house->message.peer;
-            CHECK(house->socket->admit(house->socket->context, clients[i].peer, 1) == OME_OK);
+            CHECK_EQUAL(house->socket->admit(house->socket->context, clients[i].peer, 1), OME_OK);
             time_ns += TICK;
         }
         const client_t late = {.fd = new_socket(house)};
-        CHECK(connect_socket(house, late.fd) == 0);
+        CHECK_EQUAL(connect_socket(house, late.fd), 0);
         work_until(house, house->config.counters.refused, 5);
         uint8_t byte;
-        CHECK(recv(late.fd, &byte, 1, 0) <= 0 && connections(house) == 4);
+        CHECK(recv(late.fd, &byte, 1, 0) <= 0);
+        CHECK_EQUAL(connections(house), 4);
         for (uint32_t i = 0; i < 8; i++)
         {
             client_close(&clients[i]);
@@ -605,10 +621,10 @@ static void the_oldest_stranger_gives_way(void)
         for (uint32_t i = 0; i < 4; i++)
         {
             take_next(house);
-            CHECK(house->message.kind == OME_SOCKET_GONE);
+            CHECK_EQUAL(house->message.kind, OME_SOCKET_GONE);
         }
         work(house);
-        CHECK(connections(house) == 0);
+        CHECK_EQUAL(connections(house), 0);
         house_free(house);
     }
 }
@@ -631,18 +647,19 @@ static void strangers_have_a_deadline(void)
         {
             time_ns += 100000 * MS;
             work(house);
-            CHECK(house->socket->admit(house->socket->context, client.peer, 0) == OME_OK);
+            CHECK_EQUAL(house->socket->admit(house->socket->context, client.peer, 0), OME_OK);
         }
         const uint64_t limit_ns = variant < 2 ? 5000 * MS : 30000 * MS;
         time_ns += limit_ns - 1;
         work(house);
-        CHECK(connections(house) == 2);
+        CHECK_EQUAL(connections(house), 2);
         time_ns += 501 * MS; /* it is looked for twice a second */
         work_until(house, house->config.counters.connections, 1);
-        CHECK(count(house->config.counters.faults) == 1 && client_ends_well(house, &client));
+        CHECK_EQUAL(count(house->config.counters.faults), 1);
+        CHECK(client_ends_well(house, &client));
         time_ns += 1000000 * MS;
         work(house);
-        CHECK(connections(house) == 1);
+        CHECK_EQUAL(connections(house), 1);
         client_part(house, &kept, "still", 5);
         take_next(house);
         CHECK(is_message(house, kept.peer, "still", 5));
@@ -707,7 +724,9 @@ static void strangers_share_a_budget(void)
                 continue;
             }
             const uint32_t which = house->data[0];
-            CHECK(which < STRANGERS && house->data[1] == counts[which] && house->message.data_size_bytes == 2);
+            CHECK(which < STRANGERS);
+            CHECK_EQUAL(house->data[1], counts[which]);
+            CHECK_EQUAL(house->message.data_size_bytes, 2);
             CHECK(peers[which] == 0 || peers[which] == house->message.peer);
             peers[which] = house->message.peer;
             counts[which]++;
@@ -743,7 +762,8 @@ static void strangers_share_a_budget(void)
         i += take(house);
         time_ns += i % 4 == 0 ? TICK : 0;
     }
-    CHECK(connections(house) == STRANGERS + 2 && count(house->config.counters.faults) == 0);
+    CHECK_EQUAL(connections(house), STRANGERS + 2);
+    CHECK_EQUAL(count(house->config.counters.faults), 0);
     for (uint32_t i = 0; i < STRANGERS; i++)
     {
         client_close(&clients[i]);
@@ -770,15 +790,17 @@ static uint32_t count_pongs(house_t *house, client_t *client, uint32_t from)
     {
         work(house);
         int readable;
-        CHECK(ioctl(client->fd, FIONREAD, &readable) == 0);
+        CHECK_EQUAL(ioctl(client->fd, FIONREAD, &readable), 0);
         if (readable == 0)
         {
             return pong_count;
         }
         uint8_t data[64];
         uint8_t flags;
-        CHECK(client_read_frame(house, client, data, &flags) == 7 && flags == FRAME_COMMAND && memcmp(data, "\4PONG", 5) == 0);
-        CHECK((uint32_t)(data[5] << 8 | data[6]) == from + pong_count);
+        CHECK_EQUAL(client_read_frame(house, client, data, &flags), 7);
+        CHECK_EQUAL(flags, FRAME_COMMAND);
+        CHECK_BYTES_EQUAL(data, "\4PONG", 5);
+        CHECK_EQUAL((uint32_t)(data[5] << 8 | data[6]), from + pong_count);
         pong_count++;
     }
 }
@@ -796,18 +818,20 @@ static void commands_have_a_budget(void)
         uint8_t hello[256];
         client.has_hello = true;
         int readable;
-        CHECK(ioctl(client.fd, FIONREAD, &readable) == 0 && readable < 256);
+        CHECK_EQUAL(ioctl(client.fd, FIONREAD, &readable), 0);
+        CHECK(readable < 256);
         client_read_exact(house, &client, hello, (size_t)readable);
         const uint32_t a_tick = is_admitted ? 256 : 4;
         put_pings(&bytes, 2 * a_tick + 1);
         client_send_bytes(house, &client, &bytes);
-        CHECK(count_pongs(house, &client, 0) == a_tick);
-        CHECK(count_pongs(house, &client, a_tick) == 0 && count(house->config.counters.pauses) == 1);
+        CHECK_EQUAL(count_pongs(house, &client, 0), a_tick);
+        CHECK_EQUAL(count_pongs(house, &client, a_tick), 0);
+        CHECK_EQUAL(count(house->config.counters.pauses), 1);
         time_ns += TICK;
-        CHECK(count_pongs(house, &client, a_tick) == a_tick);
+        CHECK_EQUAL(count_pongs(house, &client, a_tick), a_tick);
         time_ns += TICK;
-        CHECK(count_pongs(house, &client, 2 * a_tick) == 1);
-        CHECK(count(house->config.counters.queued_bytes) == 0);
+        CHECK_EQUAL(count_pongs(house, &client, 2 * a_tick), 1);
+        CHECK_EQUAL(count(house->config.counters.queued_bytes), 0);
         client_close(&client);
         house_free(house);
     }
@@ -858,7 +882,7 @@ static void the_caller_gets_its_turn(void)
     CHECK(count(house->config.counters.pauses) >= CLIENT_COUNT_MAX);
     for (uint32_t i = 0; i < CLIENT_COUNT_MAX; i++)
     {
-        CHECK(ioctl(clients[i].fd, FIONREAD, &readable[i]) == 0);
+        CHECK_EQUAL(ioctl(clients[i].fd, FIONREAD, &readable[i]), 0);
     }
     /* All of them may go on now. */
     time_ns += TICK;
@@ -866,7 +890,7 @@ static void the_caller_gets_its_turn(void)
     for (uint32_t i = 0; i < CLIENT_COUNT_MAX; i++)
     {
         int now;
-        CHECK(ioctl(clients[i].fd, FIONREAD, &now) == 0);
+        CHECK_EQUAL(ioctl(clients[i].fd, FIONREAD, &now), 0);
         answered += now > readable[i];
     }
     CHECK(answered > 0 && answered <= 64);
@@ -876,7 +900,8 @@ static void the_caller_gets_its_turn(void)
         uint8_t flags;
         for (uint32_t pong = 0; pong < 350; pong++)
         {
-            CHECK(client_read_frame(house, &clients[i], data, &flags) == 7 && data[6] == (uint8_t)pong);
+            CHECK_EQUAL(client_read_frame(house, &clients[i], data, &flags), 7);
+            CHECK_EQUAL(data[6], (uint8_t)pong);
             time_ns += pong == 256 ? TICK : 0;
         }
     }
@@ -904,7 +929,7 @@ static void nothing_comes_from_who_is_paused(void)
         put_frame(&bytes, 0, pattern, 5000);
         client_send(house, &client, bytes.data, bytes.size_bytes - 3000); /* ends inside a frame */
         take_next(house);
-        CHECK(house->data[0] == 0);
+        CHECK_EQUAL(house->data[0], 0);
         house->socket->pause(house->socket->context, client.peer, 100);
         house->socket->pause(house->socket->context, client.peer, 20);
         work(house);
@@ -927,7 +952,8 @@ static void nothing_comes_from_who_is_paused(void)
         take_next(house);
         CHECK(is_message(house, client.peer, pattern, 5000));
         work(house);
-        CHECK(count(house->config.counters.queued_bytes) == 0 && count(house->config.counters.pauses) >= 5);
+        CHECK_EQUAL(count(house->config.counters.queued_bytes), 0);
+        CHECK(count(house->config.counters.pauses) >= 5);
         /* One that goes while it is paused is noticed, at the latest when the pause is over; the slot is no worse for it. */
         house->socket->pause(house->socket->context, client.peer, 100);
         client_close(&client);
@@ -962,7 +988,8 @@ static void who_does_not_read_has_a_bounded_queue(void)
             CHECK(house->socket->queued(house->socket->context, client.peer) < QUEUE_SIZE_MAX + 1009);
             CHECK(sent_count < 10000);
         }
-        CHECK(status == OME_FULL && sent_count >= QUEUE_SIZE_MAX / 1009);
+        CHECK_EQUAL(status, OME_FULL);
+        CHECK(sent_count >= QUEUE_SIZE_MAX / 1009);
         CHECK(house->socket->queued(house->socket->context, client.peer) >= QUEUE_SIZE_MAX);
         work(house);
         CHECK(count(house->config.counters.queued_bytes) >= QUEUE_SIZE_MAX);
@@ -972,8 +999,9 @@ static void who_does_not_read_has_a_bounded_queue(void)
             client_check_frame(house, &client, pattern, 1000);
         }
         work(house);
-        CHECK(house->socket->queued(house->socket->context, client.peer) == 0 && count(house->config.counters.queued_bytes) == 0);
-        CHECK(send_to(house, &client, "on", 2) == OME_OK);
+        CHECK_EQUAL(house->socket->queued(house->socket->context, client.peer), 0);
+        CHECK_EQUAL(count(house->config.counters.queued_bytes), 0);
+        CHECK_EQUAL(send_to(house, &client, "on", 2), OME_OK);
         client_check_frame(house, &client, "on", 2);
         client_close(&client);
         take_gone(house, client.peer);
@@ -1017,12 +1045,15 @@ static void who_hoards_ends_when_the_pool_is_used_up(void)
     {
         third_count++;
     }
-    CHECK(count(house->config.counters.slow) == 0 && connections(house) == 4); /* nobody stalls yet */
+    CHECK_EQUAL(count(house->config.counters.slow), 0);
+    CHECK_EQUAL(connections(house), 4); /* nobody stalls yet */
     time_ns += 2 * MS + TICK;
     work(house);
     (void)fill_queue(house, &clients[3], 150 * 1024);
-    CHECK(count(house->config.counters.slow) == 1 && connections(house) == 3);
-    CHECK(send_to(house, &clients[1], "?", 1) == OME_NOT_FOUND && house->socket->queued(house->socket->context, clients[1].peer) == 0);
+    CHECK_EQUAL(count(house->config.counters.slow), 1);
+    CHECK_EQUAL(connections(house), 3);
+    CHECK_EQUAL(send_to(house, &clients[1], "?", 1), OME_NOT_FOUND);
+    CHECK_EQUAL(house->socket->queued(house->socket->context, clients[1].peer), 0);
     take_gone(house, clients[1].peer);
     work(house);
     for (uint32_t i = 0; i < third_count; i++)
@@ -1049,18 +1080,21 @@ static void who_reads_a_little_does_not_keep_the_pool(void)
         hoarders[i] = client_known(house, true);
         (void)fill_queue(house, &hoarders[i], 200 * 1024);
     }
-    CHECK(send_to(house, &hoarders[2], pattern, 1000) == OME_FULL && connections(house) == 4);
-    CHECK(send_to(house, &honest, pattern, 10000) == OME_OK && count(house->config.counters.slow) == 1);
+    CHECK_EQUAL(send_to(house, &hoarders[2], pattern, 1000), OME_FULL);
+    CHECK_EQUAL(connections(house), 4);
+    CHECK_EQUAL(send_to(house, &honest, pattern, 10000), OME_OK);
+    CHECK_EQUAL(count(house->config.counters.slow), 1);
     take_gone(house, hoarders[0].peer);
     work(house);
     client_check_frame(house, &honest, pattern, 10000);
     for (uint32_t i = 0; i < 300; i++)
     {
-        CHECK(send_to(house, &honest, pattern, 1000) == OME_OK);
+        CHECK_EQUAL(send_to(house, &honest, pattern, 1000), OME_OK);
         work(house);
         client_check_frame(house, &honest, pattern, 1000);
     }
-    CHECK(connections(house) == 3 && count(house->config.counters.slow) == 1); /* the honest one and two of them */
+    CHECK_EQUAL(connections(house), 3);
+    CHECK_EQUAL(count(house->config.counters.slow), 1); /* the honest one and two of them */
     for (uint32_t i = 0; i < 3; i++)
     {
         client_close(&hoarders[i]);
@@ -1081,7 +1115,8 @@ static void what_can_never_fit_ends_nobody(void)
     work(house);
     time_ns += 2000 * MS;
     work(house);
-    CHECK(send_to(house, &clients[1], large, sizeof(large)) == OME_FULL && connections(house) == 2);
+    CHECK_EQUAL(send_to(house, &clients[1], large, sizeof(large)), OME_FULL);
+    CHECK_EQUAL(connections(house), 2);
     client_close(&clients[0]);
     client_close(&clients[1]);
     house_free(house);
@@ -1110,7 +1145,7 @@ static void strangers_give_their_memory_back(void)
         CHECK(count(house->config.counters.queued_bytes) <= 256 * 1024);
     }
     CHECK(connections(house) < 12 && count(house->config.counters.slow) + count(house->config.counters.refused) >= 10);
-    CHECK(send_to(house, &kept, pattern, 20000) == OME_OK);
+    CHECK_EQUAL(send_to(house, &kept, pattern, 20000), OME_OK);
     client_check_frame(house, &kept, pattern, 20000);
     for (uint32_t i = 0; i < 20; i++)
     {
@@ -1119,7 +1154,7 @@ static void strangers_give_their_memory_back(void)
     client_close(&kept);
     take_gone(house, kept.peer);
     work_until(house, house->config.counters.connections, 0);
-    CHECK(count(house->config.counters.queued_bytes) == 0);
+    CHECK_EQUAL(count(house->config.counters.queued_bytes), 0);
     house_free(house);
 }
 
@@ -1145,11 +1180,11 @@ static void who_is_ended_gets_the_last_frame(void)
         if (is_full)
         {
             frame_count = fill_queue(house, &client, UINT32_MAX);
-            CHECK(send_to(house, &client, pattern, 1000) == OME_FULL);
+            CHECK_EQUAL(send_to(house, &client, pattern, 1000), OME_FULL);
         }
         house->socket->end(house->socket->context, client.peer, (const uint8_t *)"goodbye", 7);
-        CHECK(send_to(house, &client, "?", 1) == OME_NOT_FOUND);
-        CHECK(house->socket->admit(house->socket->context, client.peer, 1) == OME_NOT_FOUND);
+        CHECK_EQUAL(send_to(house, &client, "?", 1), OME_NOT_FOUND);
+        CHECK_EQUAL(house->socket->admit(house->socket->context, client.peer, 1), OME_NOT_FOUND);
         house->socket->end(house->socket->context, client.peer, (const uint8_t *)"again", 5); /* nothing */
         house->socket->pause(house->socket->context, client.peer, 1000);
         for (uint32_t i = 0; i < frame_count; i++)
@@ -1157,12 +1192,13 @@ static void who_is_ended_gets_the_last_frame(void)
             client_check_frame(house, &client, pattern, 1000);
         }
         client_check_frame(house, &client, "goodbye", 7);
-        CHECK(client_ends_well(house, &client) && connections(house) == 1);
+        CHECK(client_ends_well(house, &client));
+        CHECK_EQUAL(connections(house), 1);
         (void)send(client.fd, "late", 4, MSG_DONTWAIT | MSG_NOSIGNAL); /* is read and dropped */
         client_close(&client);
         work_until_connections(house, 0);
         work(house);
-        CHECK(count(house->config.counters.slow) == 0);
+        CHECK_EQUAL(count(house->config.counters.slow), 0);
         house_free(house);
     }
 }
@@ -1182,7 +1218,7 @@ static void who_is_ended_and_goes_on_sending_costs_little(void)
     }
     CHECK(sent_bytes < UINT64_C(1000) * 1024);
     client_check_frame(house, &client, "end", 3);
-    CHECK(shutdown(client.fd, SHUT_WR) == 0);
+    CHECK_EQUAL(shutdown(client.fd, SHUT_WR), 0);
     work_until_connections(house, 0);
     client_close(&client);
     house_free(house);
@@ -1195,13 +1231,14 @@ static void who_is_ended_and_stays_costs_nothing(void)
     client_t client = client_known(house, true);
     house->socket->end(house->socket->context, client.peer, NULL, 0);
     work(house);
-    CHECK(send(client.fd, pattern, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
+    CHECK_EQUAL(send(client.fd, pattern, 1, MSG_DONTWAIT | MSG_NOSIGNAL), 1);
     for (uint32_t i = 0; i < 200; i++)
     {
         time_ns += 11 * MS;
         work(house);
     }
-    CHECK(count(house->config.counters.pauses) == 1 && connections(house) == 1);
+    CHECK_EQUAL(count(house->config.counters.pauses), 1);
+    CHECK_EQUAL(connections(house), 1);
     client_close(&client);
     work_until_connections(house, 0);
     house_free(house);
@@ -1215,7 +1252,7 @@ static void who_is_ended_makes_room(void)
     house->socket->end(house->socket->context, client.peer, NULL, 0);
     work(house);
     client_t next = client_known(house, true);
-    CHECK(connections(house) == 1);
+    CHECK_EQUAL(connections(house), 1);
     client_close(&client);
     client_close(&next);
     house_free(house);
@@ -1233,7 +1270,7 @@ static void an_end_has_a_deadline(void)
         work(house);
         time_ns += 29999 * MS;
         work(house);
-        CHECK(connections(house) == 1);
+        CHECK_EQUAL(connections(house), 1);
         time_ns += 502 * MS;
         work_until(house, house->config.counters.connections, 0);
         client_close(&client);
@@ -1303,7 +1340,7 @@ static void connections_may_go_at_any_stage(void)
         work(house);
         if (how == GO_BY_HALF)
         {
-            CHECK(shutdown(client.fd, SHUT_WR) == 0);
+            CHECK_EQUAL(shutdown(client.fd, SHUT_WR), 0);
         }
         else if (how == GO_BY_RESET)
         {
@@ -1320,10 +1357,10 @@ static void connections_may_go_at_any_stage(void)
         }
         work_until_connections(house, 1);
         work(house);
-        CHECK(count(house->config.counters.queued_bytes) == 0);
+        CHECK_EQUAL(count(house->config.counters.queued_bytes), 0);
         if (stage >= KNOWN)
         {
-            CHECK(send_to(house, &client, "?", 1) == OME_NOT_FOUND);
+            CHECK_EQUAL(send_to(house, &client, "?", 1), OME_NOT_FOUND);
         }
         if (how == GO_BY_HALF)
         {
@@ -1343,9 +1380,10 @@ static void a_reset_may_show_in_a_send(void)
     house_t *house = house_new(true, OME_ZMTP_ROUTER, 4);
     const client_t client = client_known(house, true);
     client_close(&client);
-    CHECK(send_to(house, &client, "?", 1) == OME_NOT_FOUND && connections(house) == 0);
-    CHECK(send_to(house, &client, "?", 1) == OME_NOT_FOUND);
-    CHECK(house->socket->admit(house->socket->context, client.peer, 0) == OME_NOT_FOUND);
+    CHECK_EQUAL(send_to(house, &client, "?", 1), OME_NOT_FOUND);
+    CHECK_EQUAL(connections(house), 0);
+    CHECK_EQUAL(send_to(house, &client, "?", 1), OME_NOT_FOUND);
+    CHECK_EQUAL(house->socket->admit(house->socket->context, client.peer, 0), OME_NOT_FOUND);
     house->socket->end(house->socket->context, client.peer, (const uint8_t *)"end", 3);
     take_gone(house, client.peer);
     work(house);
@@ -1360,21 +1398,22 @@ static void an_old_number_has_no_effect(void)
     for (uint32_t round = 0; round < 20; round++)
     {
         client_t client = client_known(house, true);
-        CHECK((uint32_t)client.peer == 1 && client.peer != old);
+        CHECK_EQUAL((uint32_t)client.peer, 1);
+        CHECK(client.peer != old);
         const ome_socket_t *socket = house->socket;
         const uint64_t numbers[] = {old, client.peer + (UINT64_C(1) << 32), client.peer & UINT32_MAX, client.peer + 1, 0, UINT64_MAX};
         for (uint32_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         {
-            CHECK(socket->send(socket->context, numbers[i], (const uint8_t *)"?", 1) == OME_NOT_FOUND);
-            CHECK(socket->queued(socket->context, numbers[i]) == 0);
-            CHECK(socket->admit(socket->context, numbers[i], 0) == OME_NOT_FOUND);
+            CHECK_EQUAL(socket->send(socket->context, numbers[i], (const uint8_t *)"?", 1), OME_NOT_FOUND);
+            CHECK_EQUAL(socket->queued(socket->context, numbers[i]), 0);
+            CHECK_EQUAL(socket->admit(socket->context, numbers[i], 0), OME_NOT_FOUND);
             socket->pause(socket->context, numbers[i], 100000);
             socket->end(socket->context, numbers[i], (const uint8_t *)"?", 1);
         }
         client_part(house, &client, "here", 4);
         take_next(house);
         CHECK(is_message(house, client.peer, "here", 4));
-        CHECK(send_to(house, &client, "here", 4) == OME_OK);
+        CHECK_EQUAL(send_to(house, &client, "here", 4), OME_OK);
         client_check_frame(house, &client, "here", 4);
         if (round % 3 == 0)
         {
@@ -1421,7 +1460,8 @@ static void what_is_not_zmtp_ends_the_connection(void)
             take_gone(house, client.peer);
         }
         work_until(house, house->config.counters.faults, 1);
-        CHECK(connections(house) == 0 && count(house->config.counters.queued_bytes) == 0);
+        CHECK_EQUAL(connections(house), 0);
+        CHECK_EQUAL(count(house->config.counters.queued_bytes), 0);
         client_close(&client);
         house_free(house);
     }
@@ -1530,7 +1570,7 @@ static void random_streams_break_nothing(void)
                 {
                     CHECK(is_admitted[(uint32_t)house->message.peer]);
                     is_admitted[(uint32_t)house->message.peer] = false;
-                    CHECK(house->socket->send(house->socket->context, house->message.peer, pattern, 1) == OME_NOT_FOUND);
+                    CHECK_EQUAL(house->socket->send(house->socket->context, house->message.peer, pattern, 1), OME_NOT_FOUND);
                     continue;
                 }
                 peers[test_random(&random) % 8] = house->message.peer;
@@ -1554,7 +1594,7 @@ static void random_streams_break_nothing(void)
         while (take(house))
         {
         }
-        CHECK(count(house->config.counters.queued_bytes) == 0);
+        CHECK_EQUAL(count(house->config.counters.queued_bytes), 0);
         house_free(house);
     }
 }
@@ -1570,31 +1610,35 @@ static void a_connection_waits_for_a_descriptor(void)
     const client_t first = {.fd = new_socket(house)};
     const client_t second = {.fd = new_socket(house)};
     struct rlimit before;
-    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_EQUAL(getrlimit(RLIMIT_NOFILE, &before), 0);
     const int next_fd = dup(kept.fd);
-    CHECK(next_fd >= 0 && close(next_fd) == 0);
+    CHECK(next_fd >= 0);
+    CHECK_EQUAL(close(next_fd), 0);
     const struct rlimit none = {.rlim_cur = (rlim_t)next_fd, .rlim_max = before.rlim_max};
-    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
-    CHECK(connect_socket(house, first.fd) == 0);
+    CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &none), 0);
+    CHECK_EQUAL(connect_socket(house, first.fd), 0);
     work_until(house, house->config.counters.accepted, 3); /* known, stranger, first */
-    CHECK(client_ends_well(house, &stranger) && count(house->config.counters.refused) == 1 && connections(house) == 2);
+    CHECK(client_ends_well(house, &stranger));
+    CHECK_EQUAL(count(house->config.counters.refused), 1);
+    CHECK_EQUAL(connections(house), 2);
     client_hello(house, &first);
     client_part(house, &first, "?", 1);
     take_next(house);
-    CHECK(house->socket->admit(house->socket->context, house->message.peer, 1) == OME_OK);
+    CHECK_EQUAL(house->socket->admit(house->socket->context, house->message.peer, 1), OME_OK);
     const uint64_t peer = house->message.peer;
-    CHECK(connect_socket(house, second.fd) == 0);
+    CHECK_EQUAL(connect_socket(house, second.fd), 0);
     work(house);
     work(house);
     const uint64_t start_ns = ome_clock_monotonic_ns();
     for (uint32_t i = 0; i < 20; i++)
     {
-        CHECK(house->socket->wait(house->socket->context, -1, 2) == OME_OK);
+        CHECK_EQUAL(house->socket->wait(house->socket->context, -1, 2), OME_OK);
         CHECK(!take(house));
     }
     CHECK(ome_clock_monotonic_ns() - start_ns >= 20 * MS); /* it slept */
-    CHECK(count(house->config.counters.accepted) == 3 && connections(house) == 2);
-    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_EQUAL(count(house->config.counters.accepted), 3);
+    CHECK_EQUAL(connections(house), 2);
+    CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
     time_ns += 501 * MS;
     work_until(house, house->config.counters.accepted, 4);
     client_close(&kept);
@@ -1613,7 +1657,7 @@ static void a_copy_in_a_child_wakes_nobody(void)
     house_t *house = house_new(true, OME_ZMTP_ROUTER, 8);
     const client_t client = client_known(house, true);
     int ends[2];
-    CHECK(pipe(ends) == 0);
+    CHECK_EQUAL(pipe(ends), 0);
     const pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0)
@@ -1630,13 +1674,16 @@ static void a_copy_in_a_child_wakes_nobody(void)
     const uint64_t start_ns = ome_clock_monotonic_ns();
     for (uint32_t i = 0; i < 20; i++)
     {
-        CHECK(house->socket->wait(house->socket->context, -1, 2) == OME_OK);
+        CHECK_EQUAL(house->socket->wait(house->socket->context, -1, 2), OME_OK);
         CHECK(!take(house));
     }
     CHECK(ome_clock_monotonic_ns() - start_ns >= 20 * MS);
-    CHECK(close(ends[0]) == 0 && close(ends[1]) == 0);
+    CHECK_EQUAL(close(ends[0]), 0);
+    CHECK_EQUAL(close(ends[1]), 0);
     int status;
-    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    CHECK_EQUAL(WEXITSTATUS(status), 0);
     client_close(&client);
     house_free(house);
 }
@@ -1647,7 +1694,7 @@ static void *write_later(void *argument)
 {
     usleep(20000);
     const uint64_t one = 1;
-    CHECK(write(*(const int *)argument, &one, sizeof(one)) == sizeof(one));
+    CHECK_EQUAL(write(*(const int *)argument, &one, sizeof(one)), sizeof(one));
     return NULL;
 }
 
@@ -1661,28 +1708,28 @@ static void a_wait_ends_when_there_is_something(void)
     CHECK(event_fd >= 0);
     work(house);
     const uint64_t start_ns = ome_clock_monotonic_ns();
-    CHECK(socket->wait(socket->context, event_fd, 30) == OME_OK);
+    CHECK_EQUAL(socket->wait(socket->context, event_fd, 30), OME_OK);
     CHECK(ome_clock_monotonic_ns() - start_ns >= 30 * MS);
     pthread_t thread;
     int fd = event_fd;
-    CHECK(pthread_create(&thread, NULL, write_later, &fd) == 0);
+    CHECK_EQUAL(pthread_create(&thread, NULL, write_later, &fd), 0);
     uint32_t wait_count = 0;
     uint64_t read_count;
     do
     {
-        CHECK(socket->wait(socket->context, event_fd, 20000) == OME_OK);
+        CHECK_EQUAL(socket->wait(socket->context, event_fd, 20000), OME_OK);
         CHECK(read(event_fd, &read_count, sizeof(read_count)) < 0); /* it was read empty */
         CHECK(!take(house)); /* as callers do: until then a wait ends at once */
         wait_count++;
     } while (pthread_tryjoin_np(thread, NULL) != 0);
     CHECK(wait_count < 200);
     client_part(house, &client, "wake", 4);
-    CHECK(socket->wait(socket->context, event_fd, 20000) == OME_OK);
+    CHECK_EQUAL(socket->wait(socket->context, event_fd, 20000), OME_OK);
     take_next(house);
     CHECK(is_message(house, client.peer, "wake", 4));
     client_close(&client);
     house_free(house);
-    CHECK(close(event_fd) == 0);
+    CHECK_EQUAL(close(event_fd), 0);
 }
 
 /* ---- the end of the listener ---- */
@@ -1725,10 +1772,10 @@ static void what_waits_is_sent_at_the_end(void)
         const uint64_t frame_count = fill_queue(house, &client, UINT32_MAX);
         reader_t reader = {.fd = client.fd};
         pthread_t thread;
-        CHECK(pthread_create(&thread, NULL, read_slowly, &reader) == 0);
+        CHECK_EQUAL(pthread_create(&thread, NULL, read_slowly, &reader), 0);
         ome_listener_destroy(house->listener, 20000);
         house->listener = NULL;
-        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK_EQUAL(pthread_join(thread, NULL), 0);
         CHECK(reader.ended_well && reader.size_bytes > frame_count * 1009 && reader.size_bytes < frame_count * 1009 + 256);
         house_free(house);
     }
@@ -1757,7 +1804,8 @@ static void a_bad_configuration_is_refused(void)
         config.part_size_max_bytes = i == 2 ? 0 : i == 3 ? (1u << 20) + 1 : PART_SIZE_MAX;
         config.pool_size_bytes = i == 4 ? 2 * PART_SIZE_MAX + 2 * 65536 - 1 : i == 5 ? (UINT64_C(1) << 40) + 1 : POOL_SIZE;
         config.listen_fd = i == 6 ? -1 : i == 7 ? 1000000 : house->config.listen_fd;
-        CHECK(ome_listener_create(&config, &listener) == (i < 7 ? OME_INVALID : OME_IO_ERROR) && listener == NULL);
+        CHECK_EQUAL(ome_listener_create(&config, &listener), i < 7 ? OME_INVALID : OME_IO_ERROR);
+        CHECK(listener == NULL);
     }
     house_free(house);
     ome_listener_destroy(NULL, 0);

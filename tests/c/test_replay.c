@@ -41,23 +41,23 @@ static void journal_open(journal_t *journal, const char *directory)
         .first_sequence = 1};
     journal->memory = malloc(size_bytes);
     CHECK(journal->memory != NULL);
-    CHECK(ome_journal_writer_open(&journal->writer, journal->memory, size_bytes, &config) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_open(&journal->writer, journal->memory, size_bytes, &config), OME_OK);
 }
 
 static void journal_append(journal_t *journal, const ome_command_t *command, uint32_t length_bytes)
 {
     const uint8_t *body = (const uint8_t *)command + sizeof(uint64_t);
-    CHECK(ome_journal_writer_append(&journal->writer, journal->writer.next_sequence, 1, body, length_bytes) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_append(&journal->writer, journal->writer.next_sequence, 1, body, length_bytes), OME_OK);
 }
 
 static void journal_commit(journal_t *journal)
 {
-    CHECK(ome_journal_writer_commit(&journal->writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_commit(&journal->writer), OME_OK);
 }
 
 static void journal_close(journal_t *journal)
 {
-    CHECK(ome_journal_writer_close(&journal->writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_close(&journal->writer), OME_OK);
     free(journal->memory);
 }
 
@@ -65,7 +65,7 @@ static ome_replay_t *replay_open(const char *directory, uint32_t flags, ome_stat
 {
     ome_replay_t *replay = calloc(1, sizeof(ome_replay_t));
     CHECK(replay != NULL);
-    CHECK(ome_replay_open(replay, directory, flags) == status);
+    CHECK_EQUAL(ome_replay_open(replay, directory, flags), status);
     return replay;
 }
 
@@ -132,8 +132,9 @@ static ome_command_t *life_new(void)
 /* Same engines; those that have applied the same commands have said the same. */
 static void check_is_same(const ome_engine_t *engine, const ome_engine_t *other)
 {
-    CHECK(engine->sequence == other->sequence && engine->event_count == other->event_count);
-    CHECK(ome_engine_state_hash(engine) == ome_engine_state_hash(other));
+    CHECK_EQUAL(engine->sequence, other->sequence);
+    CHECK_EQUAL(engine->event_count, other->event_count);
+    CHECK_EQUAL(ome_engine_state_hash(engine), ome_engine_state_hash(other));
     CHECK(ome_engine_check(engine) == NULL);
 }
 
@@ -144,9 +145,10 @@ static void an_empty_directory_replays_to_nothing(void)
 {
     const directory_t directory = directory_new();
     ome_replay_t *replay = replay_new(directory.path, false);
-    CHECK(ome_replay_step(replay, 10) == OME_EMPTY);
-    CHECK(ome_replay_step(replay, 10) == OME_EMPTY);
-    CHECK(replay->reader.report.verdict == OME_JOURNAL_CLEAN && replay->reader.last_sequence == 0);
+    CHECK_EQUAL(ome_replay_step(replay, 10), OME_EMPTY);
+    CHECK_EQUAL(ome_replay_step(replay, 10), OME_EMPTY);
+    CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_CLEAN);
+    CHECK_EQUAL(replay->reader.last_sequence, 0);
     CHECK(replay->reason == NULL && ome_replay_take_engine(replay) == NULL);
     replay_free(replay);
     directory_remove(&directory);
@@ -179,11 +181,13 @@ static void check_replay_is_the_engine(const ome_limits_t *limits)
             if (steps[i] > 1 || engine->sequence % 256 == 0)
             {
                 check_is_same(replay->engine, engine);
-                CHECK(ome_replay_event_hash(replay) == recorder->hash);
+                CHECK_EQUAL(ome_replay_event_hash(replay), recorder->hash);
             }
         }
-        CHECK(status == OME_EMPTY && replay->reader.report.verdict == OME_JOURNAL_CLEAN);
-        CHECK(replay->reader.last_sequence == COMMAND_COUNT && replay->reader.segment_count > 2);
+        CHECK_EQUAL(status, OME_EMPTY);
+        CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_CLEAN);
+        CHECK_EQUAL(replay->reader.last_sequence, COMMAND_COUNT);
+        CHECK(replay->reader.segment_count > 2);
         check_is_same(replay->engine, engine);
         /* Taken, it is the caller's. */
         ome_engine_t *taken = ome_replay_take_engine(replay);
@@ -246,13 +250,16 @@ static void commands_can_be_read_without_being_applied(void)
             status = ome_replay_read(replay, read + total, sizes[i] < room ? sizes[i] : room, &count);
             total += count;
         }
-        CHECK(status == OME_EMPTY && total == COMMAND_COUNT && replay->engine == NULL);
+        CHECK_EQUAL(status, OME_EMPTY);
+        CHECK_EQUAL(total, COMMAND_COUNT);
+        CHECK(replay->engine == NULL);
         for (uint32_t k = 0; k < COMMAND_COUNT; k++)
         {
-            CHECK(read[k].sequence == k + 1);
-            CHECK(memcmp((uint8_t *)&read[k] + 8, (uint8_t *)&commands[k] + 8, OME_BODY_SIZE) == 0);
+            CHECK_EQUAL(read[k].sequence, k + 1);
+            CHECK_BYTES_EQUAL((uint8_t *)&read[k] + 8, (uint8_t *)&commands[k] + 8, OME_BODY_SIZE);
         }
-        CHECK(ome_replay_read(replay, read, 10, &count) == OME_EMPTY && count == 0);
+        CHECK_EQUAL(ome_replay_read(replay, read, 10, &count), OME_EMPTY);
+        CHECK_EQUAL(count, 0);
         replay_free(replay);
     }
     free(read);
@@ -266,14 +273,16 @@ static void a_caller_may_apply_what_is_read_next(void)
     const directory_t directory = directory_new();
     free(journal_of_life(&directory));
     ome_replay_t *stepped = replay_new(directory.path, false);
-    CHECK(ome_replay_step(stepped, COMMAND_COUNT + 1) == OME_EMPTY);
+    CHECK_EQUAL(ome_replay_step(stepped, COMMAND_COUNT + 1), OME_EMPTY);
     ome_replay_t *replay = replay_new(directory.path, false);
     recorder_t *recorder = recorder_new(RECORDER_WINDOW_COUNT_MAX);
     ome_command_t *read = calloc(100, sizeof(ome_command_t));
     CHECK(read != NULL);
     uint64_t count = 0;
     ome_status_t status = ome_replay_read_next(replay, read, 100, &count);
-    CHECK(status == OME_OK && count == 1 && replay->engine != NULL);
+    CHECK_EQUAL(status, OME_OK);
+    CHECK_EQUAL(count, 1);
+    CHECK(replay->engine != NULL);
     while (count > 0)
     {
         const uint64_t before = recorder->count;
@@ -283,9 +292,9 @@ static void a_caller_may_apply_what_is_read_next(void)
         (void)ome_replay_step(replay, count % 3);
         status = ome_replay_read_next(replay, read, 100, &count);
     }
-    CHECK(status == OME_EMPTY);
+    CHECK_EQUAL(status, OME_EMPTY);
     check_is_same(replay->engine, stepped->engine);
-    CHECK(ome_replay_event_hash(replay) == ome_replay_event_hash(stepped));
+    CHECK_EQUAL(ome_replay_event_hash(replay), ome_replay_event_hash(stepped));
     free(read);
     recorder_free(recorder);
     replay_free(replay);
@@ -303,7 +312,8 @@ static void a_live_replay_follows_the_writer(void)
     ome_engine_t *engine = market_engine(&standard_limits);
     recorder_t *recorder = recorder_new(RECORDER_WINDOW_COUNT_MAX);
     ome_replay_t *replay = replay_new(directory.path, true);
-    CHECK(ome_replay_step(replay, 1000) == OME_EMPTY && replay->engine == NULL);
+    CHECK_EQUAL(ome_replay_step(replay, 1000), OME_EMPTY);
+    CHECK(replay->engine == NULL);
     uint64_t state = seed;
     for (uint32_t done = 0; done < COMMAND_COUNT;)
     {
@@ -316,11 +326,11 @@ static void a_live_replay_follows_the_writer(void)
         journal_commit(&journal);
         ome_engine_apply_many(engine, commands + done, count, &recorder->sink);
         done += count;
-        CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_EMPTY);
-        CHECK(replay->reader.report.verdict == OME_JOURNAL_READING);
+        CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT), OME_EMPTY);
+        CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_READING);
         recorder_take_window(recorder);
         check_is_same(replay->engine, engine);
-        CHECK(ome_replay_event_hash(replay) == recorder->hash);
+        CHECK_EQUAL(ome_replay_event_hash(replay), recorder->hash);
     }
     journal_close(&journal);
     replay_free(replay);
@@ -351,24 +361,24 @@ static void a_replay_follows_a_change_of_limits(void)
     journal_close(&journal);
     ome_replay_t *whole = replay_new(directory.path, false);
     ome_replay_t *part = replay_new(directory.path, false);
-    CHECK(ome_replay_step(part, 101) == OME_OK);
-    CHECK(part->engine->limits.order_count_max == 5000);
-    CHECK(ome_replay_step(part, 1) == OME_OK);
-    CHECK(part->engine->limits.order_count_max == 5000); /* something has used more than one slot */
-    CHECK(ome_replay_step(part, 1) == OME_OK);
-    CHECK(part->engine->limits.order_count_max == 6000);
-    CHECK(ome_replay_snapshot(part, 1) == OME_OK);
-    CHECK(ome_replay_step(part, UINT64_MAX) == OME_EMPTY);
-    CHECK(ome_replay_step(whole, UINT64_MAX) == OME_EMPTY);
+    CHECK_EQUAL(ome_replay_step(part, 101), OME_OK);
+    CHECK_EQUAL(part->engine->limits.order_count_max, 5000);
+    CHECK_EQUAL(ome_replay_step(part, 1), OME_OK);
+    CHECK_EQUAL(part->engine->limits.order_count_max, 5000); /* something has used more than one slot */
+    CHECK_EQUAL(ome_replay_step(part, 1), OME_OK);
+    CHECK_EQUAL(part->engine->limits.order_count_max, 6000);
+    CHECK_EQUAL(ome_replay_snapshot(part, 1), OME_OK);
+    CHECK_EQUAL(ome_replay_step(part, UINT64_MAX), OME_EMPTY);
+    CHECK_EQUAL(ome_replay_step(whole, UINT64_MAX), OME_EMPTY);
     ome_replay_t *later = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
-    CHECK(later->snapshot_sequence == 103);
-    CHECK(ome_replay_step(later, UINT64_MAX) == OME_EMPTY);
+    CHECK_EQUAL(later->snapshot_sequence, 103);
+    CHECK_EQUAL(ome_replay_step(later, UINT64_MAX), OME_EMPTY);
     const ome_replay_t *const replays[] = {part, later};
     for (uint32_t i = 0; i < 2; i++)
     {
-        CHECK(ome_engine_state_hash(replays[i]->engine) == ome_engine_state_hash(whole->engine));
-        CHECK(ome_replay_event_hash(replays[i]) == ome_replay_event_hash(whole));
-        CHECK(memcmp(&replays[i]->engine->limits, &others[2], sizeof(ome_limits_t)) == 0);
+        CHECK_EQUAL(ome_engine_state_hash(replays[i]->engine), ome_engine_state_hash(whole->engine));
+        CHECK_EQUAL(ome_replay_event_hash(replays[i]), ome_replay_event_hash(whole));
+        CHECK_BYTES_EQUAL(&replays[i]->engine->limits, &others[2], sizeof(ome_limits_t));
         CHECK(ome_engine_check(replays[i]->engine) == NULL);
     }
     replay_free(later);
@@ -387,7 +397,7 @@ static void check_first_record_is_refused(const ome_command_t *command, uint32_t
     journal_append(&journal, command, length_bytes);
     journal_close(&journal);
     ome_replay_t *replay = replay_new(directory.path, false);
-    CHECK(ome_replay_step(replay, 10) == OME_DAMAGED);
+    CHECK_EQUAL(ome_replay_step(replay, 10), OME_DAMAGED);
     CHECK(replay->reason != NULL && strstr(replay->reason, part_of_reason) != NULL);
     CHECK(replay->engine == NULL);
     replay_free(replay);
@@ -428,8 +438,9 @@ static void a_record_that_is_no_command_ends_the_replay_there(void)
     }
     journal_close(&journal);
     ome_replay_t *replay = replay_new(directory.path, false);
-    CHECK(ome_replay_step(replay, 100) == OME_DAMAGED);
-    CHECK(replay->reason != NULL && replay->engine->sequence == 12);
+    CHECK_EQUAL(ome_replay_step(replay, 100), OME_DAMAGED);
+    CHECK(replay->reason != NULL);
+    CHECK_EQUAL(replay->engine->sequence, 12);
     CHECK(ome_engine_check(replay->engine) == NULL);
     replay_free(replay);
     free(commands);
@@ -445,8 +456,8 @@ static void overwrite(const directory_t *directory, uint64_t offset, const void 
     snprintf(path, sizeof(path), "%s/%s", directory->path, name);
     const int file = open(path, O_WRONLY);
     CHECK(file >= 0);
-    CHECK(pwrite(file, bytes, size_bytes, (off_t)offset) == (ssize_t)size_bytes);
-    CHECK(close(file) == 0);
+    CHECK_EQUAL(pwrite(file, bytes, size_bytes, (off_t)offset), (ssize_t)size_bytes);
+    CHECK_EQUAL(close(file), 0);
 }
 
 /* A journal of 60 commands, each on disk before the next was written, whose bytes at `offset` are damaged; returns the replay at its end. */
@@ -465,8 +476,8 @@ static ome_replay_t *replay_of_damage(const directory_t *directory, uint64_t off
     free(journal.memory);
     overwrite(directory, offset, "\xFF\xFE\xFD", 3);
     ome_replay_t *replay = replay_new(directory->path, false);
-    CHECK(ome_replay_step(replay, 1000) == status);
-    CHECK(ome_replay_step(replay, 1000) == status); /* and again */
+    CHECK_EQUAL(ome_replay_step(replay, 1000), status);
+    CHECK_EQUAL(ome_replay_step(replay, 1000), status); /* and again */
     CHECK(ome_engine_check(replay->engine) == NULL);
     free(commands);
     return replay;
@@ -479,18 +490,18 @@ static void snapshot_path(const directory_t *directory, uint64_t sequence, char 
 {
     char name[OME_SNAPSHOT_NAME_SIZE];
     ome_snapshot_name(name, sequence);
-    CHECK(ome_file_join(path, directory->path, name) == OME_OK);
+    CHECK_EQUAL(ome_file_join(path, directory->path, name), OME_OK);
 }
 
 /* Snapshots of a journal after each of these commands. */
 static void make_snapshots(const directory_t *directory, const uint64_t *sequences, uint32_t count)
 {
     ome_replay_t *replay = replay_new(directory->path, false);
-    CHECK(ome_replay_snapshot(replay, 3) == OME_EMPTY);
+    CHECK_EQUAL(ome_replay_snapshot(replay, 3), OME_EMPTY);
     for (uint32_t i = 0; i < count; i++)
     {
-        CHECK(ome_replay_step(replay, sequences[i] - (i == 0 ? 0 : sequences[i - 1])) == OME_OK);
-        CHECK(ome_replay_snapshot(replay, 3) == OME_OK);
+        CHECK_EQUAL(ome_replay_step(replay, sequences[i] - (i == 0 ? 0 : sequences[i - 1])), OME_OK);
+        CHECK_EQUAL(ome_replay_snapshot(replay, 3), OME_OK);
     }
     replay_free(replay);
 }
@@ -500,19 +511,20 @@ static void check_goes_on(const directory_t *directory, uint32_t flags, uint64_t
 {
     ome_replay_t *whole = replay_new(directory->path, false);
     ome_replay_t *replay = replay_open(directory->path, OME_REPLAY_FROM_SNAPSHOT | flags, OME_OK);
-    CHECK(replay->snapshot_sequence == snapshot_sequence);
-    CHECK(ome_replay_step(whole, snapshot_sequence) == OME_OK);
+    CHECK_EQUAL(replay->snapshot_sequence, snapshot_sequence);
+    CHECK_EQUAL(ome_replay_step(whole, snapshot_sequence), OME_OK);
     if (snapshot_sequence > 0)
     {
         check_is_same(replay->engine, whole->engine);
-        CHECK(ome_replay_event_hash(replay) == ome_replay_event_hash(whole));
+        CHECK_EQUAL(ome_replay_event_hash(replay), ome_replay_event_hash(whole));
     }
-    CHECK(ome_replay_step(whole, COMMAND_COUNT + 1) == OME_EMPTY);
-    CHECK(ome_replay_step(replay, COMMAND_COUNT + 1) == OME_EMPTY);
+    CHECK_EQUAL(ome_replay_step(whole, COMMAND_COUNT + 1), OME_EMPTY);
+    CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT + 1), OME_EMPTY);
     check_is_same(replay->engine, whole->engine);
-    CHECK(ome_replay_event_hash(replay) == ome_replay_event_hash(whole));
-    CHECK(replay->reader.chain_checksum == whole->reader.chain_checksum);
-    CHECK(replay->reader.report.verdict == OME_JOURNAL_CLEAN && replay->reader.epoch == whole->reader.epoch);
+    CHECK_EQUAL(ome_replay_event_hash(replay), ome_replay_event_hash(whole));
+    CHECK_EQUAL(replay->reader.chain_checksum, whole->reader.chain_checksum);
+    CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_CLEAN);
+    CHECK_EQUAL(replay->reader.epoch, whole->reader.epoch);
     replay_free(replay);
     replay_free(whole);
 }
@@ -535,14 +547,16 @@ static void a_replay_goes_on_from_a_snapshot(void)
         check_goes_on(&directory, 0, sequence);
         char path[OME_PATH_SIZE];
         snapshot_path(&directory, sequence, path);
-        CHECK(unlink(path) == 0);
+        CHECK_EQUAL(unlink(path), 0);
     }
     /* After the last command, too. */
     ome_replay_t *replay = replay_new(directory.path, false);
-    CHECK(ome_replay_step(replay, COMMAND_COUNT + 1) == OME_EMPTY && ome_replay_snapshot(replay, 3) == OME_OK);
+    CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT + 1), OME_EMPTY);
+    CHECK_EQUAL(ome_replay_snapshot(replay, 3), OME_OK);
     replay_free(replay);
     replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
-    CHECK(replay->snapshot_sequence == COMMAND_COUNT && ome_replay_step(replay, 1) == OME_EMPTY);
+    CHECK_EQUAL(replay->snapshot_sequence, COMMAND_COUNT);
+    CHECK_EQUAL(ome_replay_step(replay, 1), OME_EMPTY);
     replay_free(replay);
     directory_remove(&directory);
 }
@@ -550,9 +564,13 @@ static void a_replay_goes_on_from_a_snapshot(void)
 static void flip_byte(const char *path, long offset)
 {
     FILE *file = fopen(path, "r+b");
-    CHECK(file != NULL && fseek(file, offset, SEEK_SET) == 0);
+    CHECK(file != NULL);
+    CHECK_EQUAL(fseek(file, offset, SEEK_SET), 0);
     const int byte = fgetc(file);
-    CHECK(byte != EOF && fseek(file, offset, SEEK_SET) == 0 && fputc(byte ^ 4, file) != EOF && fclose(file) == 0);
+    CHECK(byte != EOF);
+    CHECK_EQUAL(fseek(file, offset, SEEK_SET), 0);
+    CHECK(fputc(byte ^ 4, file) != EOF);
+    CHECK_EQUAL(fclose(file), 0);
 }
 
 /* A broken snapshot is passed over, and set aside by who may; the one before is used; where all are broken, the first record is. */
@@ -566,10 +584,12 @@ static void a_broken_snapshot_is_passed_over(void)
     snapshot_path(&directory, 2000, path);
     flip_byte(path, 5000);
     check_goes_on(&directory, 0, 1000);
-    CHECK(access(path, F_OK) == 0);
+    CHECK_EQUAL(access(path, F_OK), 0);
     ome_replay_t *replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT | OME_REPLAY_SETS_ASIDE, OME_OK);
-    CHECK(replay->snapshot_sequence == 1000 && replay->refused_count == 1);
-    CHECK(strcmp(replay->refused_path, path) == 0 && replay->refused_reason != NULL);
+    CHECK_EQUAL(replay->snapshot_sequence, 1000);
+    CHECK_EQUAL(replay->refused_count, 1);
+    CHECK_TEXT_EQUAL(replay->refused_path, path);
+    CHECK(replay->refused_reason != NULL);
     replay_free(replay);
     CHECK(access(path, F_OK) != 0);
     snapshot_path(&directory, 1000, path);
@@ -587,23 +607,27 @@ static void segments_before_the_snapshots_are_not_needed(void)
     const uint64_t sequence = COMMAND_COUNT / 2;
     make_snapshots(&directory, &sequence, 1);
     ome_replay_t *replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
-    CHECK(ome_replay_step(replay, 1) == OME_OK);
+    CHECK_EQUAL(ome_replay_step(replay, 1), OME_OK);
     const uint64_t first = replay->reader.segment_first_sequence;
     CHECK(first > 1);
-    CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_EMPTY);
+    CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT), OME_EMPTY);
     const uint64_t state_hash = ome_engine_state_hash(replay->engine);
     replay_free(replay);
     char name[OME_JOURNAL_NAME_SIZE];
     char path[OME_PATH_SIZE];
     ome_journal_name(name, OME_JOURNAL_COMMANDS, 1);
-    CHECK(ome_file_join(path, directory.path, name) == OME_OK && unlink(path) == 0);
+    CHECK_EQUAL(ome_file_join(path, directory.path, name), OME_OK);
+    CHECK_EQUAL(unlink(path), 0);
     replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
-    CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_EMPTY && ome_engine_state_hash(replay->engine) == state_hash);
+    CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT), OME_EMPTY);
+    CHECK_EQUAL(ome_engine_state_hash(replay->engine), state_hash);
     replay_free(replay);
     ome_journal_name(name, OME_JOURNAL_COMMANDS, first);
-    CHECK(ome_file_join(path, directory.path, name) == OME_OK && unlink(path) == 0);
+    CHECK_EQUAL(ome_file_join(path, directory.path, name), OME_OK);
+    CHECK_EQUAL(unlink(path), 0);
     replay = replay_open(directory.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
-    CHECK(ome_replay_step(replay, 1) == OME_NOT_FOUND && replay->reader.report.verdict == OME_JOURNAL_ABSENT);
+    CHECK_EQUAL(ome_replay_step(replay, 1), OME_NOT_FOUND);
+    CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_ABSENT);
     replay_free(replay);
     directory_remove(&directory);
 }
@@ -623,10 +647,11 @@ static void a_snapshot_of_another_journal_is_damage(void)
     char to[OME_PATH_SIZE];
     snapshot_path(&directory, sequence, from);
     snapshot_path(&other, sequence, to);
-    CHECK(rename(from, to) == 0);
+    CHECK_EQUAL(rename(from, to), 0);
     ome_replay_t *replay = replay_open(other.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
-    CHECK(ome_replay_step(replay, 1) == OME_DAMAGED && replay->reader.report.verdict == OME_JOURNAL_DAMAGED);
-    CHECK(ome_replay_step(replay, 1) == OME_DAMAGED);
+    CHECK_EQUAL(ome_replay_step(replay, 1), OME_DAMAGED);
+    CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_DAMAGED);
+    CHECK_EQUAL(ome_replay_step(replay, 1), OME_DAMAGED);
     replay_free(replay);
     /* A journal that ends before. */
     journal_t journal;
@@ -640,9 +665,10 @@ static void a_snapshot_of_another_journal_is_damage(void)
     }
     journal_close(&journal);
     snapshot_path(&shorter, sequence, from);
-    CHECK(rename(to, from) == 0);
+    CHECK_EQUAL(rename(to, from), 0);
     replay = replay_open(shorter.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
-    CHECK(ome_replay_step(replay, 1) == OME_NOT_FOUND && replay->reader.report.verdict == OME_JOURNAL_ABSENT);
+    CHECK_EQUAL(ome_replay_step(replay, 1), OME_NOT_FOUND);
+    CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_ABSENT);
     replay_free(replay);
     free(commands);
     directory_remove(&shorter);
@@ -664,8 +690,10 @@ static void a_live_replay_makes_snapshots(void)
         }
         journal_commit(&journal);
         ome_replay_t *replay = replay_open(directory.path, OME_REPLAY_IS_LIVE | OME_REPLAY_FROM_SNAPSHOT, OME_OK);
-        CHECK(replay->snapshot_sequence == done && ome_replay_step(replay, COMMAND_COUNT) == OME_EMPTY);
-        CHECK(replay->engine->sequence == done + 500 && ome_replay_snapshot(replay, 2) == OME_OK);
+        CHECK_EQUAL(replay->snapshot_sequence, done);
+        CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT), OME_EMPTY);
+        CHECK_EQUAL(replay->engine->sequence, done + 500);
+        CHECK_EQUAL(ome_replay_snapshot(replay, 2), OME_OK);
         replay_free(replay);
     }
     journal_close(&journal);
@@ -680,17 +708,17 @@ static void a_command_that_trips_an_assertion_is_named(void)
     const directory_t directory = directory_new();
     free(journal_of_life(&directory));
     ome_replay_t *replay = replay_new(directory.path, false);
-    CHECK(ome_replay_step(replay, COMMAND_COUNT / 2) == OME_OK);
+    CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT / 2), OME_OK);
     const uint64_t before = replay->engine->sequence;
     ome_ladder_pool_t *const ladder = &replay->engine->pools.ladder;
     for (uint32_t level = 1; level <= ladder->levels_ever_used; level++)
     {
         ladder->levels[level].quantity++; /* as if the core had lost count */
     }
-    CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_ASSERTED);
+    CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT), OME_ASSERTED);
     CHECK(replay->engine->sequence > before && replay->engine->sequence < COMMAND_COUNT);
     CHECK(strstr(replay->reason, "assertion failed: level->quantity == 0 (ome_") == replay->reason);
-    CHECK(ome_replay_step(replay, 1) == OME_ASSERTED); /* and so for ever */
+    CHECK_EQUAL(ome_replay_step(replay, 1), OME_ASSERTED); /* and so for ever */
     replay_free(replay);
     directory_remove(&directory);
 }
@@ -699,7 +727,7 @@ static void a_command_that_trips_an_assertion_is_named(void)
 static ome_replay_t *replay_miscounted(const directory_t *directory, uint64_t from, ome_status_t *status)
 {
     ome_replay_t *replay = replay_new(directory->path, false);
-    CHECK(ome_replay_step(replay, from) == OME_OK);
+    CHECK_EQUAL(ome_replay_step(replay, from), OME_OK);
     ome_ladder_pool_t *const ladder = &replay->engine->pools.ladder;
     for (uint32_t level = 1; level <= ladder->levels_ever_used; level++)
     {
@@ -715,8 +743,10 @@ static uint32_t checksum_of(const directory_t *directory, uint64_t sequence)
     ome_replay_t *replay = replay_new(directory->path, false);
     ome_command_t command;
     uint64_t count;
-    CHECK(ome_replay_begin_with(replay, sequence) == OME_OK);
-    CHECK(ome_replay_read(replay, &command, 1, &count) == OME_OK && count == 1 && command.sequence == sequence);
+    CHECK_EQUAL(ome_replay_begin_with(replay, sequence), OME_OK);
+    CHECK_EQUAL(ome_replay_read(replay, &command, 1, &count), OME_OK);
+    CHECK_EQUAL(count, 1);
+    CHECK_EQUAL(command.sequence, sequence);
     const uint32_t checksum = replay->reader.record_checksum;
     replay_free(replay);
     return checksum;
@@ -727,7 +757,7 @@ static void quarantine(const directory_t *directory, uint64_t sequence, uint32_t
     const ome_decision_t decision = {
         .sequence = sequence, .time_ns = 1000 + sequence, .checksum = checksum, .kind = OME_DECISION_QUARANTINE};
     ome_error_t error;
-    CHECK(ome_decisions_write(ome_file_system_posix(), directory->path, &decision, &error) == OME_OK);
+    CHECK_EQUAL(ome_decisions_write(ome_file_system_posix(), directory->path, &decision, &error), OME_OK);
 }
 
 /* A command that trips an assertion is quarantined, and then the replay goes beyond it; so is the next one that does. */
@@ -740,8 +770,10 @@ static void commands_that_trip_are_quarantined_in_turn(void)
     {
         ome_status_t status;
         ome_replay_t *replay = replay_miscounted(&directory, COMMAND_COUNT / 2, &status);
-        CHECK(status == OME_ASSERTED && replay->engine->sequence > before);
-        CHECK(replay->decisions.count == round && replay->quarantined_count >= round);
+        CHECK_EQUAL(status, OME_ASSERTED);
+        CHECK(replay->engine->sequence > before);
+        CHECK_EQUAL(replay->decisions.count, round);
+        CHECK(replay->quarantined_count >= round);
         before = replay->engine->sequence;
         replay_free(replay);
         quarantine(&directory, before, checksum_of(&directory, before));
@@ -767,10 +799,10 @@ static void a_quarantined_command_is_one_that_every_engine_rejects(void)
     {
         ome_replay_t *replay = replay_new(directory.path, false);
         CHECK(snapshot == 0 || ome_replay_begin_behind(replay, snapshot) == OME_OK);
-        CHECK(ome_replay_step(replay, 1000) == OME_OK);
+        CHECK_EQUAL(ome_replay_step(replay, 1000), OME_OK);
         CHECK(snapshot != 0 || ome_replay_snapshot(replay, 3) == OME_OK);
-        CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_EMPTY);
-        CHECK(replay->quarantined_count == (snapshot == 0 ? 4 : 1));
+        CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT), OME_EMPTY);
+        CHECK_EQUAL(replay->quarantined_count, snapshot == 0 ? 4 : 1);
         check_is_same(replay->engine, engine);
         replay_free(replay);
     }
@@ -791,7 +823,8 @@ static void a_decision_about_another_record_is_damage(void)
     char said[2][9];
     snprintf(said[0], sizeof(said[0]), "%08x", checksum);
     snprintf(said[1], sizeof(said[1]), "%08x", checksum ^ 1);
-    CHECK(ome_replay_step(replay, COMMAND_COUNT) == OME_DAMAGED && replay->engine->sequence < 500);
+    CHECK_EQUAL(ome_replay_step(replay, COMMAND_COUNT), OME_DAMAGED);
+    CHECK(replay->engine->sequence < 500);
     CHECK(strstr(replay->reason, said[0]) != NULL && strstr(replay->reason, said[1]) != NULL);
     replay_free(replay);
     directory_remove(&directory);
@@ -802,8 +835,11 @@ static void a_torn_tail_ends_the_replay_cleanly(void)
     const directory_t directory = directory_new();
     const uint64_t end = OME_JOURNAL_HEADER_SIZE + 60 * OME_JOURNAL_COMMAND_SIZE;
     ome_replay_t *replay = replay_of_damage(&directory, end + 5, OME_EMPTY);
-    CHECK(replay->reader.report.verdict == OME_JOURNAL_TORN && replay->reader.report.offset == end);
-    CHECK(replay->engine->sequence == 60 && replay->reader.last_sequence == 60 && replay->reason == NULL);
+    CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_TORN);
+    CHECK_EQUAL(replay->reader.report.offset, end);
+    CHECK_EQUAL(replay->engine->sequence, 60);
+    CHECK_EQUAL(replay->reader.last_sequence, 60);
+    CHECK(replay->reason == NULL);
     replay_free(replay);
     directory_remove(&directory);
 }
@@ -814,8 +850,10 @@ static void damage_in_the_middle_stops_the_replay(void)
     const directory_t directory = directory_new();
     const uint64_t offset = OME_JOURNAL_HEADER_SIZE + 20 * OME_JOURNAL_COMMAND_SIZE;
     ome_replay_t *replay = replay_of_damage(&directory, offset + 30, OME_DAMAGED);
-    CHECK(replay->reader.report.verdict == OME_JOURNAL_DAMAGED && replay->reader.report.offset == offset);
-    CHECK(replay->reader.report.sequence_expected == 21 && replay->engine->sequence == 20);
+    CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_DAMAGED);
+    CHECK_EQUAL(replay->reader.report.offset, offset);
+    CHECK_EQUAL(replay->reader.report.sequence_expected, 21);
+    CHECK_EQUAL(replay->engine->sequence, 20);
     CHECK(replay->reason == NULL && replay->reader.report.reason != NULL);
     replay_free(replay);
     directory_remove(&directory);
@@ -830,11 +868,12 @@ static void a_directory_must_be_there_and_have_a_name_that_fits(void)
     name[2 * OME_PATH_SIZE - 1] = 0;
     ome_replay_t *replay = calloc(1, sizeof(ome_replay_t));
     CHECK(replay != NULL);
-    CHECK(ome_replay_open(replay, name, false) == OME_INVALID);
+    CHECK_EQUAL(ome_replay_open(replay, name, false), OME_INVALID);
     replay_free(replay);
     replay = replay_open("/tmp/ome-test-that-is-not-there/at-all", 0, OME_IO_ERROR);
-    CHECK(ome_replay_step(replay, 1) == OME_IO_ERROR);
-    CHECK(replay->reader.error.number == ENOENT && replay->reader.error.call != NULL);
+    CHECK_EQUAL(ome_replay_step(replay, 1), OME_IO_ERROR);
+    CHECK_EQUAL(replay->reader.error.number, ENOENT);
+    CHECK(replay->reader.error.call != NULL);
     replay_free(replay);
     free(name);
 }

@@ -38,7 +38,7 @@ static ome_ring_t *ring_new(uint32_t slot_count, uint32_t consumer_count, uint64
         .slot_count = slot_count, .consumer_count = consumer_count, .initial_sequence = initial_sequence, .wait_strategy = strategy};
     const size_t size_bytes = ome_ring_size_bytes(slot_count);
     ome_ring_t *ring = NULL;
-    CHECK(ome_ring_init(&ring, memory_new(size_bytes), size_bytes, &config) == OME_OK);
+    CHECK_EQUAL(ome_ring_init(&ring, memory_new(size_bytes), size_bytes, &config), OME_OK);
     return ring;
 }
 
@@ -47,18 +47,18 @@ static ome_stream_t *stream_new(uint32_t slot_count, uint32_t reader_count, ome_
     const ome_stream_config_t config = {.slot_count = slot_count, .reader_count = reader_count, .wait_strategy = strategy};
     const size_t size_bytes = ome_stream_size_bytes(slot_count);
     ome_stream_t *stream = NULL;
-    CHECK(ome_stream_init(&stream, memory_new(size_bytes), size_bytes, &config) == OME_OK);
+    CHECK_EQUAL(ome_stream_init(&stream, memory_new(size_bytes), size_bytes, &config), OME_OK);
     return stream;
 }
 
 static void thread_start(pthread_t *thread, void *(*run)(void *), void *argument)
 {
-    CHECK(pthread_create(thread, NULL, run, argument) == 0);
+    CHECK_EQUAL(pthread_create(thread, NULL, run, argument), 0);
 }
 
 static void thread_join(pthread_t thread)
 {
-    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
 }
 
 static void spin_for(uint64_t duration_ns)
@@ -84,25 +84,25 @@ static void ring_init_refuses_what_its_header_excludes(void)
     {
         ome_ring_config_t config = good;
         config.slot_count = bad_slot_counts[i];
-        CHECK(ome_ring_init(&ring, memory, SIZE_MAX, &config) == OME_INVALID);
+        CHECK_EQUAL(ome_ring_init(&ring, memory, SIZE_MAX, &config), OME_INVALID);
     }
     ome_ring_config_t config = good;
     config.consumer_count = 0;
-    CHECK(ome_ring_init(&ring, memory, size_bytes, &config) == OME_INVALID);
+    CHECK_EQUAL(ome_ring_init(&ring, memory, size_bytes, &config), OME_INVALID);
     config.consumer_count = OME_RING_CONSUMER_COUNT_MAX + 1;
-    CHECK(ome_ring_init(&ring, memory, size_bytes, &config) == OME_INVALID);
+    CHECK_EQUAL(ome_ring_init(&ring, memory, size_bytes, &config), OME_INVALID);
     config = good;
     config.initial_sequence = OME_SEQUENCE_INITIAL_MAX + 1;
-    CHECK(ome_ring_init(&ring, memory, size_bytes, &config) == OME_INVALID);
+    CHECK_EQUAL(ome_ring_init(&ring, memory, size_bytes, &config), OME_INVALID);
     config = good;
     config.wait_strategy = (ome_wait_strategy_t)0;
-    CHECK(ome_ring_init(&ring, memory, size_bytes, &config) == OME_INVALID);
+    CHECK_EQUAL(ome_ring_init(&ring, memory, size_bytes, &config), OME_INVALID);
     config.wait_strategy = (ome_wait_strategy_t)4;
-    CHECK(ome_ring_init(&ring, memory, size_bytes, &config) == OME_INVALID);
-    CHECK(ome_ring_init(&ring, memory + 8, size_bytes, &good) == OME_INVALID);
-    CHECK(ome_ring_init(&ring, memory, size_bytes - 1, &good) == OME_NO_MEMORY);
+    CHECK_EQUAL(ome_ring_init(&ring, memory, size_bytes, &config), OME_INVALID);
+    CHECK_EQUAL(ome_ring_init(&ring, memory + 8, size_bytes, &good), OME_INVALID);
+    CHECK_EQUAL(ome_ring_init(&ring, memory, size_bytes - 1, &good), OME_NO_MEMORY);
     CHECK(ring == NULL);
-    CHECK(ome_ring_init(&ring, memory + OME_CACHE_LINE_SIZE, size_bytes, &good) == OME_OK);
+    CHECK_EQUAL(ome_ring_init(&ring, memory + OME_CACHE_LINE_SIZE, size_bytes, &good), OME_OK);
     CHECK((void *)ring == (void *)(memory + OME_CACHE_LINE_SIZE));
     free(memory);
 }
@@ -112,25 +112,25 @@ static void ring_is_empty_at_first_and_full_after_as_many_claims_as_slots(void)
 {
     ome_ring_t *ring = ring_new(4, 1, 0, OME_WAIT_SPIN);
     uint64_t sequence = 0;
-    CHECK(ome_ring_available(ring, 1, 100) == 0);
-    CHECK(ome_ring_wait(ring, 1, 0) == OME_EMPTY);
+    CHECK_EQUAL(ome_ring_available(ring, 1, 100), 0);
+    CHECK_EQUAL(ome_ring_wait(ring, 1, 0), OME_EMPTY);
     for (uint64_t wanted = 1; wanted <= 4; wanted++)
     {
-        CHECK(ome_ring_try_claim(ring, 1, &sequence) == OME_OK);
-        CHECK(sequence == wanted);
+        CHECK_EQUAL(ome_ring_try_claim(ring, 1, &sequence), OME_OK);
+        CHECK_EQUAL(sequence, wanted);
         ome_ring_publish(ring, sequence, 1);
     }
-    CHECK(ome_ring_try_claim(ring, 1, &sequence) == OME_FULL);
-    CHECK(ome_ring_cursor(ring) == 4);
-    CHECK(ome_ring_available(ring, 1, 100) == 4);
-    CHECK(ome_ring_available(ring, 1, 3) == 3);
-    CHECK(ome_ring_available(ring, 4, 100) == 1);
-    CHECK(ome_ring_wait(ring, 4, 0) == OME_OK);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 1, &sequence), OME_FULL);
+    CHECK_EQUAL(ome_ring_cursor(ring), 4);
+    CHECK_EQUAL(ome_ring_available(ring, 1, 100), 4);
+    CHECK_EQUAL(ome_ring_available(ring, 1, 3), 3);
+    CHECK_EQUAL(ome_ring_available(ring, 4, 100), 1);
+    CHECK_EQUAL(ome_ring_wait(ring, 4, 0), OME_OK);
     ome_ring_consumer_advance(ring, 0, 1);
-    CHECK(ome_ring_consumer_sequence(ring, 0) == 1);
-    CHECK(ome_ring_try_claim(ring, 1, &sequence) == OME_OK);
-    CHECK(sequence == 5);
-    CHECK(ome_ring_try_claim(ring, 1, &sequence) == OME_FULL);
+    CHECK_EQUAL(ome_ring_consumer_sequence(ring, 0), 1);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 1, &sequence), OME_OK);
+    CHECK_EQUAL(sequence, 5);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 1, &sequence), OME_FULL);
     free(ring);
 }
 
@@ -139,19 +139,19 @@ static void ring_claims_a_batch_whole_or_not_at_all(void)
 {
     ome_ring_t *ring = ring_new(8, 1, 0, OME_WAIT_YIELD);
     uint64_t first = 0;
-    CHECK(ome_ring_try_claim(ring, 0, &first) == OME_INVALID);
-    CHECK(ome_ring_try_claim(ring, 9, &first) == OME_INVALID);
-    CHECK(ome_ring_claim(ring, 0, 0, &first) == OME_INVALID);
-    CHECK(ome_ring_try_claim(ring, 5, &first) == OME_OK);
-    CHECK(first == 1);
-    CHECK(ome_ring_try_claim(ring, 4, &first) == OME_FULL);
-    CHECK(ome_ring_cursor(ring) == 5);
-    CHECK(ome_ring_try_claim(ring, 3, &first) == OME_OK);
-    CHECK(first == 6);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 0, &first), OME_INVALID);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 9, &first), OME_INVALID);
+    CHECK_EQUAL(ome_ring_claim(ring, 0, 0, &first), OME_INVALID);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 5, &first), OME_OK);
+    CHECK_EQUAL(first, 1);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 4, &first), OME_FULL);
+    CHECK_EQUAL(ome_ring_cursor(ring), 5);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 3, &first), OME_OK);
+    CHECK_EQUAL(first, 6);
     ome_ring_publish(ring, 1, 8);
     ome_ring_consumer_advance(ring, 0, 8);
-    CHECK(ome_ring_try_claim(ring, 8, &first) == OME_OK);
-    CHECK(first == 9);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 8, &first), OME_OK);
+    CHECK_EQUAL(first, 9);
     free(ring);
 }
 
@@ -160,15 +160,15 @@ static void ring_is_held_back_by_its_slowest_consumer(void)
 {
     ome_ring_t *ring = ring_new(4, 3, 0, OME_WAIT_SPIN);
     uint64_t first = 0;
-    CHECK(ome_ring_try_claim(ring, 4, &first) == OME_OK);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 4, &first), OME_OK);
     ome_ring_publish(ring, 1, 4);
     ome_ring_consumer_advance(ring, 0, 4);
     ome_ring_consumer_advance(ring, 1, 3);
-    CHECK(ome_ring_try_claim(ring, 1, &first) == OME_FULL);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 1, &first), OME_FULL);
     ome_ring_consumer_advance(ring, 2, 1);
-    CHECK(ome_ring_try_claim(ring, 2, &first) == OME_FULL);
-    CHECK(ome_ring_try_claim(ring, 1, &first) == OME_OK);
-    CHECK(first == 5);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 2, &first), OME_FULL);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 1, &first), OME_OK);
+    CHECK_EQUAL(first, 5);
     free(ring);
 }
 
@@ -178,15 +178,15 @@ static void ring_shows_slots_only_up_to_the_first_that_is_not_published(void)
     ome_ring_t *ring = ring_new(8, 1, 0, OME_WAIT_BLOCK);
     uint64_t early = 0;
     uint64_t late = 0;
-    CHECK(ome_ring_try_claim(ring, 3, &early) == OME_OK);
-    CHECK(ome_ring_try_claim(ring, 2, &late) == OME_OK);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 3, &early), OME_OK);
+    CHECK_EQUAL(ome_ring_try_claim(ring, 2, &late), OME_OK);
     ome_ring_publish(ring, late, 2);
-    CHECK(ome_ring_available(ring, 1, 8) == 0);
-    CHECK(ome_ring_wait(ring, 1, MILLISECOND_NS) == OME_EMPTY);
+    CHECK_EQUAL(ome_ring_available(ring, 1, 8), 0);
+    CHECK_EQUAL(ome_ring_wait(ring, 1, MILLISECOND_NS), OME_EMPTY);
     ome_ring_publish(ring, early, 1);
-    CHECK(ome_ring_available(ring, 1, 8) == 1);
+    CHECK_EQUAL(ome_ring_available(ring, 1, 8), 1);
     ome_ring_publish(ring, early + 1, 2);
-    CHECK(ome_ring_available(ring, 1, 8) == 5);
+    CHECK_EQUAL(ome_ring_available(ring, 1, 8), 5);
     free(ring);
 }
 
@@ -202,12 +202,12 @@ static void ring_does_not_take_an_old_lap_for_a_new_one(void)
         {
             uint64_t first = 0;
             const uint32_t count = 1 + step % 2;
-            CHECK(ome_ring_available(ring, consumed + 1, 2) == 0);
-            CHECK(ome_ring_try_claim(ring, count, &first) == OME_OK);
-            CHECK(first == consumed + 1);
-            CHECK(ome_ring_available(ring, consumed + 1, 2) == 0);
+            CHECK_EQUAL(ome_ring_available(ring, consumed + 1, 2), 0);
+            CHECK_EQUAL(ome_ring_try_claim(ring, count, &first), OME_OK);
+            CHECK_EQUAL(first, consumed + 1);
+            CHECK_EQUAL(ome_ring_available(ring, consumed + 1, 2), 0);
             ome_ring_publish(ring, first, count);
-            CHECK(ome_ring_available(ring, consumed + 1, UINT32_MAX) == count);
+            CHECK_EQUAL(ome_ring_available(ring, consumed + 1, UINT32_MAX), count);
             consumed += count;
             ome_ring_consumer_advance(ring, 0, consumed);
         }
@@ -223,12 +223,12 @@ static void ring_claim_says_full_after_a_bounded_time(void)
     {
         ome_ring_t *ring = ring_new(2, 1, 0, strategies[i]);
         uint64_t first = 0;
-        CHECK(ome_ring_claim(ring, 2, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first) == OME_OK);
+        CHECK_EQUAL(ome_ring_claim(ring, 2, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first), OME_OK);
         uint64_t best_ns = UINT64_MAX;
         for (int attempt = 0; attempt < 50; attempt++)
         {
             const uint64_t start_ns = ome_clock_monotonic_ns();
-            CHECK(ome_ring_claim(ring, 1, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first) == OME_FULL);
+            CHECK_EQUAL(ome_ring_claim(ring, 1, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first), OME_FULL);
             const uint64_t taken_ns = ome_clock_monotonic_ns() - start_ns;
             CHECK(taken_ns >= OME_RING_CLAIM_SPIN_NS_DEFAULT);
             best_ns = taken_ns < best_ns ? taken_ns : best_ns;
@@ -247,7 +247,7 @@ static void wait_ends_after_its_timeout_with_each_strategy(void)
     {
         ome_ring_t *ring = ring_new(2, 1, 0, strategies[i]);
         const uint64_t start_ns = ome_clock_monotonic_ns();
-        CHECK(ome_ring_wait(ring, 1, 5 * MILLISECOND_NS) == OME_EMPTY);
+        CHECK_EQUAL(ome_ring_wait(ring, 1, 5 * MILLISECOND_NS), OME_EMPTY);
         const uint64_t taken_ns = ome_clock_monotonic_ns() - start_ns;
         CHECK(taken_ns >= 5 * MILLISECOND_NS);
         CHECK(taken_ns < LONG_NS);
@@ -336,10 +336,10 @@ static void *stress_produce(void *argument)
 
 static void record_check(const test_record_t *record, uint64_t sequence, uint64_t next_numbers[PRODUCER_COUNT])
 {
-    CHECK(record->sequence == sequence);
+    CHECK_EQUAL(record->sequence, sequence);
     CHECK(record->producer < PRODUCER_COUNT);
-    CHECK(record->number == next_numbers[record->producer]);
-    CHECK(record->checksum == checksum_of(record));
+    CHECK_EQUAL(record->number, next_numbers[record->producer]);
+    CHECK_EQUAL(record->checksum, checksum_of(record));
     next_numbers[record->producer]++;
 }
 
@@ -367,10 +367,10 @@ static void *stress_consume(void *argument)
         }
         ome_ring_consumer_advance(ring, self->index, consumed);
     }
-    CHECK(ome_ring_available(ring, consumed + 1, 1) == 0);
+    CHECK_EQUAL(ome_ring_available(ring, consumed + 1, 1), 0);
     for (uint32_t i = 0; i < PRODUCER_COUNT; i++)
     {
-        CHECK(next_numbers[i] == self->stress->records_per_producer);
+        CHECK_EQUAL(next_numbers[i], self->stress->records_per_producer);
     }
     return NULL;
 }
@@ -400,7 +400,7 @@ static void stress_ring(uint32_t slot_count, ome_wait_strategy_t strategy, uint6
         .records_per_producer = records_per_producer,
         .batch_count_max = slot_count < 16 ? slot_count : 16};
     stress_run(&stress);
-    CHECK(ome_ring_cursor(ring) == initial_sequence + PRODUCER_COUNT * records_per_producer);
+    CHECK_EQUAL(ome_ring_cursor(ring), initial_sequence + PRODUCER_COUNT * records_per_producer);
     free(ring);
 }
 
@@ -437,19 +437,19 @@ static void ring_works_between_two_mappings_of_the_same_memory(void)
     const size_t size_bytes = ome_ring_size_bytes(64);
     const int file = memfd_create("ring", MFD_CLOEXEC);
     CHECK(file >= 0);
-    CHECK(ftruncate(file, (off_t)size_bytes) == 0);
+    CHECK_EQUAL(ftruncate(file, (off_t)size_bytes), 0);
     void *here = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     void *there = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     CHECK(here != MAP_FAILED);
     CHECK(there != MAP_FAILED);
     const ome_ring_config_t config = {.slot_count = 64, .consumer_count = CONSUMER_COUNT, .wait_strategy = OME_WAIT_BLOCK};
     ome_ring_t *ring = NULL;
-    CHECK(ome_ring_init(&ring, here, size_bytes, &config) == OME_OK);
+    CHECK_EQUAL(ome_ring_init(&ring, here, size_bytes, &config), OME_OK);
     stress_t stress = {.ring = ring, .ring_mapped = there, .records_per_producer = 5000, .batch_count_max = 8};
     stress_run(&stress);
-    CHECK(munmap(here, size_bytes) == 0);
-    CHECK(munmap(there, size_bytes) == 0);
-    CHECK(close(file) == 0);
+    CHECK_EQUAL(munmap(here, size_bytes), 0);
+    CHECK_EQUAL(munmap(there, size_bytes), 0);
+    CHECK_EQUAL(close(file), 0);
 }
 #endif
 
@@ -485,8 +485,8 @@ static void *play(void *argument)
         }
         spin_for(test_random(&self->random) % (2 * OME_WAIT_SPIN_NS));
         uint64_t first = 0;
-        CHECK(ome_ring_try_claim(self->to_other, 1, &first) == OME_OK);
-        CHECK(first == turn);
+        CHECK_EQUAL(ome_ring_try_claim(self->to_other, 1, &first), OME_OK);
+        CHECK_EQUAL(first, turn);
         ome_ring_publish(self->to_other, first, 1);
     }
     return NULL;
@@ -503,8 +503,8 @@ static void wake_is_not_lost_in_a_ping_pong(void)
     thread_start(&threads[1], play, &players[1]);
     thread_join(threads[0]);
     thread_join(threads[1]);
-    CHECK(players[0].timeout_count == 0);
-    CHECK(players[1].timeout_count == 0);
+    CHECK_EQUAL(players[0].timeout_count, 0);
+    CHECK_EQUAL(players[1].timeout_count, 0);
     free(a);
     free(b);
 }
@@ -534,9 +534,9 @@ static void *poll_and_read(void *argument)
             if (ome_stream_available(self->stream, 0, &slots) == 0)
             {
                 struct pollfd descriptor = {.fd = self->event_fd, .events = POLLIN};
-                CHECK(poll(&descriptor, 1, (int)(LONG_NS / MILLISECOND_NS)) == 1);
+                CHECK_EQUAL(poll(&descriptor, 1, (int)(LONG_NS / MILLISECOND_NS)), 1);
                 uint64_t wakes = 0;
-                CHECK(read(self->event_fd, &wakes, sizeof(wakes)) == (ssize_t)sizeof(wakes));
+                CHECK_EQUAL(read(self->event_fd, &wakes, sizeof(wakes)), (ssize_t)sizeof(wakes));
                 CHECK(wakes >= 1); /* 2 when a waker was still on its way when the announcement before was cancelled */
                 self->sleep_count++;
             }
@@ -557,7 +557,7 @@ static void wake_is_not_lost_by_a_reader_in_poll(void)
     {
         poller_t poller = {.stream = stream_new(8, 1, strategies[i]), .event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
         CHECK(poller.event_fd >= 0);
-        CHECK(ome_wait_set_event_fd(ome_stream_reader_wait(poller.stream, 0), poller.event_fd) == OME_OK);
+        CHECK_EQUAL(ome_wait_set_event_fd(ome_stream_reader_wait(poller.stream, 0), poller.event_fd), OME_OK);
         pthread_t thread;
         thread_start(&thread, poll_and_read, &poller);
         uint64_t random = seed;
@@ -566,7 +566,7 @@ static void wake_is_not_lost_by_a_reader_in_poll(void)
             void *slots = NULL;
             if (ome_stream_window(poller.stream, &slots) == 0)
             {
-                CHECK(ome_stream_wait_room(poller.stream, LONG_NS) == OME_OK);
+                CHECK_EQUAL(ome_stream_wait_room(poller.stream, LONG_NS), OME_OK);
                 continue;
             }
             spin_for(test_random(&random) % 8000);
@@ -575,7 +575,7 @@ static void wake_is_not_lost_by_a_reader_in_poll(void)
         }
         thread_join(thread);
         CHECK(poller.sleep_count > 0);
-        CHECK(close(poller.event_fd) == 0);
+        CHECK_EQUAL(close(poller.event_fd), 0);
         free(poller.stream);
     }
 }
@@ -587,24 +587,24 @@ static void wake_writes_to_the_event_descriptor_only_when_asked(void)
     ome_wait_t *wait = ome_stream_reader_wait(stream, 1);
     const int event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(event_fd >= 0);
-    CHECK(ome_wait_set_event_fd(wait, event_fd) == OME_OK);
+    CHECK_EQUAL(ome_wait_set_event_fd(wait, event_fd), OME_OK);
     uint64_t wakes = 0;
     ome_stream_publish(stream, 1);
-    CHECK(read(event_fd, &wakes, sizeof(wakes)) == -1);
+    CHECK_EQUAL(read(event_fd, &wakes, sizeof(wakes)), -1);
     ome_wait_prepare(wait);
     ome_wait_cancel(wait);
     ome_stream_publish(stream, 1);
-    CHECK(read(event_fd, &wakes, sizeof(wakes)) == -1);
+    CHECK_EQUAL(read(event_fd, &wakes, sizeof(wakes)), -1);
     ome_wait_prepare(wait);
     ome_stream_publish(stream, 1);
     ome_stream_publish(stream, 1);
-    CHECK(read(event_fd, &wakes, sizeof(wakes)) == (ssize_t)sizeof(wakes));
-    CHECK(wakes == 1);
+    CHECK_EQUAL(read(event_fd, &wakes, sizeof(wakes)), (ssize_t)sizeof(wakes));
+    CHECK_EQUAL(wakes, 1);
     ome_stream_advance(stream, 1, 4);
-    CHECK(ome_stream_wait(stream, 1, MILLISECOND_NS) == OME_EMPTY); /* announced a sleep on the futex, not in poll() */
+    CHECK_EQUAL(ome_stream_wait(stream, 1, MILLISECOND_NS), OME_EMPTY); /* announced a sleep on the futex, not in poll() */
     ome_stream_publish(stream, 1);
-    CHECK(read(event_fd, &wakes, sizeof(wakes)) == -1);
-    CHECK(close(event_fd) == 0);
+    CHECK_EQUAL(read(event_fd, &wakes, sizeof(wakes)), -1);
+    CHECK_EQUAL(close(event_fd), 0);
     free(stream);
 }
 
@@ -612,15 +612,15 @@ static void wake_writes_to_the_event_descriptor_only_when_asked(void)
 static void wake_makes_the_next_announcement_another(void)
 {
     ome_wait_t wait;
-    CHECK(ome_wait_init(&wait, OME_WAIT_BLOCK) == OME_OK);
-    CHECK(ome_wait_set_event_fd(&wait, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) == OME_OK);
+    CHECK_EQUAL(ome_wait_init(&wait, OME_WAIT_BLOCK), OME_OK);
+    CHECK_EQUAL(ome_wait_set_event_fd(&wait, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), OME_OK);
     CHECK(wait.event_fd >= 0);
     ome_wait_prepare(&wait);
     const uint32_t first = atomic_load_explicit(&wait.word, memory_order_relaxed);
     ome_wait_notify(&wait);
     ome_wait_prepare(&wait);
     CHECK(atomic_load_explicit(&wait.word, memory_order_relaxed) != first);
-    CHECK(close(wait.event_fd) == 0);
+    CHECK_EQUAL(close(wait.event_fd), 0);
 }
 
 #define MEETING_COUNT 200000u
@@ -723,10 +723,10 @@ static void wake_or_condition_is_seen_when_both_come_at_once(void)
     CHECK(event_fd >= 0);
     for (int i = 0; i < 2; i++)
     {
-        CHECK(ome_wait_set_event_fd(meetings[i].wait, event_fd) == OME_OK);
+        CHECK_EQUAL(ome_wait_set_event_fd(meetings[i].wait, event_fd), OME_OK);
         meet_as_waker(&meetings[i]);
     }
-    CHECK(close(event_fd) == 0);
+    CHECK_EQUAL(close(event_fd), 0);
     free(meetings[0].ring);
     free(meetings[1].stream);
 }
@@ -745,20 +745,20 @@ static void stream_init_refuses_what_its_header_excludes(void)
     {
         ome_stream_config_t config = good;
         config.slot_count = bad_slot_counts[i];
-        CHECK(ome_stream_init(&stream, memory, SIZE_MAX, &config) == OME_INVALID);
+        CHECK_EQUAL(ome_stream_init(&stream, memory, SIZE_MAX, &config), OME_INVALID);
     }
     ome_stream_config_t config = good;
     config.reader_count = 0;
-    CHECK(ome_stream_init(&stream, memory, size_bytes, &config) == OME_INVALID);
+    CHECK_EQUAL(ome_stream_init(&stream, memory, size_bytes, &config), OME_INVALID);
     config.reader_count = OME_RING_CONSUMER_COUNT_MAX + 1;
-    CHECK(ome_stream_init(&stream, memory, size_bytes, &config) == OME_INVALID);
+    CHECK_EQUAL(ome_stream_init(&stream, memory, size_bytes, &config), OME_INVALID);
     config = good;
     config.wait_strategy = (ome_wait_strategy_t)0;
-    CHECK(ome_stream_init(&stream, memory, size_bytes, &config) == OME_INVALID);
-    CHECK(ome_stream_init(&stream, memory + 8, size_bytes, &good) == OME_INVALID);
-    CHECK(ome_stream_init(&stream, memory, size_bytes - 1, &good) == OME_NO_MEMORY);
+    CHECK_EQUAL(ome_stream_init(&stream, memory, size_bytes, &config), OME_INVALID);
+    CHECK_EQUAL(ome_stream_init(&stream, memory + 8, size_bytes, &good), OME_INVALID);
+    CHECK_EQUAL(ome_stream_init(&stream, memory, size_bytes - 1, &good), OME_NO_MEMORY);
     CHECK(stream == NULL);
-    CHECK(ome_stream_init(&stream, memory + OME_CACHE_LINE_SIZE, size_bytes, &good) == OME_OK);
+    CHECK_EQUAL(ome_stream_init(&stream, memory + OME_CACHE_LINE_SIZE, size_bytes, &good), OME_OK);
     free(memory);
 }
 
@@ -768,31 +768,31 @@ static void stream_window_ends_at_the_wrap_and_at_the_slowest_reader(void)
     ome_stream_t *stream = stream_new(8, 2, OME_WAIT_BLOCK);
     void *window = NULL;
     const void *slots = NULL;
-    CHECK(ome_stream_window(stream, &window) == 8);
+    CHECK_EQUAL(ome_stream_window(stream, &window), 8);
     void *const start = window;
-    CHECK(ome_stream_available(stream, 0, &slots) == 0);
-    CHECK(ome_stream_wait(stream, 0, MILLISECOND_NS) == OME_EMPTY);
+    CHECK_EQUAL(ome_stream_available(stream, 0, &slots), 0);
+    CHECK_EQUAL(ome_stream_wait(stream, 0, MILLISECOND_NS), OME_EMPTY);
     ome_stream_publish(stream, 6);
-    CHECK(ome_stream_window(stream, &window) == 2);
+    CHECK_EQUAL(ome_stream_window(stream, &window), 2);
     CHECK((uint8_t *)window == (uint8_t *)start + (size_t)6 * OME_RECORD_SIZE);
-    CHECK(ome_stream_available(stream, 0, &slots) == 6);
+    CHECK_EQUAL(ome_stream_available(stream, 0, &slots), 6);
     CHECK(slots == start);
     ome_stream_publish(stream, 2);
-    CHECK(ome_stream_window(stream, &window) == 0);
-    CHECK(ome_stream_wait_room(stream, MILLISECOND_NS) == OME_EMPTY);
+    CHECK_EQUAL(ome_stream_window(stream, &window), 0);
+    CHECK_EQUAL(ome_stream_wait_room(stream, MILLISECOND_NS), OME_EMPTY);
     ome_stream_advance(stream, 0, 8);
-    CHECK(ome_stream_window(stream, &window) == 0);
+    CHECK_EQUAL(ome_stream_window(stream, &window), 0);
     ome_stream_advance(stream, 1, 3);
-    CHECK(ome_stream_wait_room(stream, 0) == OME_OK);
-    CHECK(ome_stream_window(stream, &window) == 3);
+    CHECK_EQUAL(ome_stream_wait_room(stream, 0), OME_OK);
+    CHECK_EQUAL(ome_stream_window(stream, &window), 3);
     CHECK(window == start);
     ome_stream_publish(stream, 2);
-    CHECK(ome_stream_available(stream, 1, &slots) == 5);
+    CHECK_EQUAL(ome_stream_available(stream, 1, &slots), 5);
     ome_stream_advance(stream, 1, 5);
-    CHECK(ome_stream_available(stream, 1, &slots) == 2);
+    CHECK_EQUAL(ome_stream_available(stream, 1, &slots), 2);
     CHECK(slots == start);
-    CHECK(ome_stream_published(stream) == 10);
-    CHECK(ome_stream_reader_position(stream, 1) == 8);
+    CHECK_EQUAL(ome_stream_published(stream), 10);
+    CHECK_EQUAL(ome_stream_reader_position(stream, 1), 8);
     free(stream);
 }
 
@@ -802,19 +802,19 @@ static void stream_is_not_held_back_by_a_detached_reader(void)
     ome_stream_t *stream = stream_new(4, 2, OME_WAIT_BLOCK);
     void *window = NULL;
     const void *slots = NULL;
-    CHECK(ome_stream_window(stream, &window) == 4);
+    CHECK_EQUAL(ome_stream_window(stream, &window), 4);
     ome_stream_publish(stream, 4);
     ome_stream_advance(stream, 0, 2);
-    CHECK(ome_stream_window(stream, &window) == 0);
+    CHECK_EQUAL(ome_stream_window(stream, &window), 0);
     ome_stream_detach(stream, 1);
-    CHECK(ome_stream_reader_position(stream, 1) == OME_STREAM_DETACHED);
-    CHECK(ome_stream_wait_room(stream, 0) == OME_OK);
-    CHECK(ome_stream_window(stream, &window) == 2);
-    CHECK(ome_stream_available(stream, 0, &slots) == 2);
+    CHECK_EQUAL(ome_stream_reader_position(stream, 1), OME_STREAM_DETACHED);
+    CHECK_EQUAL(ome_stream_wait_room(stream, 0), OME_OK);
+    CHECK_EQUAL(ome_stream_window(stream, &window), 2);
+    CHECK_EQUAL(ome_stream_available(stream, 0, &slots), 2);
     ome_stream_detach(stream, 0);
     for (int i = 0; i < 100; i++)
     {
-        CHECK(ome_stream_wait_room(stream, 0) == OME_OK);
+        CHECK_EQUAL(ome_stream_wait_room(stream, 0), OME_OK);
         CHECK(ome_stream_window(stream, &window) >= 1);
         ome_stream_publish(stream, 1);
     }
@@ -836,7 +836,7 @@ static void stream_detach_wakes_the_producer(void)
     const uint64_t start_ns = ome_clock_monotonic_ns();
     pthread_t thread;
     thread_start(&thread, detach_soon, stream);
-    CHECK(ome_stream_wait_room(stream, LONG_NS) == OME_OK);
+    CHECK_EQUAL(ome_stream_wait_room(stream, LONG_NS), OME_OK);
     CHECK(ome_clock_monotonic_ns() - start_ns < LONG_NS);
     thread_join(thread);
     free(stream);
@@ -867,7 +867,7 @@ static void stream_slot_check(const uint64_t *slot, uint64_t position)
     stream_slot_fill(expected, position);
     for (int i = 0; i < 8; i++)
     {
-        CHECK(slot[i] == expected[i]);
+        CHECK_EQUAL(slot[i], expected[i]);
     }
 }
 
@@ -881,7 +881,7 @@ static void *stream_produce(void *argument)
         const uint32_t room = ome_stream_window(self->stream, &window);
         if (room == 0)
         {
-            CHECK(ome_stream_wait_room(self->stream, LONG_NS) == OME_OK);
+            CHECK_EQUAL(ome_stream_wait_room(self->stream, LONG_NS), OME_OK);
             continue;
         }
         uint32_t count = 1 + (uint32_t)(test_random(&self->random) % room);
@@ -902,7 +902,7 @@ static void *stream_read(void *argument)
     uint64_t position = 0;
     while (position < self->record_count)
     {
-        CHECK(ome_stream_wait(self->stream, self->reader_index, LONG_NS) == OME_OK);
+        CHECK_EQUAL(ome_stream_wait(self->stream, self->reader_index, LONG_NS), OME_OK);
         const void *slots = NULL;
         uint32_t count = ome_stream_available(self->stream, self->reader_index, &slots);
         CHECK(count >= 1);
@@ -932,7 +932,7 @@ static void stream_stress(uint32_t slot_count, ome_wait_strategy_t strategy, uin
     {
         thread_join(threads[i]);
     }
-    CHECK(ome_stream_published(stream) == record_count);
+    CHECK_EQUAL(ome_stream_published(stream), record_count);
     free(stream);
 }
 

@@ -62,8 +62,8 @@ static int64_t bytes_get(void *context, void *data, uint32_t size_bytes)
 static bytes_t snapshot_of(const ome_engine_t *engine)
 {
     bytes_t bytes = {0};
-    CHECK(ome_snapshot_write(&writer, engine, (ome_snapshot_past_t){77, 78}, bytes_put, &bytes) == OME_OK);
-    CHECK(bytes.size == writer.header.total_size);
+    CHECK_EQUAL(ome_snapshot_write(&writer, engine, (ome_snapshot_past_t){77, 78}, bytes_put, &bytes), OME_OK);
+    CHECK_EQUAL(bytes.size, writer.header.total_size);
     return bytes;
 }
 
@@ -91,7 +91,7 @@ static ome_engine_t *restore(bytes_t *bytes, ome_status_t *status)
     ome_engine_t *engine = NULL;
     void *memory = market_memory(size_bytes);
     *status = ome_snapshot_restore(&reader, &engine, memory, size_bytes);
-    CHECK((*status == OME_OK) == (engine != NULL));
+    CHECK_EQUAL(*status == OME_OK, engine != NULL);
     return memory;
 }
 
@@ -99,7 +99,7 @@ static ome_engine_t *restored_of(bytes_t *bytes)
 {
     ome_status_t status;
     ome_engine_t *engine = restore(bytes, &status);
-    CHECK(status == OME_OK);
+    CHECK_EQUAL(status, OME_OK);
     CHECK(reader.reason == NULL);
     return engine;
 }
@@ -169,7 +169,7 @@ static void define_market(ome_engine_t *engine, recorder_t *recorder)
     commands[3].quantity_decimals = 4;
     for (uint32_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
     {
-        CHECK(recorder_apply(recorder, engine, &commands[i]) == 1);
+        CHECK_EQUAL(recorder_apply(recorder, engine, &commands[i]), 1);
     }
 }
 
@@ -309,15 +309,19 @@ static void life_copy(life_t *life, uint64_t random)
 {
     const ome_engine_t *from = life->copies[random % COPY_COUNT] != NULL ? life->copies[random % COPY_COUNT] : life->engine;
     bytes_t bytes = snapshot_of(from);
-    CHECK(writer.header.event_hash == 77 && writer.header.journal_checksum == 78 && writer.header.sequence == life->engine->sequence);
+    CHECK_EQUAL(writer.header.event_hash, 77);
+    CHECK_EQUAL(writer.header.journal_checksum, 78);
+    CHECK_EQUAL(writer.header.sequence, life->engine->sequence);
     look_at(from);
     ome_engine_t *copy = restored_of(&bytes);
     CHECK(ome_engine_check(copy) == NULL);
     CHECK(is_same(copy, life->engine));
     bytes_t again = snapshot_of(copy);
     bytes_t first = snapshot_of(life->engine);
-    CHECK(again.size == bytes.size && memcmp(again.data, bytes.data, bytes.size) == 0);
-    CHECK(first.size == bytes.size && memcmp(first.data, bytes.data, bytes.size) == 0);
+    CHECK_EQUAL(again.size, bytes.size);
+    CHECK_BYTES_EQUAL(again.data, bytes.data, bytes.size);
+    CHECK_EQUAL(first.size, bytes.size);
+    CHECK_BYTES_EQUAL(first.data, bytes.data, bytes.size);
     const uint64_t place = random / COPY_COUNT % COPY_COUNT;
     free(life->copies[place]);
     life->copies[place] = copy;
@@ -428,7 +432,7 @@ static void check_is_damaged(bytes_t *bytes)
 {
     ome_status_t status;
     ome_engine_t *engine = restore(bytes, &status);
-    CHECK(status == OME_DAMAGED);
+    CHECK_EQUAL(status, OME_DAMAGED);
     CHECK(reader.reason != NULL && reader.offset <= bytes->size);
     free(engine);
 }
@@ -455,9 +459,10 @@ static void no_changed_bit_and_no_other_length_is_taken(void)
     for (bytes.size = 0; bytes.size < size; bytes.size++)
     {
         check_is_damaged(&bytes);
-        CHECK(reader.offset == bytes.size && strstr(reader.reason, "ends") != NULL);
+        CHECK_EQUAL(reader.offset, bytes.size);
+        CHECK(strstr(reader.reason, "ends") != NULL);
     }
-    CHECK(bytes_put(&bytes, "", 1) == 0);
+    CHECK_EQUAL(bytes_put(&bytes, "", 1), 0);
     check_is_damaged(&bytes);
     bytes.size = size;
     free(restored_of(&bytes));
@@ -480,7 +485,7 @@ static ome_engine_t *engine_of_orders(uint32_t order_count)
     for (uint32_t i = 0; i < order_count; i++)
     {
         const ome_command_t command = limit_order(OME_SIDE_BUY, 100 + i % (order_count / 4 + 1), 1 + i % 9, 1 + i);
-        CHECK(recorder_apply(recorder, engine, &command) == 1);
+        CHECK_EQUAL(recorder_apply(recorder, engine, &command), 1);
     }
     recorder_free(recorder);
     return engine;
@@ -496,7 +501,7 @@ static void no_block_is_taken_for_another(void)
     ome_engine_t *engine = engine_of_orders(5000);
     bytes_t bytes = snapshot_of(engine);
     const uint64_t block_count = (bytes.size - OME_SNAPSHOT_HEADER_SIZE + STEP - 1) / STEP;
-    CHECK(block_count == 5);
+    CHECK_EQUAL(block_count, 5);
     for (uint32_t from = 0; from + 1 < block_count; from++)
     {
         for (uint32_t to = 0; to + 1 < block_count; to++)
@@ -520,7 +525,8 @@ static void no_block_is_taken_for_another(void)
         bytes_t copy = copy_of(&bytes);
         copy.data[offset + 100] ^= 0xFF;
         check_is_damaged(&copy);
-        CHECK(strstr(reader.reason, "block's checksum") != NULL && reader.offset == offset);
+        CHECK(strstr(reader.reason, "block's checksum") != NULL);
+        CHECK_EQUAL(reader.offset, offset);
         free(copy.data);
     }
     /* One taken out: what follows moves up. */
@@ -549,7 +555,7 @@ static void another_version_is_not_supported(void)
         header->checksum = ome_crc32c(0, bytes.data, 4092);
         ome_status_t status;
         CHECK(restore(&bytes, &status) == NULL);
-        CHECK(status == (version == OME_SNAPSHOT_VERSION ? OME_DAMAGED : OME_UNSUPPORTED));
+        CHECK_EQUAL(status, version == OME_SNAPSHOT_VERSION ? OME_DAMAGED : OME_UNSUPPORTED);
         CHECK(reader.reason != NULL && (version == OME_SNAPSHOT_VERSION || strstr(reader.reason, "version") != NULL));
     }
     free(bytes.data);
@@ -720,7 +726,7 @@ static void another_order_of_free_slots_is_seen_in_the_events(void)
 {
     ome_engine_t *engine = engine_of_everything();
     bytes_t bytes = snapshot_of(engine);
-    CHECK(writer.header.sections[OME_SNAPSHOT_SECTION_FREE_SLOTS - 1].count == 2);
+    CHECK_EQUAL(writer.header.sections[OME_SNAPSHOT_SECTION_FREE_SLOTS - 1].count, 2);
     uint8_t *const first = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_FREE_SLOTS);
     uint8_t slot[sizeof(ome_snapshot_free_slot_t)];
     memcpy(slot, first, sizeof(slot));
@@ -728,12 +734,13 @@ static void another_order_of_free_slots_is_seen_in_the_events(void)
     memcpy(first + sizeof(slot), slot, sizeof(slot));
     seal(&bytes);
     ome_engine_t *copy = restored_of(&bytes);
-    CHECK(ome_engine_state_hash(copy) == ome_engine_state_hash(engine) && !is_same(copy, engine));
+    CHECK_EQUAL(ome_engine_state_hash(copy), ome_engine_state_hash(engine));
+    CHECK(!is_same(copy, engine));
     recorder_t *recorder = recorder_new(64);
     recorder_t *copy_recorder = recorder_new(64);
     const ome_command_t command = limit_order(OME_SIDE_BUY, 97, 1, 10);
     const uint64_t count = recorder_apply(recorder, engine, &command);
-    CHECK(count == 2); /* the command that waited is refused, this one is taken */
+    CHECK_EQUAL(count, 2); /* the command that waited is refused, this one is taken */
     CHECK(!says_the_same(copy, copy_recorder, &command, recorder->events, count));
     free(engine);
     free(copy);
@@ -864,7 +871,7 @@ static void each_rule_is_looked_at(void)
 {
     ome_engine_t *engine = engine_of_everything();
     bytes_t bytes = snapshot_of(engine);
-    CHECK(writer.header.sections[OME_SNAPSHOT_SECTION_ORDERS - 1].size_bytes == 4 * ORDER + 32);
+    CHECK_EQUAL(writer.header.sections[OME_SNAPSHOT_SECTION_ORDERS - 1].size_bytes, 4 * ORDER + 32);
     for (uint32_t i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++)
     {
         const wrong_t *wrong = &wrongs[i];
@@ -879,7 +886,8 @@ static void each_rule_is_looked_at(void)
             fprintf(stderr, "rule %u: wanted \"%s\", got status %d, \"%s\"\n", i, wrong->reason, (int)status,
                 reader.reason != NULL ? reader.reason : "");
         }
-        CHECK(status == OME_DAMAGED && strstr(reader.reason, wrong->reason) != NULL);
+        CHECK_EQUAL(status, OME_DAMAGED);
+        CHECK(strstr(reader.reason, wrong->reason) != NULL);
         free(copy.data);
     }
     free(bytes.data);
@@ -894,7 +902,8 @@ static void check_comes_back(ome_engine_t *engine)
     ome_engine_t *copy = restored_of(&bytes);
     CHECK(is_same(copy, engine) && ome_engine_check(copy) == NULL);
     bytes_t again = snapshot_of(copy);
-    CHECK(again.size == bytes.size && memcmp(again.data, bytes.data, bytes.size) == 0);
+    CHECK_EQUAL(again.size, bytes.size);
+    CHECK_BYTES_EQUAL(again.data, bytes.data, bytes.size);
     free(again.data);
     free(bytes.data);
     free(copy);
@@ -924,7 +933,8 @@ static void groups_of_trailing_stops_come_back(void)
         (void)recorder_apply(recorder, engine, &order);
         (void)recorder_apply(recorder, engine, &terms);
     }
-    CHECK(engine->books[1].waiting_count == 30 && engine->pools.trailing.group_count == 10);
+    CHECK_EQUAL(engine->books[1].waiting_count, 30);
+    CHECK_EQUAL(engine->pools.trailing.group_count, 10);
     bytes_t bytes = snapshot_of(engine);
     ome_engine_t *copy = restored_of(&bytes);
     CHECK(is_same(copy, engine) && ome_engine_check(copy) == NULL);
@@ -954,8 +964,8 @@ static void limits_at_their_ends_come_back(void)
     recorder_t *recorder = recorder_new(64);
     const ome_command_t definition = define_instrument(1, "A", OME_PRICE_MAX, OME_INSTRUMENT_FLAGS_SIGNED_PRICES);
     const ome_command_t order = limit_order(OME_SIDE_SELL, -OME_PRICE_MAX, OME_QUANTITY_MAX, UINT64_MAX);
-    CHECK(recorder_apply(recorder, engine, &definition) == 1);
-    CHECK(recorder_apply(recorder, engine, &order) == 1);
+    CHECK_EQUAL(recorder_apply(recorder, engine, &definition), 1);
+    CHECK_EQUAL(recorder_apply(recorder, engine, &order), 1);
     CHECK(ome_order_pool_is_full(&engine->pools.orders) && ome_ladder_pool_is_full(&engine->pools.ladder));
     check_comes_back(engine);
     free(engine);
@@ -963,15 +973,16 @@ static void limits_at_their_ends_come_back(void)
         .order_count_max = 8, .level_count_max = 4, .instrument_count_max = 1, .session_count_max = 1, .special_count_max = 2};
     engine = market_engine(&full);
     const ome_command_t fine = define_instrument(1, "A", 1, 0);
-    CHECK(recorder_apply(recorder, engine, &fine) == 1);
+    CHECK_EQUAL(recorder_apply(recorder, engine, &fine), 1);
     for (uint64_t i = 0; i < 4; i++)
     {
         const ome_command_t buy = limit_order(OME_SIDE_BUY, 1, OME_QUANTITY_MAX, 1 + i);
         const ome_command_t sell = limit_order(OME_SIDE_SELL, OME_PRICE_MAX - (int64_t)i % 3, OME_QUANTITY_MAX, UINT64_MAX - i);
-        CHECK(recorder_apply(recorder, engine, &buy) == 1);
-        CHECK(recorder_apply(recorder, engine, &sell) == 1);
+        CHECK_EQUAL(recorder_apply(recorder, engine, &buy), 1);
+        CHECK_EQUAL(recorder_apply(recorder, engine, &sell), 1);
     }
-    CHECK(engine->books[1].open_quantity[0] == OME_OPEN_QUANTITY_MAX && engine->books[1].open_quantity[1] == OME_OPEN_QUANTITY_MAX);
+    CHECK_EQUAL(engine->books[1].open_quantity[0], OME_OPEN_QUANTITY_MAX);
+    CHECK_EQUAL(engine->books[1].open_quantity[1], OME_OPEN_QUANTITY_MAX);
     CHECK(ome_order_pool_is_full(&engine->pools.orders) && ome_ladder_pool_is_full(&engine->pools.ladder));
     check_comes_back(engine);
     /* What would be past them is refused: one level more than the limit, and an order more on a side. */
@@ -1006,7 +1017,8 @@ static void gaps_between_sessions_come_back(void)
         define_session(300, 7, "MIDDLE", 0), define_session(2, 7, "MIDDLE", UINT16_MAX), order};
     for (uint32_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
     {
-        CHECK(recorder_apply(recorder, engine, &commands[i]) == 1 && recorder->events[i].kind != OME_EVENT_KIND_REJECTED);
+        CHECK_EQUAL(recorder_apply(recorder, engine, &commands[i]), 1);
+        CHECK(recorder->events[i].kind != OME_EVENT_KIND_REJECTED);
     }
     check_comes_back(engine);
     bytes_t bytes = snapshot_of(engine);
@@ -1019,10 +1031,14 @@ static void gaps_between_sessions_come_back(void)
     for (uint32_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
     {
         recorder->count = 0;
-        CHECK(recorder_apply(recorder, engine, &later[i]) == 1 && recorder->events[0].kind == kinds[i]);
+        CHECK_EQUAL(recorder_apply(recorder, engine, &later[i]), 1);
+        CHECK_EQUAL(recorder->events[0].kind, kinds[i]);
         CHECK(says_the_same(copy, copy_recorder, &later[i], recorder->events, 1));
     }
-    CHECK(is_same(copy, engine) && ome_engine_check(copy) == NULL && copy->session_count == 3 && copy->participant_count == 3);
+    CHECK(is_same(copy, engine));
+    CHECK(ome_engine_check(copy) == NULL);
+    CHECK_EQUAL(copy->session_count, 3);
+    CHECK_EQUAL(copy->participant_count, 3);
     free(bytes.data);
     free(copy);
     free(engine);
@@ -1056,12 +1072,13 @@ static void the_memory_must_be_large_enough_and_aligned(void)
     const uint64_t size_bytes = ome_engine_size_bytes(&engine->limits);
     uint8_t *memory = market_memory(size_bytes + 64);
     ome_engine_t *made = NULL;
-    CHECK(ome_snapshot_open(&reader, bytes_get, &bytes) == OME_OK);
-    CHECK(memcmp(&reader.header.limits, &engine->limits, sizeof(ome_limits_t)) == 0);
-    CHECK(ome_snapshot_restore(&reader, &made, memory, size_bytes - 1) == OME_NO_MEMORY);
-    CHECK(ome_snapshot_restore(&reader, &made, memory + 8, size_bytes) == OME_INVALID);
-    CHECK(made == NULL && bytes.read_at == OME_SNAPSHOT_HEADER_SIZE);
-    CHECK(ome_snapshot_restore(&reader, &made, memory, size_bytes) == OME_OK);
+    CHECK_EQUAL(ome_snapshot_open(&reader, bytes_get, &bytes), OME_OK);
+    CHECK_BYTES_EQUAL(&reader.header.limits, &engine->limits, sizeof(ome_limits_t));
+    CHECK_EQUAL(ome_snapshot_restore(&reader, &made, memory, size_bytes - 1), OME_NO_MEMORY);
+    CHECK_EQUAL(ome_snapshot_restore(&reader, &made, memory + 8, size_bytes), OME_INVALID);
+    CHECK(made == NULL);
+    CHECK_EQUAL(bytes.read_at, OME_SNAPSHOT_HEADER_SIZE);
+    CHECK_EQUAL(ome_snapshot_restore(&reader, &made, memory, size_bytes), OME_OK);
     CHECK(is_same(made, engine));
     free(memory);
     free(bytes.data);
@@ -1074,12 +1091,13 @@ static void a_failing_call_ends_it(void)
     ome_engine_t *engine = engine_of_orders(3000);
     bytes_t whole = snapshot_of(engine);
     const uint64_t put_count = whole.call_count;
-    CHECK(put_count == 4);
+    CHECK_EQUAL(put_count, 4);
     for (uint64_t call = 1; call <= put_count; call++)
     {
         bytes_t bytes = {.fails_at_call = call};
-        CHECK(ome_snapshot_write(&writer, engine, (ome_snapshot_past_t){0}, bytes_put, &bytes) == OME_IO_ERROR);
-        CHECK(writer.result == -ENOSPC && bytes.call_count == call);
+        CHECK_EQUAL(ome_snapshot_write(&writer, engine, (ome_snapshot_past_t){0}, bytes_put, &bytes), OME_IO_ERROR);
+        CHECK_EQUAL(writer.result, -ENOSPC);
+        CHECK_EQUAL(bytes.call_count, call);
         free(bytes.data);
     }
     for (uint64_t call = 1; call <= put_count + 1; call++)
@@ -1087,7 +1105,9 @@ static void a_failing_call_ends_it(void)
         ome_status_t status;
         whole.fails_at_call = call;
         free(restore(&whole, &status));
-        CHECK(status == OME_IO_ERROR && reader.result == -EIO && whole.call_count == call);
+        CHECK_EQUAL(status, OME_IO_ERROR);
+        CHECK_EQUAL(reader.result, -EIO);
+        CHECK_EQUAL(whole.call_count, call);
     }
     free(whole.data);
     free(engine);

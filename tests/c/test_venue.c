@@ -52,13 +52,13 @@ typedef struct
 static ome_replay_t *replay_to_end(const char *directory)
 {
     ome_replay_t *replay = NULL;
-    CHECK(ome_replay_create(directory, 0, &replay) == OME_OK);
+    CHECK_EQUAL(ome_replay_create(directory, 0, &replay), OME_OK);
     ome_status_t status = OME_OK;
     while (status == OME_OK)
     {
         status = ome_replay_step(replay, 1000);
     }
-    CHECK(status == OME_EMPTY);
+    CHECK_EQUAL(status, OME_EMPTY);
     return replay;
 }
 
@@ -68,7 +68,7 @@ static ome_status_t venue_try(const plan_t *plan, ome_venue_t **venue)
 {
     ome_engine_t *engine = NULL;
     ome_venue_view_t view;
-    CHECK(ome_engine_create(&standard_limits, &engine) == OME_OK);
+    CHECK_EQUAL(ome_engine_create(&standard_limits, &engine), OME_OK);
     ome_replay_t *replay = plan->directory != NULL ? replay_to_end(plan->directory) : NULL;
     const ome_venue_config_t config = {.ring_slot_count = plan->ring_slot_count,
         .stream_slot_count = plan->stream_slot_count,
@@ -83,7 +83,7 @@ static ome_status_t venue_try(const plan_t *plan, ome_venue_t **venue)
     ome_replay_destroy(replay);
     for (uint32_t i = 0; status == OME_OK && i < plan->reader_count; i++)
     {
-        CHECK(ome_venue_register(*venue, reader_names[i]) == OME_OK);
+        CHECK_EQUAL(ome_venue_register(*venue, reader_names[i]), OME_OK);
     }
     return status;
 }
@@ -91,7 +91,7 @@ static ome_status_t venue_try(const plan_t *plan, ome_venue_t **venue)
 static ome_venue_t *venue_open(const plan_t *plan)
 {
     ome_venue_t *venue = NULL;
-    CHECK(venue_try(plan, &venue) == OME_OK);
+    CHECK_EQUAL(venue_try(plan, &venue), OME_OK);
     return venue;
 }
 
@@ -112,7 +112,7 @@ static ome_status_t submit(ome_venue_t *venue, const ome_command_t *commands, ui
 static void submit_definitions(ome_venue_t *venue)
 {
     const ome_command_t commands[2] = {define_limits(&standard_limits), define_instrument(1, "ONE", 1, 0)};
-    CHECK(submit(venue, commands, 2) == OME_OK);
+    CHECK_EQUAL(submit(venue, commands, 2), OME_OK);
 }
 
 static flow_t flow_of(uint64_t flow_seed)
@@ -210,7 +210,7 @@ static void reader_start(reader_t *reader, ome_venue_t *venue, uint32_t index, u
 {
     *reader = (reader_t){.venue = venue, .index = index, .pause_every = pause_every, .hash = spoken->hash};
     atomic_init(&reader->last_sequence, spoken->sequence);
-    CHECK(pthread_create(&reader->thread, NULL, read_all, reader) == 0);
+    CHECK_EQUAL(pthread_create(&reader->thread, NULL, read_all, reader), 0);
 }
 
 static void submitters_start(submitter_t *submitters, ome_venue_t *venue, uint32_t command_count, uint32_t batch_count_max)
@@ -219,7 +219,7 @@ static void submitters_start(submitter_t *submitters, ome_venue_t *venue, uint32
     {
         submitters[i] = (submitter_t){
             .venue = venue, .flow_seed = seed + i + command_count, .command_count = command_count, .batch_count_max = batch_count_max};
-        CHECK(pthread_create(&submitters[i].thread, NULL, submit_flow, &submitters[i]) == 0);
+        CHECK_EQUAL(pthread_create(&submitters[i].thread, NULL, submit_flow, &submitters[i]), 0);
     }
 }
 
@@ -229,7 +229,7 @@ static uint64_t submitters_join(submitter_t *submitters)
     uint64_t count = 0;
     for (uint32_t i = 0; i < SUBMITTER_COUNT; i++)
     {
-        CHECK(pthread_join(submitters[i].thread, NULL) == 0);
+        CHECK_EQUAL(pthread_join(submitters[i].thread, NULL), 0);
         count += submitters[i].accepted_count;
     }
     return count;
@@ -263,7 +263,7 @@ static uint64_t live_on(const plan_t *plan, uint32_t command_count, uint32_t pau
     {
         reader_start(&readers[i], venue, i, i == 0 ? pause_every : 0, spoken);
     }
-    CHECK(ome_venue_start(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_start(venue), OME_OK);
     if (first_sequence == 0)
     {
         submit_definitions(venue);
@@ -271,27 +271,30 @@ static uint64_t live_on(const plan_t *plan, uint32_t command_count, uint32_t pau
     submitters_start(submitters, venue, command_count, plan->ring_slot_count < 32 ? 3 : 16);
     const uint64_t taken = submitters_join(submitters) + (first_sequence == 0 ? 2 : 0);
     ome_venue_stop(venue);
-    CHECK(ome_venue_submit(venue, &(ome_command_t){0}, 1) == OME_STOPPED);
+    CHECK_EQUAL(ome_venue_submit(venue, &(ome_command_t){0}, 1), OME_STOPPED);
     for (uint32_t i = 0; i < plan->reader_count; i++)
     {
-        CHECK(pthread_join(readers[i].thread, NULL) == 0);
+        CHECK_EQUAL(pthread_join(readers[i].thread, NULL), 0);
     }
     CHECK(ome_venue_is_drained(venue));
     const ome_engine_t *engine = ome_venue_engine(venue);
-    CHECK(engine->sequence == first_sequence + taken && ome_engine_check(engine) == NULL);
+    CHECK_EQUAL(engine->sequence, first_sequence + taken);
+    CHECK(ome_engine_check(engine) == NULL);
     for (uint32_t i = 0; i < plan->reader_count; i++)
     {
         CHECK(atomic_load(&readers[i].last_sequence) + 2 >= engine->sequence); /* the first records of a command that goes on say nothing */
-        CHECK(readers[i].event_count == engine->event_count - first_event_count);
-        CHECK(readers[i].hash == readers[0].hash);
+        CHECK_EQUAL(readers[i].event_count, engine->event_count - first_event_count);
+        CHECK_EQUAL(readers[i].hash, readers[0].hash);
     }
-    CHECK(counter_of(venue, OME_COUNT_COMMANDS) == engine->sequence && counter_of(venue, OME_COUNT_EVENTS) == engine->event_count);
-    CHECK(counter_of(venue, OME_COUNT_TRADES) == engine->trade_count && engine->trade_count > 0);
-    CHECK(counter_of(venue, OME_COUNT_LEVELS) == engine->pools.ladder.level_count);
+    CHECK_EQUAL(counter_of(venue, OME_COUNT_COMMANDS), engine->sequence);
+    CHECK_EQUAL(counter_of(venue, OME_COUNT_EVENTS), engine->event_count);
+    CHECK_EQUAL(counter_of(venue, OME_COUNT_TRADES), engine->trade_count);
+    CHECK(engine->trade_count > 0);
+    CHECK_EQUAL(counter_of(venue, OME_COUNT_LEVELS), engine->pools.ladder.level_count);
     CHECK(plan->policy == OME_POLICY_MEMORY || counter_of(venue, OME_COUNT_DURABLE) == engine->sequence);
     const uint64_t hash = ome_engine_state_hash(engine);
     *spoken = (spoken_t){.sequence = engine->sequence, .hash = readers[0].hash};
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
     return hash;
 }
 
@@ -329,10 +332,11 @@ static void a_venue_is_opened_only_with_a_good_configuration(void)
         bad[9].wait_strategy = OME_WAIT_BLOCK + 1;
         for (uint32_t i = 0; i < 10; i++)
         {
-            CHECK(venue_try(&bad[i], &venue) == OME_INVALID && venue == NULL);
+            CHECK_EQUAL(venue_try(&bad[i], &venue), OME_INVALID);
+            CHECK(venue == NULL);
         }
-        CHECK(venue_try(&good, &venue) == OME_OK);
-        CHECK(ome_venue_destroy(venue) == OME_OK); /* without a start */
+        CHECK_EQUAL(venue_try(&good, &venue), OME_OK);
+        CHECK_EQUAL(ome_venue_destroy(venue), OME_OK); /* without a start */
     }
     directory_remove(&directory);
 }
@@ -343,13 +347,13 @@ static void a_submission_has_one_command_to_as_many_as_the_ring_has(void)
     const plan_t plan = {OME_POLICY_MEMORY, 16, 64, 1, OME_WAIT_BLOCK, NULL};
     ome_venue_t *venue = venue_open(&plan);
     ome_command_t commands[17] = {0};
-    CHECK(ome_venue_submit(venue, commands, 0) == OME_INVALID);
-    CHECK(ome_venue_submit(venue, commands, 17) == OME_INVALID);
-    CHECK(ome_venue_submit(venue, commands, 16) == OME_OK);
-    CHECK(ome_venue_submit(venue, commands, 1) == OME_FULL);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 16);
-    CHECK(ome_venue_submit(venue, commands, 1) == OME_OK);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 0), OME_INVALID);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 17), OME_INVALID);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 16), OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 1), OME_FULL);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 16);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 1), OME_OK);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
 }
 
 /* A command is stamped when it is sequenced; the rest of its body arrives as it was. */
@@ -360,11 +364,13 @@ static void a_submitted_command_is_stamped_and_otherwise_unchanged(void)
     ome_command_t command;
     memset(&command, 0x5A, sizeof(command));
     const uint64_t before_ns = ome_clock_realtime_ns();
-    CHECK(ome_venue_submit(venue, &command, 1) == OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, &command, 1), OME_OK);
     const ome_command_t *slot = ome_ring_slot(venue->ring, 1);
-    CHECK(slot->sequence == 1 && slot->timestamp_ns >= before_ns && slot->timestamp_ns <= ome_clock_realtime_ns());
-    CHECK(memcmp((const uint8_t *)slot + 16, (const uint8_t *)&command + 16, sizeof(command) - 16) == 0);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(slot->sequence, 1);
+    CHECK(slot->timestamp_ns >= before_ns);
+    CHECK(slot->timestamp_ns <= ome_clock_realtime_ns());
+    CHECK_BYTES_EQUAL((const uint8_t *)slot + 16, (const uint8_t *)&command + 16, sizeof(command) - 16);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
 }
 
 /* ---- stages by hand ---- */
@@ -379,22 +385,24 @@ static void nothing_is_said_before_the_gate_opens(void)
         ome_venue_t *venue = venue_open(&plan);
         ome_event_t events[8];
         submit_definitions(venue);
-        CHECK(ome_match_stage_do_work(&venue->match_stage) == 2);
-        CHECK(ome_stream_published(venue->stream) == 2);
+        CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 2);
+        CHECK_EQUAL(ome_stream_published(venue->stream), 2);
         if (policy == OME_POLICY_COMMIT)
         {
-            CHECK(ome_venue_read(venue, "first", events, 8, 1000000) == 0);
+            CHECK_EQUAL(ome_venue_read(venue, "first", events, 8, 1000000), 0);
             CHECK(ome_journal_stage_do_work(&venue->journal_stage) > 0);
-            CHECK(ome_published_limit(&venue->published) == 2);
+            CHECK_EQUAL(ome_published_limit(&venue->published), 2);
             /* Two more are matched and wait; only what is on disk is read. */
             const ome_command_t orders[2] = {limit_order(OME_SIDE_BUY, 10, 1, 1), limit_order(OME_SIDE_BUY, 10, 1, 2)};
-            CHECK(ome_venue_submit(venue, orders, 2) == OME_OK);
-            CHECK(ome_match_stage_do_work(&venue->match_stage) == 2);
+            CHECK_EQUAL(ome_venue_submit(venue, orders, 2), OME_OK);
+            CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 2);
         }
-        CHECK(ome_venue_read(venue, "first", events, 8, 1000000) == 2);
-        CHECK(events[0].sequence == 1 && events[1].sequence == 2 && events[1].kind == OME_EVENT_KIND_DEFINED);
-        CHECK(ome_venue_read(venue, "first", events, 8, 0) == 0);
-        CHECK(ome_venue_destroy(venue) == OME_OK);
+        CHECK_EQUAL(ome_venue_read(venue, "first", events, 8, 1000000), 2);
+        CHECK_EQUAL(events[0].sequence, 1);
+        CHECK_EQUAL(events[1].sequence, 2);
+        CHECK_EQUAL(events[1].kind, OME_EVENT_KIND_DEFINED);
+        CHECK_EQUAL(ome_venue_read(venue, "first", events, 8, 0), 0);
+        CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
         directory_remove(&directory);
     }
 }
@@ -408,10 +416,13 @@ static void a_command_on_disk_is_said_when_it_is_matched(void)
     ome_event_t events[8];
     submit_definitions(venue);
     CHECK(ome_journal_stage_do_work(&venue->journal_stage) > 0);
-    CHECK(ome_published_limit(&venue->published) == 2 && ome_venue_read(venue, "first", events, 8, 1000000) == 0);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 2 && ome_venue_read(venue, "first", events, 8, 0) == 2);
-    CHECK(ome_journal_stage_do_work(&venue->journal_stage) == 0 && ome_match_stage_do_work(&venue->match_stage) == 0);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_published_limit(&venue->published), 2);
+    CHECK_EQUAL(ome_venue_read(venue, "first", events, 8, 1000000), 0);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 2);
+    CHECK_EQUAL(ome_venue_read(venue, "first", events, 8, 0), 2);
+    CHECK_EQUAL(ome_journal_stage_do_work(&venue->journal_stage), 0);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 0);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
     directory_remove(&directory);
 }
 
@@ -424,23 +435,30 @@ static void an_async_group_is_synced_when_it_is_large_or_old_or_the_stream_is_id
     ome_journal_stage_t *stage = &venue->journal_stage;
     ome_command_t commands[128] = {0};
     stage->delay_ns = LONG_NS;
-    CHECK(stage->batch_count == 64);
+    CHECK_EQUAL(stage->batch_count, 64);
     commands[0] = define_limits(&standard_limits);
-    CHECK(ome_venue_submit(venue, commands, 10) == OME_OK);
-    CHECK(ome_journal_stage_do_work(stage) == 10 && ome_journal_stage_unsynced_count(stage) == 10);
-    CHECK(ome_published_limit(&venue->published) == UINT64_MAX && counter_of(venue, OME_COUNT_DURABLE) == 0);
-    CHECK(ome_journal_stage_do_work(stage) > 0 && ome_journal_stage_unsynced_count(stage) == 0); /* idle */
-    CHECK(counter_of(venue, OME_COUNT_DURABLE) == 10 && counter_of(venue, OME_COUNT_COMMITS) == 1);
-    CHECK(ome_journal_stage_do_work(stage) == 0);
-    CHECK(ome_venue_submit(venue, commands, 63) == OME_OK);
-    CHECK(ome_journal_stage_do_work(stage) == 63 && ome_journal_stage_unsynced_count(stage) == 63);
-    CHECK(ome_venue_submit(venue, commands, 1) == OME_OK);
-    CHECK(ome_journal_stage_do_work(stage) == 2 && ome_journal_stage_unsynced_count(stage) == 0); /* large */
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 10), OME_OK);
+    CHECK_EQUAL(ome_journal_stage_do_work(stage), 10);
+    CHECK_EQUAL(ome_journal_stage_unsynced_count(stage), 10);
+    CHECK_EQUAL(ome_published_limit(&venue->published), UINT64_MAX);
+    CHECK_EQUAL(counter_of(venue, OME_COUNT_DURABLE), 0);
+    CHECK(ome_journal_stage_do_work(stage) > 0);
+    CHECK_EQUAL(ome_journal_stage_unsynced_count(stage), 0); /* idle */
+    CHECK_EQUAL(counter_of(venue, OME_COUNT_DURABLE), 10);
+    CHECK_EQUAL(counter_of(venue, OME_COUNT_COMMITS), 1);
+    CHECK_EQUAL(ome_journal_stage_do_work(stage), 0);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 63), OME_OK);
+    CHECK_EQUAL(ome_journal_stage_do_work(stage), 63);
+    CHECK_EQUAL(ome_journal_stage_unsynced_count(stage), 63);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 1), OME_OK);
+    CHECK_EQUAL(ome_journal_stage_do_work(stage), 2);
+    CHECK_EQUAL(ome_journal_stage_unsynced_count(stage), 0); /* large */
     stage->delay_ns = 0;
-    CHECK(ome_venue_submit(venue, commands, 1) == OME_OK);
-    CHECK(ome_journal_stage_do_work(stage) == 2 && ome_journal_stage_unsynced_count(stage) == 0); /* old */
-    CHECK(counter_of(venue, OME_COUNT_COMMITS) == 3);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 1), OME_OK);
+    CHECK_EQUAL(ome_journal_stage_do_work(stage), 2);
+    CHECK_EQUAL(ome_journal_stage_unsynced_count(stage), 0); /* old */
+    CHECK_EQUAL(counter_of(venue, OME_COUNT_COMMITS), 3);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
     directory_remove(&directory);
 }
 
@@ -452,16 +470,16 @@ static void the_ring_is_held_back_by_the_matcher_and_the_journal(void)
     ome_venue_t *venue = venue_open(&plan);
     ome_command_t commands[16] = {0};
     commands[0] = define_limits(&standard_limits);
-    CHECK(ome_venue_submit(venue, commands, 16) == OME_OK);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 16);
-    CHECK(ome_venue_submit(venue, commands, 1) == OME_FULL);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 16), OME_OK);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 16);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 1), OME_FULL);
     CHECK(ome_journal_stage_do_work(&venue->journal_stage) > 0);
-    CHECK(ome_venue_submit(venue, commands, 16) == OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 16), OME_OK);
     CHECK(ome_journal_stage_do_work(&venue->journal_stage) > 0);
-    CHECK(ome_venue_submit(venue, commands, 1) == OME_FULL);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 16);
-    CHECK(ome_venue_submit(venue, commands, 1) == OME_OK);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 1), OME_FULL);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 16);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 1), OME_OK);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
     directory_remove(&directory);
 }
 
@@ -471,12 +489,12 @@ static void a_batch_of_the_matcher_is_bounded(void)
     const plan_t plan = {OME_POLICY_MEMORY, 1024, 1024, 1, OME_WAIT_BLOCK, NULL};
     ome_venue_t *venue = venue_open(&plan);
     static ome_command_t commands[OME_MATCH_BATCH_COUNT + 44];
-    CHECK(ome_venue_submit(venue, commands, OME_MATCH_BATCH_COUNT + 44) == OME_OK);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == OME_MATCH_BATCH_COUNT);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 44);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 0);
-    CHECK(ome_stream_published(venue->stream) == OME_MATCH_BATCH_COUNT + 44);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, OME_MATCH_BATCH_COUNT + 44), OME_OK);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), OME_MATCH_BATCH_COUNT);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 44);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 0);
+    CHECK_EQUAL(ome_stream_published(venue->stream), OME_MATCH_BATCH_COUNT + 44);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
 }
 
 /* ---- threads ---- */
@@ -516,7 +534,7 @@ static void a_venue_that_nobody_reads_becomes_busy_and_recovers(void)
 {
     const plan_t plan = {OME_POLICY_MEMORY, 16, 16, 1, OME_WAIT_BLOCK, NULL};
     ome_venue_t *venue = venue_open(&plan);
-    CHECK(ome_venue_start(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_start(venue), OME_OK);
     uint64_t taken = 0;
     uint32_t busy_in_a_row = 0;
     while (busy_in_a_row < 50)
@@ -530,11 +548,11 @@ static void a_venue_that_nobody_reads_becomes_busy_and_recovers(void)
     reader_t reader;
     reader_start(&reader, venue, 0, 0, &nothing);
     const ome_command_t command = {0};
-    CHECK(submit(venue, &command, 1) == OME_OK);
+    CHECK_EQUAL(submit(venue, &command, 1), OME_OK);
     ome_venue_stop(venue);
-    CHECK(pthread_join(reader.thread, NULL) == 0);
-    CHECK(reader.event_count == taken + 1);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(pthread_join(reader.thread, NULL), 0);
+    CHECK_EQUAL(reader.event_count, taken + 1);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
 }
 
 /* Started again, a venue is what it was: the replay of its journal has the state that it was stopped in, over several lives and policies. */
@@ -549,8 +567,10 @@ static void a_restart_gives_the_state_that_was_stopped(void)
         const plan_t plan = {policies[life], 64, 128, 1, OME_WAIT_BLOCK, directory.path};
         const uint64_t hash = live_on(&plan, 150 * LOAD + life, 0, &spoken);
         ome_replay_t *replay = replay_to_end(directory.path);
-        CHECK(ome_engine_state_hash(replay->engine) == hash && ome_replay_event_hash(replay) == spoken.hash);
-        CHECK(replay->reader.report.verdict == OME_JOURNAL_CLEAN && replay->reader.epoch > epoch);
+        CHECK_EQUAL(ome_engine_state_hash(replay->engine), hash);
+        CHECK_EQUAL(ome_replay_event_hash(replay), spoken.hash);
+        CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_CLEAN);
+        CHECK(replay->reader.epoch > epoch);
         epoch = replay->reader.epoch;
         ome_replay_destroy(replay);
     }
@@ -565,19 +585,20 @@ static void unknown_kinds_replay_to_the_same_state(void)
     ome_venue_t *venue = venue_open(&plan);
     reader_t reader;
     reader_start(&reader, venue, 0, 0, &nothing);
-    CHECK(ome_venue_start(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_start(venue), OME_OK);
     submit_definitions(venue);
     for (uint32_t kind = 0; kind < 256; kind += 5)
     {
         const ome_command_t command = {.kind = (uint8_t)kind};
-        CHECK(submit(venue, &command, 1) == OME_OK);
+        CHECK_EQUAL(submit(venue, &command, 1), OME_OK);
     }
     ome_venue_stop(venue);
-    CHECK(pthread_join(reader.thread, NULL) == 0);
+    CHECK_EQUAL(pthread_join(reader.thread, NULL), 0);
     const uint64_t state_hash = ome_engine_state_hash(ome_venue_engine(venue));
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
     ome_replay_t *replay = replay_to_end(directory.path);
-    CHECK(ome_engine_state_hash(replay->engine) == state_hash && ome_replay_event_hash(replay) == reader.hash);
+    CHECK_EQUAL(ome_engine_state_hash(replay->engine), state_hash);
+    CHECK_EQUAL(ome_replay_event_hash(replay), reader.hash);
     ome_replay_destroy(replay);
     directory_remove(&directory);
 }
@@ -590,17 +611,18 @@ static void a_venue_closed_without_draining_has_journaled_what_it_took(void)
         const directory_t directory = directory_new();
         const plan_t plan = {round % 2 == 0 ? OME_POLICY_COMMIT : OME_POLICY_ASYNC, 64, 16, 1, OME_WAIT_BLOCK, directory.path};
         ome_venue_t *venue = venue_open(&plan);
-        CHECK(ome_venue_start(venue) == OME_OK);
+        CHECK_EQUAL(ome_venue_start(venue), OME_OK);
         submit_definitions(venue);
         flow_t flow = flow_of(seed + round);
         for (uint32_t i = 0; i < 40; i++)
         {
             const ome_command_t command = flow_next(&flow);
-            CHECK(submit(venue, &command, 1) == OME_OK);
+            CHECK_EQUAL(submit(venue, &command, 1), OME_OK);
         }
-        CHECK(ome_venue_destroy(venue) == OME_OK);
+        CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
         ome_replay_t *replay = replay_to_end(directory.path);
-        CHECK(replay->engine->sequence == 42 && ome_engine_check(replay->engine) == NULL);
+        CHECK_EQUAL(replay->engine->sequence, 42);
+        CHECK(ome_engine_check(replay->engine) == NULL);
         ome_replay_destroy(replay);
         directory_remove(&directory);
     }
@@ -612,9 +634,9 @@ static void a_venue_closed_without_draining_has_journaled_what_it_took(void)
 static void limit_files(rlim_t size_bytes)
 {
     struct rlimit limit;
-    CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_EQUAL(getrlimit(RLIMIT_FSIZE, &limit), 0);
     limit.rlim_cur = size_bytes < limit.rlim_max ? size_bytes : limit.rlim_max;
-    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_EQUAL(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
 /* Submits one by one until the venue says that it is stopped. */
@@ -641,10 +663,12 @@ static void check_spoken_is_in_the_journal(const char *directory, const reader_t
 {
     const uint64_t spoken = atomic_load(&reader->last_sequence);
     ome_replay_t *replay = NULL;
-    CHECK(ome_replay_create(directory, 0, &replay) == OME_OK);
-    CHECK(spoken > 2 && ome_replay_step(replay, spoken) == OME_OK);
-    CHECK(replay->engine->sequence == spoken && replay->engine->event_count == reader->event_count);
-    CHECK(ome_replay_event_hash(replay) == reader->hash);
+    CHECK_EQUAL(ome_replay_create(directory, 0, &replay), OME_OK);
+    CHECK(spoken > 2);
+    CHECK_EQUAL(ome_replay_step(replay, spoken), OME_OK);
+    CHECK_EQUAL(replay->engine->sequence, spoken);
+    CHECK_EQUAL(replay->engine->event_count, reader->event_count);
+    CHECK_EQUAL(ome_replay_event_hash(replay), reader->hash);
     ome_replay_destroy(replay);
 }
 
@@ -656,7 +680,8 @@ static void check_can_go_on(const plan_t *plan)
     ome_replay_destroy(replay);
     const uint64_t hash = live_on(plan, 20, 0, &spoken);
     replay = replay_to_end(plan->directory);
-    CHECK(ome_engine_state_hash(replay->engine) == hash && ome_replay_event_hash(replay) == spoken.hash);
+    CHECK_EQUAL(ome_engine_state_hash(replay->engine), hash);
+    CHECK_EQUAL(ome_replay_event_hash(replay), spoken.hash);
     ome_replay_destroy(replay);
 }
 
@@ -676,18 +701,19 @@ static void a_journal_that_cannot_be_written_stops_the_venue(void)
         ome_venue_t *venue = venue_open(&plan);
         reader_t reader;
         reader_start(&reader, venue, 0, 0, &nothing);
-        CHECK(ome_venue_start(venue) == OME_OK);
+        CHECK_EQUAL(ome_venue_start(venue), OME_OK);
         submit_definitions(venue);
         limit_files(OME_JOURNAL_HEADER_SIZE + 2 * OME_FILE_BLOCK_SIZE + 30);
         CHECK(submit_until_stopped(venue) >= 98);
-        CHECK(pthread_join(reader.thread, NULL) == 0);
+        CHECK_EQUAL(pthread_join(reader.thread, NULL), 0);
         limit_files(RLIM_INFINITY);
         ome_venue_view_t view;
         ome_venue_look(venue, &view);
         CHECK(view.is_failed && view.is_drained);
-        CHECK(view.error_number == EFBIG && strcmp(view.error_call, "pwrite") == 0);
+        CHECK_EQUAL(view.error_number, EFBIG);
+        CHECK_TEXT_EQUAL(view.error_call, "pwrite");
         CHECK(ends_with(view.error_path, "journal-00000000000000000001.ome"));
-        CHECK(ome_venue_submit(venue, &(ome_command_t){0}, 1) == OME_STOPPED);
+        CHECK_EQUAL(ome_venue_submit(venue, &(ome_command_t){0}, 1), OME_STOPPED);
         /* All but what says nothing: the first records of a command that goes on. */
         const uint64_t spoken = atomic_load(&reader.last_sequence);
         CHECK(policy == OME_POLICY_ASYNC || (spoken <= view.durable && spoken + 2 >= view.durable));
@@ -712,20 +738,24 @@ static void a_segment_that_cannot_be_made_stops_the_venue_when_it_is_needed(void
     char new[128];
     snprintf(spare, sizeof(spare), "%s/journal-spare.tmp", directory.path);
     snprintf(new, sizeof(new), "%s/journal-new.tmp", directory.path);
-    CHECK(mkdir(spare, 0700) == 0 && mkdir(new, 0700) == 0); /* where files should be */
+    CHECK_EQUAL(mkdir(spare, 0700), 0);
+    CHECK_EQUAL(mkdir(new, 0700), 0); /* where files should be */
     reader_t reader;
     reader_start(&reader, venue, 0, 0, &nothing);
-    CHECK(ome_venue_start(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_start(venue), OME_OK);
     submit_definitions(venue);
     (void)submit_until_stopped(venue);
-    CHECK(pthread_join(reader.thread, NULL) == 0);
+    CHECK_EQUAL(pthread_join(reader.thread, NULL), 0);
     ome_venue_view_t view;
     ome_venue_look(venue, &view);
-    CHECK(view.is_failed && view.error_number == EISDIR && strcmp(view.error_call, "open") == 0);
+    CHECK(view.is_failed);
+    CHECK_EQUAL(view.error_number, EISDIR);
+    CHECK_TEXT_EQUAL(view.error_call, "open");
     CHECK(ends_with(view.error_path, "journal-new.tmp"));
     (void)ome_venue_destroy(venue);
     check_spoken_is_in_the_journal(directory.path, &reader);
-    CHECK(rmdir(spare) == 0 && rmdir(new) == 0);
+    CHECK_EQUAL(rmdir(spare), 0);
+    CHECK_EQUAL(rmdir(new), 0);
     check_can_go_on(&plan);
     directory_remove(&directory);
 }
@@ -738,10 +768,10 @@ static void a_segment_that_cannot_be_made_ahead_is_made_when_it_is_needed(void)
     ome_venue_t *venue = venue_open(&plan);
     char spare[128];
     snprintf(spare, sizeof(spare), "%s/journal-spare.tmp", directory.path);
-    CHECK(mkdir(spare, 0700) == 0);
+    CHECK_EQUAL(mkdir(spare, 0700), 0);
     reader_t reader;
     reader_start(&reader, venue, 0, 0, &nothing);
-    CHECK(ome_venue_start(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_start(venue), OME_OK);
     submit_definitions(venue);
     flow_t flow = flow_of(seed);
     const ome_counter_t *unprepared = ome_counters_counter(&venue->counters, OME_COUNT_JOURNAL_UNPREPARED);
@@ -752,7 +782,7 @@ static void a_segment_that_cannot_be_made_ahead_is_made_when_it_is_needed(void)
         CHECK(ome_venue_submit(venue, &command, 1) != OME_STOPPED);
         CHECK(ome_clock_monotonic_ns() < end_ns);
     }
-    CHECK(rmdir(spare) == 0);
+    CHECK_EQUAL(rmdir(spare), 0);
     while (atomic_load(&venue->writer.spare_state) == 0)
     {
         const ome_command_t command = flow_next(&flow);
@@ -763,7 +793,7 @@ static void a_segment_that_cannot_be_made_ahead_is_made_when_it_is_needed(void)
     ome_venue_look(venue, &view);
     CHECK(!view.is_failed);
     ome_venue_stop(venue);
-    CHECK(pthread_join(reader.thread, NULL) == 0);
+    CHECK_EQUAL(pthread_join(reader.thread, NULL), 0);
     (void)ome_venue_destroy(venue);
     check_spoken_is_in_the_journal(directory.path, &reader);
     check_can_go_on(&plan);
@@ -777,7 +807,7 @@ static void a_venue_that_fails_while_nobody_reads_ends(void)
     const plan_t plan = {OME_POLICY_COMMIT, 64, 16, 1, OME_WAIT_BLOCK, directory.path};
     ome_venue_t *venue = venue_open(&plan);
     limit_files(OME_JOURNAL_HEADER_SIZE + 20 * OME_JOURNAL_COMMAND_SIZE);
-    CHECK(ome_venue_start(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_start(venue), OME_OK);
     (void)submit_until_stopped(venue);
     wait_until_drained(venue);
     limit_files(RLIM_INFINITY);
@@ -793,9 +823,10 @@ static void closing_a_failed_venue_says_that_the_journal_could_not_be_sealed(voi
     ome_venue_t *venue = venue_open(&plan);
     limit_files(OME_JOURNAL_HEADER_SIZE);
     submit_definitions(venue);
-    CHECK(ome_journal_stage_do_work(&venue->journal_stage) == 0 && venue->journal_stage.status == OME_IO_ERROR);
+    CHECK_EQUAL(ome_journal_stage_do_work(&venue->journal_stage), 0);
+    CHECK_EQUAL(venue->journal_stage.status, OME_IO_ERROR);
     limit_files(RLIM_INFINITY);
-    CHECK(ome_venue_destroy(venue) == OME_IO_ERROR);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_IO_ERROR);
     directory_remove(&directory);
 }
 
@@ -806,23 +837,23 @@ static void once_an_event_went_nowhere_none_is_published(void)
     ome_venue_t *venue = venue_open(&plan);
     const ome_command_t commands[3] = {0};
     ome_event_t events[4];
-    CHECK(ome_venue_submit(venue, commands, 3) == OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 3), OME_OK);
     atomic_store(&venue->is_failed, true);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 3);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 3);
     const uint32_t count = ome_venue_read(venue, "first", events, 4, 0);
     CHECK(count <= 2);
     atomic_store(&venue->is_failed, false);
-    CHECK(ome_venue_submit(venue, commands, 2) == OME_OK);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, 2), OME_OK);
     atomic_store(&venue->is_failed, true);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 2);
-    CHECK(ome_venue_read(venue, "first", events, 4, 0) == 0);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 2);
+    CHECK_EQUAL(ome_venue_read(venue, "first", events, 4, 0), 0);
     (void)ome_venue_destroy(venue);
 }
 
 static uint64_t thread_time_ns(void)
 {
     struct timespec now;
-    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0);
+    CHECK_EQUAL(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), 0);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
@@ -834,11 +865,11 @@ static void a_reader_sleeps_while_the_gate_is_shut(void)
     ome_venue_t *venue = venue_open(&plan);
     ome_event_t events[4];
     submit_definitions(venue);
-    CHECK(ome_match_stage_do_work(&venue->match_stage) == 2);
+    CHECK_EQUAL(ome_match_stage_do_work(&venue->match_stage), 2);
     const uint64_t start_ns = thread_time_ns();
-    CHECK(ome_venue_read(venue, "first", events, 4, UINT64_C(100000000)) == 0);
+    CHECK_EQUAL(ome_venue_read(venue, "first", events, 4, UINT64_C(100000000)), 0);
     CHECK(thread_time_ns() - start_ns < UINT64_C(20000000));
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
     directory_remove(&directory);
 }
 
@@ -855,20 +886,20 @@ static void a_command_taken_while_the_venue_is_stopped_is_not_lost(void)
         submitter_t submitters[SUBMITTER_COUNT];
         reader_t reader;
         reader_start(&reader, venue, 0, 0, &nothing);
-        CHECK(ome_venue_start(venue) == OME_OK);
+        CHECK_EQUAL(ome_venue_start(venue), OME_OK);
         submit_definitions(venue);
         submitters_start(submitters, venue, UINT32_MAX, 1);
         (void)nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
         ome_venue_stop(venue);
         const uint64_t taken = submitters_join(submitters) + 2;
-        CHECK(pthread_join(reader.thread, NULL) == 0);
-        CHECK(ome_venue_engine(venue)->sequence == taken);
+        CHECK_EQUAL(pthread_join(reader.thread, NULL), 0);
+        CHECK_EQUAL(ome_venue_engine(venue)->sequence, taken);
         CHECK(atomic_load(&reader.last_sequence) + 2 >= taken); /* the first records of a command that goes on say nothing */
-        CHECK(ome_venue_destroy(venue) == OME_OK);
+        CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
         if (has_journal)
         {
             ome_replay_t *replay = replay_to_end(directory.path);
-            CHECK(replay->engine->sequence == taken);
+            CHECK_EQUAL(replay->engine->sequence, taken);
             ome_replay_destroy(replay);
         }
         directory_remove(&directory);
@@ -884,27 +915,30 @@ static void what_is_submitted_has_the_venues_time(void)
     ome_venue_t *venue = venue_open(&plan);
     ome_venue_clock_view_t view;
     ome_venue_accept_clock(venue, ome_clock_steady_ns(), ome_clock_realtime_ns() + hour_ns, &view);
-    CHECK(!view.is_held && view.difference_ns == 0);
+    CHECK(!view.is_held);
+    CHECK_EQUAL(view.difference_ns, 0);
     const uint64_t before_ns = view.time_ns;
     reader_t reader;
     reader_start(&reader, venue, 0, 0, &nothing);
-    CHECK(ome_venue_start(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_start(venue), OME_OK);
     submit_definitions(venue);
     ome_venue_follow_clock(venue, ome_clock_steady_ns(), ome_clock_realtime_ns(), &view);
-    CHECK(view.is_held && view.jump_count == 1 && view.difference_ns < 0);
+    CHECK(view.is_held);
+    CHECK_EQUAL(view.jump_count, 1);
+    CHECK(view.difference_ns < 0);
     const ome_counters_t *counters = &venue->counters;
-    CHECK(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_HELD)) == 1);
-    CHECK(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_BEHIND)) == (uint64_t)-view.difference_ns);
-    CHECK(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_AHEAD)) == 0);
+    CHECK_EQUAL(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_HELD)), 1);
+    CHECK_EQUAL(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_BEHIND)), (uint64_t)-view.difference_ns);
+    CHECK_EQUAL(ome_counter_get(ome_counters_counter(counters, OME_COUNT_CLOCK_AHEAD)), 0);
     ome_venue_stop(venue);
-    CHECK(pthread_join(reader.thread, NULL) == 0);
+    CHECK_EQUAL(pthread_join(reader.thread, NULL), 0);
     const uint64_t last_ns = ome_venue_engine(venue)->time_ns;
     CHECK(last_ns >= before_ns && last_ns < ome_clock_realtime_ns() + hour_ns + hour_ns);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
     venue = venue_open(&plan);
     CHECK(ome_venue_clock_now_ns(&venue->clock) >= last_ns);
-    CHECK(ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_HELD)) == 1);
-    CHECK(ome_venue_destroy(venue) == OME_OK);
+    CHECK_EQUAL(ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_CLOCK_HELD)), 1);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
     directory_remove(&directory);
 }
 
