@@ -22,10 +22,8 @@
 #define CHECK_EQUAL(found, expected)                                                                                                       \
     do                                                                                                                                     \
     {                                                                                                                                      \
-        (void)sizeof((found) % 2);                                                                                                         \
-        (void)sizeof((expected) % 2);                                                                                                      \
-        const uint64_t found_value = (uint64_t)(found);                                                                                    \
-        const uint64_t expected_value = (uint64_t)(expected);                                                                              \
+        const uint64_t found_value = (uint64_t)((found) | 0);                                                                              \
+        const uint64_t expected_value = (uint64_t)((expected) | 0);                                                                        \
         if (found_value != expected_value)                                                                                                 \
         {                                                                                                                                  \
             fprintf(stderr, "%s:%d: check failed: %s: found %" PRIu64 " (%" PRId64 "), expected %" PRIu64 " (%" PRId64 "): %s\n",          \
