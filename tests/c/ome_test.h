@@ -43,6 +43,7 @@
     {                                                                                                                                      \
         test();                                                                                                                            \
         printf("ok %s\n", #test);                                                                                                          \
+        fflush(stdout);                                                                                                                    \
     } while (0)
 
 static inline void test_check_text(
@@ -80,6 +81,7 @@ static inline uint64_t test_seed(uint64_t standard)
     const char *text = getenv("OME_SEED");
     const uint64_t seed = text != NULL ? strtoull(text, NULL, 0) : standard;
     printf("OME_SEED=%" PRIu64 "\n", seed);
+    fflush(stdout);
     return seed;
 }
 
