@@ -1,6 +1,6 @@
 /* Damage: whatever is done to the files of a venue at rest, its start finds it, or finds a beginning that a crash could have left; it never finds anything else.
  *
- * test_journal.c and test_snapshot.c turn over every bit and take records and blocks out of their places. Here it is whole files: every length of every segment, sectors as a disk
+ * test_journal_damage.c, test_journal_seals.c and test_snapshot_damage.c turn over every bit and take records and blocks out of their places. Here it is whole files: every length of every segment, sectors as a disk
  * spoils them, files that are missing or in another's place, and journal and snapshots together, as a start reads them. */
 #include "ome_venue_run.h"
 #include "state/ome_state.h"
