@@ -219,8 +219,8 @@ static void remainders_that_do_not_rest_are_cancelled_with_their_reason(void)
     market_free(&market);
 }
 
-/* Rules, "Definitions" and "Rejections": what is echoed. */
-static void definitions_and_their_rejections_are_told_byte_for_byte(void)
+/* Rules, "Definitions": the event names what was defined. */
+static void definitions_are_told_byte_for_byte(void)
 {
     market_t market = market_new(&standard_limits, 1);
     apply(&market, define_limits(&standard_limits), 1);
@@ -234,22 +234,31 @@ static void definitions_and_their_rejections_are_told_byte_for_byte(void)
             .session = 1,
             .kind = OME_EVENT_KIND_DEFINED,
             .command_kind = OME_COMMAND_KIND_DEFINE_SESSION});
-    apply(&market, define_session(2, 1, "FIRM", 77), 1);
+    apply(&market, define_instrument(1, "ABC", 1, 0), 1);
     check_event(&market, 1,
         &(ome_event_t){.sequence = 3,
             .timestamp_ns = 3,
+            .instrument = 1,
+            .kind = OME_EVENT_KIND_DEFINED,
+            .command_kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT});
+    market_free(&market);
+}
+
+/* Rules, "Definitions": numbers are consecutive, names are there once, and what was defined stays as it is. */
+static void a_definition_that_does_not_fit_is_rejected(void)
+{
+    market_t market = market_new(&standard_limits, 1);
+    apply(&market, define_session(1, 1, "FIRM", 77), 1);
+    apply(&market, define_session(2, 1, "FIRM", 77), 1);
+    check_event(&market, 1,
+        &(ome_event_t){.sequence = 2,
+            .timestamp_ns = 2,
             .participant = 1,
             .session = 2,
             .kind = OME_EVENT_KIND_REJECTED,
             .reason = OME_REASON_BAD_DEFINITION,
             .command_kind = OME_COMMAND_KIND_DEFINE_SESSION});
     apply(&market, define_instrument(1, "ABC", 1, 0), 1);
-    check_event(&market, 1,
-        &(ome_event_t){.sequence = 4,
-            .timestamp_ns = 4,
-            .instrument = 1,
-            .kind = OME_EVENT_KIND_DEFINED,
-            .command_kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT});
     const ome_limits_t other = {.order_count_max = 65, .level_count_max = 32, .instrument_count_max = 4, .session_count_max = 4};
     apply_rejected(&market, define_limits(&other), OME_REASON_BAD_DEFINITION);
     apply_rejected(&market, define_instrument(2, "ABC", 1, 0), OME_REASON_BAD_DEFINITION);
@@ -261,6 +270,15 @@ static void definitions_and_their_rejections_are_told_byte_for_byte(void)
     CHECK_EQUAL(market.engine->session_count, 3);
     CHECK_EQUAL(market.engine->participant_count, 2);
     CHECK_EQUAL(market.engine->instrument_count, 1);
+    market_free(&market);
+}
+
+/* Rules, "Rejections": what the command had is there again, byte for byte. */
+static void a_rejection_echoes_its_command(void)
+{
+    market_t market = simple_market();
+    apply(&market, define_session(1, 1, "FIRM", 77), 1);
+    apply(&market, define_session(2, 2, "OTHER", 77), 1);
     ome_command_t bad = limit_order(OME_SIDE_BUY, 100, 0, 55);
     bad.account = 4;
     bad.participant = 2;
@@ -336,7 +354,9 @@ int main(void)
     RUN(changes_of_an_order_at_rest_are_told_byte_for_byte);
     RUN(an_amend_that_crosses_trades_under_its_own_id);
     RUN(remainders_that_do_not_rest_are_cancelled_with_their_reason);
-    RUN(definitions_and_their_rejections_are_told_byte_for_byte);
+    RUN(definitions_are_told_byte_for_byte);
+    RUN(a_definition_that_does_not_fit_is_rejected);
+    RUN(a_rejection_echoes_its_command);
     RUN(a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event);
     return 0;
 }

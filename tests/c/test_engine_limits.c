@@ -133,13 +133,20 @@ static void an_order_is_refused_while_no_level_is_free(void)
     market_free(&market);
 }
 
-/* Rules, "Order of checks" 10 and 9: 2^60 for one order, 2^62 for a side, and what an order has traded and has open together. */
-static void quantities_are_refused_above_their_limits(void)
+/* Rules, "Order of checks" 10 and 9: 2^60 for one order. */
+static void an_order_is_refused_above_the_largest_quantity(void)
 {
     market_t market = simple_market();
     apply_rejected(&market, limit_order(OME_SIDE_BUY, 10, OME_QUANTITY_MAX + 1, 9), OME_REASON_QUANTITY_TOO_LARGE);
     apply_rejected(&market, limit_order(OME_SIDE_BUY, 10, INT64_MAX, 9), OME_REASON_QUANTITY_TOO_LARGE);
     apply_rejected(&market, limit_order(OME_SIDE_BUY, 10, INT64_MIN, 9), OME_REASON_NEGATIVE_QUANTITY);
+    market_free(&market);
+}
+
+/* A side whose open quantity is 2^62, of four orders and a fifth of one lot. */
+static market_t market_of_a_full_side(void)
+{
+    market_t market = simple_market();
     for (uint64_t id = 1; id <= 4; id++)
     {
         apply(&market, limit_order(OME_SIDE_BUY, 10, OME_QUANTITY_MAX, id), 1);
@@ -147,10 +154,23 @@ static void quantities_are_refused_above_their_limits(void)
     apply_rejected(&market, limit_order(OME_SIDE_BUY, 10, 1, 9), OME_REASON_QUANTITY_TOO_LARGE);
     apply(&market, reduce_order(1, 1), 1);
     apply(&market, limit_order(OME_SIDE_BUY, 10, 1, 9), 1);
+    return market;
+}
+
+/* Rules, "Order of checks" 10 and 9: 2^62 for a side, by a new order and by an amend. */
+static void an_order_is_refused_above_the_open_quantity_of_a_side(void)
+{
+    market_t market = market_of_a_full_side();
     apply_rejected(&market, amend_order(9, OME_NULL_VALUE, 2), OME_REASON_QUANTITY_TOO_LARGE);
     apply_rejected(&market, amend_order(9, OME_NULL_VALUE, INT64_MAX), OME_REASON_QUANTITY_TOO_LARGE);
     apply(&market, amend_order(9, OME_NULL_VALUE, 1), 1);
-    /* Order 1 is at the front: it trades all but one lot, and grows again, until what it has traded would pass 2^62. */
+    market_free(&market);
+}
+
+/* Rules, "Order of checks" 10 and 9: an order trades and grows again, until what it has traded and has open would pass 2^62. */
+static void an_amend_is_refused_above_what_an_order_may_trade_in_its_life(void)
+{
+    market_t market = market_of_a_full_side();
     int64_t traded = 0;
     for (uint32_t round = 0; round < 4; round++)
     {
@@ -229,7 +249,9 @@ int main(void)
     RUN(limits_are_defined_as_they_are);
     RUN(an_order_is_refused_while_no_slot_is_free);
     RUN(an_order_is_refused_while_no_level_is_free);
-    RUN(quantities_are_refused_above_their_limits);
+    RUN(an_order_is_refused_above_the_largest_quantity);
+    RUN(an_order_is_refused_above_the_open_quantity_of_a_side);
+    RUN(an_amend_is_refused_above_what_an_order_may_trade_in_its_life);
     RUN(a_retired_slot_makes_the_engine_hold_one_order_less);
     RUN(a_special_order_is_refused_while_no_record_is_free);
     return 0;

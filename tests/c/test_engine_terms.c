@@ -15,8 +15,8 @@ static ome_command_t with_time(ome_command_t command, uint8_t time_in_force)
 
 #define HIDDEN_AT_REST (OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_HIDDEN)
 
-/* Rules I1 to I3 and P7: only peaks are displayed; they are replenished at the back, in the order in which they were used up; hidden orders trade last. */
-static void icebergs_are_displayed_anew_at_the_back_and_hidden_orders_trade_last(void)
+/* Four hidden lots, an iceberg of five with a peak of two, and three lots of a plain order, at one price and in this order. */
+static market_t market_of_a_hidden_order_and_an_iceberg(void)
 {
     market_t market = simple_market();
     const uint32_t joins = OME_EVENT_FLAGS_RESTS;
@@ -26,8 +26,13 @@ static void icebergs_are_displayed_anew_at_the_back_and_hidden_orders_trade_last
     expect(&market, 2, OME_EVENT_KIND_ACCEPTED, 2, 100, 5, 0, joins | OME_EVENT_FLAGS_HIDDEN);
     expect(&market, 1, OME_EVENT_KIND_DISPLAYED, 2, 100, 2, 0, joins);
     apply(&market, limit_order(OME_SIDE_SELL, 100, 3, 3), 1);
-    apply(&market, with_time(limit_order(OME_SIDE_BUY, 100, 13, 4), OME_TIME_IN_FORCE_FOK), 2);
-    CHECK_EQUAL(last_reason(&market), OME_REASON_FILL_OR_KILL);
+    return market;
+}
+
+/* Rules I1 to I3: only peaks are displayed; they are replenished at the back, in the order in which they were used up. */
+static void the_peak_of_an_iceberg_is_replenished_at_the_back(void)
+{
+    market_t market = market_of_a_hidden_order_and_an_iceberg();
     apply(&market, with_time(limit_order(OME_SIDE_BUY, 100, 11, 4), OME_TIME_IN_FORCE_FOK), 8);
     const uint32_t anew = OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS;
     expect(&market, 7, OME_EVENT_KIND_TRADE, 4, 100, 2, 0, 0);
@@ -37,7 +42,26 @@ static void icebergs_are_displayed_anew_at_the_back_and_hidden_orders_trade_last
     expect(&market, 3, OME_EVENT_KIND_DISPLAYED, 2, 100, 1, 0, anew);
     expect(&market, 2, OME_EVENT_KIND_TRADE, 4, 100, 1, 0, OME_EVENT_FLAGS_RESTING_FILLED);
     expect(&market, 1, OME_EVENT_KIND_TRADE, 4, 100, 3, 0, OME_EVENT_FLAGS_AGGRESSOR_FILLED | OME_EVENT_FLAGS_HIDDEN);
-    /* A displayed order joins a level of which only a hidden one is left, and trades before it. */
+    market_free(&market);
+}
+
+/* Rules I1 and P7: it counts reserves and hidden orders, and is cancelled only where even these are not enough. */
+static void a_fill_or_kill_order_trades_with_lots_that_are_not_displayed(void)
+{
+    market_t market = market_of_a_hidden_order_and_an_iceberg();
+    apply(&market, with_time(limit_order(OME_SIDE_BUY, 100, 13, 4), OME_TIME_IN_FORCE_FOK), 2);
+    CHECK_EQUAL(last_reason(&market), OME_REASON_FILL_OR_KILL);
+    apply(&market, with_time(limit_order(OME_SIDE_BUY, 100, 12, 4), OME_TIME_IN_FORCE_FOK), 8);
+    CHECK_EQUAL(market.engine->pools.ladder.level_count, 0);
+    market_free(&market);
+}
+
+/* Rule P7: a displayed order joins a level of which only a hidden one is left, and trades before it. */
+static void a_hidden_order_trades_after_displayed_orders_that_came_later(void)
+{
+    market_t market = simple_market();
+    apply(&market, with_flags(limit_order(OME_SIDE_SELL, 100, 4, 1), OME_COMMAND_FLAGS_HIDDEN), 1);
+    apply(&market, limit_order(OME_SIDE_BUY, 100, 3, 4), 2);
     apply(&market, limit_order(OME_SIDE_SELL, 100, 2, 5), 1);
     apply(&market, limit_order(OME_SIDE_BUY, 100, 2, 6), 2);
     CHECK_EQUAL(event_from_end(&market, 1)->resting_client_order_id, 5);
@@ -71,12 +95,18 @@ static void what_is_taken_off_an_iceberg_comes_from_its_reserve_first(void)
     market_free(&market);
 }
 
-/* Rules T2 and T7: before a record, orders die by rising deadline, wherever they are; DAY orders at the end of the day. */
+static uint64_t apply_at(market_t *market, ome_command_t command, uint64_t time_ns)
+{
+    command.timestamp_ns = time_ns;
+    return recorder_apply(market->recorder, market->engine, &command);
+}
+
+/* Rule T2: before a record, orders die by rising deadline, whether they rest or wait. */
 static void orders_die_at_their_deadline_before_anything_else(void)
 {
     market_t market = simple_market();
     const ome_command_t far = with_time(limit_order(OME_SIDE_BUY, 100, 5, 1), OME_TIME_IN_FORCE_GTD);
-    ome_command_t near = with_time(limit_order(OME_SIDE_BUY, 100, 5, 2), OME_TIME_IN_FORCE_GTD);
+    const ome_command_t near = with_time(limit_order(OME_SIDE_BUY, 100, 5, 2), OME_TIME_IN_FORCE_GTD);
     apply_with(&market, far, order_terms(OME_TERM_EXPIRE_TIME, 1000), 1);
     apply_with(&market, near, order_terms(OME_TERM_EXPIRE_TIME, 900), 1);
     ome_command_t stop = with_type(near, OME_ORDER_TYPE_STOP);
@@ -85,62 +115,124 @@ static void orders_die_at_their_deadline_before_anything_else(void)
     terms.term_2 = OME_TERM_STOP_PRICE;
     terms.value_2 = 500;
     apply_with(&market, stop, terms, 1);
-    apply(&market, with_time(limit_order(OME_SIDE_BUY, 99, 5, 4), OME_TIME_IN_FORCE_DAY), 1);
-    ome_command_t taker = limit_order(OME_SIDE_SELL, 100, 5, 5);
-    taker.timestamp_ns = 999;
-    CHECK_EQUAL(recorder_apply(market.recorder, market.engine, &taker), 4);
+    CHECK_EQUAL(apply_at(&market, limit_order(OME_SIDE_SELL, 100, 5, 5), 999), 4);
     expect(&market, 4, OME_EVENT_KIND_CANCELLED, 2, 100, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAS_RESTING);
     expect(&market, 3, OME_EVENT_KIND_CANCELLED, 3, 0, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAITING);
     CHECK_EQUAL(event_from_end(&market, 1)->resting_client_order_id, 1);
     CHECK_EQUAL(market.engine->attention_ns, 1000);
     CHECK_EQUAL(market.engine->pools.specials.heap_count, 0); /* order 1 was filled: nothing will be missed */
-    ome_command_t late = far;
+    CHECK_EQUAL(apply_at(&market, (ome_command_t){.kind = OME_COMMAND_KIND_EXPIRE_ORDERS}, 1001), 1);
+    CHECK_EQUAL(market.engine->attention_ns, UINT64_MAX);
+    market_free(&market);
+}
+
+/* Rule T2: the deadline of a new order must be later than the time of the engine. */
+static void an_order_whose_deadline_has_passed_is_rejected(void)
+{
+    market_t market = simple_market();
+    apply_at(&market, last_price(100), 999);
+    ome_command_t late = with_time(limit_order(OME_SIDE_BUY, 100, 5, 1), OME_TIME_IN_FORCE_GTD);
     late.flags = OME_COMMAND_FLAGS_CONTINUED;
-    CHECK_EQUAL(recorder_apply(market.recorder, market.engine, &late), 0);
-    ome_command_t expired = order_terms(OME_TERM_EXPIRE_TIME, 999);
-    CHECK_EQUAL(recorder_apply(market.recorder, market.engine, &expired), 1);
+    CHECK_EQUAL(apply_at(&market, late, 0), 0);
+    CHECK_EQUAL(apply_at(&market, order_terms(OME_TERM_EXPIRE_TIME, 999), 0), 1);
     CHECK_EQUAL(last_reason(&market), OME_REASON_ALREADY_EXPIRED);
-    ome_command_t end = {.kind = OME_COMMAND_KIND_EXPIRE_ORDERS, .flags = OME_COMMAND_FLAGS_END_OF_DAY, .timestamp_ns = 1001};
-    CHECK_EQUAL(recorder_apply(market.recorder, market.engine, &end), 2);
+    market_free(&market);
+}
+
+/* Rule T7: the command says when the day ends; the engine has no calendar. */
+static void day_orders_die_at_the_end_of_the_day(void)
+{
+    market_t market = simple_market();
+    apply(&market, with_time(limit_order(OME_SIDE_BUY, 99, 5, 4), OME_TIME_IN_FORCE_DAY), 1);
+    apply(&market, limit_order(OME_SIDE_BUY, 99, 5, 5), 1);
+    const ome_command_t end = {.kind = OME_COMMAND_KIND_EXPIRE_ORDERS, .flags = OME_COMMAND_FLAGS_END_OF_DAY};
+    CHECK_EQUAL(apply_at(&market, end, 1001), 2);
     expect(&market, 2, OME_EVENT_KIND_CANCELLED, 4, 99, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAS_RESTING);
     expect(&market, 1, OME_EVENT_KIND_COMPLETED, 0, 0, 1, 0, OME_COMMAND_KIND_EXPIRE_ORDERS);
     CHECK_EQUAL(market.engine->attention_ns, UINT64_MAX);
     market_free(&market);
 }
 
-/* Rules T1, T5, T6 and T9: collars, minimum quantities, post-only orders and budgets. */
-static void orders_are_held_to_what_they_say(void)
+/* Five lots are offered at 100, and five at 103. */
+static market_t market_of_two_sells(void)
 {
     market_t market = simple_market();
     apply(&market, limit_order(OME_SIDE_SELL, 100, 5, 1), 1);
     apply(&market, limit_order(OME_SIDE_SELL, 103, 5, 2), 1);
-    ome_command_t buy = limit_order(OME_SIDE_BUY, 103, 8, 3);
-    apply_with(&market, with_time(buy, OME_TIME_IN_FORCE_FOK), order_terms(OME_TERM_BUDGET, 5 * 100 + 3 * 103 - 1), 2);
+    return market;
+}
+
+/* Rule T9: one less than what the trades would cost is not enough. */
+static void a_fill_or_kill_order_is_cancelled_when_it_would_cost_more_than_its_budget(void)
+{
+    market_t market = market_of_two_sells();
+    const ome_command_t buy = with_time(limit_order(OME_SIDE_BUY, 103, 8, 3), OME_TIME_IN_FORCE_FOK);
+    apply_with(&market, buy, order_terms(OME_TERM_BUDGET, 5 * 100 + 3 * 103 - 1), 2);
     CHECK_EQUAL(last_reason(&market), OME_REASON_BUDGET);
-    apply_rejected(&market, with_flags(buy, OME_COMMAND_FLAGS_POST_ONLY), OME_REASON_POST_ONLY_WOULD_TAKE);
-    buy.quantity = 20;
-    apply_with(&market, buy, order_terms(OME_TERM_MINIMUM_QUANTITY, 11), 2);
-    expect(&market, 1, OME_EVENT_KIND_CANCELLED, 3, 103, 20, OME_REASON_MINIMUM_QUANTITY, 0);
-    apply_with(&market, with_type(buy, OME_ORDER_TYPE_MARKET), order_terms(OME_TERM_COLLAR_TICKS, 2), 3);
-    expect(&market, 1, OME_EVENT_KIND_CANCELLED, 3, 0, 15, OME_REASON_COLLAR, 0);
-    apply(&market, with_flags(limit_order(OME_SIDE_BUY, 102, 4, 4), OME_COMMAND_FLAGS_POST_ONLY), 1);
-    apply_rejected(&market, amend_order(4, 103, OME_NULL_VALUE), OME_REASON_POST_ONLY_WOULD_TAKE);
+    apply_with(&market, buy, order_terms(OME_TERM_BUDGET, 5 * 100 + 3 * 103), 3);
+    CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_TRADE);
     market_free(&market);
 }
 
-/* Rules T1 and T6, choices of the instrument: a market order's rest becomes a limit order, a post-only order slides. */
-static void an_instrument_lets_market_orders_rest_and_post_only_orders_slide(void)
+/* Rule T6: neither a new order nor an amend. */
+static void a_post_only_order_that_would_trade_is_rejected(void)
+{
+    market_t market = market_of_two_sells();
+    apply_rejected(&market, with_flags(limit_order(OME_SIDE_BUY, 103, 8, 3), OME_COMMAND_FLAGS_POST_ONLY), OME_REASON_POST_ONLY_WOULD_TAKE);
+    apply(&market, with_flags(limit_order(OME_SIDE_BUY, 99, 4, 4), OME_COMMAND_FLAGS_POST_ONLY), 1);
+    apply_rejected(&market, amend_order(4, 103, OME_NULL_VALUE), OME_REASON_POST_ONLY_WOULD_TAKE);
+    apply_rejected(&market, amend_order(4, 100, OME_NULL_VALUE), OME_REASON_POST_ONLY_WOULD_TAKE);
+    market_free(&market);
+}
+
+/* Rule T5: it trades at least so much on entry, or nothing. */
+static void an_order_that_cannot_trade_its_minimum_quantity_is_cancelled(void)
+{
+    market_t market = market_of_two_sells();
+    const ome_command_t buy = limit_order(OME_SIDE_BUY, 103, 20, 3);
+    apply_with(&market, buy, order_terms(OME_TERM_MINIMUM_QUANTITY, 11), 2);
+    expect(&market, 1, OME_EVENT_KIND_CANCELLED, 3, 103, 20, OME_REASON_MINIMUM_QUANTITY, 0);
+    market_free(&market);
+}
+
+/* Rule T1: the collar counts from the price at which the order found the book. */
+static void a_market_order_ends_at_its_collar(void)
+{
+    market_t market = market_of_two_sells();
+    const ome_command_t buy = with_type(limit_order(OME_SIDE_BUY, 103, 20, 3), OME_ORDER_TYPE_MARKET);
+    apply_with(&market, buy, order_terms(OME_TERM_COLLAR_TICKS, 2), 3);
+    expect(&market, 1, OME_EVENT_KIND_CANCELLED, 3, 0, 15, OME_REASON_COLLAR, 0);
+    market_free(&market);
+}
+
+/* An instrument with these flags and a collar of five ticks; five lots are offered at 100, and five at 106. */
+static market_t market_with_flags(uint16_t flags)
 {
     market_t market = market_new(&standard_limits, 1);
-    ome_command_t instrument = define_instrument(1, "ABC", 1, OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT | OME_INSTRUMENT_FLAGS_POST_ONLY_SLIDES);
+    ome_command_t instrument = define_instrument(1, "ABC", 1, flags);
     instrument.collar_ticks = 5;
     apply(&market, instrument, 1);
     apply(&market, limit_order(OME_SIDE_SELL, 100, 5, 1), 1);
     apply(&market, limit_order(OME_SIDE_SELL, 106, 5, 2), 1);
-    apply(&market, with_flags(limit_order(OME_SIDE_BUY, 120, 1, 3), OME_COMMAND_FLAGS_POST_ONLY), 1);
-    expect(&market, 1, OME_EVENT_KIND_ACCEPTED, 3, 99, 1, 0, OME_EVENT_FLAGS_RESTS);
+    return market;
+}
+
+/* Rule T1, a choice of the instrument: what a market order leaves rests at the price of its last trade. */
+static void an_instrument_may_turn_the_rest_of_a_market_order_into_a_limit_order(void)
+{
+    market_t market = market_with_flags(OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT);
     apply(&market, with_type(limit_order(OME_SIDE_BUY, 0, 8, 4), OME_ORDER_TYPE_MARKET), 3);
     expect(&market, 1, OME_EVENT_KIND_RESTED, 4, 100, 3, 0, OME_EVENT_FLAGS_RESTS);
+    market_free(&market);
+}
+
+/* Rule T6, a choice of the instrument: a post-only order that would trade rests one tick before the other side, also when it is amended. */
+static void an_instrument_may_let_post_only_orders_slide(void)
+{
+    market_t market = market_with_flags(OME_INSTRUMENT_FLAGS_POST_ONLY_SLIDES);
+    apply(&market, with_flags(limit_order(OME_SIDE_BUY, 120, 1, 3), OME_COMMAND_FLAGS_POST_ONLY), 1);
+    expect(&market, 1, OME_EVENT_KIND_ACCEPTED, 3, 99, 1, 0, OME_EVENT_FLAGS_RESTS);
+    apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 4), 2);
     apply(&market, amend_order(3, 106, 1), 1);
     expect(&market, 1, OME_EVENT_KIND_AMENDED, 3, 105, 1, 0, OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS);
     market_free(&market);
@@ -214,8 +306,8 @@ static void a_fill_or_kill_does_not_count_orders_of_its_own_group(void)
     market_free(&market);
 }
 
-/* Rules A7: what matches dies in the order of order ids, which is not that of slots; then the total is said. */
-static void a_mass_cancel_ends_what_matches_by_order_id(void)
+/* Forty orders, some of them hidden; several have taken the slot of an earlier one. */
+static market_t market_of_forty_orders(void)
 {
     market_t market = simple_market();
     for (uint64_t id = 1; id <= 40; id++)
@@ -230,7 +322,14 @@ static void a_mass_cancel_ends_what_matches_by_order_id(void)
         apply(&market, cancel_order(id), 1);
         apply(&market, limit_order(OME_SIDE_BUY, 91, 1, id), 1); /* in the same slot, of a later generation */
     }
-    ome_command_t mass = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .side = OME_SIDE_BUY, .client_order_id = 77, .instrument = 1};
+    return market;
+}
+
+/* Rule A7: orders die in the order of their ids, which is not that of slots; then the total follows. */
+static void a_mass_cancel_ends_what_matches_by_order_id(void)
+{
+    market_t market = market_of_forty_orders();
+    const ome_command_t mass = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .side = OME_SIDE_BUY, .client_order_id = 77, .instrument = 1};
     apply(&market, mass, 25);
     expect(&market, 1, OME_EVENT_KIND_COMPLETED, 77, 0, 24, 0, OME_COMMAND_KIND_MASS_CANCEL);
     for (uint64_t from_end = 2; from_end < 25; from_end++)
@@ -238,6 +337,15 @@ static void a_mass_cancel_ends_what_matches_by_order_id(void)
         CHECK(event_from_end(&market, from_end)->order_id > event_from_end(&market, from_end + 1)->order_id);
         CHECK_EQUAL(event_from_end(&market, from_end)->reason, OME_REASON_MASS_CANCELLED);
     }
+    market_free(&market);
+}
+
+/* Rule A7: the fields of the command choose; without one of them it is every order of the instrument. */
+static void a_mass_cancel_spares_what_does_not_match(void)
+{
+    market_t market = market_of_forty_orders();
+    ome_command_t mass = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .side = OME_SIDE_BUY, .client_order_id = 77, .instrument = 1};
+    apply(&market, mass, 25);
     mass.side = 0;
     mass.account = 1;
     mass.flags = OME_COMMAND_FLAGS_BY_ACCOUNT;
@@ -349,14 +457,23 @@ static void a_command_that_is_not_completed_is_refused(void)
 int main(void)
 {
     seed = test_seed(14);
-    RUN(icebergs_are_displayed_anew_at_the_back_and_hidden_orders_trade_last);
+    RUN(the_peak_of_an_iceberg_is_replenished_at_the_back);
+    RUN(a_fill_or_kill_order_trades_with_lots_that_are_not_displayed);
+    RUN(a_hidden_order_trades_after_displayed_orders_that_came_later);
     RUN(what_is_taken_off_an_iceberg_comes_from_its_reserve_first);
     RUN(orders_die_at_their_deadline_before_anything_else);
-    RUN(orders_are_held_to_what_they_say);
-    RUN(an_instrument_lets_market_orders_rest_and_post_only_orders_slide);
+    RUN(an_order_whose_deadline_has_passed_is_rejected);
+    RUN(day_orders_die_at_the_end_of_the_day);
+    RUN(a_fill_or_kill_order_is_cancelled_when_it_would_cost_more_than_its_budget);
+    RUN(a_post_only_order_that_would_trade_is_rejected);
+    RUN(an_order_that_cannot_trade_its_minimum_quantity_is_cancelled);
+    RUN(a_market_order_ends_at_its_collar);
+    RUN(an_instrument_may_turn_the_rest_of_a_market_order_into_a_limit_order);
+    RUN(an_instrument_may_let_post_only_orders_slide);
     RUN(the_instruction_of_the_aggressor_decides);
     RUN(a_fill_or_kill_does_not_count_orders_of_its_own_group);
     RUN(a_mass_cancel_ends_what_matches_by_order_id);
+    RUN(a_mass_cancel_spares_what_does_not_match);
     RUN(a_mass_cancel_finds_its_orders_among_those_of_others);
     RUN(a_command_that_is_not_completed_is_refused);
     return 0;
