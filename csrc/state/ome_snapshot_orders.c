@@ -53,13 +53,17 @@ static bool take_order(ome_snapshot_reader_t *reader, restored_t *restored)
     {
         return false;
     }
-    return restored->special.has_attributes == 0 || ome_snapshot_take(reader, &restored->attributes, sizeof(restored->attributes));
+    const uint32_t has_attributes = restored->special.has_attributes;
+    if (has_attributes > (reader->header.version == OME_SNAPSHOT_VERSION_ATTRIBUTES))
+    {
+        return ome_snapshot_fault(reader, "an order's attributes are out of range");
+    }
+    return has_attributes == 0 || ome_snapshot_take(reader, &restored->attributes, sizeof(restored->attributes));
 }
 
-/* An order that says so has some, and each is one that an order can have. */
+/* An order that has attributes has one, and each is one that an order can have. */
 static bool check_attributes(ome_snapshot_reader_t *reader, const restored_t *restored)
 {
-    const bool may_have = reader->header.version == OME_SNAPSHOT_VERSION_ATTRIBUTES;
     uint32_t any = 0;
     bool is_good = true;
     for (uint32_t i = 0; i < OME_ATTRIBUTE_ROOM; i++)
@@ -68,7 +72,7 @@ static bool check_attributes(ome_snapshot_reader_t *reader, const restored_t *re
         any |= restored->attributes.values[i];
         is_good = is_good && restored->attributes.values[i] <= value_max;
     }
-    return (is_good && restored->special.has_attributes == (any != 0) && (may_have || any == 0)) ||
+    return (is_good && restored->special.has_attributes == (any != 0)) ||
            ome_snapshot_fault(reader, "an order's attributes are out of range");
 }
 
