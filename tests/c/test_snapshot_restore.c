@@ -205,7 +205,7 @@ static void a_restored_engine_goes_on_as_the_first_would_have(void)
 {
     for (uint32_t i = 0; i < 4; i++)
     {
-        check_life(&standard_limits, seed + i, 3000);
+        check_life(&snapshot_limits, seed + i, 3000);
         check_life(&few_orders, seed + 100 + i, 3000);
         check_life(&few_levels, seed + 300 + i, 3000);
         check_life(&plain_limits, seed + 200 + i, 1000);
@@ -276,7 +276,7 @@ static ome_command_t last_price(int64_t price)
 /* A snapshot has stop prices and no groups: trailing stops with the same best come back as one group, whatever their distances, and go on as one. */
 static void groups_of_trailing_stops_come_back(void)
 {
-    ome_engine_t *engine = market_engine(&standard_limits);
+    ome_engine_t *engine = market_engine(&snapshot_limits);
     recorder_t *recorder = recorder_new(64);
     define_market(engine, recorder);
     for (uint64_t id = 1; id <= 30; id++)
