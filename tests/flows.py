@@ -21,6 +21,7 @@ from enum import Enum
 from random import Random
 from typing import Final, NamedTuple
 
+from ome.attributes import ATTRIBUTES
 from ome.codec import COMMAND, RECORD_SIZE, Records, define_limits, encode_commands, join_records, record_bytes, records_of
 from ome.enums import (
     CommandFlags,
@@ -624,6 +625,8 @@ class Flow:
             fields[_SCOPE] = int(self._random.choice(list(SelfTradeScope)))
             if fields[_SCOPE] == SelfTradeScope.GROUP:
                 terms.append((Term.SELF_TRADE_GROUP, 1 + int(self._roll() * 2)))
+        if self._roll() < 0.05:
+            terms += [(a.term, 1 + int(self._roll() * a.value_max)) for a in ATTRIBUTES.values() if self._roll() < 0.7]
         self._random.shuffle(terms)
         return terms
 
@@ -941,7 +944,7 @@ class Flow:
         number, value = self._random.choice(((_SIDE, _REFERENCE), (_TYPE, _PRICE), (_TIME, _QUANTITY)))
         roll = self._roll()
         if roll < 0.4:
-            fields[number] = int(self._random.choice((*Term, 11, 255)))
+            fields[number] = int(self._random.choice((*Term, max(Term) + 1, 255)))
         elif roll < 0.8:
             fields[value] = self._random.choice(TERM_VALUES)
         else:

@@ -59,6 +59,7 @@ from flows import (
 from hypothesis import strategies as st
 from stories import tell_commands
 
+from ome.attributes import ATTRIBUTES
 from ome.codec import COMMAND, RECORD_SIZE, Records, define_limits, encode_commands, record_bytes, records_of
 from ome.enums import SelfTradePrevention, SelfTradeScope, Side, Term
 from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineSession, Limits
@@ -173,6 +174,8 @@ def orders(draw: st.DrawFn) -> Said:
         head["self_trade_scope"] = draw(st.sampled_from(SelfTradeScope))
         if head["self_trade_scope"] == SelfTradeScope.GROUP:
             terms.append((Term.SELF_TRADE_GROUP, draw(st.integers(1, 2))))
+    if draw(_rarely):
+        terms += [(attribute.term, draw(st.integers(1, attribute.value_max))) for attribute in ATTRIBUTES.values() if draw(st.booleans())]
     return Said(_continued(head, terms, draw(st.integers(1, 3)) if draw(_rarely) else 3))
 
 

@@ -45,7 +45,8 @@ from ome.messages import (
 from ome.recovery import Batch, Replay, listing as listing_module
 from ome.recovery.directory import command_count, is_served, last_sequence_until
 from ome.recovery.listing import Selection, listing
-from ome.recovery.wording import Names, command_line, describe_commands
+from ome.recovery.names import Names
+from ome.recovery.wording import command_line, describe_commands
 from ome.reference import ReferenceEngine
 from ome.server import Server
 

@@ -92,10 +92,12 @@ static const struct
     [OME_SNAPSHOT_SECTION_INSTRUMENTS - 1] = {sizeof(ome_snapshot_instrument_t), sizeof(ome_snapshot_instrument_t)},
     [OME_SNAPSHOT_SECTION_SESSIONS - 1] = {sizeof(ome_snapshot_session_t), sizeof(ome_snapshot_session_t)},
     [OME_SNAPSHOT_SECTION_FREE_SLOTS - 1] = {sizeof(ome_snapshot_free_slot_t), sizeof(ome_snapshot_free_slot_t)},
-    [OME_SNAPSHOT_SECTION_ORDERS - 1] = {sizeof(ome_snapshot_order_t), sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t)},
+    [OME_SNAPSHOT_SECTION_ORDERS - 1] = {sizeof(ome_snapshot_order_t),
+        sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_attributes_t)},
     [OME_SNAPSHOT_SECTION_STOPS - 1] = {sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t),
-        sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t)},
-    [OME_SNAPSHOT_SECTION_PENDING - 1] = {sizeof(ome_snapshot_pending_t), sizeof(ome_snapshot_pending_t)},
+        sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_attributes_t) + sizeof(ome_snapshot_stop_t)},
+    [OME_SNAPSHOT_SECTION_PENDING - 1] = {sizeof(ome_snapshot_pending_t),
+        sizeof(ome_snapshot_pending_t) + sizeof(ome_snapshot_more_terms_t)},
 };
 
 /* How many entries a section can have at most. */
@@ -204,7 +206,7 @@ ome_status_t ome_snapshot_open(ome_snapshot_reader_t *reader, ome_snapshot_get_t
         (void)ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, checksum), "the header's checksum is wrong");
         return OME_DAMAGED;
     }
-    if (header->version != OME_SNAPSHOT_VERSION)
+    if (header->version == 0 || header->version > OME_SNAPSHOT_VERSION)
     {
         (void)ome_snapshot_fault_at(
             reader, offsetof(ome_snapshot_header_t, version), "it has another version of the format than this build reads");

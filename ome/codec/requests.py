@@ -11,11 +11,12 @@ say. What is refused here is what no market could mean: an option beside one tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
+from ome.attributes import ATTRIBUTES, AttributeOptions
 from ome.codec.wire import encode_message
 from ome.codec.words import SelfTradeName, SelfTradeScopeName, SideName, Time, TimeInForceName, enumerator_of, side_of, time_ns
-from ome.enums import CommandFlags, OrderType, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
+from ome.enums import CommandFlags, InstrumentFlags, OrderType, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, one_of
 from ome.instruments import COLLAR_TICKS_MAX, NAME_SIZE, QUANTITY_MAX, TICK_MAX, Instrument
 from ome.messages import (
@@ -43,6 +44,7 @@ __all__ = [
     "define_session",
     "expire_orders",
     "heartbeat_message",
+    "instrument_of",
     "logon_message",
     "logout_message",
     "mass_cancel",
@@ -65,7 +67,7 @@ _BY_ACCOUNT, _BY_SESSION, _ANY_PARTICIPANT = (
 _END_OF_DAY, _SET_TIME = int(CommandFlags.END_OF_DAY), int(CommandFlags.SET_TIME)
 
 
-class OrderOptions(TypedDict, total=False):
+class OrderOptions(AttributeOptions, total=False):
     """What an order may have beside instrument, side, quantity and limit. Numbers are Decimal, str or int; what is left out is not there.
 
     How long it lives:
@@ -88,6 +90,8 @@ class OrderOptions(TypedDict, total=False):
     - `self_trade`: "none", "cancel_newest", "cancel_oldest", "cancel_both" or "decrement".
     - `self_trade_scope`: what its own is: "account" (the default), "participant", or "group" (the default with `self_trade_group`, 1 to
       2^32 - 1).
+
+    What the venue must know about it: the order attributes of `ome.attributes.AttributeOptions`, such as `capacity`.
 
     None is not there. Names are written in small letters, or are the enumerators themselves.
     """
@@ -293,6 +297,26 @@ def define_instrument(instrument: Instrument, number: int, **fields: int) -> Def
     )
 
 
+def instrument_of(definition: DefineInstrument) -> Instrument:
+    """The instrument that a command defines. Raises InvalidValueError where no instrument is like that.
+
+    >>> apple = Instrument("AAPL", tick="0.01")
+    >>> instrument_of(define_instrument(apple, 1)) == apple
+    True
+    """
+    flags = InstrumentFlags(definition.instrument_flags)
+    return Instrument(
+        definition.symbol.decode("ascii"),
+        tick=number_of(definition.tick, definition.price_decimals),
+        price_decimals=definition.price_decimals,
+        quantity_decimals=definition.quantity_decimals,
+        signed_prices=InstrumentFlags.SIGNED_PRICES in flags,
+        collar_ticks=definition.collar_ticks,
+        market_to_limit=InstrumentFlags.MARKET_TO_LIMIT in flags,
+        post_only_slides=InstrumentFlags.POST_ONLY_SLIDES in flags,
+    )
+
+
 def define_session(name: str | bytes, /, *, participant: int, session: int, session_number: int) -> DefineSession:
     """The command that gives a participant of this name, and one of its sessions, their numbers."""
     return DefineSession(
@@ -403,6 +427,11 @@ def _terms(instrument: Instrument, lots: int, given: Mapping[str, Any]) -> Itera
         yield Term.COLLAR_TICKS, _int_within("collar_ticks", given, 0, COLLAR_TICKS_MAX)
     if "self_trade_group" in given:
         yield Term.SELF_TRADE_GROUP, _int_within("self_trade_group", given, 1, _UINT32_MAX)
+    for name, attribute in ATTRIBUTES.items():
+        if name in given and attribute.enumeration is not None:
+            yield attribute.term, enumerator_of(attribute.enumeration, name, given[name])
+        elif name in given:
+            yield attribute.term, _int_within(name, given, 1, attribute.value_max)
 
 
 def _decimal_within(name: str, given: Mapping[str, Any], decimals: int, most: int) -> int:

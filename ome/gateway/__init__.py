@@ -176,7 +176,7 @@ class Gateway:
             session = int(event["session"])
             logon = self._waiting.pop(session, None)
             if int(event["kind"]) == EventKind.DEFINED:
-                self._registry.define(session)
+                self._registry.define(session, int(event["participant"]))
                 if logon is not None:
                     self._admit(logon, Lease(int(event["participant"]), session, is_defined=True, is_reused=False))
                 return

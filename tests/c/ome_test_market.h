@@ -26,7 +26,7 @@ static inline ome_engine_t *market_engine(const ome_limits_t *limits)
     const uint64_t size_bytes = ome_engine_size_bytes(limits);
     ome_engine_t *engine = NULL;
     CHECK(size_bytes > 0);
-    CHECK(ome_engine_init(&engine, market_memory(size_bytes), size_bytes, limits) == OME_OK);
+    CHECK_EQUAL(ome_engine_init(&engine, market_memory(size_bytes), size_bytes, limits), OME_OK);
     return engine;
 }
 

@@ -52,7 +52,7 @@ static inline void put_greeting(bytes_t *bytes, uint8_t minor_version)
     put_bytes(bytes, "NULL", 4);
     put_bytes(bytes, zeros, 16);
     put_bytes(bytes, zeros, 32);
-    CHECK(bytes->size_bytes % 64 == 0);
+    CHECK_EQUAL(bytes->size_bytes % 64, 0);
 }
 
 /* The header of a frame; long where the flags say so. */

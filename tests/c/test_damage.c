@@ -1,6 +1,6 @@
 /* Damage: whatever is done to the files of a venue at rest, its start finds it, or finds a beginning that a crash could have left; it never finds anything else.
  *
- * test_journal.c and test_snapshot.c turn over every bit and take records and blocks out of their places. Here it is whole files: every length of every segment, sectors as a disk
+ * test_journal_damage.c, test_journal_seals.c and test_snapshot_damage.c turn over every bit and take records and blocks out of their places. Here it is whole files: every length of every segment, sectors as a disk
  * spoils them, files that are missing or in another's place, and journal and snapshots together, as a start reads them. */
 #include "ome_venue_run.h"
 #include "state/ome_state.h"
@@ -41,7 +41,8 @@ static void note_segments(void)
         segments[index].seal_offset = status == OME_OK ? reader->report.offset : segments[index].seal_offset;
         segments[index].end = segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
     }
-    CHECK(status == OME_EMPTY && replay->reader.segment_count == SEGMENT_COUNT);
+    CHECK_EQUAL(status, OME_EMPTY);
+    CHECK_EQUAL(replay->reader.segment_count, SEGMENT_COUNT);
     run_replay_free(replay);
 }
 
@@ -57,7 +58,7 @@ static void note_snapshots(void)
             snapshots[snapshot_count++] = sequence;
         }
     }
-    CHECK(snapshot_count == OME_SNAPSHOT_KEEP_COUNT_DEFAULT);
+    CHECK_EQUAL(snapshot_count, OME_SNAPSHOT_KEEP_COUNT_DEFAULT);
 }
 
 static void make_venue(void)
@@ -70,12 +71,13 @@ static void make_venue(void)
     };
     for (uint32_t number = 0; number < SEGMENT_COUNT; number++)
     {
-        CHECK(run_live(&lives[number]) == OME_OK);
+        CHECK_EQUAL(run_live(&lives[number]), OME_OK);
     }
     CHECK(run.wrong == NULL);
     note_segments();
     note_snapshots();
-    CHECK(snapshots[snapshot_count - 1] == run.sequenced && segments[SEGMENT_COUNT - 1].last_sequence == run.sequenced);
+    CHECK_EQUAL(snapshots[snapshot_count - 1], run.sequenced);
+    CHECK_EQUAL(segments[SEGMENT_COUNT - 1].last_sequence, run.sequenced);
 }
 
 /* Without snapshots only the journal says what there was. */
@@ -109,14 +111,16 @@ static ome_status_t start(void)
     refused_count = replay->refused_count;
     CHECK(found_sequence <= run.sequenced);
     CHECK(replay->engine == NULL || ome_engine_state_hash(replay->engine) == run.state_hashes[found_sequence]);
-    CHECK(ome_replay_event_hash(replay) == run.event_hashes[found_sequence]);
+    CHECK_EQUAL(ome_replay_event_hash(replay), run.event_hashes[found_sequence]);
     run_replay_free(replay);
     return status;
 }
 
 static void check_all_is_there(void)
 {
-    CHECK(start() == OME_EMPTY && found_sequence == run.sequenced && refused_count == 0);
+    CHECK_EQUAL(start(), OME_EMPTY);
+    CHECK_EQUAL(found_sequence, run.sequenced);
+    CHECK_EQUAL(refused_count, 0);
 }
 
 /* ---- tests ---- */
@@ -143,7 +147,7 @@ static void every_length_of_every_segment(void)
                 const ome_status_t status = start();
                 const bool is_whole = file->seen_size >= segments[index].end || !is_needed;
                 const bool may_end = is_last && file->seen_size >= (has_snapshots ? segments[index].seal_offset : OME_JOURNAL_HEADER_SIZE);
-                CHECK((status == OME_EMPTY) == (is_whole || may_end));
+                CHECK_EQUAL(status == OME_EMPTY, is_whole || may_end);
                 CHECK(!is_whole || found_sequence == run.sequenced);
                 CHECK(!may_end || found_sequence >= segments[index - 1].last_sequence);
             }
@@ -160,15 +164,17 @@ static void a_last_segment_that_is_gone_is_found_by_a_snapshot(void)
     make_venue();
     const memory_directory_t before = run.memory.seen;
     memory_set(&run.memory.seen, segments[SEGMENT_COUNT - 1].name, -1);
-    CHECK(start() == OME_NOT_FOUND);
+    CHECK_EQUAL(start(), OME_NOT_FOUND);
     drop_snapshots();
-    CHECK(start() == OME_EMPTY && found_sequence == segments[SEGMENT_COUNT - 2].last_sequence);
+    CHECK_EQUAL(start(), OME_EMPTY);
+    CHECK_EQUAL(found_sequence, segments[SEGMENT_COUNT - 2].last_sequence);
     memory_set(&run.memory.seen, segments[SEGMENT_COUNT - 2].name, -1);
-    CHECK(start() == OME_EMPTY && found_sequence == segments[0].last_sequence);
+    CHECK_EQUAL(start(), OME_EMPTY);
+    CHECK_EQUAL(found_sequence, segments[0].last_sequence);
     run.memory.seen = before;
     drop_snapshots();
     memory_set(&run.memory.seen, segments[0].name, -1);
-    CHECK(start() == OME_NOT_FOUND);
+    CHECK_EQUAL(start(), OME_NOT_FOUND);
     run.memory.seen = before;
     check_all_is_there();
     run_end();
@@ -249,10 +255,14 @@ static void damage_to_snapshots_costs_time_only(void)
     {
         const uint8_t bit = (uint8_t)(1u << run_below(8));
         newest->seen[offset] ^= bit;
-        CHECK(start() == OME_EMPTY && found_sequence == run.sequenced && refused_count == 1);
+        CHECK_EQUAL(start(), OME_EMPTY);
+        CHECK_EQUAL(found_sequence, run.sequenced);
+        CHECK_EQUAL(refused_count, 1);
         newest->seen[offset] ^= bit;
         newest->seen_size = offset;
-        CHECK(start() == OME_EMPTY && found_sequence == run.sequenced && refused_count == 1);
+        CHECK_EQUAL(start(), OME_EMPTY);
+        CHECK_EQUAL(found_sequence, run.sequenced);
+        CHECK_EQUAL(refused_count, 1);
         newest->seen_size = size;
     }
     /* One in the place of another, and the two in each other's. */
@@ -262,10 +272,12 @@ static void damage_to_snapshots_costs_time_only(void)
         {
             const int node = entries[index]->node;
             entries[index]->node = entries[other]->node;
-            CHECK(start() == OME_EMPTY && found_sequence == run.sequenced);
-            CHECK(refused_count == (index != other && index + 1 == snapshot_count));
+            CHECK_EQUAL(start(), OME_EMPTY);
+            CHECK_EQUAL(found_sequence, run.sequenced);
+            CHECK_EQUAL(refused_count, index != other && index + 1 == snapshot_count);
             entries[other]->node = node;
-            CHECK(start() == OME_EMPTY && found_sequence == run.sequenced);
+            CHECK_EQUAL(start(), OME_EMPTY);
+            CHECK_EQUAL(found_sequence, run.sequenced);
             run.memory.seen = before;
         }
     }
@@ -278,7 +290,9 @@ static void damage_to_snapshots_costs_time_only(void)
     drop_snapshots();
     ome_snapshot_name(name, snapshots[0] + 1);
     memory_set(&run.memory.seen, name, node);
-    CHECK(start() == OME_EMPTY && found_sequence == run.sequenced && refused_count == 1);
+    CHECK_EQUAL(start(), OME_EMPTY);
+    CHECK_EQUAL(found_sequence, run.sequenced);
+    CHECK_EQUAL(refused_count, 1);
     run.memory.seen = before;
     check_all_is_there();
     run_end();

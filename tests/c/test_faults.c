@@ -130,8 +130,12 @@ static void the_script_has_every_sort_of_call(void)
         broken_count += strstr(name, OME_SNAPSHOT_NAME_BROKEN) != NULL;
         snapshot_count += ome_snapshot_name_sequence(name, &sequence);
     }
-    CHECK(segment_count >= 4 && torn_count == 1 && broken_count == 1 && snapshot_count == OME_SNAPSHOT_KEEP_COUNT_DEFAULT);
-    CHECK(run.spoken == run.sequenced && run.snapshot_sequence == run.sequenced);
+    CHECK(segment_count >= 4);
+    CHECK_EQUAL(torn_count, 1);
+    CHECK_EQUAL(broken_count, 1);
+    CHECK_EQUAL(snapshot_count, OME_SNAPSHOT_KEEP_COUNT_DEFAULT);
+    CHECK_EQUAL(run.spoken, run.sequenced);
+    CHECK_EQUAL(run.snapshot_sequence, run.sequenced);
     run_end();
 }
 

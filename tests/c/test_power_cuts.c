@@ -171,7 +171,8 @@ static void cut_a_repair(uint64_t repair_seed)
 {
     const run_life_t life = {.group_count = 25, .group_size_max = RUN_RING_SLOT_COUNT, .snapshot_every = 99, .prepare_every = 9};
     run_begin(repair_seed);
-    CHECK(run_live(&life) == OME_OK && run_live(&life) == OME_OK);
+    CHECK_EQUAL(run_live(&life), OME_OK);
+    CHECK_EQUAL(run_live(&life), OME_OK);
     memory_remove_all(&run.memory, "snapshot-");
     spoil_segment();
     uint64_t damaged = UINT64_MAX;
@@ -221,7 +222,7 @@ static void without_syncs_each_power_cut_loses_something(void)
         run.memory.syncs_nothing = true;
         const run_life_t life = {
             .group_count = 20, .group_size_max = RUN_RING_SLOT_COUNT, .snapshot_every = 99, .prepare_every = 9, .is_killed = true};
-        CHECK(run_live(&life) == OME_OK);
+        CHECK_EQUAL(run_live(&life), OME_OK);
         CHECK(run.wrong == NULL && run.spoken > 500);
         memory_cut_power(&run.memory);
         ome_replay_t *replay = run_replay_new();

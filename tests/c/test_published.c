@@ -233,9 +233,9 @@ static void who_sleeps_is_woken_by_events_and_by_the_gate(void)
     ome_published_start(&house->published);
     for (uint32_t i = 0; i < 2; i++)
     {
-        CHECK(pthread_create(&workers[i].thread, NULL, read_all, &workers[i]) == 0);
+        CHECK_EQUAL(pthread_create(&workers[i].thread, NULL, read_all, &workers[i]), 0);
     }
-    CHECK(pthread_create(&journal, NULL, open_gate, house) == 0);
+    CHECK_EQUAL(pthread_create(&journal, NULL, open_gate, house), 0);
     while (house->sequence < COMMAND_COUNT)
     {
         void *slots;
@@ -248,10 +248,10 @@ static void who_sleeps_is_woken_by_events_and_by_the_gate(void)
         }
         CHECK(say(house, count < room ? count : room, true));
     }
-    CHECK(pthread_join(journal, NULL) == 0);
+    CHECK_EQUAL(pthread_join(journal, NULL), 0);
     for (uint32_t i = 0; i < 2; i++)
     {
-        CHECK(pthread_join(workers[i].thread, NULL) == 0);
+        CHECK_EQUAL(pthread_join(workers[i].thread, NULL), 0);
         CHECK_EQUAL(workers[i].event_count, ome_stream_published(house->stream));
     }
     house_free(house);
