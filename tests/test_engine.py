@@ -994,7 +994,7 @@ def test_defining_instruments_one_by_one_reads_each_once(monkeypatch: pytest.Mon
             calls += name == "ome_engine_instrument"
             return getattr(lib, name)
 
-    monkeypatch.setattr("ome.engine.lib", Counted())
+    monkeypatch.setattr("ome.engine.instruments.lib", Counted())
     with Engine() as market:
         for number in range(1, 201):
             market.define(Instrument(f"O{number:04d}"))

@@ -91,7 +91,7 @@ class Miscounting:
         """Changes what is left of an order, which stands 16 bytes before its client order id."""
         limits = ffi.new("ome_limits_t *", {name: getattr(view.limits, name) for name in type(view.limits).__slots__})
         size = lib.ome_engine_size_bytes(limits)
-        words = np.frombuffer(ffi.buffer(ffi.cast("char *", view._pointer), size), np.int64)
+        words = np.frombuffer(ffi.buffer(ffi.cast("char *", view._handle.pointer), size), np.int64)
         words[np.flatnonzero(words == client_order_id) - 2] += lots
 
 

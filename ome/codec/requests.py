@@ -113,6 +113,10 @@ class OrderOptions(AttributeOptions, total=False):
     self_trade_group: Integer | None
 
 
+_OPTION_NAMES: Final = frozenset(OrderOptions.__annotations__)
+_FLAG_NAMES: Final = frozenset(("post_only", "hidden"))  # an order has them as False where it has no options
+
+
 def new_order(
     instrument: Instrument,
     side: Side,
@@ -139,8 +143,8 @@ def new_order(
     account = integer_of(account, "account", 0, _UINT32_MAX)
     participant = _participant(participant)
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    unknown = given.keys() - OrderOptions.__annotations__.keys()
-    if unknown:
+    if not given.keys() <= _OPTION_NAMES:
+        unknown = given.keys() - _OPTION_NAMES
         raise TypeError(f"unknown option {min(unknown)!r}; allowed: {one_of(OrderOptions.__annotations__)}")
     order_type = _order_type(at, given)
     time_in_force = enumerator_of(TimeInForce, "tif", given.get("tif", "gtd" if "expires" in given else "gtc"))
@@ -148,7 +152,8 @@ def new_order(
         SelfTradeScope, "self_trade_scope", given.get("self_trade_scope", "group" if "self_trade_group" in given else "account")
     )
     self_trade = enumerator_of(SelfTradePrevention, "self_trade", given.get("self_trade", "none"))
-    _refuse_what_does_not_belong(given, at, order_type, time_in_force, self_trade, scope)
+    if not given.keys() <= _FLAG_NAMES or any(given.values()):
+        _refuse_what_does_not_belong(given, at, order_type, time_in_force, self_trade, scope)
     price = given.get("limit_offset", at)
     lots = units_of(quantity, instrument.quantity_decimals, f"quantity of {instrument.symbol}")
     return NewOrder(
@@ -169,23 +174,34 @@ def new_order(
     )
 
 
-def cancel_order(order: int, /, *, by_order_id: bool = False, participant: Integer = 0, **fields: int) -> CancelOrder:
+def cancel_order(
+    order: int, /, *, by_order_id: bool = False, participant: Integer = 0, instrument: int = 0, timestamp_ns: int = 0
+) -> CancelOrder:
     """Cancels what is left of an order, given by its client order id, or with `by_order_id` by its order id; so do all about one order.
 
     >>> cancel_order(7, instrument=1) == CancelOrder(client_order_id=7, instrument=1)
     True
     """
-    return CancelOrder(client_order_id=order, participant=_participant(participant), flags=_BY_ORDER_ID if by_order_id else 0, **fields)
+    return CancelOrder(
+        timestamp_ns=timestamp_ns,
+        participant=_participant(participant),
+        instrument=instrument,
+        client_order_id=order,
+        flags=_BY_ORDER_ID if by_order_id else 0,
+    )
 
 
-def reduce_order(order: int, lots: int, /, *, by_order_id: bool = False, participant: Integer = 0, **fields: int) -> ReduceOrder:
+def reduce_order(
+    order: int, lots: int, /, *, by_order_id: bool = False, participant: Integer = 0, instrument: int = 0, timestamp_ns: int = 0
+) -> ReduceOrder:
     """Takes `lots` off an order."""
     return ReduceOrder(
+        timestamp_ns=timestamp_ns,
+        participant=_participant(participant),
+        instrument=instrument,
         client_order_id=order,
         quantity=lots,
-        participant=_participant(participant),
         flags=_BY_ORDER_ID if by_order_id else 0,
-        **fields,
     )
 
 
@@ -200,7 +216,8 @@ def amend_order(
     new_client_order_id: Integer | None = None,
     by_order_id: bool = False,
     participant: Integer = 0,
-    **fields: int,
+    instrument: int = 0,
+    timestamp_ns: int = 0,
 ) -> AmendOrder:
     """Gives an order what is not None: a new price, quantity, stop price or client order id.
 
@@ -214,13 +231,14 @@ def amend_order(
     if new_client_order_id is not None:
         terms.append((Term.NEW_CLIENT_ORDER_ID, integer_of(new_client_order_id, "client_order_id")))
     return AmendOrder(
+        timestamp_ns=timestamp_ns,
+        participant=_participant(participant),
+        instrument=instrument,
         client_order_id=order,
         price=NULL_VALUE if price is None else price,
         quantity=NULL_VALUE if lots is None else lots,
-        participant=_participant(participant),
         flags=(_BY_ORDER_ID if by_order_id else 0) | (_OPEN_QUANTITY if is_open_quantity else 0),
         terms=tuple(terms),
-        **fields,
     )
 
 
