@@ -17,11 +17,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice
 from types import TracebackType
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from ome.attributes import AttributeOptions
 from ome.client.directory import InstrumentDirectory
 from ome.client.errors import FrameRejected, LogonRefused, ReportGap, SessionLost, TimedOut, explain
 from ome.client.reports import REPORT_TEMPLATE, Inbox, Report, Reports, UnreadReports, answer_count, early_rejections, report_object
@@ -290,6 +291,7 @@ class OrderEntry(NotCopyable):
         self_trade_group: Integer | None = None,
         account: Integer = 0,
         client_order_id: Integer | None = None,
+        **attributes: Unpack[AttributeOptions],
     ) -> Order:
         """Sends an order to buy `quantity` at the limit `at`, or at any price (a market order) where that is None.
 
@@ -316,6 +318,9 @@ class OrderEntry(NotCopyable):
         - `self_trade_scope`: what its own is: "account" (the default), "participant", or "group" (the default with `self_trade_group`, 1 to
           2^32 - 1).
 
+        What the venue must know about it: order attributes such as `capacity` ("agency", "principal", "riskless_principal"), those of
+        `ome.attributes.AttributeOptions`. The market keeps and reports them, and does not use them.
+
         Who it is: `account` is a number; `client_order_id` is made where none is given.
 
         Raises InvalidTypeError for a float or a bool, InvalidValueError where a value is not allowed.
@@ -336,6 +341,7 @@ class OrderEntry(NotCopyable):
             self_trade=self_trade,
             self_trade_scope=self_trade_scope,
             self_trade_group=self_trade_group,
+            **attributes,
         )
         return self._enter(Side.BUY, symbol, quantity, at, options, account, client_order_id)
 
@@ -362,6 +368,7 @@ class OrderEntry(NotCopyable):
         self_trade_group: Integer | None = None,
         account: Integer = 0,
         client_order_id: Integer | None = None,
+        **attributes: Unpack[AttributeOptions],
     ) -> Order:
         """Sends an order to sell; else as `buy`."""
         options = OrderOptions(
@@ -380,6 +387,7 @@ class OrderEntry(NotCopyable):
             self_trade=self_trade,
             self_trade_scope=self_trade_scope,
             self_trade_group=self_trade_group,
+            **attributes,
         )
         return self._enter(Side.SELL, symbol, quantity, at, options, account, client_order_id)
 
