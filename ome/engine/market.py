@@ -145,8 +145,9 @@ class Engine(EngineView):
 
         Raises InvalidTypeError or InvalidValueError where `commands` is neither.
         """
-        apply_commands(self._batch, self._handle.engine, commands)
-        return rows_in(self._batch)
+        batch, handle = self._batch, self._handle
+        apply_commands(batch, handle.pointer or handle.engine, commands)
+        return rows_in(batch)
 
     def apply_records(self, commands: Records | bytes) -> Records:
         """As `apply`, and returns the events as records: a new array of dtype `ome.codec.EVENT`, 64 bytes for each, as they are in a log.
