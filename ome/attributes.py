@@ -21,13 +21,14 @@ CapacityName: TypeAlias = Literal["agency", "principal", "riskless_principal"]
 class Attribute:
     """One attribute: a number from 1 to `value_max`, given as `term` of a new order; a member of `enumeration` where it has one."""
 
+    meaning: str
     term: Term
     value_max: int
     enumeration: type[IntEnum] | None = None
 
 
 ATTRIBUTES: Final[dict[str, Attribute]] = {
-    "capacity": Attribute(Term.CAPACITY, 3, Capacity),
+    "capacity": Attribute("For whom the participant trades", Term.CAPACITY, 3, Capacity),
 }
 """By name, in the order of their terms."""
 
@@ -35,7 +36,7 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
 class AttributeOptions(TypedDict, total=False):
     """The attributes that a new order may be given. None is not there.
 
-    - `capacity`: For whom the participant trades: a Capacity.
+    - `capacity`: For whom the participant trades.
     """
 
     capacity: CapacityName | Capacity | None
@@ -59,6 +60,11 @@ class Attributes:
         """From numbers in the order of ATTRIBUTES, of which 0 is none."""
         kinds = [(name, attribute.enumeration or int) for name, attribute in ATTRIBUTES.items()]
         return cls(**{name: kind(number) for (name, kind), number in zip(kinds, numbers, strict=False) if number})  # type: ignore[arg-type]
+
+    def words(self) -> dict[str, str | int | None]:
+        """Each by name, an enumerator in small letters."""
+        values = {name: getattr(self, name) for name in ATTRIBUTES}
+        return {name: value.name.lower() if isinstance(value, IntEnum) else value for name, value in values.items()}
 
 
 NO_ATTRIBUTES: Final = Attributes()

@@ -312,7 +312,7 @@ def test_damage_before_a_snapshot_loses_nothing_that_was_acknowledged(journal: P
     assert ("begin behind the snapshot of command 460" in said) == (begin == 460)
     assert (f"begin behind the snapshot of command {inside}" in said) == (kind != "seal")
     assert f"commands 1 to {begin} cannot be read any more" in said
-    assert segments(journal)[0].name in said or kind == "missing" or "by the manifest" in said
+    assert segments(journal)[0].name in said or kind == "missing" or "according to the manifest" in said
     assert started(journal) == (COUNT, state_after(commands, COUNT))
     assert first_sequence(journal) == (401 if begin == 460 else begin + 1)
     assert files(copies(journal)[0]) == before
@@ -566,15 +566,15 @@ def test_what_looks_at_an_archived_journal_begins_with_its_oldest_snapshot(archi
     found = read_json(admin("verify", archived, "--json").stdout)
     assert (found["ok"], found["begins_behind"], found["sequence"]) == (True, 230, COUNT)
     assert {check["name"]: check["count"] for check in found["checks"]}["snapshots"] == 2
-    assert "begins behind command 230" in admin("verify", archived).stdout
+    assert "begins after command 230" in admin("verify", archived).stdout
     assert "which the reference needs" in admin("verify", archived, "--reference", code=1).stderr
     for at in (230, 300, COUNT):
         state = read_json(admin("state", archived, "--at", at, "--orders", "--json").stdout)
         expected = read_json(admin("state", whole, "--at", at, "--orders", "--json").stdout)
         assert state == expected | {"begins_behind": 230}
-    assert "begins behind command 230" in admin("state", archived).stdout
+    assert "begins after command 230" in admin("state", archived).stdout
     assert "allowed: 230, the snapshot's, or later" in admin("state", archived, "--at", 229, code=2).stderr
-    assert "begins behind command 230" in admin("replay", archived).stdout
+    assert "begins after command 230" in admin("replay", archived).stdout
     lines = admin("dump", archived).stdout.splitlines()
     expected = admin("dump", whole, "--from", 201).stdout.splitlines()
     assert lines[1:] == expected[1:]
@@ -583,7 +583,7 @@ def test_what_looks_at_an_archived_journal_begins_with_its_oldest_snapshot(archi
     assert admin("dump", archived, "--events").stdout == admin("dump", whole, "--events", "--from", 231).stdout
     compared = read_json(admin("diff", archived, whole, "--json").stdout)
     assert (compared["equal"], compared["begins_behind"], compared["commands"]) == (True, 230, COUNT - 230)
-    assert "begins behind command 230" in admin("diff", whole, archived).stdout
+    assert "begins after command 230" in admin("diff", whole, archived).stdout
     assert files(archived) == kept
 
 
@@ -591,7 +591,7 @@ def test_journals_that_begin_differently_are_told_apart(archived: Path, tmp_path
     """States behind the first command that both are there from are compared first."""
     other = tmp_path / "other"
     write_journal(other, flow(8, COUNT, limits=LIMITS))
-    assert "different in state behind command 230" in admin("diff", archived, other, code=1).stdout
+    assert "different in state after command 230" in admin("diff", archived, other, code=1).stdout
 
 
 def test_export_of_an_archived_journal_begins_with_what_is_there(archived: Path, tmp_path: Path) -> None:

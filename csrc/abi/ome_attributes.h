@@ -14,7 +14,7 @@
 /* The place of each among them. */
 enum
 {
-    OME_ATTRIBUTE_CAPACITY = 0, /* For whom the participant trades: a Capacity */
+    OME_ATTRIBUTE_CAPACITY = 0, /* For whom the participant trades */
 };
 
 /* A bit for the term of each. */

@@ -123,7 +123,7 @@ enum
     OME_TERM_COLLAR_TICKS = 8, /* How far from the best opposite price an order without limit may trade, in ticks */
     OME_TERM_SELF_TRADE_GROUP = 9, /* Number of the participant's self-trade group */
     OME_TERM_NEW_CLIENT_ORDER_ID = 10, /* Of an amend: the client order id that the order has from now on */
-    OME_TERM_CAPACITY = 11, /* For whom the participant trades: a Capacity */
+    OME_TERM_CAPACITY = 11, /* For whom the participant trades */
 };
 
 #define OME_TERM_COUNT 12u

@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from ome.attributes import AttributeOptions
 from ome.client.errors import TimedOut
 from ome.client.failures import Failures
 from ome.client.frames import session_end
@@ -183,6 +185,7 @@ class OrderEntry(NotCopyable):
         self_trade_group: Integer | None = None,
         account: Integer = 0,
         client_order_id: Integer | None = None,
+        **attributes: Unpack[AttributeOptions],
     ) -> Order:
         """Sends an order to buy `quantity` at the limit `at`, or at any price (a market order) where that is None.
 
@@ -209,6 +212,9 @@ class OrderEntry(NotCopyable):
         - `self_trade_scope`: what its own is: "account" (the default), "participant", or "group" (the default with `self_trade_group`, 1 to
           2^32 - 1).
 
+        What the venue must know about it: order attributes such as `capacity` ("agency", "principal", "riskless_principal"), those of
+        `ome.attributes.AttributeOptions`. The market keeps and reports them, and does not use them.
+
         Who it is: `account` is a number; `client_order_id` is made where none is given.
 
         Raises InvalidTypeError for a float or a bool, InvalidValueError where a value is not allowed.
@@ -229,6 +235,7 @@ class OrderEntry(NotCopyable):
             self_trade=self_trade,
             self_trade_scope=self_trade_scope,
             self_trade_group=self_trade_group,
+            **attributes,
         )
         command, order = self._orders.new(Side.BUY, symbol, quantity, at, options, account, client_order_id)
         self._send_one(command)
@@ -257,6 +264,7 @@ class OrderEntry(NotCopyable):
         self_trade_group: Integer | None = None,
         account: Integer = 0,
         client_order_id: Integer | None = None,
+        **attributes: Unpack[AttributeOptions],
     ) -> Order:
         """Sends an order to sell; else as `buy`."""
         options = OrderOptions(
@@ -275,6 +283,7 @@ class OrderEntry(NotCopyable):
             self_trade=self_trade,
             self_trade_scope=self_trade_scope,
             self_trade_group=self_trade_group,
+            **attributes,
         )
         command, order = self._orders.new(Side.SELL, symbol, quantity, at, options, account, client_order_id)
         self._send_one(command)

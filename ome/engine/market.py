@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
+from ome.attributes import AttributeOptions
 from ome.codec import (
     OrderOptions,
     Records,
@@ -197,6 +198,7 @@ class Engine(EngineView):
         account: str | Integer = 0,
         participant: Integer = 0,
         client_order_id: Integer | None = None,
+        **attributes: Unpack[AttributeOptions],
     ) -> Report:
         """Enters an order to buy `quantity`, at the limit `at`, or at the market where that is None.
 
@@ -223,6 +225,9 @@ class Engine(EngineView):
         - `self_trade_scope`: what its own is: "account" (the default), "participant", or "group" (the default with `self_trade_group`, 1 to
           2^32 - 1).
 
+        What the venue must know about it: order attributes such as `capacity` ("agency", "principal", "riskless_principal"), those of
+        `ome.attributes.AttributeOptions`. The market keeps and reports them, and does not use them.
+
         Who it is: `account` is a name or a number; `participant` a number; `client_order_id` by default counts the orders
         that were given none.
 
@@ -244,6 +249,7 @@ class Engine(EngineView):
             self_trade=self_trade,
             self_trade_scope=self_trade_scope,
             self_trade_group=self_trade_group,
+            **attributes,
         )
         return self._enter(Side.BUY, symbol, quantity, at, options, account, participant, client_order_id)
 
@@ -272,6 +278,7 @@ class Engine(EngineView):
         account: str | Integer = 0,
         participant: Integer = 0,
         client_order_id: Integer | None = None,
+        **attributes: Unpack[AttributeOptions],
     ) -> Report:
         """Enters an order to sell; as `buy`."""
         options = OrderOptions(
@@ -290,6 +297,7 @@ class Engine(EngineView):
             self_trade=self_trade,
             self_trade_scope=self_trade_scope,
             self_trade_group=self_trade_group,
+            **attributes,
         )
         return self._enter(Side.SELL, symbol, quantity, at, options, account, participant, client_order_id)
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 from ome._native import CData, ffi, lib
+from ome.attributes import Attributes
 from ome.engine.accounts import Accounts
 from ome.engine.calls import Handle
 from ome.engine.instruments import EngineInstruments
@@ -54,6 +55,7 @@ class OpenOrder:
     self_trade_prevention: SelfTradePrevention
     self_trade_scope: SelfTradeScope
     self_trade_group: int | None
+    attributes: Attributes
 
 
 class OpenOrders:
@@ -139,4 +141,5 @@ class OpenOrders:
             self_trade_prevention=SelfTradePrevention(view.self_trade_prevention),
             self_trade_scope=SelfTradeScope(view.self_trade_scope),
             self_trade_group=view.self_trade_group or None,
+            attributes=Attributes.of(view.attributes),
         )

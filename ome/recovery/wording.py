@@ -225,6 +225,7 @@ def describe_order(order: OpenOrder, names: Names) -> Described:
         "self_trade_prevention": order.self_trade_prevention.name.lower(),
         "self_trade_scope": order.self_trade_scope.name.lower(),
         "self_trade_group": order.self_trade_group,
+        **order.attributes.words(),
     }
 
 

@@ -264,7 +264,11 @@ static inline uint32_t flow_new_terms(flow_t *flow, const ome_command_t *command
     }
     if (count < 6 && flow_one_in(flow, 50))
     {
-        flow_add_term(terms, &count, (uint8_t)flow_below(flow, 14), 1 + flow_below(flow, 20));
+        flow_add_term(terms, &count, (uint8_t)flow_below(flow, OME_TERM_COUNT + 3), 1 + flow_below(flow, 20));
+    }
+    for (uint32_t i = 0; i < OME_ATTRIBUTE_COUNT && count < 6 && flow_one_in(flow, 8); i++)
+    {
+        flow_add_term(terms, &count, OME_ATTRIBUTES[i].term, 1 + flow_below(flow, OME_ATTRIBUTES[i].value_max));
     }
     return count;
 }

@@ -115,7 +115,7 @@ static inline void seal(bytes_t *bytes)
 
 /* ---- flows ---- */
 
-static const ome_limits_t standard_limits = {.order_count_max = 200,
+static const ome_limits_t snapshot_limits = {.order_count_max = 200,
     .level_count_max = 60,
     .instrument_count_max = 4,
     .session_count_max = 4,

@@ -353,17 +353,30 @@ static void buckets_follow_each_other_without_a_gap(void)
     CHECK_EQUAL(ome_histogram_bucket(UINT64_MAX), OME_HISTOGRAM_BUCKET_COUNT - 1);
 }
 
-/* Nothing recorded gives 0; one value is every percentile; what exceeds the range is told as the maximum. */
-static void percentiles_at_the_edges(void)
+static void a_histogram_without_values_has_percentiles_of_0(void)
 {
     ome_histogram_t histogram = {.label = ""};
     ome_histogram_snapshot_t snapshot;
     ome_histogram_read(&histogram, &snapshot);
     CHECK_EQUAL(ome_histogram_percentile(&snapshot, 500000), 0);
+}
+
+static void a_single_value_is_every_percentile(void)
+{
+    ome_histogram_t histogram = {.label = ""};
+    ome_histogram_snapshot_t snapshot;
     ome_histogram_record(&histogram, 1000);
     ome_histogram_read(&histogram, &snapshot);
     CHECK_EQUAL(ome_histogram_percentile(&snapshot, 0), 1000);
     CHECK_EQUAL(ome_histogram_percentile(&snapshot, 1000000), 1000);
+}
+
+/* A value beyond the range has no bucket of its own, but the maximum is kept. */
+static void a_percentile_beyond_the_range_is_the_maximum(void)
+{
+    ome_histogram_t histogram = {.label = ""};
+    ome_histogram_snapshot_t snapshot;
+    ome_histogram_record(&histogram, 1000);
     ome_histogram_record(&histogram, UINT64_C(1) << 40);
     ome_histogram_read(&histogram, &snapshot);
     CHECK_EQUAL(ome_histogram_percentile(&snapshot, 1000000), UINT64_C(1) << 40);
@@ -402,7 +415,9 @@ int main(void)
     RUN(counters_are_read_while_another_thread_writes);
     RUN(percentiles_are_exact_or_a_sixteenth_more);
     RUN(buckets_follow_each_other_without_a_gap);
-    RUN(percentiles_at_the_edges);
+    RUN(a_histogram_without_values_has_percentiles_of_0);
+    RUN(a_single_value_is_every_percentile);
+    RUN(a_percentile_beyond_the_range_is_the_maximum);
     RUN(percentile_rank_is_rounded_up);
     CHECK_EQUAL(unlink(path), 0);
     CHECK_EQUAL(rmdir(directory), 0);

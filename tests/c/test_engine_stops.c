@@ -46,8 +46,8 @@ static void a_trade_sets_off_a_cascade_of_stops_in_order(void)
     market_free(&market);
 }
 
-/* Rules S6: a trailing stop follows in its favour, keeps its entry when it moves, and has its limit at a distance from where it triggers. */
-static void a_trailing_stop_follows_in_its_favour_only(void)
+/* Rule S6: there is nothing to follow yet, unless an operator's command sets a last price. */
+static void a_trailing_stop_is_rejected_while_there_is_no_last_price(void)
 {
     market_t market = simple_market();
     ome_command_t trailing = with_type(limit_order(OME_SIDE_SELL, -2, 5, 1), OME_ORDER_TYPE_TRAILING_STOP_LIMIT);
@@ -57,6 +57,18 @@ static void a_trailing_stop_follows_in_its_favour_only(void)
     CHECK_EQUAL(last_reason(&market), OME_REASON_NO_LAST_PRICE);
     apply(&market, last_price(100), 1);
     expect(&market, 1, OME_EVENT_KIND_COMPLETED, 0, 100, 0, 0, OME_COMMAND_KIND_SET_LAST_PRICE);
+    apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 1);
+    CHECK_EQUAL(stop_price_of(&market, 1), 97);
+    market_free(&market);
+}
+
+/* Rules S6: a trailing stop follows in its favour, keeps its entry when it moves, and has its limit at a distance from where it triggers. */
+static void a_trailing_stop_follows_in_its_favour_only(void)
+{
+    market_t market = simple_market();
+    ome_command_t trailing = with_type(limit_order(OME_SIDE_SELL, -2, 5, 1), OME_ORDER_TYPE_TRAILING_STOP_LIMIT);
+    trailing.flags = OME_COMMAND_FLAGS_CONTINUED;
+    apply(&market, last_price(100), 1);
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 1);
     CHECK_EQUAL(stop_price_of(&market, 1), 97);
     apply(&market, last_price(110), 1);
@@ -249,6 +261,7 @@ int main(void)
 {
     seed = test_seed(14);
     RUN(a_trade_sets_off_a_cascade_of_stops_in_order);
+    RUN(a_trailing_stop_is_rejected_while_there_is_no_last_price);
     RUN(a_trailing_stop_follows_in_its_favour_only);
     RUN(a_trailing_stop_stays_within_the_prices_of_its_instrument);
     RUN(trailing_stops_with_one_best_price_move_as_one_group);

@@ -45,7 +45,7 @@ static void the_peak_of_an_iceberg_is_replenished_at_the_back(void)
     market_free(&market);
 }
 
-/* Rules I1 and P7: it counts reserves and hidden orders, and is cancelled only where even these are not enough. */
+/* Rule T4: it counts the reserves of icebergs and hidden orders, and is cancelled only where even these are not enough. */
 static void a_fill_or_kill_order_trades_with_lots_that_are_not_displayed(void)
 {
     market_t market = market_of_a_hidden_order_and_an_iceberg();

@@ -192,11 +192,25 @@ static void rows_of_events_have_one_meaning_for_each_field(void)
     CHECK_EQUAL(rows[5].timestamp_ns, 7);
     CHECK_EQUAL(rows[5].price, OME_NULL_VALUE);
     CHECK_EQUAL(rows[5].quantity, OME_NULL_VALUE);
+    market_end(&market);
+}
+
+/* The aggressor's account and time are in the event that accepted it. */
+static void the_row_of_a_trade_alone_lacks_the_account_of_the_aggressor(void)
+{
+    market_t market = market_new();
+    ome_command_t commands[] = {limit_order(1, OME_SIDE_SELL, 10, 120), limit_order(2, OME_SIDE_BUY, 4, 120)};
+    commands[1].account = 44;
+    commands[1].timestamp_ns = 6;
+    apply(&market, commands, 2);
+    CHECK_EQUAL(market.event_count, 3);
     const ome_event_t alone = market.events[2];
-    ome_event_rows(&alone, 1, &rows[0]); /* without the event that tells the aggressor's owner */
-    CHECK_EQUAL(rows[0].timestamp_ns, 0);
-    CHECK_EQUAL(rows[0].account, 0);
-    CHECK_EQUAL(rows[0].order_id, alone.order_id);
+    ome_event_row_t row;
+    ome_event_rows(&alone, 1, &row);
+    CHECK_EQUAL(row.kind, OME_EVENT_KIND_TRADE);
+    CHECK_EQUAL(row.timestamp_ns, 0);
+    CHECK_EQUAL(row.account, 0);
+    CHECK_EQUAL(row.order_id, alone.order_id);
     market_end(&market);
 }
 
@@ -208,5 +222,6 @@ int main(void)
     RUN(a_buffer_of_any_size_gets_every_event);
     RUN(commands_may_lie_and_be_cut_anywhere);
     RUN(rows_of_events_have_one_meaning_for_each_field);
+    RUN(the_row_of_a_trade_alone_lacks_the_account_of_the_aggressor);
     return 0;
 }

@@ -22,17 +22,25 @@ static void check_depth(const market_t *market, uint8_t side, int64_t price, int
     CHECK_EQUAL(depth.order_count, order_count);
 }
 
-/* Best, depth at a price and levels tell what is displayed, and why they cannot. */
-static void best_depth_and_levels_tell_what_is_displayed(void)
+/* Two levels to buy, of three orders, and one to sell. */
+static market_t market_of_three_levels(void)
 {
     market_t market = market_new();
-    const ome_engine_t *engine = market.engine;
-    ome_depth_t depth;
-    CHECK_EQUAL(ome_engine_best(engine, 1, OME_SIDE_BUY, &depth), OME_EMPTY);
     enter(&market, limit_order(1, OME_SIDE_BUY, 10, 100));
     enter(&market, limit_order(2, OME_SIDE_BUY, 20, 105));
     enter(&market, limit_order(3, OME_SIDE_BUY, 30, 105));
     enter(&market, limit_order(4, OME_SIDE_SELL, 40, 115));
+    return market;
+}
+
+static void the_best_level_of_a_side_is_found(void)
+{
+    market_t empty = market_new();
+    ome_depth_t depth;
+    CHECK_EQUAL(ome_engine_best(empty.engine, 1, OME_SIDE_BUY, &depth), OME_EMPTY);
+    market_end(&empty);
+    market_t market = market_of_three_levels();
+    const ome_engine_t *engine = market.engine;
     CHECK_EQUAL(ome_engine_best(engine, 1, OME_SIDE_BUY, &depth), OME_OK);
     CHECK_EQUAL(depth.price, 105);
     CHECK_EQUAL(depth.quantity, 50);
@@ -42,6 +50,50 @@ static void best_depth_and_levels_tell_what_is_displayed(void)
     CHECK_EQUAL(depth.quantity, 40);
     CHECK_EQUAL(depth.order_count, 1);
     CHECK_EQUAL(ome_engine_best(engine, 2, OME_SIDE_BUY, &depth), OME_EMPTY);
+    market_end(&market);
+}
+
+static void the_depth_at_a_price_is_found(void)
+{
+    market_t market = market_of_three_levels();
+    const ome_engine_t *engine = market.engine;
+    ome_depth_t depth;
+    check_depth(&market, OME_SIDE_BUY, 100, 10, 1);
+    check_depth(&market, OME_SIDE_BUY, 105, 50, 2);
+    check_depth(&market, OME_SIDE_SELL, 115, 40, 1);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_SELL, 105, &depth), OME_EMPTY);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, 110, &depth), OME_EMPTY);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, 101, &depth), OME_INVALID);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, 0, &depth), OME_INVALID);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, -5, &depth), OME_INVALID);
+    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, INT64_MAX, &depth), OME_INVALID);
+    CHECK_EQUAL(ome_engine_depth(engine, 2, OME_SIDE_BUY, -5, &depth), OME_EMPTY);
+    market_end(&market);
+}
+
+/* As many as there is room for; what is behind them is not touched. */
+static void levels_are_listed_best_first(void)
+{
+    market_t market = market_of_three_levels();
+    const ome_engine_t *engine = market.engine;
+    ome_depth_t levels[3] = {{0}, {0}, {.price = 77}};
+    CHECK_EQUAL(ome_engine_levels(engine, 1, OME_SIDE_BUY, 0, levels), 0);
+    CHECK_EQUAL(levels[0].price, 0);
+    CHECK_EQUAL(ome_engine_levels(engine, 1, OME_SIDE_BUY, 1, levels), 1);
+    CHECK_EQUAL(levels[0].price, 105);
+    CHECK_EQUAL(levels[1].price, 0);
+    CHECK_EQUAL(ome_engine_levels(engine, 1, OME_SIDE_BUY, 3, levels), 2);
+    CHECK_EQUAL(levels[0].price, 105);
+    CHECK_EQUAL(levels[1].price, 100);
+    CHECK_EQUAL(levels[2].price, 77);
+    market_end(&market);
+}
+
+static void an_instrument_or_side_that_does_not_exist_has_no_depth(void)
+{
+    market_t market = market_of_three_levels();
+    const ome_engine_t *engine = market.engine;
+    ome_depth_t depth;
     for (uint32_t i = 0; i < 2; i++)
     {
         const uint32_t instrument = i == 0 ? 0 : 3;
@@ -53,26 +105,6 @@ static void best_depth_and_levels_tell_what_is_displayed(void)
         CHECK_EQUAL(ome_engine_levels(engine, instrument, OME_SIDE_BUY, 1, &depth), 0);
         CHECK_EQUAL(ome_engine_levels(engine, 1, side, 1, &depth), 0);
     }
-    check_depth(&market, OME_SIDE_BUY, 100, 10, 1);
-    check_depth(&market, OME_SIDE_BUY, 105, 50, 2);
-    check_depth(&market, OME_SIDE_SELL, 115, 40, 1);
-    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_SELL, 105, &depth), OME_EMPTY);
-    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, 110, &depth), OME_EMPTY);
-    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, 101, &depth), OME_INVALID);
-    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, 0, &depth), OME_INVALID);
-    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, -5, &depth), OME_INVALID);
-    CHECK_EQUAL(ome_engine_depth(engine, 1, OME_SIDE_BUY, INT64_MAX, &depth), OME_INVALID);
-    CHECK_EQUAL(ome_engine_depth(engine, 2, OME_SIDE_BUY, -5, &depth), OME_EMPTY);
-    ome_depth_t levels[3] = {{0}, {0}, {.price = 77}};
-    CHECK_EQUAL(ome_engine_levels(engine, 1, OME_SIDE_BUY, 0, levels), 0);
-    CHECK_EQUAL(levels[0].price, 0);
-    CHECK_EQUAL(ome_engine_levels(engine, 1, OME_SIDE_BUY, 1, levels), 1);
-    CHECK_EQUAL(levels[0].price, 105);
-    CHECK_EQUAL(levels[1].price, 0);
-    CHECK_EQUAL(ome_engine_levels(engine, 1, OME_SIDE_BUY, 3, levels), 2);
-    CHECK_EQUAL(levels[0].price, 105);
-    CHECK_EQUAL(levels[1].price, 100);
-    CHECK_EQUAL(levels[2].price, 77);
     market_end(&market);
 }
 
@@ -163,7 +195,13 @@ static void an_order_is_found_by_either_id_while_it_lives(void)
     apply_one(&market, &command, 1, OME_EVENT_KIND_CANCELLED, OME_REASON_REQUESTED);
     CHECK_EQUAL(ome_engine_order(market.engine, order_id, &order), OME_NOT_FOUND);
     CHECK_EQUAL(ome_engine_client_order(market.engine, 2, 9, &order), OME_NOT_FOUND);
-    /* An order without a client order id is found by its own id only. */
+    market_end(&market);
+}
+
+static void an_order_without_a_client_order_id_is_found_by_its_own_id_only(void)
+{
+    market_t market = market_new();
+    ome_order_view_t order;
     enter(&market, limit_order(0, OME_SIDE_BUY, 1, 100));
     CHECK_EQUAL(ome_engine_client_order(market.engine, 0, 0, &order), OME_NOT_FOUND);
     CHECK_EQUAL(ome_engine_order(market.engine, market.events[0].order_id, &order), OME_OK);
@@ -237,14 +275,14 @@ static void symbols_are_told_apart_up_to_the_limit(void)
     market_end(&market);
 }
 
-static void a_special_order_at_rest_tells_its_terms(void)
+static void an_iceberg_shows_its_peak_and_what_is_left_of_it(void)
 {
     market_t market = market_new();
     enter_long(&market, with_term(limit_order(1, OME_SIDE_SELL, 100, 120), OME_TERM_DISPLAY_QUANTITY, 30));
     ome_command_t taker = limit_order(2, OME_SIDE_BUY, 35, 120);
     taker.time_in_force = OME_TIME_IN_FORCE_IOC;
     apply(&market, &taker, 1);
-    ome_order_view_t order = view(&market, 1);
+    const ome_order_view_t order = view(&market, 1);
     CHECK_EQUAL(order.leaves_quantity, 65);
     CHECK_EQUAL(order.displayed_quantity, 25);
     CHECK_EQUAL(order.peak_quantity, 30);
@@ -253,12 +291,18 @@ static void a_special_order_at_rest_tells_its_terms(void)
     CHECK_EQUAL(order.is_hidden, 0);
     CHECK_EQUAL(order.stop_price, 0);
     CHECK_EQUAL(order.deadline_ns, 0);
+    market_end(&market);
+}
+
+static void an_order_shows_its_deadline_and_its_self_trade_group(void)
+{
+    market_t market = market_new();
     ome_command_t dated = limit_order(3, OME_SIDE_SELL, 10, 125);
     dated.time_in_force = OME_TIME_IN_FORCE_GTD;
     dated.self_trade_prevention = OME_SELF_TRADE_PREVENTION_CANCEL_BOTH;
     dated.self_trade_scope = OME_SELF_TRADE_SCOPE_GROUP;
     enter_long(&market, with_terms(dated, OME_TERM_EXPIRE_TIME, 1000, OME_TERM_SELF_TRADE_GROUP, 77));
-    order = view(&market, 3);
+    const ome_order_view_t order = view(&market, 3);
     CHECK_EQUAL(order.deadline_ns, 1000);
     CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_GTD);
     CHECK_EQUAL(order.self_trade_group, 77);
@@ -266,10 +310,16 @@ static void a_special_order_at_rest_tells_its_terms(void)
     CHECK_EQUAL(order.self_trade_scope, OME_SELF_TRADE_SCOPE_GROUP);
     CHECK_EQUAL(order.displayed_quantity, 10);
     CHECK_EQUAL(order.peak_quantity, 0);
+    market_end(&market);
+}
+
+static void a_hidden_order_displays_nothing(void)
+{
+    market_t market = market_new();
     ome_command_t hidden = limit_order(4, OME_SIDE_SELL, 10, 130);
     hidden.flags = OME_COMMAND_FLAGS_HIDDEN;
     enter(&market, hidden);
-    order = view(&market, 4);
+    const ome_order_view_t order = view(&market, 4);
     CHECK_EQUAL(order.is_hidden, 1);
     CHECK_EQUAL(order.displayed_quantity, 0);
     CHECK_EQUAL(order.leaves_quantity, 10);
@@ -277,12 +327,17 @@ static void a_special_order_at_rest_tells_its_terms(void)
     market_end(&market);
 }
 
-/* What waits tells its stop price, its limit or distance, and how it trails; when it has triggered it is an order like others. */
-static void a_waiting_order_tells_its_stop(void)
+static void set_last_price(market_t *market, int64_t price)
+{
+    const ome_command_t last = {.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = price};
+    apply(market, &last, 1);
+}
+
+/* While it waits it has its stop price and displays nothing; when it has triggered it is an order like others. */
+static void a_stop_limit_order_is_an_order_like_others_once_it_has_triggered(void)
 {
     market_t market = market_new();
-    const ome_command_t last = {.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = 100};
-    apply(&market, &last, 1);
+    set_last_price(&market, 100);
     ome_command_t stop = typed_order(1, OME_SIDE_BUY, 10, 130, OME_ORDER_TYPE_STOP_LIMIT);
     stop.time_in_force = OME_TIME_IN_FORCE_DAY;
     stop.flags = OME_COMMAND_FLAGS_POST_ONLY;
@@ -299,8 +354,25 @@ static void a_waiting_order_tells_its_stop(void)
     CHECK_EQUAL(order.peak_quantity, 4);
     CHECK_EQUAL(order.instrument, 1);
     CHECK_EQUAL(order.side, OME_SIDE_BUY);
+    set_last_price(&market, 120);
+    order = view(&market, 1);
+    CHECK_EQUAL(order.is_waiting, 0);
+    CHECK_EQUAL(order.stop_price, 0);
+    CHECK_EQUAL(order.price, 130);
+    CHECK_EQUAL(order.displayed_quantity, 4);
+    CHECK_EQUAL(order.peak_quantity, 4);
+    CHECK_EQUAL(order.order_type, OME_ORDER_TYPE_LIMIT);
+    CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_DAY);
+    market_end(&market);
+}
+
+/* By an amount or by basis points, with a limit at a distance or without one. */
+static void a_trailing_stop_shows_its_distance_and_where_it_stands(void)
+{
+    market_t market = market_new();
+    set_last_price(&market, 100);
     enter_long(&market, with_term(typed_order(2, OME_SIDE_SELL, 10, -5, OME_ORDER_TYPE_TRAILING_STOP_LIMIT), OME_TERM_TRAIL_AMOUNT, 20));
-    order = view(&market, 2);
+    ome_order_view_t order = view(&market, 2);
     CHECK_EQUAL(order.is_waiting, 1);
     CHECK_EQUAL(order.stop_price, 80);
     CHECK_EQUAL(order.price, -5);
@@ -319,18 +391,9 @@ static void a_waiting_order_tells_its_stop(void)
     CHECK_EQUAL(order.trail_basis_points, 1000);
     CHECK_EQUAL(order.order_type, OME_ORDER_TYPE_TRAILING_STOP);
     CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_IOC);
-    const ome_command_t up = {.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = 120};
-    apply(&market, &up, 1);
+    set_last_price(&market, 120);
     CHECK_EQUAL(view(&market, 2).stop_price, 100);
-    CHECK_EQUAL(view(&market, 3).stop_price, 105); /* they trail */
-    order = view(&market, 1);
-    CHECK_EQUAL(order.is_waiting, 0);
-    CHECK_EQUAL(order.stop_price, 0);
-    CHECK_EQUAL(order.price, 130);
-    CHECK_EQUAL(order.displayed_quantity, 4);
-    CHECK_EQUAL(order.peak_quantity, 4);
-    CHECK_EQUAL(order.order_type, OME_ORDER_TYPE_LIMIT);
-    CHECK_EQUAL(order.time_in_force, OME_TIME_IN_FORCE_DAY);
+    CHECK_EQUAL(view(&market, 3).stop_price, 105);
     market_end(&market);
 }
 
@@ -343,8 +406,8 @@ static void check_ids(const ome_order_view_t *orders, uint32_t count, const uint
     }
 }
 
-/* Orders are listed as they would trade, displayed before hidden; those that wait as they would trigger. */
-static void orders_are_listed_in_priority(void)
+/* Displayed orders come before hidden ones at each price. A list that is cut has the first. */
+static void orders_are_listed_as_they_would_trade(void)
 {
     market_t market = market_new();
     ome_command_t hidden = limit_order(1, OME_SIDE_BUY, 10, 105);
@@ -355,14 +418,6 @@ static void orders_are_listed_in_priority(void)
     enter_long(&market, with_term(limit_order(4, OME_SIDE_BUY, 10, 105), OME_TERM_DISPLAY_QUANTITY, 3));
     hidden.client_order_id = 5;
     enter(&market, hidden);
-    static const int64_t stop_prices[] = {130, 120, 125, 120};
-    for (uint32_t i = 0; i < 4; i++)
-    {
-        const ome_command_t buy = typed_order(11 + i, OME_SIDE_BUY, 1, 0, OME_ORDER_TYPE_STOP);
-        const ome_command_t sell = typed_order(21 + i, OME_SIDE_SELL, 1, 0, OME_ORDER_TYPE_STOP);
-        enter_long(&market, with_term(buy, OME_TERM_STOP_PRICE, stop_prices[i]));
-        enter_long(&market, with_term(sell, OME_TERM_STOP_PRICE, stop_prices[i] - 60));
-    }
     const ome_engine_t *engine = market.engine;
     ome_order_view_t orders[8];
     static const uint64_t at_rest[] = {3, 4, 1, 5, 2};
@@ -373,13 +428,44 @@ static void orders_are_listed_in_priority(void)
     CHECK_EQUAL(orders[2].price, 105);
     CHECK_EQUAL(orders[4].price, 100);
     check_ids(orders, ome_engine_orders(engine, 1, OME_SIDE_BUY, 3, orders), at_rest, 3);
+    market_end(&market);
+}
+
+static market_t market_with_stops(void)
+{
+    market_t market = market_new();
+    static const int64_t stop_prices[] = {130, 120, 125, 120};
+    for (uint32_t i = 0; i < 4; i++)
+    {
+        const ome_command_t buy = typed_order(11 + i, OME_SIDE_BUY, 1, 0, OME_ORDER_TYPE_STOP);
+        const ome_command_t sell = typed_order(21 + i, OME_SIDE_SELL, 1, 0, OME_ORDER_TYPE_STOP);
+        enter_long(&market, with_term(buy, OME_TERM_STOP_PRICE, stop_prices[i]));
+        enter_long(&market, with_term(sell, OME_TERM_STOP_PRICE, stop_prices[i] - 60));
+    }
+    return market;
+}
+
+static void waiting_orders_are_listed_as_they_would_trigger(void)
+{
+    market_t market = market_with_stops();
+    ome_order_view_t orders[8];
     static const uint64_t buys[] = {12, 14, 13, 11};
     static const uint64_t sells[] = {21, 23, 22, 24};
-    check_ids(orders, ome_engine_waiting_orders(engine, 1, OME_SIDE_BUY, 8, orders), buys, 4);
+    check_ids(orders, ome_engine_waiting_orders(market.engine, 1, OME_SIDE_BUY, 8, orders), buys, 4);
     CHECK_EQUAL(orders[0].is_waiting, 1);
     CHECK_EQUAL(orders[0].stop_price, 120);
-    check_ids(orders, ome_engine_waiting_orders(engine, 1, OME_SIDE_SELL, 8, orders), sells, 4);
-    check_ids(orders, ome_engine_waiting_orders(engine, 1, OME_SIDE_SELL, 2, orders), sells, 2);
+    check_ids(orders, ome_engine_waiting_orders(market.engine, 1, OME_SIDE_SELL, 8, orders), sells, 4);
+    check_ids(orders, ome_engine_waiting_orders(market.engine, 1, OME_SIDE_SELL, 2, orders), sells, 2);
+    market_end(&market);
+}
+
+/* Of an instrument or a side that does not exist, of one without orders, or where there is no room for any. */
+static void a_list_of_orders_may_be_empty(void)
+{
+    market_t market = market_with_stops();
+    enter(&market, limit_order(1, OME_SIDE_BUY, 10, 100));
+    const ome_engine_t *engine = market.engine;
+    ome_order_view_t orders[8];
     for (uint32_t i = 0; i < 2; i++)
     {
         CHECK_EQUAL(ome_engine_orders(engine, i * 3, OME_SIDE_BUY, 8, orders), 0);
@@ -396,8 +482,7 @@ static void orders_are_listed_in_priority(void)
 
 /* ---- definitions and counts ---- */
 
-/* Instruments and sessions tell what they were defined as, and an instrument its last trade price. */
-static void definitions_are_told_as_they_were_given(void)
+static void an_instrument_is_found_as_it_was_defined(void)
 {
     market_t market = market_new();
     ome_instrument_view_t instrument;
@@ -411,15 +496,28 @@ static void definitions_are_told_as_they_were_given(void)
         .price_decimals = 2,
         .quantity_decimals = 1};
     CHECK_BYTES_EQUAL(&instrument, &expected, sizeof(instrument));
+    CHECK_EQUAL(ome_engine_instrument(market.engine, 0, &instrument), OME_NOT_FOUND);
+    CHECK_EQUAL(ome_engine_instrument(market.engine, 3, &instrument), OME_NOT_FOUND);
+    market_end(&market);
+}
+
+static void an_instrument_has_the_price_of_its_last_trade(void)
+{
+    market_t market = market_new();
     enter(&market, limit_order(1, OME_SIDE_BUY, 10, 100));
     const ome_command_t sell = limit_order(2, OME_SIDE_SELL, 4, 95);
     apply(&market, &sell, 1);
+    ome_instrument_view_t instrument;
     CHECK_EQUAL(ome_engine_instrument(market.engine, 1, &instrument), OME_OK);
     CHECK_EQUAL(instrument.last_trade_price, 100);
     CHECK_EQUAL(instrument.tick, 5);
     CHECK_BYTES_EQUAL(instrument.symbol, "ONE", 4);
-    CHECK_EQUAL(ome_engine_instrument(market.engine, 0, &instrument), OME_NOT_FOUND);
-    CHECK_EQUAL(ome_engine_instrument(market.engine, 3, &instrument), OME_NOT_FOUND);
+    market_end(&market);
+}
+
+static void a_session_is_found_as_it_was_defined(void)
+{
+    market_t market = market_new();
     ome_session_view_t session;
     memset(&session, 0xFF, sizeof(session));
     CHECK_EQUAL(ome_engine_session(market.engine, 2, &session), OME_OK);
@@ -455,15 +553,26 @@ static void sessions_are_found_by_numbers_with_gaps(void)
 
 int main(void)
 {
-    RUN(best_depth_and_levels_tell_what_is_displayed);
+    RUN(the_best_level_of_a_side_is_found);
+    RUN(the_depth_at_a_price_is_found);
+    RUN(levels_are_listed_best_first);
+    RUN(an_instrument_or_side_that_does_not_exist_has_no_depth);
     RUN(market_data_shows_no_hidden_lots);
     RUN(an_order_is_found_by_either_id_while_it_lives);
+    RUN(an_order_without_a_client_order_id_is_found_by_its_own_id_only);
     RUN(the_account_of_an_order_that_rested_is_told_until_the_next_order);
     RUN(symbols_are_told_apart_up_to_the_limit);
-    RUN(a_special_order_at_rest_tells_its_terms);
-    RUN(a_waiting_order_tells_its_stop);
-    RUN(orders_are_listed_in_priority);
-    RUN(definitions_are_told_as_they_were_given);
+    RUN(an_iceberg_shows_its_peak_and_what_is_left_of_it);
+    RUN(an_order_shows_its_deadline_and_its_self_trade_group);
+    RUN(a_hidden_order_displays_nothing);
+    RUN(a_stop_limit_order_is_an_order_like_others_once_it_has_triggered);
+    RUN(a_trailing_stop_shows_its_distance_and_where_it_stands);
+    RUN(orders_are_listed_as_they_would_trade);
+    RUN(waiting_orders_are_listed_as_they_would_trigger);
+    RUN(a_list_of_orders_may_be_empty);
+    RUN(an_instrument_is_found_as_it_was_defined);
+    RUN(an_instrument_has_the_price_of_its_last_trade);
+    RUN(a_session_is_found_as_it_was_defined);
     RUN(sessions_are_found_by_numbers_with_gaps);
     return 0;
 }

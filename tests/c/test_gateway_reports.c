@@ -164,6 +164,10 @@ static void know_order(client_t *client, const ome_execution_report_t *report)
         client->cumulative[slot] = 0;
     }
     CHECK_EQUAL(client->id[slot], report->order_id);
+    if (report->kind == OME_EVENT_KIND_ATTRIBUTES)
+    {
+        return; /* has no quantities */
+    }
     if (report->kind == OME_EVENT_KIND_TRADE)
     {
         CHECK(report->last_quantity > 0 && report->trade_id >= client->trade_id); /* equal where both sides are its own */
@@ -330,7 +334,7 @@ static void clients_know_from_reports_what_the_engine_knows(void)
     CHECK_EQUAL(count_of(house, OME_COUNT_ORDERS), known.kinds[OME_EVENT_KIND_ACCEPTED]);
     CHECK_EQUAL(count_of(house, OME_COUNT_CANCELS), known.kinds[OME_EVENT_KIND_CANCELLED]);
     CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), known.kinds[OME_EVENT_KIND_REJECTED]);
-    for (uint32_t kind = OME_EVENT_KIND_ACCEPTED; kind <= OME_EVENT_KIND_COMPLETED; kind++)
+    for (uint32_t kind = OME_EVENT_KIND_ACCEPTED; kind <= OME_EVENT_KIND_ATTRIBUTES; kind++)
     {
         const bool is_reported = kind != OME_EVENT_KIND_DEFINED && kind != OME_EVENT_KIND_DISPLAYED;
         CHECK_EQUAL(known.kinds[kind] > 5, is_reported);
@@ -421,16 +425,34 @@ static void a_sweep_larger_than_a_turn_is_reported_whole(void)
     house_free(house);
 }
 
-/* The report of each event in the life of special orders, where it differs from a plain order's. */
-static void special_orders_are_reported_with_all_that_is_open(void)
+/* Fifty lots of session 1 at 100 with a peak of ten: what it displays is nobody's report, its leaves are whole. */
+static void send_iceberg(house_t *house)
+{
+    ome_command_t iceberg[2] = {limit_order(OME_SIDE_SELL, 100, 50, 1), order_terms(OME_TERM_DISPLAY_QUANTITY, 10)};
+    iceberg[0].flags = OME_COMMAND_FLAGS_CONTINUED;
+    send_commands(house, 1, iceberg, 2);
+}
+
+/* A house with that iceberg, of which twelve lots have traded and whose reports have been read. */
+static house_t *house_with_an_iceberg(void)
+{
+    house_t *house = simple_house(64);
+    send_iceberg(house);
+    ome_command_t buy = limit_order(OME_SIDE_BUY, 100, 12, 1);
+    buy.time_in_force = OME_TIME_IN_FORCE_IOC;
+    send_command(house, 2, buy);
+    work(house);
+    forget_frames(house);
+    return house;
+}
+
+/* An iceberg's peak is replenished and a stop triggers by one trade: the reports say what is open of the whole order, in the order of the events. */
+static void a_trade_with_an_iceberg_that_triggers_a_stop_is_reported_to_both(void)
 {
     house_t *house = simple_house(64);
     static known_t known;
     memset(&known, 0, sizeof(known));
-    /* An iceberg: what it displays is nobody's report; its leaves are whole. */
-    ome_command_t iceberg[2] = {limit_order(OME_SIDE_SELL, 100, 50, 1), order_terms(OME_TERM_DISPLAY_QUANTITY, 10)};
-    iceberg[0].flags = OME_COMMAND_FLAGS_CONTINUED;
-    send_commands(house, 1, iceberg, 2);
+    send_iceberg(house);
     /* A stop of the same session, which waits. */
     ome_command_t stop[2] = {limit_order(OME_SIDE_SELL, 0, 5, 2), order_terms(OME_TERM_STOP_PRICE, 100)};
     stop[0].order_type = OME_ORDER_TYPE_STOP;
@@ -481,22 +503,42 @@ static void special_orders_are_reported_with_all_that_is_open(void)
     CHECK_EQUAL(at, 7);
     (void)know_frames(&known, house);
     check_known(&known, house->engine);
-    /* Cancel and replace under another id: the report that answers has it. */
+    house_free(house);
+}
+
+/* Cancel and replace: the report that answers has the new id, and so have those that follow. */
+static void an_order_that_is_replaced_is_reported_under_its_new_id(void)
+{
+    house_t *house = house_with_an_iceberg();
     ome_command_t amend[2] = {amend_order(1, OME_NULL_VALUE, OME_NULL_VALUE), order_terms(OME_TERM_NEW_CLIENT_ORDER_ID, 77)};
     amend[0].flags = OME_COMMAND_FLAGS_CONTINUED;
     send_commands(house, 1, amend, 2);
     work(house);
-    check_report(house, 1,
-        (ome_execution_report_t){.report_sequence = 7,
-            .engine_sequence = 11,
-            .order_id = order_id(1, 1),
-            .client_order_id = 77,
-            .price = 100,
-            .leaves_quantity = 38,
-            .cumulative_quantity = 12,
-            .kind = OME_EVENT_KIND_AMENDED,
-            .side = OME_SIDE_SELL});
-    /* A match with itself is told to both orders, and is no trade. */
+    ome_execution_report_t report = {.report_sequence = 4,
+        .engine_sequence = 9,
+        .order_id = order_id(1, 1),
+        .client_order_id = 77,
+        .price = 100,
+        .leaves_quantity = 38,
+        .cumulative_quantity = 12,
+        .kind = OME_EVENT_KIND_AMENDED,
+        .side = OME_SIDE_SELL};
+    check_report(house, 1, report);
+    send_command(house, 1, reduce_order(77, 8));
+    work(house);
+    report.report_sequence = 5;
+    report.engine_sequence = 10;
+    report.last_quantity = 8;
+    report.leaves_quantity = 30;
+    report.kind = OME_EVENT_KIND_REDUCED;
+    check_report(house, 1, report);
+    house_free(house);
+}
+
+/* It is told to both orders, and is no trade. */
+static void a_prevented_self_trade_is_reported_to_both_orders(void)
+{
+    house_t *house = house_with_an_iceberg();
     ome_command_t own = limit_order(OME_SIDE_BUY, 100, 8, 3);
     own.self_trade_prevention = OME_SELF_TRADE_PREVENTION_CANCEL_NEWEST;
     send_command(house, 1, own);
@@ -516,17 +558,25 @@ static void special_orders_are_reported_with_all_that_is_open(void)
         CHECK_EQUAL(reports[i].trade_id, 0);
         CHECK_EQUAL(reports[i].is_aggressor, i == 1);
         CHECK_EQUAL(reports[i].leaves_quantity, i == 1 ? 8 : 38);
-        CHECK_EQUAL(reports[i].client_order_id, i == 1 ? 3 : 77);
+        CHECK_EQUAL(reports[i].client_order_id, i == 1 ? 3 : 1);
         CHECK_EQUAL(reports[i].side, i == 1 ? OME_SIDE_BUY : OME_SIDE_SELL);
         CHECK_EQUAL(reports[i].timestamp_ns, reports[0].timestamp_ns);
         CHECK_EQUAL(reports[i].cumulative_quantity, i == 1 ? 0 : 12);
     }
-    /* A mass cancel: each order, and a total that echoes the request. */
+    check_silence(house);
+    house_free(house);
+}
+
+/* Each order, and a total that echoes the request. */
+static void a_mass_cancel_is_reported_for_each_order_and_in_total(void)
+{
+    house_t *house = house_with_an_iceberg();
     send_command(house, 1, (ome_command_t){.kind = OME_COMMAND_KIND_MASS_CANCEL, .client_order_id = 5, .instrument = 1});
     work(house);
-    frame = next_frame(house, 1);
+    const wire_frame_t *frame = next_frame(house, 1);
     CHECK_EQUAL(frame->size_bytes, 2 * REPORT_SIZE);
-    memcpy(reports, frame->data, 2 * REPORT_SIZE);
+    ome_execution_report_t reports[2];
+    memcpy(reports, frame->data, sizeof(reports));
     CHECK_EQUAL(reports[0].kind, OME_EVENT_KIND_CANCELLED);
     CHECK_EQUAL(reports[0].last_quantity, 38);
     CHECK_EQUAL(reports[0].reason, OME_REASON_MASS_CANCELLED);
@@ -700,7 +750,10 @@ int main(void)
     RUN(clients_know_from_reports_what_the_engine_knows);
     RUN(an_amend_that_crosses_is_reported_step_by_step);
     RUN(a_sweep_larger_than_a_turn_is_reported_whole);
-    RUN(special_orders_are_reported_with_all_that_is_open);
+    RUN(a_trade_with_an_iceberg_that_triggers_a_stop_is_reported_to_both);
+    RUN(an_order_that_is_replaced_is_reported_under_its_new_id);
+    RUN(a_prevented_self_trade_is_reported_to_both_orders);
+    RUN(a_mass_cancel_is_reported_for_each_order_and_in_total);
     RUN(a_gateway_takes_over_orders_at_rest);
     RUN(reports_for_nobody_are_counted_and_leave_a_gap);
     RUN(nothing_is_reported_before_the_gate_opens);

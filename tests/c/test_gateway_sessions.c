@@ -311,8 +311,9 @@ static void a_full_ring_is_busy_at_the_definition(void)
     }
 }
 
-/* A session that the engine refused has to log on again, and is told so; where it is gone already, nobody is. */
-static void a_session_that_is_refused_is_ended(void)
+/* Session 4 logs on with the participant of another, so that the engine rejects its definition; the gateway has handed the rejection to the
+ * caller. */
+static house_t *house_that_refuses_a_session(void)
 {
     house_t *house = simple_house(64);
     ome_gateway_logon_t logon = logon_of(house, 4, 4);
@@ -330,6 +331,13 @@ static void a_session_that_is_refused_is_ended(void)
     CHECK_EQUAL(event.session, 4);
     CHECK(look(house, 4).is_defined);
     house->wire->out_read = house->wire->out_count; /* the refusal is also a report */
+    return house;
+}
+
+/* It gets a logout once; where it is gone already, nobody does. Its order is of no session, and so never entered. */
+static void a_session_that_is_refused_is_ended(void)
+{
+    house_t *house = house_that_refuses_a_session();
     ome_gateway_undefine(house->gateway, 4);
     check_logout(house, 4, OME_REASON_SESSION_LIMIT_REACHED);
     CHECK(!look(house, 4).is_defined);
@@ -337,13 +345,21 @@ static void a_session_that_is_refused_is_ended(void)
     ome_gateway_undefine(house->gateway, 4);
     check_silence(house);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 1);
-    /* Its order was of no session. */
     CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     CHECK_EQUAL(house->engine->pools.orders.slots_ever_used, 0);
     CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), 2);
-    /* It connects again, with numbers that are its own, and is defined anew. */
+    house_free(house);
+}
+
+/* It connects again, with numbers that are its own, and is defined anew. */
+static void a_session_that_was_refused_may_log_on_again(void)
+{
+    house_t *house = house_that_refuses_a_session();
+    ome_gateway_undefine(house->gateway, 4);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    house->wire->out_read = house->wire->out_count;
     wire_reconnect(house->wire, 4);
-    logon = logon_of(house, 4, 4);
+    ome_gateway_logon_t logon = logon_of(house, 4, 4);
     logon.is_defined = 0;
     CHECK_EQUAL(ome_gateway_bind(house->gateway, 4, &logon), OME_OK);
     CHECK_EQUAL(look(house, 4).report_sequence, 0); /* it is somebody else */
@@ -465,6 +481,7 @@ int main(void)
     RUN(the_definition_comes_right_before_the_first_command);
     RUN(a_full_ring_is_busy_at_the_definition);
     RUN(a_session_that_is_refused_is_ended);
+    RUN(a_session_that_was_refused_may_log_on_again);
     RUN(a_connection_that_is_gone_has_no_session);
     RUN(the_caller_ends_a_connection);
     RUN(a_definition_comes_to_the_caller_in_its_place);

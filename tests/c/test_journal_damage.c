@@ -214,8 +214,8 @@ static void test_an_epoch_that_goes_down_is_damage(void)
     memory_end(&memory);
 }
 
-/* Rule: a segment that is missing or that does not belong to the journal is damage, wherever it stands. */
-static void test_a_missing_or_foreign_segment_is_damage(void)
+/* Rule: a segment that does not belong to the journal is damage, wherever it stands. */
+static void test_a_foreign_segment_is_damage(void)
 {
     static const uint64_t foreign[] = {2, 9, 4000, UINT64_MAX};
     for (size_t index = 0; index < sizeof(foreign) / sizeof(foreign[0]); index++)
@@ -228,6 +228,11 @@ static void test_a_missing_or_foreign_segment_is_damage(void)
         CHECK_EQUAL(reader.last_sequence, foreign[index] < 4 ? 3 : 8);
         memory_end(&memory);
     }
+}
+
+/* Rule: without the segment in which it begins there is no journal to read, and recovery does not make one. */
+static void test_a_journal_without_its_first_segment_is_absent(void)
+{
     make_small(true);
     memory_set(&memory.seen, FIRST_SEGMENT, -1);
     CHECK_EQUAL(read_all(), OME_NOT_FOUND);
@@ -238,6 +243,11 @@ static void test_a_missing_or_foreign_segment_is_damage(void)
     CHECK_TEXT_EQUAL(reader.report.path, DIRECTORY);
     CHECK_EQUAL(ome_journal_recover(&reader), OME_NOT_FOUND);
     memory_end(&memory);
+}
+
+/* Rule: each segment but the last is missed. */
+static void test_a_missing_segment_is_damage(void)
+{
     start_new();
     commit_groups(4000, 100);
     CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
@@ -324,7 +334,9 @@ int main(void)
     RUN(test_recovery_needs_a_reader_that_came_to_the_end);
     RUN(test_a_header_that_does_not_continue_the_journal_is_refused);
     RUN(test_an_epoch_that_goes_down_is_damage);
-    RUN(test_a_missing_or_foreign_segment_is_damage);
+    RUN(test_a_foreign_segment_is_damage);
+    RUN(test_a_journal_without_its_first_segment_is_absent);
+    RUN(test_a_missing_segment_is_damage);
     RUN(test_a_valid_record_with_another_sequence_is_damage);
     RUN(test_a_group_torn_out_of_order_is_a_torn_tail);
     return 0;

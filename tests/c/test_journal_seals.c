@@ -164,7 +164,7 @@ static void test_a_segment_cut_short_is_found(void)
     memory_end(&memory);
 }
 
-/* Rule: a segment dropped, put in another's place, or there twice is damage, also when its header is right for its name. */
+/* Rule: a segment dropped, put in another's place, or there twice is damage. */
 static void test_segments_dropped_doubled_or_swapped_are_found(void)
 {
     make_runs();
@@ -190,7 +190,17 @@ static void test_segments_dropped_doubled_or_swapped_are_found(void)
             }
             memory.seen = before;
         }
-        /* The header says that it belongs where it was put; what is in it does not. */
+    }
+    CHECK_EQUAL(read_all(), OME_EMPTY);
+    memory_end(&memory);
+}
+
+/* Rule: nor is it enough that its header says that it belongs where it was put; what is in it does not. */
+static void test_a_segment_that_has_the_header_of_another_is_found(void)
+{
+    make_runs();
+    for (uint64_t index = 0; index < segment_count; index++)
+    {
         memory_node_t *file = segments[index].file;
         ome_journal_header_t kept;
         ome_journal_header_t header;
@@ -325,6 +335,7 @@ int main(void)
     RUN(test_flipped_bits_are_found_in_every_segment);
     RUN(test_a_segment_cut_short_is_found);
     RUN(test_segments_dropped_doubled_or_swapped_are_found);
+    RUN(test_a_segment_that_has_the_header_of_another_is_found);
     RUN(test_records_dropped_doubled_swapped_or_replaced_are_found);
     RUN(test_a_seal_that_is_missing_or_wrong_is_damage);
     RUN(test_only_a_full_segment_is_followed_by_the_same_run);

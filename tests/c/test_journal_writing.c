@@ -298,7 +298,8 @@ static void test_two_kinds_share_a_directory(void)
     memory_end(&memory);
 }
 
-static void test_wrong_configurations_are_refused(void)
+/* Rule: a writer that is not open writes nothing, and a configuration is refused before the first call of the system. */
+static void test_a_writer_refuses_a_wrong_configuration(void)
 {
     memory_start(&memory, seed);
     const ome_journal_writer_config_t good = {.file_system = &memory.table,
@@ -330,6 +331,16 @@ static void test_wrong_configurations_are_refused(void)
     }
     CHECK_EQUAL(ome_journal_writer_open(&writer, writer_memory, 100, &good), OME_NO_MEMORY);
     CHECK_EQUAL(ome_journal_writer_open(&writer, writer_memory, ome_journal_writer_size_bytes(1) - 1, &good), OME_NO_MEMORY);
+    CHECK_EQUAL(memory.call_count, 0);
+    memory_end(&memory);
+}
+
+/* Rule: a configuration is refused before the first call of the system. */
+static void test_a_reader_refuses_a_wrong_configuration(void)
+{
+    memory_start(&memory, seed);
+    static char long_name[OME_PATH_SIZE];
+    memset(long_name, 'a', sizeof(long_name) - 1);
     ome_journal_reader_config_t config = {.file_system = &memory.table, .directory = DIRECTORY, .kind = OME_JOURNAL_COMMANDS};
     CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config), OME_INVALID);
     config.first_sequence = 1;
@@ -356,6 +367,7 @@ int main(void)
     RUN(test_an_empty_journal_is_clean_and_its_epochs_grow);
     RUN(test_write_and_sync_may_be_called_apart);
     RUN(test_two_kinds_share_a_directory);
-    RUN(test_wrong_configurations_are_refused);
+    RUN(test_a_writer_refuses_a_wrong_configuration);
+    RUN(test_a_reader_refuses_a_wrong_configuration);
     return 0;
 }

@@ -219,7 +219,7 @@ static void whatever_the_bytes_an_engine_is_an_engine(void)
     uint32_t other_count = 0;
     for (uint32_t i = 0; i < 20; i++)
     {
-        ome_engine_t *engine = engine_after(i % 2 == 0 ? &tiny_limits : &standard_limits, random, 300 + 50 * i);
+        ome_engine_t *engine = engine_after(i % 2 == 0 ? &tiny_limits : &snapshot_limits, random, 300 + 50 * i);
         bytes_t bytes = snapshot_of(engine);
         for (uint32_t j = 0; j < 1000; j++)
         {
@@ -365,7 +365,7 @@ static const wrong_t wrongs[] = {
     {OME_SNAPSHOT_SECTION_STOPS, AFTER(STOP_SIZE, order, side), OME_SIDE_BUY, "stands behind"},
     {OME_SNAPSHOT_SECTION_PENDING, 48, 1, OME_COMMAND_KIND_CANCEL_ORDER, "not one that can"},
     {OME_SNAPSHOT_SECTION_PENDING, 52, 2, 0, "not one that can"},
-    {OME_SNAPSHOT_SECTION_PENDING, AT(pending, given), 1u << 11, "not one that can"},
+    {OME_SNAPSHOT_SECTION_PENDING, AT(pending, given), 1u << 31, "not one that can"},
     {OME_SNAPSHOT_SECTION_PENDING, AT(pending, reserved), 1, "not one that can"},
     {OME_SNAPSHOT_SECTION_PENDING, AT(pending, values[9]), 1, "is not given"},
     {OME_SNAPSHOT_SECTION_PENDING, AT(pending, given), 1, "state hash"},

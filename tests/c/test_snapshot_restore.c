@@ -205,7 +205,7 @@ static void a_restored_engine_goes_on_as_the_first_would_have(void)
 {
     for (uint32_t i = 0; i < 4; i++)
     {
-        check_life(&standard_limits, seed + i, 3000);
+        check_life(&snapshot_limits, seed + i, 3000);
         check_life(&few_orders, seed + 100 + i, 3000);
         check_life(&few_levels, seed + 300 + i, 3000);
         check_life(&plain_limits, seed + 200 + i, 1000);
@@ -276,7 +276,7 @@ static ome_command_t last_price(int64_t price)
 /* A snapshot has stop prices and no groups: trailing stops with the same best come back as one group, whatever their distances, and go on as one. */
 static void groups_of_trailing_stops_come_back(void)
 {
-    ome_engine_t *engine = market_engine(&standard_limits);
+    ome_engine_t *engine = market_engine(&snapshot_limits);
     recorder_t *recorder = recorder_new(64);
     define_market(engine, recorder);
     for (uint64_t id = 1; id <= 30; id++)
@@ -314,12 +314,19 @@ static void groups_of_trailing_stops_come_back(void)
     recorder_free(recorder);
 }
 
-/* An engine that has done nothing; one whose every pool is full; prices and quantities at their ends. */
-static void limits_at_their_ends_come_back(void)
+static void an_engine_that_has_done_nothing_comes_back(void)
 {
     const ome_limits_t least = {.order_count_max = 1, .level_count_max = 1, .instrument_count_max = 1, .session_count_max = 1};
     ome_engine_t *engine = market_engine(&least);
     check_comes_back(engine);
+    free(engine);
+}
+
+/* Its price, quantity, tick and id are the largest that there are, its pools have one place. */
+static void an_order_at_every_limit_comes_back(void)
+{
+    const ome_limits_t least = {.order_count_max = 1, .level_count_max = 1, .instrument_count_max = 1, .session_count_max = 1};
+    ome_engine_t *engine = market_engine(&least);
     recorder_t *recorder = recorder_new(64);
     const ome_command_t definition = define_instrument(1, "A", OME_PRICE_MAX, OME_INSTRUMENT_FLAGS_SIGNED_PRICES);
     const ome_command_t order = limit_order(OME_SIDE_SELL, -OME_PRICE_MAX, OME_QUANTITY_MAX, UINT64_MAX);
@@ -327,10 +334,17 @@ static void limits_at_their_ends_come_back(void)
     CHECK_EQUAL(recorder_apply(recorder, engine, &order), 1);
     CHECK(ome_order_pool_is_full(&engine->pools.orders) && ome_ladder_pool_is_full(&engine->pools.ladder));
     check_comes_back(engine);
+    recorder_free(recorder);
     free(engine);
+}
+
+/* Every order and every level that it may have, and as much open on both sides as may be. */
+static ome_engine_t *full_engine(void)
+{
     const ome_limits_t full = {
         .order_count_max = 8, .level_count_max = 4, .instrument_count_max = 1, .session_count_max = 1, .special_count_max = 2};
-    engine = market_engine(&full);
+    ome_engine_t *engine = market_engine(&full);
+    recorder_t *recorder = recorder_new(64);
     const ome_command_t fine = define_instrument(1, "A", 1, 0);
     CHECK_EQUAL(recorder_apply(recorder, engine, &fine), 1);
     for (uint64_t i = 0; i < 4; i++)
@@ -340,11 +354,24 @@ static void limits_at_their_ends_come_back(void)
         CHECK_EQUAL(recorder_apply(recorder, engine, &buy), 1);
         CHECK_EQUAL(recorder_apply(recorder, engine, &sell), 1);
     }
+    recorder_free(recorder);
     CHECK_EQUAL(engine->books[1].open_quantity[0], OME_OPEN_QUANTITY_MAX);
     CHECK_EQUAL(engine->books[1].open_quantity[1], OME_OPEN_QUANTITY_MAX);
     CHECK(ome_order_pool_is_full(&engine->pools.orders) && ome_ladder_pool_is_full(&engine->pools.ladder));
+    return engine;
+}
+
+static void an_engine_whose_pools_are_full_comes_back(void)
+{
+    ome_engine_t *engine = full_engine();
     check_comes_back(engine);
-    /* What would be past them is refused: one level more than the limit, and an order more on a side. */
+    free(engine);
+}
+
+/* One level more than the limit, and one order more on a side. */
+static void a_snapshot_past_the_limits_is_refused(void)
+{
+    ome_engine_t *engine = full_engine();
     bytes_t bytes = snapshot_of(engine);
     ome_snapshot_header_t *header = (void *)bytes.data;
     header->limits.level_count_max = 3;
@@ -360,7 +387,6 @@ static void limits_at_their_ends_come_back(void)
     check_is_damaged(&bytes);
     CHECK(strstr(reader.reason, "more is open") != NULL);
     free(bytes.data);
-    recorder_free(recorder);
     free(engine);
 }
 
@@ -478,7 +504,10 @@ int main(void)
     RUN(a_restored_engine_goes_on_as_the_first_would_have);
     RUN(another_order_of_free_slots_is_seen_in_the_events);
     RUN(groups_of_trailing_stops_come_back);
-    RUN(limits_at_their_ends_come_back);
+    RUN(an_engine_that_has_done_nothing_comes_back);
+    RUN(an_order_at_every_limit_comes_back);
+    RUN(an_engine_whose_pools_are_full_comes_back);
+    RUN(a_snapshot_past_the_limits_is_refused);
     RUN(gaps_between_sessions_come_back);
     RUN(a_snapshot_without_numbers_of_sessions_is_read);
     RUN(the_memory_must_be_large_enough_and_aligned);
