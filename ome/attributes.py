@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Final, Literal, TypeAlias, TypedDict
 
 from ome.enums import Capacity, Term
+from ome.units import Integer
 
 __all__ = ["ATTRIBUTES", "NO_ATTRIBUTES", "Attribute", "AttributeFields", "AttributeOptions", "Attributes"]
 
@@ -29,6 +30,7 @@ class Attribute:
 
 ATTRIBUTES: Final[dict[str, Attribute]] = {
     "capacity": Attribute("For whom the participant trades", Term.CAPACITY, 3, Capacity),
+    "algo_id": Attribute("The algorithm that decided the order, by the participant's number for it", Term.ALGO_ID, 4294967295),
 }
 """By name, in the order of their terms."""
 
@@ -37,9 +39,11 @@ class AttributeOptions(TypedDict, total=False):
     """The attributes that a new order may be given. None is not there.
 
     - `capacity`: For whom the participant trades.
+    - `algo_id`: The algorithm that decided the order, by the participant's number for it.
     """
 
     capacity: CapacityName | Capacity | None
+    algo_id: Integer | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,7 @@ class AttributeFields:
     """The attributes of an order as numbers. 0 is none."""
 
     capacity: int = 0
+    algo_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,7 @@ class Attributes:
     """The attributes of an order. None is not there."""
 
     capacity: Capacity | None = None
+    algo_id: int | None = None
 
     @classmethod
     def of(cls, numbers: Iterable[int]) -> Attributes:

@@ -130,6 +130,7 @@ class Term(IntEnum):
     SELF_TRADE_GROUP = 9
     NEW_CLIENT_ORDER_ID = 10
     CAPACITY = 11
+    ALGO_ID = 12
 
 
 class MessageClass(IntEnum):

@@ -104,6 +104,6 @@ def test_attributes_reach_the_client_the_journal_and_the_next_start(tmp_path: Pa
     listed = admin("dump", tmp_path, "--events")
     events = [event for row in listed for event in row.get("events", [])]
     (said,) = [event for event in events if event["kind"] == "attributes"]
-    assert {name: said[name] for name in ATTRIBUTES} == words
-    terms = {term["term"]: term["value"] for row in listed for term in row.get("terms", [])}
-    assert {name: terms[name] for name in ATTRIBUTES} == words
+    assert {name: str(said[name]) for name in ATTRIBUTES} == {name: str(word) for name, word in words.items()}
+    terms = {term["term"]: str(term["value"]) for row in listed for term in row.get("terms", [])}
+    assert terms == {name: str(word) for name, word in words.items()}

@@ -8,17 +8,18 @@
 
 #include "abi/ome_records.h"
 
-#define OME_ATTRIBUTE_COUNT 1u
+#define OME_ATTRIBUTE_COUNT 2u
 #define OME_ATTRIBUTE_ROOM 4u /* in an event */
 
 /* The place of each among them. */
 enum
 {
     OME_ATTRIBUTE_CAPACITY = 0, /* For whom the participant trades */
+    OME_ATTRIBUTE_ALGO_ID = 1, /* The algorithm that decided the order, by the participant's number for it */
 };
 
 /* A bit for the term of each. */
-#define OME_ATTRIBUTE_TERMS (UINT32_C(1) << OME_TERM_CAPACITY)
+#define OME_ATTRIBUTE_TERMS (UINT32_C(1) << OME_TERM_CAPACITY | UINT32_C(1) << OME_TERM_ALGO_ID)
 
 typedef struct
 {
@@ -28,6 +29,7 @@ typedef struct
 
 static const ome_attribute_t OME_ATTRIBUTES[OME_ATTRIBUTE_COUNT] = {
     {.term = OME_TERM_CAPACITY, .value_max = UINT32_C(3)},
+    {.term = OME_TERM_ALGO_ID, .value_max = UINT32_C(4294967295)},
 };
 
 #endif

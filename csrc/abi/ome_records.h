@@ -124,9 +124,10 @@ enum
     OME_TERM_SELF_TRADE_GROUP = 9, /* Number of the participant's self-trade group */
     OME_TERM_NEW_CLIENT_ORDER_ID = 10, /* Of an amend: the client order id that the order has from now on */
     OME_TERM_CAPACITY = 11, /* For whom the participant trades */
+    OME_TERM_ALGO_ID = 12, /* The algorithm that decided the order, by the participant's number for it */
 };
 
-#define OME_TERM_COUNT 12u
+#define OME_TERM_COUNT 13u
 
 /* Who may send a message; the class of each is in the schema. */
 enum
@@ -570,6 +571,7 @@ static_assert(offsetof(ome_command_t, self_trade_scope) == 63, "ome_command_t.se
  *     16    8 client_order_id
  *     24    8 price
  *     24    4 capacity
+ *     28    4 algo_id
  *     32    8 quantity
  *     40    8 timestamp_ns
  *     40    8 resting_order_id
@@ -598,7 +600,7 @@ typedef struct
         struct
         {
             uint32_t capacity;
-            uint8_t reserved_28[4]; /* zero; named by its offset */
+            uint32_t algo_id;
         };
     };
     int64_t quantity;
@@ -647,6 +649,7 @@ static_assert(offsetof(ome_event_t, order_id) == 8, "ome_event_t.order_id is in 
 static_assert(offsetof(ome_event_t, client_order_id) == 16, "ome_event_t.client_order_id is in place");
 static_assert(offsetof(ome_event_t, price) == 24, "ome_event_t.price is in place");
 static_assert(offsetof(ome_event_t, capacity) == 24, "ome_event_t.capacity is in place");
+static_assert(offsetof(ome_event_t, algo_id) == 28, "ome_event_t.algo_id is in place");
 static_assert(offsetof(ome_event_t, quantity) == 32, "ome_event_t.quantity is in place");
 static_assert(offsetof(ome_event_t, timestamp_ns) == 40, "ome_event_t.timestamp_ns is in place");
 static_assert(offsetof(ome_event_t, resting_order_id) == 40, "ome_event_t.resting_order_id is in place");
@@ -805,6 +808,7 @@ static_assert(offsetof(ome_frame_reject_t, reason) == 56, "ome_frame_reject_t.re
  *     40    8 client_order_id
  *     48    8 price
  *     48    4 capacity
+ *     52    4 algo_id
  *     56    8 last_quantity
  *     64    8 leaves_quantity
  *     72    8 cumulative_quantity
@@ -834,7 +838,7 @@ typedef struct
         struct
         {
             uint32_t capacity;
-            uint8_t reserved_52[4]; /* zero; named by its offset */
+            uint32_t algo_id;
         };
     };
     int64_t last_quantity;
@@ -858,6 +862,7 @@ static_assert(offsetof(ome_execution_report_t, order_id) == 32, "ome_execution_r
 static_assert(offsetof(ome_execution_report_t, client_order_id) == 40, "ome_execution_report_t.client_order_id is in place");
 static_assert(offsetof(ome_execution_report_t, price) == 48, "ome_execution_report_t.price is in place");
 static_assert(offsetof(ome_execution_report_t, capacity) == 48, "ome_execution_report_t.capacity is in place");
+static_assert(offsetof(ome_execution_report_t, algo_id) == 52, "ome_execution_report_t.algo_id is in place");
 static_assert(offsetof(ome_execution_report_t, last_quantity) == 56, "ome_execution_report_t.last_quantity is in place");
 static_assert(offsetof(ome_execution_report_t, leaves_quantity) == 64, "ome_execution_report_t.leaves_quantity is in place");
 static_assert(offsetof(ome_execution_report_t, cumulative_quantity) == 72, "ome_execution_report_t.cumulative_quantity is in place");
