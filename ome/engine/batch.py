@@ -24,7 +24,8 @@ def apply_commands(batch: CData, engine: CData, commands: Records | bytes) -> No
     Raises InvalidTypeError or InvalidValueError where `commands` are neither an array of dtype COMMAND nor whole records of bytes.
     """
     if isinstance(commands, np.ndarray):
-        if commands.dtype != COMMAND or len(shape := commands.shape) != 1:
+        # Most arrays have the very dtype, and to compare two takes longer.
+        if (commands.dtype is not COMMAND and commands.dtype != COMMAND) or len(shape := commands.shape) != 1:
             raise _not_commands(commands)
         (count,) = shape
         try:

@@ -16,20 +16,16 @@ from ome.codec import (
     SideName,
     Time,
     TimeInForceName,
-    amend_order,
-    cancel_order,
     decode_events,
     define_instrument,
     encode_commands,
     expire_orders,
-    mass_cancel,
-    new_order,
-    reduce_order,
     set_last_price,
     time_ns,
 )
 from ome.engine.batch import apply_commands, event_hash_of, records_in, rows_in, view_of_records_in
 from ome.engine.calls import Handle, concurrent_use, one_call
+from ome.engine.commands import Commands
 from ome.engine.memory import create, destroy, resize
 from ome.engine.orders import OpenOrder
 from ome.engine.outcomes import Outcomes
@@ -37,10 +33,10 @@ from ome.engine.reports import Completion, OrderRejectedError, Report
 from ome.engine.state import state_of
 from ome.engine.view import EngineView
 from ome.enums import Reason, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
-from ome.errors import InvalidTypeError, InvalidValueError
+from ome.errors import InvalidTypeError
 from ome.instruments import Instrument
 from ome.messages import Command, Event, Limits, Rejected
-from ome.units import Integer, Number, decimal_of, integer_of
+from ome.units import Integer, Number
 
 __all__ = ["Engine"]
 
@@ -83,8 +79,7 @@ class Engine(EngineView):
         super().__init__(None)
         self._handle.pointer, self._batch = create(_checked(Limits, "limits", Limits() if limits is None else limits))
         self._outcomes = Outcomes(self._handle, self._instruments, self._accounts)
-        self._next_client_order_id = 1
-        self._clock_ns = 0
+        self._commands = Commands(self._instruments, self._accounts, self._orders)
         for instrument in instruments:
             self.define(instrument)
 
@@ -116,11 +111,11 @@ class Engine(EngineView):
     @property
     def clock_ns(self) -> int:
         """The time of the next commands, nanoseconds since 1970."""
-        return self._clock_ns
+        return self._commands.clock_ns
 
     @clock_ns.setter
     def clock_ns(self, now_ns: Time) -> None:
-        self._clock_ns = time_ns(now_ns, "clock_ns")
+        self._commands.clock_ns = time_ns(now_ns, "clock_ns")
 
     @property
     @one_call
@@ -146,8 +141,9 @@ class Engine(EngineView):
 
         Raises InvalidTypeError or InvalidValueError where `commands` is neither.
         """
-        apply_commands(self._batch, self._handle.engine, commands)
-        return rows_in(self._batch)
+        batch, handle = self._batch, self._handle
+        apply_commands(batch, handle.pointer or handle.engine, commands)
+        return rows_in(batch)
 
     def apply_records(self, commands: Records | bytes) -> Records:
         """As `apply`, and returns the events as records: a new array of dtype `ome.codec.EVENT`, 64 bytes for each, as they are in a log.
@@ -250,7 +246,7 @@ class Engine(EngineView):
             self_trade_group=self_trade_group,
             **attributes,
         )
-        return self._enter(Side.BUY, symbol, quantity, at, options, account, participant, client_order_id)
+        return self._report(self._commands.new(Side.BUY, symbol, quantity, at, options, account, participant, client_order_id))
 
     @one_call
     def sell(
@@ -298,21 +294,17 @@ class Engine(EngineView):
             self_trade_group=self_trade_group,
             **attributes,
         )
-        return self._enter(Side.SELL, symbol, quantity, at, options, account, participant, client_order_id)
+        return self._report(self._commands.new(Side.SELL, symbol, quantity, at, options, account, participant, client_order_id))
 
     @one_call
     def cancel(self, order: Report | OpenOrder | Integer, *, participant: Integer = 0) -> Report:
         """Cancels what is left of an order, given as its report, as an open order, or by its order id."""
-        return self._report(cancel_order(_order_id(order), by_order_id=True, participant=participant, timestamp_ns=self._clock_ns))
+        return self._report(self._commands.cancel(order, participant))
 
     @one_call
     def reduce(self, order: Report | OpenOrder | Integer, quantity: Number, *, participant: Integer = 0) -> Report:
         """Takes `quantity` off an order; it keeps its place. Raises as `buy`."""
-        order_id = _order_id(order)
-        decimal_of(quantity, "quantity")
-        (lots,) = self._orders.units(order_id, quantity=quantity)
-        lots = 0 if lots is None else lots
-        return self._report(reduce_order(order_id, lots, by_order_id=True, participant=participant, timestamp_ns=self._clock_ns))
+        return self._report(self._commands.reduce(order, quantity, participant))
 
     @one_call
     def amend(
@@ -332,25 +324,7 @@ class Engine(EngineView):
         While it waits, a stop takes a new price `stop`, and a trailing stop with a limit a new `limit_offset`. `client_order_id` is the id
         that the order has from then on (cancel-replace). Raises as `buy`, and InvalidValueError where two exclude each other.
         """
-        for name, one, other in (("quantity", quantity, open_quantity), ("at", at, limit_offset)):
-            if one is not None and other is not None:
-                allowed = "quantity or open_quantity, not both" if name == "quantity" else "at or limit_offset, not both"
-                raise InvalidValueError(name, where="amend", found=one, allowed=allowed)
-        order_id = _order_id(order)
-        limit, distance, trigger, total, rest = self._orders.units(
-            order_id, at=at, limit_offset=limit_offset, stop=stop, quantity=quantity, open_quantity=open_quantity
-        )
-        command = amend_order(
-            order_id,
-            price=distance if limit is None else limit,
-            lots=rest if total is None else total,
-            is_open_quantity=open_quantity is not None,
-            stop_price=trigger,
-            new_client_order_id=client_order_id,
-            by_order_id=True,
-            participant=participant,
-            timestamp_ns=self._clock_ns,
-        )
+        command = self._commands.amend(order, at, quantity, open_quantity, stop, limit_offset, client_order_id, participant)
         return self._report(command)
 
     # ---- many orders, and the market itself ----
@@ -372,17 +346,7 @@ class Engine(EngineView):
         ...     market.mass_cancel(account="one").order_ids == (orders[0].order_id, orders[2].order_id)
         True
         """
-        command = mass_cancel(
-            instrument=0 if symbol is None else self._instruments.number(symbol),
-            side=side,
-            account=None if account is None else self._accounts.number(account),
-            session=session,
-            participant=participant,
-            timestamp_ns=self._clock_ns,
-        )
-        if account is not None:
-            self._accounts.remember(account, command.account)
-        return self._complete(command)
+        return self._complete(self._commands.mass_cancel(symbol, side, account, session, participant))
 
     @one_call
     def expire(self, until: Time | None = None, *, end_of_day: bool = False, symbol: str | Integer | None = None) -> Completion:
@@ -392,13 +356,13 @@ class Engine(EngineView):
         cancels what is due before anything else.
         """
         number = 0 if symbol is None else self._instruments.number(symbol)
-        return self._complete(expire_orders(until, end_of_day=end_of_day, instrument=number, timestamp_ns=self._clock_ns))
+        return self._complete(expire_orders(until, end_of_day=end_of_day, instrument=number, timestamp_ns=self._commands.clock_ns))
 
     @one_call
     def set_last(self, symbol: str | Integer, price: Number) -> Completion:
         """Gives an instrument a last trade price from outside, as a close or another venue's, and triggers what waits for it."""
         number = self._instruments.number(symbol)
-        return self._complete(set_last_price(self._instruments.by_number[number], number, price, timestamp_ns=self._clock_ns))
+        return self._complete(set_last_price(self._instruments.by_number[number], number, price, timestamp_ns=self._commands.clock_ns))
 
     @one_call
     def define(self, instrument: Instrument) -> int:
@@ -408,7 +372,7 @@ class Engine(EngineView):
         """
         _checked(Instrument, "instrument", instrument)
         number = state_of(self._handle.engine).instrument_count + 1
-        event = self._submit([define_instrument(instrument, number, timestamp_ns=self._clock_ns)])[-1]
+        event = self._submit([define_instrument(instrument, number, timestamp_ns=self._commands.clock_ns)])[-1]
         if isinstance(event, Rejected):
             raise OrderRejectedError(Reason(event.reason), where=f"instrument {instrument.symbol}")
         return number
@@ -427,41 +391,8 @@ class Engine(EngineView):
         """Applies a command about many orders, or none."""
         return self._outcomes.completion(self._submit([command]))
 
-    def _enter(
-        self,
-        side: Side,
-        symbol: str | Integer,
-        quantity: Number,
-        at: Number | None,
-        options: OrderOptions,
-        account: str | Integer,
-        participant: Integer,
-        client_order_id: Integer | None,
-    ) -> Report:
-        number = self._instruments.number(symbol)
-        command = new_order(
-            self._instruments.by_number[number],
-            side,
-            quantity,
-            at,
-            options,
-            timestamp_ns=self._clock_ns,
-            client_order_id=self._next_client_order_id if client_order_id is None else client_order_id,
-            account=self._accounts.number(account),
-            participant=participant,
-            instrument=number,
-        )
-        # Nothing can be refused here any more, so a call that was uses up neither.
-        self._accounts.remember(account, command.account)
-        self._next_client_order_id += client_order_id is None
-        return self._report(command)
-
 
 def _checked(kind: type[_Checked], what: str, value: _Checked) -> _Checked:
     if not isinstance(value, kind):
         raise InvalidTypeError(what, found=value, allowed=f"an instance of {kind.__name__}")
     return value
-
-
-def _order_id(order: Report | OpenOrder | Integer) -> int:
-    return order.order_id if isinstance(order, Report | OpenOrder) else integer_of(order, "order_id")

@@ -92,7 +92,7 @@ class Outcomes:
                 reason = Reason(event.reason)
         live = ffi.new("ome_order_view_t *")  # all zeros where the order does not live
         lib.ome_engine_order(self._handle.engine, order_id, live)
-        instrument = self._instruments.find(first.instrument)
+        instrument = self._instruments.find(first.instrument) if first.instrument else None  # a refused command may have named none
         decimals = 0 if instrument is None else instrument.quantity_decimals
         return Report(
             order_id=order_id,
