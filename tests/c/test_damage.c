@@ -127,7 +127,7 @@ static void check_all_is_there(void)
 
 /* A segment that another one follows is found at every length but those that only lack zeros. The last one may end early, as a crash could have left it; with a snapshot of its
  * end beside it that is found, too, unless nothing but the seal is gone. */
-static void every_length_of_every_segment(void)
+static void a_segment_is_found_at_every_wrong_length(void)
 {
     for (uint32_t has_snapshots = 0; has_snapshots < 2; has_snapshots++)
     {
@@ -301,7 +301,7 @@ static void damage_to_snapshots_costs_time_only(void)
 int main(void)
 {
     seed = test_seed(33);
-    RUN(every_length_of_every_segment);
+    RUN(a_segment_is_found_at_every_wrong_length);
     RUN(a_last_segment_that_is_gone_is_found_by_a_snapshot);
     RUN(sectors_lost_doubled_and_swapped_are_found);
     RUN(damage_to_snapshots_costs_time_only);

@@ -212,7 +212,7 @@ static void enter_any_trailing(market_t *market, uint64_t *random, uint64_t id, 
 }
 
 /* Rules S6: as the price goes its way over thousands of steps, each of hundreds of trailing stops stands where looking at it alone at each step would have put it, and triggers just then. */
-static void trailing_stops_stand_where_looking_at_each_would_have_put_them(void)
+static void trailing_stops_stand_where_each_alone_would_stand(void)
 {
     const ome_limits_t limits = {.order_count_max = TRAILING_COUNT,
         .level_count_max = 2,
@@ -265,6 +265,6 @@ int main(void)
     RUN(a_trailing_stop_follows_in_its_favour_only);
     RUN(a_trailing_stop_stays_within_the_prices_of_its_instrument);
     RUN(trailing_stops_with_one_best_price_move_as_one_group);
-    RUN(trailing_stops_stand_where_looking_at_each_would_have_put_them);
+    RUN(trailing_stops_stand_where_each_alone_would_stand);
     return 0;
 }

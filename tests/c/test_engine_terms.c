@@ -72,7 +72,7 @@ static void a_hidden_order_trades_after_displayed_orders_that_came_later(void)
 }
 
 /* What is taken off an iceberg comes from its reserve first; what it displays less is said before. */
-static void what_is_taken_off_an_iceberg_comes_from_its_reserve_first(void)
+static void a_reduction_of_an_iceberg_comes_from_its_reserve_first(void)
 {
     market_t market = simple_market();
     apply_with(&market, limit_order(OME_SIDE_BUY, 100, 10, 1), order_terms(OME_TERM_DISPLAY_QUANTITY, 4), 2);
@@ -460,7 +460,7 @@ int main(void)
     RUN(the_peak_of_an_iceberg_is_replenished_at_the_back);
     RUN(a_fill_or_kill_order_trades_with_lots_that_are_not_displayed);
     RUN(a_hidden_order_trades_after_displayed_orders_that_came_later);
-    RUN(what_is_taken_off_an_iceberg_comes_from_its_reserve_first);
+    RUN(a_reduction_of_an_iceberg_comes_from_its_reserve_first);
     RUN(orders_die_at_their_deadline_before_anything_else);
     RUN(an_order_whose_deadline_has_passed_is_rejected);
     RUN(day_orders_die_at_the_end_of_the_day);

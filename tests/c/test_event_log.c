@@ -391,7 +391,7 @@ static void change_event(const char *directory, uint32_t index, uint32_t byte)
 }
 
 /* An event that is not what the journal gives stops the start: which one, and where. */
-static void a_log_that_says_something_else_is_found(void)
+static void an_event_log_that_differs_from_the_journal_is_found(void)
 {
     for (uint32_t byte = 0; byte < sizeof(ome_event_t); byte++)
     {
@@ -442,7 +442,7 @@ static void a_journal_that_lost_its_end_is_found_by_its_events(void)
 }
 
 /* Events of commands that were not on disk, behind the end of a journal that a power cut has shortened: they are cut off, over segments too, and kept beside. */
-static void what_only_the_log_has_is_cut_off(void)
+static void events_that_only_the_log_has_are_truncated(void)
 {
     for (uint32_t kept = 100; kept < COMMAND_COUNT; kept += 700)
     {
@@ -508,10 +508,10 @@ int main(void)
     RUN(a_log_that_lags_is_completed);
     RUN(no_start_begins_with_a_snapshot_that_is_ahead_of_the_log);
     RUN(a_new_log_begins_where_the_engine_is);
-    RUN(a_log_that_says_something_else_is_found);
+    RUN(an_event_log_that_differs_from_the_journal_is_found);
     RUN(a_damaged_log_is_found);
     RUN(a_journal_that_lost_its_end_is_found_by_its_events);
-    RUN(what_only_the_log_has_is_cut_off);
+    RUN(events_that_only_the_log_has_are_truncated);
     RUN(a_log_that_cannot_be_written_stops_the_venue);
     return 0;
 }

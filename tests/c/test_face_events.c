@@ -119,7 +119,7 @@ static void a_buffer_of_any_size_gets_every_event(void)
 }
 
 /* Commands may lie anywhere, and be cut anywhere, also between the records of one command; the hash of events does not depend on it. */
-static void commands_may_lie_and_be_cut_anywhere(void)
+static void commands_may_be_anywhere_in_memory_and_be_cut_anywhere(void)
 {
     static ome_command_t commands[3001];
     static uint8_t bytes[sizeof(commands) + 8];
@@ -220,7 +220,7 @@ int main(void)
     RUN(a_sink_gets_the_same_events_as_a_batch);
     RUN(a_flush_may_give_another_window);
     RUN(a_buffer_of_any_size_gets_every_event);
-    RUN(commands_may_lie_and_be_cut_anywhere);
+    RUN(commands_may_be_anywhere_in_memory_and_be_cut_anywhere);
     RUN(rows_of_events_have_one_meaning_for_each_field);
     RUN(the_row_of_a_trade_alone_lacks_the_account_of_the_aggressor);
     return 0;

@@ -210,7 +210,7 @@ static void an_order_without_a_client_order_id_is_found_by_its_own_id_only(void)
 }
 
 /* What is special of an order at rest: its peak and what of it is displayed, its deadline, its group; or that it is hidden. */
-static void the_account_of_an_order_that_rested_is_told_until_the_next_order(void)
+static void the_account_of_an_order_that_rested_is_known_until_the_next_order(void)
 {
     market_t market = market_new();
     ome_command_t plain = limit_order(1, OME_SIDE_SELL, 10, 120);
@@ -560,7 +560,7 @@ int main(void)
     RUN(market_data_shows_no_hidden_lots);
     RUN(an_order_is_found_by_either_id_while_it_lives);
     RUN(an_order_without_a_client_order_id_is_found_by_its_own_id_only);
-    RUN(the_account_of_an_order_that_rested_is_told_until_the_next_order);
+    RUN(the_account_of_an_order_that_rested_is_known_until_the_next_order);
     RUN(symbols_are_told_apart_up_to_the_limit);
     RUN(an_iceberg_shows_its_peak_and_what_is_left_of_it);
     RUN(an_order_shows_its_deadline_and_its_self_trade_group);

@@ -168,12 +168,12 @@ static void fail_every_call(bool with_log)
     }
 }
 
-static void any_failing_call_loses_nothing_that_was_spoken_of(void)
+static void any_failing_call_loses_nothing_that_was_published(void)
 {
     fail_every_call(false);
 }
 
-static void nor_does_it_where_there_is_an_event_log(void)
+static void any_failing_call_loses_nothing_that_was_published_with_an_event_log(void)
 {
     fail_every_call(true);
 }
@@ -182,7 +182,7 @@ int main(void)
 {
     seed = test_seed(31);
     RUN(the_script_has_every_sort_of_call);
-    RUN(any_failing_call_loses_nothing_that_was_spoken_of);
-    RUN(nor_does_it_where_there_is_an_event_log);
+    RUN(any_failing_call_loses_nothing_that_was_published);
+    RUN(any_failing_call_loses_nothing_that_was_published_with_an_event_log);
     return 0;
 }

@@ -131,7 +131,7 @@ static void every_truncation_is_named(void)
 }
 
 /* Of several faults the first message's is told, and of one message's the first in the order of the reasons. */
-static void the_first_fault_is_the_one_that_is_told(void)
+static void only_the_first_fault_of_a_frame_is_reported(void)
 {
     uint8_t *data = good_frame(3, 3 * OME_RECORD_SIZE);
     ome_message_header_t *header = (ome_message_header_t *)(void *)(data + OME_RECORD_SIZE);
@@ -299,7 +299,7 @@ static void any_bytes_get_a_verdict(void)
 }
 
 /* A FrameReject has exactly its bytes; a field of 16 characters needs no terminating zero. */
-static void a_frame_reject_is_told_byte_for_byte(void)
+static void a_frame_reject_has_exactly_its_bytes(void)
 {
     const ome_frame_fault_t fault = {
         .found = 5, .allowed = 6, .field = "session_sequence", .message_index = 7, .byte_offset = 448, .reason = 139};
@@ -320,10 +320,10 @@ int main(void)
     RUN(a_frame_of_257_commands_is_too_long);
     RUN(every_fault_of_a_message_is_named);
     RUN(every_truncation_is_named);
-    RUN(the_first_fault_is_the_one_that_is_told);
+    RUN(only_the_first_fault_of_a_frame_is_reported);
     RUN(a_logon_logout_or_heartbeat_is_alone_in_its_frame);
     RUN(the_messages_of_a_command_are_in_one_frame);
     RUN(any_bytes_get_a_verdict);
-    RUN(a_frame_reject_is_told_byte_for_byte);
+    RUN(a_frame_reject_has_exactly_its_bytes);
     return 0;
 }

@@ -120,7 +120,7 @@ static void a_heartbeat_is_answered(void)
 }
 
 /* Who hears nothing for its heartbeat is sent one. It is never ended while what it sends is there to be taken, however late that is. */
-static void who_hears_nothing_is_sent_a_heartbeat(void)
+static void a_peer_without_reports_is_sent_a_heartbeat(void)
 {
     house_t *house = simple_house(1024);
     bind_with_heartbeat(house, 2);
@@ -150,7 +150,7 @@ static void who_hears_nothing_is_sent_a_heartbeat(void)
 }
 
 /* Who asked to be watched and says nothing for three heartbeats is told that its session is over. Who did not ask is left alone. */
-static void who_says_nothing_is_ended(void)
+static void a_silent_peer_is_ended(void)
 {
     house_t *house = simple_house(64);
     bind_with_heartbeat(house, 1);
@@ -174,7 +174,7 @@ static void who_says_nothing_is_ended(void)
 }
 
 /* The venue did not run for a while: who has sent something meanwhile is not ended, although much of others is read before it. */
-static void time_in_which_the_venue_did_not_run_is_nobodys_silence(void)
+static void no_session_ends_for_silence_while_the_venue_did_not_run(void)
 {
     house_t *house = simple_house(1024);
     bind_with_heartbeat(house, 100);
@@ -193,7 +193,7 @@ static void time_in_which_the_venue_did_not_run_is_nobodys_silence(void)
 }
 
 /* Who makes much noise, bad frames or heartbeats, is read more slowly; who works is not, however much it sends. */
-static void noise_is_read_more_slowly(void)
+static void a_connection_that_sends_noise_is_read_more_slowly(void)
 {
     enum
     {
@@ -236,9 +236,9 @@ int main(void)
     RUN(a_slow_peer_loses_its_session_and_hurts_nobody);
     RUN(the_orders_of_a_slow_peer_stay);
     RUN(a_heartbeat_is_answered);
-    RUN(who_hears_nothing_is_sent_a_heartbeat);
-    RUN(who_says_nothing_is_ended);
-    RUN(time_in_which_the_venue_did_not_run_is_nobodys_silence);
-    RUN(noise_is_read_more_slowly);
+    RUN(a_peer_without_reports_is_sent_a_heartbeat);
+    RUN(a_silent_peer_is_ended);
+    RUN(no_session_ends_for_silence_while_the_venue_did_not_run);
+    RUN(a_connection_that_sends_noise_is_read_more_slowly);
     return 0;
 }

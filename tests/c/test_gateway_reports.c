@@ -663,7 +663,7 @@ static void a_gateway_takes_over_orders_at_rest(void)
 }
 
 /* A report for a session without a connection is counted, and after the next logon the sequence shows the gap. */
-static void reports_for_nobody_are_counted_and_leave_a_gap(void)
+static void reports_of_a_session_without_a_connection_are_counted_and_leave_a_gap(void)
 {
     house_t *house = simple_house(64);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
@@ -751,7 +751,7 @@ int main(void)
     RUN(a_prevented_self_trade_is_reported_to_both_orders);
     RUN(a_mass_cancel_is_reported_for_each_order_and_in_total);
     RUN(a_gateway_takes_over_orders_at_rest);
-    RUN(reports_for_nobody_are_counted_and_leave_a_gap);
+    RUN(reports_of_a_session_without_a_connection_are_counted_and_leave_a_gap);
     RUN(nothing_is_reported_before_the_gate_opens);
     RUN(a_rejection_for_a_session_beyond_the_limit_touches_nothing);
     return 0;

@@ -309,7 +309,7 @@ static void the_caller_gets_its_turn(void)
 }
 
 /* While a connection is paused nothing comes from it, not even what was read already; then all of it does, in order. A longer pause counts. */
-static void nothing_comes_from_who_is_paused(void)
+static void nothing_comes_from_a_paused_connection(void)
 {
     for (uint32_t is_unix = 0; is_unix < 2; is_unix++)
     {
@@ -368,7 +368,7 @@ static void nothing_comes_from_who_is_paused(void)
 /* ---- faults ---- */
 
 /* Whatever is not ZMTP, or not from a client of this kind, ends the connection, and is counted; a socket of another kind, an HTTP request, a frame that is too large. */
-static void what_is_not_zmtp_ends_the_connection(void)
+static void bytes_that_are_not_zmtp_end_the_connection(void)
 {
     static bytes_t bytes;
     for (uint32_t kind = 0; kind < 5; kind++)
@@ -547,8 +547,8 @@ int main(void)
     RUN(nothing_is_kept_of_a_message_that_never_ends);
     RUN(commands_have_a_budget);
     RUN(the_caller_gets_its_turn);
-    RUN(nothing_comes_from_who_is_paused);
-    RUN(what_is_not_zmtp_ends_the_connection);
+    RUN(nothing_comes_from_a_paused_connection);
+    RUN(bytes_that_are_not_zmtp_end_the_connection);
     RUN(random_streams_break_nothing);
     return 0;
 }

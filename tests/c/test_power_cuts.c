@@ -111,7 +111,7 @@ static void say_phases(void)
 
 /* ---- tests ---- */
 
-static void a_power_cut_loses_nothing_that_was_spoken_of(void)
+static void a_power_cut_loses_nothing_that_was_published(void)
 {
     for (uint64_t done = 0, venue = 0; done < cut_count; done += CUTS_OF_A_VENUE, venue++)
     {
@@ -252,7 +252,7 @@ int main(int argument_count, char **arguments)
     }
     cut_count = argument_count == 3 ? strtoull(arguments[1], NULL, 0) : CUT_COUNT_STANDARD;
     seed = argument_count == 3 ? strtoull(arguments[2], NULL, 0) : test_seed(32);
-    RUN(a_power_cut_loses_nothing_that_was_spoken_of);
+    RUN(a_power_cut_loses_nothing_that_was_published);
     RUN(a_power_cut_in_a_repair_loses_nothing_before_the_damage);
     RUN(without_syncs_each_power_cut_loses_something);
     return 0;

@@ -211,7 +211,7 @@ static void keep_reason(void)
 }
 
 /* Random changes with checksums made to fit: never more is read or written than there is, and what is not refused is an engine. */
-static void whatever_the_bytes_an_engine_is_an_engine(void)
+static void any_bytes_that_are_taken_are_an_engine_that_keeps_its_rules(void)
 {
     uint64_t random = seed ^ 9;
     uint32_t made_count = 0;
@@ -371,7 +371,7 @@ static const wrong_t wrongs[] = {
 };
 
 /* Each rule of an entry is looked at: a value that breaks one is found for that, whatever the checksums say. */
-static void each_rule_is_looked_at(void)
+static void a_snapshot_that_breaks_a_rule_of_the_engine_is_refused(void)
 {
     ome_engine_t *engine = engine_of_everything();
     bytes_t bytes = snapshot_of(engine);
@@ -404,7 +404,7 @@ int main(void)
     RUN(no_changed_bit_and_no_other_length_is_taken);
     RUN(no_block_is_taken_for_another);
     RUN(another_version_is_not_supported);
-    RUN(whatever_the_bytes_an_engine_is_an_engine);
-    RUN(each_rule_is_looked_at);
+    RUN(any_bytes_that_are_taken_are_an_engine_that_keeps_its_rules);
+    RUN(a_snapshot_that_breaks_a_rule_of_the_engine_is_refused);
     return 0;
 }

@@ -373,7 +373,7 @@ static void a_failed_sync_is_not_made_again(void)
 }
 
 /* Whichever call of loading fails, with a broken snapshot in the way: it is told, and the next time the right one is loaded. */
-static void any_failing_call_of_loading_is_told_and_changes_nothing_for_good(void)
+static void any_failing_call_of_loading_is_reported_and_changes_nothing_for_good(void)
 {
     uint64_t call = 1;
     for (bool is_reached = true; is_reached; call++)
@@ -464,7 +464,7 @@ static void a_power_cut_loses_no_snapshot(void)
 }
 
 /* On a real file system. */
-static void a_directory_of_the_system_keeps_them(void)
+static void snapshots_are_kept_in_a_real_directory(void)
 {
     const directory_t directory = directory_new();
     char *longest = malloc(2 * OME_PATH_SIZE);
@@ -501,9 +501,9 @@ int main(void)
     RUN(another_version_is_left_alone);
     RUN(any_failing_call_of_writing_loses_nothing);
     RUN(a_failed_sync_is_not_made_again);
-    RUN(any_failing_call_of_loading_is_told_and_changes_nothing_for_good);
+    RUN(any_failing_call_of_loading_is_reported_and_changes_nothing_for_good);
     RUN(a_power_cut_loses_no_snapshot);
-    RUN(a_directory_of_the_system_keeps_them);
+    RUN(snapshots_are_kept_in_a_real_directory);
     free_engines();
     return 0;
 }

@@ -391,7 +391,7 @@ static void a_snapshot_past_the_limits_is_refused(void)
 }
 
 /* Numbers of sessions and participants come back with their gaps, and so does who may have which number next. */
-static void gaps_between_sessions_come_back(void)
+static void gaps_between_the_numbers_of_sessions_come_back(void)
 {
     const ome_limits_t limits = {.order_count_max = 8, .level_count_max = 4, .instrument_count_max = 1, .session_count_max = UINT16_MAX};
     ome_engine_t *engine = market_engine(&limits);
@@ -471,7 +471,7 @@ static void the_memory_must_be_large_enough_and_aligned(void)
 }
 
 /* A function of the caller that fails ends it, and is not called again. */
-static void a_failing_call_ends_it(void)
+static void a_failing_call_ends_the_snapshot(void)
 {
     ome_engine_t *engine = engine_of_orders(3000);
     bytes_t whole = snapshot_of(engine);
@@ -508,9 +508,9 @@ int main(void)
     RUN(an_order_at_every_limit_comes_back);
     RUN(an_engine_whose_pools_are_full_comes_back);
     RUN(a_snapshot_past_the_limits_is_refused);
-    RUN(gaps_between_sessions_come_back);
+    RUN(gaps_between_the_numbers_of_sessions_come_back);
     RUN(a_snapshot_without_numbers_of_sessions_is_read);
     RUN(the_memory_must_be_large_enough_and_aligned);
-    RUN(a_failing_call_ends_it);
+    RUN(a_failing_call_ends_the_snapshot);
     return 0;
 }

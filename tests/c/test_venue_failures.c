@@ -222,7 +222,7 @@ static void closing_a_failed_venue_says_that_the_journal_could_not_be_sealed(voi
 }
 
 /* Once an event went nowhere, because the venue has failed and nobody reads, none after it is published: a reader never sees a gap. */
-static void once_an_event_went_nowhere_none_is_published(void)
+static void no_event_is_published_after_one_that_was_lost(void)
 {
     const plan_t plan = {OME_POLICY_MEMORY, 16, 2, 1, OME_WAIT_BLOCK, NULL};
     ome_venue_t *venue = venue_open(&plan);
@@ -283,7 +283,7 @@ int main(void)
     RUN(a_segment_that_cannot_be_made_ahead_is_made_when_it_is_needed);
     RUN(a_venue_that_fails_while_nobody_reads_ends);
     RUN(closing_a_failed_venue_says_that_the_journal_could_not_be_sealed);
-    RUN(once_an_event_went_nowhere_none_is_published);
+    RUN(no_event_is_published_after_one_that_was_lost);
     RUN(a_command_taken_while_the_venue_is_stopped_is_not_lost);
     return 0;
 }

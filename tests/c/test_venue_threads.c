@@ -32,7 +32,7 @@ static void every_reader_sees_every_event_in_order_with_a_journal(void)
 }
 
 /* Rings of 16 slots and a reader that pauses: the producers are told that it is busy, and nothing is lost. */
-static void a_slow_reader_holds_a_small_venue_back_and_loses_nothing(void)
+static void a_slow_reader_holds_a_small_venue_back_and_misses_nothing(void)
 {
     const directory_t directory = directory_new();
     const plan_t memory = {OME_POLICY_MEMORY, 16, 16, 2, OME_WAIT_BLOCK, NULL};
@@ -171,7 +171,7 @@ int main(void)
     seed = test_seed(16);
     RUN(every_reader_sees_every_event_in_order_without_a_journal);
     RUN(every_reader_sees_every_event_in_order_with_a_journal);
-    RUN(a_slow_reader_holds_a_small_venue_back_and_loses_nothing);
+    RUN(a_slow_reader_holds_a_small_venue_back_and_misses_nothing);
     RUN(a_venue_that_nobody_reads_becomes_busy_and_recovers);
     RUN(a_restart_gives_the_state_that_was_stopped);
     RUN(unknown_kinds_replay_to_the_same_state);

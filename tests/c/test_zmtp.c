@@ -165,7 +165,7 @@ static void check_fault(ome_zmtp_stage_t stage, ome_zmtp_role_t role, const char
 }
 
 /* A subscriber that says anything but a whole subscription is none: parts without end are not read on. */
-static void a_subscriber_says_nothing_but_subscriptions(void)
+static void a_subscriber_may_send_subscriptions_only(void)
 {
     static const struct
     {
@@ -396,7 +396,7 @@ static void unknown_commands_have_no_consequence(void)
 /* ---- what we say ---- */
 
 /* Our greeting and READY, byte for byte; and the codec takes a part with each header that it makes. */
-static void what_we_say_is_zmtp(void)
+static void the_greeting_of_the_server_is_zmtp(void)
 {
     for (uint32_t role = OME_ZMTP_ROUTER; role <= OME_ZMTP_XPUB; role++)
     {
@@ -526,7 +526,7 @@ int main(void)
 {
     seed = test_seed(3);
     RUN(a_subscribers_stream_may_be_cut_anywhere);
-    RUN(a_subscriber_says_nothing_but_subscriptions);
+    RUN(a_subscriber_may_send_subscriptions_only);
     RUN(a_clients_stream_may_be_cut_anywhere);
     RUN(each_byte_of_a_greeting_that_matters_is_checked);
     RUN(each_fault_of_a_frame_is_named);
@@ -534,7 +534,7 @@ int main(void)
     RUN(sizes_have_a_limit);
     RUN(a_ping_has_a_pong);
     RUN(unknown_commands_have_no_consequence);
-    RUN(what_we_say_is_zmtp);
+    RUN(the_greeting_of_the_server_is_zmtp);
     RUN(any_bytes_give_the_same_items_however_they_are_cut);
     return 0;
 }
