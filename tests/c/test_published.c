@@ -183,11 +183,11 @@ static bool has_event(const void *context)
     return ome_reader_has_event(context);
 }
 
-/* Reads until it has the last command; sleeps on its wait object between. */
+/* Reads until it has all events of the last command, which come at once; sleeps on its wait object between. */
 static void *read_all(void *argument)
 {
     worker_t *worker = argument;
-    while (worker->last_sequence < COMMAND_COUNT)
+    while (worker->last_sequence < COMMAND_COUNT || ome_reader_has_event(&worker->reader))
     {
         CHECK_EQUAL(ome_wait_for(ome_reader_wait(&worker->reader), has_event, &worker->reader, LONG_NS), OME_OK);
         const ome_event_t *events;
