@@ -236,63 +236,93 @@ static void sectors_lost_doubled_and_swapped_are_found(void)
     run_end();
 }
 
-/* The journal is the state: whatever becomes of the snapshots, a start ends where it should, with those that are right or without any. */
-static void damage_to_snapshots_costs_time_only(void)
+/* The entry of each snapshot in the directory, oldest first. */
+static void find_snapshots(memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT])
 {
-    make_venue();
-    const memory_directory_t before = run.memory.seen;
-    memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT];
     for (uint32_t index = 0; index < snapshot_count; index++)
     {
         char name[OME_SNAPSHOT_NAME_SIZE];
         ome_snapshot_name(name, snapshots[index]);
         entries[index] = &run.memory.seen.entries[memory_find(&run.memory.seen, name)];
     }
-    /* Every byte of the newest, and every length. */
+}
+
+/* The start ends where it should, whatever the snapshots are: the journal is the state. */
+static void check_start_refuses(uint64_t count)
+{
+    CHECK_EQUAL(start(), OME_EMPTY);
+    CHECK_EQUAL(found_sequence, run.sequenced);
+    CHECK_EQUAL(refused_count, count);
+}
+
+/* Every byte of the newest, and every length: the one before is used. */
+static void a_damaged_snapshot_costs_time_only(void)
+{
+    make_venue();
+    memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT];
+    find_snapshots(entries);
     memory_node_t *newest = memory_file(&run.memory, entries[snapshot_count - 1]->name);
     const size_t size = newest->seen_size;
     for (size_t offset = 0; offset < size; offset++)
     {
         const uint8_t bit = (uint8_t)(1u << run_below(8));
         newest->seen[offset] ^= bit;
-        CHECK_EQUAL(start(), OME_EMPTY);
-        CHECK_EQUAL(found_sequence, run.sequenced);
-        CHECK_EQUAL(refused_count, 1);
+        check_start_refuses(1);
         newest->seen[offset] ^= bit;
         newest->seen_size = offset;
-        CHECK_EQUAL(start(), OME_EMPTY);
-        CHECK_EQUAL(found_sequence, run.sequenced);
-        CHECK_EQUAL(refused_count, 1);
+        check_start_refuses(1);
         newest->seen_size = size;
     }
-    /* One in the place of another, and the two in each other's. */
+    check_all_is_there();
+    run_end();
+}
+
+/* One in the place of another, and the two in each other's. */
+static void a_snapshot_in_the_place_of_another_costs_time_only(void)
+{
+    make_venue();
+    const memory_directory_t before = run.memory.seen;
+    memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT];
+    find_snapshots(entries);
     for (uint32_t index = 0; index < snapshot_count; index++)
     {
         for (uint32_t other = 0; other < snapshot_count; other++)
         {
             const int node = entries[index]->node;
             entries[index]->node = entries[other]->node;
-            CHECK_EQUAL(start(), OME_EMPTY);
-            CHECK_EQUAL(found_sequence, run.sequenced);
-            CHECK_EQUAL(refused_count, index != other && index + 1 == snapshot_count);
+            check_start_refuses(index != other && index + 1 == snapshot_count);
             entries[other]->node = node;
             CHECK_EQUAL(start(), OME_EMPTY);
             CHECK_EQUAL(found_sequence, run.sequenced);
             run.memory.seen = before;
         }
     }
-    drop_snapshots();
     check_all_is_there();
-    run.memory.seen = before;
-    /* One that is older than its name says, where no other is. */
+    run_end();
+}
+
+static void a_start_without_snapshots_costs_time_only(void)
+{
+    make_venue();
+    drop_snapshots();
+    check_start_refuses(0);
+    check_all_is_there();
+    run_end();
+}
+
+/* Also where there is no other. */
+static void a_snapshot_that_is_older_than_its_name_costs_time_only(void)
+{
+    make_venue();
+    const memory_directory_t before = run.memory.seen;
+    memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT];
+    find_snapshots(entries);
     char name[OME_SNAPSHOT_NAME_SIZE];
     const int node = entries[0]->node;
     drop_snapshots();
     ome_snapshot_name(name, snapshots[0] + 1);
     memory_set(&run.memory.seen, name, node);
-    CHECK_EQUAL(start(), OME_EMPTY);
-    CHECK_EQUAL(found_sequence, run.sequenced);
-    CHECK_EQUAL(refused_count, 1);
+    check_start_refuses(1);
     run.memory.seen = before;
     check_all_is_there();
     run_end();
@@ -304,6 +334,9 @@ int main(void)
     RUN(a_segment_is_found_at_every_wrong_length);
     RUN(a_last_segment_that_is_gone_is_found_by_a_snapshot);
     RUN(sectors_lost_doubled_and_swapped_are_found);
-    RUN(damage_to_snapshots_costs_time_only);
+    RUN(a_damaged_snapshot_costs_time_only);
+    RUN(a_snapshot_in_the_place_of_another_costs_time_only);
+    RUN(a_start_without_snapshots_costs_time_only);
+    RUN(a_snapshot_that_is_older_than_its_name_costs_time_only);
     return 0;
 }

@@ -40,9 +40,31 @@ static void a_trade_sets_off_a_cascade_of_stops_in_order(void)
     expect(&market, 1, OME_EVENT_KIND_TRADE, 11, 105, 1, 0, OME_EVENT_FLAGS_AGGRESSOR_FILLED);
     CHECK_EQUAL(market.engine->pools.specials.record_count, 0);
     CHECK_EQUAL(market.engine->pools.stops.level_count, 0);
-    /* One that is past its trigger on entry triggers at once. */
+    market_free(&market);
+}
+
+/* Rule S1: it never waits. */
+static void a_stop_that_is_past_its_trigger_on_entry_triggers_at_once(void)
+{
+    market_t market = simple_market();
+    apply(&market, limit_order(OME_SIDE_SELL, 105, 10, 2), 1);
+    apply(&market, last_price(105), 1);
     apply_with(&market, with_type(limit_order(OME_SIDE_BUY, 0, 1, 14), OME_ORDER_TYPE_STOP), order_terms(OME_TERM_STOP_PRICE, 105), 3);
     expect(&market, 3, OME_EVENT_KIND_ACCEPTED, 14, 0, 1, 0, 0);
+    market_free(&market);
+}
+
+/* Rule S1: a new stop price that the last price has reached. */
+static void an_amend_may_trigger_a_stop(void)
+{
+    market_t market = simple_market();
+    apply_with(&market, with_type(limit_order(OME_SIDE_BUY, 0, 5, 2), OME_ORDER_TYPE_STOP), order_terms(OME_TERM_STOP_PRICE, 101), 1);
+    apply(&market, last_price(90), 1);
+    apply_with(&market, amend_order(2, OME_NULL_VALUE, 4), order_terms(OME_TERM_STOP_PRICE, 101), 1);
+    expect(&market, 1, OME_EVENT_KIND_AMENDED, 2, 0, 4, 0, OME_EVENT_FLAGS_WAITING | OME_EVENT_FLAGS_KEPT_PRIORITY);
+    apply_with(&market, amend_order(2, OME_NULL_VALUE, OME_NULL_VALUE), order_terms(OME_TERM_STOP_PRICE, 90), 3);
+    expect(&market, 3, OME_EVENT_KIND_AMENDED, 2, 0, 4, 0, 0);
+    expect(&market, 1, OME_EVENT_KIND_CANCELLED, 2, 0, 4, OME_REASON_NO_LIQUIDITY, 0);
     market_free(&market);
 }
 
@@ -261,6 +283,8 @@ int main(void)
 {
     seed = test_seed(14);
     RUN(a_trade_sets_off_a_cascade_of_stops_in_order);
+    RUN(a_stop_that_is_past_its_trigger_on_entry_triggers_at_once);
+    RUN(an_amend_may_trigger_a_stop);
     RUN(a_trailing_stop_is_rejected_while_there_is_no_last_price);
     RUN(a_trailing_stop_follows_in_its_favour_only);
     RUN(a_trailing_stop_stays_within_the_prices_of_its_instrument);

@@ -290,10 +290,18 @@ static void no_start_begins_with_a_snapshot_that_is_ahead_of_the_log(void)
     CHECK_EQUAL(finding.report.snapshot_sequence, COMMAND_COUNT / 2);
     live(directory.path, OME_POLICY_COMMIT, 10);
     CHECK(check_complete(directory.path) > event_count);
-    /* Where nothing reaches back to the end of the log, the start says so and changes nothing. */
+    directory_remove(&directory);
+}
+
+/* Neither a snapshot nor the journal reaches back to the end of the log: the start says so and changes nothing. */
+static void no_start_leaves_a_hole_in_the_log(void)
+{
+    const directory_t directory = directory_new();
+    live(directory.path, OME_POLICY_COMMIT, COMMAND_COUNT);
+    (void)check_complete(directory.path);
+    write_snapshot(directory.path, COMMAND_COUNT);
     char names[64][64];
-    CHECK_EQUAL(list(directory.path, "snapshot-", names, 64), 2);
-    remove_file(directory.path, names[0]);
+    CHECK_EQUAL(list(directory.path, "snapshot-", names, 64), 1);
     CHECK(list(directory.path, "journal-", names, 64) > 2);
     remove_file(directory.path, names[0]);
     const uint32_t log_count = list(directory.path, "events-", names, 64);
@@ -507,6 +515,7 @@ int main(void)
     RUN(every_event_is_in_the_log);
     RUN(a_log_that_lags_is_completed);
     RUN(no_start_begins_with_a_snapshot_that_is_ahead_of_the_log);
+    RUN(no_start_leaves_a_hole_in_the_log);
     RUN(a_new_log_begins_where_the_engine_is);
     RUN(an_event_log_that_differs_from_the_journal_is_found);
     RUN(a_damaged_log_is_found);

@@ -106,7 +106,18 @@ static void a_buffer_of_any_size_gets_every_event(void)
     {
         CHECK(buffer[i].sequence >= buffer[i - 1].sequence);
     }
-    /* The next call forgets them, also those that were not taken. */
+    market_end(&market);
+}
+
+/* Also those that were not taken. */
+static void the_next_call_forgets_the_events_of_the_one_before(void)
+{
+    static ome_command_t commands[101];
+    ome_event_t buffer[1];
+    const uint64_t count = flow(commands, 100);
+    market_t market = market_of(&standard_limits);
+    ome_batch_apply(market.batch, market.engine, commands, count);
+    CHECK(ome_batch_event_count(market.batch) > 2);
     const ome_command_t refused[] = {cancel_order(UINT64_MAX), cancel_order(UINT64_MAX)};
     ome_batch_apply(market.batch, market.engine, refused, 2);
     CHECK_EQUAL(ome_batch_event_count(market.batch), 2);
@@ -220,6 +231,7 @@ int main(void)
     RUN(a_sink_gets_the_same_events_as_a_batch);
     RUN(a_flush_may_give_another_window);
     RUN(a_buffer_of_any_size_gets_every_event);
+    RUN(the_next_call_forgets_the_events_of_the_one_before);
     RUN(commands_may_be_anywhere_in_memory_and_be_cut_anywhere);
     RUN(rows_of_events_have_one_meaning_for_each_field);
     RUN(the_row_of_a_trade_alone_lacks_the_account_of_the_aggressor);

@@ -252,7 +252,17 @@ static void a_batch_is_one_frame_for_each_channel_and_instrument(void)
     CHECK_EQUAL(venue->frame_count, 5);
     CHECK_BYTES_EQUAL(venue->topics, expected, sizeof(expected));
     CHECK_BYTES_EQUAL(venue->message_counts, counts, sizeof(counts));
-    /* The best levels as they were when the batch began: no top. */
+    venue_free(venue);
+}
+
+/* The best levels are as they were when the batch began: there is no top of the book to send. */
+static void a_batch_that_leaves_the_best_levels_sends_no_top(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    open_instrument(venue, 1, 0);
+    hear(venue);
+    order(venue, 1, OME_SIDE_SELL, 100, 1);
+    drain(venue);
     venue->frame_count = 0;
     order(venue, 1, OME_SIDE_SELL, 100, 5);
     order(venue, 1, OME_SIDE_BUY, 100, 5);
@@ -457,6 +467,7 @@ int main(void)
     RUN(books_built_from_frames_equal_the_engines_after_every_command);
     RUN(one_command_may_sweep_more_levels_than_fit_into_anything);
     RUN(a_batch_is_one_frame_for_each_channel_and_instrument);
+    RUN(a_batch_that_leaves_the_best_levels_sends_no_top);
     RUN(a_stream_that_always_ends_inside_a_command_starves_nobody);
     RUN(a_seeded_feed_goes_on_where_the_engine_stands);
     RUN(the_end_of_a_command_may_come_late);

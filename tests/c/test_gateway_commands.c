@@ -298,12 +298,25 @@ static void a_busy_session_does_not_hold_up_another(void)
     CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     check_silence(house);
     CHECK_EQUAL(match(house), 8);
-    /* A new logon of the session begins anew. */
+    house_free(house);
+}
+
+/* What was refused before need not be sent again. */
+static void a_busy_session_begins_anew_with_its_next_logon(void)
+{
+    house_t *house = simple_house(8);
+    ome_command_t commands[12];
+    set_sequences(commands, 12, 1);
+    send_commands(house, 1, commands, 5);
+    send_commands(house, 1, commands + 5, 5);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_BUSY);
+    CHECK_EQUAL(match(house), 5);
     bind(house, 1, 3);
     send_commands(house, 3, commands + 9, 2);
     work(house);
-    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 10);
-    CHECK_EQUAL(house->engine->sequence, 14);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 7);
+    CHECK_EQUAL(house->engine->sequence, 4 + 7);
     house_free(house);
 }
 
@@ -318,5 +331,6 @@ int main(void)
     RUN(an_incomplete_command_never_reaches_the_engine);
     RUN(no_command_comes_between_the_records_of_another);
     RUN(a_busy_session_does_not_hold_up_another);
+    RUN(a_busy_session_begins_anew_with_its_next_logon);
     return 0;
 }

@@ -140,9 +140,15 @@ static void an_unknown_connection_is_refused(void)
     CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_IN), 1);
     CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_REJECTED), 1);
     CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 0);
-    /* One whose session was taken over, too. */
+    check_silence(house);
+    house_free(house);
+}
+
+static void a_connection_whose_session_was_taken_over_is_refused(void)
+{
+    house_t *house = simple_house(16);
     bind(house, 1, 3);
-    send_command(house, 1, commands[0]);
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 1, 1));
     work(house);
     CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_NOT_LOGGED_ON);
     check_silence(house);
@@ -375,16 +381,24 @@ static void a_session_that_was_refused_may_log_on_again(void)
 
 /* ---- connections that go ---- */
 
-/* Whose connection is gone has none; its orders stay, its session is free for another connection, and the slot for another client, who has no session by it. */
-static void a_connection_that_is_gone_has_no_session(void)
+/* Session 1 has an order at rest, and its connection is gone. */
+static house_t *house_with_gone_peer(uint64_t *gone)
 {
     house_t *house = simple_house(64);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
     work(house);
     CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
-    const uint64_t gone = peer_number(house->wire, 1);
+    *gone = peer_number(house->wire, 1);
     wire_leave(house->wire, 1);
     work(house);
+    return house;
+}
+
+/* Its orders stay, and another client in its slot has no session by it. */
+static void a_connection_that_is_gone_has_no_session(void)
+{
+    uint64_t gone;
+    house_t *house = house_with_gone_peer(&gone);
     CHECK_EQUAL(ome_gateway_session_of(house->gateway, gone), 0);
     CHECK_EQUAL(look(house, 1).peer, 0);
     CHECK_EQUAL(look(house, 1).order_count, 1);
@@ -398,7 +412,15 @@ static void a_connection_that_is_gone_has_no_session(void)
     send_command(house, 1, cancel_order(1));
     work(house);
     CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_NOT_LOGGED_ON);
-    /* Its number has no effect either. */
+    house_free(house);
+}
+
+/* Nothing can be sent to it, and no session bound to it. */
+static void the_number_of_a_connection_that_is_gone_has_no_effect(void)
+{
+    uint64_t gone;
+    house_t *house = house_with_gone_peer(&gone);
+    wire_reconnect(house->wire, 1);
     CHECK_EQUAL(ome_gateway_send(house->gateway, gone, (const uint8_t *)"?", 1), OME_NOT_FOUND);
     ome_gateway_logon_t logon = logon_of(house, 1, 1);
     logon.peer = gone;
@@ -406,6 +428,15 @@ static void a_connection_that_is_gone_has_no_session(void)
     CHECK_EQUAL(look(house, 1).peer, 0);
     CHECK_EQUAL(session_of(house, 1), 0);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
+    house_free(house);
+}
+
+/* With its orders, and reports are numbered on. */
+static void a_session_whose_connection_is_gone_may_log_on_again(void)
+{
+    uint64_t gone;
+    house_t *house = house_with_gone_peer(&gone);
+    wire_reconnect(house->wire, 1);
     bind(house, 1, 1);
     send_command(house, 1, cancel_order(1));
     work(house);
@@ -476,6 +507,7 @@ int main(void)
     RUN(the_session_table_agrees_with_a_list);
     RUN(a_session_is_taken_over_by_another_connection);
     RUN(an_unknown_connection_is_refused);
+    RUN(a_connection_whose_session_was_taken_over_is_refused);
     RUN(a_logon_is_handed_to_the_caller_before_what_follows);
     RUN(a_session_without_a_command_is_not_defined);
     RUN(the_definition_comes_right_before_the_first_command);
@@ -483,6 +515,8 @@ int main(void)
     RUN(a_session_that_is_refused_is_ended);
     RUN(a_session_that_was_refused_may_log_on_again);
     RUN(a_connection_that_is_gone_has_no_session);
+    RUN(the_number_of_a_connection_that_is_gone_has_no_effect);
+    RUN(a_session_whose_connection_is_gone_may_log_on_again);
     RUN(the_caller_ends_a_connection);
     RUN(a_definition_comes_to_the_caller_in_its_place);
     return 0;

@@ -60,13 +60,11 @@ static void no_changed_bit_and_no_other_length_is_taken(void)
     free(engine);
 }
 
+#define STEP (OME_SNAPSHOT_BLOCK_SIZE + OME_SNAPSHOT_CHECKSUM_SIZE) /* from block to block */
+
 /* Blocks that are whole, but not where they belong. */
 static void no_block_is_taken_for_another(void)
 {
-    enum
-    {
-        STEP = OME_SNAPSHOT_BLOCK_SIZE + OME_SNAPSHOT_CHECKSUM_SIZE
-    };
     ome_engine_t *engine = engine_of_orders(5000);
     bytes_t bytes = snapshot_of(engine);
     const uint64_t block_count = (bytes.size - OME_SNAPSHOT_HEADER_SIZE + STEP - 1) / STEP;
@@ -87,7 +85,16 @@ static void no_block_is_taken_for_another(void)
             }
         }
     }
-    /* A block is proved before it is used: the reason is its checksum, whatever its bytes would say. */
+    free(bytes.data);
+    free(engine);
+}
+
+/* The reason is its checksum, whatever its bytes would say. */
+static void a_block_is_proved_before_it_is_used(void)
+{
+    ome_engine_t *engine = engine_of_orders(5000);
+    bytes_t bytes = snapshot_of(engine);
+    const uint64_t block_count = (bytes.size - OME_SNAPSHOT_HEADER_SIZE + STEP - 1) / STEP;
     for (uint32_t block = 0; block < block_count; block++)
     {
         const uint64_t offset = OME_SNAPSHOT_HEADER_SIZE + block * (uint64_t)STEP;
@@ -98,7 +105,15 @@ static void no_block_is_taken_for_another(void)
         CHECK_EQUAL(reader.offset, offset);
         free(copy.data);
     }
-    /* One taken out: what follows moves up. */
+    free(bytes.data);
+    free(engine);
+}
+
+/* What follows it moves up. */
+static void a_missing_block_is_found(void)
+{
+    ome_engine_t *engine = engine_of_orders(5000);
+    bytes_t bytes = snapshot_of(engine);
     bytes_t copy = copy_of(&bytes);
     memmove(
         copy.data + OME_SNAPSHOT_HEADER_SIZE, copy.data + OME_SNAPSHOT_HEADER_SIZE + STEP, bytes.size - OME_SNAPSHOT_HEADER_SIZE - STEP);
@@ -403,6 +418,8 @@ int main(void)
     seed = test_seed(21);
     RUN(no_changed_bit_and_no_other_length_is_taken);
     RUN(no_block_is_taken_for_another);
+    RUN(a_block_is_proved_before_it_is_used);
+    RUN(a_missing_block_is_found);
     RUN(another_version_is_not_supported);
     RUN(any_bytes_that_are_taken_are_an_engine_that_keeps_its_rules);
     RUN(a_snapshot_that_breaks_a_rule_of_the_engine_is_refused);

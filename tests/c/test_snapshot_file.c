@@ -201,7 +201,17 @@ static void the_newest_few_are_kept_and_the_newest_is_loaded(void)
         CHECK(!is_there(OME_SNAPSHOT_NAME_NEW));
         CHECK_EQUAL(refused_count, 0);
     }
-    /* Fewer are kept when fewer are asked for, but not none. */
+    memory_end(&memory);
+}
+
+/* But not none. */
+static void fewer_snapshots_are_kept_when_fewer_are_asked_for(void)
+{
+    start_with(0);
+    for (uint32_t number = 0; number < 6; number++)
+    {
+        CHECK_EQUAL(write_number(number), OME_OK);
+    }
     CHECK_EQUAL(ome_snapshot_file_write(&files, engines[5], past_of(5), 0), OME_INVALID);
     CHECK(number_is_there(3));
     CHECK_EQUAL(ome_snapshot_file_write(&files, engines[5], past_of(5), 1), OME_OK);
@@ -496,6 +506,7 @@ int main(void)
     make_engines();
     RUN(a_missing_snapshot_is_no_error);
     RUN(the_newest_few_are_kept_and_the_newest_is_loaded);
+    RUN(fewer_snapshots_are_kept_when_fewer_are_asked_for);
     RUN(a_broken_snapshot_is_set_aside_and_the_one_before_is_used);
     RUN(a_name_of_another_sequence_is_damage);
     RUN(another_version_is_left_alone);

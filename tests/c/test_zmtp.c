@@ -256,8 +256,8 @@ static void each_fault_of_a_frame_is_named(void)
     check_fault(OME_ZMTP_STAGE_READY, OME_ZMTP_ROUTER, "READY command", stream.size_bytes);
 }
 
-/* A READY command whose properties end anywhere but behind one of them is refused, and so is one without a socket type that fits. The frame itself is whole. */
-static void properties_are_whole_and_name_a_client(void)
+/* A READY command whose properties end anywhere but behind one of them is refused. The frame itself is whole. */
+static void ready_with_an_incomplete_property_is_refused(void)
 {
     static bytes_t properties;
     properties.size_bytes = 0;
@@ -278,7 +278,12 @@ static void properties_are_whole_and_name_a_client(void)
         CHECK_EQUAL(other.item.kind, OME_ZMTP_FAULT);
         CHECK_EQUAL(other.stage, OME_ZMTP_STAGE_READY);
     }
-    /* Lengths that point beyond the command, up to those that would wrap around. */
+}
+
+/* Lengths that point beyond the command, up to those that would wrap around. */
+static void a_property_longer_than_its_command_is_refused(void)
+{
+    static bytes_t properties;
     static const uint32_t lengths[] = {4, 5, 255, 256, 65536, UINT32_C(1) << 31, UINT32_MAX - 20, UINT32_MAX - 4, UINT32_MAX};
     for (uint32_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
     {
@@ -291,6 +296,11 @@ static void properties_are_whole_and_name_a_client(void)
         put_command(&stream, "READY", properties.data, properties.size_bytes);
         check_fault(OME_ZMTP_STAGE_READY, OME_ZMTP_XPUB, "properties of READY, with a socket type that fits", stream.size_bytes);
     }
+}
+
+/* The server's end for orders takes clients, that for market data takes subscribers. */
+static void ready_needs_a_socket_type_that_fits(void)
+{
     static const char *const types[] = {
         "PUB", "XPUB", "PULL", "PUSH", "REP", "PAIR", "DEALER", "REQ", "ROUTER", "SUB", "XSUB", "SU", "SUBS", ""};
     for (uint32_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -530,7 +540,9 @@ int main(void)
     RUN(a_clients_stream_may_be_cut_anywhere);
     RUN(each_byte_of_a_greeting_that_matters_is_checked);
     RUN(each_fault_of_a_frame_is_named);
-    RUN(properties_are_whole_and_name_a_client);
+    RUN(ready_with_an_incomplete_property_is_refused);
+    RUN(a_property_longer_than_its_command_is_refused);
+    RUN(ready_needs_a_socket_type_that_fits);
     RUN(sizes_have_a_limit);
     RUN(a_ping_has_a_pong);
     RUN(unknown_commands_have_no_consequence);
