@@ -1,7 +1,9 @@
-/* Damage: whatever is done to the files of a venue at rest, its start finds it, or finds a beginning that a crash could have left; it never finds anything else.
+/* Damage: whatever is done to the files of a venue at rest, its start finds it, or finds a beginning that a crash could
+ * have left; it never finds anything else.
  *
- * test_journal_damage.c, test_journal_seals.c and test_snapshot_damage.c turn over every bit and take records and blocks out of their places. Here it is whole files: every length of every segment, sectors as a disk
- * spoils them, files that are missing or in another's place, and journal and snapshots together, as a start reads them. */
+ * test_journal_damage.c, test_journal_seals.c and test_snapshot_damage.c turn over every bit and take records and
+ * blocks out of their places. Here it is whole files: every length of every segment, sectors as a disk spoils them,
+ * files that are missing or in another's place, and journal and snapshots together, as a start reads them. */
 #include "ome_venue_run.h"
 #include "state/ome_state.h"
 
@@ -125,8 +127,9 @@ static void check_all_is_there(void)
 
 /* ---- tests ---- */
 
-/* A segment that another one follows is found at every length but those that only lack zeros. The last one may end early, as a crash could have left it; with a snapshot of its
- * end beside it that is found, too, unless nothing but the seal is gone. */
+/* A segment that another one follows is found at every length but those that only lack zeros. The last one may end
+ * early, as a crash could have left it; with a snapshot of its end beside it that is found, too, unless nothing but the
+ * seal is gone. */
 static void a_segment_is_found_at_every_wrong_length(void)
 {
     for (uint32_t has_snapshots = 0; has_snapshots < 2; has_snapshots++)
@@ -158,7 +161,8 @@ static void a_segment_is_found_at_every_wrong_length(void)
     }
 }
 
-/* Without a snapshot a journal that lacks its last segment is a journal like any other: this is what cannot be found. A snapshot of a command in it finds it. */
+/* Without a snapshot a journal that lacks its last segment is a journal like any other: this is what cannot be found. A
+ * snapshot of a command in it finds it. */
 static void a_last_segment_that_is_gone_is_found_by_a_snapshot(void)
 {
     make_venue();
@@ -180,8 +184,8 @@ static void a_last_segment_that_is_gone_is_found_by_a_snapshot(void)
     run_end();
 }
 
-/* A change of the bytes from `first` to `last` of a segment, and what a start may make of it: only where the seal of the last segment is changed may it be a beginning, since only that looks like a
- * process that died. */
+/* A change of the bytes from `first` to `last` of a segment, and what a start may make of it: only where the seal of
+ * the last segment is changed may it be a beginning, since only that looks like a process that died. */
 static void check_change(uint32_t index, uint64_t first, uint64_t last, const uint8_t *kept)
 {
     const uint8_t *bytes = segments[index].file->seen;

@@ -1,4 +1,5 @@
-/* Decisions: what was decided comes back, what a cut makes void does not count, and a failed call or a power cut leaves those that were made before. */
+/* Decisions: what was decided comes back, what a cut makes void does not count, and a failed call or a power cut leaves
+ * those that were made before. */
 #include "ome_memory_file.h"
 #include "ome_test.h"
 #include "pipeline/ome_decisions.h"
@@ -62,7 +63,8 @@ static void decisions_come_back(void)
     memory_end(&memory);
 }
 
-/* Rule: after a cut, decisions from its sequence on are void, since other commands get these sequences; what is decided about them later counts. */
+/* Rule: after a cut, decisions from its sequence on are void, since other commands get these sequences; what is decided
+ * about them later counts. */
 static void a_cut_makes_earlier_decisions_void(void)
 {
     memory_start(&memory, seed);
@@ -123,7 +125,8 @@ static void flipped_bits_are_found(void)
     memory_end(&memory);
 }
 
-/* Makes the third decision, dies at the n-th call, and checks that the first two are there and the third may be made again. True while n is a call. */
+/* Makes the third decision, dies at the n-th call, and checks that the first two are there and the third may be made
+ * again. True while n is a call. */
 static bool check_interrupted(uint64_t call, bool cuts_power, uint64_t variant)
 {
     memory_start(&memory, seed + call + 1000 * variant);

@@ -1,8 +1,6 @@
 /* The events of an engine, byte for byte. */
 #include "engine_fixture.h"
 
-/* ---- stories, byte by byte ---- */
-
 static void check_event(const market_t *market, uint64_t from_end, const ome_event_t *expected)
 {
     CHECK_BYTES_EQUAL(event_from_end(market, from_end), expected, sizeof(*expected));
@@ -314,7 +312,8 @@ static void a_rejection_echoes_its_command(void)
 
 /* ---- the sink ---- */
 
-/* A sweep of ten thousand orders over a thousand levels flushes after every event when the window has one, and says the same as with a large one. */
+/* A sweep of ten thousand orders over a thousand levels flushes after every event when the window has one, and says the
+ * same as with a large one. */
 static void a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event(void)
 {
     const ome_limits_t limits = {.order_count_max = 10001, .level_count_max = 1000, .instrument_count_max = 1, .session_count_max = 1};

@@ -54,8 +54,6 @@ static void an_engine_is_made_only_in_aligned_memory_of_its_size(void)
     free(memory);
 }
 
-/* ---- stories, byte by byte ---- */
-
 /* DefineLimits is valid only with the engine's own limits. */
 static void limits_are_defined_as_they_are(void)
 {
@@ -232,10 +230,6 @@ static void a_retired_slot_makes_the_engine_hold_one_order_less(void)
     apply_rejected(&market, limit_order(OME_SIDE_BUY, 100, 5, 2), OME_REASON_ORDER_LIMIT_REACHED);
     market_free(&market);
 }
-
-/* ---- stories of each rule that is not plain ----
- *
- * What the reference model says of them, case by case, is in tests/test_reference.py; here each group runs once under the sanitizers. */
 
 /* Order of checks 18: special orders have a limit of their own. */
 static void a_special_order_is_refused_while_no_record_is_free(void)

@@ -1,8 +1,6 @@
 /* Sessions and participants of an engine: their numbers, and when one may be replaced. */
 #include "engine_fixture.h"
 
-/* ---- sessions ---- */
-
 static const ome_limits_t many_sessions = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 1,

@@ -1,4 +1,7 @@
-/* Stop and trailing stop orders of an engine. */
+/* Stop and trailing stop orders of an engine.
+ *
+ * What the reference model says of each rule, case by case, is in tests/test_reference.py; here each group runs once
+ * under the sanitizers. */
 #include <stdbool.h>
 
 #include "book/ome_trailing.h"
@@ -7,17 +10,14 @@
 
 static uint64_t seed;
 
-/* ---- stories of each rule that is not plain ----
- *
- * What the reference model says of them, case by case, is in tests/test_reference.py; here each group runs once under the sanitizers. */
-
 /* Of a trailing stop that waits, by its record. */
 static int64_t stop_price_of(const market_t *market, uint32_t index)
 {
     return ome_trailing_stop_price(&market->engine->books[1], &market->engine->pools, index);
 }
 
-/* Rules S1, S2 and S4: a trade triggers stops, whose trades trigger others, in one command; buys come before sells, and at one stop price the first to enter. */
+/* Rules S1, S2 and S4: a trade triggers stops, whose trades trigger others, in one command; buys come before sells, and
+ * at one stop price the first to enter. */
 static void a_trade_sets_off_a_cascade_of_stops_in_order(void)
 {
     market_t market = simple_market();
@@ -84,7 +84,8 @@ static void a_trailing_stop_is_rejected_while_there_is_no_last_price(void)
     market_free(&market);
 }
 
-/* Rules S6: a trailing stop follows in its favour, keeps its entry when it moves, and has its limit at a distance from where it triggers. */
+/* Rules S6: a trailing stop follows in its favour, keeps its entry when it moves, and has its limit at a distance from
+ * where it triggers. */
 static void a_trailing_stop_follows_in_its_favour_only(void)
 {
     market_t market = simple_market();
@@ -141,7 +142,8 @@ static void enter_trailing(market_t *market, uint8_t side, uint64_t id, uint8_t 
     apply_with(market, order, order_terms(term, distance), 1);
 }
 
-/* Rules S6: trailing stops with the same best price are one group, which moves as one; a price that passes the best of several makes them one; a group ends with its last order. */
+/* Rules S6: trailing stops with the same best price are one group, which moves as one; a price that passes the best of
+ * several makes them one; a group ends with its last order. */
 static void trailing_stops_with_one_best_price_move_as_one_group(void)
 {
     market_t market = simple_market();
@@ -233,7 +235,8 @@ static void enter_any_trailing(market_t *market, uint64_t *random, uint64_t id, 
     apply_with(market, with_type(limit_order(side, 0, 1, id), OME_ORDER_TYPE_TRAILING_STOP), terms, 1);
 }
 
-/* Rules S6: as the price goes its way over thousands of steps, each of hundreds of trailing stops stands where looking at it alone at each step would have put it, and triggers just then. */
+/* Rules S6: as the price goes its way over thousands of steps, each of hundreds of trailing stops stands where looking
+ * at it alone at each step would have put it, and triggers just then. */
 static void trailing_stops_stand_where_each_alone_would_stand(void)
 {
     const ome_limits_t limits = {.order_count_max = TRAILING_COUNT,

@@ -449,7 +449,8 @@ static void a_journal_that_lost_its_end_is_found_by_its_events(void)
     directory_remove(&directory);
 }
 
-/* Events of commands that were not on disk, behind the end of a journal that a power cut has shortened: they are cut off, over segments too, and kept beside. */
+/* Events of commands that were not on disk, behind the end of a journal that a power cut has shortened: they are cut
+ * off, over segments too, and kept beside. */
 static void events_that_only_the_log_has_are_truncated(void)
 {
     for (uint32_t kept = 100; kept < COMMAND_COUNT; kept += 700)

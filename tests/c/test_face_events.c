@@ -1,9 +1,8 @@
 /* The public face: how commands are given and events are taken. Includes ome.h only, as an embedder does. */
 #include "face_fixture.h"
 
-/* ---- applying ---- */
-
-/* However the commands are cut into calls, and whatever the window, a sink gets the events that a batch keeps; what no flush took is in the window. */
+/* However the commands are cut into calls, and whatever the window, a sink gets the events that a batch keeps; what no
+ * flush took is in the window. */
 static void a_sink_gets_the_same_events_as_a_batch(void)
 {
     static ome_command_t commands[3001];
@@ -159,7 +158,7 @@ static void commands_may_be_anywhere_in_memory_and_be_cut_anywhere(void)
     market_end(&market);
 }
 
-/* ---- orders ---- */
+/* ---- rows ---- */
 
 static void rows_of_events_have_one_meaning_for_each_field(void)
 {

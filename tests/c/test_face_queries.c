@@ -2,8 +2,6 @@
 #include "abi/ome_limits.h"
 #include "face_fixture.h"
 
-/* ---- a market and its commands ---- */
-
 static ome_order_view_t view(const market_t *market, uint64_t client_order_id)
 {
     ome_order_view_t order;
@@ -480,7 +478,7 @@ static void a_list_of_orders_may_be_empty(void)
     market_end(&market);
 }
 
-/* ---- definitions and counts ---- */
+/* ---- definitions ---- */
 
 static void an_instrument_is_found_as_it_was_defined(void)
 {

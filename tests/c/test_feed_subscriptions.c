@@ -4,8 +4,6 @@
 
 #define READS_BYTES 65536u /* who has less waiting reads */
 
-/* ---- tests ---- */
-
 /* Somebody hears trades, which have no state: nothing is asked. */
 static void hear_trades(venue_t *venue)
 {
@@ -35,7 +33,8 @@ static void check_answer(
     venue_free(venue);
 }
 
-/* The current state is sent for each topic that a subscription is a prefix of; what cannot be a topic is refused, and what is no subscription is ignored. */
+/* The current state is sent for each topic that a subscription is a prefix of; what cannot be a topic is refused, and
+ * what is no subscription is ignored. */
 static void a_subscription_is_answered_for_each_topic_that_it_is_a_prefix_of(void)
 {
     const uint64_t top = UINT64_C(1) << 32;
@@ -97,8 +96,6 @@ static void many_subscriptions_at_once_cost_one_snapshot(void)
     }
     venue_free(venue);
 }
-
-/* ---- who is answered, and when ---- */
 
 /* Two sides of an instrument with so many levels. */
 static void deepen(venue_t *venue, uint32_t instrument, uint32_t level_count)
@@ -233,7 +230,8 @@ static void a_subscriber_that_reads_slowly_gets_every_snapshot(void)
     venue_free(venue);
 }
 
-/* Whatever is asked, the bytes of snapshots made and sent are no more than 2 MB and 32 kB a millisecond, but for the last one; and they do go on. */
+/* Whatever is asked, the bytes of snapshots made and sent are no more than 2 MB and 32 kB a millisecond, but for the
+ * last one; and they do go on. */
 static void snapshots_are_made_at_a_bounded_rate(void)
 {
     const uint64_t start_ns = ome_clock_monotonic_ns();
@@ -262,7 +260,8 @@ static void snapshots_are_made_at_a_bounded_rate(void)
     venue_free(venue);
 }
 
-/* Subscriptions to everything, of which each looks at every instrument, do not keep the feed from its events: after a few of them it is their turn. */
+/* Subscriptions to everything, of which each looks at every instrument, do not keep the feed from its events: after a
+ * few of them it is their turn. */
 static void subscriptions_to_everything_do_not_hold_up_the_feed(void)
 {
     instrument_limit = 300;
@@ -379,7 +378,8 @@ static void a_peer_with_too_many_subscriptions_is_ended(void)
     venue_free(venue);
 }
 
-/* Until somebody subscribes nothing is sent, yet everything is counted: the first who does is told numbers that the next messages go on from. */
+/* Until somebody subscribes nothing is sent, yet everything is counted: the first who does is told numbers that the
+ * next messages go on from. */
 static void frames_without_a_subscriber_are_counted(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);

@@ -3,8 +3,6 @@
 
 static uint64_t seed;
 
-/* ---- frames ---- */
-
 /* A good frame of cancels in memory of exactly its size, so that the address sanitizer sees a step too far. */
 static uint8_t *good_frame(uint32_t message_count, uint32_t size_bytes)
 {
@@ -185,7 +183,8 @@ static void a_logon_logout_or_heartbeat_is_alone_in_its_frame(void)
     }
 }
 
-/* A frame of messages with these templates, of which those whose letter is large say CONTINUED: n new order, a amend, c cancel, t terms, m mass cancel. */
+/* A frame of messages with these templates, of which those whose letter is large say CONTINUED: n new order, a amend, c
+ * cancel, t terms, m mass cancel. */
 static ome_frame_t inspect_letters(const char *letters, uint32_t command_message_count_max)
 {
     static const char known[] = "?ncratm"; /* by template */
@@ -206,7 +205,8 @@ static ome_frame_t inspect_letters(const char *letters, uint32_t command_message
     return frame;
 }
 
-/* Terms follow at once the command that says CONTINUED, in the same frame, and nothing else. On a command that cannot be continued the flag is the engine's to refuse. */
+/* Terms follow at once the command that says CONTINUED, in the same frame, and nothing else. On a command that cannot
+ * be continued the flag is the engine's to refuse. */
 static void the_messages_of_a_command_are_in_one_frame(void)
 {
     static const char *const good[] = {"n", "Nt", "NTt", "NTTTt", "NtNtn", "At", "cAtNTtm", "Cn", "Mc", "CNtR", "m"};
@@ -271,7 +271,8 @@ static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_
     CHECK(strncmp(reject.field, fault->field, sizeof(reject.field)) == 0);
 }
 
-/* A hundred thousand frames of random bytes, or of good ones with a few bytes changed or the end cut: each gets a verdict, and none is read past its end. */
+/* A hundred thousand frames of random bytes, or of good ones with a few bytes changed or the end cut: each gets a
+ * verdict, and none is read past its end. */
 static void any_bytes_get_a_verdict(void)
 {
     uint64_t state = seed;

@@ -1,7 +1,7 @@
 /* Heartbeats of the gateway, and what becomes of peers that are silent, noisy or too slow. */
 #include "gateway_fixture.h"
 
-/* ---- reports ---- */
+/* ---- slow peers ---- */
 
 /* Session 1 has an order of ten lots at rest, its connection takes nothing more, and session 2 trades with it four times. */
 static house_t *house_with_slow_peer(ome_status_t failure)
@@ -21,7 +21,8 @@ static house_t *house_with_slow_peer(ome_status_t failure)
 
 static const ome_status_t failures[3] = {OME_FULL, OME_NOT_FOUND, OME_STOPPED};
 
-/* A connection that does not read, or is gone, or a socket that refuses ends that session, which gets the reason; the other gets everything. */
+/* A connection that does not read, or is gone, or a socket that refuses ends that session, which gets the reason; the
+ * other gets everything. */
 static void a_slow_peer_loses_its_session_and_hurts_nobody(void)
 {
     for (uint32_t i = 0; i < 3; i++)
@@ -97,7 +98,8 @@ static void bind_with_heartbeat(house_t *house, uint32_t heartbeat_ms)
     CHECK_EQUAL(ome_gateway_bind(house->gateway, 1, &logon), OME_OK);
 }
 
-/* A client's heartbeat is answered with what it chose, and with how far the venue and its reports are; also where nobody minds its silence. One without a session is refused. */
+/* A client's heartbeat is answered with what it chose, and with how far the venue and its reports are; also where
+ * nobody minds its silence. One without a session is refused. */
 static void a_heartbeat_is_answered(void)
 {
     house_t *house = simple_house(64);

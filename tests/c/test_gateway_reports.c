@@ -3,8 +3,6 @@
 
 static uint64_t seed;
 
-/* ---- a house: engine, ring, stream and gateway, worked by hand ---- */
-
 /* The next frame to a peer is one report and exactly this one, but for its time, which is that of the last command sequenced. */
 static void check_report(house_t *house, uint32_t peer, ome_execution_report_t expected)
 {
@@ -19,14 +17,13 @@ static void check_report(house_t *house, uint32_t peer, ome_execution_report_t e
     CHECK_BYTES_EQUAL(frame->data, &expected, REPORT_SIZE);
 }
 
-/* ---- reports ---- */
-
 static uint64_t order_id(uint32_t generation, uint32_t slot)
 {
     return (uint64_t)generation << 32 | slot;
 }
 
-/* An order's whole life, each report byte for byte: accepted, traded with, reduced, amended up and down, cancelled. Commands are 5 and on. */
+/* An order's whole life, each report byte for byte: accepted, traded with, reduced, amended up and down, cancelled.
+ * Commands are 5 and on. */
 static void reports_say_what_is_open_and_what_has_traded(void)
 {
     house_t *house = simple_house(64);
@@ -299,7 +296,8 @@ static void submit_beside(house_t *house, flow_t *flow)
     submit(house, &command);
 }
 
-/* Whatever two clients do, from their reports alone they know what the engine knows of every order; no report sequence is missing, and each trade is told to both sides. */
+/* Whatever two clients do, from their reports alone they know what the engine knows of every order; no report sequence
+ * is missing, and each trade is told to both sides. */
 static void clients_know_from_reports_what_the_engine_knows(void)
 {
     static known_t known;
@@ -442,7 +440,8 @@ static house_t *house_with_an_iceberg(void)
     return house;
 }
 
-/* An iceberg's peak is replenished and a stop triggers by one trade: the reports say what is open of the whole order, in the order of the events. */
+/* An iceberg's peak is replenished and a stop triggers by one trade: the reports say what is open of the whole order,
+ * in the order of the events. */
 static void a_trade_with_an_iceberg_that_triggers_a_stop_is_reported_to_both(void)
 {
     house_t *house = simple_house(64);
@@ -719,9 +718,10 @@ static void nothing_is_reported_before_the_gate_opens(void)
     house_free(house);
 }
 
-/* ---- threads ---- */
+/* ---- commands of the embedder ---- */
 
-/* A command of the embedder's whose session was never defined is rejected; the rejection is for nobody here, and touches nothing, wherever the session's place would be. */
+/* A command of the embedder's whose session was never defined is rejected; the rejection is for nobody here, and
+ * touches nothing, wherever the session's place would be. */
 static void a_rejection_for_a_session_beyond_the_limit_touches_nothing(void)
 {
     house_t *house = simple_house(64);

@@ -79,8 +79,6 @@ static void the_session_table_agrees_with_a_list(void)
     free(arena.memory);
 }
 
-/* ---- a socket that is a table in memory ---- */
-
 /* The client of a slot goes. */
 static void wire_leave(wire_t *wire, uint32_t peer)
 {
@@ -88,7 +86,7 @@ static void wire_leave(wire_t *wire, uint32_t peer)
     wire->peers[peer].is_ended = true;
 }
 
-/* ---- sessions ---- */
+/* ---- takeovers ---- */
 
 /* A session has one connection and a connection one session: what either had before ends, and the listener knows who is somebody. */
 static void a_session_is_taken_over_by_another_connection(void)
@@ -237,7 +235,8 @@ static void a_session_without_a_command_is_not_defined(void)
     house_free(house);
 }
 
-/* The definition has the sequence right before the first command's, once; what the session sent is taken behind it, and the caller gets the answer in its place. */
+/* The definition has the sequence right before the first command's, once; what the session sent is taken behind it, and
+ * the caller gets the answer in its place. */
 static void the_definition_comes_right_before_the_first_command(void)
 {
     for (uint32_t is_low = 0; is_low < 2; is_low++)
@@ -278,7 +277,8 @@ static void the_definition_comes_right_before_the_first_command(void)
     }
 }
 
-/* When there is no room for the definition, or none behind it, the session is told BUSY from its first command on; sent again, everything is taken once. */
+/* When there is no room for the definition, or none behind it, the session is told BUSY from its first command on; sent
+ * again, everything is taken once. */
 static void a_full_ring_is_busy_at_the_definition(void)
 {
     for (uint32_t room = 0; room < 2; room++)
@@ -464,7 +464,8 @@ static void the_caller_ends_a_connection(void)
 
 /* ---- definitions ---- */
 
-/* A definition that took effect, or was refused, comes to the caller when it may be spoken of, after the reports before it and before those after it. */
+/* A definition that took effect, or was refused, comes to the caller when it may be spoken of, after the reports before
+ * it and before those after it. */
 static void a_definition_comes_to_the_caller_in_its_place(void)
 {
     house_t *house = simple_house(64);

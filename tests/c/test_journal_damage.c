@@ -49,8 +49,9 @@ static void a_tail_torn_at_any_byte_is_truncated(void)
     }
 }
 
-/* Flips each bit in turn of `size` bytes of a file and checks what the reader says: the records before `cut_offset` are acknowledged for sure,
- * so that a change of them is damage; behind it a change may look like a torn tail, which loses nothing before. */
+/* Flips each bit in turn of `size` bytes of a file and checks what the reader says: the records before `cut_offset` are
+ * acknowledged for sure, so that a change of them is damage; behind it a change may look like a torn tail, which loses
+ * nothing before. */
 static void check_flips(const char *name, size_t size, uint64_t cut_offset, uint64_t kept_sequence)
 {
     memory_node_t *file = memory_file(&memory, name);

@@ -58,7 +58,8 @@ static void another_thread_may_prepare_segments(void)
     remove_files();
 }
 
-/* Rule: a live reader, which reads through the page cache, sees at once what was written past it, also in blocks that it has read before. */
+/* Rule: a live reader, which reads through the page cache, sees at once what was written past it, also in blocks that
+ * it has read before. */
 static void a_live_reader_sees_what_was_written_past_the_page_cache(void)
 {
     const ome_file_system_t *file_system = ome_file_system_posix();

@@ -1,8 +1,8 @@
 /* The journal under failing system calls and power cuts: nothing that was committed is lost, and recovery may be repeated. */
 #include "journal_fixture.h"
 
-/* One run of a server that is stopped by the first failure: starts, commits groups of all sizes over several segments, prepares some of them,
- * closes. Gives the last sequence whose commit returned OME_OK. */
+/* One run of a server that is stopped by the first failure: starts, commits groups of all sizes over several segments,
+ * prepares some of them, closes. Gives the last sequence whose commit returned OME_OK. */
 static uint64_t run_until_failure(ome_status_t *status)
 {
     uint64_t durable = 0;
@@ -262,10 +262,9 @@ static void a_power_cut_loses_nothing_committed(void)
     CHECK(losing_count > call / 2);
 }
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
-
-/* Rule: the power fails at any call of rotation and sealing, and any sectors of what was not synced are on disk: nothing committed is lost, nothing
- * is called damage, and the next run goes on. The control: where one sync of many did nothing, records are lost or the journal is damaged. */
+/* Rule: the power fails at any call of rotation and sealing, and any sectors of what was not synced are on disk:
+ * nothing committed is lost, nothing is called damage, and the next run goes on. The control: where one sync of many
+ * did nothing, records are lost or the journal is damaged. */
 static uint64_t rotate_and_cut(uint64_t call, uint64_t variant, uint64_t lying_sync, uint64_t *sync_count)
 {
     memory_start(&memory, seed + 1000 * variant);

@@ -56,8 +56,6 @@ static void a_live_reader_follows_the_writer(void)
     memory_end(&memory);
 }
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
-
 /* Reads from a sequence on; `chain`, where given, must hold before it. Gives what the reader said at the end. */
 static ome_status_t read_from(uint64_t first_sequence, const uint32_t *chain, bool is_live)
 {
@@ -96,7 +94,8 @@ static void check_from(uint64_t first_sequence)
     }
 }
 
-/* Rule: reading may begin at any sequence up to one behind the last; the chain checksum before it is held against the one that the caller knows. */
+/* Rule: reading may begin at any sequence up to one behind the last; the chain checksum before it is held against the
+ * one that the caller knows. */
 static void reading_begins_at_any_sequence(void)
 {
     make_runs();
@@ -128,8 +127,8 @@ static void reading_begins_at_any_sequence(void)
     memory_end(&memory);
 }
 
-/* Rule: whoever begins in the middle of a segment still reads it from its beginning, so that damage before the place is found, and further back is not
- * looked at. */
+/* Rule: whoever begins in the middle of a segment still reads it from its beginning, so that damage before the place is
+ * found, and further back is not looked at. */
 static void records_before_the_beginning_are_read_in_its_segment_only(void)
 {
     make_runs();
@@ -144,7 +143,8 @@ static void records_before_the_beginning_are_read_in_its_segment_only(void)
     memory_end(&memory);
 }
 
-/* Rule: a journal whose oldest segments are gone is read from where it begins, goes on being written, and says from where on it is there. */
+/* Rule: a journal whose oldest segments are gone is read from where it begins, goes on being written, and says from
+ * where on it is there. */
 static void a_journal_whose_beginning_was_archived_is_read_from_there(void)
 {
     make_runs();

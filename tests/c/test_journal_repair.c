@@ -1,6 +1,8 @@
-/* Repair of a journal: whatever is damaged, it ends up readable, nothing before the damage is lost, and a failed call or a power cut leaves what can be repaired again.
+/* Repair of a journal: whatever is damaged, it ends up readable, nothing before the damage is lost, and a failed call
+ * or a power cut leaves what can be repaired again.
  *
- * On the file system in memory (ome_memory_file.h). The journal has three runs and six segments; the second run was killed. */
+ * On the file system in memory (ome_memory_file.h). The journal has three runs and six segments; the second run was
+ * killed. */
 #include "journal/ome_journal_recover.h"
 #include "journal/ome_journal_repair.h"
 #include "journal/ome_journal_writer.h"

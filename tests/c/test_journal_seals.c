@@ -1,8 +1,6 @@
 /* Seals of the journal: every finished segment has one, and whatever is changed, dropped, doubled or swapped before it is found. */
 #include "journal_fixture.h"
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
-
 static ome_journal_seal_t seal_of(uint64_t index)
 {
     ome_journal_record_t record;
@@ -77,7 +75,8 @@ static void append_bytes(uint64_t size)
     }
 }
 
-/* Rule: the seal stays within the writer's memory, also where the buffer is full when the segment ends, which only long records bring about. */
+/* Rule: the seal stays within the writer's memory, also where the buffer is full when the segment ends, which only long
+ * records bring about. */
 static void the_seal_fits_in_a_buffer_that_is_full(void)
 {
     static _Alignas(OME_FILE_BLOCK_SIZE) uint8_t bytes[4 * OME_FILE_BLOCK_SIZE + 64];
@@ -116,8 +115,9 @@ static void the_seal_fits_in_a_buffer_that_is_full(void)
     }
 }
 
-/* Rule: a changed bit in any segment is found. Only the last seal may look like a torn one, and no record is lost by it. Every bit of the headers'
- * fields, of what is around each seal and of all of a small journal (above), and one in many of the rest. */
+/* Rule: a changed bit in any segment is found. Only the last seal may look like a torn one, and no record is lost by
+ * it. Every bit of the headers' fields, of what is around each seal and of all of a small journal (above), and one in
+ * many of the rest. */
 static void flipped_bits_are_found_in_every_segment(void)
 {
     make_runs();
@@ -215,8 +215,8 @@ static void a_segment_that_has_the_header_of_another_is_found(void)
     memory_end(&memory);
 }
 
-/* Rule: a record dropped, doubled, swapped with its neighbour or replaced by another valid one is damage: in the last one of them, the chain and the
- * seal say so, for each record by itself is right. */
+/* Rule: a record dropped, doubled, swapped with its neighbour or replaced by another valid one is damage: in the last
+ * one of them, the chain and the seal say so, for each record by itself is right. */
 static void records_dropped_doubled_swapped_or_replaced_are_found(void)
 {
     static uint8_t kept[SEGMENT_SIZE];
@@ -272,7 +272,8 @@ static void records_dropped_doubled_swapped_or_replaced_are_found(void)
     memory_end(&memory);
 }
 
-/* Rule: a seal that is missing before another segment, or that says anything else than the truth, is damage, though its own checksum is right. */
+/* Rule: a seal that is missing before another segment, or that says anything else than the truth, is damage, though its
+ * own checksum is right. */
 static void a_seal_that_is_missing_or_wrong_is_damage(void)
 {
     make_runs();

@@ -1,8 +1,6 @@
 /* Journals of version 1, alone and followed by version 2. */
 #include "journal_fixture.h"
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
-
 /* Writes a segment of version 1, by its own description: `count` records in groups of two; sealed as only a close did then. */
 static uint32_t write_version_1(uint64_t first_sequence, uint64_t count, uint64_t epoch, uint32_t chain, bool is_sealed)
 {
@@ -54,8 +52,8 @@ static void make_version_1(bool is_sealed)
     write_version_1(36, 5, 2, chain, is_sealed);
 }
 
-/* Rule: a journal of version 1 is read as it always was, and a writer of this version goes on from it, however it ended; recovery leaves the version 1
- * segments without a seal of version 2. */
+/* Rule: a journal of version 1 is read as it always was, and a writer of this version goes on from it, however it
+ * ended; recovery leaves the version 1 segments without a seal of version 2. */
 static void a_journal_of_version_1_is_read_and_goes_on_in_version_2(void)
 {
     for (int is_sealed = 0; is_sealed <= 1; is_sealed++)

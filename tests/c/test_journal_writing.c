@@ -108,7 +108,8 @@ static void a_group_may_be_larger_than_the_buffer_and_the_segment(void)
     memory_end(&memory);
 }
 
-/* Rule: with memory for groups of n commands a group of n is written by one call, wherever the memory begins and the group before it has ended. */
+/* Rule: with memory for groups of n commands a group of n is written by one call, wherever the memory begins and the
+ * group before it has ended. */
 static void memory_for_a_group_is_enough_to_write_it_at_once(void)
 {
     static const size_t shifts[] = {0, 1, 64, 2048, OME_FILE_BLOCK_SIZE - 1};
@@ -249,7 +250,7 @@ static void write_and_sync_may_be_called_apart(void)
     memory_end(&memory);
 }
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
+/* ---- kinds and configurations ---- */
 
 /* Rule: events lie in a directory beside the commands, with names of their own, and neither is taken for the other. */
 static void two_kinds_share_a_directory(void)

@@ -1,9 +1,7 @@
 /* How connections of the listener end: by the caller, by the client, at any stage. */
 #include "listener_fixture.h"
 
-/* ---- a listener and its clients ---- */
-
-/* The same while time goes on: what is ended is read a piece each tick. */
+/* Like work_until, while time goes on: what an ended connection still sends is read a piece each tick. */
 static void work_until_connections(house_t *house, uint64_t value)
 {
     const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
@@ -15,9 +13,8 @@ static void work_until_connections(house_t *house, uint64_t value)
     }
 }
 
-/* ---- ends ---- */
-
-/* Who is ended gets what waits for it and a last frame, also when its queue is full and it has sent much that nobody read; then the connection closes without a reset, and nobody is told. */
+/* Who is ended gets what waits for it and a last frame, also when its queue is full and it has sent much that nobody
+ * read; then the connection closes without a reset, and nobody is told. */
 static void an_ended_client_gets_the_last_frame(void)
 {
     for (uint32_t variant = 0; variant < 8; variant++)
@@ -143,7 +140,8 @@ typedef enum
     GO_COUNT
 } go_t;
 
-/* At whatever stage a connection goes, and however, it is closed, its memory is free, and who was somebody is told to be gone once; who was not, or was ended, is not. */
+/* At whatever stage a connection goes, and however, it is closed, its memory is free, and who was somebody is told to
+ * be gone once; who was not, or was ended, is not. */
 static void connections_may_go_at_any_stage(void)
 {
     static bytes_t bytes;

@@ -3,8 +3,6 @@
 
 #include "listener_fixture.h"
 
-/* ---- bounds of output ---- */
-
 /* A client that does not read is sent no more than its queue takes; when it reads, it gets all of that, whole and in order. */
 static void a_client_that_does_not_read_has_a_bounded_queue(void)
 {
@@ -43,7 +41,8 @@ static void a_client_that_does_not_read_has_a_bounded_queue(void)
     }
 }
 
-/* When the pool is used up, who holds most of it and has not read for a second ends, and is told to the caller once; who holds less stays. Where nobody stalls, the message is refused. */
+/* When the pool is used up, who holds most of it and has not read for a second ends, and is told to the caller once;
+ * who holds less stays. Where nobody stalls, the message is refused. */
 static void a_client_that_hoards_ends_when_the_pool_is_used_up(void)
 {
     house_t *house = house_begin(true, OME_ZMTP_ROUTER, 8); /* whose buffers in the kernel do not grow */
@@ -87,7 +86,8 @@ static void a_client_that_hoards_ends_when_the_pool_is_used_up(void)
     house_free(house);
 }
 
-/* Who reads a little at a time, and so is never stalled, must not keep the pool from those who hold little: the one that holds most ends. Who holds as much as it is refused. */
+/* Who reads a little at a time, and so is never stalled, must not keep the pool from those who hold little: the one
+ * that holds most ends. Who holds as much as it is refused. */
 static void a_client_that_reads_a_little_does_not_keep_the_pool(void)
 {
     house_t *house = house_begin(true, OME_ZMTP_XPUB, 8);
@@ -166,7 +166,8 @@ static void *read_slowly(void *argument)
     return NULL;
 }
 
-/* When the listener ends, a client that reads gets all that waits for it, also when it has sent something that nobody read. One that does not read is waited for no longer than is said. */
+/* When the listener ends, a client that reads gets all that waits for it, also when it has sent something that nobody
+ * read. One that does not read is waited for no longer than is said. */
 static void queued_frames_are_sent_when_the_listener_closes(void)
 {
     for (uint32_t variant = 0; variant < 4; variant++)

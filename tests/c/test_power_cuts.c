@@ -1,10 +1,12 @@
-/* Power cuts: a venue is cut off at random calls, again and again on one disk, and all that it has spoken of is there at each start.
+/* Power cuts: a venue is cut off at random calls, again and again on one disk, and all that it has spoken of is there
+ * at each start.
  *
  *     test_power_cuts [CUTS SEED]          as tools/powercuts starts it; without arguments as many as a test may take
  *
- * At a cut what was written and not synced reaches the disk in any part, sector by sector of 512 bytes and in any order, and of the changes of names any number. The call at which the
- * power goes is any that a process makes: of replay, recovery, a group, rotation, preparation, a snapshot, closing. So the next start may be cut, too.
- * Some processes are killed while the power stays, so that what they have not synced is still to come. */
+ * At a cut what was written and not synced reaches the disk in any part, sector by sector of 512 bytes and in any
+ * order, and of the changes of names any number. The call at which the power goes is any that a process makes: of
+ * replay, recovery, a group, rotation, preparation, a snapshot, closing. So the next start may be cut, too. Some
+ * processes are killed while the power stays, so that what they have not synced is still to come. */
 #include "journal/ome_journal_repair.h"
 #include "ome_venue_run.h"
 

@@ -1,9 +1,6 @@
 /* Replay that goes on from a snapshot. */
 #include "replay_fixture.h"
 
-/* A tail that was being written is no damage: what was acknowledged before it is replayed, and the report says where it begins. */
-/* ---- snapshots ---- */
-
 static void snapshot_path(const directory_t *directory, uint64_t sequence, char *path)
 {
     char name[OME_SNAPSHOT_NAME_SIZE];
@@ -47,7 +44,8 @@ static void check_goes_on(const directory_t *directory, uint32_t flags, uint64_t
     replay_free(whole);
 }
 
-/* Begun with a snapshot, wherever it was made, also between the records of a command and at the ends of segments, a replay ends as one that began with the first record. */
+/* Begun with a snapshot, wherever it was made, also between the records of a command and at the ends of segments, a
+ * replay ends as one that began with the first record. */
 static void a_replay_goes_on_from_a_snapshot(void)
 {
     const directory_t directory = directory_new();

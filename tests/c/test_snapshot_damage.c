@@ -3,8 +3,6 @@
 
 static uint64_t seed;
 
-/* ---- bytes in memory ---- */
-
 static bytes_t copy_of(const bytes_t *bytes)
 {
     bytes_t copy = {.data = malloc(bytes->size + 1), .size = bytes->size, .capacity = bytes->size + 1};
@@ -12,8 +10,6 @@ static bytes_t copy_of(const bytes_t *bytes)
     memcpy(copy.data, bytes->data, bytes->size);
     return copy;
 }
-
-/* ---- tests ---- */
 
 /* An engine in the middle of a flow. */
 static ome_engine_t *engine_after(const ome_limits_t *limits, uint64_t random, uint32_t command_count)
@@ -148,7 +144,8 @@ static void another_version_is_not_supported(void)
 
 /* ---- bytes that are wrong and have the right checksums ---- */
 
-/* Whether no order is displayed anew more than a thousand times: one of 2^60 lots with a peak of 1 is an order like any other, and trades for ever. */
+/* Whether no order is displayed anew more than a thousand times: one of 2^60 lots with a peak of 1 is an order like any
+ * other, and trades for ever. */
 static bool ends_soon(const ome_engine_t *engine)
 {
     for (uint32_t slot = 1; slot <= engine->pools.orders.slots_ever_used; slot++)

@@ -1,4 +1,5 @@
-/* Snapshots as files: which are kept, which is loaded, and that neither a failing call nor a power cut ever loses one that was promised or passes a wrong one off. */
+/* Snapshots as files: which are kept, which is loaded, and that neither a failing call nor a power cut ever loses one
+ * that was promised or passes a wrong one off. */
 #include "base/ome_checksum.h"
 #include "base/ome_memory.h"
 #include "ome_memory_file.h"
@@ -463,7 +464,8 @@ static uint32_t lost_over_all(syncs_t syncs, uint64_t variant_count)
     return lost;
 }
 
-/* A power cut at any moment loses no snapshot that was written, and never leaves half of one under a name. The controls: without the sync of the file, or of the directory, some are lost. */
+/* A power cut at any moment loses no snapshot that was written, and never leaves half of one under a name. The
+ * controls: without the sync of the file, or of the directory, some are lost. */
 static void a_power_cut_loses_no_snapshot(void)
 {
     CHECK_EQUAL(lost_over_all(SYNCS_ALL, 20), 0);

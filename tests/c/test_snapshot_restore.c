@@ -24,8 +24,6 @@ static const ome_limits_t plain_limits = {.order_count_max = 40,
     .session_count_max = 3,
     .special_count_max = 0};
 
-/* ---- what is the same ---- */
-
 /* Whether both say the same to a command. */
 static bool says_the_same(
     ome_engine_t *engine, recorder_t *recorder, const ome_command_t *command, const ome_event_t *events, uint64_t count)
@@ -200,7 +198,8 @@ static void check_life(const ome_limits_t *limits, uint64_t random, uint32_t com
     life_free(&life);
 }
 
-/* Whenever the snapshot is taken, the engine made from it says the same to every later command, and ends the same; a snapshot of it is the same bytes. */
+/* Whenever the snapshot is taken, the engine made from it says the same to every later command, and ends the same; a
+ * snapshot of it is the same bytes. */
 static void a_restored_engine_goes_on_as_the_first_would_have(void)
 {
     for (uint32_t i = 0; i < 4; i++)
@@ -223,9 +222,8 @@ static void a_restored_engine_goes_on_as_the_first_would_have(void)
     CHECK(seen.full_order_count > 10 && seen.full_level_count > 10 && seen.full_special_count > 10 && seen.retired_count > 10);
 }
 
-/* ---- bytes that are wrong and have the right checksums ---- */
-
-/* The control: the state hash does not say which slot is taken next, so that a snapshot with the two free slots in each other's place is taken; the comparison of events sees it. */
+/* The control: the state hash does not say which slot is taken next, so that a snapshot with the two free slots in each
+ * other's place is taken; the comparison of events sees it. */
 static void another_order_of_free_slots_is_seen_in_the_events(void)
 {
     ome_engine_t *engine = engine_of_everything();
@@ -273,7 +271,8 @@ static ome_command_t last_price(int64_t price)
     return (ome_command_t){.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = price};
 }
 
-/* A snapshot has stop prices and no groups: trailing stops with the same best come back as one group, whatever their distances, and go on as one. */
+/* A snapshot has stop prices and no groups: trailing stops with the same best come back as one group, whatever their
+ * distances, and go on as one. */
 static void groups_of_trailing_stops_come_back(void)
 {
     ome_engine_t *engine = market_engine(&standard_limits);

@@ -1,4 +1,5 @@
-/* The venue's time: follows a wall clock that agrees, waits where it jumps, goes back only when it is accepted, and is read whole while it is written. No clock is read. */
+/* The venue's time: follows a wall clock that agrees, waits where it jumps, goes back only when it is accepted, and is
+ * read whole while it is written. No clock is read. */
 #include "base/ome_venue_clock.h"
 #include "ome_test.h"
 
@@ -31,7 +32,8 @@ static uint64_t now(const machine_t *machine)
     return ome_venue_clock_at_ns(&machine->clock, machine->steady_ns);
 }
 
-/* Time passes on both clocks, and is followed each period. The venue's never goes back, and never runs more than a part in 512 faster or slower. */
+/* Time passes on both clocks, and is followed each period. The venue's never goes back, and never runs more than a part
+ * in 512 faster or slower. */
 static void run_for(machine_t *machine, uint64_t duration_ns)
 {
     for (uint64_t passed = 0; passed < duration_ns; passed += PERIOD)

@@ -195,9 +195,10 @@ static void a_batch_of_the_matcher_is_bounded(void)
     CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
 }
 
-/* ---- failures ---- */
+/* ---- time ---- */
 
-/* What is submitted has the venue's time, whatever the machine's clock says; after a restart the time goes on from there, and says how far it is from the clock. */
+/* What is submitted has the venue's time, whatever the machine's clock says; after a restart the time goes on from
+ * there, and says how far it is from the clock. */
 static void a_submitted_command_has_the_time_of_the_venue(void)
 {
     const directory_t directory = directory_new();

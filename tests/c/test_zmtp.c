@@ -8,7 +8,8 @@
 static uint64_t seed;
 static bytes_t stream;
 
-/* The next item of bytes in memory of exactly their size, so that the address sanitizer sees a step too far; `data` is then an offset, not a place. */
+/* The next item of bytes in memory of exactly their size, so that the address sanitizer sees a step too far; `data` is
+ * then an offset, not a place. */
 typedef struct
 {
     ome_zmtp_item_t item;
@@ -91,7 +92,8 @@ static void check_items(ome_zmtp_role_t role, const expected_t *expected, uint32
 
 static char long_text[PART_SIZE_MAX + 1];
 
-/* A subscriber's stream, of ZMTP 3.0 and 3.1, cut at every byte: subscriptions as messages and as commands, parts short and long, commands that matter and that do not. */
+/* A subscriber's stream, of ZMTP 3.0 and 3.1, cut at every byte: subscriptions as messages and as commands, parts short
+ * and long, commands that matter and that do not. */
 static void a_subscribers_stream_may_be_cut_anywhere(void)
 {
     memset(long_text, 'x', PART_SIZE_MAX);
@@ -181,7 +183,8 @@ static void a_subscriber_may_send_subscriptions_only(void)
     }
 }
 
-/* A greeting with one byte changed is refused as soon as it is seen, where the byte matters; padding, minor version and as-server may be anything. */
+/* A greeting with one byte changed is refused as soon as it is seen, where the byte matters; padding, minor version and
+ * as-server may be anything. */
 static void each_byte_of_a_greeting_that_matters_is_checked(void)
 {
     for (uint32_t at = 0; at < OME_ZMTP_GREETING_SIZE; at++)
@@ -354,7 +357,8 @@ static void sizes_have_a_limit(void)
 
 /* ---- commands ---- */
 
-/* A PING is answered by a PONG with its context, of at most 16 bytes, whatever time to live it gives. One that is shorter or longer is refused. */
+/* A PING is answered by a PONG with its context, of at most 16 bytes, whatever time to live it gives. One that is
+ * shorter or longer is refused. */
 static void a_ping_has_a_pong(void)
 {
     for (uint32_t size_bytes = 0; size_bytes <= 2 + OME_ZMTP_PING_CONTEXT_SIZE_MAX + 3; size_bytes++)
