@@ -255,7 +255,7 @@ static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_
             CHECK_EQUAL(header.version, OME_SCHEMA_VERSION);
             CHECK_EQUAL(header.block_length, OME_BODY_SIZE);
             const bool is_command = header.template_id >= OME_TEMPLATE_NEW_ORDER && header.template_id <= OME_TEMPLATE_MASS_CANCEL;
-            CHECK_EQUAL(is_command, frame->content == OME_FRAME_COMMANDS);
+            CHECK_EQUAL(frame->content == OME_FRAME_COMMANDS, is_command);
         }
         return;
     }

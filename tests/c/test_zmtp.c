@@ -276,7 +276,7 @@ static void ready_with_an_incomplete_property_is_refused(void)
         const next_t next = next_of(OME_ZMTP_STAGE_READY, OME_ZMTP_XPUB, stream.data, stream.size_bytes);
         const bool is_good = size_bytes == type_end || size_bytes == properties.size_bytes;
         CHECK_EQUAL(next.item.kind, is_good ? OME_ZMTP_CONNECTED : OME_ZMTP_FAULT);
-        CHECK_EQUAL(is_good, next.stage == OME_ZMTP_STAGE_TRAFFIC);
+        CHECK_EQUAL(next.stage == OME_ZMTP_STAGE_TRAFFIC, is_good);
         const next_t other = next_of(OME_ZMTP_STAGE_READY, OME_ZMTP_ROUTER, stream.data, stream.size_bytes);
         CHECK_EQUAL(other.item.kind, OME_ZMTP_FAULT);
         CHECK_EQUAL(other.stage, OME_ZMTP_STAGE_READY);
