@@ -65,7 +65,7 @@ static void feed_want_prefix(
     }
 }
 
-/* Notes that the current state of both channels that have one is wanted. */
+/* Notes the prefix for both channels that have a current state: top and levels. */
 static void feed_want_all(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument)
 {
     ome_feed_t *feed = context;
