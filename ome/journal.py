@@ -32,10 +32,10 @@ __all__ = [
     "Verdict",
 ]
 
-IS_LIVE: Final = 1  # as ome_replay_create has them
-FROM_SNAPSHOT: Final = 2
-SETS_ASIDE: Final = 4
-CHECKS_EVENTS: Final = 8
+IS_LIVE: Final = lib.OME_REPLAY_IS_LIVE
+FROM_SNAPSHOT: Final = lib.OME_REPLAY_FROM_SNAPSHOT
+SETS_ASIDE: Final = lib.OME_REPLAY_SETS_ASIDE
+CHECKS_EVENTS: Final = lib.OME_REPLAY_CHECKS_EVENTS
 
 BATCH_COUNT: Final = 65_536
 """Commands of a batch, unless another number is asked for: 4 MB."""
@@ -44,20 +44,20 @@ BATCH_COUNT: Final = 65_536
 class Verdict(IntEnum):
     """What a journal's end looks like."""
 
-    READING = 0
-    CLEAN = 1
-    TORN = 2
-    DAMAGED = 3
-    UNSUPPORTED = 4
-    ABSENT = 5
+    READING = lib.OME_JOURNAL_READING
+    CLEAN = lib.OME_JOURNAL_CLEAN
+    TORN = lib.OME_JOURNAL_TORN
+    DAMAGED = lib.OME_JOURNAL_DAMAGED
+    UNSUPPORTED = lib.OME_JOURNAL_UNSUPPORTED
+    ABSENT = lib.OME_JOURNAL_ABSENT
 
 
 class DecisionKind(IntEnum):
     """What people have decided about a journal."""
 
-    QUARANTINE = 1
-    CUT = 2
-    BEGIN = 3
+    QUARANTINE = lib.OME_DECISION_QUARANTINE
+    CUT = lib.OME_DECISION_CUT
+    BEGIN = lib.OME_DECISION_BEGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

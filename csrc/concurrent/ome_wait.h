@@ -43,18 +43,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/ome_choices.h"
 #include "abi/ome_status.h"
 #include "concurrent/ome_sequence.h"
 
 #define OME_WAIT_SPIN_NS UINT64_C(2000)
 #define OME_WAIT_FOREVER UINT64_MAX
-
-typedef enum
-{
-    OME_WAIT_SPIN = 1,
-    OME_WAIT_YIELD = 2,
-    OME_WAIT_BLOCK = 3
-} ome_wait_strategy_t;
 
 /* The word: the number of the announcement in the upper bits, and which kind of sleeper has announced itself. */
 #define OME_WAIT_ASLEEP 1u /* on the futex, or about to be */

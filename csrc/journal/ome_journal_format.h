@@ -29,6 +29,7 @@
 #ifndef OME_JOURNAL_FORMAT_H
 #define OME_JOURNAL_FORMAT_H
 
+#include "abi/ome_choices.h"
 #include "abi/ome_limits.h"
 #include "base/ome_checksum.h"
 #include "base/ome_platform.h"
@@ -43,13 +44,6 @@
 #define OME_JOURNAL_HEADER_SIZE 4096u
 
 /* What the records of a segment are. */
-typedef enum
-{
-    OME_JOURNAL_COMMANDS = 1, /* files journal-... */
-    OME_JOURNAL_EVENTS = 2, /* files events-... */
-    OME_JOURNAL_DECISIONS = 3 /* files decisions-... */
-} ome_journal_kind_t;
-
 /* SEGMENT HEADER. Magic and checksum stay where they are in every version of the format. What version 1 does not have is zero there.
  *
  * OFFSET SIZE FIELD

@@ -8,16 +8,6 @@
 #include "journal/ome_journal_format.h"
 #include "journal/ome_journal_window.h"
 
-typedef enum
-{
-    OME_JOURNAL_READING = 0, /* the end has not been reached, or the reader is live */
-    OME_JOURNAL_CLEAN = 1, /* the journal ends after its last record */
-    OME_JOURNAL_TORN = 2, /* what was being written when the server ended follows the last record; it was never acknowledged */
-    OME_JOURNAL_DAMAGED = 3, /* stored bytes are not what was written */
-    OME_JOURNAL_UNSUPPORTED = 4, /* a segment has another format version */
-    OME_JOURNAL_ABSENT = 5 /* the first sequence asked for lies before the beginning of what is there, or more than one behind its end */
-} ome_journal_verdict_t;
-
 /* Where the reader stands, and what it thinks of what is there. */
 typedef struct
 {

@@ -13,13 +13,6 @@
 
 #define OME_DECISION_COUNT_MAX 1024u /* of a directory */
 
-typedef enum
-{
-    OME_DECISION_QUARANTINE = 1, /* the command of that sequence counts as one of no kind, which every engine rejects */
-    OME_DECISION_CUT = 2, /* the journal was cut before that sequence: what was decided about it and later ones before is void */
-    OME_DECISION_BEGIN = 3 /* the journal was made to begin with that sequence, behind a snapshot */
-} ome_decision_kind_t;
-
 /* DECISION: the data of a record, whose sequence is the number of the decision from 1, and whose kind is that of the
  * decision.
  *

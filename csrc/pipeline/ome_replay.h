@@ -54,12 +54,6 @@ typedef struct ome_replay
     ome_event_t events[256];     /* regenerated, hashed, and not kept */
 } ome_replay_t;
 
-/* How a replay is opened. */
-#define OME_REPLAY_IS_LIVE 1u       /* a server may be writing */
-#define OME_REPLAY_FROM_SNAPSHOT 2u /* begins with the newest snapshot that is whole, where there is one */
-#define OME_REPLAY_SETS_ASIDE 4u    /* snapshots that are broken get another name: for the one process that uses the directory */
-#define OME_REPLAY_CHECKS_EVENTS 8u /* holds the events against the event log, where there is one. Not of a live journal */
-
 /* Opens the journal in `directory`, which must exist. `replay` is zeroed memory, except its file_system. OME_OK;
  * OME_INVALID: the name is too long; OME_NO_MEMORY; OME_IO_ERROR (reader.error); OME_DAMAGED, OME_UNSUPPORTED,
  * OME_NOT_FOUND: the decisions, or the event log where it checks events, are not what was written (reader.report, or

@@ -9,8 +9,8 @@ typedef struct ome_venue_config
     uint32_t ring_slot_count;   /* a power of two */
     uint32_t stream_slot_count; /* a power of two */
     uint32_t reader_count;      /* of published events, 1 or more; the event log is one besides */
-    uint32_t wait_strategy;     /* 1 spin, 2 yield, 3 block */
-    uint32_t policy;            /* 1 commit, 2 async, 3 memory */
+    uint32_t wait_strategy;     /* ome_wait_strategy_t */
+    uint32_t policy;            /* OME_POLICY_ */
     uint32_t batch_count;       /* async: so many commands are synced together at the latest */
     const char *counters_path;  /* NULL: the counters are in memory only */
     const char *directory;      /* of the journal; the rest only where there is one */

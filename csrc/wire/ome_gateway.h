@@ -18,6 +18,7 @@
 #ifndef OME_GATEWAY_H
 #define OME_GATEWAY_H
 
+#include "abi/ome_choices.h"
 #include "abi/ome_status.h"
 #include "base/ome_counters.h"
 #include "concurrent/ome_ingress.h"

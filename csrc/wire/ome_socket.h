@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "abi/ome_choices.h"
 #include "abi/ome_status.h"
 
 typedef enum

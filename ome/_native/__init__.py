@@ -1,7 +1,7 @@
 """The typed face of the C library. The only module that touches cffi.
 
-`lib` has the functions of csrc/ome.h and csrc/ome_venue_face.h, which say what each does and may return; pointers are `CData`. A status is
-compared with `lib.OME_OK` and its like.
+`lib` has the functions of csrc/ome.h and of the faces of replay, repair and venue beside it, which say what each does and may return;
+pointers are `CData`. A status is compared with `lib.OME_OK` and its like.
 """
 
 from __future__ import annotations
@@ -32,6 +32,27 @@ class Library(Protocol):
     OME_UNSUPPORTED: int
     OME_STOPPED: int
     OME_NOT_FOUND: int
+    OME_WAIT_SPIN: int
+    OME_WAIT_YIELD: int
+    OME_WAIT_BLOCK: int
+    OME_JOURNAL_COMMANDS: int
+    OME_JOURNAL_EVENTS: int
+    OME_JOURNAL_READING: int
+    OME_JOURNAL_CLEAN: int
+    OME_JOURNAL_TORN: int
+    OME_JOURNAL_DAMAGED: int
+    OME_JOURNAL_UNSUPPORTED: int
+    OME_JOURNAL_ABSENT: int
+    OME_REPLAY_IS_LIVE: int
+    OME_REPLAY_FROM_SNAPSHOT: int
+    OME_REPLAY_SETS_ASIDE: int
+    OME_REPLAY_CHECKS_EVENTS: int
+    OME_DECISION_QUARANTINE: int
+    OME_DECISION_CUT: int
+    OME_DECISION_BEGIN: int
+    OME_STORAGE_ROOM: int
+    OME_STORAGE_LOW: int
+    OME_STORAGE_SCARCE: int
     OME_GATEWAY_IDLE: int
     OME_GATEWAY_MESSAGE: int
     OME_GATEWAY_DEFINED: int

@@ -14,6 +14,7 @@ import numpy as np
 from ome.client.directory import InstrumentDirectory
 from ome.client.errors import TimedOut
 from ome.codec import SideName, side_of
+from ome.codec.layouts import TEMPLATE_IDS
 from ome.enums import Side
 from ome.errors import InvalidValueError, NotCopyable, one_of
 from ome.instruments import Instrument
@@ -32,7 +33,7 @@ _WAIT_MIN = 0.5  # seconds before a snapshot or a top that did not come is asked
 _WAIT_MAX = 8.0
 _ASK_COUNT = 100  # of them asked for at once,
 _ASK_PAUSE = 0.1  # with so many seconds between, so that a server is not flooded by its subscribers
-_LEVEL_SNAPSHOT = 163
+_LEVEL_SNAPSHOT = TEMPLATE_IDS["LevelSnapshot"]
 _TEMPLATES = {Channel.TOP: 160, Channel.TRADES: 161, Channel.LEVELS: 162}
 
 

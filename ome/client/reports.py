@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ome.attributes import ATTRIBUTES, NO_ATTRIBUTES, Attributes
 from ome.client.directory import InstrumentDirectory
-from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, NULL_VALUE, SCHEMA_ID, SCHEMA_VERSION
+from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, NULL_VALUE, SCHEMA_ID, SCHEMA_VERSION, TEMPLATE_IDS
 from ome.enums import CommandKind, EventKind, Reason, Side
 from ome.errors import InvalidValueError, one_of
 
@@ -20,8 +20,8 @@ __all__ = ["REPORT_TEMPLATE", "Inbox", "Report", "Reports", "UnreadReports", "an
 Reports = npt.NDArray[np.void]
 """A one-dimensional array of dtype EXECUTION_REPORT_MESSAGE."""
 
-REPORT_TEMPLATE = 132
-ATTRIBUTES_TEMPLATE = 134
+REPORT_TEMPLATE = TEMPLATE_IDS["ExecutionReport"]
+ATTRIBUTES_TEMPLATE = TEMPLATE_IDS["AttributesReport"]
 _SIZE = EXECUTION_REPORT_MESSAGE.itemsize
 _HEADERS = tuple(
     (_SIZE - HEADER_SIZE) | template << 16 | SCHEMA_ID << 32 | SCHEMA_VERSION << 48 for template in (REPORT_TEMPLATE, ATTRIBUTES_TEMPLATE)

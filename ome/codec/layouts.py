@@ -247,3 +247,4 @@ TEMPLATES: dict[int, tuple[str, int, np.dtype[np.void]]] = {
     162: ("LevelUpdate", 72, LEVEL_UPDATE_MESSAGE),
     163: ("LevelSnapshot", 72, LEVEL_SNAPSHOT_MESSAGE),
 }
+TEMPLATE_IDS: dict[str, int] = {name: template for template, (name, _, _) in TEMPLATES.items()}

@@ -29,6 +29,7 @@ from ome.codec.layouts import (
     LEVEL_UPDATE_MESSAGE,
     SCHEMA_ID,
     SCHEMA_VERSION,
+    TEMPLATE_IDS,
     TEMPLATES,
     TOP_OF_BOOK_MESSAGE,
 )
@@ -43,8 +44,8 @@ Messages = npt.NDArray[np.void]
 """A one-dimensional array of messages of one template."""
 
 MESSAGE_SIZE = TOP_OF_BOOK_MESSAGE.itemsize  # the same for all market data
-_SNAPSHOT_TEMPLATE = 163
-_UPDATE_TEMPLATE = 162
+_SNAPSHOT_TEMPLATE = TEMPLATE_IDS["LevelSnapshot"]
+_UPDATE_TEMPLATE = TEMPLATE_IDS["LevelUpdate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from ome.server.errors import ServerError
 
 __all__ = ["Venue"]
 
-_WAITS = {"spin": 1, "yield": 2, "block": 3}
+_WAITS = {"spin": lib.OME_WAIT_SPIN, "yield": lib.OME_WAIT_YIELD, "block": lib.OME_WAIT_BLOCK}
 _READERS = 2  # of published events: gateway and feed
 
 
