@@ -45,7 +45,7 @@ def admin(*arguments: object) -> Any:
 
 @pytest.mark.parametrize("given", SUBSETS, ids="+".join)
 def test_an_order_is_accepted_with_its_attributes_and_keeps_them(given: dict[str, Any]) -> None:
-    """The event right after ACCEPTED has them, by word or by enumerator; so has the order while it lives, and nothing else does."""
+    """A8: the event right after ACCEPTED has them, by word or by enumerator; so has the order while it lives, and nothing else does."""
     with Engine([Instrument("AAPL", tick="1")]) as market:
         for options in (given, worded(given)):
             report = market.buy("AAPL", 5, at=100, **options)
@@ -65,7 +65,7 @@ def test_an_order_is_accepted_with_its_attributes_and_keeps_them(given: dict[str
 
 @pytest.mark.parametrize("name", ATTRIBUTES)
 def test_a_value_that_an_attribute_cannot_have_is_refused(name: str) -> None:
-    """By the builder with a name, what was found and what is allowed; by core and reference alike as BAD_TERM."""
+    """A8: by the builder with a name, what was found and what is allowed; by core and reference alike as BAD_TERM."""
     attribute = ATTRIBUTES[name]
     wrong: list[Any] = ["nonsense", 1.5, True]
     if attribute.enumeration is None:
@@ -82,7 +82,7 @@ def test_a_value_that_an_attribute_cannot_have_is_refused(name: str) -> None:
 
 
 def test_attributes_reach_the_client_the_journal_and_the_next_start(tmp_path: Path) -> None:
-    """Reported once with a sequence of its own; after a restart the order still has them; the journal's listing names them."""
+    """A8: reported once with a sequence of its own; after a restart the order still has them; the journal's listing names them."""
     words = worded(LARGEST)
     with Server(venue_config(tmp_path)) as server, OrderEntry(server.orders_endpoint, "FIRM1") as client:
         order = client.buy("AAPL", 5, at="1.50", **words)

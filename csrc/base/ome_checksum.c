@@ -20,7 +20,8 @@ static bool has_instruction(void)
 
 #endif
 
-/* Half a byte at a time: the remainders of 0 to 15. A larger table would be faster; every processor of the last decade has the instruction. */
+/* Half a byte at a time: the remainders of 0 to 15. A larger table would be faster; every processor of the last decade
+ * has the instruction. */
 uint32_t ome_crc32c_table(uint32_t crc, const void *data, size_t size)
 {
     static const uint32_t table[16] = {0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1, 0x417B1DBC, 0x5125DAD3, 0x61C69362, 0x7198540D,

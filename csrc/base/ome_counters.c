@@ -107,8 +107,8 @@ ome_status_t ome_counters_init(ome_counters_t *counters, void *memory, size_t si
     return OME_OK;
 }
 
-/* Opens a new file, with all of its blocks on the disk: a store into the mapping can then not fail for want of room. Returns the
- * descriptor, or -1 and errno. */
+/* Opens a new file, with all of its blocks on the disk: so a store into the mapping cannot fail because the disk is
+ * full. Returns the descriptor, or -1 and errno. */
 static int new_file_open(const char *path, size_t size_bytes)
 {
     const int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -1,4 +1,4 @@
-/* The table of the operating system. O_DIRECT is one of Linux's own, and has to be asked for. */
+/* The table of the operating system. O_DIRECT is a flag of Linux, which needs _GNU_SOURCE. */
 #define _GNU_SOURCE
 #include "base/ome_file.h"
 
@@ -48,7 +48,8 @@ static int posix_close(void *context, int file)
     return result == -EINTR ? 0 : result; /* on Linux the descriptor is gone */
 }
 
-/* After EINVAL from a write: true when it was past the page cache, and will not be when it is made again. Nothing was written. */
+/* After EINVAL from a write: true when it was past the page cache, and will not be when it is made again. Nothing was
+ * written. */
 static bool falls_back_to_page_cache(int file)
 {
     const int flags = fcntl(file, F_GETFL);

@@ -12,7 +12,8 @@ static uint64_t page_aligned(uint64_t size_bytes)
     return (size_bytes + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
 }
 
-/* A mapping of 2 MB or more begins where a huge page can: a deep book spends more on finding its pages than on reading them. */
+/* A mapping of 2 MB or more begins where a huge page can: a deep book spends more on finding its pages than on reading
+ * them. */
 void *ome_memory_map(uint64_t size_bytes)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;

@@ -4,7 +4,7 @@ static void set_base(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t time
 {
     const uint64_t version = atomic_load_explicit(&clock->version, memory_order_relaxed);
     atomic_store_explicit(&clock->version, version + 1, memory_order_relaxed);
-    /* Release, each of these: who reads one of them sees that the version is odd, or the next. They pair with the acquires in
+    /* Release, each of these: a reader of one of them sees that the version is odd, or the next. They pair with the acquires in
      * ome_venue_clock_at_ns. */
     atomic_store_explicit(&clock->steady_ns, steady_ns, memory_order_release);
     atomic_store_explicit(&clock->time_ns, time_ns, memory_order_release);

@@ -1,4 +1,5 @@
-/* What the books of an engine are made of, and what can be read off them. Functions that change them are in ome_quantity.h and ome_book.h. */
+/* The structures of an engine's books, and functions that read them. Functions that change them are in ome_quantity.h
+ * and ome_book.h. */
 #ifndef OME_BOOK_STATE_H
 #define OME_BOOK_STATE_H
 
@@ -18,7 +19,7 @@ typedef struct
     uint32_t next_free; /* of a free group */
     uint8_t side;
     bool has_basis_points;
-    bool has_not_moved; /* its one order's stop price is not the one that its best has */
+    bool has_not_moved; /* the stop price of its only order is not that of its best */
 } ome_trailing_group_t;
 
 /* Each array has a place for every special record; the first is not used. */
@@ -46,7 +47,7 @@ typedef struct
 typedef struct
 {
     OME_CACHE_ALIGNED ome_ladder_t ladders[2]; /* by ome_side_index */
-    int64_t open_quantity[2]; /* lots at rest, hidden ones included */
+    int64_t open_quantity[2]; /* resting lots, including hidden ones */
     int64_t last_trade_price; /* price units; OME_NULL_VALUE before the first trade */
     uint32_t number; /* of the instrument, from 1 */
     uint32_t waiting_count; /* stops that wait */
@@ -70,7 +71,7 @@ static inline uint8_t ome_side_opposite(uint8_t side)
     return (uint8_t)(OME_SIDE_BUY + OME_SIDE_SELL - side);
 }
 
-/* Bids are turned around, so that on both sides the best level has the smallest key. */
+/* The keys of bids are reversed, so that on both sides the best level has the smallest key. */
 static inline uint64_t ome_book_key(uint8_t side, uint64_t tick_index)
 {
     return tick_index ^ -(uint64_t)(side == OME_SIDE_BUY);
@@ -97,8 +98,8 @@ static inline uint64_t ome_book_turned_key(uint64_t key)
     return ~key;
 }
 
-/* Whether two prices may trade. This is the only place where that is decided. `key`: of an order, on its own side; `reach`: of a price on
- * the other side, its key turned, or 0 for none. */
+/* Whether two prices may trade. Only this function decides it. `key`: of an order, on its own side; `reach`: of a price
+ * on the other side, its key turned, or 0 for none. */
 static inline bool ome_book_prices_cross(uint64_t key, uint64_t reach)
 {
     return reach >= key;
@@ -116,7 +117,8 @@ static inline bool ome_book_reaches(const ome_level_t *level, uint64_t key)
     return ome_book_prices_cross(key, ome_book_turned_key(level->key));
 }
 
-/* A buy triggers from the lowest stop price up, a sell from the highest down: the other way round than they trade. */
+/* Buys trigger from the lowest stop price up, sells from the highest down: the reverse of the order in which they
+ * trade. */
 static inline uint64_t ome_book_stop_key(uint8_t side, uint64_t tick_index)
 {
     return ome_book_key(ome_side_opposite(side), tick_index);

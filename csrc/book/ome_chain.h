@@ -1,7 +1,7 @@
-/* Sorts orders that are linked one way, by merging: needs no memory, and a number of steps that grows as n log n.
+/* Sorts singly linked orders by merging: needs no memory, and n log n steps.
  *
- * Where the link is and what comes first is the caller's, who passes functions that the compiler knows. A chain is the slot of its first
- * order; 0 ends it. */
+ * The caller decides where the link is and which order comes first: it passes functions that the compiler knows. A
+ * chain is the slot of its first order; 0 ends it. */
 #ifndef OME_CHAIN_H
 #define OME_CHAIN_H
 

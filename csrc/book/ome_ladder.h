@@ -1,11 +1,13 @@
 /* The price levels of one side of one book, in price order.
  *
- * A trie of 64-way bitmap nodes over the key of a price, path-compressed: every inner node has at least two children, so that there are never more than twice as many
- * nodes as levels, however far prices are from each other, and the root moves to wherever the prices are. A key is the price in ticks, turned
- * around for bids, so that on both sides the best level has the smallest key. The best level is kept at hand; most commands find their level
- * in its leaf with one comparison.
+ * A trie of 64-way bitmap nodes over the key of a price, path-compressed: every inner node has at least two children,
+ * so that there are never more than twice as many nodes as levels, however far prices are from each other, and the root
+ * moves to wherever the prices are. A key is the price in ticks, reversed for bids, so that on both sides the best
+ * level has the smallest key. The best level is kept at hand; most commands find their level in its leaf with one
+ * comparison.
  *
- * Levels and nodes come from pools that all ladders of an engine share. Written and read by the matching thread alone. */
+ * Levels and nodes come from pools that all ladders of an engine share. Written and read by the matching thread
+ * alone. */
 #ifndef OME_LADDER_H
 #define OME_LADDER_H
 
@@ -79,10 +81,10 @@ typedef struct
 typedef struct
 {
     uint64_t
-        reach; /* the best level's key with all bits turned over: keys of the other side from 1 up to this one cross. 0 when the side is empty */
+        reach; /* the best level's key with all bits inverted: keys of the other side from 1 up to this one cross. 0 when the side is empty */
     uint32_t best; /* level, 0 when the side is empty */
     uint32_t root; /* node, 0 before the first level; of an empty side a leaf without levels */
-    uint32_t near[OME_LADDER_NEAR_COUNT]; /* leaf last met, by the lowest bits of its prefix; 0 for none */
+    uint32_t near[OME_LADDER_NEAR_COUNT]; /* leaf last used, by the lowest bits of its prefix; 0 for none */
 } ome_ladder_t;
 
 /* `ladder_count_max`: how many ladders share the pool. */
@@ -93,7 +95,7 @@ static inline bool ome_ladder_pool_is_full(const ome_ladder_pool_t *pool)
     return pool->level_count == pool->level_count_max;
 }
 
-/* The level of this key where it is in a leaf that was met of late; otherwise 0, which says nothing. */
+/* The level of this key, if it is in a recently used leaf; otherwise 0, which does not mean that there is none. */
 static inline uint32_t ome_ladder_find_near(const ome_ladder_t *ladder, const ome_ladder_pool_t *pool, uint64_t key)
 {
     const ome_ladder_node_t *leaf = &pool->nodes[ladder->near[(key >> 6) % OME_LADDER_NEAR_COUNT]];
@@ -123,8 +125,8 @@ static inline void ome_ladder_enter(ome_ladder_t *ladder, ome_ladder_pool_t *poo
     }
 }
 
-/* The level of this key, made empty where it is not there. The pool must not be full then. The caller fills price, instrument and side of a new level
- * (one with order_count 0). */
+/* The level of this key, made empty where it is not there. The pool must not be full then. The caller fills price,
+ * instrument and side of a new level (one with order_count 0). */
 static inline uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key)
 {
     const uint32_t leaf_index = ladder->near[(key >> 6) % OME_LADDER_NEAR_COUNT];

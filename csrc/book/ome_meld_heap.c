@@ -74,7 +74,7 @@ uint32_t ome_meld_heap_next(const ome_meld_node_t *nodes, uint32_t index)
 {
     if (nodes[index].left != 0)
     {
-        return nodes[index].left; /* who has a right child has a left one */
+        return nodes[index].left; /* a node with a right child has a left one */
     }
     for (uint32_t parent = nodes[index].parent; parent != 0; parent = nodes[index].parent)
     {

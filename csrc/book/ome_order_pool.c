@@ -51,8 +51,8 @@ static bool is_live_of(const ome_order_t *order, uint16_t participant)
     return order->leaves_quantity > 0 && (uint16_t)(order->owner >> 32) == participant;
 }
 
-/* The first live order of a participant from `slot` on and before `end`, or 0. Tags that orders have left behind are taken away: each is
- * met once at most. */
+/* The first live order of a participant from `slot` on and before `end`, or 0. Tags that orders have left behind are
+ * taken away: each is met once at most. */
 static uint32_t search(ome_order_pool_t *pool, uint16_t participant, uint32_t slot, uint32_t end)
 {
     while (slot < end)

@@ -1,8 +1,9 @@
-/* Where quantities move: every change of the open quantity of an order, of its level's totals and of its side.
+/* The only place where quantities move: every change of the open quantity of an order, of its level's totals and of its
+ * side.
  *
- * A live order's lots are in three places at once: in the order itself (and in its reserve), in the totals of its level, and in the open
- * quantity of its side of the book; those of a stop that waits are in the order alone. The functions here keep the three together, and
- * nothing else writes any of them. */
+ * A live order's lots are in three places at once: in the order itself (and in its reserve), in the totals of its
+ * level, and in the open quantity of its side of the book; the lots of a waiting stop are only in the order. The
+ * functions here keep the three consistent, and nothing else writes any of them. */
 #ifndef OME_QUANTITY_H
 #define OME_QUANTITY_H
 
@@ -12,7 +13,7 @@
 
 /* ---- a side ---- */
 
-/* Whether a side of the book stays within what can be open on it when so much is added. */
+/* Whether the open quantity of a side stays within its limit when this much is added. */
 static inline bool ome_quantity_fits(const ome_book_t *book, uint8_t side, int64_t change)
 {
     return book->open_quantity[ome_side_index(side)] + change <= OME_OPEN_QUANTITY_MAX;
@@ -20,7 +21,7 @@ static inline bool ome_quantity_fits(const ome_book_t *book, uint8_t side, int64
 
 /* ---- an order that joins a level or leaves it ---- */
 
-/* Lots join a level: those that it displays, and those that it does not. */
+/* Lots join a level: displayed and hidden ones. */
 static inline void ome_quantity_join(ome_book_t *book, ome_level_t *level, int64_t displayed, int64_t hidden)
 {
     level->quantity += displayed;
@@ -83,7 +84,8 @@ static inline void ome_quantity_set_open(ome_order_t *order, int64_t leaves)
 
 /* ---- a trade ---- */
 
-/* An order at rest trades. Its level and its side follow (ome_quantity_trade_level, ome_quantity_trade_side), once for all of its orders. */
+/* A resting order trades. Its level and its side follow (ome_quantity_trade_level, ome_quantity_trade_side), once for
+ * all of its orders. */
 static inline void ome_quantity_trade(ome_order_t *order, int64_t quantity)
 {
     order->leaves_quantity -= quantity;
@@ -109,7 +111,7 @@ static inline void ome_quantity_add_cumulative(ome_order_t *order, int64_t quant
 
 /* ---- peaks ---- */
 
-/* Of the order's leaves, which are all that it has, displays the peak and puts the rest into the reserve. */
+/* Splits the order's leaves, which are all its lots: displays the peak and puts the rest into the reserve. */
 static inline void ome_quantity_split(ome_order_t *order, ome_special_t *special)
 {
     if (special->peak != 0 && order->leaves_quantity > special->peak)
@@ -119,14 +121,14 @@ static inline void ome_quantity_split(ome_order_t *order, ome_special_t *special
     }
 }
 
-/* Puts what an order displays and its reserve together again. */
+/* Joins an order's displayed lots and its reserve again. */
 static inline void ome_quantity_unite(ome_order_t *order, ome_special_t *special)
 {
     order->leaves_quantity += special->reserve_quantity;
     special->reserve_quantity = 0;
 }
 
-/* An order whose peak has traded displays the next one. Returns how much that is. */
+/* An order whose peak has traded displays the next one. Returns its size. */
 static inline int64_t ome_quantity_replenish(ome_level_t *level, ome_order_t *order, ome_special_t *special)
 {
     OME_ASSERT(order->leaves_quantity == 0);

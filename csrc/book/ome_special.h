@@ -1,12 +1,12 @@
-/* What an order has beyond the 48 bytes of every order: a stop price that it waits for, a peak, a deadline, a self-trade group,
- * attributes.
+/* The data of an order beyond the 48 bytes of every order: a stop price that it waits for, a peak, a deadline, a
+ * self-trade group, attributes.
  *
- * Such an order is special (OME_ORDER_MARK_SPECIAL). It has a record here as long as it is, and the low half of its owner's word holds
- * the record's index instead of its account, which is kept here. Index 0 is none: record 0 is all zeros, so that what an order does not
- * have reads as 0.
+ * Such an order is special (OME_ORDER_MARK_SPECIAL). While it is special it has a record here. The low half of its
+ * owner's word holds the record's index instead of its account, which is in the record. Index 0 is none: record 0 is
+ * all zeros, so a value that an order does not have reads as 0.
  *
- * The records that have a deadline are in a binary heap by deadline, then order id (ome_deadline_heap.h); each record knows its place in
- * it, so that any can be taken out.
+ * The records that have a deadline are in a binary heap by deadline, then order id (ome_deadline_heap.h); each record
+ * knows its place in the heap, so that any record can be removed.
  *
  * Written and read by the matching thread alone. */
 #ifndef OME_SPECIAL_H
@@ -31,16 +31,16 @@
  *      0    8 order_id
  *      8    8 deadline_ns         0 for none
  *     16    8 peak                lots; 0 for none
- *     24    8 reserve_quantity    lots that are open and not displayed; 0 but at rest
- *     32    8 stop_price          price units; of a trailing stop that waits as it last was looked up (ome_trailing.h)
+ *     24    8 reserve_quantity    lots that are open and not displayed; 0 unless it rests
+ *     32    8 stop_price          price units; of a waiting trailing stop: as it was last looked up (ome_trailing.h)
  *     40    8 limit               price units; of a trailing stop limit its distance from the stop price; 0 without limit
- *     48    8 trail_amount        price units; 0 where the distance is given in basis points
+ *     48    8 trail_amount        price units; 0 if the distance is given in basis points
  *     56    8 entry               sequence of the command that gave it its place among the stops
  *     64    8 minimum_quantity    lots; 0 for none
  *     72    8 budget              price units times lots
  *     80    4 account
  *     84    4 group               self-trade group; 0 for none
- *     88    4 heap_position       0 where it is not in the heap
+ *     88    4 heap_position       0 if it is not in the heap
  *     92    4 collar_ticks
  *     96    4 instrument          number
  *    100    4 level               of the stop ladder, while it waits and does not trail

@@ -36,8 +36,8 @@ static int64_t last_of(const ome_book_t *book, uint8_t side)
     return ome_trailing_mirror(side, book->last_trade_price);
 }
 
-/* Where the stop of an order stands when this is the best price. An amount leads from a best to a stop price and back: what is kept
- * within the instrument's prices is the stop price that the best was made of. */
+/* The stop price of an order at this best price. An amount leads from a best to a stop price and back: the stop price
+ * that the best was computed from is the one that is kept within the instrument's prices. */
 static int64_t stop_at(const ome_book_t *book, const ome_special_t *special, int64_t best)
 {
     return has_basis_points(special)
@@ -45,7 +45,8 @@ static int64_t stop_at(const ome_book_t *book, const ome_special_t *special, int
                : best + special->trail_amount;
 }
 
-/* The lowest price from which the stop of an order with basis points would be at `stop` or above. Below it, the order moves. */
+/* The lowest price from which the stop of an order with basis points would be at `stop` or above. Below it, the order
+ * moves. */
 static int64_t lowest_best(const ome_book_t *book, const ome_special_t *special, int64_t stop)
 {
     const int64_t tick = book->instrument.tick;
@@ -111,7 +112,7 @@ static void take_out(ome_meld_node_t *nodes, uint32_t *root, uint32_t index)
     }
 }
 
-/* Where the stop of an order in this group stands. */
+/* The stop price of an order in this group. */
 static int64_t stop_in(const ome_book_t *book, const ome_book_pools_t *pools, uint32_t group, uint32_t index)
 {
     const ome_special_t *special = &pools->specials.records[index];
@@ -119,7 +120,7 @@ static int64_t stop_in(const ome_book_t *book, const ome_book_pools_t *pools, ui
                                                  : stop_at(book, special, best_of(pools, group));
 }
 
-/* The first order of a group or its best is another: the group stands elsewhere among the fronts. */
+/* The first order of a group or its best has changed: moves the group among the fronts. */
 static void set_first(ome_book_t *book, ome_book_pools_t *pools, uint32_t group, uint32_t first)
 {
     ome_trailing_group_t *const at = group_at(pools, group);
@@ -148,7 +149,7 @@ static void make_group(ome_book_t *book, ome_book_pools_t *pools, uint32_t index
     put_in(pool->fronts, fronts_of(book, &pool->groups[group]), group, stop_in(book, pools, group, index));
 }
 
-/* A group that is out of its heap of bests ends. */
+/* Ends a group that was removed from its heap of bests. */
 static void end_group(ome_book_t *book, ome_book_pools_t *pools, uint32_t group)
 {
     ome_trailing_pool_t *const pool = &pools->trailing;
@@ -159,7 +160,7 @@ static void end_group(ome_book_t *book, ome_book_pools_t *pools, uint32_t group)
     pool->group_count--;
 }
 
-/* A group takes in the orders of another, which is out of its heap of bests, and ends. */
+/* A group takes in the orders of another, which was removed from its heap of bests and ends. */
 static void absorb(ome_book_t *book, ome_book_pools_t *pools, uint32_t group, uint32_t other)
 {
     const uint32_t first = ome_meld_heap_meld(pools->trailing.orders, group_at(pools, group)->first, group_at(pools, other)->first);

@@ -1,8 +1,8 @@
-/* The one way in for commands, whoever sends them: each gets its sequence and the venue's time here, and nowhere else.
+/* The only way in for commands, from every sender: each command gets its sequence and the venue's time here.
  *
  *     claim -> put each, in any order -> publish
  *
- * Threads: any may claim; who has claimed puts and publishes. */
+ * Threads: any thread may claim; the thread that has claimed puts and publishes. */
 #ifndef OME_INGRESS_H
 #define OME_INGRESS_H
 
@@ -35,8 +35,8 @@ static inline ome_status_t ome_ingress_claim(const ome_ingress_t *ingress, uint3
     return status;
 }
 
-/* Puts the body of a record, of 64 bytes, at the place `index` of a claim, stamped with the time. Returns the command, for who knows more
- * about its sender than the record says. */
+/* Puts the body of a record, of 64 bytes, at the place `index` of a claim, stamped with the time. Returns the command,
+ * so that a caller that knows more about its sender can fill that in. */
 static inline ome_command_t *ome_ingress_put(
     const ome_ingress_t *ingress, const ome_ingress_claim_t *claim, uint32_t index, const void *record)
 {
@@ -46,7 +46,7 @@ static inline ome_command_t *ome_ingress_put(
     return command;
 }
 
-/* Hands all that was claimed to the stages. */
+/* Publishes all claimed slots to the stages. */
 static inline void ome_ingress_publish(const ome_ingress_t *ingress, const ome_ingress_claim_t *claim)
 {
     ome_ring_publish(ingress->ring, claim->first_sequence, claim->count);

@@ -55,14 +55,14 @@ ome_status_t ome_ring_init(ome_ring_t **ring, void *memory, size_t size_bytes, c
     return OME_OK;
 }
 
-/* The slowest consumer, which is also written to the cache. Another producer may have written a later one meanwhile: then the cache goes back a
- * little, which costs that producer a look here and nothing else. */
+/* The slowest consumer, which is also written to the cache. Another producer may have written a later one in the
+ * meantime: then the cache goes back a little, which costs that producer one more look and nothing else. */
 static uint64_t refresh_gating(ome_ring_t *ring)
 {
     uint64_t gating = UINT64_MAX;
     for (uint32_t i = 0; i < ring->consumer_count; i++)
     {
-        /* Pairs with the release in ome_ring_consumer_advance: the consumer has read what will be written over. */
+        /* Pairs with the release in ome_ring_consumer_advance: the consumer has read the slots that will be overwritten. */
         const uint64_t sequence = atomic_load_explicit(&ring->consumers[i].value, memory_order_acquire);
         gating = sequence < gating ? sequence : gating;
     }

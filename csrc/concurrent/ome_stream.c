@@ -57,7 +57,7 @@ static uint64_t slowest_reader(const ome_stream_t *stream)
     uint64_t slowest = OME_STREAM_DETACHED;
     for (uint32_t i = 0; i < stream->reader_count; i++)
     {
-        /* Pairs with the release in ome_stream_advance and ome_stream_detach: the reader has read what will be written over. */
+        /* Pairs with the release in ome_stream_advance and ome_stream_detach: the reader has read the slots that will be overwritten. */
         const uint64_t position = atomic_load_explicit(&stream->readers[i].position.value, memory_order_acquire);
         slowest = position < slowest ? position : slowest;
     }

@@ -17,8 +17,8 @@
 
 static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "the kernel reads the futex as a plain 32-bit word");
 
-/* ThreadSanitizer does not follow fences, and gcc says so. Nothing here relies on a fence to carry data: it orders one store before one load,
- * which the fence in the machine does under the sanitizer too. */
+/* ThreadSanitizer does not follow fences, and gcc says so. Nothing here relies on a fence to carry data: it orders one
+ * store before one load, which the fence in the machine does under the sanitizer too. */
 #if defined(__SANITIZE_THREAD__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wtsan"
 #endif
@@ -34,7 +34,8 @@ uint64_t ome_wait_deadline_ns(uint64_t timeout_ns)
     return timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
 }
 
-/* Sleeps while the word is as announced. Returns for a wake, a timeout, a signal, or no reason at all: the caller asks again. */
+/* Sleeps while the word is as announced. Returns for a wake, a timeout, a signal, or no reason at all: the caller asks
+ * again. */
 static void futex_sleep(ome_wait_t *wait, uint32_t word, uint64_t timeout_ns)
 {
     const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_SECOND), .tv_nsec = (long)(timeout_ns % NS_PER_SECOND)};
@@ -76,7 +77,8 @@ ome_status_t ome_wait_set_event_fd(ome_wait_t *wait, int event_fd)
     return OME_OK;
 }
 
-/* The waiter's half of the protocol: what is read after this is read after the announcement is visible. Returns the word announced. */
+/* The waiter's half of the protocol: what is read after this is read after the announcement is visible. Returns the
+ * word announced. */
 static uint32_t announce(ome_wait_t *wait, uint32_t who)
 {
     const uint32_t word = atomic_fetch_or_explicit(&wait->word, who, memory_order_relaxed) | who;

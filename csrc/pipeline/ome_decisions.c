@@ -109,7 +109,8 @@ ome_status_t ome_decisions_find(ome_decisions_t *decisions, const ome_journal_re
     return status;
 }
 
-/* What it takes to add a decision; one at a time, so it is had from the system and given back. */
+/* The memory that adding a decision needs; taken from the system and given back, because only one is added at a
+ * time. */
 typedef struct
 {
     ome_decisions_t decisions;
@@ -119,7 +120,7 @@ typedef struct
     void *writer_memory;
 } work_t;
 
-/* Appends behind what is there, as a run of its own: a segment of the smallest size, sealed. */
+/* Appends after the existing ones, as a run of its own: a sealed segment of the smallest size. */
 static ome_status_t append(work_t *work, const ome_file_system_t *file_system, const char *directory, const ome_decision_t *decision)
 {
     const ome_journal_writer_config_t config = {.file_system = file_system,

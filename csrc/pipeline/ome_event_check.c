@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Sets the reader at an event, and where it may not go on behind; 0: it may. */
+/* Sets the reader at an event, and after which event it must stop; 0: no such event. */
 static ome_status_t set_reader(
     ome_event_check_t *check, const ome_file_system_t *file_system, const char *directory, uint64_t first_number, uint64_t last_number)
 {
@@ -56,7 +56,8 @@ ome_status_t ome_event_check_begin(ome_event_check_t *check, uint64_t first_numb
     return check->has_log ? move_reader(check, first_number, 0) : OME_OK;
 }
 
-/* Gives the next event of the log. OME_OK; OME_EMPTY: it has no more, or begins later, as the reader's first_sequence then says. */
+/* Reads the next event of the log. OME_OK; OME_EMPTY: it has no more, or begins later, as the reader's first_sequence
+ * then says. */
 static ome_status_t next(ome_event_check_t *check, ome_journal_record_t *record)
 {
     ome_journal_reader_t *reader = &check->reader;
@@ -122,7 +123,7 @@ ome_status_t ome_event_check_take(ome_event_check_t *check, const ome_event_t *e
     return check->status;
 }
 
-/* An event behind the journal's end. */
+/* An event after the journal's end. */
 static ome_status_t take_ahead(ome_event_check_t *check, const ome_journal_record_t *record)
 {
     check->ahead_count++;

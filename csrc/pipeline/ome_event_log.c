@@ -16,7 +16,7 @@ static ome_status_t append(ome_event_log_t *log, const ome_event_t *event, bool 
 
 /* ---- To open ---- */
 
-/* Gives the log the events that it lacks. */
+/* Adds the events that the log lacks. */
 typedef struct
 {
     ome_event_log_t *log;
@@ -75,7 +75,7 @@ static ome_status_t complete(ome_event_log_t *log, ome_replay_t *replay)
     return status == OME_OK ? ome_journal_writer_commit(&log->writer) : status;
 }
 
-/* Makes the log end after its last whole event that the journal has too. */
+/* Truncates the log after its last whole event that the journal has too. */
 static ome_status_t recover(ome_replay_t *replay, uint64_t event_count)
 {
     ome_event_check_t *check = &replay->check;
@@ -142,7 +142,7 @@ static uint64_t unsynced_count(const ome_event_log_t *log)
     return log->writer.next_sequence - 1 - log->writer.durable_sequence;
 }
 
-/* Takes events up to the gate. `ends_command`: what follows, if anything does, is of another command. */
+/* Takes events up to the gate. `ends_command`: anything that follows belongs to another command. */
 static uint32_t take(ome_event_log_t *log, bool *ends_command)
 {
     const ome_event_t *events;
@@ -163,7 +163,7 @@ static uint32_t take(ome_event_log_t *log, bool *ends_command)
     return count;
 }
 
-/* Writes what is much, and commits what is old. */
+/* Writes when there is much, and commits when it is old. */
 static ome_status_t write_due(ome_event_log_t *log)
 {
     if (ome_clock_monotonic_ns() - log->oldest_unsynced_ns >= log->delay_ns)

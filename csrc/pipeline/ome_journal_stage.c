@@ -45,8 +45,8 @@ static ome_status_t append(ome_journal_stage_t *stage, uint32_t count)
     return OME_OK;
 }
 
-/* Appends what is there and what comes meanwhile, at most as much as the ring holds; gives how much. In parts, so that the slots of one part are
- * filled again while the next is appended. */
+/* Appends what is there and what comes meanwhile, at most as much as the ring holds; gives how much. In parts, so that
+ * the slots of one part are filled again while the next is appended. */
 static ome_status_t append_group(ome_journal_stage_t *stage, uint32_t *group_count)
 {
     const uint32_t group_count_max = stage->ring->slot_count;

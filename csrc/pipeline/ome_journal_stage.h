@@ -1,12 +1,14 @@
-/* The journal stage: takes commands from the inbound ring, appends them to the journal, makes them durable, opens the gate.
+/* The journal stage: takes commands from the inbound ring, appends them to the journal, makes them durable, opens the
+ * gate.
  *
- * It never waits for a group to fill. While a sync is under way the next group gathers in the ring, so that a busy stream makes large groups and a lone
- * order waits for nobody. Under `commit` every group is synced before the gate opens. Under `async` a group is handed to the operating system at once, and synced when
- * the stream is idle, when `batch_count` commands are waiting, or when the oldest has waited `delay_ns`.
+ * It never waits for a group to fill. While a sync is under way the next group gathers in the ring, so a busy stream
+ * makes large groups, and a single order does not wait. Under `commit` every group is synced before the gate opens.
+ * Under `async` a group is handed to the operating system at once, and synced when the stream is idle, when
+ * `batch_count` commands are waiting, or when the oldest has waited `delay_ns`.
  *
  * A slot of the ring is free again as soon as its command is copied into the writer's buffer, before it is written.
  *
- * One thread. After an error it does nothing any more; what is in the ring stays there. */
+ * One thread. After an error the stage does nothing any more; the commands in the ring stay there. */
 #ifndef OME_JOURNAL_STAGE_H
 #define OME_JOURNAL_STAGE_H
 
@@ -47,7 +49,7 @@ typedef struct
 
 void ome_journal_stage_init(ome_journal_stage_t *stage, const ome_journal_stage_config_t *config);
 
-/* Journals what is there; returns how many commands it took or made durable. `stage->status` tells of an error. */
+/* Journals the commands in the ring; returns how many it took or made durable. `stage->status` has any error. */
 uint32_t ome_journal_stage_do_work(ome_journal_stage_t *stage);
 
 /* Commands written and not yet durable. */

@@ -6,7 +6,7 @@
 
 #define ROOM_WAIT_NS UINT64_C(1000000)
 
-/* The events written to the window and not published; 0 where they go nowhere. */
+/* The events in the window that are not published; 0 if events are dropped. */
 static uint32_t written_count(const ome_match_stage_t *stage)
 {
     return stage->written_from == stage->nowhere ? 0 : (uint32_t)(stage->sink.next - stage->written_from);
@@ -42,7 +42,7 @@ static void open_window(ome_sink_t *sink)
     sink->end = sink->next + count;
 }
 
-/* When something expires next, for whoever watches the clock; 0: nothing does. */
+/* The time of the next expiry, for the thread of the clock; 0: nothing expires. */
 static void tell_deadline(const ome_match_stage_t *stage)
 {
     const ome_special_pool_t *specials = &stage->engine->pools.specials;
@@ -67,7 +67,7 @@ void ome_match_stage_init(ome_match_stage_t *stage, ome_engine_t *engine, ome_ri
     tell_deadline(stage);
 }
 
-/* What was written since the last window was opened ends with a command. */
+/* The events since the last window was opened end with a whole command. */
 static void publish_whole(ome_match_stage_t *stage)
 {
     const uint32_t written = written_count(stage);

@@ -17,7 +17,7 @@ static ome_status_t fail(ome_replay_t *replay, ome_status_t status, const char *
     return status;
 }
 
-/* What the event check found, and where, becomes what the replay found. */
+/* Copies the finding of the event check, and its place, to the replay. */
 static ome_status_t take_check(ome_replay_t *replay, ome_status_t status)
 {
     const ome_event_check_t *check = &replay->check;
@@ -86,7 +86,7 @@ static void note_refused(void *context, const char *path, ome_status_t status, c
     }
 }
 
-/* Takes what was loaded over, and sets the reader behind it. */
+/* Takes over the loaded snapshot, and sets the reader after it. */
 static ome_status_t begin_loaded(ome_replay_t *replay, const ome_snapshot_loaded_t *loaded, const char *directory, uint32_t flags)
 {
     replay->engine = loaded->engine;
@@ -122,7 +122,7 @@ static ome_status_t read_decisions(ome_replay_t *replay, const char *directory)
     return replay->decisions.reason == NULL ? status : fail(replay, status, replay->decisions.reason);
 }
 
-/* A snapshot that is ahead of the log would leave a hole in it. */
+/* A snapshot that is ahead of the log would leave a gap in the log. */
 static ome_status_t open_check(ome_replay_t *replay, const char *directory)
 {
     const ome_status_t status = ome_event_check_open(&replay->check, replay->file_system, directory);
@@ -207,7 +207,7 @@ static ome_limits_t limits_of(const ome_command_t *command)
         .special_count_max = command->special_count_max};
 }
 
-/* Makes the engine that the first command of the journal asks for. */
+/* Makes the engine with the limits of the journal's first command. */
 static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first)
 {
     const ome_limits_t limits = limits_of(first);
@@ -220,7 +220,7 @@ static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first
     return memory == NULL ? OME_NO_MEMORY : ome_engine_init(&replay->engine, memory, replay->engine_size_bytes, &limits);
 }
 
-/* A command that is quarantined becomes one of no kind. */
+/* A quarantined command gets kind 0. */
 static ome_status_t decide(ome_replay_t *replay, const ome_journal_record_t *record, ome_command_t *command)
 {
     const ome_status_t status = ome_decisions_find(&replay->decisions, record);
@@ -291,7 +291,8 @@ ome_status_t ome_replay_read_next(ome_replay_t *replay, ome_command_t *commands,
     return status;
 }
 
-/* The events of what was applied are taken; `status` is what reading it gave. Gives it, or what is wrong with the event log. */
+/* The events of what was applied are taken; `status` is what reading it gave. Gives it, or what is wrong with the event
+ * log. */
 static ome_status_t finish_events(ome_replay_t *replay, ome_status_t status)
 {
     forget_events(&replay->sink);
@@ -336,7 +337,7 @@ ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits)
     return status;
 }
 
-/* Before a DefineLimits is applied. One that is not to be followed the engine rejects: its limits are others. */
+/* Before a DefineLimits is applied. If the engine must not move, it rejects the command, because its limits differ. */
 static ome_status_t follow_limits(ome_replay_t *replay, const ome_command_t *command)
 {
     const ome_limits_t limits = limits_of(command);
@@ -372,7 +373,7 @@ static void apply_group(void *context)
     ome_engine_apply_many(group->replay->engine, group->commands, group->count, &group->replay->sink);
 }
 
-/* Applies up to `count_max` commands, read together: the engine asks ahead for their memory. */
+/* Applies up to `count_max` commands, read together: the engine requests their memory in advance. */
 static ome_status_t step_group(ome_replay_t *replay, uint64_t count_max, uint64_t *count)
 {
     const ome_status_t status = ome_replay_read_next(replay, replay->commands, count_max, count);
@@ -413,7 +414,7 @@ ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count)
     {
         return ome_file_failed(&reader->error, result, "fdatasync", reader->report.path);
     }
-    /* A reader that has read nothing yet stands where it began. */
+    /* A reader that has read nothing yet is where it began. */
     const uint32_t checksum = reader->segment_count > 0 ? reader->chain_checksum : reader->config.previous_checksum;
     const ome_snapshot_past_t past = {.event_hash = ome_replay_event_hash(replay), .journal_checksum = checksum};
     const ome_status_t status = ome_snapshot_file_write(replay->files, replay->engine, past, keep_count);

@@ -114,7 +114,7 @@ static int put(void *context, const void *bytes, uint32_t size_bytes)
     return result;
 }
 
-/* Fills the new file; it is on disk when this returns OME_OK. */
+/* Writes the new file; it is on disk when this returns OME_OK. */
 static ome_status_t fill(ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     files->offset = 0;
@@ -133,7 +133,7 @@ static ome_status_t remove_new(ome_snapshot_files_t *files)
     return result < 0 && result != -ENOENT ? ome_file_failed(&files->error, result, "unlink", files->path) : OME_OK;
 }
 
-/* Makes the new file. One that is left from before is not written to again: its sync may have failed. */
+/* Makes the new file. An old unfinished file is not written to again: its sync may have failed. */
 static ome_status_t make_new(ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     const ome_file_system_t *const file_system = files->file_system;
@@ -153,7 +153,7 @@ static ome_status_t make_new(ome_snapshot_files_t *files, const ome_engine_t *en
     files->file = -1;
     if (status != OME_OK)
     {
-        /* On a disk that is full the room is needed. Where this fails too, it is the first failure that is told. */
+        /* A full disk needs the room. If this fails too, the first failure is reported. */
         (void)file_system->remove(file_system->context, files->path);
     }
     return status;
@@ -269,7 +269,7 @@ static ome_status_t load(ome_snapshot_files_t *files, uint64_t sequence, ome_sna
     return status == OME_IO_ERROR ? ome_file_failed(&files->error, files->reader.result, "pread", files->path) : status;
 }
 
-/* Gives a broken snapshot a name that is none of a snapshot. */
+/* Renames a broken snapshot, so that its name is no longer that of a snapshot. */
 static ome_status_t set_aside(ome_snapshot_files_t *files, uint64_t sequence)
 {
     const ome_file_system_t *const file_system = files->file_system;

@@ -151,7 +151,7 @@ static ome_status_t open_journal(ome_venue_t *venue, ome_replay_t *replay, const
     return status;
 }
 
-/* Brings the event log to where the journal is, and begins its next segment. */
+/* Completes the event log up to the journal's end, and begins its next segment. */
 static ome_status_t open_event_log(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
 {
     const ome_event_log_config_t log = {.segment_size_bytes = config->segment_size_bytes,
@@ -244,7 +244,7 @@ static void set_flag(atomic_bool *flag)
     atomic_store_explicit(flag, true, memory_order_release);
 }
 
-/* Nothing is matched or said any more. */
+/* Stops the venue: nothing is matched or published any more. */
 static void stop_for(ome_venue_t *venue, const ome_error_t *error)
 {
     note_error(venue, error);
@@ -292,7 +292,8 @@ static void *journal_loop(void *argument)
     return NULL;
 }
 
-/* Looks now and then, and so wakes up late: whoever tells it of events would pay more for that than it does. */
+/* Checks from time to time, and so wakes up late: waking it for each event would cost the waker more than the checks
+ * cost. */
 static void *event_log_loop(void *argument)
 {
     ome_venue_t *venue = argument;
@@ -319,8 +320,9 @@ static void *event_log_loop(void *argument)
     return NULL;
 }
 
-/* Keeps one journal segment ready ahead of the writer. What fails is tried again, after a pause that doubles up to half a second; a
- * writer that needs the segment meanwhile makes it itself, and says what failed where it cannot. */
+/* Keeps one journal segment ready ahead of the writer. A failed attempt is repeated after a pause, which doubles up to
+ * half a second. A writer that needs the segment in the meantime makes it itself, and reports the failure if it
+ * cannot. */
 static void *prepare_loop(void *argument)
 {
     ome_venue_t *venue = argument;

@@ -6,9 +6,9 @@
  *                                                     |         |
  *                                                    gate   [ outbound stream ] --> readers, by name: gateway, feed, event log
  *
- * Threads: match, journal, event log, and one that prepares segments. Readers of the stream are the caller's threads; they must read
- * until the venue is drained. Any thread may submit. An error of the journal or the event log stops the venue for good: nothing more is
- * taken, matched or said. */
+ * Threads: match, journal, event log, and one that prepares segments. Readers of the stream are the caller's threads;
+ * they must read until the venue is drained. Any thread may submit. An error of the journal or the event log stops the
+ * venue permanently: nothing more is taken, matched or published. */
 #ifndef OME_VENUE_H
 #define OME_VENUE_H
 
@@ -57,18 +57,19 @@ typedef struct ome_venue
     ome_published_t published; /* what the readers of the stream read */
 } ome_venue_t;
 
-/* Wires a venue around `engine`, which it owns from now on whatever is returned; `venue` is zeroed memory. Where the policy has a
- * journal, `replay` has read it to its end: it is recovered and a new segment is opened; where it has checked events, there is an event
- * log. OME_OK; OME_INVALID: a slot count, reader count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: ome_venue_error, or replay->reader.error when its `call` is set, or the
- * counters file (errno) when neither is; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: the journal's verdict. Call ome_venue_close after
- * any. */
+/* Wires a venue around `engine`, which it owns from now on, whatever the status is; `venue` is zeroed memory. If the
+ * policy has a journal, `replay` has read it to its end: the journal is recovered and a new segment is opened. If the
+ * replay has checked events, there is an event log. OME_OK; OME_INVALID: a slot count, reader count, policy or
+ * strategy; OME_NO_MEMORY; OME_IO_ERROR: ome_venue_error, or replay->reader.error when its `call` is set, or the
+ * counters file (errno) when neither is; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: the journal's verdict. Call
+ * ome_venue_close after any. */
 ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay_t *replay, const ome_venue_config_t *config);
 
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_venue_start(ome_venue_t *venue);
 
-/* Sequences `count` commands (64 bytes each; at most the ring's slots), stamped with the venue's time now. Any thread. OME_OK; OME_FULL:
- * busy; OME_STOPPED; OME_INVALID: the count. */
+/* Sequences `count` commands (64 bytes each; at most the ring's slots), stamped with the venue's time now. Any thread.
+ * OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: the count. */
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count);
 
 /* Brings the counters of the clock up to date. The thread that follows it. */
@@ -77,14 +78,15 @@ void ome_venue_count_clock(const ome_venue_t *venue);
 /* No new commands from now on. */
 void ome_venue_stop(ome_venue_t *venue);
 
-/* After ome_venue_stop: all commands are matched and journaled, so that the readers find the last events. After a failure: the stages have ended. */
+/* After ome_venue_stop: all commands are matched and journaled, so that the readers find the last events. After a
+ * failure: the stages have ended. */
 bool ome_venue_is_drained(const ome_venue_t *venue);
 
-/* The call on the journal or the event log that failed first; NULL where none did. */
+/* The call on the journal or the event log that failed first; NULL if none did. */
 const ome_error_t *ome_venue_error(const ome_venue_t *venue);
 
-/* Ends the threads, seals the journal, frees everything. Readers no longer read. OME_OK, or OME_IO_ERROR (the journal or the event log
- * could not be sealed). */
+/* Ends the threads, seals the journal, frees everything. Readers no longer read. OME_OK, or OME_IO_ERROR (the journal
+ * or the event log could not be sealed). */
 ome_status_t ome_venue_close(ome_venue_t *venue);
 
 #endif

@@ -1,4 +1,4 @@
-/* What a venue is made with. Python fills it in (cffi_build.py reads it). */
+/* The configuration of a venue. Python fills it in (cffi_build.py reads this file). */
 #ifndef OME_VENUE_CONFIG_H
 #define OME_VENUE_CONFIG_H
 

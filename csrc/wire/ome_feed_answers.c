@@ -1,13 +1,13 @@
-/* Subscriptions, and snapshots for who asked: made once for all, at a bounded rate, for who reads. */
+/* Subscriptions, and snapshots for new subscribers: made once for all, at a bounded rate, only for those who read. */
 #include "wire/ome_feed_state.h"
 
-/* In one call of do_work: subscriptions read, instruments noted for them after which no further one is read, and messages after which no
- * further snapshot is begun. */
+/* In one call of do_work: subscriptions read, instruments noted for them after which no further one is read, and
+ * messages after which no further snapshot is begun. */
 #define SUBSCRIPTION_COUNT 16u
 #define NOTED_COUNT 4096u
 #define SNAPSHOT_MESSAGE_COUNT 1024u
 
-/* Snapshots: bytes made and sent in a second at most, and how much of it may be saved up. */
+/* Snapshots: the most bytes made and sent in a second, and how many of them may be saved up. */
 #define SNAPSHOT_BYTES_PER_MS (INT64_C(32) * 1024)
 #define SNAPSHOT_BYTES_MAX (INT64_C(2) * 1024 * 1024)
 #define RETRY_NS UINT64_C(20000000) /* how often who did not read is looked at again */
@@ -42,8 +42,8 @@ void ome_feed_define_instrument(ome_feed_t *feed, uint32_t number)
     feed_want(feed, number, OME_FEED_CHANNEL_LEVELS);
 }
 
-/* The instruments of a channel, from the first on, whose topics begin with the prefix: topics are numbers, and those with a prefix a
- * range of them. */
+/* The instruments of a channel, from the first on, whose topics begin with the prefix: topics are numbers, and those
+ * with a prefix a range of them. */
 static void feed_want_prefix(
     ome_feed_t *feed, uint32_t channel, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument)
 {
@@ -65,7 +65,7 @@ static void feed_want_prefix(
     }
 }
 
-/* Wants of both channels that have something to say of how things stand. */
+/* Notes the prefix for both channels that have a current state: top and levels. */
 static void feed_want_all(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument)
 {
     ome_feed_t *feed = context;
@@ -84,7 +84,7 @@ static void feed_subscribe(ome_feed_t *feed, const ome_socket_message_t *message
         return;
     }
     ome_counter_add(feed->config.counters.subscriptions_refused, 1);
-    if (status == OME_FULL) /* it cannot be told, and must not believe that it hears everything */
+    if (status == OME_FULL) /* the peer cannot be answered, and must not believe that it gets everything */
     {
         ome_subscribers_remove_peer(&feed->subscribers, message->peer);
         socket->end(socket->context, message->peer, NULL, 0);
@@ -137,8 +137,8 @@ uint32_t ome_feed_receive_subscriptions(ome_feed_t *feed)
     return count;
 }
 
-/* Puts the levels of a side into the frame from message `count` on, best first; returns how many messages there are then. `left_out` is
- * how many levels more there are. */
+/* Puts the levels of a side into the frame from message `count` on, best first; returns how many messages there are
+ * then. `left_out` is how many levels more there are. */
 static uint32_t feed_put_side(ome_feed_t *feed, uint32_t number, uint8_t side, uint32_t count, uint32_t *left_out)
 {
     const uint32_t level_count = ome_feed_book_level_count(&feed->book, number, side);
@@ -217,7 +217,7 @@ static void feed_refill(ome_feed_t *feed)
     }
 }
 
-/* Whether somebody is still to be told how things stand. */
+/* Whether somebody still waits for the current state. */
 static bool feed_owes(const ome_feed_t *feed)
 {
     return feed->wanted_first != 0 || feed->subscribers.owed_count > 0;

@@ -126,7 +126,8 @@ static void amend(ome_feed_book_t *book, const ome_event_t *event)
     }
 }
 
-/* Lots of an order with a peak. One whose peak was used up by the trade before is not displayed when it is displayed anew. */
+/* Lots of an order with a peak. One whose peak was used up by the trade before is not displayed when it is displayed
+ * anew. */
 static void display(ome_feed_book_t *book, const ome_event_t *event)
 {
     if (event->quantity > 0)

@@ -1,4 +1,4 @@
-/* What the events of a batch say, gathered by channel and instrument, and sent at its end. */
+/* The messages of a batch, gathered by channel and instrument, and sent at its end. */
 #include "wire/ome_feed_state.h"
 
 /* ---- frames ---- */
@@ -22,7 +22,7 @@ static uint32_t feed_finish_frame(const ome_feed_t *feed, uint32_t channel, uint
     return OME_TOPIC_SIZE + message_count * OME_FEED_MESSAGE_SIZE;
 }
 
-/* Sends the first `message_count` messages of the frame buffer to all who want them. */
+/* Sends the first `message_count` messages of the frame buffer to all their subscribers. */
 static void feed_send_frame(ome_feed_t *feed, uint32_t channel, uint32_t number, uint32_t message_count)
 {
     const uint32_t size_bytes = feed_finish_frame(feed, channel, number, message_count);

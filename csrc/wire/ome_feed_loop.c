@@ -97,7 +97,8 @@ static void feed_read_event(ome_feed_t *feed, const ome_event_t *event)
     ome_feed_book_apply(&feed->book, event);
 }
 
-/* Returns how much was done. When the events end inside a command the batch stays open, and goes on with the rest of that command and no further. */
+/* Returns how much was done. When the events end inside a command the batch stays open, and goes on with the rest of
+ * that command and no further. */
 static uint32_t feed_read_batch(ome_feed_t *feed)
 {
     const ome_event_t *events;
@@ -175,7 +176,7 @@ static void feed_sleep(ome_feed_t *feed, uint32_t timeout_ms)
     const ome_socket_t *socket = feed->config.socket;
     ome_wait_t *wait = ome_reader_wait(&feed->config.reader);
     ome_wait_prepare(wait);
-    /* Asked again, now that whoever publishes or opens the gate would wake us. */
+    /* Checked again, because from now on a publisher or an opener of the gate would wake this thread. */
     if (!feed_has_event(feed))
     {
         feed->is_stopped = socket->wait(socket->context, feed->config.event_fd, timeout_ms) == OME_STOPPED;

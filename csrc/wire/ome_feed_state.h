@@ -1,9 +1,9 @@
-/* The feed's state, and what its parts use of each other. For csrc/wire/ome_feed_*.c alone.
+/* The feed's state, and the functions that its parts share. Only for csrc/wire/ome_feed_*.c.
  *
  * Each part uses those below it:
  *     ome_feed_loop.c     set-up, reading, running
- *     ome_feed_answers.c  subscriptions, and how things stand for who asked
- *     ome_feed_frames.c   what the events of a batch say, and the frames with it */
+ *     ome_feed_answers.c  subscriptions, and the current state for new subscribers
+ *     ome_feed_frames.c   the messages of a batch, and their frames */
 #ifndef OME_FEED_STATE_H
 #define OME_FEED_STATE_H
 
@@ -27,7 +27,7 @@ static_assert(sizeof(ome_level_snapshot_t) == OME_FEED_MESSAGE_SIZE, "messages o
 static_assert((2 * (uint64_t)OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX + 1) * OME_FEED_MESSAGE_SIZE + OME_TOPIC_SIZE <= UINT32_MAX,
     "a frame's size is a 32-bit number");
 
-/* An ome_message_header_t as the word that stands where a record has its sequence. */
+/* An ome_message_header_t as the word at the place where a record has its sequence. */
 #define OME_FEED_HEADER(template_id, block_length)                                                                                         \
     ((uint64_t)(block_length) | (uint64_t)(template_id) << 16 | (uint64_t)OME_SCHEMA_ID << 32 | (uint64_t)OME_SCHEMA_VERSION << 48)
 static_assert(offsetof(ome_message_header_t, template_id) == 2, "HEADER has the fields where the header has them");
@@ -59,7 +59,7 @@ typedef struct
 
 typedef struct
 {
-    ome_feed_top_t top; /* as last published, or as whoever asks would be told */
+    ome_feed_top_t top; /* as last published; new subscribers get this */
     uint64_t top_sequence;
     uint64_t level_sequence; /* the last channel_sequence of each channel */
     uint64_t trade_sequence;
@@ -94,7 +94,7 @@ struct ome_feed
     uint32_t touched_last;
 
     uint64_t noted_count; /* in this call of do_work: instruments looked at for who subscribed */
-    uint32_t wanted_first; /* instruments that somebody has to be told of */
+    uint32_t wanted_first; /* instruments whose state somebody still has to get */
     uint32_t wanted_last;
     int64_t snapshot_bytes; /* that may be sent now */
     uint64_t now_ns; /* monotonic, when snapshots were last looked at */

@@ -91,8 +91,8 @@ static uint16_t flags_of(const uint8_t *message)
     return flags;
 }
 
-/* OrderTerms stand behind a message that says CONTINUED, and nothing else does. On the other commands CONTINUED is a flag like any that
- * does not belong to them: the engine's to refuse. */
+/* OrderTerms follow a message with CONTINUED, and nothing else does. On the other commands CONTINUED is a flag like any
+ * that does not belong to them: the engine's to refuse. */
 static bool inspect_command(ome_frame_t *frame, open_command_t *command, const uint8_t *message, uint16_t template_id)
 {
     const bool is_terms = template_id == OME_TEMPLATE_ORDER_TERMS;

@@ -1,4 +1,4 @@
-/* Frames to commands: what may be sequenced is, in order, and everything else is answered. */
+/* Frames to commands: commands that may be sequenced are sequenced, in order, and everything else is answered. */
 #include <string.h>
 
 #include "base/ome_assert.h"
@@ -18,7 +18,7 @@ static void gateway_refuse(ome_gateway_t *gateway, const ome_socket_message_t *f
     (void)ome_gateway_send(gateway, from->peer, (const uint8_t *)&reject, sizeof(reject));
 }
 
-/* A session made noise: what is answered without being work. Who makes much of it waits. */
+/* A session made noise: messages that are answered without being work. A session that makes much noise has to wait. */
 static void gateway_count_noise(ome_gateway_t *gateway, uint16_t session)
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
@@ -35,7 +35,7 @@ static void gateway_count_noise(ome_gateway_t *gateway, uint16_t session)
     }
 }
 
-/* Puts messages where they were claimed. Whose they are, and of what kind, the gateway knows itself. */
+/* Puts messages into the claimed slots. The gateway itself fills in their owner and kind. */
 static void gateway_put_commands(const ome_gateway_t *gateway, const uint8_t *messages, const ome_ingress_claim_t *claim, uint16_t session)
 {
     const uint16_t participant = gateway->table.sessions[session].participant;
@@ -58,7 +58,8 @@ static uint16_t gateway_template_at(const uint8_t *messages, uint32_t index)
     return header.template_id;
 }
 
-/* Of `count` messages the most, from the first on, that end with a whole command. The message behind them, if they are not all, is there. */
+/* Of `count` messages the most, from the first on, that end with a whole command. The message behind them, if they are
+ * not all, is there. */
 static uint32_t gateway_whole_count(const uint8_t *messages, uint32_t count)
 {
     while (gateway_template_at(messages, count) == OME_TEMPLATE_ORDER_TERMS)
@@ -89,8 +90,8 @@ static bool gateway_define_session(ome_gateway_t *gateway, uint16_t session)
     return true;
 }
 
-/* Returns how many of the messages were taken: all of them, unless the ring stays full. The messages of a command are claimed together,
- * so that no other producer's come in between. */
+/* Returns how many of the messages were taken: all of them, unless the ring stays full. The messages of a command are
+ * claimed together, so that no other producer's come in between. */
 static uint32_t gateway_sequence_commands(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
     const ome_ingress_t *ingress = &gateway->config.ingress;
@@ -117,7 +118,8 @@ static uint32_t gateway_sequence_commands(ome_gateway_t *gateway, const uint8_t 
     return taken;
 }
 
-/* How many of `count` messages, from the first on, are all new orders or all something else. Terms go with the command before them. */
+/* How many of `count` messages, from the first on, are all new orders or all something else. Terms go with the command
+ * before them. */
 static uint32_t gateway_run_count(const uint8_t *messages, uint32_t count)
 {
     const bool are_orders = gateway_template_at(messages, 0) == OME_TEMPLATE_NEW_ORDER;
@@ -134,7 +136,7 @@ static uint32_t gateway_run_count(const uint8_t *messages, uint32_t count)
 
 static_assert(OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX <= OME_GATEWAY_REPORT_COUNT_MAX, "the pool holds a report for each message of a frame");
 
-/* Whether a command of this kind is refused for want of room on the disk. */
+/* Whether a command of this kind is refused because room on the disk is short. */
 static bool gateway_is_refused(uint8_t storage, uint16_t template_id)
 {
     return storage == OME_STORAGE_SCARCE || (storage == OME_STORAGE_LOW && template_id == OME_TEMPLATE_NEW_ORDER);
@@ -160,7 +162,8 @@ static void gateway_refuse_commands(ome_gateway_t *gateway, const uint8_t *messa
     }
 }
 
-/* As sequence_commands while there is little room: what is refused counts as taken. What is in the pool of reports is sent when this returns. */
+/* As sequence_commands while there is little room: what is refused counts as taken. What is in the pool of reports is
+ * sent when this returns. */
 static uint32_t gateway_sequence_what_may(
     ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session, uint8_t storage)
 {

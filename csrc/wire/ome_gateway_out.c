@@ -1,4 +1,4 @@
-/* Events to reports: what may be published goes to the sessions that it is about. */
+/* Events to reports: events that may be published go to the sessions of their orders. */
 #include "wire/ome_gateway_state.h"
 
 void ome_gateway_pool_report(ome_gateway_t *gateway, const ome_execution_report_t *report, uint16_t session_number)
@@ -31,7 +31,7 @@ void ome_gateway_pool_report(ome_gateway_t *gateway, const ome_execution_report_
     session->last_report = index;
 }
 
-/* A session whose connection does not read ends, and is told: it must not slow the others. */
+/* Ends a session whose connection does not read, with a Logout: it must not slow the others. */
 static void gateway_send_session(ome_gateway_t *gateway, uint16_t session_number)
 {
     ome_session_slot_t *session = &gateway->table.sessions[session_number];

@@ -25,7 +25,7 @@ ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const om
     ome_session_slot_t *slot = &gateway->table.sessions[session];
     if (socket->admit(socket->context, logon->peer, 1) != OME_OK)
     {
-        return OME_NOT_FOUND; /* it is gone: whoever has the session keeps it */
+        return OME_NOT_FOUND; /* the connection is gone: the session keeps the one that it has */
     }
     ome_gateway_unbind(gateway, ome_session_table_find(&gateway->table, logon->peer));
     ome_gateway_unbind(gateway, session);

@@ -1,4 +1,4 @@
-/* The gateway's state, and what its parts use of each other. For csrc/wire/ome_gateway_*.c alone.
+/* The gateway's state, and the functions that its parts share. Only for csrc/wire/ome_gateway_*.c.
  *
  * Each part uses those below it:
  *     ome_gateway_loop.c      set-up and the loop
@@ -10,7 +10,7 @@
 
 #include "wire/ome_gateway.h"
 
-/* What is done in one turn before the other direction gets its own. Two reports an event at the most. */
+/* The work of one turn, before the other direction gets its turn. At most two reports for an event. */
 #define OME_GATEWAY_EVENT_COUNT_PER_TURN 512u
 #define OME_GATEWAY_REPORT_COUNT_MAX (2u * OME_GATEWAY_EVENT_COUNT_PER_TURN)
 
@@ -44,13 +44,13 @@ struct ome_gateway
 
 /* ---- ome_gateway_sessions.c ---- */
 
-/* The session is over, and its connection with it; it is told why. */
+/* Ends the session and its connection, with a Logout that says why. */
 void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t reason);
 
 void ome_gateway_send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64_t request_id);
 
-/* Sessions with a heartbeat: sends a heartbeat to those that heard nothing, and ends those that are silent. Time in which this process
- * did not run is nobody's silence: what came in it may not be read yet. */
+/* Sessions with a heartbeat: sends a heartbeat to those that heard nothing, and ends those that are silent. Time in
+ * which this process did not run does not count as silence: messages of that time may not be read yet. */
 void ome_gateway_watch_sessions(ome_gateway_t *gateway);
 
 /* ---- ome_gateway_in.c ---- */
@@ -66,7 +66,8 @@ void ome_gateway_pool_report(ome_gateway_t *gateway, const ome_execution_report_
 /* Sends what is in the pool, one frame to a session. */
 void ome_gateway_send_reports(ome_gateway_t *gateway);
 
-/* Makes reports of the events of one turn, until a definition is among them, and sends them. Returns how many events. */
+/* Makes reports of the events of one turn, until a definition is among them, and sends them. Returns how many
+ * events. */
 uint32_t ome_gateway_report_events(ome_gateway_t *gateway);
 
 #endif

@@ -1,4 +1,4 @@
-/* Connections come; accept4 is GNU's. */
+/* New connections; accept4 is GNU's. */
 #define _GNU_SOURCE
 #include "wire/ome_listener_state.h"
 
@@ -44,7 +44,7 @@ static void listener_start_connection(ome_listener_t *listener, int fd)
     ome_counter_add(listener->config.counters.accepted, 1);
     ome_counter_set(listener->config.counters.connections, listener->open_count);
     struct epoll_event event = {.events = connection->is_paused ? 0u : EPOLLIN, .data.u64 = ome_listener_peer_of(listener, slot)};
-    /* We speak first: a peer tells its version by ours. */
+    /* The server sends first: a peer chooses its version by ours. */
     if (epoll_ctl(listener->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0 ||
         !ome_listener_enqueue(listener, slot, listener->hello, listener->hello_size_bytes, listener->hello, 0))
     {
@@ -69,11 +69,11 @@ void ome_listener_accept_connections(ome_listener_t *listener)
         const int fd = accept4(listener->config.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
         {
-            /* Behind the first nobody may be waiting: without a descriptor that is not told. Epoll tells. */
+            /* After the first, no other client may be waiting; without a descriptor accept does not say so. Epoll does. */
             const bool no_descriptor = i == 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
             if (no_descriptor && !listener_drop_oldest_stranger(listener))
             {
-                ome_listener_watch_listening(listener, false); /* until the next sweep, rather than be told again and again */
+                ome_listener_watch_listening(listener, false); /* until the next sweep, so that epoll does not report it again and again */
             }
             return;
         }

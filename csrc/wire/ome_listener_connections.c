@@ -1,4 +1,4 @@
-/* Connections: found, watched, closed, and made room for. */
+/* Connections: finding, watching and closing them, and making room for new ones. */
 #include "wire/ome_listener_state.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* What connections send: frames, one at a time, as fast as they are taken. */
+/* Input from connections: frames, one at a time, as fast as the caller takes them. */
 #include "wire/ome_listener_state.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #define COMMAND_COUNT 256u
 #define STRANGER_READ_SIZE 2048u
 
-/* Keeps what was read and not taken yet. False when the connection had to be closed for want of room. */
+/* Keeps bytes that were read and not taken yet. False if the connection had to be closed because there was no room. */
 static bool listener_keep_rest(ome_listener_t *listener, uint32_t needed)
 {
     const uint32_t slot = listener->current;
@@ -81,8 +81,8 @@ static void listener_count_item(ome_listener_t *listener, ome_connection_t *conn
     }
 }
 
-/* Who is nobody and sends much does not stay for as long as who is silent: what it has sent is read slowly, and would keep it here after
- * it is gone. */
+/* Who is nobody and sends much does not stay for as long as who is silent: what it has sent is read slowly, and would
+ * keep it here after it is gone. */
 static void listener_limit_noise(const ome_listener_t *listener, ome_connection_t *connection)
 {
     const uint64_t end_ns = listener->now_ns + NOISY_MS * OME_LISTENER_NS_PER_MS;

@@ -10,16 +10,16 @@
 #include "base/ome_memory.h"
 #include "wire/ome_listener_state.h"
 
-#define ENDING_MS 30000u  /* for who is to read the last of what waits for it */
+#define ENDING_MS 30000u  /* for a peer that still has to read its last bytes */
 #define DEAD_MS 30000u    /* without an acknowledgement for what was sent */
 #define SWEEP_MS 500u
-#define DEAD_SWEEPS 8u /* to ask the kernel costs a call: each connection is asked about once in so many sweeps */
+#define DEAD_SWEEPS 8u /* asking the kernel costs a call: each connection is checked once in this many sweeps */
 #define TURN_COUNT 64u /* connections served in one call that has nothing for the caller */
 #define EVENT_FD_KEY UINT64_MAX
 
 /* ---- Time ---- */
 
-/* Whether what it was sent has not been acknowledged for so long that it must be dead. */
+/* Whether sent bytes were not acknowledged for so long that the peer must be dead. */
 static bool listener_is_dead(const ome_connection_t *connection)
 {
     struct tcp_info info;
@@ -435,8 +435,8 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
     return OME_OK;
 }
 
-/* Sends what waits and ends all connections. Who has sent something that nobody read must close first: otherwise the kernel cuts off
- * what is under way to it. */
+/* Sends what waits and ends all connections. Who has sent something that nobody read must close first: otherwise the
+ * kernel cuts off what is under way to it. */
 static void listener_drain(ome_listener_t *listener, uint32_t linger_ms)
 {
     const uint64_t deadline_ns = listener->config.clock_ns() + linger_ms * OME_LISTENER_NS_PER_MS;

@@ -1,4 +1,4 @@
-/* What is sent to connections: at once where the kernel takes it, otherwise from a queue with a bound. */
+/* Output to connections: sent at once if the kernel takes it, otherwise from a bounded queue. */
 #include "wire/ome_listener_state.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
-/* The listener's state, and what its parts use of each other. For csrc/wire/ome_listener_*.c alone.
+/* The listener's state, and the functions that its parts share. Only for csrc/wire/ome_listener_*.c.
  *
  * Each part uses those below it:
  *     ome_listener_loop.c         set-up, time, and the table of functions that the loops call
- *     ome_listener_accept.c       connections come
- *     ome_listener_in.c           what they send
- *     ome_listener_out.c          what is sent to them
- *     ome_listener_connections.c  found, watched, closed, made room for */
+ *     ome_listener_accept.c       new connections
+ *     ome_listener_in.c           input from connections
+ *     ome_listener_out.c          output to connections
+ *     ome_listener_connections.c  finding, watching and closing connections, and making room for them */
 #ifndef OME_LISTENER_STATE_H
 #define OME_LISTENER_STATE_H
 
@@ -27,7 +27,7 @@ typedef enum
     OME_CONNECTION_FREE,
     OME_CONNECTION_OPEN,
     OME_CONNECTION_ENDING, /* what it sends is dropped, a piece each tick; ends when all is sent and the peer has closed, or its time is over */
-    OME_CONNECTION_GONE /* closed, after it was admitted; the caller is still to be told */
+    OME_CONNECTION_GONE /* closed after it was admitted; the caller does not know yet */
 } ome_connection_state_t;
 
 typedef struct
@@ -38,7 +38,7 @@ typedef struct
     uint32_t generation;
     bool is_admitted;
     bool is_shut; /* all is sent, and the peer knows that nothing follows */
-    bool wants_write; /* is told when it can be written to */
+    bool wants_write; /* epoll reports when it can be written to */
     bool is_dirty; /* in the list of those with something to write */
     bool is_paused;
     uint32_t needed; /* bytes of input before it can go on */
@@ -74,7 +74,7 @@ struct ome_listener
     uint32_t event_index;
     uint32_t event_count;
 
-    uint32_t current; /* whose bytes are in the buffer; 0: nobody's */
+    uint32_t current; /* the connection whose bytes are in the buffer; 0: none */
     const uint8_t *position;
     const uint8_t *end;
 
@@ -136,8 +136,9 @@ void ome_listener_close_connection(ome_listener_t *listener, uint32_t slot);
 /* The same, and counts it. */
 void ome_listener_close_counted(ome_listener_t *listener, uint32_t slot, ome_counter_t *counter);
 
-/* The pool is used up: closes the connection that holds most, of those that do not read; if all read, of those that hold more than twice
- * what the one that is to be spared needs: who reads a little at a time must not keep what all share. False where there is none. */
+/* The pool is used up: closes the connection that holds most, of those that do not read; if all read, of those that
+ * hold more than twice what the one that is to be spared needs: a peer that reads a little at a time must not keep the
+ * memory that all share. False where there is none. */
 bool ome_listener_make_room(ome_listener_t *listener, uint32_t spared, uint64_t needed_bytes);
 
 /* ---- ome_listener_accept.c ---- */
@@ -152,8 +153,8 @@ void ome_listener_pause_until(ome_listener_t *listener, uint32_t slot, uint64_t 
 /* Whether the connection may have another item in this tick. */
 bool ome_listener_has_credit(ome_listener_t *listener, ome_connection_t *connection);
 
-/* Takes the beginning of what the current connection sent, up to the first item for the caller. False when there is none: then there is
- * no current connection any more. */
+/* Takes the beginning of what the current connection sent, up to the first item for the caller. False when there is
+ * none: then there is no current connection any more. */
 bool ome_listener_next_item(ome_listener_t *listener, ome_socket_message_t *message);
 
 /* Reads once from a connection, which then is the current one if there is something to take. */

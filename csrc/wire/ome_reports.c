@@ -70,7 +70,8 @@ static void trade_order(ome_reports_t *reports, ome_report_order_t *order, int64
     order->cumulative_quantity += quantity;
 }
 
-/* Two orders met: the aggressor's report, then the resting order's. Where they did not trade, what becomes of them is in the events that follow. */
+/* Two orders met: the aggressor's report, then the resting order's. Where they did not trade, what becomes of them is
+ * in the events that follow. */
 static uint32_t make_meeting(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
 {
     ome_report_order_t *aggressor = &reports->orders[(uint32_t)event->order_id];
@@ -148,7 +149,7 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
     case OME_EVENT_KIND_TRIGGERED:
         break;
     default:
-        return 0; /* definitions are nobody's order, and what is displayed is the market's to see */
+        return 0; /* definitions belong to no order, and displayed quantity is market data */
     }
     sessions[0] = fill(&made[0], reports, event, order);
     made[0].last_quantity = last_quantity;

@@ -5,9 +5,9 @@
 #include "base/ome_assert.h"
 
 #define BUCKET_COUNT OME_SUBSCRIPTION_COUNT_MAX
-#define READS_BYTES (UINT32_C(64) * 1024) /* who has less than this waiting reads */
+#define READS_BYTES (UINT32_C(64) * 1024) /* a peer with fewer waiting bytes counts as reading */
 #define ANSWER_BYTES                                                                                                                       \
-    (UINT64_C(4) * 1024 * 1024) /* copied for one answer: whoever is left gets it later, so that the events of the market do not wait */
+    (UINT64_C(4) * 1024 * 1024) /* copied for one answer: the other peers get it later, so that market events do not wait */
 
 void ome_subscribers_init(ome_subscribers_t *subscribers, ome_arena_t *arena, const ome_socket_t *socket, uint32_t channel_count,
     uint32_t instrument_count_max, uint32_t connection_slot_max)
@@ -271,7 +271,7 @@ bool ome_subscribers_want(const ome_subscribers_t *subscribers, uint32_t channel
     return false;
 }
 
-/* Whether a subscription to the topic asks how it stands. */
+/* Whether a subscription to the topic requests its state. */
 static bool is_asking(const ome_subscribers_t *subscribers, const ome_subscription_t *subscription, uint64_t index)
 {
     return subscription->prefix_size_bytes == OME_TOPIC_SIZE ? subscription->is_asking : subscription->asked > subscribers->answered[index];
@@ -320,7 +320,8 @@ bool ome_subscribers_ask(ome_subscribers_t *subscribers, uint32_t channel, uint3
     return has_reader;
 }
 
-/* False where there was no room for the frame, now or when another subscription of the same connection was to get it. */
+/* False where there was no room for the frame, now or when another subscription of the same connection was to get
+ * it. */
 static bool send_once(ome_subscribers_t *subscribers, const ome_subscription_t *subscription, const uint8_t *frame, uint32_t size_bytes,
     ome_publication_t *publication)
 {

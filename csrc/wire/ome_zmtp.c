@@ -7,7 +7,7 @@
 #define FLAG_LONG 2u
 #define FLAG_COMMAND 4u
 
-/* Where things stand in a greeting: signature 10, version 2, mechanism 20, as-server 1, filler 31. */
+/* Offsets in a greeting: signature 10, version 2, mechanism 20, as-server 1, filler 31. */
 #define VERSION_AT 10u
 #define MECHANISM_AT 12u
 #define MECHANISM_SIZE 20u
@@ -26,7 +26,7 @@ static void set_fault(ome_zmtp_item_t *item, const char *fault)
     item->fault = fault;
 }
 
-/* A peer that speaks something else shows it early: it may never send 64 bytes. */
+/* A peer with another protocol shows it early: it may never send 64 bytes. */
 static void take_greeting(ome_zmtp_stage_t *stage, const uint8_t *data, uint32_t size_bytes, ome_zmtp_item_t *item)
 {
     if (data[0] != 0xff || (size_bytes >= VERSION_AT && data[VERSION_AT - 1] != 0x7f))
@@ -62,7 +62,7 @@ typedef struct
     uint32_t size_bytes;
 } body_t;
 
-/* Whether the command has this name; `body` is what stands behind it. */
+/* Whether the command has this name; `body` is what follows it. */
 static bool is_command(const uint8_t *command, uint32_t size_bytes, const char *name, body_t *body)
 {
     const uint32_t name_size_bytes = (uint32_t)strlen(name);
@@ -89,8 +89,8 @@ static bool is_client_of(ome_zmtp_role_t role, const uint8_t *type, uint32_t siz
     return is_text(type, size_bytes, "DEALER") || is_text(type, size_bytes, "REQ") || is_text(type, size_bytes, "ROUTER");
 }
 
-/* Whether the properties, each a name with its length in a byte and a value with its length in four, are whole and name a socket that
- * may be our client. */
+/* Whether the properties, each a name with its length in a byte and a value with its length in four, are whole and name
+ * a socket that may be our client. */
 static bool are_properties_good(ome_zmtp_role_t role, body_t properties)
 {
     bool is_client = false;

@@ -70,9 +70,7 @@ static inline uint64_t order_id(uint32_t generation, uint32_t slot)
     return (uint64_t)generation << 32 | slot;
 }
 
-/* ---- stories of each rule that is not plain ----
- *
- * What the reference model says of them, case by case, is in tests/test_reference.py; here each group runs once under the sanitizers. */
+/* ---- orders with terms ---- */
 
 /* The event `from_end` before the last is this one. */
 static inline void expect(const market_t *market, uint64_t from_end, uint8_t kind, uint64_t client_order_id, int64_t price,

@@ -1,4 +1,5 @@
-/* What the tests of the public face share: a market, its commands, a flow, and a sink. It includes ome.h and nothing of the engine's own. */
+/* What the tests of the public face share: a market, its commands, a flow, and a sink. It includes ome.h and nothing of
+ * the engine's own. */
 #ifndef FACE_FIXTURE_H
 #define FACE_FIXTURE_H
 
@@ -158,7 +159,8 @@ static inline uint64_t below(uint64_t *random, uint64_t count)
     return test_random(random) % count;
 }
 
-/* Definitions, then orders of every kind near one price, of one record and of two. Returns how many records; `commands` has room for one more than `count`. */
+/* Definitions, then orders of every kind near one price, of one record and of two. Returns how many records; `commands`
+ * has room for one more than `count`. */
 static inline uint64_t flow(ome_command_t *commands, uint64_t count)
 {
     uint64_t random = seed;

@@ -1,5 +1,5 @@
-/* What the tests of the market data feed share: a venue of a real engine, a stream, a feed and a socket that is a table in memory. Consumers
- * are in feed_consumer.h. */
+/* What the tests of the market data feed share: a venue of a real engine, a stream, a feed and a socket that is a table
+ * in memory. Consumers are in feed_consumer.h. */
 #ifndef FEED_FIXTURE_H
 #define FEED_FIXTURE_H
 
@@ -421,7 +421,7 @@ static inline void order(venue_t *venue, uint32_t instrument, uint8_t side, int6
     apply(venue, &command);
 }
 
-/* ---- tests ---- */
+/* ---- a listener to everything ---- */
 
 /* Somebody hears the feed, all of it. */
 static inline void hear(venue_t *venue)

@@ -546,7 +546,7 @@ static inline void check_counts(const ome_frame_reject_t *reject, uint8_t reason
     CHECK_EQUAL(reject->rejected_count, rejected_count);
 }
 
-/* ---- reports ---- */
+/* ---- frames that have been read ---- */
 
 static inline void forget_frames(house_t *house)
 {
@@ -572,7 +572,7 @@ static inline void check_logout(house_t *house, uint32_t peer, uint8_t reason)
     CHECK_EQUAL(session_of(house, peer), 0);
 }
 
-/* ---- busy ---- */
+/* ---- commands in sequence ---- */
 
 static inline void set_sequences(ome_command_t *commands, uint32_t count, uint32_t first)
 {

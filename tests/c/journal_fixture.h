@@ -206,7 +206,7 @@ static inline void tear(memory_node_t *file, uint64_t offset, tear_t how)
     file->seen_size = how == TEAR_BY_END ? offset : file->seen_size;
 }
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
+/* ---- a journal of several segments ---- */
 
 /* What is known of a journal of several segments: read once, then compared with. */
 #define SEGMENT_COUNT_MAX 16
@@ -249,7 +249,8 @@ static inline void note_journal(void)
     last_sequence = reader.last_sequence;
 }
 
-/* A journal of seven segments and three runs: three segments of a run that was killed, two of one that was killed, two of one that was closed. */
+/* A journal of seven segments and three runs: three segments of a run that was killed, two of one that was killed, two
+ * of one that was closed. */
 static inline void make_runs(void)
 {
     start_new();

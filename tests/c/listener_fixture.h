@@ -400,7 +400,7 @@ static inline void fill_pattern(void)
     }
 }
 
-/* ---- bounds of output ---- */
+/* ---- queues ---- */
 
 static inline uint32_t fill_queue(house_t *house, const client_t *client, uint32_t size_bytes)
 {

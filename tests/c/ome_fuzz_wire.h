@@ -1,5 +1,6 @@
-/* Spoiled ZMTP streams given to the codec and, over a connection, to a listener: what the listener hands to its caller is what the codec makes of the whole, however the bytes were cut on the way, and
- * when the connection is gone nothing is left of it. */
+/* Spoiled ZMTP streams given to the codec and, over a connection, to a listener: what the listener hands to its caller
+ * is what the codec makes of the whole, however the bytes were cut on the way, and when the connection is gone nothing
+ * is left of it. */
 #ifndef OME_FUZZ_WIRE_H
 #define OME_FUZZ_WIRE_H
 

@@ -1,4 +1,5 @@
-/* What the tests of the wire share: the bytes that a ZMTP client sends, put together by hand from the specification (rfc.zeromq.org/spec/37). */
+/* What the tests of the wire share: the bytes that a ZMTP client sends, put together by hand from the specification
+ * (rfc.zeromq.org/spec/37). */
 #ifndef OME_TEST_ZMTP_H
 #define OME_TEST_ZMTP_H
 

@@ -1,16 +1,19 @@
-/* A venue over the file system in memory, one process after another, and what it has promised: for tests that let calls fail, cut the power or spoil files.
+/* A venue over the file system in memory, one process after another, and what it has promised: for tests that let calls
+ * fail, cut the power or spoil files.
  *
- * A life is what one process does to the disk, step by step in one thread and by the code that a server uses: it starts (replay from the newest snapshot, recovery, a segment
- * of the next epoch), takes groups of commands through ring, journal stage and gate, with a follower beside it that reads the journal and writes
- * snapshots, and closes. What is decided outside the core, in ome/server/ and ome/recovery/follower.py, is done here in the same order.
+ * A life is what one process does to the disk, step by step in one thread and by the code that a server uses: it starts
+ * (replay from the newest snapshot, recovery, a segment of the next epoch), takes groups of commands through ring,
+ * journal stage and gate, with a follower beside it that reads the journal and writes snapshots, and closes. What is
+ * decided outside the core, in ome/server/ and ome/recovery/follower.py, is done here in the same order.
  *
- * Noted are the state and the event hash after each command, the last command that the gate has let out, and the newest snapshot that was told to be on disk. A start must
- * find exactly a beginning of what was sequenced, with all that was let out, from a snapshot that is not older than the newest; otherwise `wrong` says
- * what it found. No command is sequenced twice: what is lost is followed by others, so that what comes back from an earlier life is not
- * taken for right.
+ * Noted are the state and the event hash after each command, the last command that the gate has let out, and the newest
+ * snapshot that was told to be on disk. A start must find exactly a beginning of what was sequenced, with all that was
+ * let out, from a snapshot that is not older than the newest; otherwise `wrong` says what it found. No command is
+ * sequenced twice: what is lost is followed by others, so that what comes back from an earlier life is not taken for
+ * right.
  *
- * This file has the memory of base/ome_memory.c, too, so that asking for it is a call that can fail, and a step behind it is seen by the address sanitizer. A program includes
- * it once. */
+ * This file has the memory of base/ome_memory.c, too, so that asking for it is a call that can fail, and a step behind
+ * it is seen by the address sanitizer. A program includes it once. */
 #ifndef OME_VENUE_RUN_H
 #define OME_VENUE_RUN_H
 

@@ -134,8 +134,6 @@ static inline void check_is_same(const ome_engine_t *engine, const ome_engine_t 
     CHECK(ome_engine_check(engine) == NULL);
 }
 
-/* ---- tests ---- */
-
 /* Writes the commands of a life to a journal. */
 static inline ome_command_t *journal_of_life(const directory_t *directory)
 {

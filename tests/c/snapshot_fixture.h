@@ -71,7 +71,8 @@ static inline bytes_t snapshot_of(const ome_engine_t *engine)
 
 #define ENGINE_SIZE_MAX (UINT64_C(1) << 24)
 
-/* Restores; the engine's memory is the caller's whatever the status, and starts with the engine. NULL where there is no header, or the engine would be too large for a test. */
+/* Restores; the engine's memory is the caller's whatever the status, and starts with the engine. NULL where there is no
+ * header, or the engine would be too large for a test. */
 static inline ome_engine_t *restore(bytes_t *bytes, ome_status_t *status)
 {
     bytes->read_at = 0;
@@ -127,7 +128,8 @@ static inline flow_t flow_of(uint64_t random)
         .random = random, .instrument_count = 3, .participant_count = 3, .order_id_count = 60, .price_count = 24, .has_specials = true};
 }
 
-/* Without the quantities that make one command a flow of its own: two orders of 2^50 lots trade for ever where one shows a few at a time. */
+/* Without the quantities that make one command a flow of its own: two orders of 2^50 lots trade for ever where one
+ * shows a few at a time. */
 static inline ome_command_t calm_next(flow_t *flow)
 {
     ome_command_t command = flow_next(flow);
@@ -180,7 +182,7 @@ static inline bool is_same(const ome_engine_t *engine, const ome_engine_t *other
     return slot == other_slot;
 }
 
-/* ---- tests ---- */
+/* ---- damage to a snapshot ---- */
 
 static inline uint64_t section_offset(const bytes_t *bytes, uint32_t type)
 {
@@ -192,8 +194,6 @@ static inline uint64_t section_offset(const bytes_t *bytes, uint32_t type)
     }
     return offset;
 }
-
-/* ---- damage ---- */
 
 static inline void check_is_damaged(bytes_t *bytes)
 {
@@ -230,8 +230,6 @@ static inline ome_engine_t *engine_of_orders(uint32_t order_count)
     recorder_free(recorder);
     return engine;
 }
-
-/* ---- bytes that are wrong and have the right checksums ---- */
 
 /* A market with something of everything, small enough to say where each field is. */
 static inline ome_engine_t *engine_of_everything(void)

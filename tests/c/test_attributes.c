@@ -148,6 +148,29 @@ static void a_snapshot_has_the_lowest_version_that_holds_its_state(void)
     market_free(&market);
 }
 
+static void an_order_restored_from_a_snapshot_has_all_its_attributes(void)
+{
+    for (uint32_t waits = 0; waits < 2; waits++)
+    {
+        market_t market = simple_market();
+        uint32_t values[OME_ATTRIBUTE_COUNT];
+        const ome_command_t terms = every_attribute(values);
+        const uint8_t type = waits ? OME_ORDER_TYPE_STOP_LIMIT : OME_ORDER_TYPE_LIMIT;
+        apply(&market, with_flags(with_type(limit_order(OME_SIDE_BUY, 100, 5, 1), type), OME_COMMAND_FLAGS_CONTINUED), 0);
+        apply(&market, with_flags(order_terms(waits ? OME_TERM_STOP_PRICE : OME_TERM_NONE, waits * 90), OME_COMMAND_FLAGS_CONTINUED), 0);
+        apply(&market, terms, 2);
+        CHECK_EQUAL(version_of(market.engine), OME_SNAPSHOT_VERSION_ATTRIBUTES);
+        bytes_t bytes = snapshot_of(market.engine);
+        ome_status_t status;
+        ome_engine_t *restored = restore(&bytes, &status);
+        CHECK_EQUAL(status, OME_OK);
+        CHECK_BYTES_EQUAL(restored->pools.specials.records[1].attributes, values, sizeof(values));
+        free(restored);
+        free(bytes.data);
+        market_free(&market);
+    }
+}
+
 int main(void)
 {
     RUN(attributes_are_said_right_after_the_order_was_accepted);
@@ -157,5 +180,6 @@ int main(void)
     RUN(a_stop_keeps_its_attributes_when_it_has_triggered);
     RUN(an_order_with_attributes_takes_one_of_the_special_records);
     RUN(a_snapshot_has_the_lowest_version_that_holds_its_state);
+    RUN(an_order_restored_from_a_snapshot_has_all_its_attributes);
     return 0;
 }

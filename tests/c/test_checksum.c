@@ -27,7 +27,7 @@ static void check_examples(checksum_t checksum)
     CHECK_EQUAL(checksum(0, NULL, 0), 0);
 }
 
-static void test_every_implementation_gives_the_examples_of_rfc_3720(void)
+static void every_implementation_gives_the_examples_of_rfc_3720(void)
 {
     check_examples(ome_crc32c);
     check_examples(ome_crc32c_table);
@@ -37,7 +37,7 @@ static void test_every_implementation_gives_the_examples_of_rfc_3720(void)
     }
 }
 
-static void test_implementations_agree_at_every_size_and_alignment(void)
+static void implementations_agree_at_every_size_and_alignment(void)
 {
     uint64_t random = test_seed(1);
     uint8_t bytes[512];
@@ -57,7 +57,7 @@ static void test_implementations_agree_at_every_size_and_alignment(void)
     }
 }
 
-static void test_a_checksum_may_be_taken_in_parts(void)
+static void a_checksum_may_be_taken_in_parts(void)
 {
     const char text[] = "what is written in two parts has the checksum of the whole";
     const uint32_t whole = ome_crc32c(0, text, sizeof(text));
@@ -69,8 +69,8 @@ static void test_a_checksum_may_be_taken_in_parts(void)
 
 int main(void)
 {
-    RUN(test_every_implementation_gives_the_examples_of_rfc_3720);
-    RUN(test_implementations_agree_at_every_size_and_alignment);
-    RUN(test_a_checksum_may_be_taken_in_parts);
+    RUN(every_implementation_gives_the_examples_of_rfc_3720);
+    RUN(implementations_agree_at_every_size_and_alignment);
+    RUN(a_checksum_may_be_taken_in_parts);
     return 0;
 }

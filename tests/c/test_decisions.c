@@ -1,4 +1,5 @@
-/* Decisions: what was decided comes back, what a cut makes void does not count, and a failed call or a power cut leaves those that were made before. */
+/* Decisions: what was decided comes back, what a cut makes void does not count, and a failed call or a power cut leaves
+ * those that were made before. */
 #include "ome_memory_file.h"
 #include "ome_test.h"
 #include "pipeline/ome_decisions.h"
@@ -37,7 +38,7 @@ static ome_status_t find(uint64_t sequence, uint32_t checksum)
 }
 
 /* Rule: decisions are kept in order, one after the other, and found by the commands that they are about. */
-static void test_decisions_come_back(void)
+static void decisions_come_back(void)
 {
     memory_start(&memory, seed);
     CHECK_EQUAL(read_decisions(), OME_OK);
@@ -62,8 +63,9 @@ static void test_decisions_come_back(void)
     memory_end(&memory);
 }
 
-/* Rule: after a cut, decisions from its sequence on are void, since other commands get these sequences; what is decided about them later counts. */
-static void test_a_cut_makes_earlier_decisions_void(void)
+/* Rule: after a cut, decisions from its sequence on are void, since other commands get these sequences; what is decided
+ * about them later counts. */
+static void a_cut_makes_earlier_decisions_void(void)
 {
     memory_start(&memory, seed);
     CHECK_EQUAL(decide(10, OME_DECISION_QUARANTINE), OME_OK);
@@ -84,7 +86,7 @@ static void test_a_cut_makes_earlier_decisions_void(void)
 }
 
 /* Rule: there are at most so many, and only kinds that are known. */
-static void test_decisions_are_bounded_and_of_known_kinds(void)
+static void decisions_are_bounded_and_of_known_kinds(void)
 {
     memory_start(&memory, seed);
     CHECK_EQUAL(read_decisions(), OME_OK);
@@ -104,7 +106,7 @@ static void test_decisions_are_bounded_and_of_known_kinds(void)
 }
 
 /* Rule: every flipped bit of a decision's record is found, or leaves the decision that was last made undone; none is misread. */
-static void test_flipped_bits_are_found(void)
+static void flipped_bits_are_found(void)
 {
     memory_start(&memory, seed);
     CHECK_EQUAL(decide(10, OME_DECISION_QUARANTINE), OME_OK);
@@ -123,7 +125,8 @@ static void test_flipped_bits_are_found(void)
     memory_end(&memory);
 }
 
-/* Makes the third decision, dies at the n-th call, and checks that the first two are there and the third may be made again. True while n is a call. */
+/* Makes the third decision, dies at the n-th call, and checks that the first two are there and the third may be made
+ * again. True while n is a call. */
 static bool check_interrupted(uint64_t call, bool cuts_power, uint64_t variant)
 {
     memory_start(&memory, seed + call + 1000 * variant);
@@ -155,7 +158,7 @@ static bool check_interrupted(uint64_t call, bool cuts_power, uint64_t variant)
 }
 
 /* Rule: a call that fails, or a power cut at any call, loses no decision that was made. */
-static void test_a_decision_is_made_or_not_and_those_before_stay(void)
+static void a_decision_is_made_or_not_and_those_before_stay(void)
 {
     bool is_reached = true;
     uint64_t call = 1;
@@ -173,10 +176,10 @@ static void test_a_decision_is_made_or_not_and_those_before_stay(void)
 int main(void)
 {
     seed = test_seed(41);
-    RUN(test_decisions_come_back);
-    RUN(test_a_cut_makes_earlier_decisions_void);
-    RUN(test_decisions_are_bounded_and_of_known_kinds);
-    RUN(test_flipped_bits_are_found);
-    RUN(test_a_decision_is_made_or_not_and_those_before_stay);
+    RUN(decisions_come_back);
+    RUN(a_cut_makes_earlier_decisions_void);
+    RUN(decisions_are_bounded_and_of_known_kinds);
+    RUN(flipped_bits_are_found);
+    RUN(a_decision_is_made_or_not_and_those_before_stay);
     return 0;
 }

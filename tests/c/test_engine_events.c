@@ -1,15 +1,13 @@
 /* The events of an engine, byte for byte. */
 #include "engine_fixture.h"
 
-/* ---- stories, byte by byte ---- */
-
 static void check_event(const market_t *market, uint64_t from_end, const ome_event_t *expected)
 {
     CHECK_BYTES_EQUAL(event_from_end(market, from_end), expected, sizeof(*expected));
 }
 
 /* Rules, NewOrder: an order rests, another trades with part of it, and each event has exactly its bytes. */
-static void a_trade_is_told_byte_for_byte(void)
+static void a_trade_is_published_byte_for_byte(void)
 {
     market_t market = simple_market();
     ome_command_t sell = limit_order(OME_SIDE_SELL, 105, 10, 501);
@@ -85,7 +83,7 @@ static void a_trade_is_told_byte_for_byte(void)
 }
 
 /* Rules, CancelOrder, ReduceOrder and AmendOrder: what becomes of an order at rest, byte for byte. */
-static void changes_of_an_order_at_rest_are_told_byte_for_byte(void)
+static void changes_of_an_order_at_rest_are_published_byte_for_byte(void)
 {
     market_t market = simple_market();
     apply(&market, limit_order(OME_SIDE_BUY, 100, 10, 7), 1);
@@ -220,7 +218,7 @@ static void remainders_that_do_not_rest_are_cancelled_with_their_reason(void)
 }
 
 /* Rules, "Definitions": the event names what was defined. */
-static void definitions_are_told_byte_for_byte(void)
+static void definitions_are_published_byte_for_byte(void)
 {
     market_t market = market_new(&standard_limits, 1);
     apply(&market, define_limits(&standard_limits), 1);
@@ -314,7 +312,8 @@ static void a_rejection_echoes_its_command(void)
 
 /* ---- the sink ---- */
 
-/* A sweep of ten thousand orders over a thousand levels flushes after every event when the window has one, and says the same as with a large one. */
+/* A sweep of ten thousand orders over a thousand levels flushes after every event when the window has one, and says the
+ * same as with a large one. */
 static void a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event(void)
 {
     const ome_limits_t limits = {.order_count_max = 10001, .level_count_max = 1000, .instrument_count_max = 1, .session_count_max = 1};
@@ -350,11 +349,11 @@ static void a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event(vo
 
 int main(void)
 {
-    RUN(a_trade_is_told_byte_for_byte);
-    RUN(changes_of_an_order_at_rest_are_told_byte_for_byte);
+    RUN(a_trade_is_published_byte_for_byte);
+    RUN(changes_of_an_order_at_rest_are_published_byte_for_byte);
     RUN(an_amend_that_crosses_trades_under_its_own_id);
     RUN(remainders_that_do_not_rest_are_cancelled_with_their_reason);
-    RUN(definitions_are_told_byte_for_byte);
+    RUN(definitions_are_published_byte_for_byte);
     RUN(a_definition_that_does_not_fit_is_rejected);
     RUN(a_rejection_echoes_its_command);
     RUN(a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event);

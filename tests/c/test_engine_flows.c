@@ -173,7 +173,8 @@ static bool says_something(const ome_engine_t *engine)
     return !engine->pending.waits;
 }
 
-/* After two hundred thousand commands of every sort over three instruments, through full pools and odd fields, every invariant holds, and what the events said is what the engine has. */
+/* After two hundred thousand commands of every sort over three instruments, through full pools and odd fields, every
+ * invariant holds, and what the events said is what the engine has. */
 static void invariants_hold_after_any_flow(void)
 {
     static known_order_t known[65];
@@ -261,7 +262,8 @@ static void a_rejected_command_changes_nothing_but_counters(void)
     market_free(&market);
 }
 
-/* Rules D1: two engines say the same, byte for byte, and are the same, whether commands come one by one or many, and whatever the window of the sink. */
+/* Rules D1: two engines say the same, byte for byte, and are the same, whether commands come one by one or many, and
+ * whatever the window of the sink. */
 static void the_same_commands_give_the_same_events_and_the_same_hashes(void)
 {
     enum
@@ -381,7 +383,8 @@ static uint64_t hash_of_two_orders(uint8_t side, uint32_t instrument, int64_t fi
     return hash;
 }
 
-/* Histories that differ only in the side of the orders, in their places in the queue (the first grew in between), or in a lot give different hashes. */
+/* Histories that differ only in the side of the orders, in their places in the queue (the first grew in between), or in
+ * a lot give different hashes. */
 static void the_state_hash_tells_places_in_the_book_apart(void)
 {
     const uint64_t hash = hash_of_two_orders(OME_SIDE_BUY, 1, 10, 10);

@@ -1,8 +1,6 @@
 /* Sessions and participants of an engine: their numbers, and when one may be replaced. */
 #include "engine_fixture.h"
 
-/* ---- sessions ---- */
-
 static const ome_limits_t many_sessions = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 1,
@@ -80,7 +78,7 @@ static void the_state_does_not_tell_in_which_order_sessions_came(void)
 }
 
 /* Rules, check 3: nobody is the sender where no session has the number, not even participant 0. */
-static void a_number_that_no_session_has_is_nobody(void)
+static void an_order_from_a_number_without_a_session_is_rejected(void)
 {
     market_t market = market_new(&many_sessions, 1);
     apply(&market, define_instrument(1, "ABC", 1, 0), 1);
@@ -214,7 +212,7 @@ int main(void)
 {
     RUN(sessions_have_any_free_number);
     RUN(the_state_does_not_tell_in_which_order_sessions_came);
-    RUN(a_number_that_no_session_has_is_nobody);
+    RUN(an_order_from_a_number_without_a_session_is_rejected);
     RUN(a_session_is_not_replaced_while_one_of_its_orders_lives);
     RUN(a_session_is_replaced_where_none_of_its_orders_lives);
     RUN(a_command_that_waits_for_its_terms_does_not_keep_its_session);

@@ -1,4 +1,7 @@
-/* Stop and trailing stop orders of an engine. */
+/* Stop and trailing stop orders of an engine.
+ *
+ * What the reference model says of each rule, case by case, is in tests/test_reference.py; here each group runs once
+ * under the sanitizers. */
 #include <stdbool.h>
 
 #include "book/ome_trailing.h"
@@ -7,17 +10,14 @@
 
 static uint64_t seed;
 
-/* ---- stories of each rule that is not plain ----
- *
- * What the reference model says of them, case by case, is in tests/test_reference.py; here each group runs once under the sanitizers. */
-
 /* Of a trailing stop that waits, by its record. */
 static int64_t stop_price_of(const market_t *market, uint32_t index)
 {
     return ome_trailing_stop_price(&market->engine->books[1], &market->engine->pools, index);
 }
 
-/* Rules S1, S2 and S4: a trade triggers stops, whose trades trigger others, in one command; buys come before sells, and at one stop price the first to enter. */
+/* Rules S1, S2 and S4: a trade triggers stops, whose trades trigger others, in one command; buys come before sells, and
+ * at one stop price the first to enter. */
 static void a_trade_sets_off_a_cascade_of_stops_in_order(void)
 {
     market_t market = simple_market();
@@ -40,9 +40,31 @@ static void a_trade_sets_off_a_cascade_of_stops_in_order(void)
     expect(&market, 1, OME_EVENT_KIND_TRADE, 11, 105, 1, 0, OME_EVENT_FLAGS_AGGRESSOR_FILLED);
     CHECK_EQUAL(market.engine->pools.specials.record_count, 0);
     CHECK_EQUAL(market.engine->pools.stops.level_count, 0);
-    /* One that is past its trigger on entry triggers at once. */
+    market_free(&market);
+}
+
+/* Rule S1: it never waits. */
+static void a_stop_that_is_past_its_trigger_on_entry_triggers_at_once(void)
+{
+    market_t market = simple_market();
+    apply(&market, limit_order(OME_SIDE_SELL, 105, 10, 2), 1);
+    apply(&market, last_price(105), 1);
     apply_with(&market, with_type(limit_order(OME_SIDE_BUY, 0, 1, 14), OME_ORDER_TYPE_STOP), order_terms(OME_TERM_STOP_PRICE, 105), 3);
     expect(&market, 3, OME_EVENT_KIND_ACCEPTED, 14, 0, 1, 0, 0);
+    market_free(&market);
+}
+
+/* Rule S1: a new stop price that the last price has reached. */
+static void an_amend_may_trigger_a_stop(void)
+{
+    market_t market = simple_market();
+    apply_with(&market, with_type(limit_order(OME_SIDE_BUY, 0, 5, 2), OME_ORDER_TYPE_STOP), order_terms(OME_TERM_STOP_PRICE, 101), 1);
+    apply(&market, last_price(90), 1);
+    apply_with(&market, amend_order(2, OME_NULL_VALUE, 4), order_terms(OME_TERM_STOP_PRICE, 101), 1);
+    expect(&market, 1, OME_EVENT_KIND_AMENDED, 2, 0, 4, 0, OME_EVENT_FLAGS_WAITING | OME_EVENT_FLAGS_KEPT_PRIORITY);
+    apply_with(&market, amend_order(2, OME_NULL_VALUE, OME_NULL_VALUE), order_terms(OME_TERM_STOP_PRICE, 90), 3);
+    expect(&market, 3, OME_EVENT_KIND_AMENDED, 2, 0, 4, 0, 0);
+    expect(&market, 1, OME_EVENT_KIND_CANCELLED, 2, 0, 4, OME_REASON_NO_LIQUIDITY, 0);
     market_free(&market);
 }
 
@@ -62,7 +84,8 @@ static void a_trailing_stop_is_rejected_while_there_is_no_last_price(void)
     market_free(&market);
 }
 
-/* Rules S6: a trailing stop follows in its favour, keeps its entry when it moves, and has its limit at a distance from where it triggers. */
+/* Rules S6: a trailing stop follows in its favour, keeps its entry when it moves, and has its limit at a distance from
+ * where it triggers. */
 static void a_trailing_stop_follows_in_its_favour_only(void)
 {
     market_t market = simple_market();
@@ -119,7 +142,8 @@ static void enter_trailing(market_t *market, uint8_t side, uint64_t id, uint8_t 
     apply_with(market, order, order_terms(term, distance), 1);
 }
 
-/* Rules S6: trailing stops with the same best price are one group, which moves as one; a price that passes the best of several makes them one; a group ends with its last order. */
+/* Rules S6: trailing stops with the same best price are one group, which moves as one; a price that passes the best of
+ * several makes them one; a group ends with its last order. */
 static void trailing_stops_with_one_best_price_move_as_one_group(void)
 {
     market_t market = simple_market();
@@ -211,8 +235,9 @@ static void enter_any_trailing(market_t *market, uint64_t *random, uint64_t id, 
     apply_with(market, with_type(limit_order(side, 0, 1, id), OME_ORDER_TYPE_TRAILING_STOP), terms, 1);
 }
 
-/* Rules S6: as the price goes its way over thousands of steps, each of hundreds of trailing stops stands where looking at it alone at each step would have put it, and triggers just then. */
-static void trailing_stops_stand_where_looking_at_each_would_have_put_them(void)
+/* Rules S6: as the price goes its way over thousands of steps, each of hundreds of trailing stops stands where looking
+ * at it alone at each step would have put it, and triggers just then. */
+static void trailing_stops_stand_where_each_alone_would_stand(void)
 {
     const ome_limits_t limits = {.order_count_max = TRAILING_COUNT,
         .level_count_max = 2,
@@ -261,10 +286,12 @@ int main(void)
 {
     seed = test_seed(14);
     RUN(a_trade_sets_off_a_cascade_of_stops_in_order);
+    RUN(a_stop_that_is_past_its_trigger_on_entry_triggers_at_once);
+    RUN(an_amend_may_trigger_a_stop);
     RUN(a_trailing_stop_is_rejected_while_there_is_no_last_price);
     RUN(a_trailing_stop_follows_in_its_favour_only);
     RUN(a_trailing_stop_stays_within_the_prices_of_its_instrument);
     RUN(trailing_stops_with_one_best_price_move_as_one_group);
-    RUN(trailing_stops_stand_where_looking_at_each_would_have_put_them);
+    RUN(trailing_stops_stand_where_each_alone_would_stand);
     return 0;
 }

@@ -1,11 +1,10 @@
-/* Orders with terms: icebergs and hidden orders, deadlines, self-trade prevention, mass cancels. */
+/* Orders with terms: icebergs and hidden orders, deadlines, self-trade prevention, mass cancels.
+ *
+ * What the reference model says of each rule, case by case, is in tests/test_reference.py; here each group runs once
+ * under the sanitizers. */
 #include "engine_fixture.h"
 
 static uint64_t seed;
-
-/* ---- stories of each rule that is not plain ----
- *
- * What the reference model says of them, case by case, is in tests/test_reference.py; here each group runs once under the sanitizers. */
 
 static ome_command_t with_time(ome_command_t command, uint8_t time_in_force)
 {
@@ -72,7 +71,7 @@ static void a_hidden_order_trades_after_displayed_orders_that_came_later(void)
 }
 
 /* What is taken off an iceberg comes from its reserve first; what it displays less is said before. */
-static void what_is_taken_off_an_iceberg_comes_from_its_reserve_first(void)
+static void a_reduction_of_an_iceberg_comes_from_its_reserve_first(void)
 {
     market_t market = simple_market();
     apply_with(&market, limit_order(OME_SIDE_BUY, 100, 10, 1), order_terms(OME_TERM_DISPLAY_QUANTITY, 4), 2);
@@ -385,8 +384,8 @@ static uint32_t count_found(ome_order_pool_t *pool, uint16_t participant)
     return count;
 }
 
-/* Rules A7: of tens of thousands of orders in slots that change hands, a mass cancel finds all of its participant's and no other, also where participants share a tag; and what it has
- * searched in vain it does not search again. */
+/* Rules A7: of tens of thousands of orders in slots that change hands, a mass cancel finds all of its participant's and
+ * no other, also where participants share a tag; and what it has searched in vain it does not search again. */
 static void a_mass_cancel_finds_its_orders_among_those_of_others(void)
 {
     static const uint16_t participants[] = {1, 129, 257, 2, 0, 65535};
@@ -435,7 +434,8 @@ static void a_mass_cancel_finds_its_orders_among_those_of_others(void)
     market_free(&market);
 }
 
-/* Commands of several records: one that is interrupted is refused, what interrupts it is looked at by itself, and terms that follow nothing are refused. */
+/* Commands of several records: one that is interrupted is refused, what interrupts it is looked at by itself, and terms
+ * that follow nothing are refused. */
 static void a_command_that_is_not_completed_is_refused(void)
 {
     market_t market = simple_market();
@@ -460,7 +460,7 @@ int main(void)
     RUN(the_peak_of_an_iceberg_is_replenished_at_the_back);
     RUN(a_fill_or_kill_order_trades_with_lots_that_are_not_displayed);
     RUN(a_hidden_order_trades_after_displayed_orders_that_came_later);
-    RUN(what_is_taken_off_an_iceberg_comes_from_its_reserve_first);
+    RUN(a_reduction_of_an_iceberg_comes_from_its_reserve_first);
     RUN(orders_die_at_their_deadline_before_anything_else);
     RUN(an_order_whose_deadline_has_passed_is_rejected);
     RUN(day_orders_die_at_the_end_of_the_day);

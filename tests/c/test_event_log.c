@@ -290,10 +290,18 @@ static void no_start_begins_with_a_snapshot_that_is_ahead_of_the_log(void)
     CHECK_EQUAL(finding.report.snapshot_sequence, COMMAND_COUNT / 2);
     live(directory.path, OME_POLICY_COMMIT, 10);
     CHECK(check_complete(directory.path) > event_count);
-    /* Where nothing reaches back to the end of the log, the start says so and changes nothing. */
+    directory_remove(&directory);
+}
+
+/* Neither a snapshot nor the journal reaches back to the end of the log: the start says so and changes nothing. */
+static void no_start_leaves_a_hole_in_the_log(void)
+{
+    const directory_t directory = directory_new();
+    live(directory.path, OME_POLICY_COMMIT, COMMAND_COUNT);
+    (void)check_complete(directory.path);
+    write_snapshot(directory.path, COMMAND_COUNT);
     char names[64][64];
-    CHECK_EQUAL(list(directory.path, "snapshot-", names, 64), 2);
-    remove_file(directory.path, names[0]);
+    CHECK_EQUAL(list(directory.path, "snapshot-", names, 64), 1);
     CHECK(list(directory.path, "journal-", names, 64) > 2);
     remove_file(directory.path, names[0]);
     const uint32_t log_count = list(directory.path, "events-", names, 64);
@@ -391,7 +399,7 @@ static void change_event(const char *directory, uint32_t index, uint32_t byte)
 }
 
 /* An event that is not what the journal gives stops the start: which one, and where. */
-static void a_log_that_says_something_else_is_found(void)
+static void an_event_log_that_differs_from_the_journal_is_found(void)
 {
     for (uint32_t byte = 0; byte < sizeof(ome_event_t); byte++)
     {
@@ -441,8 +449,9 @@ static void a_journal_that_lost_its_end_is_found_by_its_events(void)
     directory_remove(&directory);
 }
 
-/* Events of commands that were not on disk, behind the end of a journal that a power cut has shortened: they are cut off, over segments too, and kept beside. */
-static void what_only_the_log_has_is_cut_off(void)
+/* Events of commands that were not on disk, behind the end of a journal that a power cut has shortened: they are cut
+ * off, over segments too, and kept beside. */
+static void events_that_only_the_log_has_are_truncated(void)
 {
     for (uint32_t kept = 100; kept < COMMAND_COUNT; kept += 700)
     {
@@ -507,11 +516,12 @@ int main(void)
     RUN(every_event_is_in_the_log);
     RUN(a_log_that_lags_is_completed);
     RUN(no_start_begins_with_a_snapshot_that_is_ahead_of_the_log);
+    RUN(no_start_leaves_a_hole_in_the_log);
     RUN(a_new_log_begins_where_the_engine_is);
-    RUN(a_log_that_says_something_else_is_found);
+    RUN(an_event_log_that_differs_from_the_journal_is_found);
     RUN(a_damaged_log_is_found);
     RUN(a_journal_that_lost_its_end_is_found_by_its_events);
-    RUN(what_only_the_log_has_is_cut_off);
+    RUN(events_that_only_the_log_has_are_truncated);
     RUN(a_log_that_cannot_be_written_stops_the_venue);
     return 0;
 }

@@ -78,7 +78,7 @@ static void an_engine_lives_in_memory_that_it_is_given(void)
 }
 
 /* Where the system grants no memory that is a status. */
-static void an_engine_that_no_memory_can_be_had_for_is_told(void)
+static void an_engine_without_memory_is_refused(void)
 {
     struct rlimit before;
     CHECK_EQUAL(getrlimit(RLIMIT_AS, &before), 0);
@@ -93,7 +93,7 @@ static void an_engine_that_no_memory_can_be_had_for_is_told(void)
 }
 
 /* There is nothing to free in NULL. */
-static void nothing_may_be_destroyed(void)
+static void an_engine_that_is_not_there_may_be_destroyed(void)
 {
     ome_engine_destroy(NULL);
     ome_batch_destroy(NULL);
@@ -303,8 +303,8 @@ int main(void)
     seed = test_seed(20260101);
     RUN(limits_out_of_range_make_no_engine);
     RUN(an_engine_lives_in_memory_that_it_is_given);
-    RUN(an_engine_that_no_memory_can_be_had_for_is_told);
-    RUN(nothing_may_be_destroyed);
+    RUN(an_engine_without_memory_is_refused);
+    RUN(an_engine_that_is_not_there_may_be_destroyed);
     RUN(a_limit_reached_is_a_rejection_and_nothing_is_lost);
     RUN(an_engine_without_special_orders_refuses_each);
     RUN(the_status_counts_what_happened);

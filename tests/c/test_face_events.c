@@ -1,9 +1,8 @@
 /* The public face: how commands are given and events are taken. Includes ome.h only, as an embedder does. */
 #include "face_fixture.h"
 
-/* ---- applying ---- */
-
-/* However the commands are cut into calls, and whatever the window, a sink gets the events that a batch keeps; what no flush took is in the window. */
+/* However the commands are cut into calls, and whatever the window, a sink gets the events that a batch keeps; what no
+ * flush took is in the window. */
 static void a_sink_gets_the_same_events_as_a_batch(void)
 {
     static ome_command_t commands[3001];
@@ -106,7 +105,18 @@ static void a_buffer_of_any_size_gets_every_event(void)
     {
         CHECK(buffer[i].sequence >= buffer[i - 1].sequence);
     }
-    /* The next call forgets them, also those that were not taken. */
+    market_end(&market);
+}
+
+/* Also those that were not taken. */
+static void the_next_call_forgets_the_events_of_the_one_before(void)
+{
+    static ome_command_t commands[101];
+    ome_event_t buffer[1];
+    const uint64_t count = flow(commands, 100);
+    market_t market = market_of(&standard_limits);
+    ome_batch_apply(market.batch, market.engine, commands, count);
+    CHECK(ome_batch_event_count(market.batch) > 2);
     const ome_command_t refused[] = {cancel_order(UINT64_MAX), cancel_order(UINT64_MAX)};
     ome_batch_apply(market.batch, market.engine, refused, 2);
     CHECK_EQUAL(ome_batch_event_count(market.batch), 2);
@@ -119,7 +129,7 @@ static void a_buffer_of_any_size_gets_every_event(void)
 }
 
 /* Commands may lie anywhere, and be cut anywhere, also between the records of one command; the hash of events does not depend on it. */
-static void commands_may_lie_and_be_cut_anywhere(void)
+static void commands_may_be_anywhere_in_memory_and_be_cut_anywhere(void)
 {
     static ome_command_t commands[3001];
     static uint8_t bytes[sizeof(commands) + 8];
@@ -148,7 +158,7 @@ static void commands_may_lie_and_be_cut_anywhere(void)
     market_end(&market);
 }
 
-/* ---- orders ---- */
+/* ---- rows ---- */
 
 static void rows_of_events_have_one_meaning_for_each_field(void)
 {
@@ -220,7 +230,8 @@ int main(void)
     RUN(a_sink_gets_the_same_events_as_a_batch);
     RUN(a_flush_may_give_another_window);
     RUN(a_buffer_of_any_size_gets_every_event);
-    RUN(commands_may_lie_and_be_cut_anywhere);
+    RUN(the_next_call_forgets_the_events_of_the_one_before);
+    RUN(commands_may_be_anywhere_in_memory_and_be_cut_anywhere);
     RUN(rows_of_events_have_one_meaning_for_each_field);
     RUN(the_row_of_a_trade_alone_lacks_the_account_of_the_aggressor);
     return 0;

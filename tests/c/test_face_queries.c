@@ -2,8 +2,6 @@
 #include "abi/ome_limits.h"
 #include "face_fixture.h"
 
-/* ---- a market and its commands ---- */
-
 static ome_order_view_t view(const market_t *market, uint64_t client_order_id)
 {
     ome_order_view_t order;
@@ -210,7 +208,7 @@ static void an_order_without_a_client_order_id_is_found_by_its_own_id_only(void)
 }
 
 /* What is special of an order at rest: its peak and what of it is displayed, its deadline, its group; or that it is hidden. */
-static void the_account_of_an_order_that_rested_is_told_until_the_next_order(void)
+static void the_account_of_an_order_that_rested_is_known_until_the_next_order(void)
 {
     market_t market = market_new();
     ome_command_t plain = limit_order(1, OME_SIDE_SELL, 10, 120);
@@ -480,7 +478,7 @@ static void a_list_of_orders_may_be_empty(void)
     market_end(&market);
 }
 
-/* ---- definitions and counts ---- */
+/* ---- definitions ---- */
 
 static void an_instrument_is_found_as_it_was_defined(void)
 {
@@ -560,7 +558,7 @@ int main(void)
     RUN(market_data_shows_no_hidden_lots);
     RUN(an_order_is_found_by_either_id_while_it_lives);
     RUN(an_order_without_a_client_order_id_is_found_by_its_own_id_only);
-    RUN(the_account_of_an_order_that_rested_is_told_until_the_next_order);
+    RUN(the_account_of_an_order_that_rested_is_known_until_the_next_order);
     RUN(symbols_are_told_apart_up_to_the_limit);
     RUN(an_iceberg_shows_its_peak_and_what_is_left_of_it);
     RUN(an_order_shows_its_deadline_and_its_self_trade_group);

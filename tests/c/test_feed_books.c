@@ -4,7 +4,7 @@
 
 static uint64_t seed;
 
-/* ---- commands ---- */
+/* ---- random flows ---- */
 
 static const int64_t ticks[INSTRUMENT_COUNT] = {1, 5, 100, INT64_C(1) << 57};
 
@@ -77,8 +77,6 @@ static void apply_special(venue_t *venue, flow_t *flow)
     const ome_command_t command = flow_next(flow);
     apply(venue, &command);
 }
-
-/* ---- tests ---- */
 
 static uint32_t kinds_seen[256]; /* over all flows: that they are worth something */
 
@@ -169,7 +167,8 @@ static void random_flow(uint64_t flow_seed, uint32_t command_count, uint32_t lev
     venue_free(venue);
 }
 
-/* Applying the updates up to engine sequence s gives the book after command s; joining late gives the same; nothing passes the gate; no sequence is left out. */
+/* Applying the updates up to engine sequence s gives the book after command s; joining late gives the same; nothing
+ * passes the gate; no sequence is left out. */
 static void books_built_from_frames_equal_the_engines_after_every_command(void)
 {
     uint64_t state = seed;
@@ -187,8 +186,9 @@ static void books_built_from_frames_equal_the_engines_after_every_command(void)
     CHECK(kinds_seen[2] > 10);
 }
 
-/* A command may trade with more levels than a stream has slots, a batch has events and the feed has messages; its updates are sent once it is complete, one for each level,
- * in the order touched. Who subscribes in the middle of it gets the book after it. The levels it has emptied and the one that it makes are more than the engine's limit. */
+/* A command may trade with more levels than a stream has slots, a batch has events and the feed has messages; its
+ * updates are sent once it is complete, one for each level, in the order touched. Who subscribes in the middle of it
+ * gets the book after it. The levels it has emptied and the one that it makes are more than the engine's limit. */
 static void one_command_may_sweep_more_levels_than_fit_into_anything(void)
 {
     const uint32_t count = 3000;
@@ -252,7 +252,17 @@ static void a_batch_is_one_frame_for_each_channel_and_instrument(void)
     CHECK_EQUAL(venue->frame_count, 5);
     CHECK_BYTES_EQUAL(venue->topics, expected, sizeof(expected));
     CHECK_BYTES_EQUAL(venue->message_counts, counts, sizeof(counts));
-    /* The best levels as they were when the batch began: no top. */
+    venue_free(venue);
+}
+
+/* The best levels are as they were when the batch began: there is no top of the book to send. */
+static void a_batch_that_leaves_the_best_levels_sends_no_top(void)
+{
+    venue_t *venue = venue_new(100, 100, 64, 10);
+    open_instrument(venue, 1, 0);
+    hear(venue);
+    order(venue, 1, OME_SIDE_SELL, 100, 1);
+    drain(venue);
     venue->frame_count = 0;
     order(venue, 1, OME_SIDE_SELL, 100, 5);
     order(venue, 1, OME_SIDE_BUY, 100, 5);
@@ -263,9 +273,8 @@ static void a_batch_is_one_frame_for_each_channel_and_instrument(void)
     venue_free(venue);
 }
 
-/* ---- who is answered, and when ---- */
-
-/* Events may always end inside a command when the feed looks: each of its batches ends with a command all the same, and who subscribes does not wait for ever. */
+/* Events may always end inside a command when the feed looks: each of its batches ends with a command all the same, and
+ * who subscribes does not wait for ever. */
 static void a_stream_that_always_ends_inside_a_command_starves_nobody(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
@@ -398,7 +407,8 @@ static void a_frame_that_is_not_taken_leaves_a_gap(void)
     venue_free(venue);
 }
 
-/* A book deeper than a snapshot may be is cut after its best levels, which is counted, and the snapshot says how many levels of each side it lacks. */
+/* A book deeper than a snapshot may be is cut after its best levels, which is counted, and the snapshot says how many
+ * levels of each side it lacks. */
 static void a_snapshot_of_a_deep_book_has_its_best_levels(void)
 {
     venue_t *venue = venue_new(200, 100, 64, 10);
@@ -457,6 +467,7 @@ int main(void)
     RUN(books_built_from_frames_equal_the_engines_after_every_command);
     RUN(one_command_may_sweep_more_levels_than_fit_into_anything);
     RUN(a_batch_is_one_frame_for_each_channel_and_instrument);
+    RUN(a_batch_that_leaves_the_best_levels_sends_no_top);
     RUN(a_stream_that_always_ends_inside_a_command_starves_nobody);
     RUN(a_seeded_feed_goes_on_where_the_engine_stands);
     RUN(the_end_of_a_command_may_come_late);

@@ -4,8 +4,6 @@
 #include "base/ome_clock.h"
 #include "feed_fixture.h"
 
-/* ---- who is answered, and when ---- */
-
 /* A configuration outside its limits, memory that is too small or not aligned, are refused. */
 static void a_bad_configuration_is_refused(void)
 {
@@ -36,7 +34,8 @@ static void a_bad_configuration_is_refused(void)
     venue_free(venue);
 }
 
-/* Commands that say nothing leave numbers out, but never does a command come again: a feed that is told so stops, and publishes nothing made up. */
+/* Commands that say nothing leave numbers out, but never does a command come again: a feed that is told so stops, and
+ * publishes nothing made up. */
 static void a_stream_that_goes_back_stops_the_feed(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
@@ -98,7 +97,8 @@ static void run_does_not_sleep_when_the_gate_has_just_opened(void)
     }
 }
 
-/* run sleeps while there is nothing to do, returns when its time is over, and is woken by a publication, by the gate and by the end of the socket. */
+/* run sleeps while there is nothing to do, returns when its time is over, and is woken by a publication, by the gate
+ * and by the end of the socket. */
 static void run_sleeps_and_is_woken(void)
 {
     void *(*const wakers[])(void *) = {publish_later, open_gate_later};

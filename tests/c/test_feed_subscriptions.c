@@ -4,8 +4,6 @@
 
 #define READS_BYTES 65536u /* who has less waiting reads */
 
-/* ---- tests ---- */
-
 /* Somebody hears trades, which have no state: nothing is asked. */
 static void hear_trades(venue_t *venue)
 {
@@ -35,7 +33,8 @@ static void check_answer(
     venue_free(venue);
 }
 
-/* The current state is sent for each topic that a subscription is a prefix of; what cannot be a topic is refused, and what is no subscription is ignored. */
+/* The current state is sent for each topic that a subscription is a prefix of; what cannot be a topic is refused, and
+ * what is no subscription is ignored. */
 static void a_subscription_is_answered_for_each_topic_that_it_is_a_prefix_of(void)
 {
     const uint64_t top = UINT64_C(1) << 32;
@@ -98,8 +97,6 @@ static void many_subscriptions_at_once_cost_one_snapshot(void)
     venue_free(venue);
 }
 
-/* ---- who is answered, and when ---- */
-
 /* Two sides of an instrument with so many levels. */
 static void deepen(venue_t *venue, uint32_t instrument, uint32_t level_count)
 {
@@ -121,7 +118,7 @@ static void check_time(uint64_t start_ns)
 }
 
 /* Who subscribes, for the first time or again, is answered; nobody else is. */
-static void an_answer_goes_to_who_asked(void)
+static void an_answer_goes_to_the_subscriber_that_asked(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
     open_instrument(venue, 1, 0);
@@ -155,7 +152,7 @@ static void an_answer_goes_to_who_asked(void)
 }
 
 /* No snapshot is made for who does not read. When it reads again it gets the state as it is then. Another who reads is answered at once. */
-static void who_does_not_read_is_answered_later(void)
+static void a_subscriber_that_does_not_read_is_answered_later(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
     open_instrument(venue, 1, 0);
@@ -201,7 +198,7 @@ static void who_does_not_read_is_answered_later(void)
 }
 
 /* A peer that takes less than all that it asks for, each time it is asked, gets all of it in the end. */
-static void who_reads_slowly_gets_every_snapshot(void)
+static void a_subscriber_that_reads_slowly_gets_every_snapshot(void)
 {
     venue_t *venue = venue_new(4000, 4000, 64, 1000);
     for (uint32_t i = 0; i < INSTRUMENT_COUNT; i++)
@@ -233,7 +230,8 @@ static void who_reads_slowly_gets_every_snapshot(void)
     venue_free(venue);
 }
 
-/* Whatever is asked, the bytes of snapshots made and sent are no more than 2 MB and 32 kB a millisecond, but for the last one; and they do go on. */
+/* Whatever is asked, the bytes of snapshots made and sent are no more than 2 MB and 32 kB a millisecond, but for the
+ * last one; and they do go on. */
 static void snapshots_are_made_at_a_bounded_rate(void)
 {
     const uint64_t start_ns = ome_clock_monotonic_ns();
@@ -262,7 +260,8 @@ static void snapshots_are_made_at_a_bounded_rate(void)
     venue_free(venue);
 }
 
-/* Subscriptions to everything, of which each looks at every instrument, do not keep the feed from its events: after a few of them it is their turn. */
+/* Subscriptions to everything, of which each looks at every instrument, do not keep the feed from its events: after a
+ * few of them it is their turn. */
 static void subscriptions_to_everything_do_not_hold_up_the_feed(void)
 {
     instrument_limit = 300;
@@ -287,7 +286,7 @@ static void subscriptions_to_everything_do_not_hold_up_the_feed(void)
 }
 
 /* Who is gone gets nothing more, by whichever of its subscriptions; who has its slot then gets what it asks for itself. */
-static void who_is_gone_gets_nothing(void)
+static void a_subscriber_that_is_gone_gets_nothing(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
     open_instrument(venue, 1, 0);
@@ -318,7 +317,7 @@ static void who_is_gone_gets_nothing(void)
 }
 
 /* Who takes its last subscription back is nobody again; one that it never had changes nothing. */
-static void who_cancels_everything_is_nobody_again(void)
+static void a_peer_without_subscriptions_is_no_subscriber(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
     open_instrument(venue, 1, 0);
@@ -343,7 +342,7 @@ static void who_cancels_everything_is_nobody_again(void)
 }
 
 /* Who asks for more prefixes than it may have is ended: it must not believe that it hears everything. */
-static void who_asks_for_too_much_is_ended(void)
+static void a_peer_with_too_many_subscriptions_is_ended(void)
 {
     instrument_limit = 300;
     venue_t *venue = venue_new(100, 100, 64, 10);
@@ -379,8 +378,9 @@ static void who_asks_for_too_much_is_ended(void)
     venue_free(venue);
 }
 
-/* Until somebody subscribes nothing is sent, yet everything is counted: the first who does is told numbers that the next messages go on from. */
-static void what_nobody_hears_is_counted(void)
+/* Until somebody subscribes nothing is sent, yet everything is counted: the first who does is told numbers that the
+ * next messages go on from. */
+static void frames_without_a_subscriber_are_counted(void)
 {
     venue_t *venue = venue_new(100, 100, 64, 10);
     open_instrument(venue, 1, 0);
@@ -407,14 +407,14 @@ int main(void)
 {
     RUN(a_subscription_is_answered_for_each_topic_that_it_is_a_prefix_of);
     RUN(many_subscriptions_at_once_cost_one_snapshot);
-    RUN(an_answer_goes_to_who_asked);
-    RUN(who_does_not_read_is_answered_later);
-    RUN(who_reads_slowly_gets_every_snapshot);
+    RUN(an_answer_goes_to_the_subscriber_that_asked);
+    RUN(a_subscriber_that_does_not_read_is_answered_later);
+    RUN(a_subscriber_that_reads_slowly_gets_every_snapshot);
     RUN(snapshots_are_made_at_a_bounded_rate);
     RUN(subscriptions_to_everything_do_not_hold_up_the_feed);
-    RUN(who_is_gone_gets_nothing);
-    RUN(who_cancels_everything_is_nobody_again);
-    RUN(who_asks_for_too_much_is_ended);
-    RUN(what_nobody_hears_is_counted);
+    RUN(a_subscriber_that_is_gone_gets_nothing);
+    RUN(a_peer_without_subscriptions_is_no_subscriber);
+    RUN(a_peer_with_too_many_subscriptions_is_ended);
+    RUN(frames_without_a_subscriber_are_counted);
     return 0;
 }

@@ -1,13 +1,17 @@
-/* Fuzz: spoiled journals, snapshots and streams of clients given to their readers. Whatever the bytes are, nothing crashes and everything ends; what is taken is a journal that recovery and a
- * writer can go on from, or an engine that keeps its rules, or messages that are those of the stream.
+/* Fuzz: spoiled journals, snapshots and streams of clients given to their readers. Whatever the bytes are, nothing
+ * crashes and everything ends; what is taken is a journal that recovery and a writer can go on from, or an engine that
+ * keeps its rules, or messages that are those of the stream.
  *
  *     test_fuzz [journal|snapshot|wire SECONDS SEED]          as tools/fuzz starts it; without arguments a fixed number of inputs for each
  *
- * An input is a byte of flags and then a snapshot, a stream (flags: 1 a subscriber's, 0 one of order entry), or the segments of a journal: for each the sequence of its name, 8 bytes, its size, 4, and its bytes. The flags say whether the checksums are made to fit
- * (1), and whether what is computed from the whole as well, which is chain, seals and state hash (2), so that what is behind those checks is reached.
+ * An input is a byte of flags and then a snapshot, a stream (flags: 1 a subscriber's, 0 one of order entry), or the
+ * segments of a journal: for each the sequence of its name, 8 bytes, its size, 4, and its bytes. The flags say whether
+ * the checksums are made to fit (1), and whether what is computed from the whole as well, which is chain, seals and
+ * state hash (2), so that what is behind those checks is reached.
  *
- * There are two drivers for one entry, LLVMFuzzerTestOneInput: a seeded one, here, and libFuzzer's, which is guided by coverage, where OME_FUZZ_GUIDED is defined
- * (CMake: OME_FUZZ); there OME_FUZZ_READER says which reader. Both begin with files of real runs, and change them by the same functions. */
+ * There are two drivers for one entry, LLVMFuzzerTestOneInput: a seeded one, here, and libFuzzer's, which is guided by
+ * coverage, where OME_FUZZ_GUIDED is defined (CMake: OME_FUZZ); there OME_FUZZ_READER says which reader. Both begin
+ * with files of real runs, and change them by the same functions. */
 #include "state/ome_snapshot.h"
 #include "ome_fuzz_changes.h"
 #include "ome_fuzz_wire.h"

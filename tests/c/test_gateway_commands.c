@@ -2,8 +2,6 @@
 #include "gateway_fixture.h"
 #include "pipeline/ome_venue.h"
 
-/* ---- sessions ---- */
-
 /* A venue that takes no more says so. */
 static void a_stopped_engine_refuses_commands(void)
 {
@@ -92,9 +90,10 @@ static void a_closed_socket_ends_the_loop(void)
     house_free(house);
 }
 
-/* ---- busy ---- */
+/* ---- a full ring ---- */
 
-/* A full ring takes a part of a frame or nothing, says exactly how much, and after a repetition everything has been taken once and in order. */
+/* A full ring takes a part of a frame or nothing, says exactly how much, and after a repetition everything has been
+ * taken once and in order. */
 static void a_full_ring_is_busy_and_loses_nothing(void)
 {
     house_t *house = simple_house(8);
@@ -152,7 +151,8 @@ static void set_iceberg(ome_command_t commands[2], uint32_t session_sequence)
     commands[1].session_sequence = session_sequence + 1;
 }
 
-/* A frame larger than the ring is cut between commands only, and refused from a command's first message on; sent again from there it loses nothing. */
+/* A frame larger than the ring is cut between commands only, and refused from a command's first message on; sent again
+ * from there it loses nothing. */
 static void a_frame_is_cut_between_commands(void)
 {
     house_t *house = simple_house(4);
@@ -184,7 +184,8 @@ static void a_frame_is_cut_between_commands(void)
     house_free(house);
 }
 
-/* A command that lacks its terms, or has more messages than the ring has slots, is refused with its frame, and nothing of it reaches the engine. */
+/* A command that lacks its terms, or has more messages than the ring has slots, is refused with its frame, and nothing
+ * of it reaches the engine. */
 static void an_incomplete_command_never_reaches_the_engine(void)
 {
     house_t *house = simple_house(2);
@@ -257,7 +258,8 @@ static void no_command_comes_between_the_records_of_another(void)
         }
         commands[8] = (ome_command_t){.kind = OME_COMMAND_KIND_MASS_CANCEL, .instrument = 1};
         send_commands(house, 1, commands, 9);
-        /* One turn of the stage, for the other producer may never leave the ring empty, and this thread is also the one that reads the events. */
+        /* One turn of the stage, for the other producer may never leave the ring empty, and this thread is also the one
+         * that reads the events. */
         (void)run(house);
         (void)ome_match_stage_do_work(house->stage);
         (void)run(house);
@@ -281,7 +283,8 @@ static void no_command_comes_between_the_records_of_another(void)
     house_free(house);
 }
 
-/* Where there is room for a part of a frame that would fit into an empty ring, none of it is taken; another session is not held up by one that was refused. */
+/* Where there is room for a part of a frame that would fit into an empty ring, none of it is taken; another session is
+ * not held up by one that was refused. */
 static void a_busy_session_does_not_hold_up_another(void)
 {
     house_t *house = simple_house(8);
@@ -298,12 +301,25 @@ static void a_busy_session_does_not_hold_up_another(void)
     CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     check_silence(house);
     CHECK_EQUAL(match(house), 8);
-    /* A new logon of the session begins anew. */
+    house_free(house);
+}
+
+/* What was refused before need not be sent again. */
+static void a_busy_session_begins_anew_with_its_next_logon(void)
+{
+    house_t *house = simple_house(8);
+    ome_command_t commands[12];
+    set_sequences(commands, 12, 1);
+    send_commands(house, 1, commands, 5);
+    send_commands(house, 1, commands + 5, 5);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_BUSY);
+    CHECK_EQUAL(match(house), 5);
     bind(house, 1, 3);
     send_commands(house, 3, commands + 9, 2);
     work(house);
-    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 10);
-    CHECK_EQUAL(house->engine->sequence, 14);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 7);
+    CHECK_EQUAL(house->engine->sequence, 4 + 7);
     house_free(house);
 }
 
@@ -318,5 +334,6 @@ int main(void)
     RUN(an_incomplete_command_never_reaches_the_engine);
     RUN(no_command_comes_between_the_records_of_another);
     RUN(a_busy_session_does_not_hold_up_another);
+    RUN(a_busy_session_begins_anew_with_its_next_logon);
     return 0;
 }

@@ -3,8 +3,6 @@
 
 static uint64_t seed;
 
-/* ---- frames ---- */
-
 /* A good frame of cancels in memory of exactly its size, so that the address sanitizer sees a step too far. */
 static uint8_t *good_frame(uint32_t message_count, uint32_t size_bytes)
 {
@@ -131,7 +129,7 @@ static void every_truncation_is_named(void)
 }
 
 /* Of several faults the first message's is told, and of one message's the first in the order of the reasons. */
-static void the_first_fault_is_the_one_that_is_told(void)
+static void only_the_first_fault_of_a_frame_is_reported(void)
 {
     uint8_t *data = good_frame(3, 3 * OME_RECORD_SIZE);
     ome_message_header_t *header = (ome_message_header_t *)(void *)(data + OME_RECORD_SIZE);
@@ -185,7 +183,8 @@ static void a_logon_logout_or_heartbeat_is_alone_in_its_frame(void)
     }
 }
 
-/* A frame of messages with these templates, of which those whose letter is large say CONTINUED: n new order, a amend, c cancel, t terms, m mass cancel. */
+/* A frame of messages with these templates, of which those whose letter is large say CONTINUED: n new order, a amend, c
+ * cancel, t terms, m mass cancel. */
 static ome_frame_t inspect_letters(const char *letters, uint32_t command_message_count_max)
 {
     static const char known[] = "?ncratm"; /* by template */
@@ -206,7 +205,8 @@ static ome_frame_t inspect_letters(const char *letters, uint32_t command_message
     return frame;
 }
 
-/* Terms follow at once the command that says CONTINUED, in the same frame, and nothing else. On a command that cannot be continued the flag is the engine's to refuse. */
+/* Terms follow at once the command that says CONTINUED, in the same frame, and nothing else. On a command that cannot
+ * be continued the flag is the engine's to refuse. */
 static void the_messages_of_a_command_are_in_one_frame(void)
 {
     static const char *const good[] = {"n", "Nt", "NTt", "NTTTt", "NtNtn", "At", "cAtNTtm", "Cn", "Mc", "CNtR", "m"};
@@ -255,7 +255,7 @@ static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_
             CHECK_EQUAL(header.version, OME_SCHEMA_VERSION);
             CHECK_EQUAL(header.block_length, OME_BODY_SIZE);
             const bool is_command = header.template_id >= OME_TEMPLATE_NEW_ORDER && header.template_id <= OME_TEMPLATE_MASS_CANCEL;
-            CHECK_EQUAL(is_command, frame->content == OME_FRAME_COMMANDS);
+            CHECK_EQUAL(frame->content == OME_FRAME_COMMANDS, is_command);
         }
         return;
     }
@@ -271,7 +271,8 @@ static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_
     CHECK(strncmp(reject.field, fault->field, sizeof(reject.field)) == 0);
 }
 
-/* A hundred thousand frames of random bytes, or of good ones with a few bytes changed or the end cut: each gets a verdict, and none is read past its end. */
+/* A hundred thousand frames of random bytes, or of good ones with a few bytes changed or the end cut: each gets a
+ * verdict, and none is read past its end. */
 static void any_bytes_get_a_verdict(void)
 {
     uint64_t state = seed;
@@ -299,7 +300,7 @@ static void any_bytes_get_a_verdict(void)
 }
 
 /* A FrameReject has exactly its bytes; a field of 16 characters needs no terminating zero. */
-static void a_frame_reject_is_told_byte_for_byte(void)
+static void a_frame_reject_has_exactly_its_bytes(void)
 {
     const ome_frame_fault_t fault = {
         .found = 5, .allowed = 6, .field = "session_sequence", .message_index = 7, .byte_offset = 448, .reason = 139};
@@ -320,10 +321,10 @@ int main(void)
     RUN(a_frame_of_257_commands_is_too_long);
     RUN(every_fault_of_a_message_is_named);
     RUN(every_truncation_is_named);
-    RUN(the_first_fault_is_the_one_that_is_told);
+    RUN(only_the_first_fault_of_a_frame_is_reported);
     RUN(a_logon_logout_or_heartbeat_is_alone_in_its_frame);
     RUN(the_messages_of_a_command_are_in_one_frame);
     RUN(any_bytes_get_a_verdict);
-    RUN(a_frame_reject_is_told_byte_for_byte);
+    RUN(a_frame_reject_has_exactly_its_bytes);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* Heartbeats of the gateway, and what becomes of peers that are silent, noisy or too slow. */
 #include "gateway_fixture.h"
 
-/* ---- reports ---- */
+/* ---- slow peers ---- */
 
 /* Session 1 has an order of ten lots at rest, its connection takes nothing more, and session 2 trades with it four times. */
 static house_t *house_with_slow_peer(ome_status_t failure)
@@ -21,7 +21,8 @@ static house_t *house_with_slow_peer(ome_status_t failure)
 
 static const ome_status_t failures[3] = {OME_FULL, OME_NOT_FOUND, OME_STOPPED};
 
-/* A connection that does not read, or is gone, or a socket that refuses ends that session, which gets the reason; the other gets everything. */
+/* A connection that does not read, or is gone, or a socket that refuses ends that session, which gets the reason; the
+ * other gets everything. */
 static void a_slow_peer_loses_its_session_and_hurts_nobody(void)
 {
     for (uint32_t i = 0; i < 3; i++)
@@ -97,7 +98,8 @@ static void bind_with_heartbeat(house_t *house, uint32_t heartbeat_ms)
     CHECK_EQUAL(ome_gateway_bind(house->gateway, 1, &logon), OME_OK);
 }
 
-/* A client's heartbeat is answered with what it chose, and with how far the venue and its reports are; also where nobody minds its silence. One without a session is refused. */
+/* A client's heartbeat is answered with what it chose, and with how far the venue and its reports are; also where
+ * nobody minds its silence. One without a session is refused. */
 static void a_heartbeat_is_answered(void)
 {
     house_t *house = simple_house(64);
@@ -120,7 +122,7 @@ static void a_heartbeat_is_answered(void)
 }
 
 /* Who hears nothing for its heartbeat is sent one. It is never ended while what it sends is there to be taken, however late that is. */
-static void who_hears_nothing_is_sent_a_heartbeat(void)
+static void a_peer_without_reports_is_sent_a_heartbeat(void)
 {
     house_t *house = simple_house(1024);
     bind_with_heartbeat(house, 2);
@@ -150,7 +152,7 @@ static void who_hears_nothing_is_sent_a_heartbeat(void)
 }
 
 /* Who asked to be watched and says nothing for three heartbeats is told that its session is over. Who did not ask is left alone. */
-static void who_says_nothing_is_ended(void)
+static void a_silent_peer_is_ended(void)
 {
     house_t *house = simple_house(64);
     bind_with_heartbeat(house, 1);
@@ -174,7 +176,7 @@ static void who_says_nothing_is_ended(void)
 }
 
 /* The venue did not run for a while: who has sent something meanwhile is not ended, although much of others is read before it. */
-static void time_in_which_the_venue_did_not_run_is_nobodys_silence(void)
+static void no_session_ends_for_silence_while_the_venue_did_not_run(void)
 {
     house_t *house = simple_house(1024);
     bind_with_heartbeat(house, 100);
@@ -193,7 +195,7 @@ static void time_in_which_the_venue_did_not_run_is_nobodys_silence(void)
 }
 
 /* Who makes much noise, bad frames or heartbeats, is read more slowly; who works is not, however much it sends. */
-static void noise_is_read_more_slowly(void)
+static void a_connection_that_sends_noise_is_read_more_slowly(void)
 {
     enum
     {
@@ -236,9 +238,9 @@ int main(void)
     RUN(a_slow_peer_loses_its_session_and_hurts_nobody);
     RUN(the_orders_of_a_slow_peer_stay);
     RUN(a_heartbeat_is_answered);
-    RUN(who_hears_nothing_is_sent_a_heartbeat);
-    RUN(who_says_nothing_is_ended);
-    RUN(time_in_which_the_venue_did_not_run_is_nobodys_silence);
-    RUN(noise_is_read_more_slowly);
+    RUN(a_peer_without_reports_is_sent_a_heartbeat);
+    RUN(a_silent_peer_is_ended);
+    RUN(no_session_ends_for_silence_while_the_venue_did_not_run);
+    RUN(a_connection_that_sends_noise_is_read_more_slowly);
     return 0;
 }

@@ -3,8 +3,6 @@
 
 static uint64_t seed;
 
-/* ---- a house: engine, ring, stream and gateway, worked by hand ---- */
-
 /* The next frame to a peer is one report and exactly this one, but for its time, which is that of the last command sequenced. */
 static void check_report(house_t *house, uint32_t peer, ome_execution_report_t expected)
 {
@@ -19,14 +17,13 @@ static void check_report(house_t *house, uint32_t peer, ome_execution_report_t e
     CHECK_BYTES_EQUAL(frame->data, &expected, REPORT_SIZE);
 }
 
-/* ---- reports ---- */
-
 static uint64_t order_id(uint32_t generation, uint32_t slot)
 {
     return (uint64_t)generation << 32 | slot;
 }
 
-/* An order's whole life, each report byte for byte: accepted, traded with, reduced, amended up and down, cancelled. Commands are 5 and on. */
+/* An order's whole life, each report byte for byte: accepted, traded with, reduced, amended up and down, cancelled.
+ * Commands are 5 and on. */
 static void reports_say_what_is_open_and_what_has_traded(void)
 {
     house_t *house = simple_house(64);
@@ -303,7 +300,8 @@ static void submit_beside(house_t *house, flow_t *flow)
     submit(house, &command);
 }
 
-/* Whatever two clients do, from their reports alone they know what the engine knows of every order; no report sequence is missing, and each trade is told to both sides. */
+/* Whatever two clients do, from their reports alone they know what the engine knows of every order; no report sequence
+ * is missing, and each trade is told to both sides. */
 static void clients_know_from_reports_what_the_engine_knows(void)
 {
     static known_t known;
@@ -446,7 +444,8 @@ static house_t *house_with_an_iceberg(void)
     return house;
 }
 
-/* An iceberg's peak is replenished and a stop triggers by one trade: the reports say what is open of the whole order, in the order of the events. */
+/* An iceberg's peak is replenished and a stop triggers by one trade: the reports say what is open of the whole order,
+ * in the order of the events. */
 static void a_trade_with_an_iceberg_that_triggers_a_stop_is_reported_to_both(void)
 {
     house_t *house = simple_house(64);
@@ -667,7 +666,7 @@ static void a_gateway_takes_over_orders_at_rest(void)
 }
 
 /* A report for a session without a connection is counted, and after the next logon the sequence shows the gap. */
-static void reports_for_nobody_are_counted_and_leave_a_gap(void)
+static void reports_of_a_session_without_a_connection_are_counted_and_leave_a_gap(void)
 {
     house_t *house = simple_house(64);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
@@ -723,9 +722,10 @@ static void nothing_is_reported_before_the_gate_opens(void)
     house_free(house);
 }
 
-/* ---- threads ---- */
+/* ---- commands of the embedder ---- */
 
-/* A command of the embedder's whose session was never defined is rejected; the rejection is for nobody here, and touches nothing, wherever the session's place would be. */
+/* A command of the embedder's whose session was never defined is rejected; the rejection is for nobody here, and
+ * touches nothing, wherever the session's place would be. */
 static void a_rejection_for_a_session_beyond_the_limit_touches_nothing(void)
 {
     house_t *house = simple_house(64);
@@ -755,7 +755,7 @@ int main(void)
     RUN(a_prevented_self_trade_is_reported_to_both_orders);
     RUN(a_mass_cancel_is_reported_for_each_order_and_in_total);
     RUN(a_gateway_takes_over_orders_at_rest);
-    RUN(reports_for_nobody_are_counted_and_leave_a_gap);
+    RUN(reports_of_a_session_without_a_connection_are_counted_and_leave_a_gap);
     RUN(nothing_is_reported_before_the_gate_opens);
     RUN(a_rejection_for_a_session_beyond_the_limit_touches_nothing);
     return 0;

@@ -79,8 +79,6 @@ static void the_session_table_agrees_with_a_list(void)
     free(arena.memory);
 }
 
-/* ---- a socket that is a table in memory ---- */
-
 /* The client of a slot goes. */
 static void wire_leave(wire_t *wire, uint32_t peer)
 {
@@ -88,7 +86,7 @@ static void wire_leave(wire_t *wire, uint32_t peer)
     wire->peers[peer].is_ended = true;
 }
 
-/* ---- sessions ---- */
+/* ---- takeovers ---- */
 
 /* A session has one connection and a connection one session: what either had before ends, and the listener knows who is somebody. */
 static void a_session_is_taken_over_by_another_connection(void)
@@ -140,9 +138,15 @@ static void an_unknown_connection_is_refused(void)
     CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_IN), 1);
     CHECK_EQUAL(count_of(house, OME_COUNT_FRAMES_REJECTED), 1);
     CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 0);
-    /* One whose session was taken over, too. */
+    check_silence(house);
+    house_free(house);
+}
+
+static void a_connection_whose_session_was_taken_over_is_refused(void)
+{
+    house_t *house = simple_house(16);
     bind(house, 1, 3);
-    send_command(house, 1, commands[0]);
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 1, 1));
     work(house);
     CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_NOT_LOGGED_ON);
     check_silence(house);
@@ -231,7 +235,8 @@ static void a_session_without_a_command_is_not_defined(void)
     house_free(house);
 }
 
-/* The definition has the sequence right before the first command's, once; what the session sent is taken behind it, and the caller gets the answer in its place. */
+/* The definition has the sequence right before the first command's, once; what the session sent is taken behind it, and
+ * the caller gets the answer in its place. */
 static void the_definition_comes_right_before_the_first_command(void)
 {
     for (uint32_t is_low = 0; is_low < 2; is_low++)
@@ -272,7 +277,8 @@ static void the_definition_comes_right_before_the_first_command(void)
     }
 }
 
-/* When there is no room for the definition, or none behind it, the session is told BUSY from its first command on; sent again, everything is taken once. */
+/* When there is no room for the definition, or none behind it, the session is told BUSY from its first command on; sent
+ * again, everything is taken once. */
 static void a_full_ring_is_busy_at_the_definition(void)
 {
     for (uint32_t room = 0; room < 2; room++)
@@ -375,16 +381,24 @@ static void a_session_that_was_refused_may_log_on_again(void)
 
 /* ---- connections that go ---- */
 
-/* Whose connection is gone has none; its orders stay, its session is free for another connection, and the slot for another client, who has no session by it. */
-static void a_connection_that_is_gone_has_no_session(void)
+/* Session 1 has an order at rest, and its connection is gone. */
+static house_t *house_with_gone_peer(uint64_t *gone)
 {
     house_t *house = simple_house(64);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 100, 10, 1));
     work(house);
     CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);
-    const uint64_t gone = peer_number(house->wire, 1);
+    *gone = peer_number(house->wire, 1);
     wire_leave(house->wire, 1);
     work(house);
+    return house;
+}
+
+/* Its orders stay, and another client in its slot has no session by it. */
+static void a_connection_that_is_gone_has_no_session(void)
+{
+    uint64_t gone;
+    house_t *house = house_with_gone_peer(&gone);
     CHECK_EQUAL(ome_gateway_session_of(house->gateway, gone), 0);
     CHECK_EQUAL(look(house, 1).peer, 0);
     CHECK_EQUAL(look(house, 1).order_count, 1);
@@ -398,7 +412,15 @@ static void a_connection_that_is_gone_has_no_session(void)
     send_command(house, 1, cancel_order(1));
     work(house);
     CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_NOT_LOGGED_ON);
-    /* Its number has no effect either. */
+    house_free(house);
+}
+
+/* Nothing can be sent to it, and no session bound to it. */
+static void the_number_of_a_connection_that_is_gone_has_no_effect(void)
+{
+    uint64_t gone;
+    house_t *house = house_with_gone_peer(&gone);
+    wire_reconnect(house->wire, 1);
     CHECK_EQUAL(ome_gateway_send(house->gateway, gone, (const uint8_t *)"?", 1), OME_NOT_FOUND);
     ome_gateway_logon_t logon = logon_of(house, 1, 1);
     logon.peer = gone;
@@ -406,6 +428,15 @@ static void a_connection_that_is_gone_has_no_session(void)
     CHECK_EQUAL(look(house, 1).peer, 0);
     CHECK_EQUAL(session_of(house, 1), 0);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
+    house_free(house);
+}
+
+/* With its orders, and reports are numbered on. */
+static void a_session_whose_connection_is_gone_may_log_on_again(void)
+{
+    uint64_t gone;
+    house_t *house = house_with_gone_peer(&gone);
+    wire_reconnect(house->wire, 1);
     bind(house, 1, 1);
     send_command(house, 1, cancel_order(1));
     work(house);
@@ -433,7 +464,8 @@ static void the_caller_ends_a_connection(void)
 
 /* ---- definitions ---- */
 
-/* A definition that took effect, or was refused, comes to the caller when it may be spoken of, after the reports before it and before those after it. */
+/* A definition that took effect, or was refused, comes to the caller when it may be spoken of, after the reports before
+ * it and before those after it. */
 static void a_definition_comes_to_the_caller_in_its_place(void)
 {
     house_t *house = simple_house(64);
@@ -476,6 +508,7 @@ int main(void)
     RUN(the_session_table_agrees_with_a_list);
     RUN(a_session_is_taken_over_by_another_connection);
     RUN(an_unknown_connection_is_refused);
+    RUN(a_connection_whose_session_was_taken_over_is_refused);
     RUN(a_logon_is_handed_to_the_caller_before_what_follows);
     RUN(a_session_without_a_command_is_not_defined);
     RUN(the_definition_comes_right_before_the_first_command);
@@ -483,6 +516,8 @@ int main(void)
     RUN(a_session_that_is_refused_is_ended);
     RUN(a_session_that_was_refused_may_log_on_again);
     RUN(a_connection_that_is_gone_has_no_session);
+    RUN(the_number_of_a_connection_that_is_gone_has_no_effect);
+    RUN(a_session_whose_connection_is_gone_may_log_on_again);
     RUN(the_caller_ends_a_connection);
     RUN(a_definition_comes_to_the_caller_in_its_place);
     return 0;

@@ -1,8 +1,6 @@
 /* The gateway while storage is low or scarce: what it refuses, and what it still accepts. */
 #include "gateway_fixture.h"
 
-/* ---- low storage ---- */
-
 /* The next frame to a peer: the reports, each a refusal of a new order, but for its time, which is later than `since_ns`. */
 static void check_refusals(house_t *house, uint32_t peer, const ome_execution_report_t *expected, uint32_t count, uint64_t since_ns)
 {
@@ -55,7 +53,8 @@ static void every_command_is_refused_while_storage_is_scarce(void)
     house_free(house);
 }
 
-/* While storage is low each new order of a frame is answered without a sequence, its terms with it, and everything else of the frame is taken, in its order. */
+/* While storage is low each new order of a frame is answered without a sequence, its terms with it, and everything else
+ * of the frame is taken, in its order. */
 static void new_orders_are_refused_while_storage_is_low_and_all_else_is_taken(void)
 {
     house_t *house = simple_house(64);
@@ -109,7 +108,8 @@ static void new_orders_are_refused_while_storage_is_low_and_all_else_is_taken(vo
     house_free(house);
 }
 
-/* Low storage does not hide a full ring: what is refused as low counts as taken, the cut is where the ring was full, and the session is held there. */
+/* Low storage does not hide a full ring: what is refused as low counts as taken, the cut is where the ring was full,
+ * and the session is held there. */
 static void a_full_ring_is_busy_while_storage_is_low(void)
 {
     house_t *house = simple_house(4);
@@ -158,7 +158,8 @@ static void a_full_ring_is_busy_while_storage_is_low(void)
     house_free(house);
 }
 
-/* More refusals in a turn than the gateway has room for reports are all said, frame by frame, without a gap; a peer that does not read them loses its session. */
+/* More refusals in a turn than the gateway has room for reports are all said, frame by frame, without a gap; a peer
+ * that does not read them loses its session. */
 static void every_order_of_a_flood_is_refused_while_storage_is_low(void)
 {
     enum

@@ -2,8 +2,6 @@
 #include "gateway_fixture.h"
 #include "pipeline/ome_venue.h"
 
-/* ---- threads ---- */
-
 typedef struct
 {
     pthread_t thread;
@@ -73,7 +71,8 @@ static uint8_t venue_storage(void *context)
     return OME_STORAGE_ROOM;
 }
 
-/* In a venue with all its threads every command of two clients is answered, while the gateway sleeps and is woken by frames and by the gate; nothing is sent of what is not on disk. */
+/* In a venue with all its threads every command of two clients is answered, while the gateway sleeps and is woken by
+ * frames and by the gate; nothing is sent of what is not on disk. */
 static void clients_of_a_running_venue_get_every_answer(void)
 {
     enum

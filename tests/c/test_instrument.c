@@ -107,7 +107,8 @@ static void the_tick_index_of_a_signed_price_counts_from_the_base(void)
     }
 }
 
-/* Rules, "Order of checks": a price is on the tick when it is a multiple of it, down to -2^62 itself; the base is at or below every price in range. */
+/* Rules, "Order of checks": a price is on the tick when it is a multiple of it, down to -2^62 itself; the base is at or
+ * below every price in range. */
 static void the_lowest_signed_prices_are_on_the_tick_only_where_they_are_multiples(void)
 {
     uint64_t state = seed ^ 2;

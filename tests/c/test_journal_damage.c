@@ -39,7 +39,7 @@ static void check_torn_at(uint64_t offset, tear_t how)
 }
 
 /* Rule: a write that stopped at any byte is cut off, kept beside, and nothing before it is touched. */
-static void test_a_tail_torn_at_any_byte_is_cut(void)
+static void a_tail_torn_at_any_byte_is_truncated(void)
 {
     for (uint64_t offset = small_offset(4); offset < small_offset(9); offset++)
     {
@@ -49,8 +49,9 @@ static void test_a_tail_torn_at_any_byte_is_cut(void)
     }
 }
 
-/* Flips each bit in turn of `size` bytes of a file and checks what the reader says: the records before `cut_offset` are acknowledged for sure,
- * so that a change of them is damage; behind it a change may look like a torn tail, which loses nothing before. */
+/* Flips each bit in turn of `size` bytes of a file and checks what the reader says: the records before `cut_offset` are
+ * acknowledged for sure, so that a change of them is damage; behind it a change may look like a torn tail, which loses
+ * nothing before. */
 static void check_flips(const char *name, size_t size, uint64_t cut_offset, uint64_t kept_sequence)
 {
     memory_node_t *file = memory_file(&memory, name);
@@ -81,7 +82,7 @@ static void check_flips(const char *name, size_t size, uint64_t cut_offset, uint
 }
 
 /* Rule: every changed bit is found. Only in the last group of a journal that was not closed may it be taken for a torn tail. */
-static void test_every_flipped_bit_is_found(void)
+static void every_flipped_bit_is_found(void)
 {
     make_small(false);
     check_flips(FIRST_SEGMENT, memory_file(&memory, FIRST_SEGMENT)->seen_size, UINT64_MAX, 0);
@@ -101,7 +102,7 @@ static void test_every_flipped_bit_is_found(void)
 }
 
 /* Rule: damage changes nothing on disk. */
-static void test_recovery_changes_nothing_where_there_is_damage(void)
+static void recovery_changes_nothing_where_there_is_damage(void)
 {
     make_small(false);
     memory_node_t *file = memory_file(&memory, SECOND_SEGMENT);
@@ -122,7 +123,7 @@ static void test_recovery_changes_nothing_where_there_is_damage(void)
 }
 
 /* Rule: a reader that has not come to the end, or that is live, does not know where to cut. */
-static void test_recovery_needs_a_reader_that_came_to_the_end(void)
+static void recovery_needs_a_reader_that_came_to_the_end(void)
 {
     ome_journal_record_t record;
     make_small(false);
@@ -182,7 +183,7 @@ static void change_previous_checksum(ome_journal_header_t *header)
 }
 
 /* Rule: a segment continues the one before, or the journal is damaged; another format version is named as such. */
-static void test_a_header_that_does_not_continue_the_journal_is_refused(void)
+static void a_header_that_does_not_continue_the_journal_is_refused(void)
 {
     check_damaged_header(change_version, OME_UNSUPPORTED);
     check_damaged_header(change_header_size, OME_DAMAGED);
@@ -193,7 +194,7 @@ static void test_a_header_that_does_not_continue_the_journal_is_refused(void)
 }
 
 /* Rule: an epoch may stay or grow, not go down. */
-static void test_an_epoch_that_goes_down_is_damage(void)
+static void an_epoch_that_goes_down_is_damage(void)
 {
     start_new();
     reader.epoch = 9;
@@ -215,7 +216,7 @@ static void test_an_epoch_that_goes_down_is_damage(void)
 }
 
 /* Rule: a segment that does not belong to the journal is damage, wherever it stands. */
-static void test_a_foreign_segment_is_damage(void)
+static void a_foreign_segment_is_damage(void)
 {
     static const uint64_t foreign[] = {2, 9, 4000, UINT64_MAX};
     for (size_t index = 0; index < sizeof(foreign) / sizeof(foreign[0]); index++)
@@ -231,7 +232,7 @@ static void test_a_foreign_segment_is_damage(void)
 }
 
 /* Rule: without the segment in which it begins there is no journal to read, and recovery does not make one. */
-static void test_a_journal_without_its_first_segment_is_absent(void)
+static void a_journal_without_its_first_segment_is_absent(void)
 {
     make_small(true);
     memory_set(&memory.seen, FIRST_SEGMENT, -1);
@@ -246,7 +247,7 @@ static void test_a_journal_without_its_first_segment_is_absent(void)
 }
 
 /* Rule: each segment but the last is missed. */
-static void test_a_missing_segment_is_damage(void)
+static void a_missing_segment_is_damage(void)
 {
     start_new();
     commit_groups(4000, 100);
@@ -270,7 +271,7 @@ static void test_a_missing_segment_is_damage(void)
 }
 
 /* Rule: a record in its place with another sequence than the next is damage: a crash does not do that. */
-static void test_a_valid_record_with_another_sequence_is_damage(void)
+static void a_valid_record_with_another_sequence_is_damage(void)
 {
     static const uint64_t sequences[] = {1, 7, 10, UINT64_MAX};
     for (size_t index = 0; index < sizeof(sequences) / sizeof(sequences[0]); index++)
@@ -286,7 +287,7 @@ static void test_a_valid_record_with_another_sequence_is_damage(void)
 
 /* Rule: the power fails inside a group and any of its sectors are on disk: a torn tail, whatever valid records follow it, and all that was
  * committed before is there. The control: the same bytes in a group that was followed by another are damage. */
-static void test_a_group_torn_out_of_order_is_a_torn_tail(void)
+static void a_group_torn_out_of_order_is_a_torn_tail(void)
 {
     uint64_t torn_count = 0;
     uint64_t hole_count = 0;
@@ -328,16 +329,16 @@ static void test_a_group_torn_out_of_order_is_a_torn_tail(void)
 int main(void)
 {
     seed = test_seed(20240229);
-    RUN(test_a_tail_torn_at_any_byte_is_cut);
-    RUN(test_every_flipped_bit_is_found);
-    RUN(test_recovery_changes_nothing_where_there_is_damage);
-    RUN(test_recovery_needs_a_reader_that_came_to_the_end);
-    RUN(test_a_header_that_does_not_continue_the_journal_is_refused);
-    RUN(test_an_epoch_that_goes_down_is_damage);
-    RUN(test_a_foreign_segment_is_damage);
-    RUN(test_a_journal_without_its_first_segment_is_absent);
-    RUN(test_a_missing_segment_is_damage);
-    RUN(test_a_valid_record_with_another_sequence_is_damage);
-    RUN(test_a_group_torn_out_of_order_is_a_torn_tail);
+    RUN(a_tail_torn_at_any_byte_is_truncated);
+    RUN(every_flipped_bit_is_found);
+    RUN(recovery_changes_nothing_where_there_is_damage);
+    RUN(recovery_needs_a_reader_that_came_to_the_end);
+    RUN(a_header_that_does_not_continue_the_journal_is_refused);
+    RUN(an_epoch_that_goes_down_is_damage);
+    RUN(a_foreign_segment_is_damage);
+    RUN(a_journal_without_its_first_segment_is_absent);
+    RUN(a_missing_segment_is_damage);
+    RUN(a_valid_record_with_another_sequence_is_damage);
+    RUN(a_group_torn_out_of_order_is_a_torn_tail);
     return 0;
 }

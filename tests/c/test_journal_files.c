@@ -34,7 +34,7 @@ static void *prepare(void *stop)
 }
 
 /* Rule: one thread writes while another prepares, on real files; the records come back. */
-static void test_another_thread_may_prepare_segments(void)
+static void another_thread_may_prepare_segments(void)
 {
     const ome_file_system_t *file_system = ome_file_system_posix();
     open_reader(file_system, real_directory, false);
@@ -58,8 +58,9 @@ static void test_another_thread_may_prepare_segments(void)
     remove_files();
 }
 
-/* Rule: a live reader, which reads through the page cache, sees at once what was written past it, also in blocks that it has read before. */
-static void test_a_live_reader_sees_what_was_written_past_the_page_cache(void)
+/* Rule: a live reader, which reads through the page cache, sees at once what was written past it, also in blocks that
+ * it has read before. */
+static void a_live_reader_sees_what_was_written_past_the_page_cache(void)
 {
     const ome_file_system_t *file_system = ome_file_system_posix();
     memset(&reader, 0, sizeof(reader));
@@ -78,7 +79,7 @@ static void test_a_live_reader_sees_what_was_written_past_the_page_cache(void)
 }
 
 /* Rule: a file for whole blocks takes them, and what the file system refuses to take past the page cache goes through it. */
-static void test_a_file_for_whole_blocks_falls_back_to_the_page_cache(void)
+static void a_file_for_whole_blocks_falls_back_to_the_page_cache(void)
 {
     static _Alignas(OME_FILE_BLOCK_SIZE) uint8_t blocks[2 * OME_FILE_BLOCK_SIZE];
     static uint8_t bytes[2 * OME_FILE_BLOCK_SIZE];
@@ -107,7 +108,7 @@ static void test_a_file_for_whole_blocks_falls_back_to_the_page_cache(void)
 }
 
 /* Rule: a call of the table does the whole operation. */
-static void test_the_operating_system_does_whole_operations(void)
+static void the_operating_system_does_whole_operations(void)
 {
     const ome_file_system_t *table = ome_file_system_posix();
     char path[OME_PATH_SIZE];
@@ -133,7 +134,7 @@ static void test_the_operating_system_does_whole_operations(void)
 }
 
 /* Rule: a call of the table that fails gives the number of the error. */
-static void test_the_operating_system_says_why_a_call_failed(void)
+static void the_operating_system_says_why_a_call_failed(void)
 {
     const ome_file_system_t *table = ome_file_system_posix();
     char path[OME_PATH_SIZE];
@@ -157,7 +158,7 @@ static void test_the_operating_system_says_why_a_call_failed(void)
 }
 
 /* Rule: what an operator reads has the call, the file and the number of the error. */
-static void test_an_error_names_the_call_and_the_file(void)
+static void an_error_names_the_call_and_the_file(void)
 {
     ome_error_t error;
     CHECK_EQUAL(ome_file_failed(&error, -ENOSPC, "pwrite", "data/a"), OME_IO_ERROR);
@@ -167,7 +168,7 @@ static void test_an_error_names_the_call_and_the_file(void)
 }
 
 /* Rule: a write that the system cuts short is continued, and where it cannot be, it is an error: here by a limit on the size of files. */
-static void test_a_short_write_is_continued_and_then_an_error(void)
+static void a_short_write_is_continued_and_then_an_error(void)
 {
     const pid_t child = fork();
     CHECK(child >= 0);
@@ -200,13 +201,13 @@ int main(void)
 {
     seed = test_seed(20240229);
     CHECK(mkdtemp(real_directory) != NULL);
-    RUN(test_another_thread_may_prepare_segments);
-    RUN(test_a_live_reader_sees_what_was_written_past_the_page_cache);
-    RUN(test_a_file_for_whole_blocks_falls_back_to_the_page_cache);
-    RUN(test_the_operating_system_does_whole_operations);
-    RUN(test_the_operating_system_says_why_a_call_failed);
-    RUN(test_an_error_names_the_call_and_the_file);
-    RUN(test_a_short_write_is_continued_and_then_an_error);
+    RUN(another_thread_may_prepare_segments);
+    RUN(a_live_reader_sees_what_was_written_past_the_page_cache);
+    RUN(a_file_for_whole_blocks_falls_back_to_the_page_cache);
+    RUN(the_operating_system_does_whole_operations);
+    RUN(the_operating_system_says_why_a_call_failed);
+    RUN(an_error_names_the_call_and_the_file);
+    RUN(a_short_write_is_continued_and_then_an_error);
     CHECK_EQUAL(rmdir(real_directory), 0);
     return 0;
 }

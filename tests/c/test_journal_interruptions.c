@@ -1,8 +1,8 @@
 /* The journal under failing system calls and power cuts: nothing that was committed is lost, and recovery may be repeated. */
 #include "journal_fixture.h"
 
-/* One run of a server that is stopped by the first failure: starts, commits groups of all sizes over several segments, prepares some of them,
- * closes. Gives the last sequence whose commit returned OME_OK. */
+/* One run of a server that is stopped by the first failure: starts, commits groups of all sizes over several segments,
+ * prepares some of them, closes. Gives the last sequence whose commit returned OME_OK. */
 static uint64_t run_until_failure(ome_status_t *status)
 {
     uint64_t durable = 0;
@@ -81,7 +81,7 @@ static bool check_failing_call(uint64_t failing_call, memory_fail_t fail, bool c
 }
 
 /* Rule: whichever call fails, the writer stops for good, and a later start finds all that was committed. */
-static void test_any_failing_call_stops_the_writer_and_loses_nothing_committed(void)
+static void any_failing_call_stops_the_writer_and_loses_nothing_committed(void)
 {
     uint64_t call = 1;
     while (check_failing_call(call, MEMORY_FAIL_CLEAN, false))
@@ -95,7 +95,7 @@ static void test_any_failing_call_stops_the_writer_and_loses_nothing_committed(v
 }
 
 /* Rule: a failed preparation leaves nothing and may be tried again; a writer that needs the segment meanwhile makes it itself. */
-static void test_a_failed_preparation_is_tried_again_and_stops_nobody(void)
+static void a_failed_preparation_is_tried_again_and_stops_nobody(void)
 {
     start_new();
     commit_groups(10, 10);
@@ -119,7 +119,7 @@ static void test_a_failed_preparation_is_tried_again_and_stops_nobody(void)
 }
 
 /* Rule: what recovery has read may be in memory only, after a sync that failed; when it is done, it is on disk. */
-static void test_recovery_does_not_trust_what_only_the_page_cache_holds(void)
+static void recovery_does_not_trust_what_only_the_page_cache_holds(void)
 {
     start_new();
     commit_groups(5, 5);
@@ -205,7 +205,7 @@ static bool check_interrupted_recovery(uint64_t call, bool cuts_power, uint64_t 
 }
 
 /* Rule: recovery may die at any step, with the power or without, and the next one gives the same; so do more of them. */
-static void test_recovery_may_be_interrupted_and_repeated(void)
+static void recovery_may_be_interrupted_and_repeated(void)
 {
     bool is_reached = true;
     uint64_t call = 1;
@@ -246,7 +246,7 @@ static uint64_t lost_by_power_cut(uint64_t call, bool syncs_nothing)
 }
 
 /* Rule: commit policy. A power cut at any moment loses nothing that was committed. The control: without syncs it does. */
-static void test_a_power_cut_loses_nothing_committed(void)
+static void a_power_cut_loses_nothing_committed(void)
 {
     uint64_t call = 1;
     for (uint64_t lost = 0; (lost = lost_by_power_cut(call, false)) != SIZE_MAX; call++)
@@ -262,10 +262,9 @@ static void test_a_power_cut_loses_nothing_committed(void)
     CHECK(losing_count > call / 2);
 }
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
-
-/* Rule: the power fails at any call of rotation and sealing, and any sectors of what was not synced are on disk: nothing committed is lost, nothing
- * is called damage, and the next run goes on. The control: where one sync of many did nothing, records are lost or the journal is damaged. */
+/* Rule: the power fails at any call of rotation and sealing, and any sectors of what was not synced are on disk:
+ * nothing committed is lost, nothing is called damage, and the next run goes on. The control: where one sync of many
+ * did nothing, records are lost or the journal is damaged. */
 static uint64_t rotate_and_cut(uint64_t call, uint64_t variant, uint64_t lying_sync, uint64_t *sync_count)
 {
     memory_start(&memory, seed + 1000 * variant);
@@ -310,7 +309,7 @@ static uint64_t rotate_and_cut(uint64_t call, uint64_t variant, uint64_t lying_s
     return is_reached ? lost : UINT64_MAX;
 }
 
-static void test_a_power_cut_in_rotation_loses_nothing_and_is_no_damage(void)
+static void a_power_cut_in_rotation_loses_nothing_and_is_no_damage(void)
 {
     uint64_t sync_count = 0;
     uint64_t call = 1;
@@ -345,11 +344,11 @@ static void test_a_power_cut_in_rotation_loses_nothing_and_is_no_damage(void)
 int main(void)
 {
     seed = test_seed(20240229);
-    RUN(test_any_failing_call_stops_the_writer_and_loses_nothing_committed);
-    RUN(test_a_failed_preparation_is_tried_again_and_stops_nobody);
-    RUN(test_recovery_does_not_trust_what_only_the_page_cache_holds);
-    RUN(test_recovery_may_be_interrupted_and_repeated);
-    RUN(test_a_power_cut_loses_nothing_committed);
-    RUN(test_a_power_cut_in_rotation_loses_nothing_and_is_no_damage);
+    RUN(any_failing_call_stops_the_writer_and_loses_nothing_committed);
+    RUN(a_failed_preparation_is_tried_again_and_stops_nobody);
+    RUN(recovery_does_not_trust_what_only_the_page_cache_holds);
+    RUN(recovery_may_be_interrupted_and_repeated);
+    RUN(a_power_cut_loses_nothing_committed);
+    RUN(a_power_cut_in_rotation_loses_nothing_and_is_no_damage);
     return 0;
 }

@@ -2,7 +2,7 @@
 #include "journal_fixture.h"
 
 /* Rule: a live reader stops at the last complete record, goes on when there are more, and follows over segments and runs. */
-static void test_a_live_reader_follows_the_writer(void)
+static void a_live_reader_follows_the_writer(void)
 {
     static ome_journal_reader_t live;
     static uint8_t live_memory[1 << 20];
@@ -56,8 +56,6 @@ static void test_a_live_reader_follows_the_writer(void)
     memory_end(&memory);
 }
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
-
 /* Reads from a sequence on; `chain`, where given, must hold before it. Gives what the reader said at the end. */
 static ome_status_t read_from(uint64_t first_sequence, const uint32_t *chain, bool is_live)
 {
@@ -96,8 +94,9 @@ static void check_from(uint64_t first_sequence)
     }
 }
 
-/* Rule: reading may begin at any sequence up to one behind the last; the chain checksum before it is held against the one that the caller knows. */
-static void test_reading_begins_at_any_sequence(void)
+/* Rule: reading may begin at any sequence up to one behind the last; the chain checksum before it is held against the
+ * one that the caller knows. */
+static void reading_begins_at_any_sequence(void)
 {
     make_runs();
     for (uint64_t index = 0; index < segment_count; index++)
@@ -128,9 +127,9 @@ static void test_reading_begins_at_any_sequence(void)
     memory_end(&memory);
 }
 
-/* Rule: whoever begins in the middle of a segment still reads it from its beginning, so that damage before the place is found, and further back is not
- * looked at. */
-static void test_what_is_before_the_beginning_is_read_in_its_segment_only(void)
+/* Rule: whoever begins in the middle of a segment still reads it from its beginning, so that damage before the place is
+ * found, and further back is not looked at. */
+static void records_before_the_beginning_are_read_in_its_segment_only(void)
 {
     make_runs();
     const uint64_t first_sequence = segments[3].first_sequence + 100;
@@ -144,8 +143,9 @@ static void test_what_is_before_the_beginning_is_read_in_its_segment_only(void)
     memory_end(&memory);
 }
 
-/* Rule: a journal whose oldest segments are gone is read from where it begins, goes on being written, and says from where on it is there. */
-static void test_a_journal_whose_beginning_was_archived_is_read_from_there(void)
+/* Rule: a journal whose oldest segments are gone is read from where it begins, goes on being written, and says from
+ * where on it is there. */
+static void a_journal_whose_beginning_was_archived_is_read_from_there(void)
 {
     make_runs();
     for (uint64_t gone = 0; gone + 1 < segment_count; gone++)
@@ -180,7 +180,7 @@ static void test_a_journal_whose_beginning_was_archived_is_read_from_there(void)
 }
 
 /* Rule: a live reader may begin anywhere too, also before the server has written so far, and while older segments are taken away. */
-static void test_a_live_reader_begins_anywhere(void)
+static void a_live_reader_begins_anywhere(void)
 {
     static ome_journal_reader_t live;
     static uint8_t live_memory[1 << 20];
@@ -239,10 +239,10 @@ static void test_a_live_reader_begins_anywhere(void)
 int main(void)
 {
     seed = test_seed(20240229);
-    RUN(test_a_live_reader_follows_the_writer);
-    RUN(test_reading_begins_at_any_sequence);
-    RUN(test_what_is_before_the_beginning_is_read_in_its_segment_only);
-    RUN(test_a_journal_whose_beginning_was_archived_is_read_from_there);
-    RUN(test_a_live_reader_begins_anywhere);
+    RUN(a_live_reader_follows_the_writer);
+    RUN(reading_begins_at_any_sequence);
+    RUN(records_before_the_beginning_are_read_in_its_segment_only);
+    RUN(a_journal_whose_beginning_was_archived_is_read_from_there);
+    RUN(a_live_reader_begins_anywhere);
     return 0;
 }

@@ -1,6 +1,8 @@
-/* Repair of a journal: whatever is damaged, it ends up readable, nothing before the damage is lost, and a failed call or a power cut leaves what can be repaired again.
+/* Repair of a journal: whatever is damaged, it ends up readable, nothing before the damage is lost, and a failed call
+ * or a power cut leaves what can be repaired again.
  *
- * On the file system in memory (ome_memory_file.h). The journal has three runs and six segments; the second run was killed. */
+ * On the file system in memory (ome_memory_file.h). The journal has three runs and six segments; the second run was
+ * killed. */
 #include "journal/ome_journal_recover.h"
 #include "journal/ome_journal_repair.h"
 #include "journal/ome_journal_writer.h"
@@ -251,7 +253,7 @@ static uint64_t count_everywhere(void)
 /* ---- tests ---- */
 
 /* Rule: whatever is damaged, the journal is cut before the first record that cannot be read, says what it loses, and removes nothing. */
-static void test_a_cut_ends_the_journal_before_any_damage(void)
+static void a_cut_ends_the_journal_before_any_damage(void)
 {
     for (uint32_t segment = 0; segment < 5; segment++)
     {
@@ -282,7 +284,7 @@ static void test_a_cut_ends_the_journal_before_any_damage(void)
 }
 
 /* Rule: a journal that is not damaged is not cut. */
-static void test_only_damage_is_cut(void)
+static void only_damage_is_cut(void)
 {
     make_journal(seed);
     ome_journal_loss_t loss;
@@ -338,7 +340,7 @@ static bool check_interrupted_cut(damage_t kind, uint64_t call, bool cuts_power,
 }
 
 /* Rule: a cut may die at any call, with the power or without, and the next one completes it: nothing before the damage is lost. */
-static void test_a_cut_may_be_interrupted_and_repeated(void)
+static void a_cut_may_be_interrupted_and_repeated(void)
 {
     static const damage_t kinds[] = {DAMAGE_RECORD, DAMAGE_HEADER, DAMAGE_SEAL};
     for (size_t which = 0; which < sizeof(kinds) / sizeof(kinds[0]); which++)
@@ -358,7 +360,7 @@ static void test_a_cut_may_be_interrupted_and_repeated(void)
 }
 
 /* Rule: a cut and a new beginning that were told to be done are on disk. */
-static void test_what_was_done_survives_a_power_cut(void)
+static void a_finished_repair_survives_a_power_cut(void)
 {
     for (uint64_t variant = 0; variant < 100; variant++)
     {
@@ -392,7 +394,7 @@ static ome_status_t begin_behind(uint64_t sequence)
 }
 
 /* Rule: whatever is damaged before or at a snapshot, the journal can be made to begin behind it, and then has all records from there on. */
-static void test_a_journal_begins_behind_a_snapshot_whatever_is_damaged_before(void)
+static void a_journal_begins_behind_a_snapshot_whatever_is_damaged_before(void)
 {
     for (uint32_t segment = 0; segment < 5; segment++)
     {
@@ -420,7 +422,7 @@ static void test_a_journal_begins_behind_a_snapshot_whatever_is_damaged_before(v
 }
 
 /* Rule: a header is not needed to find the records, and where a seal is spoiled the next header proves that they are complete. */
-static void test_records_are_found_without_header_and_seal(void)
+static void records_are_found_without_header_and_seal(void)
 {
     for (uint32_t segment = 0; segment < 5; segment++)
     {
@@ -447,7 +449,7 @@ static void test_records_are_found_without_header_and_seal(void)
 }
 
 /* Rule: damage behind the snapshot stays damage: it is not hidden by the new beginning, and to cut it is another decision. */
-static void test_damage_behind_the_snapshot_is_still_there(void)
+static void damage_behind_the_snapshot_is_still_there(void)
 {
     make_journal(seed);
     const uint64_t lost = damage(2, DAMAGE_RECORD);
@@ -472,7 +474,7 @@ static void test_damage_behind_the_snapshot_is_still_there(void)
 }
 
 /* Rule: what is not the journal of the snapshot is refused, and nothing is changed. */
-static void test_a_snapshot_of_another_journal_is_refused(void)
+static void a_snapshot_of_another_journal_is_refused(void)
 {
     for (uint32_t segment = 2; segment < 6; segment++)
     {
@@ -520,7 +522,7 @@ static bool check_interrupted_begin(damage_t kind, uint64_t call, bool cuts_powe
 }
 
 /* Rule: it may die at any call, with the power or without, and the next one completes it: no record behind the snapshot is lost. */
-static void test_a_new_beginning_may_be_interrupted_and_repeated(void)
+static void a_new_beginning_may_be_interrupted_and_repeated(void)
 {
     static const damage_t kinds[] = {DAMAGE_RECORD, DAMAGE_HEADER};
     for (size_t which = 0; which < sizeof(kinds) / sizeof(kinds[0]); which++)
@@ -542,14 +544,14 @@ static void test_a_new_beginning_may_be_interrupted_and_repeated(void)
 int main(void)
 {
     seed = test_seed(67);
-    RUN(test_a_cut_ends_the_journal_before_any_damage);
-    RUN(test_only_damage_is_cut);
-    RUN(test_a_cut_may_be_interrupted_and_repeated);
-    RUN(test_what_was_done_survives_a_power_cut);
-    RUN(test_a_journal_begins_behind_a_snapshot_whatever_is_damaged_before);
-    RUN(test_records_are_found_without_header_and_seal);
-    RUN(test_damage_behind_the_snapshot_is_still_there);
-    RUN(test_a_snapshot_of_another_journal_is_refused);
-    RUN(test_a_new_beginning_may_be_interrupted_and_repeated);
+    RUN(a_cut_ends_the_journal_before_any_damage);
+    RUN(only_damage_is_cut);
+    RUN(a_cut_may_be_interrupted_and_repeated);
+    RUN(a_finished_repair_survives_a_power_cut);
+    RUN(a_journal_begins_behind_a_snapshot_whatever_is_damaged_before);
+    RUN(records_are_found_without_header_and_seal);
+    RUN(damage_behind_the_snapshot_is_still_there);
+    RUN(a_snapshot_of_another_journal_is_refused);
+    RUN(a_new_beginning_may_be_interrupted_and_repeated);
     return 0;
 }

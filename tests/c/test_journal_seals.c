@@ -1,8 +1,6 @@
 /* Seals of the journal: every finished segment has one, and whatever is changed, dropped, doubled or swapped before it is found. */
 #include "journal_fixture.h"
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
-
 static ome_journal_seal_t seal_of(uint64_t index)
 {
     ome_journal_record_t record;
@@ -16,7 +14,7 @@ static ome_journal_seal_t seal_of(uint64_t index)
 }
 
 /* Rule: every segment that is finished is sealed, whoever finished it, and the seal says what stands before it and why it is there. */
-static void test_every_finished_segment_is_sealed(void)
+static void every_finished_segment_is_sealed(void)
 {
     static const uint32_t reasons[7] = {OME_JOURNAL_SEAL_ROTATION, OME_JOURNAL_SEAL_ROTATION, OME_JOURNAL_SEAL_RECOVERY,
         OME_JOURNAL_SEAL_ROTATION, OME_JOURNAL_SEAL_RECOVERY, OME_JOURNAL_SEAL_ROTATION, OME_JOURNAL_SEAL_CLOSE};
@@ -38,7 +36,7 @@ static void test_every_finished_segment_is_sealed(void)
 }
 
 /* Rule: the seal goes with the commit that ends the segment: one write and one sync, of which the old segment needs no more. */
-static void test_the_seal_at_rotation_costs_no_commit_of_its_own(void)
+static void the_seal_at_rotation_costs_no_commit_of_its_own(void)
 {
     start_new();
     CHECK_EQUAL(ome_journal_writer_prepare_next(&writer), OME_OK);
@@ -77,8 +75,9 @@ static void append_bytes(uint64_t size)
     }
 }
 
-/* Rule: the seal stays within the writer's memory, also where the buffer is full when the segment ends, which only long records bring about. */
-static void test_the_seal_fits_in_a_buffer_that_is_full(void)
+/* Rule: the seal stays within the writer's memory, also where the buffer is full when the segment ends, which only long
+ * records bring about. */
+static void the_seal_fits_in_a_buffer_that_is_full(void)
 {
     static _Alignas(OME_FILE_BLOCK_SIZE) uint8_t bytes[4 * OME_FILE_BLOCK_SIZE + 64];
     static const uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
@@ -116,9 +115,10 @@ static void test_the_seal_fits_in_a_buffer_that_is_full(void)
     }
 }
 
-/* Rule: a changed bit in any segment is found. Only the last seal may look like a torn one, and no record is lost by it. Every bit of the headers'
- * fields, of what is around each seal and of all of a small journal (above), and one in many of the rest. */
-static void test_flipped_bits_are_found_in_every_segment(void)
+/* Rule: a changed bit in any segment is found. Only the last seal may look like a torn one, and no record is lost by
+ * it. Every bit of the headers' fields, of what is around each seal and of all of a small journal (above), and one in
+ * many of the rest. */
+static void flipped_bits_are_found_in_every_segment(void)
 {
     make_runs();
     for (uint64_t index = 0; index < segment_count; index++)
@@ -141,7 +141,7 @@ static void test_flipped_bits_are_found_in_every_segment(void)
 }
 
 /* Rule: a segment cut at any length is damage where another follows it; only the last may be shorter, and then loses what is cut off. */
-static void test_a_segment_cut_short_is_found(void)
+static void a_segment_cut_short_is_found(void)
 {
     make_runs();
     for (uint64_t index = 0; index < segment_count; index++)
@@ -165,7 +165,7 @@ static void test_a_segment_cut_short_is_found(void)
 }
 
 /* Rule: a segment dropped, put in another's place, or there twice is damage. */
-static void test_segments_dropped_doubled_or_swapped_are_found(void)
+static void segments_dropped_doubled_or_swapped_are_found(void)
 {
     make_runs();
     for (uint64_t index = 0; index < segment_count; index++)
@@ -196,7 +196,7 @@ static void test_segments_dropped_doubled_or_swapped_are_found(void)
 }
 
 /* Rule: nor is it enough that its header says that it belongs where it was put; what is in it does not. */
-static void test_a_segment_that_has_the_header_of_another_is_found(void)
+static void a_segment_that_has_the_header_of_another_is_found(void)
 {
     make_runs();
     for (uint64_t index = 0; index < segment_count; index++)
@@ -215,9 +215,9 @@ static void test_a_segment_that_has_the_header_of_another_is_found(void)
     memory_end(&memory);
 }
 
-/* Rule: a record dropped, doubled, swapped with its neighbour or replaced by another valid one is damage: in the last one of them, the chain and the
- * seal say so, for each record by itself is right. */
-static void test_records_dropped_doubled_swapped_or_replaced_are_found(void)
+/* Rule: a record dropped, doubled, swapped with its neighbour or replaced by another valid one is damage: in the last
+ * one of them, the chain and the seal say so, for each record by itself is right. */
+static void records_dropped_doubled_swapped_or_replaced_are_found(void)
 {
     static uint8_t kept[SEGMENT_SIZE];
     make_runs();
@@ -272,8 +272,9 @@ static void test_records_dropped_doubled_swapped_or_replaced_are_found(void)
     memory_end(&memory);
 }
 
-/* Rule: a seal that is missing before another segment, or that says anything else than the truth, is damage, though its own checksum is right. */
-static void test_a_seal_that_is_missing_or_wrong_is_damage(void)
+/* Rule: a seal that is missing before another segment, or that says anything else than the truth, is damage, though its
+ * own checksum is right. */
+static void a_seal_that_is_missing_or_wrong_is_damage(void)
 {
     make_runs();
     for (uint64_t index = 0; index < segment_count; index++)
@@ -305,7 +306,7 @@ static void test_a_seal_that_is_missing_or_wrong_is_damage(void)
 }
 
 /* Rule: only a segment that was full is followed by one of the same run; the seal's reason and the next header's epoch agree. */
-static void test_only_a_full_segment_is_followed_by_the_same_run(void)
+static void only_a_full_segment_is_followed_by_the_same_run(void)
 {
     make_runs();
     for (uint64_t index = 0; index + 1 < segment_count; index++)
@@ -329,15 +330,15 @@ static void test_only_a_full_segment_is_followed_by_the_same_run(void)
 int main(void)
 {
     seed = test_seed(20240229);
-    RUN(test_every_finished_segment_is_sealed);
-    RUN(test_the_seal_at_rotation_costs_no_commit_of_its_own);
-    RUN(test_the_seal_fits_in_a_buffer_that_is_full);
-    RUN(test_flipped_bits_are_found_in_every_segment);
-    RUN(test_a_segment_cut_short_is_found);
-    RUN(test_segments_dropped_doubled_or_swapped_are_found);
-    RUN(test_a_segment_that_has_the_header_of_another_is_found);
-    RUN(test_records_dropped_doubled_swapped_or_replaced_are_found);
-    RUN(test_a_seal_that_is_missing_or_wrong_is_damage);
-    RUN(test_only_a_full_segment_is_followed_by_the_same_run);
+    RUN(every_finished_segment_is_sealed);
+    RUN(the_seal_at_rotation_costs_no_commit_of_its_own);
+    RUN(the_seal_fits_in_a_buffer_that_is_full);
+    RUN(flipped_bits_are_found_in_every_segment);
+    RUN(a_segment_cut_short_is_found);
+    RUN(segments_dropped_doubled_or_swapped_are_found);
+    RUN(a_segment_that_has_the_header_of_another_is_found);
+    RUN(records_dropped_doubled_swapped_or_replaced_are_found);
+    RUN(a_seal_that_is_missing_or_wrong_is_damage);
+    RUN(only_a_full_segment_is_followed_by_the_same_run);
     return 0;
 }

@@ -1,8 +1,6 @@
 /* Journals of version 1, alone and followed by version 2. */
 #include "journal_fixture.h"
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
-
 /* Writes a segment of version 1, by its own description: `count` records in groups of two; sealed as only a close did then. */
 static uint32_t write_version_1(uint64_t first_sequence, uint64_t count, uint64_t epoch, uint32_t chain, bool is_sealed)
 {
@@ -54,9 +52,9 @@ static void make_version_1(bool is_sealed)
     write_version_1(36, 5, 2, chain, is_sealed);
 }
 
-/* Rule: a journal of version 1 is read as it always was, and a writer of this version goes on from it, however it ended; recovery leaves the version 1
- * segments without a seal of version 2. */
-static void test_a_journal_of_version_1_is_read_and_goes_on_in_version_2(void)
+/* Rule: a journal of version 1 is read as it always was, and a writer of this version goes on from it, however it
+ * ended; recovery leaves the version 1 segments without a seal of version 2. */
+static void a_journal_of_version_1_is_read_and_goes_on_in_version_2(void)
 {
     for (int is_sealed = 0; is_sealed <= 1; is_sealed++)
     {
@@ -77,7 +75,7 @@ static void test_a_journal_of_version_1_is_read_and_goes_on_in_version_2(void)
 }
 
 /* Rule: a seal of version 1 is synced and has no data; no writer of it wrote another. */
-static void test_a_seal_of_version_1_is_synced_and_without_data(void)
+static void a_seal_of_version_1_is_synced_and_without_data(void)
 {
     for (int variant = 0; variant < 3; variant++)
     {
@@ -93,7 +91,7 @@ static void test_a_seal_of_version_1_is_synced_and_without_data(void)
 }
 
 /* Rule: a tail of version 1 that is torn at any byte is cut, and the journal goes on. */
-static void test_a_torn_tail_of_version_1_is_cut(void)
+static void a_torn_tail_of_version_1_is_truncated(void)
 {
     for (uint64_t cut = 0; cut < 300; cut++)
     {
@@ -111,7 +109,7 @@ static void test_a_torn_tail_of_version_1_is_cut(void)
 }
 
 /* Rule: in a journal of both versions, changed bits are found in both; what follows a version 1 segment must be right for either. */
-static void test_flipped_bits_are_found_in_a_journal_of_both_versions(void)
+static void flipped_bits_are_found_in_a_journal_of_both_versions(void)
 {
     make_version_1(false);
     CHECK_EQUAL(start(), OME_OK);
@@ -144,7 +142,7 @@ static void check_header_after(uint64_t index, const ome_journal_header_t *chang
 }
 
 /* Rule: versions never go back, an unknown one is named, a kind is that of the name, and what a version does not use is zero. */
-static void test_versions_and_kinds_that_do_not_belong_are_refused(void)
+static void versions_and_kinds_that_do_not_belong_are_refused(void)
 {
     static const uint32_t unknown[] = {0, 3, 4, UINT32_MAX};
     ome_journal_header_t header;
@@ -192,10 +190,10 @@ static void test_versions_and_kinds_that_do_not_belong_are_refused(void)
 int main(void)
 {
     seed = test_seed(20240229);
-    RUN(test_a_journal_of_version_1_is_read_and_goes_on_in_version_2);
-    RUN(test_a_seal_of_version_1_is_synced_and_without_data);
-    RUN(test_a_torn_tail_of_version_1_is_cut);
-    RUN(test_flipped_bits_are_found_in_a_journal_of_both_versions);
-    RUN(test_versions_and_kinds_that_do_not_belong_are_refused);
+    RUN(a_journal_of_version_1_is_read_and_goes_on_in_version_2);
+    RUN(a_seal_of_version_1_is_synced_and_without_data);
+    RUN(a_torn_tail_of_version_1_is_truncated);
+    RUN(flipped_bits_are_found_in_a_journal_of_both_versions);
+    RUN(versions_and_kinds_that_do_not_belong_are_refused);
     return 0;
 }

@@ -2,7 +2,7 @@
 #include "journal_fixture.h"
 
 /* Rule: the layout is that of docs/JOURNAL.md, byte for byte. */
-static void test_the_bytes_are_those_of_the_document(void)
+static void the_bytes_are_those_of_the_document(void)
 {
     start_new();
     CHECK_EQUAL(ome_journal_writer_append(&writer, 1, 2, "abc", 3), OME_OK);
@@ -32,7 +32,7 @@ static void test_the_bytes_are_those_of_the_document(void)
     memory_end(&memory);
 }
 
-static void test_only_names_of_segments_are_taken_for_segments(void)
+static void only_names_of_segments_are_taken_for_segments(void)
 {
     char name[OME_JOURNAL_NAME_SIZE];
     ome_journal_name(name, OME_JOURNAL_COMMANDS, 1204332);
@@ -61,7 +61,7 @@ static void test_only_names_of_segments_are_taken_for_segments(void)
 }
 
 /* Rule: records come back as they were, in order, over segments and runs; each run has a higher epoch. */
-static void test_records_come_back_over_many_segments_and_runs(void)
+static void records_come_back_over_many_segments_and_runs(void)
 {
     start_new();
     for (uint64_t run = 1; run <= 6; run++)
@@ -96,7 +96,7 @@ static void test_records_come_back_over_many_segments_and_runs(void)
 }
 
 /* Rule: a group larger than the buffer, or than what is left of a segment, is committed as a whole. */
-static void test_a_group_may_be_larger_than_the_buffer_and_the_segment(void)
+static void a_group_may_be_larger_than_the_buffer_and_the_segment(void)
 {
     start_new();
     commit_groups(5000, 5000);
@@ -108,8 +108,9 @@ static void test_a_group_may_be_larger_than_the_buffer_and_the_segment(void)
     memory_end(&memory);
 }
 
-/* Rule: with memory for groups of n commands a group of n is written by one call, wherever the memory begins and the group before it has ended. */
-static void test_memory_for_a_group_is_enough_to_write_it_at_once(void)
+/* Rule: with memory for groups of n commands a group of n is written by one call, wherever the memory begins and the
+ * group before it has ended. */
+static void memory_for_a_group_is_enough_to_write_it_at_once(void)
 {
     static const size_t shifts[] = {0, 1, 64, 2048, OME_FILE_BLOCK_SIZE - 1};
     const uint8_t body[OME_BODY_SIZE] = {0};
@@ -144,7 +145,7 @@ static void test_memory_for_a_group_is_enough_to_write_it_at_once(void)
 }
 
 /* Rule: segments of any size are read, also by a reader that sees a part of them at a time. */
-static void test_a_segment_may_be_larger_than_what_is_read_at_once(void)
+static void a_segment_may_be_larger_than_what_is_read_at_once(void)
 {
     segment_size_bytes = 5 * sizeof(reader_memory) / 2 / 4096 * 4096;
     start_new();
@@ -169,7 +170,7 @@ static void test_a_segment_may_be_larger_than_what_is_read_at_once(void)
 }
 
 /* Rule: however full a segment is, the seal has its place, and no segment grows. */
-static void test_a_seal_fits_in_a_segment_that_is_full(void)
+static void a_seal_fits_in_a_segment_that_is_full(void)
 {
     static const uint8_t data[OME_JOURNAL_DATA_SIZE_MAX];
     for (uint64_t left = 0; left < 60; left++)
@@ -201,7 +202,7 @@ static void test_a_seal_fits_in_a_segment_that_is_full(void)
 }
 
 /* Rule: a journal without records is clean, and each run still has its own epoch. */
-static void test_an_empty_journal_is_clean_and_its_epochs_grow(void)
+static void an_empty_journal_is_clean_and_its_epochs_grow(void)
 {
     memory_start(&memory, seed);
     CHECK_EQUAL(read_all(), OME_EMPTY);
@@ -226,7 +227,7 @@ static void test_an_empty_journal_is_clean_and_its_epochs_grow(void)
 }
 
 /* Rule: async policy. What was written survives the process; only what was synced survives the power. */
-static void test_write_and_sync_may_be_called_apart(void)
+static void write_and_sync_may_be_called_apart(void)
 {
     start_new();
     commit_groups(10, 10);
@@ -249,10 +250,10 @@ static void test_write_and_sync_may_be_called_apart(void)
     memory_end(&memory);
 }
 
-/* ---- Version 2: seals, kinds, versions that follow each other, beginning anywhere ---- */
+/* ---- kinds and configurations ---- */
 
 /* Rule: events lie in a directory beside the commands, with names of their own, and neither is taken for the other. */
-static void test_two_kinds_share_a_directory(void)
+static void two_kinds_share_a_directory(void)
 {
     static ome_journal_writer_t events;
     static uint8_t events_memory[6 * OME_FILE_BLOCK_SIZE];
@@ -299,7 +300,7 @@ static void test_two_kinds_share_a_directory(void)
 }
 
 /* Rule: a writer that is not open writes nothing, and a configuration is refused before the first call of the system. */
-static void test_a_writer_refuses_a_wrong_configuration(void)
+static void a_writer_refuses_a_wrong_configuration(void)
 {
     memory_start(&memory, seed);
     const ome_journal_writer_config_t good = {.file_system = &memory.table,
@@ -336,7 +337,7 @@ static void test_a_writer_refuses_a_wrong_configuration(void)
 }
 
 /* Rule: a configuration is refused before the first call of the system. */
-static void test_a_reader_refuses_a_wrong_configuration(void)
+static void a_reader_refuses_a_wrong_configuration(void)
 {
     memory_start(&memory, seed);
     static char long_name[OME_PATH_SIZE];
@@ -357,17 +358,17 @@ static void test_a_reader_refuses_a_wrong_configuration(void)
 int main(void)
 {
     seed = test_seed(20240229);
-    RUN(test_the_bytes_are_those_of_the_document);
-    RUN(test_only_names_of_segments_are_taken_for_segments);
-    RUN(test_records_come_back_over_many_segments_and_runs);
-    RUN(test_a_group_may_be_larger_than_the_buffer_and_the_segment);
-    RUN(test_memory_for_a_group_is_enough_to_write_it_at_once);
-    RUN(test_a_segment_may_be_larger_than_what_is_read_at_once);
-    RUN(test_a_seal_fits_in_a_segment_that_is_full);
-    RUN(test_an_empty_journal_is_clean_and_its_epochs_grow);
-    RUN(test_write_and_sync_may_be_called_apart);
-    RUN(test_two_kinds_share_a_directory);
-    RUN(test_a_writer_refuses_a_wrong_configuration);
-    RUN(test_a_reader_refuses_a_wrong_configuration);
+    RUN(the_bytes_are_those_of_the_document);
+    RUN(only_names_of_segments_are_taken_for_segments);
+    RUN(records_come_back_over_many_segments_and_runs);
+    RUN(a_group_may_be_larger_than_the_buffer_and_the_segment);
+    RUN(memory_for_a_group_is_enough_to_write_it_at_once);
+    RUN(a_segment_may_be_larger_than_what_is_read_at_once);
+    RUN(a_seal_fits_in_a_segment_that_is_full);
+    RUN(an_empty_journal_is_clean_and_its_epochs_grow);
+    RUN(write_and_sync_may_be_called_apart);
+    RUN(two_kinds_share_a_directory);
+    RUN(a_writer_refuses_a_wrong_configuration);
+    RUN(a_reader_refuses_a_wrong_configuration);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* The price ladder against a sorted array: whatever the keys, it finds what is there, in order, with few nodes, and gives everything back. */
+/* The price ladder against a sorted array: whatever the keys, it finds what is there, in order, with few nodes, and
+ * gives everything back. */
 #define _GNU_SOURCE
 
 #include <stdbool.h>
@@ -60,7 +61,8 @@ static bool model_has(const model_t *model, uint64_t key)
 
 /* ---- invariants ---- */
 
-/* The path from the root to a key: every node is where its parent says, is on the key's way, and if it is no leaf has two children or more. */
+/* The path from the root to a key: every node is where its parent says, is on the key's way, and if it is no leaf has
+ * two children or more. */
 static void check_path(const model_t *model, const ome_ladder_pool_t *pool, const entry_t *entry)
 {
     uint32_t parent = 0;
@@ -276,7 +278,8 @@ static void the_root_moves_to_the_digit_in_which_keys_differ(void)
     free(memory);
 }
 
-/* The leaf of an empty ladder moves to another key, is freed, and comes back as an inner node whose prefix is that of a key near which the leaf once was: that key is not found. */
+/* The leaf of an empty ladder moves to another key, is freed, and comes back as an inner node whose prefix is that of a
+ * key near which the leaf once was: that key is not found. */
 static void a_leaf_that_moved_is_not_found_where_it_was(void)
 {
     static model_t models[LADDER_COUNT];

@@ -1,9 +1,7 @@
 /* How connections of the listener end: by the caller, by the client, at any stage. */
 #include "listener_fixture.h"
 
-/* ---- a listener and its clients ---- */
-
-/* The same while time goes on: what is ended is read a piece each tick. */
+/* Like work_until, while time goes on: what an ended connection still sends is read a piece each tick. */
 static void work_until_connections(house_t *house, uint64_t value)
 {
     const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
@@ -15,10 +13,9 @@ static void work_until_connections(house_t *house, uint64_t value)
     }
 }
 
-/* ---- ends ---- */
-
-/* Who is ended gets what waits for it and a last frame, also when its queue is full and it has sent much that nobody read; then the connection closes without a reset, and nobody is told. */
-static void who_is_ended_gets_the_last_frame(void)
+/* Who is ended gets what waits for it and a last frame, also when its queue is full and it has sent much that nobody
+ * read; then the connection closes without a reset, and nobody is told. */
+static void an_ended_client_gets_the_last_frame(void)
 {
     for (uint32_t variant = 0; variant < 8; variant++)
     {
@@ -61,7 +58,7 @@ static void who_is_ended_gets_the_last_frame(void)
 }
 
 /* Who goes on sending after its end is read a piece at a time, and not as fast as it sends. */
-static void who_is_ended_and_goes_on_sending_costs_little(void)
+static void an_ended_client_that_goes_on_sending_costs_little(void)
 {
     house_t *house = house_new(true, OME_ZMTP_ROUTER, 4);
     client_t client = client_known(house, true);
@@ -82,7 +79,7 @@ static void who_is_ended_and_goes_on_sending_costs_little(void)
 }
 
 /* Who is ended, sends one byte and then stays as it is costs that one pause, however many ticks pass. */
-static void who_is_ended_and_stays_costs_nothing(void)
+static void an_ended_client_that_stays_costs_nothing(void)
 {
     house_t *house = house_new(false, OME_ZMTP_ROUTER, 4);
     client_t client = client_known(house, true);
@@ -102,7 +99,7 @@ static void who_is_ended_and_stays_costs_nothing(void)
 }
 
 /* Who ends leaves its place to who comes. */
-static void who_is_ended_makes_room(void)
+static void an_ended_client_makes_room(void)
 {
     house_t *house = house_new(false, OME_ZMTP_XPUB, 1);
     client_t client = client_known(house, true);
@@ -143,7 +140,8 @@ typedef enum
     GO_COUNT
 } go_t;
 
-/* At whatever stage a connection goes, and however, it is closed, its memory is free, and who was somebody is told to be gone once; who was not, or was ended, is not. */
+/* At whatever stage a connection goes, and however, it is closed, its memory is free, and who was somebody is told to
+ * be gone once; who was not, or was ended, is not. */
 static void connections_may_go_at_any_stage(void)
 {
     static bytes_t bytes;
@@ -287,10 +285,10 @@ static void an_old_number_has_no_effect(void)
 int main(void)
 {
     fill_pattern();
-    RUN(who_is_ended_gets_the_last_frame);
-    RUN(who_is_ended_and_goes_on_sending_costs_little);
-    RUN(who_is_ended_and_stays_costs_nothing);
-    RUN(who_is_ended_makes_room);
+    RUN(an_ended_client_gets_the_last_frame);
+    RUN(an_ended_client_that_goes_on_sending_costs_little);
+    RUN(an_ended_client_that_stays_costs_nothing);
+    RUN(an_ended_client_makes_room);
     RUN(an_end_has_a_deadline);
     RUN(connections_may_go_at_any_stage);
     RUN(a_reset_may_show_in_a_send);

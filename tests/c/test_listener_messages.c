@@ -201,7 +201,8 @@ static uint32_t count_pongs(house_t *house, client_t *client, uint32_t from)
     }
 }
 
-/* Each connection gets so many commands a tick: 256 PINGs of somebody, 4 of a stranger. The rest is not lost. Subscriptions are commands. */
+/* Each connection gets so many commands a tick: 256 PINGs of somebody, 4 of a stranger. The rest is not lost.
+ * Subscriptions are commands. */
 static void commands_have_a_budget(void)
 {
     static bytes_t bytes;
@@ -308,8 +309,9 @@ static void the_caller_gets_its_turn(void)
     house_free(house);
 }
 
-/* While a connection is paused nothing comes from it, not even what was read already; then all of it does, in order. A longer pause counts. */
-static void nothing_comes_from_who_is_paused(void)
+/* While a connection is paused nothing comes from it, not even what was read already; then all of it does, in order. A
+ * longer pause counts. */
+static void nothing_comes_from_a_paused_connection(void)
 {
     for (uint32_t is_unix = 0; is_unix < 2; is_unix++)
     {
@@ -367,8 +369,9 @@ static void nothing_comes_from_who_is_paused(void)
 
 /* ---- faults ---- */
 
-/* Whatever is not ZMTP, or not from a client of this kind, ends the connection, and is counted; a socket of another kind, an HTTP request, a frame that is too large. */
-static void what_is_not_zmtp_ends_the_connection(void)
+/* Whatever is not ZMTP, or not from a client of this kind, ends the connection, and is counted; a socket of another
+ * kind, an HTTP request, a frame that is too large. */
+static void bytes_that_are_not_zmtp_end_the_connection(void)
 {
     static bytes_t bytes;
     for (uint32_t kind = 0; kind < 5; kind++)
@@ -405,7 +408,8 @@ static void what_is_not_zmtp_ends_the_connection(void)
     }
 }
 
-/* Random streams, cut and mixed over several connections that come and go while the caller pauses, admits and ends at random: nothing breaks, and everything is given back. */
+/* Random streams, cut and mixed over several connections that come and go while the caller pauses, admits and ends at
+ * random: nothing breaks, and everything is given back. */
 static void random_streams_break_nothing(void)
 {
     enum
@@ -547,8 +551,8 @@ int main(void)
     RUN(nothing_is_kept_of_a_message_that_never_ends);
     RUN(commands_have_a_budget);
     RUN(the_caller_gets_its_turn);
-    RUN(nothing_comes_from_who_is_paused);
-    RUN(what_is_not_zmtp_ends_the_connection);
+    RUN(nothing_comes_from_a_paused_connection);
+    RUN(bytes_that_are_not_zmtp_end_the_connection);
     RUN(random_streams_break_nothing);
     return 0;
 }

@@ -3,10 +3,8 @@
 
 #include "listener_fixture.h"
 
-/* ---- bounds of output ---- */
-
 /* A client that does not read is sent no more than its queue takes; when it reads, it gets all of that, whole and in order. */
-static void who_does_not_read_has_a_bounded_queue(void)
+static void a_client_that_does_not_read_has_a_bounded_queue(void)
 {
     for (uint32_t variant = 0; variant < 4; variant++)
     {
@@ -43,8 +41,9 @@ static void who_does_not_read_has_a_bounded_queue(void)
     }
 }
 
-/* When the pool is used up, who holds most of it and has not read for a second ends, and is told to the caller once; who holds less stays. Where nobody stalls, the message is refused. */
-static void who_hoards_ends_when_the_pool_is_used_up(void)
+/* When the pool is used up, who holds most of it and has not read for a second ends, and is told to the caller once;
+ * who holds less stays. Where nobody stalls, the message is refused. */
+static void a_client_that_hoards_ends_when_the_pool_is_used_up(void)
 {
     house_t *house = house_begin(true, OME_ZMTP_ROUTER, 8); /* whose buffers in the kernel do not grow */
     house->config.pool_size_bytes = 600 * 1024;
@@ -87,8 +86,9 @@ static void who_hoards_ends_when_the_pool_is_used_up(void)
     house_free(house);
 }
 
-/* Who reads a little at a time, and so is never stalled, must not keep the pool from those who hold little: the one that holds most ends. Who holds as much as it is refused. */
-static void who_reads_a_little_does_not_keep_the_pool(void)
+/* Who reads a little at a time, and so is never stalled, must not keep the pool from those who hold little: the one
+ * that holds most ends. Who holds as much as it is refused. */
+static void a_client_that_reads_a_little_does_not_keep_the_pool(void)
 {
     house_t *house = house_begin(true, OME_ZMTP_XPUB, 8);
     house->config.pool_size_bytes = 600 * 1024;
@@ -124,7 +124,7 @@ static void who_reads_a_little_does_not_keep_the_pool(void)
 }
 
 /* A message that is larger than the pool ends nobody. */
-static void what_can_never_fit_ends_nobody(void)
+static void a_message_that_can_never_fit_ends_no_connection(void)
 {
     static uint8_t large[1u << 20];
     house_t *house = house_begin(true, OME_ZMTP_XPUB, 8);
@@ -166,8 +166,9 @@ static void *read_slowly(void *argument)
     return NULL;
 }
 
-/* When the listener ends, a client that reads gets all that waits for it, also when it has sent something that nobody read. One that does not read is waited for no longer than is said. */
-static void what_waits_is_sent_at_the_end(void)
+/* When the listener ends, a client that reads gets all that waits for it, also when it has sent something that nobody
+ * read. One that does not read is waited for no longer than is said. */
+static void queued_frames_are_sent_when_the_listener_closes(void)
 {
     for (uint32_t variant = 0; variant < 4; variant++)
     {
@@ -205,10 +206,10 @@ static void what_waits_is_sent_at_the_end(void)
 int main(void)
 {
     fill_pattern();
-    RUN(who_does_not_read_has_a_bounded_queue);
-    RUN(who_hoards_ends_when_the_pool_is_used_up);
-    RUN(who_reads_a_little_does_not_keep_the_pool);
-    RUN(what_can_never_fit_ends_nobody);
-    RUN(what_waits_is_sent_at_the_end);
+    RUN(a_client_that_does_not_read_has_a_bounded_queue);
+    RUN(a_client_that_hoards_ends_when_the_pool_is_used_up);
+    RUN(a_client_that_reads_a_little_does_not_keep_the_pool);
+    RUN(a_message_that_can_never_fit_ends_no_connection);
+    RUN(queued_frames_are_sent_when_the_listener_closes);
     return 0;
 }

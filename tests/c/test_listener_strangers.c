@@ -1,9 +1,8 @@
 /* The listener and strangers, connections that have not been admitted: they have a deadline, share a budget, and give way. */
 #include "listener_fixture.h"
 
-/* ---- bounds of input ---- */
-
-/* When all connections are taken, a new one takes the place of the oldest that is nobody. Those that are somebody stay, and when they are all, a new one is closed. */
+/* When all connections are taken, a new one takes the place of the oldest that is nobody. Those that are somebody stay,
+ * and when they are all, a new one is closed. */
 static void the_oldest_stranger_gives_way(void)
 {
     for (uint32_t is_unix = 0; is_unix < 2; is_unix++)
@@ -59,7 +58,8 @@ static void the_oldest_stranger_gives_way(void)
     }
 }
 
-/* Who does not complete its handshake in 5 s, or does and is nobody after 30 s, is closed; who is somebody may be silent for as long as it likes. */
+/* Who does not complete its handshake in 5 s, or does and is nobody after 30 s, is closed; who is somebody may be
+ * silent for as long as it likes. */
 static void strangers_have_a_deadline(void)
 {
     static bytes_t hello;
@@ -138,7 +138,8 @@ static void send_frames(house_t *house, const client_t *client, uint8_t name)
     client_send_bytes(house, client, &bytes);
 }
 
-/* All strangers together get 16 frames a tick, each at most 4; in later ticks each gets its turn, in the order they came, and nothing is lost. Who is somebody does not wait for them. */
+/* All strangers together get 16 frames a tick, each at most 4; in later ticks each gets its turn, in the order they
+ * came, and nothing is lost. Who is somebody does not wait for them. */
 static void strangers_share_a_budget(void)
 {
     house_t *house = house_new(true, OME_ZMTP_ROUTER, 32);
@@ -231,8 +232,6 @@ static void a_handshake_does_not_wait_for_the_budget_of_strangers(void)
     client_close(&late);
     house_free(house);
 }
-
-/* ---- bounds of output ---- */
 
 /* Strangers that hold beginnings of frames go first when the pool is used up; who is somebody and stalls not is not touched. */
 static void strangers_give_their_memory_back(void)

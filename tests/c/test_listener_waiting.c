@@ -9,7 +9,8 @@
 
 /* ---- descriptors ---- */
 
-/* Without a descriptor for it, a connection takes the one of the oldest stranger; where there is none it waits, without the listener being told again and again, and is accepted when there are some. */
+/* Without a descriptor for it, a connection takes the one of the oldest stranger; where there is none it waits, without
+ * the listener being told again and again, and is accepted when there are some. */
 static void a_connection_waits_for_a_descriptor(void)
 {
     house_t *house = house_new(false, OME_ZMTP_ROUTER, 8);
@@ -140,7 +141,7 @@ static void a_wait_ends_when_there_is_something(void)
     CHECK_EQUAL(close(event_fd), 0);
 }
 
-/* ---- the end of the listener ---- */
+/* ---- configuration ---- */
 
 /* A configuration outside its limits is refused. */
 static void a_bad_configuration_is_refused(void)

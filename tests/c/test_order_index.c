@@ -189,7 +189,8 @@ static bool next_permutation(uint32_t *order, uint32_t count)
     return true;
 }
 
-/* Entries of the table's last two homes and its first go around the end; they are removed in each of the 720 orders, and those left are found each time. */
+/* Entries of the table's last two homes and its first go around the end; they are removed in each of the 720 orders,
+ * and those left are found each time. */
 static void entries_that_wrap_around_the_tables_end_are_removed_in_any_order(void)
 {
     static const uint32_t homes_from_end[6] = {2, 1, 1, 2, 1, 0}; /* 0 is the first entry of the table */
@@ -305,7 +306,8 @@ static void ids_with_the_same_hash_are_told_apart(void)
     free(tried);
 }
 
-/* Entries that are looked at to find each order, on the average, times 100: `client_order_id` i of participant p is p * participant_step + i * id_step + 1. */
+/* Entries that are looked at to find each order, on the average, times 100: `client_order_id` i of participant p is p *
+ * participant_step + i * id_step + 1. */
 static uint64_t mean_probe_count(uint32_t participant_count, uint32_t id_count, uint64_t participant_step, uint64_t id_step)
 {
     const uint32_t order_count = participant_count * id_count;
@@ -329,8 +331,8 @@ static uint64_t mean_probe_count(uint32_t participant_count, uint32_t id_count, 
     return probe_count * 100 / order_count;
 }
 
-/* Clients count, each from its own number, in steps of their own: blocks of neighbours share their homes with those of others, and cost tens of entries at the worst; they
- * never form one long run. */
+/* Clients count, each from its own number, in steps of their own: blocks of neighbours share their homes with those of
+ * others, and cost tens of entries at the worst; they never form one long run. */
 static void orders_of_clients_that_count_never_form_one_long_run(void)
 {
     static const uint32_t participant_counts[] = {1, 10, 64, 500};
@@ -371,7 +373,8 @@ static void a_table_is_never_fuller_than_three_quarters(void)
 
 /* ---- the pool ---- */
 
-/* Rules, "Order ids": the slot freed last is taken first, a slot never used only when none is free, and each taking is the slot's next generation: no id comes twice. */
+/* Rules, "Order ids": the slot freed last is taken first, a slot never used only when none is free, and each taking is
+ * the slot's next generation: no id comes twice. */
 static void the_pool_hands_out_the_slot_freed_last_and_never_the_same_id_twice(void)
 {
     uint64_t state = seed ^ 1;
@@ -413,7 +416,8 @@ static void the_pool_hands_out_the_slot_freed_last_and_never_the_same_id_twice(v
     free(model.memory);
 }
 
-/* Rules, "Order of checks": never used, or of no or a later generation, is unknown; an earlier generation, or this one when it is over, is closed. */
+/* Rules, "Order of checks": never used, or of no or a later generation, is unknown; an earlier generation, or this one
+ * when it is over, is closed. */
 static void an_order_id_is_live_or_closed_or_unknown(void)
 {
     model_t model;

@@ -6,8 +6,6 @@
 #include "commands/ome_apply.h"
 #include "replay_fixture.h"
 
-/* ---- tests ---- */
-
 /* A directory without a journal has no command, and is at its end at once, however often it is asked. */
 static void an_empty_directory_replays_to_nothing(void)
 {
@@ -70,7 +68,8 @@ static void check_replay_is_the_engine(const ome_limits_t *limits)
     directory_remove(&directory);
 }
 
-/* The engine of a replay is the one that applied the commands, after every step, whatever the size of the steps and where they cut a command of two records, over several segments. */
+/* The engine of a replay is the one that applied the commands, after every step, whatever the size of the steps and
+ * where they cut a command of two records, over several segments. */
 static void a_replay_is_the_engine_that_applied_the_commands(void)
 {
     check_replay_is_the_engine(&standard_limits);
@@ -121,7 +120,8 @@ static void commands_can_be_read_without_being_applied(void)
     directory_remove(&directory);
 }
 
-/* What the caller applies is part of the replay, whether it steps in between or not: engine and event hash are as if all had been stepped. The first command comes alone. */
+/* What the caller applies is part of the replay, whether it steps in between or not: engine and event hash are as if
+ * all had been stepped. The first command comes alone. */
 static void a_caller_may_apply_what_is_read_next(void)
 {
     const directory_t directory = directory_new();
@@ -196,7 +196,8 @@ static void a_live_replay_follows_the_writer(void)
 
 /* ---- other limits ---- */
 
-/* A DefineLimits behind the first moves the engine in the middle of a group; one that does not fit is rejected. Steps of any size come to the same, from a snapshot behind it too. */
+/* A DefineLimits behind the first moves the engine in the middle of a group; one that does not fit is rejected. Steps
+ * of any size come to the same, from a snapshot behind it too. */
 static void a_replay_follows_a_change_of_limits(void)
 {
     const directory_t directory = directory_new();
@@ -314,7 +315,8 @@ static void overwrite(const directory_t *directory, uint64_t offset, const void 
     CHECK_EQUAL(close(file), 0);
 }
 
-/* A journal of 60 commands, each on disk before the next was written, whose bytes at `offset` are damaged; returns the replay at its end. */
+/* A journal of 60 commands, each on disk before the next was written, whose bytes at `offset` are damaged; returns the
+ * replay at its end. */
 static ome_replay_t *replay_of_damage(const directory_t *directory, uint64_t offset, ome_status_t status)
 {
     ome_command_t *commands = life_new();
@@ -338,8 +340,6 @@ static ome_replay_t *replay_of_damage(const directory_t *directory, uint64_t off
 }
 
 /* A tail that was being written is no damage: what was acknowledged before it is replayed, and the report says where it begins. */
-/* ---- snapshots ---- */
-
 static void a_torn_tail_ends_the_replay_cleanly(void)
 {
     const directory_t directory = directory_new();

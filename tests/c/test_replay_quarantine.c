@@ -2,9 +2,6 @@
 #include "commands/ome_apply.h"
 #include "replay_fixture.h"
 
-/* A tail that was being written is no damage: what was acknowledged before it is replayed, and the report says where it begins. */
-/* ---- snapshots ---- */
-
 /* A command that trips an assertion of the core ends the replay, which says which command and which assertion, and ends nothing else. */
 static void a_command_that_trips_an_assertion_is_named(void)
 {

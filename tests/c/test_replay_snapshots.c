@@ -1,9 +1,6 @@
 /* Replay that goes on from a snapshot. */
 #include "replay_fixture.h"
 
-/* A tail that was being written is no damage: what was acknowledged before it is replayed, and the report says where it begins. */
-/* ---- snapshots ---- */
-
 static void snapshot_path(const directory_t *directory, uint64_t sequence, char *path)
 {
     char name[OME_SNAPSHOT_NAME_SIZE];
@@ -47,7 +44,8 @@ static void check_goes_on(const directory_t *directory, uint32_t flags, uint64_t
     replay_free(whole);
 }
 
-/* Begun with a snapshot, wherever it was made, also between the records of a command and at the ends of segments, a replay ends as one that began with the first record. */
+/* Begun with a snapshot, wherever it was made, also between the records of a command and at the ends of segments, a
+ * replay ends as one that began with the first record. */
 static void a_replay_goes_on_from_a_snapshot(void)
 {
     const directory_t directory = directory_new();
@@ -171,26 +169,37 @@ static void a_snapshot_of_another_journal_is_damage(void)
     CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_DAMAGED);
     CHECK_EQUAL(ome_replay_step(replay, 1), OME_DAMAGED);
     replay_free(replay);
-    /* A journal that ends before. */
-    journal_t journal;
     directory_remove(&directory);
+    directory_remove(&other);
+}
+
+/* The journal that the snapshot goes on from is not there. */
+static void a_journal_that_ends_before_its_snapshot_is_absent(void)
+{
+    const directory_t directory = directory_new();
     const directory_t shorter = directory_new();
-    ome_command_t *commands = life_new();
+    ome_command_t *commands = journal_of_life(&directory);
+    const uint64_t sequence = 1234;
+    make_snapshots(&directory, &sequence, 1);
+    journal_t journal;
     journal_open(&journal, shorter.path);
     for (uint32_t i = 0; i < sequence - 1; i++)
     {
         journal_append(&journal, &commands[i], OME_BODY_SIZE);
     }
     journal_close(&journal);
-    snapshot_path(&shorter, sequence, from);
-    CHECK_EQUAL(rename(to, from), 0);
-    replay = replay_open(shorter.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
+    char from[OME_PATH_SIZE];
+    char to[OME_PATH_SIZE];
+    snapshot_path(&directory, sequence, from);
+    snapshot_path(&shorter, sequence, to);
+    CHECK_EQUAL(rename(from, to), 0);
+    ome_replay_t *replay = replay_open(shorter.path, OME_REPLAY_FROM_SNAPSHOT, OME_OK);
     CHECK_EQUAL(ome_replay_step(replay, 1), OME_NOT_FOUND);
     CHECK_EQUAL(replay->reader.report.verdict, OME_JOURNAL_ABSENT);
     replay_free(replay);
     free(commands);
     directory_remove(&shorter);
-    directory_remove(&other);
+    directory_remove(&directory);
 }
 
 /* A live replay that began with a snapshot follows the writer, and its snapshots are those of the beginning's. */
@@ -227,6 +236,7 @@ int main(void)
     RUN(a_broken_snapshot_is_passed_over);
     RUN(segments_before_the_snapshots_are_not_needed);
     RUN(a_snapshot_of_another_journal_is_damage);
+    RUN(a_journal_that_ends_before_its_snapshot_is_absent);
     RUN(a_live_replay_makes_snapshots);
     return 0;
 }

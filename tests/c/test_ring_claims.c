@@ -133,7 +133,8 @@ static void ring_shows_slots_only_up_to_the_first_that_is_not_published(void)
     free(ring);
 }
 
-/* A slot of the lap before is not taken for one of this lap: it holds an older sequence. A restarted ring goes on after the initial sequence. */
+/* A slot of the lap before is not taken for one of this lap: it holds an older sequence. A restarted ring goes on after
+ * the initial sequence. */
 static void ring_does_not_take_an_old_lap_for_a_new_one(void)
 {
     const uint64_t initials[] = {0, 1, 2, 3, 1000003, OME_SEQUENCE_INITIAL_MAX};
@@ -357,8 +358,9 @@ static void ring_delivers_every_record_where_it_wraps_at_once(void)
     stress_ring(2, OME_WAIT_SPIN, 200, 0);
 }
 
-/* A ring holds no address and its futex is not private: producers and consumers may map it at different places. ThreadSanitizer takes two addresses
- * for two places, and so cannot see that the consumers stand between one lap's producer and the next's: it does not run this one. */
+/* A ring holds no address and its futex is not private: producers and consumers may map it at different places.
+ * ThreadSanitizer takes two addresses for two places, and so cannot see that the consumers stand between one lap's
+ * producer and the next's: it does not run this one. */
 #if !defined(__SANITIZE_THREAD__)
 static void ring_works_between_two_mappings_of_the_same_memory(void)
 {

@@ -3,8 +3,6 @@
 
 static uint64_t seed;
 
-/* ---- the stream ---- */
-
 /* A stream is made only with a power of two from 2 to the limit, 1 to 8 readers, a known strategy and enough aligned memory. */
 static void stream_init_refuses_what_its_header_excludes(void)
 {

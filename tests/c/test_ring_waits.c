@@ -9,8 +9,6 @@
 
 static uint64_t seed;
 
-/* ---- the ring, one thread ---- */
-
 /* With each strategy a wait for what does not come ends after its timeout, and not before. */
 static void wait_ends_after_its_timeout_with_each_strategy(void)
 {
@@ -27,8 +25,6 @@ static void wait_ends_after_its_timeout_with_each_strategy(void)
     }
 }
 
-/* ---- wakes ---- */
-
 #define PING_PONG_COUNT 100000u
 
 typedef struct
@@ -40,8 +36,8 @@ typedef struct
     uint64_t timeout_count;
 } player_t;
 
-/* What comes in goes out again, after a pause that is now shorter and now longer than the spinning before the sleep: so that wakes meet waiters
- * that spin, that are about to sleep, and that sleep. */
+/* What comes in goes out again, after a pause that is now shorter and now longer than the spinning before the sleep: so
+ * that wakes meet waiters that spin, that are about to sleep, and that sleep. */
 static void *play(void *argument)
 {
     player_t *self = argument;

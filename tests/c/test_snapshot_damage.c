@@ -3,8 +3,6 @@
 
 static uint64_t seed;
 
-/* ---- bytes in memory ---- */
-
 static bytes_t copy_of(const bytes_t *bytes)
 {
     bytes_t copy = {.data = malloc(bytes->size + 1), .size = bytes->size, .capacity = bytes->size + 1};
@@ -12,8 +10,6 @@ static bytes_t copy_of(const bytes_t *bytes)
     memcpy(copy.data, bytes->data, bytes->size);
     return copy;
 }
-
-/* ---- tests ---- */
 
 /* An engine in the middle of a flow. */
 static ome_engine_t *engine_after(const ome_limits_t *limits, uint64_t random, uint32_t command_count)
@@ -60,13 +56,11 @@ static void no_changed_bit_and_no_other_length_is_taken(void)
     free(engine);
 }
 
+#define STEP (OME_SNAPSHOT_BLOCK_SIZE + OME_SNAPSHOT_CHECKSUM_SIZE) /* from block to block */
+
 /* Blocks that are whole, but not where they belong. */
 static void no_block_is_taken_for_another(void)
 {
-    enum
-    {
-        STEP = OME_SNAPSHOT_BLOCK_SIZE + OME_SNAPSHOT_CHECKSUM_SIZE
-    };
     ome_engine_t *engine = engine_of_orders(5000);
     bytes_t bytes = snapshot_of(engine);
     const uint64_t block_count = (bytes.size - OME_SNAPSHOT_HEADER_SIZE + STEP - 1) / STEP;
@@ -87,7 +81,16 @@ static void no_block_is_taken_for_another(void)
             }
         }
     }
-    /* A block is proved before it is used: the reason is its checksum, whatever its bytes would say. */
+    free(bytes.data);
+    free(engine);
+}
+
+/* The reason is its checksum, whatever its bytes would say. */
+static void a_block_is_proved_before_it_is_used(void)
+{
+    ome_engine_t *engine = engine_of_orders(5000);
+    bytes_t bytes = snapshot_of(engine);
+    const uint64_t block_count = (bytes.size - OME_SNAPSHOT_HEADER_SIZE + STEP - 1) / STEP;
     for (uint32_t block = 0; block < block_count; block++)
     {
         const uint64_t offset = OME_SNAPSHOT_HEADER_SIZE + block * (uint64_t)STEP;
@@ -98,7 +101,15 @@ static void no_block_is_taken_for_another(void)
         CHECK_EQUAL(reader.offset, offset);
         free(copy.data);
     }
-    /* One taken out: what follows moves up. */
+    free(bytes.data);
+    free(engine);
+}
+
+/* What follows it moves up. */
+static void a_missing_block_is_found(void)
+{
+    ome_engine_t *engine = engine_of_orders(5000);
+    bytes_t bytes = snapshot_of(engine);
     bytes_t copy = copy_of(&bytes);
     memmove(
         copy.data + OME_SNAPSHOT_HEADER_SIZE, copy.data + OME_SNAPSHOT_HEADER_SIZE + STEP, bytes.size - OME_SNAPSHOT_HEADER_SIZE - STEP);
@@ -134,7 +145,8 @@ static void another_version_is_not_supported(void)
 
 /* ---- bytes that are wrong and have the right checksums ---- */
 
-/* Whether no order is displayed anew more than a thousand times: one of 2^60 lots with a peak of 1 is an order like any other, and trades for ever. */
+/* Whether no order is displayed anew more than a thousand times: one of 2^60 lots with a peak of 1 is an order like any
+ * other, and trades for ever. */
 static bool ends_soon(const ome_engine_t *engine)
 {
     for (uint32_t slot = 1; slot <= engine->pools.orders.slots_ever_used; slot++)
@@ -212,7 +224,7 @@ static void keep_reason(void)
 }
 
 /* Random changes with checksums made to fit: never more is read or written than there is, and what is not refused is an engine. */
-static void whatever_the_bytes_an_engine_is_an_engine(void)
+static void any_bytes_that_are_taken_are_an_engine_that_keeps_its_rules(void)
 {
     uint64_t random = seed ^ 9;
     uint32_t made_count = 0;
@@ -372,7 +384,7 @@ static const wrong_t wrongs[] = {
 };
 
 /* Each rule of an entry is looked at: a value that breaks one is found for that, whatever the checksums say. */
-static void each_rule_is_looked_at(void)
+static void a_snapshot_that_breaks_a_rule_of_the_engine_is_refused(void)
 {
     ome_engine_t *engine = engine_of_everything();
     bytes_t bytes = snapshot_of(engine);
@@ -404,8 +416,10 @@ int main(void)
     seed = test_seed(21);
     RUN(no_changed_bit_and_no_other_length_is_taken);
     RUN(no_block_is_taken_for_another);
+    RUN(a_block_is_proved_before_it_is_used);
+    RUN(a_missing_block_is_found);
     RUN(another_version_is_not_supported);
-    RUN(whatever_the_bytes_an_engine_is_an_engine);
-    RUN(each_rule_is_looked_at);
+    RUN(any_bytes_that_are_taken_are_an_engine_that_keeps_its_rules);
+    RUN(a_snapshot_that_breaks_a_rule_of_the_engine_is_refused);
     return 0;
 }

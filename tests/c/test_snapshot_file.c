@@ -1,4 +1,5 @@
-/* Snapshots as files: which are kept, which is loaded, and that neither a failing call nor a power cut ever loses one that was promised or passes a wrong one off. */
+/* Snapshots as files: which are kept, which is loaded, and that neither a failing call nor a power cut ever loses one
+ * that was promised or passes a wrong one off. */
 #include "base/ome_checksum.h"
 #include "base/ome_memory.h"
 #include "ome_memory_file.h"
@@ -201,7 +202,17 @@ static void the_newest_few_are_kept_and_the_newest_is_loaded(void)
         CHECK(!is_there(OME_SNAPSHOT_NAME_NEW));
         CHECK_EQUAL(refused_count, 0);
     }
-    /* Fewer are kept when fewer are asked for, but not none. */
+    memory_end(&memory);
+}
+
+/* But not none. */
+static void fewer_snapshots_are_kept_when_fewer_are_asked_for(void)
+{
+    start_with(0);
+    for (uint32_t number = 0; number < 6; number++)
+    {
+        CHECK_EQUAL(write_number(number), OME_OK);
+    }
     CHECK_EQUAL(ome_snapshot_file_write(&files, engines[5], past_of(5), 0), OME_INVALID);
     CHECK(number_is_there(3));
     CHECK_EQUAL(ome_snapshot_file_write(&files, engines[5], past_of(5), 1), OME_OK);
@@ -373,7 +384,7 @@ static void a_failed_sync_is_not_made_again(void)
 }
 
 /* Whichever call of loading fails, with a broken snapshot in the way: it is told, and the next time the right one is loaded. */
-static void any_failing_call_of_loading_is_told_and_changes_nothing_for_good(void)
+static void any_failing_call_of_loading_is_reported_and_changes_nothing_for_good(void)
 {
     uint64_t call = 1;
     for (bool is_reached = true; is_reached; call++)
@@ -453,7 +464,8 @@ static uint32_t lost_over_all(syncs_t syncs, uint64_t variant_count)
     return lost;
 }
 
-/* A power cut at any moment loses no snapshot that was written, and never leaves half of one under a name. The controls: without the sync of the file, or of the directory, some are lost. */
+/* A power cut at any moment loses no snapshot that was written, and never leaves half of one under a name. The
+ * controls: without the sync of the file, or of the directory, some are lost. */
 static void a_power_cut_loses_no_snapshot(void)
 {
     CHECK_EQUAL(lost_over_all(SYNCS_ALL, 20), 0);
@@ -464,7 +476,7 @@ static void a_power_cut_loses_no_snapshot(void)
 }
 
 /* On a real file system. */
-static void a_directory_of_the_system_keeps_them(void)
+static void snapshots_are_kept_in_a_real_directory(void)
 {
     const directory_t directory = directory_new();
     char *longest = malloc(2 * OME_PATH_SIZE);
@@ -496,14 +508,15 @@ int main(void)
     make_engines();
     RUN(a_missing_snapshot_is_no_error);
     RUN(the_newest_few_are_kept_and_the_newest_is_loaded);
+    RUN(fewer_snapshots_are_kept_when_fewer_are_asked_for);
     RUN(a_broken_snapshot_is_set_aside_and_the_one_before_is_used);
     RUN(a_name_of_another_sequence_is_damage);
     RUN(another_version_is_left_alone);
     RUN(any_failing_call_of_writing_loses_nothing);
     RUN(a_failed_sync_is_not_made_again);
-    RUN(any_failing_call_of_loading_is_told_and_changes_nothing_for_good);
+    RUN(any_failing_call_of_loading_is_reported_and_changes_nothing_for_good);
     RUN(a_power_cut_loses_no_snapshot);
-    RUN(a_directory_of_the_system_keeps_them);
+    RUN(snapshots_are_kept_in_a_real_directory);
     free_engines();
     return 0;
 }

@@ -24,8 +24,6 @@ static const ome_limits_t plain_limits = {.order_count_max = 40,
     .session_count_max = 3,
     .special_count_max = 0};
 
-/* ---- what is the same ---- */
-
 /* Whether both say the same to a command. */
 static bool says_the_same(
     ome_engine_t *engine, recorder_t *recorder, const ome_command_t *command, const ome_event_t *events, uint64_t count)
@@ -200,7 +198,8 @@ static void check_life(const ome_limits_t *limits, uint64_t random, uint32_t com
     life_free(&life);
 }
 
-/* Whenever the snapshot is taken, the engine made from it says the same to every later command, and ends the same; a snapshot of it is the same bytes. */
+/* Whenever the snapshot is taken, the engine made from it says the same to every later command, and ends the same; a
+ * snapshot of it is the same bytes. */
 static void a_restored_engine_goes_on_as_the_first_would_have(void)
 {
     for (uint32_t i = 0; i < 4; i++)
@@ -223,9 +222,8 @@ static void a_restored_engine_goes_on_as_the_first_would_have(void)
     CHECK(seen.full_order_count > 10 && seen.full_level_count > 10 && seen.full_special_count > 10 && seen.retired_count > 10);
 }
 
-/* ---- bytes that are wrong and have the right checksums ---- */
-
-/* The control: the state hash does not say which slot is taken next, so that a snapshot with the two free slots in each other's place is taken; the comparison of events sees it. */
+/* The control: the state hash does not say which slot is taken next, so that a snapshot with the two free slots in each
+ * other's place is taken; the comparison of events sees it. */
 static void another_order_of_free_slots_is_seen_in_the_events(void)
 {
     ome_engine_t *engine = engine_of_everything();
@@ -273,7 +271,8 @@ static ome_command_t last_price(int64_t price)
     return (ome_command_t){.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = price};
 }
 
-/* A snapshot has stop prices and no groups: trailing stops with the same best come back as one group, whatever their distances, and go on as one. */
+/* A snapshot has stop prices and no groups: trailing stops with the same best come back as one group, whatever their
+ * distances, and go on as one. */
 static void groups_of_trailing_stops_come_back(void)
 {
     ome_engine_t *engine = market_engine(&snapshot_limits);
@@ -391,7 +390,7 @@ static void a_snapshot_past_the_limits_is_refused(void)
 }
 
 /* Numbers of sessions and participants come back with their gaps, and so does who may have which number next. */
-static void gaps_between_sessions_come_back(void)
+static void gaps_between_the_numbers_of_sessions_come_back(void)
 {
     const ome_limits_t limits = {.order_count_max = 8, .level_count_max = 4, .instrument_count_max = 1, .session_count_max = UINT16_MAX};
     ome_engine_t *engine = market_engine(&limits);
@@ -471,7 +470,7 @@ static void the_memory_must_be_large_enough_and_aligned(void)
 }
 
 /* A function of the caller that fails ends it, and is not called again. */
-static void a_failing_call_ends_it(void)
+static void a_failing_call_ends_the_snapshot(void)
 {
     ome_engine_t *engine = engine_of_orders(3000);
     bytes_t whole = snapshot_of(engine);
@@ -508,9 +507,9 @@ int main(void)
     RUN(an_order_at_every_limit_comes_back);
     RUN(an_engine_whose_pools_are_full_comes_back);
     RUN(a_snapshot_past_the_limits_is_refused);
-    RUN(gaps_between_sessions_come_back);
+    RUN(gaps_between_the_numbers_of_sessions_come_back);
     RUN(a_snapshot_without_numbers_of_sessions_is_read);
     RUN(the_memory_must_be_large_enough_and_aligned);
-    RUN(a_failing_call_ends_it);
+    RUN(a_failing_call_ends_the_snapshot);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* Subscriptions and the sending of frames against a plain list: everyone gets what it wants, once, and an answer when it asked and reads. */
+/* Subscriptions and the sending of frames against a plain list: everyone gets what it wants, once, and an answer when
+ * it asked and reads. */
 #include <string.h>
 
 #include "ome_test_market.h"

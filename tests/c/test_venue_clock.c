@@ -1,4 +1,5 @@
-/* The venue's time: follows a wall clock that agrees, waits where it jumps, goes back only when it is accepted, and is read whole while it is written. No clock is read. */
+/* The venue's time: follows a wall clock that agrees, waits where it jumps, goes back only when it is accepted, and is
+ * read whole while it is written. No clock is read. */
 #include "base/ome_venue_clock.h"
 #include "ome_test.h"
 
@@ -31,7 +32,8 @@ static uint64_t now(const machine_t *machine)
     return ome_venue_clock_at_ns(&machine->clock, machine->steady_ns);
 }
 
-/* Time passes on both clocks, and is followed each period. The venue's never goes back, and never runs more than a part in 512 faster or slower. */
+/* Time passes on both clocks, and is followed each period. The venue's never goes back, and never runs more than a part
+ * in 512 faster or slower. */
 static void run_for(machine_t *machine, uint64_t duration_ns)
 {
     for (uint64_t passed = 0; passed < duration_ns; passed += PERIOD)
@@ -47,7 +49,7 @@ static void run_for(machine_t *machine, uint64_t duration_ns)
     }
 }
 
-static void test_time_is_the_wall_clocks_while_both_agree(void)
+static void time_is_the_wall_clocks_while_both_agree(void)
 {
     machine_t machine = machine_at_noon();
     run_for(&machine, 10 * SECOND);
@@ -58,7 +60,7 @@ static void test_time_is_the_wall_clocks_while_both_agree(void)
     CHECK_EQUAL(machine.clock.difference_ns, 0);
 }
 
-static void test_small_difference_is_made_up_for_slowly_and_exactly(void)
+static void a_small_difference_is_made_up_for_slowly_and_exactly(void)
 {
     const int64_t steps_ns[] = {
         1, -1, 400000000, -400000000, (int64_t)SECOND, -(int64_t)SECOND, OME_VENUE_CLOCK_LIMIT_NS, -OME_VENUE_CLOCK_LIMIT_NS};
@@ -77,7 +79,7 @@ static void test_small_difference_is_made_up_for_slowly_and_exactly(void)
     }
 }
 
-static void test_jump_holds_the_time_until_the_clock_is_right_again(void)
+static void a_jump_holds_the_time_until_the_clock_is_right_again(void)
 {
     const int64_t jumps_ns[] = {
         OME_VENUE_CLOCK_LIMIT_NS + 1, -OME_VENUE_CLOCK_LIMIT_NS - 1, INT64_C(4) * 365 * 86400 * (int64_t)SECOND, -(int64_t)NOON};
@@ -103,7 +105,7 @@ static void test_jump_holds_the_time_until_the_clock_is_right_again(void)
     }
 }
 
-static void test_jump_ends_a_correction_that_is_being_made(void)
+static void a_jump_ends_a_correction_that_is_being_made(void)
 {
     machine_t machine = machine_at_noon();
     machine.wall_ns += SECOND;
@@ -115,7 +117,7 @@ static void test_jump_ends_a_correction_that_is_being_made(void)
     CHECK_EQUAL(now(&machine), held_ns + 100 * SECOND);
 }
 
-static void test_accepted_clock_is_the_time_later_or_earlier(void)
+static void an_accepted_clock_is_the_time_later_or_earlier(void)
 {
     const int64_t jumps_ns[] = {INT64_C(86400) * (int64_t)SECOND, -INT64_C(86400) * (int64_t)SECOND, 5};
     for (size_t i = 0; i < sizeof(jumps_ns) / sizeof(jumps_ns[0]); i++)
@@ -133,7 +135,7 @@ static void test_accepted_clock_is_the_time_later_or_earlier(void)
     }
 }
 
-static void test_time_begins_no_earlier_than_the_last_command(void)
+static void time_begins_no_earlier_than_the_last_command(void)
 {
     ome_venue_clock_t clock;
     ome_venue_clock_init(&clock, STEADY, NOON, NOON - 3600 * SECOND);
@@ -150,7 +152,7 @@ static void test_time_begins_no_earlier_than_the_last_command(void)
     CHECK_EQUAL(clock.difference_ns, -INT64_C(3600) * (int64_t)SECOND);
 }
 
-static void test_moment_before_the_base_has_its_time(void)
+static void a_moment_before_the_base_has_its_time(void)
 {
     machine_t machine = machine_at_noon();
     CHECK_EQUAL(ome_venue_clock_at_ns(&machine.clock, STEADY - SECOND), NOON); /* read before another thread followed */
@@ -179,7 +181,7 @@ static void *read_times(void *argument)
     return NULL;
 }
 
-static void test_time_is_read_whole_while_another_thread_follows(void)
+static void time_is_read_whole_while_another_thread_follows(void)
 {
     ome_venue_clock_init(&shared, STEADY, NOON, 0);
     atomic_store(&is_done, false);
@@ -207,13 +209,13 @@ static void test_time_is_read_whole_while_another_thread_follows(void)
 int main(void)
 {
     seed = test_seed(8);
-    RUN(test_time_is_the_wall_clocks_while_both_agree);
-    RUN(test_small_difference_is_made_up_for_slowly_and_exactly);
-    RUN(test_jump_holds_the_time_until_the_clock_is_right_again);
-    RUN(test_jump_ends_a_correction_that_is_being_made);
-    RUN(test_accepted_clock_is_the_time_later_or_earlier);
-    RUN(test_time_begins_no_earlier_than_the_last_command);
-    RUN(test_moment_before_the_base_has_its_time);
-    RUN(test_time_is_read_whole_while_another_thread_follows);
+    RUN(time_is_the_wall_clocks_while_both_agree);
+    RUN(a_small_difference_is_made_up_for_slowly_and_exactly);
+    RUN(a_jump_holds_the_time_until_the_clock_is_right_again);
+    RUN(a_jump_ends_a_correction_that_is_being_made);
+    RUN(an_accepted_clock_is_the_time_later_or_earlier);
+    RUN(time_begins_no_earlier_than_the_last_command);
+    RUN(a_moment_before_the_base_has_its_time);
+    RUN(time_is_read_whole_while_another_thread_follows);
     return 0;
 }

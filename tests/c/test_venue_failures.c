@@ -7,8 +7,6 @@
 #include "base/ome_clock.h"
 #include "venue_fixture.h"
 
-/* ---- a venue and its threads ---- */
-
 static void wait_until_drained(const ome_venue_t *venue)
 {
     const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
@@ -18,8 +16,6 @@ static void wait_until_drained(const ome_venue_t *venue)
         (void)nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     }
 }
-
-/* ---- failures ---- */
 
 /* Files may grow to so many bytes; RLIM_INFINITY: to any. */
 static void limit_files(rlim_t size_bytes)
@@ -82,7 +78,8 @@ static bool ends_with(const char *text, const char *end)
     return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
 }
 
-/* The journal's file reaches its limit: the venue stops for good and says why, and all that was spoken under `commit` is in the journal, which can be gone on with. */
+/* The journal's file reaches its limit: the venue stops for good and says why, and all that was spoken under `commit`
+ * is in the journal, which can be gone on with. */
 static void a_journal_that_cannot_be_written_stops_the_venue(void)
 {
     for (uint8_t policy = OME_POLICY_COMMIT; policy <= OME_POLICY_ASYNC; policy++)
@@ -119,7 +116,8 @@ static void a_journal_that_cannot_be_written_stops_the_venue(void)
     }
 }
 
-/* The next segment cannot be made, neither ahead nor when it is needed: the venue goes on to the end of this one, then stops and says why. */
+/* The next segment cannot be made, neither ahead nor when it is needed: the venue goes on to the end of this one, then
+ * stops and says why. */
 static void a_segment_that_cannot_be_made_stops_the_venue_when_it_is_needed(void)
 {
     const directory_t directory = directory_new();
@@ -222,7 +220,7 @@ static void closing_a_failed_venue_says_that_the_journal_could_not_be_sealed(voi
 }
 
 /* Once an event went nowhere, because the venue has failed and nobody reads, none after it is published: a reader never sees a gap. */
-static void once_an_event_went_nowhere_none_is_published(void)
+static void no_event_is_published_after_one_that_was_lost(void)
 {
     const plan_t plan = {OME_POLICY_MEMORY, 16, 2, 1, OME_WAIT_BLOCK, NULL};
     ome_venue_t *venue = venue_open(&plan);
@@ -241,7 +239,8 @@ static void once_an_event_went_nowhere_none_is_published(void)
     (void)ome_venue_destroy(venue);
 }
 
-/* ome_venue_stop: no new commands from then on. What a thread was told is taken while another stops the venue is matched, said, and in the journal. */
+/* ome_venue_stop: no new commands from then on. What a thread was told is taken while another stops the venue is
+ * matched, said, and in the journal. */
 static void a_command_taken_while_the_venue_is_stopped_is_not_lost(void)
 {
     for (uint32_t round = 0; round < 40 * LOAD; round++)
@@ -283,7 +282,7 @@ int main(void)
     RUN(a_segment_that_cannot_be_made_ahead_is_made_when_it_is_needed);
     RUN(a_venue_that_fails_while_nobody_reads_ends);
     RUN(closing_a_failed_venue_says_that_the_journal_could_not_be_sealed);
-    RUN(once_an_event_went_nowhere_none_is_published);
+    RUN(no_event_is_published_after_one_that_was_lost);
     RUN(a_command_taken_while_the_venue_is_stopped_is_not_lost);
     return 0;
 }

@@ -74,7 +74,7 @@ static void a_submitted_command_is_stamped_and_otherwise_unchanged(void)
 /* ---- stages by hand ---- */
 
 /* Under `commit` an event is read after its command is on disk and not before; under the other policies at once. */
-static void nothing_is_said_before_the_gate_opens(void)
+static void nothing_is_published_before_the_gate_opens(void)
 {
     for (uint8_t policy = OME_POLICY_COMMIT; policy <= OME_POLICY_MEMORY; policy++)
     {
@@ -106,7 +106,7 @@ static void nothing_is_said_before_the_gate_opens(void)
 }
 
 /* The journal may be ahead of the matcher, too: then there is nothing to say yet. */
-static void a_command_on_disk_is_said_when_it_is_matched(void)
+static void a_command_on_disk_is_published_when_it_is_matched(void)
 {
     const directory_t directory = directory_new();
     const plan_t plan = {OME_POLICY_COMMIT, 16, 16, 1, OME_WAIT_BLOCK, directory.path};
@@ -195,10 +195,11 @@ static void a_batch_of_the_matcher_is_bounded(void)
     CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
 }
 
-/* ---- failures ---- */
+/* ---- time ---- */
 
-/* What is submitted has the venue's time, whatever the machine's clock says; after a restart the time goes on from there, and says how far it is from the clock. */
-static void what_is_submitted_has_the_venues_time(void)
+/* What is submitted has the venue's time, whatever the machine's clock says; after a restart the time goes on from
+ * there, and says how far it is from the clock. */
+static void a_submitted_command_has_the_time_of_the_venue(void)
 {
     const directory_t directory = directory_new();
     const plan_t plan = {OME_POLICY_COMMIT, 64, 256, 1, OME_WAIT_BLOCK, directory.path};
@@ -238,11 +239,11 @@ int main(void)
     RUN(a_venue_is_opened_only_with_a_good_configuration);
     RUN(a_submission_has_one_command_to_as_many_as_the_ring_has);
     RUN(a_submitted_command_is_stamped_and_otherwise_unchanged);
-    RUN(nothing_is_said_before_the_gate_opens);
-    RUN(a_command_on_disk_is_said_when_it_is_matched);
+    RUN(nothing_is_published_before_the_gate_opens);
+    RUN(a_command_on_disk_is_published_when_it_is_matched);
     RUN(an_async_group_is_synced_when_it_is_large_or_old_or_the_stream_is_idle);
     RUN(the_ring_is_held_back_by_the_matcher_and_the_journal);
     RUN(a_batch_of_the_matcher_is_bounded);
-    RUN(what_is_submitted_has_the_venues_time);
+    RUN(a_submitted_command_has_the_time_of_the_venue);
     return 0;
 }

@@ -2,15 +2,11 @@
 #include "base/ome_clock.h"
 #include "venue_fixture.h"
 
-/* ---- a venue and its threads ---- */
-
 static void live_once(const plan_t *plan, uint32_t command_count, uint32_t pause_every)
 {
     spoken_t spoken = nothing;
     (void)live_on(plan, command_count, pause_every, &spoken);
 }
-
-/* ---- threads ---- */
 
 static void every_reader_sees_every_event_in_order_without_a_journal(void)
 {
@@ -32,7 +28,7 @@ static void every_reader_sees_every_event_in_order_with_a_journal(void)
 }
 
 /* Rings of 16 slots and a reader that pauses: the producers are told that it is busy, and nothing is lost. */
-static void a_slow_reader_holds_a_small_venue_back_and_loses_nothing(void)
+static void a_slow_reader_holds_a_small_venue_back_and_misses_nothing(void)
 {
     const directory_t directory = directory_new();
     const plan_t memory = {OME_POLICY_MEMORY, 16, 16, 2, OME_WAIT_BLOCK, NULL};
@@ -68,7 +64,8 @@ static void a_venue_that_nobody_reads_becomes_busy_and_recovers(void)
     CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
 }
 
-/* Started again, a venue is what it was: the replay of its journal has the state that it was stopped in, over several lives and policies. */
+/* Started again, a venue is what it was: the replay of its journal has the state that it was stopped in, over several
+ * lives and policies. */
 static void a_restart_gives_the_state_that_was_stopped(void)
 {
     const directory_t directory = directory_new();
@@ -141,8 +138,6 @@ static void a_venue_closed_without_draining_has_journaled_what_it_took(void)
     }
 }
 
-/* ---- failures ---- */
-
 static uint64_t thread_time_ns(void)
 {
     struct timespec now;
@@ -171,7 +166,7 @@ int main(void)
     seed = test_seed(16);
     RUN(every_reader_sees_every_event_in_order_without_a_journal);
     RUN(every_reader_sees_every_event_in_order_with_a_journal);
-    RUN(a_slow_reader_holds_a_small_venue_back_and_loses_nothing);
+    RUN(a_slow_reader_holds_a_small_venue_back_and_misses_nothing);
     RUN(a_venue_that_nobody_reads_becomes_busy_and_recovers);
     RUN(a_restart_gives_the_state_that_was_stopped);
     RUN(unknown_kinds_replay_to_the_same_state);

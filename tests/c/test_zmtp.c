@@ -8,7 +8,8 @@
 static uint64_t seed;
 static bytes_t stream;
 
-/* The next item of bytes in memory of exactly their size, so that the address sanitizer sees a step too far; `data` is then an offset, not a place. */
+/* The next item of bytes in memory of exactly their size, so that the address sanitizer sees a step too far; `data` is
+ * then an offset, not a place. */
 typedef struct
 {
     ome_zmtp_item_t item;
@@ -91,7 +92,8 @@ static void check_items(ome_zmtp_role_t role, const expected_t *expected, uint32
 
 static char long_text[PART_SIZE_MAX + 1];
 
-/* A subscriber's stream, of ZMTP 3.0 and 3.1, cut at every byte: subscriptions as messages and as commands, parts short and long, commands that matter and that do not. */
+/* A subscriber's stream, of ZMTP 3.0 and 3.1, cut at every byte: subscriptions as messages and as commands, parts short
+ * and long, commands that matter and that do not. */
 static void a_subscribers_stream_may_be_cut_anywhere(void)
 {
     memset(long_text, 'x', PART_SIZE_MAX);
@@ -165,7 +167,7 @@ static void check_fault(ome_zmtp_stage_t stage, ome_zmtp_role_t role, const char
 }
 
 /* A subscriber that says anything but a whole subscription is none: parts without end are not read on. */
-static void a_subscriber_says_nothing_but_subscriptions(void)
+static void a_subscriber_may_send_subscriptions_only(void)
 {
     static const struct
     {
@@ -181,7 +183,8 @@ static void a_subscriber_says_nothing_but_subscriptions(void)
     }
 }
 
-/* A greeting with one byte changed is refused as soon as it is seen, where the byte matters; padding, minor version and as-server may be anything. */
+/* A greeting with one byte changed is refused as soon as it is seen, where the byte matters; padding, minor version and
+ * as-server may be anything. */
 static void each_byte_of_a_greeting_that_matters_is_checked(void)
 {
     for (uint32_t at = 0; at < OME_ZMTP_GREETING_SIZE; at++)
@@ -256,8 +259,8 @@ static void each_fault_of_a_frame_is_named(void)
     check_fault(OME_ZMTP_STAGE_READY, OME_ZMTP_ROUTER, "READY command", stream.size_bytes);
 }
 
-/* A READY command whose properties end anywhere but behind one of them is refused, and so is one without a socket type that fits. The frame itself is whole. */
-static void properties_are_whole_and_name_a_client(void)
+/* A READY command whose properties end anywhere but behind one of them is refused. The frame itself is whole. */
+static void ready_with_an_incomplete_property_is_refused(void)
 {
     static bytes_t properties;
     properties.size_bytes = 0;
@@ -273,12 +276,17 @@ static void properties_are_whole_and_name_a_client(void)
         const next_t next = next_of(OME_ZMTP_STAGE_READY, OME_ZMTP_XPUB, stream.data, stream.size_bytes);
         const bool is_good = size_bytes == type_end || size_bytes == properties.size_bytes;
         CHECK_EQUAL(next.item.kind, is_good ? OME_ZMTP_CONNECTED : OME_ZMTP_FAULT);
-        CHECK_EQUAL(is_good, next.stage == OME_ZMTP_STAGE_TRAFFIC);
+        CHECK_EQUAL(next.stage == OME_ZMTP_STAGE_TRAFFIC, is_good);
         const next_t other = next_of(OME_ZMTP_STAGE_READY, OME_ZMTP_ROUTER, stream.data, stream.size_bytes);
         CHECK_EQUAL(other.item.kind, OME_ZMTP_FAULT);
         CHECK_EQUAL(other.stage, OME_ZMTP_STAGE_READY);
     }
-    /* Lengths that point beyond the command, up to those that would wrap around. */
+}
+
+/* Lengths that point beyond the command, up to those that would wrap around. */
+static void a_property_longer_than_its_command_is_refused(void)
+{
+    static bytes_t properties;
     static const uint32_t lengths[] = {4, 5, 255, 256, 65536, UINT32_C(1) << 31, UINT32_MAX - 20, UINT32_MAX - 4, UINT32_MAX};
     for (uint32_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
     {
@@ -291,6 +299,11 @@ static void properties_are_whole_and_name_a_client(void)
         put_command(&stream, "READY", properties.data, properties.size_bytes);
         check_fault(OME_ZMTP_STAGE_READY, OME_ZMTP_XPUB, "properties of READY, with a socket type that fits", stream.size_bytes);
     }
+}
+
+/* The server's end for orders takes clients, that for market data takes subscribers. */
+static void ready_needs_a_socket_type_that_fits(void)
+{
     static const char *const types[] = {
         "PUB", "XPUB", "PULL", "PUSH", "REP", "PAIR", "DEALER", "REQ", "ROUTER", "SUB", "XSUB", "SU", "SUBS", ""};
     for (uint32_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -344,7 +357,8 @@ static void sizes_have_a_limit(void)
 
 /* ---- commands ---- */
 
-/* A PING is answered by a PONG with its context, of at most 16 bytes, whatever time to live it gives. One that is shorter or longer is refused. */
+/* A PING is answered by a PONG with its context, of at most 16 bytes, whatever time to live it gives. One that is
+ * shorter or longer is refused. */
 static void a_ping_has_a_pong(void)
 {
     for (uint32_t size_bytes = 0; size_bytes <= 2 + OME_ZMTP_PING_CONTEXT_SIZE_MAX + 3; size_bytes++)
@@ -396,7 +410,7 @@ static void unknown_commands_have_no_consequence(void)
 /* ---- what we say ---- */
 
 /* Our greeting and READY, byte for byte; and the codec takes a part with each header that it makes. */
-static void what_we_say_is_zmtp(void)
+static void the_greeting_of_the_server_is_zmtp(void)
 {
     for (uint32_t role = OME_ZMTP_ROUTER; role <= OME_ZMTP_XPUB; role++)
     {
@@ -526,15 +540,17 @@ int main(void)
 {
     seed = test_seed(3);
     RUN(a_subscribers_stream_may_be_cut_anywhere);
-    RUN(a_subscriber_says_nothing_but_subscriptions);
+    RUN(a_subscriber_may_send_subscriptions_only);
     RUN(a_clients_stream_may_be_cut_anywhere);
     RUN(each_byte_of_a_greeting_that_matters_is_checked);
     RUN(each_fault_of_a_frame_is_named);
-    RUN(properties_are_whole_and_name_a_client);
+    RUN(ready_with_an_incomplete_property_is_refused);
+    RUN(a_property_longer_than_its_command_is_refused);
+    RUN(ready_needs_a_socket_type_that_fits);
     RUN(sizes_have_a_limit);
     RUN(a_ping_has_a_pong);
     RUN(unknown_commands_have_no_consequence);
-    RUN(what_we_say_is_zmtp);
+    RUN(the_greeting_of_the_server_is_zmtp);
     RUN(any_bytes_give_the_same_items_however_they_are_cut);
     return 0;
 }
