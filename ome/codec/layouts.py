@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ome.enums import MessageClass
+
 SCHEMA_ID = 28525
 SCHEMA_VERSION = 1
 HEADER_SIZE = 8
@@ -246,5 +248,43 @@ TEMPLATES: dict[int, tuple[str, int, np.dtype[np.void]]] = {
     161: ("TradePrint", 72, TRADE_PRINT_MESSAGE),
     162: ("LevelUpdate", 72, LEVEL_UPDATE_MESSAGE),
     163: ("LevelSnapshot", 72, LEVEL_SNAPSHOT_MESSAGE),
+}
+# Template id: who may send the message.
+MESSAGE_CLASSES: dict[int, MessageClass] = {
+    1: MessageClass.ORDER,
+    2: MessageClass.ORDER,
+    3: MessageClass.ORDER,
+    4: MessageClass.ORDER,
+    5: MessageClass.ORDER,
+    6: MessageClass.ORDER,
+    32: MessageClass.DEFINITION,
+    33: MessageClass.DEFINITION,
+    34: MessageClass.DEFINITION,
+    35: MessageClass.OPERATOR,
+    36: MessageClass.OPERATOR,
+    65: MessageClass.EVENT,
+    66: MessageClass.EVENT,
+    67: MessageClass.EVENT,
+    68: MessageClass.EVENT,
+    69: MessageClass.EVENT,
+    70: MessageClass.EVENT,
+    71: MessageClass.EVENT,
+    72: MessageClass.EVENT,
+    73: MessageClass.EVENT,
+    74: MessageClass.EVENT,
+    75: MessageClass.EVENT,
+    76: MessageClass.EVENT,
+    77: MessageClass.EVENT,
+    128: MessageClass.SESSION,
+    129: MessageClass.ANSWER,
+    130: MessageClass.SESSION,
+    133: MessageClass.SESSION,
+    131: MessageClass.ANSWER,
+    132: MessageClass.REPORT,
+    134: MessageClass.REPORT,
+    160: MessageClass.MARKET_DATA,
+    161: MessageClass.MARKET_DATA,
+    162: MessageClass.MARKET_DATA,
+    163: MessageClass.MARKET_DATA,
 }
 TEMPLATE_IDS: dict[str, int] = {name: template for template, (name, _, _) in TEMPLATES.items()}

@@ -16,7 +16,7 @@ from typing import Any, Final
 from ome.attributes import ATTRIBUTES, AttributeOptions
 from ome.codec.wire import encode_message
 from ome.codec.words import SelfTradeName, SelfTradeScopeName, SideName, Time, TimeInForceName, enumerator_of, side_of, time_ns
-from ome.enums import CommandFlags, InstrumentFlags, OrderType, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
+from ome.enums import CommandFlags, OrderType, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, one_of
 from ome.instruments import COLLAR_TICKS_MAX, NAME_SIZE, QUANTITY_MAX, TICK_MAX, Instrument
 from ome.messages import (
@@ -304,16 +304,13 @@ def instrument_of(definition: DefineInstrument) -> Instrument:
     >>> instrument_of(define_instrument(apple, 1)) == apple
     True
     """
-    flags = InstrumentFlags(definition.instrument_flags)
-    return Instrument(
+    return Instrument.defined(
         definition.symbol.decode("ascii"),
-        tick=number_of(definition.tick, definition.price_decimals),
+        tick_units=definition.tick,
         price_decimals=definition.price_decimals,
         quantity_decimals=definition.quantity_decimals,
-        signed_prices=InstrumentFlags.SIGNED_PRICES in flags,
         collar_ticks=definition.collar_ticks,
-        market_to_limit=InstrumentFlags.MARKET_TO_LIMIT in flags,
-        post_only_slides=InstrumentFlags.POST_ONLY_SLIDES in flags,
+        flags=definition.instrument_flags,
     )
 
 

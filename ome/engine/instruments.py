@@ -8,10 +8,9 @@ from types import MappingProxyType
 from ome._native import ffi, lib
 from ome.engine.calls import Handle
 from ome.engine.state import state_of
-from ome.enums import InstrumentFlags
 from ome.errors import InvalidValueError, one_of
 from ome.instruments import Instrument
-from ome.units import Integer, integer_of, number_of
+from ome.units import Integer, integer_of
 
 __all__ = ["EngineInstruments"]
 
@@ -54,13 +53,11 @@ class EngineInstruments:
             lib.ome_engine_instrument(self._handle.engine, number, found)
             symbol = ffi.string(found.symbol, 16).decode("ascii")
             self._numbers[symbol] = number
-            self.by_number[number] = Instrument(
+            self.by_number[number] = Instrument.defined(
                 symbol,
-                tick=number_of(found.tick, found.price_decimals),
+                tick_units=found.tick,
                 price_decimals=found.price_decimals,
                 quantity_decimals=found.quantity_decimals,
-                signed_prices=bool(found.flags & InstrumentFlags.SIGNED_PRICES),
                 collar_ticks=found.collar_ticks,
-                market_to_limit=bool(found.flags & InstrumentFlags.MARKET_TO_LIMIT),
-                post_only_slides=bool(found.flags & InstrumentFlags.POST_ONLY_SLIDES),
+                flags=found.flags,
             )

@@ -27,13 +27,14 @@ from ome.codec.layouts import (
     HEADER_SIZE,
     LEVEL_SNAPSHOT_MESSAGE,
     LEVEL_UPDATE_MESSAGE,
+    MESSAGE_CLASSES,
     SCHEMA_ID,
     SCHEMA_VERSION,
     TEMPLATE_IDS,
     TEMPLATES,
     TOP_OF_BOOK_MESSAGE,
 )
-from ome.enums import Side
+from ome.enums import MessageClass, Side
 from ome.errors import InvalidValueError, InvariantError
 from ome.instruments import Instrument
 from ome.marketdata.channels import TOPIC_SIZE
@@ -44,6 +45,7 @@ Messages = npt.NDArray[np.void]
 """A one-dimensional array of messages of one template."""
 
 MESSAGE_SIZE = TOP_OF_BOOK_MESSAGE.itemsize  # the same for all market data
+_TEMPLATES = sorted(template for template, sent in MESSAGE_CLASSES.items() if sent is MessageClass.MARKET_DATA)
 _SNAPSHOT_TEMPLATE = TEMPLATE_IDS["LevelSnapshot"]
 _UPDATE_TEMPLATE = TEMPLATE_IDS["LevelUpdate"]
 
@@ -167,9 +169,11 @@ def split_frame(frame: bytes) -> dict[int, Messages]:
 
 def _checked(frame: bytes, headers: npt.NDArray[np.uint16], start: int, stop: int, template: int) -> Messages:
     expected = (MESSAGE_SIZE - HEADER_SIZE, template, SCHEMA_ID, SCHEMA_VERSION)
-    if not 160 <= template <= 163 or (headers[start:stop] != expected).any():
-        found = next(tuple(h) for h in headers[start:stop].tolist() if tuple(h) != expected or not 160 <= template <= 163)
-        raise InvalidValueError("message header", where="frame of market data", found=found, allowed=f"{expected}, template 160 to 163")
+    if template not in _TEMPLATES or (headers[start:stop] != expected).any():
+        found = next(tuple(h) for h in headers[start:stop].tolist() if tuple(h) != expected or template not in _TEMPLATES)
+        raise InvalidValueError(
+            "message header", where="frame of market data", found=found, allowed=f"{expected}, template {_TEMPLATES[0]} to {_TEMPLATES[-1]}"
+        )
     return np.frombuffer(frame, TEMPLATES[template][2], count=stop - start, offset=TOPIC_SIZE + start * MESSAGE_SIZE)
 
 
@@ -212,7 +216,9 @@ class BookBuilder:
     def take(self, parts: dict[int, Messages]) -> None:
         """Takes the messages of one frame, as `split_frame` gives them. Raises InvalidValueError for a frame of another channel."""
         if _UPDATE_TEMPLATE not in parts:
-            raise InvalidValueError("template", where="levels channel", found=list(parts), allowed="162, 163")
+            raise InvalidValueError(
+                "template", where="levels channel", found=list(parts), allowed=f"{_UPDATE_TEMPLATE}, {_SNAPSHOT_TEMPLATE}"
+            )
         if _SNAPSHOT_TEMPLATE in parts:
             self._take_snapshot(parts[_SNAPSHOT_TEMPLATE][0], parts[_UPDATE_TEMPLATE])
         elif not self.needs_snapshot:
