@@ -98,6 +98,7 @@ OME_NEVER_INLINE void apply_whole(ome_engine_t *engine, const ome_command_t *com
     if (reason != OME_REASON_NONE)
     {
         ome_event_rejected(engine, sink, command, reason);
+        return;
     }
     ome_elected_run(engine, command->timestamp_ns, sink);
 }
