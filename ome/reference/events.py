@@ -1,4 +1,4 @@
-"""What the engine says: events as records, in the order in which they happen. Source: docs/RULES.md, What each command says."""
+"""The events of the engine as records, in the order in which they happen. Source: docs/RULES.md, What each command says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRADE: Final = int(EventKind.TRADE)
 _PREVENTED: Final = int(EventKind.PREVENTED)
 _TRIGGERED: Final = int(EventKind.TRIGGERED)
 
-_ORDER_EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")  # also of what is said about a command
+_ORDER_EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")  # also for events about a command
 _PAIR_EVENT: Final = struct.Struct("<QQQqqQQIBBBB")  # Trade and Prevented, which name two orders
 _NEW_ORDER, _CANCEL_ORDER, _REDUCE_ORDER, _AMEND_ORDER = (
     int(kind) for kind in (CommandKind.NEW_ORDER, CommandKind.CANCEL_ORDER, CommandKind.REDUCE_ORDER, CommandKind.AMEND_ORDER)
