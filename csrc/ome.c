@@ -12,10 +12,10 @@
 #define BATCH_EVENT_COUNT_INITIAL 4096u
 
 static_assert(sizeof(ome_depth_t) == 24, "ome_depth_t has no padding");
-static_assert(sizeof(ome_order_view_t) == 112, "ome_order_view_t has no padding");
+static_assert(sizeof(ome_order_view_t) == 128, "ome_order_view_t has no padding");
 static_assert(sizeof(ome_instrument_view_t) == 40, "ome_instrument_view_t has no padding");
 static_assert(sizeof(ome_session_view_t) == 24, "ome_session_view_t has no padding");
-static_assert(sizeof(ome_event_row_t) == 88, "ome_event_row_t has no padding");
+static_assert(sizeof(ome_event_row_t) == 104, "ome_event_row_t has no padding");
 
 ome_status_t ome_engine_create(const ome_limits_t *limits, ome_engine_t **engine)
 {
@@ -166,7 +166,7 @@ static ome_order_view_t view_terms(const ome_engine_t *engine, uint32_t slot, co
 {
     const ome_order_t *order = &engine->pools.orders.orders[slot];
     const uint64_t owner = ome_book_owner(&engine->pools, order);
-    return (ome_order_view_t){.order_id = ome_order_id(&engine->pools.orders, slot),
+    ome_order_view_t view = {.order_id = ome_order_id(&engine->pools.orders, slot),
         .client_order_id = order->client_order_id,
         .leaves_quantity = ome_book_leaves(&engine->pools, order),
         .cumulative_quantity = order->cumulative_quantity,
@@ -180,6 +180,8 @@ static ome_order_view_t view_terms(const ome_engine_t *engine, uint32_t slot, co
         .is_post_only = (order->marks & OME_ORDER_MARK_POST_ONLY) != 0,
         .self_trade_prevention = order->marks >> OME_ORDER_SELF_TRADE_SHIFT & 7u,
         .self_trade_scope = scope_of(order, special)};
+    memcpy(view.attributes, special->attributes, OME_ATTRIBUTE_COUNT * sizeof(*special->attributes));
+    return view;
 }
 
 static uint8_t resting_time_in_force(const ome_order_t *order, const ome_special_t *special)
@@ -508,6 +510,13 @@ static void complete_command(ome_event_row_t *row)
     row->quantity = has_quantity ? row->quantity : OME_NULL_VALUE;
 }
 
+/* They lie where other events have price and quantity. */
+static void complete_attributes(ome_event_row_t *row, const ome_event_t *event)
+{
+    memcpy(row->attributes, (const uint8_t *)event + offsetof(ome_event_t, price), sizeof(row->attributes));
+    row->price = row->quantity = OME_NULL_VALUE;
+}
+
 void ome_event_rows(const void *events, uint64_t count, void *rows)
 {
     aggressor_t aggressor = {0};
@@ -526,6 +535,9 @@ void ome_event_rows(const void *events, uint64_t count, void *rows)
         case OME_EVENT_KIND_DEFINED:
         case OME_EVENT_KIND_COMPLETED:
             complete_command(&row);
+            break;
+        case OME_EVENT_KIND_ATTRIBUTES:
+            complete_attributes(&row, &event);
             break;
         case OME_EVENT_KIND_ACCEPTED:
         case OME_EVENT_KIND_AMENDED:

@@ -35,6 +35,7 @@
 
 #include <stdint.h>
 
+#include "abi/ome_attributes.h"
 #include "abi/ome_records.h"
 #include "abi/ome_status.h"
 #include "engine/ome_engine_limits.h"
@@ -156,6 +157,7 @@ typedef struct
     uint8_t flags; /* OME_EVENT_FLAGS_; 0 in kinds that have none */
     uint8_t command_kind; /* REJECTED, DEFINED and COMPLETED; otherwise 0 */
     uint8_t reserved[3];
+    uint32_t attributes[4]; /* ATTRIBUTES: by OME_ATTRIBUTE_ (abi/ome_attributes.h), 0 for one that is not given; otherwise 0 */
 } ome_event_row_t;
 
 /* Writes `count` events of 64 bytes to as many rows. A trade has no room for its time and its aggressor's owner: the
@@ -221,6 +223,7 @@ typedef struct
     uint8_t self_trade_prevention; /* OME_SELF_TRADE_PREVENTION_ */
     uint8_t self_trade_scope;      /* OME_SELF_TRADE_SCOPE_ */
     uint8_t reserved[6];
+    uint32_t attributes[4];        /* by OME_ATTRIBUTE_; 0: not given */
 } ome_order_view_t;
 
 /* Returns OME_OK, or OME_NOT_FOUND if there is no such live order. One load. */

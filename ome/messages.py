@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ome.attributes import AttributeFields
 from ome.enums import CommandFlags, CommandKind, EventKind, Term
 from ome.units import integer_of
 
@@ -21,6 +22,7 @@ __all__ = [
     "Accepted",
     "AmendOrder",
     "Amended",
+    "AttributesOf",
     "CancelOrder",
     "Cancelled",
     "Command",
@@ -345,6 +347,20 @@ class Displayed(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributesOf(Event, AttributeFields):
+    """The attributes of the order that was accepted right before. 0 is none."""
+
+    order_id: int
+    client_order_id: int
+    timestamp_ns: int
+    account: int
+    participant: int
+    session: int
+    flags: int = 0
+    kind: int = field(default=EventKind.ATTRIBUTES, init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected(Event):
     """A command was refused and changed nothing. Fields are those of the command."""
 
@@ -442,4 +458,5 @@ EVENT_TYPES: dict[int, type[Event]] = {
     EventKind.DISPLAYED: Displayed,
     EventKind.PREVENTED: Prevented,
     EventKind.COMPLETED: Completed,
+    EventKind.ATTRIBUTES: AttributesOf,
 }

@@ -21,7 +21,8 @@ from enum import Enum
 from random import Random
 from typing import Final, NamedTuple
 
-from ome.codec import COMMAND, RECORD_SIZE, Records, encode_commands, join_records, record_bytes, records_of
+from ome.attributes import ATTRIBUTES
+from ome.codec import COMMAND, RECORD_SIZE, Records, define_limits, encode_commands, join_records, record_bytes, records_of
 from ome.enums import (
     CommandFlags,
     CommandKind,
@@ -35,7 +36,7 @@ from ome.enums import (
     Term,
     TimeInForce,
 )
-from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineLimits, DefineSession, Limits
+from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineSession, Limits
 
 START_NS: Final = 1_700_000_000_000_000_000
 _TIME_STEP_NS: Final = 10_000  # deadlines, cutoffs and some times are multiples of it, so that they meet
@@ -204,7 +205,7 @@ def definitions(
     instruments: int, participants: int, sessions_per_participant: int, limits: Limits, mix: Mix = Mix.EVERY_RULE
 ) -> list[Command]:
     """What opens every flow: the limits, the instruments and the sessions. Session s belongs to participant (s - 1) % participants + 1."""
-    commands: list[Command] = [DefineLimits(timestamp_ns=START_NS, **{name: getattr(limits, name) for name in Limits.__slots__})]
+    commands: list[Command] = [define_limits(limits, timestamp_ns=START_NS)]
     commands += [instrument_definition(number, mix) for number in range(1, instruments + 1)]
     commands += [session_definition(number, participants) for number in range(1, participants * sessions_per_participant + 1)]
     return commands
@@ -624,6 +625,8 @@ class Flow:
             fields[_SCOPE] = int(self._random.choice(list(SelfTradeScope)))
             if fields[_SCOPE] == SelfTradeScope.GROUP:
                 terms.append((Term.SELF_TRADE_GROUP, 1 + int(self._roll() * 2)))
+        if self._roll() < 0.05:
+            terms += [(a.term, 1 + int(self._roll() * a.value_max)) for a in ATTRIBUTES.values() if self._roll() < 0.7]
         self._random.shuffle(terms)
         return terms
 
@@ -941,7 +944,7 @@ class Flow:
         number, value = self._random.choice(((_SIDE, _REFERENCE), (_TYPE, _PRICE), (_TIME, _QUANTITY)))
         roll = self._roll()
         if roll < 0.4:
-            fields[number] = int(self._random.choice((*Term, 11, 255)))
+            fields[number] = int(self._random.choice((*Term, max(Term) + 1, 255)))
         elif roll < 0.8:
             fields[value] = self._random.choice(TERM_VALUES)
         else:

@@ -15,10 +15,10 @@ from bench import driver, registry
 from bench.driver import DriverError
 from bench.figure import Figure, Sample, compare
 from bench.options import Options
-from ome.codec import COMMAND, encode_commands
+from ome.codec import COMMAND, define_limits, encode_commands
 from ome.engine import Engine
 from ome.enums import CommandKind
-from ome.messages import DefineLimits, Limits
+from ome.messages import Limits
 
 pytestmark = pytest.mark.slow  # programs are built, and each figure runs
 
@@ -175,7 +175,7 @@ def test_a_replay_ends_in_the_state_that_the_flow_leads_to() -> None:
     flow = np.frombuffer(driver.run_bytes("flow-mixed", count=5_000, repeat=1, seed=7), dtype=COMMAND)
     limits = Limits(order_count_max=65_536, level_count_max=65_536, instrument_count_max=1, session_count_max=1, special_count_max=0)
     engine = Engine(limits=limits)
-    engine.apply_records(encode_commands([DefineLimits(**{name: getattr(limits, name) for name in Limits.__slots__})]))
+    engine.apply_records(encode_commands([define_limits(limits)]))
     engine.apply_records(flow)
     found = driver.run("replay", count=5_000, repeat=1, seed=7).one("flow")
     assert found["state_hash"] == f"{engine.state_hash:016x}"

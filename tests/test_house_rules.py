@@ -133,7 +133,7 @@ def test_files_in_order_and_files_that_git_ignores_are_let_pass(repository: Path
     assert run("check_house_rules.py", repository) == (0, "")
 
 
-@pytest.mark.parametrize(("folder", "code"), [("wire", 1), ("orders", 1), ("journal", 0)])
+@pytest.mark.parametrize(("folder", "code"), [("wire", 1), ("orders", 1), ("journal", 1), ("book", 0)])
 def test_long_functions_and_files_are_found_where_they_are_to_be_short(repository: Path, folder: str, code: int) -> None:
     """A function of 60 lines passes, one of 61 does not; a file of 600 passes, one of 601 does not. In some folders, not in all."""
     longest = "/* a */\nvoid a(void)\n{\n" + "    b();\n" * 58 + "}\n"
@@ -147,3 +147,13 @@ def test_long_functions_and_files_are_found_where_they_are_to_be_short(repositor
         f"csrc/{folder}/ome_b.h:1: 601 lines: at most 600\n",
     ]
     assert run("check_house_rules.py", repository) == (code, "".join(found) if code else "")
+
+
+@pytest.mark.parametrize("name", ["test_a.c", "a_fixture.h"])
+def test_a_long_file_of_the_c_tests_is_found(repository: Path, name: str) -> None:
+    """A file of 800 lines passes, one of 801 does not. Its functions may be long: a test tells one story from its beginning to its end."""
+    story = "/* a */\nvoid a(void)\n{\n" + "    b();\n" * 796 + "}\n"
+    write(repository, f"tests/c/{name}", story)
+    assert run("check_house_rules.py", repository) == (0, "")
+    write(repository, f"tests/c/{name}", story + "\n")
+    assert run("check_house_rules.py", repository) == (1, f"tests/c/{name}:1: 801 lines: at most 800\n")

@@ -23,11 +23,11 @@ from ome.codec.wire import encode_message
 from ome.engine import Engine, EngineView
 from ome.enums import CommandFlags, CommandKind, EventKind, Reason
 from ome.journal import DecisionKind, JournalIntegrityError, JournalReader
-from ome.recovery import Replay, ReplayAssertionError, repair as repair_module
+from ome.recovery import Replay, ReplayAssertionError
 from ome.recovery.directory import first_sequence, last_sequence_until, segments
 from ome.recovery.findings import Remedy
 from ome.recovery.manifest import MANIFEST_FILE, append_manifest
-from ome.recovery.repair import diagnose
+from ome.recovery.repair import apply_remedy, diagnose, quarantining, remedies
 from ome.recovery.snapshots import make_snapshot, snapshot_path, snapshot_sequences
 from ome.server import Server
 
@@ -91,7 +91,7 @@ class Miscounting:
         """Changes what is left of an order, which stands 16 bytes before its client order id."""
         limits = ffi.new("ome_limits_t *", {name: getattr(view.limits, name) for name in type(view.limits).__slots__})
         size = lib.ome_engine_size_bytes(limits)
-        words = np.frombuffer(ffi.buffer(ffi.cast("char *", view._pointer), size), np.int64)
+        words = np.frombuffer(ffi.buffer(ffi.cast("char *", view._handle.pointer), size), np.int64)
         words[np.flatnonzero(words == client_order_id) - 2] += lots
 
 
@@ -103,7 +103,8 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, in
         wire.log_on("FIRM", 1)
         order_ids = []
         for index in range(2):
-            wire.say(new_order(client_order_id=FIRST_ID + index, price=500 + index))
+            # Hidden: the plain path, which cancels what is displayed, does not look at the level's lots.
+            wire.say(new_order(client_order_id=FIRST_ID + index, price=500 + index, flags=CommandFlags.HIDDEN))
             order_ids.append(wire.hear_report()["order_id"])
             wire.say(new_order(client_order_id=index + 1, price=900 + index))
             wire.hear_report()
@@ -188,7 +189,7 @@ def test_a_quarantine_that_would_not_help_is_refused(bad: tuple[Path, list[int],
     """Where the time of the command alone trips the assertion, as orders expire, no decision is made."""
     directory, sequences, _ = bad
     kept = files(directory)
-    monkeypatch.setattr(repair_module, "_tripping", lambda *_: sequences[0])
+    monkeypatch.setattr(quarantining, "_tripping", lambda *_: sequences[0])
     assert "its time alone does it" in admin("repair", directory, "--yes", "--quarantine", sequences[0], code=1).stderr
     assert files(directory) == kept
 
@@ -467,7 +468,7 @@ def test_a_repair_that_dies_is_completed_by_the_next(
     snapshot_at(journal, *((260,) if remedy is Remedy.BEGIN else ()))
     lost = damage(journal, 2, "record")
     expected = COUNT if remedy is Remedy.BEGIN else lost - 1
-    names = ("_decide", "_rename", "_cut_manifest", "append_manifest")
+    names = ("decide", "rename", "_cut_manifest", "append_manifest")
     calls = 0
     for number in range(1, 20):
         directory = journal.parent / f"try-{number}"
@@ -486,11 +487,11 @@ def test_a_repair_that_dies_is_completed_by_the_next(
 
         with monkeypatch.context() as patch:
             for name in names:
-                patch.setattr(repair_module, name, dying(getattr(repair_module, name), number))
+                patch.setattr(remedies, name, dying(getattr(remedies, name), number))
             found = diagnose(directory)
             assert found.remedy is remedy
             with contextlib.suppress(OSError):
-                repair_module.apply_remedy(directory, found)
+                apply_remedy(directory, found)
         repair(directory, "--accept-loss")
         assert started(directory) == (expected, state_after(commands, expected))
         assert read_json(admin("verify", directory, "--json").stdout)["ok"]

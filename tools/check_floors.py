@@ -18,6 +18,7 @@ from pathlib import Path
 # Lowest first.
 PYTHON_FLOORS = (
     ("errors", "units", "enums"),
+    ("attributes",),
     ("messages", "instruments"),
     ("config", "codec", "_native", "lock", "supervision"),
     (

@@ -295,7 +295,7 @@ OME_NEVER_INLINE void remove_last(ome_ladder_t *ladder, ome_ladder_pool_t *pool,
 void ome_ladder_remove(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t level_index)
 {
     const ome_level_t *level = &pool->levels[level_index];
-    OME_ASSERT(level->order_count == 0);
+    OME_ASSERT(level->order_count == 0 && level->quantity == 0);
     ome_ladder_node_t *leaf = &pool->nodes[level->leaf];
     const uint64_t rest = leaf->bitmap & ~bit(digit_of(level->key, 0));
     if (OME_UNLIKELY(rest == 0))

@@ -1,5 +1,5 @@
 /* The data of an order beyond the 48 bytes of every order: a stop price that it waits for, a peak, a deadline, a
- * self-trade group.
+ * self-trade group, attributes.
  *
  * Such an order is special (OME_ORDER_MARK_SPECIAL). While it is special it has a record here. The low half of its
  * owner's word holds the record's index instead of its account, which is in the record. Index 0 is none: record 0 is
@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/ome_attributes.h"
 #include "abi/ome_limits.h"
 #include "base/ome_arena.h"
 #include "base/ome_assert.h"
@@ -23,6 +24,8 @@
 #define OME_SPECIAL_WAITS 1u      /* for its stop price, among the stops of its book */
 #define OME_SPECIAL_HAS_COLLAR 2u /* of its own */
 #define OME_SPECIAL_HAS_BUDGET 4u
+
+#define OME_SPECIAL_ATTRIBUTE_ROOM 2u
 
 /* OFFSET SIZE FIELD               UNIT
  *      0    8 order_id
@@ -48,7 +51,8 @@
  *    115    1 order_type          OME_ORDER_TYPE_
  *    116    1 time_in_force       OME_TIME_IN_FORCE_
  *    117    1 flags               OME_SPECIAL_
- *    118   10 reserved */
+ *    118    2 reserved
+ *    120    8 attributes          by OME_ATTRIBUTE_; 0 for one that is not given */
 typedef struct
 {
     uint64_t order_id;
@@ -74,9 +78,11 @@ typedef struct
     uint8_t order_type;
     uint8_t time_in_force;
     uint8_t flags;
-    uint8_t reserved[10];
+    uint8_t reserved[2];
+    uint32_t attributes[OME_SPECIAL_ATTRIBUTE_ROOM];
 } ome_special_t;
 static_assert(sizeof(ome_special_t) == 2 * OME_CACHE_LINE_SIZE, "a special record is two cache lines");
+static_assert(OME_ATTRIBUTE_COUNT <= OME_SPECIAL_ATTRIBUTE_ROOM, "every attribute has a place: with more a record is three cache lines");
 
 typedef struct
 {
@@ -106,6 +112,22 @@ void ome_special_pool_free(ome_special_pool_t *pool, uint32_t index);
 static inline bool ome_special_has_too_many_peaks(int64_t quantity, int64_t peak)
 {
     return quantity > 0 && (quantity - 1) / OME_PEAK_COUNT_MAX >= peak;
+}
+
+static inline bool ome_special_has_attributes(const ome_special_t *special)
+{
+    uint32_t any = 0;
+    for (uint32_t i = 0; i < OME_ATTRIBUTE_COUNT; i++)
+    {
+        any |= special->attributes[i];
+    }
+    return any != 0;
+}
+
+/* Whether it has what an order needs a record for when it does not wait. */
+static inline bool ome_special_outlives_trigger(const ome_special_t *special)
+{
+    return special->peak != 0 || special->deadline_ns != 0 || special->group != 0 || ome_special_has_attributes(special);
 }
 
 static inline bool ome_special_waits(const ome_special_t *special)

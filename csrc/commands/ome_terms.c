@@ -2,7 +2,7 @@
 
 #include "engine/ome_event.h"
 
-static_assert(OME_TERM_NEW_CLIENT_ORDER_ID + 1 == OME_TERM_COUNT, "there is a place for every term");
+static_assert(OME_TERM_COUNT <= 32, "there is a bit for every term");
 
 const ome_given_t OME_GIVEN_NONE = {.given = 0};
 

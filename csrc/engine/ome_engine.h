@@ -18,7 +18,6 @@
 #include "engine/ome_sink.h"
 
 /* The terms of one command, by OME_TERM_. */
-#define OME_TERM_COUNT 11u
 #define OME_TERMS_BAD 1u /* in `given`: one of them cannot be */
 
 typedef struct

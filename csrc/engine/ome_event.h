@@ -5,6 +5,7 @@
 #ifndef OME_EVENT_H
 #define OME_EVENT_H
 
+#include "abi/ome_attributes.h"
 #include "base/ome_assert.h"
 #include "base/ome_platform.h"
 #include "engine/ome_engine.h"
@@ -110,6 +111,18 @@ OME_ALWAYS_INLINE void ome_event_triggered(
     ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *subject, int64_t stop_price, int64_t leaves)
 {
     event_of_order(engine, sink, subject, OME_EVENT_KIND_TRIGGERED, stop_price, leaves, OME_REASON_NONE, 0);
+}
+
+/* `attributes`: by OME_ATTRIBUTE_. They lie where other events have price and quantity. */
+static inline void ome_event_attributes(ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *subject, const uint32_t *attributes)
+{
+    uint32_t values[OME_ATTRIBUTE_ROOM] = {0};
+    for (uint32_t i = 0; i < OME_ATTRIBUTE_COUNT; i++)
+    {
+        values[i] = attributes[i];
+    }
+    event_of_order(engine, sink, subject, OME_EVENT_KIND_ATTRIBUTES, (int64_t)(values[0] | (uint64_t)values[1] << 32),
+        (int64_t)(values[2] | (uint64_t)values[3] << 32), OME_REASON_NONE, 0);
 }
 
 /* ---- about two orders ---- */

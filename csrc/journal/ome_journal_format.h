@@ -219,6 +219,12 @@ static inline bool ome_journal_decode(const uint8_t *bytes, size_t size_bytes, o
                                        : ome_crc32c(0, bytes, OME_JOURNAL_PREFIX_SIZE + prefix.length));
 }
 
+/* Whether a record is a seal, which is no content. */
+static inline bool ome_journal_is_seal(const ome_journal_record_t *record)
+{
+    return (record->type & OME_JOURNAL_KIND_MAX) == OME_JOURNAL_KIND_SEAL;
+}
+
 /* Continues the chain checksum, 0 at first, by one record. */
 static inline uint32_t ome_journal_chain(uint32_t chain, uint32_t record_checksum)
 {

@@ -191,6 +191,7 @@ static inline uint32_t admission_terms_allowed(const ome_command_t *command)
     allowed |= command->time_in_force == OME_TIME_IN_FORCE_FOK ? TERM(OME_TERM_BUDGET) : 0;
     allowed |= !ome_order_type_has_limit(command->order_type) ? TERM(OME_TERM_COLLAR_TICKS) : 0;
     allowed |= command->self_trade_scope == OME_SELF_TRADE_SCOPE_GROUP ? TERM(OME_TERM_SELF_TRADE_GROUP) : 0;
+    allowed |= OME_ATTRIBUTE_TERMS;
     return allowed;
 }
 
@@ -226,6 +227,18 @@ static inline bool admission_has_too_many_peaks(const ome_admission_t *admission
            ome_special_has_too_many_peaks(admission->command->quantity, admission->given->values[OME_TERM_DISPLAY_QUANTITY]);
 }
 
+static inline bool admission_attributes_are_bad(const ome_admission_t *admission)
+{
+    for (uint32_t i = 0; i < OME_ATTRIBUTE_COUNT; i++)
+    {
+        if (!admission_is_within(admission, OME_ATTRIBUTES[i].term, 1, OME_ATTRIBUTES[i].value_max))
+        {
+            return true;
+        }
+    }
+    return false;
+}
+
 OME_NEVER_INLINE bool admission_terms_given_are_bad(const ome_admission_t *admission, uint32_t needed)
 {
     const ome_command_t *command = admission->command;
@@ -236,7 +249,7 @@ OME_NEVER_INLINE bool admission_terms_given_are_bad(const ome_admission_t *admis
            !admission_is_within(admission, OME_TERM_EXPIRE_TIME, 1, INT64_MAX) ||
            !admission_is_within(admission, OME_TERM_BUDGET, OME_NULL_VALUE + 1, INT64_MAX) ||
            !admission_is_within(admission, OME_TERM_COLLAR_TICKS, 0, UINT32_MAX) ||
-           !admission_is_within(admission, OME_TERM_SELF_TRADE_GROUP, 1, UINT32_MAX);
+           !admission_is_within(admission, OME_TERM_SELF_TRADE_GROUP, 1, UINT32_MAX) || admission_attributes_are_bad(admission);
 }
 
 static inline bool admission_terms_are_bad(const ome_admission_t *admission)

@@ -153,7 +153,8 @@ uint8_t ome_admit_definition(ome_admission_t *admission)
 
 bool ome_admission_is_special(const ome_admission_t *admission)
 {
-    const uint32_t terms = TERM(OME_TERM_DISPLAY_QUANTITY) | TERM(OME_TERM_SELF_TRADE_GROUP) | TERM(OME_TERM_EXPIRE_TIME);
+    const uint32_t terms =
+        TERM(OME_TERM_DISPLAY_QUANTITY) | TERM(OME_TERM_SELF_TRADE_GROUP) | TERM(OME_TERM_EXPIRE_TIME) | OME_ATTRIBUTE_TERMS;
     return ome_order_type_waits(admission->order_type) || (admission->given->given & terms) != 0;
 }
 

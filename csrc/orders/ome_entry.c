@@ -244,6 +244,10 @@ static void entry_make_special(ome_engine_t *engine, const ome_admission_t *admi
         .order_type = command->order_type,
         .time_in_force = command->time_in_force,
         .flags = (uint8_t)((incoming->has_collar ? OME_SPECIAL_HAS_COLLAR : 0) | (incoming->has_budget ? OME_SPECIAL_HAS_BUDGET : 0))};
+    for (uint32_t i = 0; i < OME_ATTRIBUTE_COUNT; i++)
+    {
+        special->attributes[i] = (uint32_t)values[OME_ATTRIBUTES[i].term];
+    }
     if (ome_order_type_trails(command->order_type))
     {
         const bool is_given = (admission->given->given >> OME_TERM_STOP_PRICE & 1) != 0;
@@ -269,12 +273,23 @@ void ome_entry_wait(ome_engine_t *engine, ome_book_t *book, uint32_t slot, bool 
     ome_book_wait(book, &engine->pools, slot);
 }
 
+/* ACCEPTED, and the attributes of an order that has some. */
+static void entry_say_accepted(ome_engine_t *engine, const ome_incoming_t *incoming, uint8_t flags, ome_sink_t *sink)
+{
+    const ome_special_t *special = ome_resting_special(engine, incoming->slot);
+    ome_event_accepted(engine, sink, &incoming->subject, incoming->price, incoming->leaves, flags);
+    if (ome_special_has_attributes(special))
+    {
+        ome_event_attributes(engine, sink, &incoming->subject, special->attributes);
+    }
+}
+
 static void entry_new_stop(ome_engine_t *engine, const ome_incoming_t *incoming, ome_sink_t *sink)
 {
     const int64_t stop_price = ome_resting_special(engine, incoming->slot)->stop_price;
     const bool is_past = ome_stop_is_past(incoming->book, incoming->subject.side, stop_price);
     entry_keep(engine, incoming);
-    ome_event_accepted(engine, sink, &incoming->subject, incoming->price, incoming->leaves, is_past ? 0 : OME_EVENT_FLAGS_WAITING);
+    entry_say_accepted(engine, incoming, is_past ? 0 : OME_EVENT_FLAGS_WAITING, sink);
     ome_entry_wait(engine, incoming->book, incoming->slot, is_past);
 }
 
@@ -294,11 +309,11 @@ void ome_entry_new(ome_engine_t *engine, const ome_admission_t *admission, ome_s
     if (ome_incoming_would_rest(&incoming) && !admission->crosses && incoming.minimum_quantity == 0)
     {
         const uint8_t flags = entry_join(engine, &incoming);
-        ome_event_accepted(engine, sink, &incoming.subject, incoming.price, incoming.leaves, flags);
+        entry_say_accepted(engine, &incoming, flags, sink);
         entry_say_displayed(engine, &incoming, sink);
         return;
     }
-    ome_event_accepted(engine, sink, &incoming.subject, incoming.price, incoming.leaves, 0);
+    entry_say_accepted(engine, &incoming, 0, sink);
     entry_run(engine, &incoming, sink);
 }
 
@@ -336,7 +351,7 @@ static ome_incoming_t entry_incoming_stop(ome_engine_t *engine, uint32_t slot, u
     }
     special->stop_price = special->limit = special->trail_amount = 0;
     special->trail_basis_points = 0;
-    if (special->peak == 0 && special->deadline_ns == 0 && special->group == 0)
+    if (!ome_special_outlives_trigger(special))
     {
         ome_book_make_plain(&engine->pools, slot);
     }

@@ -9,6 +9,9 @@
  * special records; the heap of deadlines, whose order is by deadline and order id; the order of the list of trailing stops, of which no
  * two are in one place of a queue; and what a special record keeps of a stop that has triggered.
  *
+ * A snapshot has the lowest version that can hold its state, so that a build of before reads what it can go on with, and refuses the rest
+ * by the version.
+ *
  * Little-endian, no implicit padding, reserved bytes are zero. */
 #ifndef OME_SNAPSHOT_FORMAT_H
 #define OME_SNAPSHOT_FORMAT_H
@@ -17,12 +20,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "abi/ome_attributes.h"
 #include "abi/ome_limits.h"
 #include "base/ome_platform.h"
 #include "engine/ome_engine.h"
 
 #define OME_SNAPSHOT_MAGIC UINT64_C(0x50414E53454D4F0A) /* "\nOMESNAP" */
-#define OME_SNAPSHOT_VERSION 1u
+#define OME_SNAPSHOT_VERSION_PLAIN 1u      /* no order attributes, and no term above OME_SNAPSHOT_TERM_PLAIN */
+#define OME_SNAPSHOT_VERSION_ATTRIBUTES 2u /* either of them */
+#define OME_SNAPSHOT_VERSION 2u            /* the highest that this build reads */
 #define OME_SNAPSHOT_HEADER_SIZE 4096u
 #define OME_SNAPSHOT_BLOCK_SIZE 65536u /* of content, without its checksum */
 #define OME_SNAPSHOT_CHECKSUM_SIZE 4u
@@ -193,7 +199,7 @@ typedef struct
 } ome_snapshot_free_slot_t;
 static_assert(sizeof(ome_snapshot_free_slot_t) == 8, "a free slot has no padding");
 
-/* ORDER. One whose marks have SPECIAL is followed by SPECIAL; one that waits, by SPECIAL and STOP.
+/* ORDER. One whose marks have SPECIAL is followed by SPECIAL, then ATTRIBUTES where it has some; one that waits, by STOP behind those.
  * OFFSET SIZE FIELD                UNIT
  *      0    8 order_id             slot | generation << 32
  *      8    8 client_order_id
@@ -228,17 +234,26 @@ static_assert(offsetof(ome_snapshot_order_t, marks) == 53, "marks are in place")
  *      8    8 peak              lots; 0 for none
  *     16    8 reserve_quantity  lots that are open and not displayed
  *     24    4 group             self-trade group; 0 for none
- *     28    4 reserved */
+ *     28    4 has_attributes    1: ATTRIBUTES follows; version 2 */
 typedef struct
 {
     uint64_t deadline_ns;
     int64_t peak;
     int64_t reserve_quantity;
     uint32_t group;
-    uint32_t reserved;
+    uint32_t has_attributes;
 } ome_snapshot_special_t;
 static_assert(sizeof(ome_snapshot_special_t) == 32, "what makes an order special has no padding");
 static_assert(offsetof(ome_snapshot_special_t, group) == 24, "group is in place");
+
+/* ATTRIBUTES
+ * OFFSET SIZE FIELD
+ *      0   16 values  by OME_ATTRIBUTE_; 0 for one that is not given, or that there is not */
+typedef struct
+{
+    uint32_t values[OME_ATTRIBUTE_ROOM];
+} ome_snapshot_attributes_t;
+static_assert(sizeof(ome_snapshot_attributes_t) == 16, "attributes have no padding");
 
 /* STOP
  * OFFSET SIZE FIELD               UNIT
@@ -271,21 +286,30 @@ static_assert(sizeof(ome_snapshot_stop_t) == 56, "what a stop waits for has no p
 static_assert(offsetof(ome_snapshot_stop_t, collar_ticks) == 40, "collar_ticks is in place");
 static_assert(offsetof(ome_snapshot_stop_t, flags) == 48, "flags are in place");
 
-/* PENDING
+/* PENDING, and in version 2 MORE TERMS behind it
  * OFFSET SIZE FIELD
  *      0   56 body      of the first record, as in the journal
  *     56    4 given     bit n: term n is given; bit 0: one of them cannot be
  *     60    4 reserved
- *     64   80 values    of terms 1 to 10; 0 where a term is not given */
+ *     64   80 values    of terms 1 to 10; 0 where a term is not given
+ *
+ * MORE TERMS
+ *      0  168 values    of terms 11 to 31 */
+#define OME_SNAPSHOT_TERM_PLAIN 10u
 typedef struct
 {
     uint8_t body[OME_BODY_SIZE];
     uint32_t given;
     uint32_t reserved;
-    int64_t values[OME_TERM_COUNT - 1];
+    int64_t values[OME_SNAPSHOT_TERM_PLAIN];
 } ome_snapshot_pending_t;
-static_assert(
-    sizeof(ome_snapshot_pending_t) == 144, "a pending command has no padding, and ten terms: with more the format has another version");
+typedef struct
+{
+    int64_t values[31 - OME_SNAPSHOT_TERM_PLAIN];
+} ome_snapshot_more_terms_t;
+static_assert(sizeof(ome_snapshot_pending_t) == 144, "a pending command has no padding");
+static_assert(sizeof(ome_snapshot_more_terms_t) == 168, "more terms have no padding");
+static_assert(OME_TERM_COUNT <= 32, "every term has a place");
 static_assert(offsetof(ome_snapshot_pending_t, given) == 56, "given is in place");
 static_assert(offsetof(ome_snapshot_pending_t, values) == 64, "values are in place");
 

@@ -84,19 +84,36 @@ bool ome_snapshot_take_across(ome_snapshot_reader_t *reader, void *entry, uint32
 /* ---- header ---- */
 
 /* The least and the most bytes that an entry of a section has. */
-static const struct
+typedef struct
 {
     uint64_t least;
     uint64_t most;
-} entry_sizes[OME_SNAPSHOT_SECTION_COUNT] = {
-    [OME_SNAPSHOT_SECTION_INSTRUMENTS - 1] = {sizeof(ome_snapshot_instrument_t), sizeof(ome_snapshot_instrument_t)},
-    [OME_SNAPSHOT_SECTION_SESSIONS - 1] = {sizeof(ome_snapshot_session_t), sizeof(ome_snapshot_session_t)},
-    [OME_SNAPSHOT_SECTION_FREE_SLOTS - 1] = {sizeof(ome_snapshot_free_slot_t), sizeof(ome_snapshot_free_slot_t)},
-    [OME_SNAPSHOT_SECTION_ORDERS - 1] = {sizeof(ome_snapshot_order_t), sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t)},
-    [OME_SNAPSHOT_SECTION_STOPS - 1] = {sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t),
-        sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t)},
-    [OME_SNAPSHOT_SECTION_PENDING - 1] = {sizeof(ome_snapshot_pending_t), sizeof(ome_snapshot_pending_t)},
-};
+} entry_size_t;
+
+static entry_size_t read_entry_size(uint32_t version, uint32_t type)
+{
+    const bool is_plain = version == OME_SNAPSHOT_VERSION_PLAIN;
+    const uint64_t order = sizeof(ome_snapshot_order_t);
+    const uint64_t special = sizeof(ome_snapshot_special_t);
+    const uint64_t attributes = is_plain ? 0 : sizeof(ome_snapshot_attributes_t);
+    const uint64_t stop = order + special + sizeof(ome_snapshot_stop_t);
+    const uint64_t pending = sizeof(ome_snapshot_pending_t) + (is_plain ? 0 : sizeof(ome_snapshot_more_terms_t));
+    switch (type)
+    {
+    case OME_SNAPSHOT_SECTION_INSTRUMENTS:
+        return (entry_size_t){sizeof(ome_snapshot_instrument_t), sizeof(ome_snapshot_instrument_t)};
+    case OME_SNAPSHOT_SECTION_SESSIONS:
+        return (entry_size_t){sizeof(ome_snapshot_session_t), sizeof(ome_snapshot_session_t)};
+    case OME_SNAPSHOT_SECTION_FREE_SLOTS:
+        return (entry_size_t){sizeof(ome_snapshot_free_slot_t), sizeof(ome_snapshot_free_slot_t)};
+    case OME_SNAPSHOT_SECTION_ORDERS:
+        return (entry_size_t){order, order + special + attributes};
+    case OME_SNAPSHOT_SECTION_STOPS:
+        return (entry_size_t){stop, stop + attributes};
+    default:
+        return (entry_size_t){pending, pending};
+    }
+}
 
 /* How many entries a section can have at most. */
 static uint64_t read_count_max(const ome_limits_t *limits, uint32_t type)
@@ -128,8 +145,8 @@ static bool read_check_section(ome_snapshot_reader_t *reader, uint32_t type)
     {
         return ome_snapshot_fault_at(reader, offset, "a section counts more than the limits allow");
     }
-    if (section->size_bytes < section->count * entry_sizes[type - 1].least ||
-        section->size_bytes > section->count * entry_sizes[type - 1].most)
+    const entry_size_t size = read_entry_size(reader->header.version, type);
+    if (section->size_bytes < section->count * size.least || section->size_bytes > section->count * size.most)
     {
         return ome_snapshot_fault_at(reader, offset, "a section's size is not that of what it counts");
     }
@@ -204,7 +221,7 @@ ome_status_t ome_snapshot_open(ome_snapshot_reader_t *reader, ome_snapshot_get_t
         (void)ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, checksum), "the header's checksum is wrong");
         return OME_DAMAGED;
     }
-    if (header->version != OME_SNAPSHOT_VERSION)
+    if (header->version == 0 || header->version > OME_SNAPSHOT_VERSION)
     {
         (void)ome_snapshot_fault_at(
             reader, offsetof(ome_snapshot_header_t, version), "it has another version of the format than this build reads");

@@ -75,6 +75,22 @@ static uint64_t count_stops(const ome_engine_t *engine)
     return count;
 }
 
+static uint64_t count_with_attributes(const ome_special_pool_t *pool, bool wait)
+{
+    uint64_t count = 0;
+    for (uint32_t index = 1; index <= pool->records_ever_used; index++)
+    {
+        const ome_special_t *special = &pool->records[index];
+        count += ome_special_waits(special) == wait && ome_special_has_attributes(special);
+    }
+    return count;
+}
+
+static bool pending_has_more_terms(const ome_pending_t *pending)
+{
+    return pending->waits && pending->given.given >> (OME_SNAPSHOT_TERM_PLAIN + 1) != 0;
+}
+
 static void set_section(ome_snapshot_header_t *header, uint32_t type, uint64_t count, uint64_t size_bytes)
 {
     header->sections[type - 1] = (ome_snapshot_section_t){.type = type, .count = count, .size_bytes = size_bytes};
@@ -88,6 +104,11 @@ static void set_sections(ome_snapshot_header_t *header, const ome_engine_t *engi
     const uint64_t rest_count = slots.live - stop_count;
     const uint64_t special_count = engine->pools.specials.record_count - stop_count; /* of those at rest */
     const uint64_t stop_size = sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t);
+    const uint64_t rest_attributes = count_with_attributes(&engine->pools.specials, false);
+    const uint64_t stop_attributes = count_with_attributes(&engine->pools.specials, true);
+    const bool is_plain = rest_attributes + stop_attributes == 0 && !pending_has_more_terms(&engine->pending);
+    const uint64_t pending_size = sizeof(ome_snapshot_pending_t) + (is_plain ? 0 : sizeof(ome_snapshot_more_terms_t));
+    header->version = is_plain ? OME_SNAPSHOT_VERSION_PLAIN : OME_SNAPSHOT_VERSION_ATTRIBUTES;
     header->order_count = (uint32_t)slots.live;
     header->slots_ever_used = engine->pools.orders.slots_ever_used;
     header->slots_retired = (uint32_t)slots.retired;
@@ -97,15 +118,16 @@ static void set_sections(ome_snapshot_header_t *header, const ome_engine_t *engi
     set_section(header, OME_SNAPSHOT_SECTION_SESSIONS, engine->session_count, engine->session_count * sizeof(ome_snapshot_session_t));
     set_section(header, OME_SNAPSHOT_SECTION_FREE_SLOTS, free_count, free_count * sizeof(ome_snapshot_free_slot_t));
     set_section(header, OME_SNAPSHOT_SECTION_ORDERS, rest_count,
-        rest_count * sizeof(ome_snapshot_order_t) + special_count * sizeof(ome_snapshot_special_t));
-    set_section(header, OME_SNAPSHOT_SECTION_STOPS, stop_count, stop_count * stop_size);
-    set_section(header, OME_SNAPSHOT_SECTION_PENDING, engine->pending.waits, engine->pending.waits * sizeof(ome_snapshot_pending_t));
+        rest_count * sizeof(ome_snapshot_order_t) + special_count * sizeof(ome_snapshot_special_t) +
+            rest_attributes * sizeof(ome_snapshot_attributes_t));
+    set_section(
+        header, OME_SNAPSHOT_SECTION_STOPS, stop_count, stop_count * stop_size + stop_attributes * sizeof(ome_snapshot_attributes_t));
+    set_section(header, OME_SNAPSHOT_SECTION_PENDING, engine->pending.waits, engine->pending.waits * pending_size);
 }
 
 static void set_header(ome_snapshot_header_t *header, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     *header = (ome_snapshot_header_t){.magic = OME_SNAPSHOT_MAGIC,
-        .version = OME_SNAPSHOT_VERSION,
         .header_size = OME_SNAPSHOT_HEADER_SIZE,
         .sequence = engine->sequence,
         .time_ns = engine->time_ns,
@@ -189,8 +211,15 @@ static void put_order(
         const ome_snapshot_special_t more = {.deadline_ns = special->deadline_ns,
             .peak = special->peak,
             .reserve_quantity = special->reserve_quantity,
-            .group = special->group};
+            .group = special->group,
+            .has_attributes = ome_special_has_attributes(special)};
         put_entry(writer, &more, sizeof(more));
+        if (more.has_attributes)
+        {
+            ome_snapshot_attributes_t attributes = {0};
+            memcpy(attributes.values, special->attributes, OME_ATTRIBUTE_COUNT * sizeof(*special->attributes));
+            put_entry(writer, &attributes, sizeof(attributes));
+        }
     }
 }
 
@@ -240,6 +269,7 @@ static void put_stops(ome_snapshot_writer_t *writer, const ome_engine_t *engine,
 
 static void put_pending(ome_snapshot_writer_t *writer, const ome_pending_t *pending)
 {
+    ome_snapshot_more_terms_t more = {0};
     if (!pending->waits)
     {
         return;
@@ -248,6 +278,12 @@ static void put_pending(ome_snapshot_writer_t *writer, const ome_pending_t *pend
     memcpy(entry.body, (const uint8_t *)&pending->command + sizeof(uint64_t), OME_BODY_SIZE);
     memcpy(entry.values, &pending->given.values[1], sizeof(entry.values));
     put_entry(writer, &entry, sizeof(entry));
+    if (writer->header.version == OME_SNAPSHOT_VERSION_ATTRIBUTES)
+    {
+        const uint32_t first = OME_SNAPSHOT_TERM_PLAIN + 1;
+        memcpy(more.values, &pending->given.values[first], (OME_TERM_COUNT - first) * sizeof(*more.values));
+        put_entry(writer, &more, sizeof(more));
+    }
 }
 
 ome_status_t ome_snapshot_write(

@@ -35,7 +35,7 @@ static const char *check_special(const ome_engine_t *engine, uint32_t slot, coun
         return "a special order's record is not its own";
     }
     const ome_special_t *special = &pool->records[index];
-    if (special->peak == 0 && special->deadline_ns == 0 && special->group == 0 && !ome_special_waits(special))
+    if (!ome_special_waits(special) && !ome_special_outlives_trigger(special))
     {
         return "an order is special for nothing";
     }

@@ -19,6 +19,14 @@ static uint64_t mix_order(uint64_t hash, const ome_engine_t *engine, uint32_t sl
     return ome_hash_mix(hash, words);
 }
 
+/* Nothing for an order without attributes. */
+static uint64_t mix_attributes(uint64_t hash, const ome_special_t *special)
+{
+    static_assert(OME_ATTRIBUTE_COUNT <= OME_SPECIAL_ATTRIBUTE_ROOM && OME_SPECIAL_ATTRIBUTE_ROOM == 2, "each has its half of a word");
+    const uint64_t words[8] = {special->attributes[0] | (uint64_t)special->attributes[1] << 32, 0, 0, 0, 0, 0, 0, 0};
+    return ome_special_has_attributes(special) ? ome_hash_mix(hash, words) : hash;
+}
+
 static uint64_t mix_queue(uint64_t hash, const ome_engine_t *engine, const ome_level_t *level, uint32_t head)
 {
     for (uint32_t slot = head; slot != 0; slot = engine->pools.orders.orders[slot].next)
@@ -30,7 +38,7 @@ static uint64_t mix_queue(uint64_t hash, const ome_engine_t *engine, const ome_l
             const ome_special_t *special = &engine->pools.specials.records[ome_order_special(order)];
             const uint64_t displayed = special->peak != 0 ? (uint64_t)order->leaves_quantity : 0;
             const uint64_t words[8] = {(uint64_t)special->peak, displayed, special->deadline_ns, special->group, 0, 0, 0, 0};
-            hash = ome_hash_mix(hash, words);
+            hash = mix_attributes(ome_hash_mix(hash, words), special);
         }
     }
     return hash;
@@ -60,7 +68,7 @@ static uint64_t mix_waiting_order(uint64_t hash, const ome_engine_t *engine, uin
         (uint64_t)special->minimum_quantity, special->collar_ticks, (uint64_t)special->budget, special->entry, 0, 0, 0, 0};
     hash = mix_order(hash, engine, slot, special->limit, special->side, special->instrument);
     hash = ome_hash_mix(hash, terms);
-    return ome_hash_mix(hash, more_terms);
+    return mix_attributes(ome_hash_mix(hash, more_terms), special);
 }
 
 static uint64_t mix_waiting(uint64_t hash, const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
@@ -84,13 +92,12 @@ static uint64_t mix_pending(uint64_t hash, const ome_pending_t *pending)
     __builtin_memcpy(&form, &command->kind, sizeof(form));
     const uint64_t words[8] = {command->client_order_id, (uint64_t)command->price, (uint64_t)command->quantity, owner, form,
         command->instrument, pending->given.given, command->timestamp_ns};
-    uint64_t first[8];
-    __builtin_memcpy(first, &values[OME_TERM_STOP_PRICE], sizeof(first));
-    const uint64_t last[8] = {
-        (uint64_t)values[OME_TERM_SELF_TRADE_GROUP], (uint64_t)values[OME_TERM_NEW_CLIENT_ORDER_ID], 0, 0, 0, 0, 0, 0};
+    uint64_t terms[16] = {0}; /* by number, from 1 */
+    static_assert((OME_TERM_COUNT - 1) * sizeof(*values) <= sizeof(terms), "every term is in the hash: with more there is another block");
+    __builtin_memcpy(terms, &values[1], (OME_TERM_COUNT - 1) * sizeof(*values));
     hash = ome_hash_mix(hash, words);
-    hash = ome_hash_mix(hash, first);
-    return ome_hash_mix(hash, last);
+    hash = ome_hash_mix(hash, &terms[0]);
+    return ome_hash_mix(hash, &terms[8]);
 }
 
 static uint64_t mix_instrument(uint64_t hash, const ome_book_t *book)

@@ -6,12 +6,12 @@
 
 static bool is_client_command(uint16_t template_id)
 {
-    return template_id >= OME_TEMPLATE_NEW_ORDER && template_id <= OME_TEMPLATE_MASS_CANCEL;
+    return ome_message_class(template_id) == OME_MESSAGE_CLASS_ORDER;
 }
 
 static bool is_session_message(uint16_t template_id)
 {
-    return template_id == OME_TEMPLATE_LOGON || template_id == OME_TEMPLATE_LOGOUT || template_id == OME_TEMPLATE_HEARTBEAT;
+    return ome_message_class(template_id) == OME_MESSAGE_CLASS_SESSION;
 }
 
 static ome_frame_content_t content_of(uint16_t template_id)

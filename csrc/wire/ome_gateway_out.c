@@ -86,8 +86,7 @@ static void gateway_count_event(const ome_gateway_t *gateway, const ome_event_t 
 static bool gateway_is_definition_answer(const ome_event_t *event)
 {
     return event->kind == OME_EVENT_KIND_DEFINED ||
-           (event->kind == OME_EVENT_KIND_REJECTED && event->command_kind >= OME_COMMAND_KIND_DEFINE_LIMITS &&
-               event->command_kind <= OME_COMMAND_KIND_DEFINE_SESSION);
+           (event->kind == OME_EVENT_KIND_REJECTED && ome_message_class(event->command_kind) == OME_MESSAGE_CLASS_DEFINITION);
 }
 
 /* Reads events that may be spoken of, until a definition is among them. Returns how many. */

@@ -1,5 +1,6 @@
 #include "wire/ome_reports.h"
 
+#include "abi/ome_attributes.h"
 #include "wire/ome_frame.h"
 
 void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max, uint32_t session_count_max)
@@ -96,6 +97,18 @@ static uint32_t make_meeting(ome_reports_t *reports, const ome_event_t *event, o
     return 2;
 }
 
+/* The attributes of the order accepted right before: in the event they lie where others have price and quantity. */
+static uint32_t make_attributes(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t *made, uint16_t *session)
+{
+    const ome_report_order_t *order = &reports->orders[(uint32_t)event->order_id];
+    static_assert(OME_ATTRIBUTE_ROOM * sizeof(uint32_t) == sizeof(made->price) + sizeof(made->last_quantity), "a report has room for all");
+    *session = fill(made, reports, event, order);
+    made->last_quantity = event->quantity;
+    made->leaves_quantity = made->cumulative_quantity = 0;
+    ome_message_header_set(made, OME_TEMPLATE_ATTRIBUTES_REPORT, OME_BLOCK_ATTRIBUTES_REPORT);
+    return 1;
+}
+
 uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
 {
     if (event->kind == OME_EVENT_KIND_TRADE || event->kind == OME_EVENT_KIND_PREVENTED)
@@ -129,6 +142,8 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
     case OME_EVENT_KIND_COMPLETED:
         last_quantity = event->quantity;
         break;
+    case OME_EVENT_KIND_ATTRIBUTES:
+        return make_attributes(reports, event, &made[0], &sessions[0]);
     case OME_EVENT_KIND_REJECTED:
     case OME_EVENT_KIND_RESTED:
     case OME_EVENT_KIND_TRIGGERED:

@@ -14,6 +14,7 @@ from typing import cast
 
 import click
 
+from ome.attributes import ATTRIBUTES, Attribute
 from ome.cli import demo as demo_module, ladder
 from ome.cli.markets import core_markets, reference_markets, wire_markets
 from ome.cli.session_numbers import FIRST, free_session_number
@@ -23,7 +24,7 @@ from ome.clock import apart
 from ome.codec import OrderOptions, encode_commands, new_order, side_of
 from ome.config import EXAMPLE_FILE, LIMIT_KEYS, ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
-from ome.enums import Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
+from ome.enums import EventKind, Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.instruments import Instrument
 from ome.recovery.directory import segments
 from ome.server import Server
@@ -185,6 +186,10 @@ def order_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--self-trade-scope", type=_choice(SelfTradeScope), help="Which orders belong to its own group. [default: account]"
             ),
             click.option("--self-trade-group", type=int, help="Number of the self-trade group."),
+            *(
+                click.option(f"--{name.replace('_', '-')}", type=_attribute_values(attribute), help=f"{attribute.meaning}.")
+                for name, attribute in ATTRIBUTES.items()
+            ),
             click.option("--account", type=int, default=0, show_default=True, help="Account whose position the order changes."),
         )
     ):
@@ -194,6 +199,20 @@ def order_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _choice(kind: type[IntEnum]) -> click.Choice[str]:
     return click.Choice([member.name.lower() for member in kind])
+
+
+def _attribute_values(attribute: Attribute) -> click.IntRange | click.Choice[str]:
+    return click.IntRange(1, attribute.value_max) if attribute.enumeration is None else _choice(attribute.enumeration)
+
+
+def _report_line(report: Report) -> str:
+    head = f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower() if report.side else '-'} "
+    if report.kind is EventKind.ATTRIBUTES:
+        return head + " ".join(f"{name} {word}" for name, word in report.attributes.words().items() if word is not None)
+    return (
+        f"{head}price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} "
+        f"cumulative {report.cumulative_quantity}" + (f" ({report.reason.name})" if report.reason else "")
+    )
 
 
 @main.command()
@@ -251,11 +270,7 @@ def submit(
             if as_json:
                 print_json(report)
             else:
-                click.echo(
-                    f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower() if report.side else '-'} "
-                    f"price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} "
-                    f"cumulative {report.cumulative_quantity}" + (f" ({report.reason.name})" if report.reason else "")
-                )
+                click.echo(_report_line(report))
             report = None if report.is_final else next(entry.reports(wait), None)
     if rejected:
         raise SystemExit(ExitCode.FAILED)

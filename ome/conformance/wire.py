@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from ome.client import MarketData, OrderEntry
 from ome.client.reports import Reports
-from ome.codec import EVENT, Records, encode_commands
+from ome.codec import EVENT, Records, cancel_order, encode_commands
 from ome.enums import CommandFlags, CommandKind, EventKind, OrderType, Reason, Side, TimeInForce
 from ome.errors import OmeError
 from ome.instruments import Instrument
 from ome.marketdata import Channel
-from ome.messages import CancelOrder, NewOrder
+from ome.messages import NewOrder
 
 __all__ = ["SYNC_INSTRUMENT", "WireMarket", "events_of_reports"]
 
@@ -117,7 +117,7 @@ class WireMarket:
             order_type=OrderType.LIMIT,
             time_in_force=TimeInForce.GTC,
         )
-        cancel = CancelOrder(client_order_id=_SYNC_ORDER, instrument=self._sync_number)
+        cancel = cancel_order(_SYNC_ORDER, instrument=self._sync_number)
         session.send(encode_commands([order, cancel]))
         parts = self._kept.setdefault(participant, [])
         cancelled_at = 0

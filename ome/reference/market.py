@@ -22,7 +22,8 @@ from ome.reference.terms import Continued
 
 __all__ = ["Market"]
 
-CANCELLED, DISPLAYED, REDUCED = int(EventKind.CANCELLED), int(EventKind.DISPLAYED), int(EventKind.REDUCED)
+ACCEPTED, CANCELLED = int(EventKind.ACCEPTED), int(EventKind.CANCELLED)
+DISPLAYED, REDUCED = int(EventKind.DISPLAYED), int(EventKind.REDUCED)
 QUANTITY_MAX: Final = 2**60
 OPEN_QUANTITY_MAX: Final = 2**62
 
@@ -119,7 +120,10 @@ class Market:
         self.level_count += self.book_of(order).side(order.side).join(order)
         if order.is_hidden or order.peak:
             flags |= HIDDEN
-        self.events.say(kind, order, order.leaves, flags=flags | RESTS)
+        if kind == ACCEPTED:
+            self.events.say_accepted(order, flags=flags | RESTS)
+        else:
+            self.events.say(kind, order, order.leaves, flags=flags | RESTS)
         if order.peak:
             self.events.say(DISPLAYED, order, order.displayed, flags=RESTS)
 

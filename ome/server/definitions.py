@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from ome.codec import define_instrument
+from ome.codec import Records, decode_commands, define_instrument, define_limits, instrument_of
 from ome.config import ServerConfig, listed
 from ome.engine import EngineView
 from ome.enums import CommandKind, Reason
 from ome.instruments import Instrument
-from ome.messages import Command, DefineLimits, Limits
+from ome.messages import Command, DefineInstrument, DefineLimits
 from ome.server.errors import ServerError
 
 __all__ = ["Definitions"]
@@ -29,9 +29,10 @@ class Definitions:
         self._left = 0
         self._refused: list[str] = []
         self._instruments: dict[int, Instrument] = {}
+        self._noted: dict[int, DefineInstrument] = {}
         self._missing: list[Command] = []
         if view.state.sequence == 0 or has_new_limits:
-            self._missing.append(DefineLimits(**{name: getattr(config.limits, name) for name in Limits.__slots__}))
+            self._missing.append(define_limits(config.limits))
         known = view.instruments
         self._instruments.update(known.values())
         self._known_count = len(known)
@@ -78,12 +79,22 @@ class Definitions:
                 allowed="definitions that the engine takes",
             )
 
+    def note(self, commands: Records) -> None:
+        """Commands are about to be sent that the configuration does not have: an instrument that one defines is told when it is there."""
+        if (commands["kind"] == CommandKind.DEFINE_INSTRUMENT).any():
+            with self._changed:
+                for command in decode_commands(commands):
+                    if isinstance(command, DefineInstrument):
+                        self._noted[command.instrument] = command
+
     def on_defined(self, kind: int, instrument: int, reason: Reason) -> None:
         """The engine has answered a definition."""
         with self._changed:
             if reason is not Reason.NONE:
                 self._refused.append(f"{CommandKind(kind).name} {instrument}: {reason.name}")
             elif kind == CommandKind.DEFINE_INSTRUMENT:
+                if instrument in self._noted:
+                    self._instruments[instrument] = instrument_of(self._noted.pop(instrument))
                 self._on_instrument(instrument, self._instruments[instrument])
-            self._left -= 1
+            self._left = max(0, self._left - 1)
             self._changed.notify_all()

@@ -115,6 +115,7 @@ class Server(NotCopyable):
         self._accepts_clock = accept_clock
         self._stack = contextlib.ExitStack()  # of the parts: the last to start is the first to stop
         self._venue: Venue | None = None
+        self._definitions: Definitions | None = None
         self._pid = os.getpid()
         self._once = threading.Lock()  # the thread that starts takes it, and keeps it
         # `stop` writes to it. That may be a signal handler, so it takes no lock that the code it interrupts may hold. Open as long as this.
@@ -255,7 +256,7 @@ class Server(NotCopyable):
     ) -> tuple[Gateway, Definitions]:
         config = self.config
         view = venue.view
-        definitions = Definitions(config, view, has_new_limits=has_new_limits)
+        self._definitions = definitions = Definitions(config, view, has_new_limits=has_new_limits)
         gateway = Gateway(
             venue.pointer,
             orders.serve(venue.pointer, is_feed=False, connections=connections, limits=_ORDERS_QUEUES),
@@ -336,6 +337,8 @@ class Server(NotCopyable):
         Returns ome_status_t: OME_OK, OME_FULL while the ring is full, OME_STOPPED. The server must run.
         """
         assert self._venue is not None, "the server runs"
+        assert self._definitions is not None, "the server runs"
+        self._definitions.note(commands)
         return self._venue.submit(commands)
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -82,7 +82,7 @@ static void readers_have_names(void)
 }
 
 /* A place that nobody has taken when the venue starts holds nothing back; a reader that reads nothing does. */
-static void who_is_not_there_holds_nothing_back(void)
+static void a_reader_that_is_not_there_holds_nothing_back(void)
 {
     house_t *house = house_new(3, 0);
     const ome_reader_t reader = reader_new(house, "first", true);
@@ -183,11 +183,11 @@ static bool has_event(const void *context)
     return ome_reader_has_event(context);
 }
 
-/* Reads until it has the last command; sleeps on its wait object between. */
+/* Reads until it has all events of the last command, which come at once; sleeps on its wait object between. */
 static void *read_all(void *argument)
 {
     worker_t *worker = argument;
-    while (worker->last_sequence < COMMAND_COUNT)
+    while (worker->last_sequence < COMMAND_COUNT || ome_reader_has_event(&worker->reader))
     {
         CHECK_EQUAL(ome_wait_for(ome_reader_wait(&worker->reader), has_event, &worker->reader, LONG_NS), OME_OK);
         const ome_event_t *events;
@@ -224,7 +224,7 @@ static void *open_gate(void *argument)
 }
 
 /* Readers that sleep miss no event and no opening of the gate, whoever is first. */
-static void who_sleeps_is_woken_by_events_and_by_the_gate(void)
+static void a_sleeping_reader_is_woken_by_events_and_by_the_gate(void)
 {
     house_t *house = house_new(2, 1u << OME_GATE_DURABLE);
     worker_t workers[2] = {{.reader = reader_new(house, "first", true)}, {.reader = reader_new(house, "second", true)}};
@@ -233,9 +233,9 @@ static void who_sleeps_is_woken_by_events_and_by_the_gate(void)
     ome_published_start(&house->published);
     for (uint32_t i = 0; i < 2; i++)
     {
-        CHECK(pthread_create(&workers[i].thread, NULL, read_all, &workers[i]) == 0);
+        CHECK_EQUAL(pthread_create(&workers[i].thread, NULL, read_all, &workers[i]), 0);
     }
-    CHECK(pthread_create(&journal, NULL, open_gate, house) == 0);
+    CHECK_EQUAL(pthread_create(&journal, NULL, open_gate, house), 0);
     while (house->sequence < COMMAND_COUNT)
     {
         void *slots;
@@ -248,10 +248,10 @@ static void who_sleeps_is_woken_by_events_and_by_the_gate(void)
         }
         CHECK(say(house, count < room ? count : room, true));
     }
-    CHECK(pthread_join(journal, NULL) == 0);
+    CHECK_EQUAL(pthread_join(journal, NULL), 0);
     for (uint32_t i = 0; i < 2; i++)
     {
-        CHECK(pthread_join(workers[i].thread, NULL) == 0);
+        CHECK_EQUAL(pthread_join(workers[i].thread, NULL), 0);
         CHECK_EQUAL(workers[i].event_count, ome_stream_published(house->stream));
     }
     house_free(house);
@@ -260,10 +260,10 @@ static void who_sleeps_is_woken_by_events_and_by_the_gate(void)
 int main(void)
 {
     RUN(readers_have_names);
-    RUN(who_is_not_there_holds_nothing_back);
+    RUN(a_reader_that_is_not_there_holds_nothing_back);
     RUN(events_come_up_to_the_gate);
     RUN(an_open_gate_holds_nothing_back);
     RUN(the_end_of_a_command_is_known);
-    RUN(who_sleeps_is_woken_by_events_and_by_the_gate);
+    RUN(a_sleeping_reader_is_woken_by_events_and_by_the_gate);
     return 0;
 }

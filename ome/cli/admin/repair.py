@@ -11,7 +11,7 @@ from ome.cli.admin.arguments import directory_argument
 from ome.cli.admin.verify import print_verification
 from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
 from ome.recovery.directory import command_count, hold, require_journal
-from ome.recovery.findings import Remedy
+from ome.recovery.findings import Doer, Remedy, way_of
 from ome.recovery.repair import Diagnosis, RepairError, apply_remedy, copy_directory, diagnose, quarantine
 from ome.recovery.verification import verify
 
@@ -70,7 +70,7 @@ class _Work:
             with progress_bar(f"reading {self.directory}", self._length, hidden=self._as_json) as progress:
                 found = diagnose(self.directory, source=source, progress=progress)
             self._tell(found)
-            if found.is_sound or found.remedy in (Remedy.NONE, Remedy.QUARANTINE):
+            if way_of(found.remedy).doer is not Doer.REPAIR:
                 return found.is_sound
             if found.is_loss and not accept_loss:
                 self._say("this repair loses something: it is done only with --accept-loss")
