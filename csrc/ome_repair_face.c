@@ -122,7 +122,7 @@ void ome_scan_destroy(ome_scan_t *scan)
     }
 }
 
-static ome_status_t scan_step(void *context, uint64_t count)
+static ome_status_t repair_scan_step(void *context, uint64_t count)
 {
     ome_scan_t *scan = context;
     ome_status_t status = OME_OK;
@@ -138,7 +138,7 @@ static ome_status_t scan_step(void *context, uint64_t count)
 ome_status_t ome_scan_step_idle(ome_scan_t *scan, uint64_t count_max, uint64_t *size_bytes)
 {
     scan->size_bytes = 0;
-    const ome_status_t status = ome_idle_run(scan_step, scan, count_max);
+    const ome_status_t status = ome_idle_run(repair_scan_step, scan, count_max);
     *size_bytes = scan->size_bytes;
     return status;
 }
@@ -156,7 +156,8 @@ void ome_scan_report(const ome_scan_t *scan, ome_scan_report_t *report)
 
 /* ---- Snapshots ---- */
 
-static ome_status_t snapshot_inspect(ome_snapshot_files_t *files, const char *directory, uint64_t sequence, ome_snapshot_look_t *look)
+static ome_status_t repair_snapshot_inspect(
+    ome_snapshot_files_t *files, const char *directory, uint64_t sequence, ome_snapshot_look_t *look)
 {
     ome_status_t status = ome_snapshot_files_open(files, ome_file_system_posix(), directory);
     if (status != OME_OK)
@@ -191,7 +192,7 @@ ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_
     {
         return OME_NO_MEMORY;
     }
-    const ome_status_t status = snapshot_inspect(files, directory, sequence, look);
+    const ome_status_t status = repair_snapshot_inspect(files, directory, sequence, look);
     ome_memory_unmap(files, sizeof(*files));
     return status;
 }

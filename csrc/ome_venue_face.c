@@ -80,7 +80,7 @@ void ome_venue_set_check(ome_venue_t *venue, uint64_t size_bytes, uint64_t pass_
     ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CHECK_DAMAGED), damage_count);
 }
 
-static void look_at_clock(ome_venue_t *venue, uint64_t steady_ns, ome_venue_clock_view_t *view)
+static void venue_look_at_clock(ome_venue_t *venue, uint64_t steady_ns, ome_venue_clock_view_t *view)
 {
     const ome_venue_clock_t *clock = &venue->clock;
     ome_venue_count_clock(venue);
@@ -93,13 +93,13 @@ static void look_at_clock(ome_venue_t *venue, uint64_t steady_ns, ome_venue_cloc
 void ome_venue_follow_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view)
 {
     ome_venue_clock_follow(&venue->clock, steady_ns, wall_ns);
-    look_at_clock(venue, steady_ns, view);
+    venue_look_at_clock(venue, steady_ns, view);
 }
 
 void ome_venue_accept_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view)
 {
     ome_venue_clock_accept(&venue->clock, steady_ns, wall_ns);
-    look_at_clock(venue, steady_ns, view);
+    venue_look_at_clock(venue, steady_ns, view);
 }
 
 void ome_venue_set_threads(ome_venue_t *venue, uint64_t failing_count, uint64_t failure_count)
@@ -130,7 +130,7 @@ ome_status_t ome_venue_register(ome_venue_t *venue, const char *name)
     return ome_published_register(&venue->published, name, true, &reader);
 }
 
-static bool has_event(const void *context)
+static bool venue_has_event(const void *context)
 {
     return ome_reader_has_event(context);
 }
@@ -139,7 +139,7 @@ uint32_t ome_venue_read(ome_venue_t *venue, const char *name, void *events, uint
 {
     ome_reader_t reader;
     if (!ome_published_find(&venue->published, name, &reader) ||
-        ome_wait_for(ome_reader_wait(&reader), has_event, &reader, timeout_ns) != OME_OK)
+        ome_wait_for(ome_reader_wait(&reader), venue_has_event, &reader, timeout_ns) != OME_OK)
     {
         return 0;
     }
@@ -150,41 +150,41 @@ uint32_t ome_venue_read(ome_venue_t *venue, const char *name, void *events, uint
     return count;
 }
 
-static bool takes_commands(void *context)
+static bool venue_takes_commands(void *context)
 {
     const ome_venue_t *venue = context;
     return !ome_ring_is_closed(venue->ring) && !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
 }
 
-static uint8_t storage_of(void *context)
+static uint8_t venue_storage_of(void *context)
 {
     return atomic_load_explicit(&((const ome_venue_t *)context)->storage, memory_order_relaxed);
 }
 
-static ome_counter_t *counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)
+static ome_counter_t *venue_counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)
 {
     return ome_counters_counter(&venue->counters, counter);
 }
 
-static ome_gateway_counters_t gateway_counters(const ome_venue_t *venue)
+static ome_gateway_counters_t venue_gateway_counters(const ome_venue_t *venue)
 {
-    return (ome_gateway_counters_t){.frames_in = counter_of(venue, OME_COUNT_FRAMES_IN),
-        .messages_in = counter_of(venue, OME_COUNT_MESSAGES_IN),
-        .frames_rejected = counter_of(venue, OME_COUNT_FRAMES_REJECTED),
-        .messages_busy = counter_of(venue, OME_COUNT_MESSAGES_BUSY),
-        .reports = counter_of(venue, OME_COUNT_REPORTS),
-        .reports_undelivered = counter_of(venue, OME_COUNT_REPORTS_UNDELIVERED),
-        .sessions = counter_of(venue, OME_COUNT_SESSIONS),
-        .sessions_ended = counter_of(venue, OME_COUNT_SESSIONS_ENDED),
-        .orders = counter_of(venue, OME_COUNT_ORDERS),
-        .cancels = counter_of(venue, OME_COUNT_CANCELS),
-        .rejects = counter_of(venue, OME_COUNT_REJECTS),
-        .orders_storage_low = counter_of(venue, OME_COUNT_ORDERS_STORAGE_LOW),
+    return (ome_gateway_counters_t){.frames_in = venue_counter_of(venue, OME_COUNT_FRAMES_IN),
+        .messages_in = venue_counter_of(venue, OME_COUNT_MESSAGES_IN),
+        .frames_rejected = venue_counter_of(venue, OME_COUNT_FRAMES_REJECTED),
+        .messages_busy = venue_counter_of(venue, OME_COUNT_MESSAGES_BUSY),
+        .reports = venue_counter_of(venue, OME_COUNT_REPORTS),
+        .reports_undelivered = venue_counter_of(venue, OME_COUNT_REPORTS_UNDELIVERED),
+        .sessions = venue_counter_of(venue, OME_COUNT_SESSIONS),
+        .sessions_ended = venue_counter_of(venue, OME_COUNT_SESSIONS_ENDED),
+        .orders = venue_counter_of(venue, OME_COUNT_ORDERS),
+        .cancels = venue_counter_of(venue, OME_COUNT_CANCELS),
+        .rejects = venue_counter_of(venue, OME_COUNT_REJECTS),
+        .orders_storage_low = venue_counter_of(venue, OME_COUNT_ORDERS_STORAGE_LOW),
         .report_latency = ome_counters_histogram(&venue->counters, OME_LATENCY_REPORT)};
 }
 
 /* The memory of a gateway or a feed, with its size before it. */
-static void *sized_map(uint64_t size_bytes)
+static void *venue_sized_map(uint64_t size_bytes)
 {
     uint64_t *memory = ome_memory_map(size_bytes + OME_CACHE_LINE_SIZE);
     if (memory == NULL)
@@ -195,7 +195,7 @@ static void *sized_map(uint64_t size_bytes)
     return (uint8_t *)memory + OME_CACHE_LINE_SIZE;
 }
 
-static void sized_unmap(void *memory)
+static void venue_sized_unmap(void *memory)
 {
     if (memory != NULL)
     {
@@ -209,15 +209,15 @@ static void sized_unmap(void *memory)
 static_assert(OME_COUNT_ORDERS_QUEUED - OME_COUNT_ORDERS_CONNECTIONS == 6 && OME_COUNT_FEED_QUEUED - OME_COUNT_FEED_CONNECTIONS == 6,
     "the counters of both listeners are in the order of ome_listener_counters_t");
 
-static ome_listener_counters_t listener_counters(const ome_venue_t *venue, ome_venue_counter_t first)
+static ome_listener_counters_t venue_listener_counters(const ome_venue_t *venue, ome_venue_counter_t first)
 {
-    return (ome_listener_counters_t){.connections = counter_of(venue, first),
-        .accepted = counter_of(venue, first + 1),
-        .refused = counter_of(venue, first + 2),
-        .faults = counter_of(venue, first + 3),
-        .slow = counter_of(venue, first + 4),
-        .pauses = counter_of(venue, first + 5),
-        .queued_bytes = counter_of(venue, first + 6)};
+    return (ome_listener_counters_t){.connections = venue_counter_of(venue, first),
+        .accepted = venue_counter_of(venue, first + 1),
+        .refused = venue_counter_of(venue, first + 2),
+        .faults = venue_counter_of(venue, first + 3),
+        .slow = venue_counter_of(venue, first + 4),
+        .pauses = venue_counter_of(venue, first + 5),
+        .queued_bytes = venue_counter_of(venue, first + 6)};
 }
 
 ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
@@ -229,7 +229,7 @@ ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, ui
         .part_size_max_bytes = part_size_max_bytes,
         .queue_size_max_bytes = queue_size_max_bytes,
         .pool_size_bytes = pool_size_bytes,
-        .counters = listener_counters(venue, is_feed ? OME_COUNT_FEED_CONNECTIONS : OME_COUNT_ORDERS_CONNECTIONS)};
+        .counters = venue_listener_counters(venue, is_feed ? OME_COUNT_FEED_CONNECTIONS : OME_COUNT_ORDERS_CONNECTIONS)};
     return ome_listener_create(&config, listener);
 }
 
@@ -245,17 +245,17 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, in
     }
     const ome_gateway_config_t config = {.ingress = venue->ingress,
         .reader = reader,
-        .is_open = takes_commands,
-        .storage = storage_of,
+        .is_open = venue_takes_commands,
+        .storage = venue_storage_of,
         .context = venue,
         .socket = ome_listener_socket(listener),
         .connection_slot_max = ome_listener_connection_count_max(listener),
-        .counters = gateway_counters(venue),
+        .counters = venue_gateway_counters(venue),
         .order_count_max = venue->engine->limits.order_count_max,
         .session_count_max = venue->engine->limits.session_count_max,
         .event_fd = event_fd};
     const uint64_t size_bytes = ome_gateway_size_bytes(&config);
-    void *memory = sized_map(size_bytes);
+    void *memory = venue_sized_map(size_bytes);
     if (memory == NULL)
     {
         return OME_NO_MEMORY;
@@ -265,21 +265,21 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, in
 
 void ome_gateway_destroy(ome_gateway_t *gateway)
 {
-    sized_unmap(gateway);
+    venue_sized_unmap(gateway);
 }
 
 /* ---- Feed ---- */
 
-static ome_feed_counters_t feed_counters(const ome_venue_t *venue)
+static ome_feed_counters_t venue_feed_counters(const ome_venue_t *venue)
 {
-    return (ome_feed_counters_t){.frames_sent = counter_of(venue, OME_COUNT_FEED_FRAMES),
-        .messages_sent = counter_of(venue, OME_COUNT_FEED_MESSAGES),
-        .frames_dropped = counter_of(venue, OME_COUNT_FEED_DROPPED),
-        .snapshots_sent = counter_of(venue, OME_COUNT_FEED_SNAPSHOTS),
-        .snapshots_cut = counter_of(venue, OME_COUNT_FEED_SNAPSHOTS_CUT),
-        .last_sequence = counter_of(venue, OME_COUNT_FEED_SEQUENCE),
-        .subscriptions = counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS),
-        .subscriptions_refused = counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS_REFUSED)};
+    return (ome_feed_counters_t){.frames_sent = venue_counter_of(venue, OME_COUNT_FEED_FRAMES),
+        .messages_sent = venue_counter_of(venue, OME_COUNT_FEED_MESSAGES),
+        .frames_dropped = venue_counter_of(venue, OME_COUNT_FEED_DROPPED),
+        .snapshots_sent = venue_counter_of(venue, OME_COUNT_FEED_SNAPSHOTS),
+        .snapshots_cut = venue_counter_of(venue, OME_COUNT_FEED_SNAPSHOTS_CUT),
+        .last_sequence = venue_counter_of(venue, OME_COUNT_FEED_SEQUENCE),
+        .subscriptions = venue_counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS),
+        .subscriptions_refused = venue_counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS_REFUSED)};
 }
 
 ome_status_t ome_feed_create(
@@ -298,13 +298,13 @@ ome_status_t ome_feed_create(
         .reader = reader,
         .event_fd = event_fd,
         .socket = ome_listener_socket(listener),
-        .counters = feed_counters(venue)};
+        .counters = venue_feed_counters(venue)};
     const uint64_t size_bytes = ome_feed_size_bytes(&config);
     if (size_bytes == 0)
     {
         return OME_INVALID;
     }
-    void *memory = sized_map(size_bytes);
+    void *memory = venue_sized_map(size_bytes);
     if (memory == NULL)
     {
         return OME_NO_MEMORY;
@@ -316,12 +316,12 @@ ome_status_t ome_feed_create(
     }
     if (status != OME_OK)
     {
-        sized_unmap(memory);
+        venue_sized_unmap(memory);
     }
     return status;
 }
 
 void ome_feed_destroy(ome_feed_t *feed)
 {
-    sized_unmap(feed);
+    venue_sized_unmap(feed);
 }

@@ -1,6 +1,7 @@
-"""A running venue's time: it follows the machine's clock while that can be believed, and says when orders expire and days end.
+"""A running venue's time: it follows the machine's clock while that is plausible, and decides when orders expire and
+days end.
 
-What a command is stamped with cannot be taken back, so a machine's clock that jumps is not followed: the venue's time goes on by itself
+A timestamp cannot be taken back, so the venue does not follow a machine's clock that jumps: its time goes on by itself
 (csrc/base/ome_venue_clock.h) until the clock is right again, or an operator accepts it (`ome-admin clock --accept`).
 """
 
@@ -206,7 +207,7 @@ class ClockState:
 
 
 def clock_state(directory: Path) -> ClockState:
-    """How the clock of the server on `directory` stands. Raises CountersError where no server runs there."""
+    """The state of the clock of the server on `directory`. Raises CountersError where no server runs there."""
     with Counters(directory) as counters:
         if not counters.is_running():
             raise CountersError("clock", where=str(directory), found="no server that runs", allowed="a running server: start it first")
@@ -223,7 +224,7 @@ def clock_state(directory: Path) -> ClockState:
 
 
 def accept_clock(directory: Path, timeout: float) -> ClockState:
-    """Has the server on `directory` accept the machine's clock as it is now, and returns how it stands then.
+    """Makes the server on `directory` accept the machine's clock as it is now, and returns the state after that.
 
     Raises CountersError where no server runs there, NoAnswerError after `timeout` seconds.
     """

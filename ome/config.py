@@ -1,4 +1,4 @@
-"""What a server is started with: defaults, a TOML file, and errors that name file, key, value and what is allowed."""
+"""The configuration of a server: defaults, a TOML file, and errors that name file, key, value and what is allowed."""
 
 from __future__ import annotations
 

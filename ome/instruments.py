@@ -34,7 +34,7 @@ class Instrument:
     >>> apple.price_units("150.25"), apple.price(15025), apple.lots(100)
     (15025, Decimal('150.25'), 100)
 
-    Raises InvalidTypeError for floats, InvalidValueError for anything outside what is said here.
+    Raises InvalidTypeError for floats, InvalidValueError for values outside these ranges.
     """
 
     symbol: str

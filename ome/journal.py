@@ -1,6 +1,6 @@
-"""The journal of a directory as arrays of commands, and the exact place where it is not what was written.
+"""The journal of a directory as arrays of commands, with the exact place of any damage.
 
-`JournalReader` gives the commands; `ome.recovery.Replay` applies them. Both are a `JournalSource`.
+`JournalReader` returns the commands; `ome.recovery.Replay` applies them. Both are a `JournalSource`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class DecisionKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A decision about a journal, kept beside it: about command `sequence`, whose record has `checksum`, made at `time_ns`.
+    """A decision about a journal, stored in its own files: about command `sequence`, whose record has `checksum`, made
+    at `time_ns`.
 
     QUARANTINE: the command counts as one of no kind, which every engine rejects. CUT: the journal was cut before it, and what was decided
     before about it and later ones `is_void`. BEGIN: the journal was made to begin with it, behind a snapshot.
@@ -91,7 +92,8 @@ class JournalIntegrityError(OmeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalReport:
-    """Where a reader stands. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the verdict is TORN.
+    """The position of a reader. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the
+    verdict is TORN.
 
     `segment_count` segments were opened so far, the last of them of `epoch` and made under a configuration of `configuration_hash`.
     `quarantined` commands were given as such; `record_checksum` is that of the last command's record. `event_hash` is the rolling
@@ -197,7 +199,7 @@ class JournalSource(NotCopyable):
 
     @property
     def report(self) -> JournalReport:
-        """Where the reader stands."""
+        """The position of the reader."""
         found = self._report()
         return JournalReport(
             verdict=Verdict(found.verdict),
@@ -288,7 +290,7 @@ class JournalReader(JournalSource):
     def read(self, count: int = BATCH_COUNT) -> Records:
         """The next commands, `count` or as many as are left: an array of dtype COMMAND, each with its sequence. The GIL is released.
 
-        What stands before damage is given first. Raises JournalIntegrityError, or JournalError for a failed call.
+        Commands before any damage are returned first. Raises JournalIntegrityError, or JournalError for a failed call.
         """
         commands, data, found = commands_buffer(count)
         status = lib.ome_replay_commands(self._pointer, data, count, found)

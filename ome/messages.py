@@ -1,9 +1,10 @@
 """Commands and events as values. Fields and their meaning are those of ome/codec/schema.xml.
 
-All are frozen, keyword-only and hold integers (and bytes for names), not enumerations, so that whatever a record can hold can be said.
-Prices are in price units, quantities in lots, time in nanoseconds since 1970. `kind` is set by the class.
+All are frozen, keyword-only and hold integers (and bytes for names), not enumerations, so that they can express
+everything that a record can hold. Prices are in price units, quantities in lots, time in nanoseconds since 1970. `kind`
+is set by the class.
 
-A command is one record, but for a NewOrder or AmendOrder with `terms`, which is 1 + ceil(terms / 3) records that follow each other.
+A command is one record, except a NewOrder or AmendOrder with `terms`, which is 1 + ceil(terms / 3) consecutive records.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _HIDDEN = int(CommandFlags.HIDDEN)
 _OWN_FIELDS = _POST_ONLY | _HIDDEN
 
 Terms = tuple[tuple[Term, int], ...]
-"""What an order has beside the fields of its command: docs/RULES.md, Commands of more than one record."""
+"""Terms of an order beyond the fields of its command: docs/RULES.md, Commands of more than one record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +192,7 @@ class OrderTerms(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MassCancel(Command):
-    """Cancel every order of the participant that matches: `instrument` and `side` where they are not 0, what `flags` say beside."""
+    """Cancel every order of the participant that matches: `instrument` and `side` if they are not 0, and what `flags` add."""
 
     client_order_id: int = 0
     target_session: int = 0

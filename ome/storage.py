@@ -1,4 +1,4 @@
-"""The low-water mark: a disk that fills is noticed before it is full, while there is still room for cancels, and for the venue itself."""
+"""The low-water mark: the venue notices a disk that fills before it is full, with room left for cancels and for the venue itself."""
 
 from __future__ import annotations
 

@@ -157,3 +157,15 @@ def test_a_long_file_of_the_c_tests_is_found(repository: Path, name: str) -> Non
     assert run("check_house_rules.py", repository) == (0, "")
     write(repository, f"tests/c/{name}", story + "\n")
     assert run("check_house_rules.py", repository) == (1, f"tests/c/{name}:1: 801 lines: at most 800\n")
+
+
+def test_a_static_function_that_its_file_does_not_name_is_found(repository: Path) -> None:
+    """It begins with a word of the file's name, in the singular or as it is there; declarations, other folders and headers do not matter."""
+    text = "/* a */\nstatic int book_take(void)\n{\n}\n\nstatic inline int orders_take(void)\n{\n}\n\nstatic int order_take(void)\n{\n}\n"
+    write(repository, "csrc/book/ome_book_orders.c", text)
+    write(repository, "csrc/ome.c", text)
+    write(repository, "csrc/book/ome_other.h", text)
+    assert run("check_house_rules.py", repository) == (0, "")
+    write(repository, "csrc/book/ome_book_orders.c", text.replace("book_take", "take"))
+    rule = "take: begins with none of book, orders, the words of its file's name"
+    assert run("check_house_rules.py", repository) == (1, f"csrc/book/ome_book_orders.c:2: {rule}\n")

@@ -23,6 +23,10 @@ C_SUFFIXES = {".c", ".h", ".cpp"}
 SHORT_FOLDERS = {"journal", "engine", "matching", "orders", "commands", "state", "pipeline", "wire"}
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 600
+# Not the parts of the public interface, ome.c and the faces: they have no folder.
+STATIC_FUNCTION = re.compile(
+    r"^(?:static (?:inline )?|OME_ALWAYS_INLINE |OME_NEVER_INLINE )(?!_Alignas)[\w \*]*?\b(?!ome_)(\w+)\([^;]*?\)\n\{", re.MULTILINE
+)
 # A C test has one subject; what several have in common is in a header beside them.
 C_TESTS = ("tests", "c")
 C_TEST_LINES_MAX = 800
@@ -67,6 +71,16 @@ def check_c_length(text: str, lines_max: int) -> Iterator[tuple[int, str]]:
         yield 1, f"{count} lines: at most {lines_max}"
 
 
+def check_c_statics(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Line and broken rule of a C file: a static function begins with a word of the file's name, so that a search finds where it is."""
+    words = path.stem.removeprefix("ome_").split("_")
+    allowed = {form for word in words for form in (word, word.removesuffix("s"))}
+    for match in STATIC_FUNCTION.finditer(text):
+        if match[1].split("_")[0] not in allowed:
+            line = text.count("\n", 0, match.start()) + 1
+            yield line, f"{match[1]}: begins with none of {', '.join(words)}, the words of its file's name"
+
+
 def check_c_functions(text: str) -> Iterator[tuple[int, str]]:
     """Line and broken rule of a C file whose functions are to be short. A function's braces stand at the beginning of their lines."""
     begin = 0
@@ -102,6 +116,8 @@ def check_file(root: Path, path: Path) -> Iterator[tuple[int, str]]:
         if path.parts[0] == "csrc" and path.parts[1] in SHORT_FOLDERS:
             yield from check_c_length(text, FILE_LINES_MAX)
             yield from check_c_functions(text)
+        if path.suffix == ".c" and path.parts[0] == "csrc" and len(path.parts) == 3 and path.parts[1] != "examples":
+            yield from check_c_statics(path, text)
         if path.parts[:2] == C_TESTS:
             yield from check_c_length(text, C_TEST_LINES_MAX)
     elif is_python(path, text):

@@ -2,7 +2,7 @@
 
 #if defined(__x86_64__)
 
-static bool has_instruction(void)
+static bool checksum_has_instruction(void)
 {
     return __builtin_cpu_supports("sse4.2");
 }
@@ -13,7 +13,7 @@ static bool has_instruction(void)
 
 #define HWCAP_OF_CRC32 (1u << 7)
 
-static bool has_instruction(void)
+static bool checksum_has_instruction(void)
 {
     return (getauxval(AT_HWCAP) & HWCAP_OF_CRC32) != 0;
 }
@@ -44,7 +44,7 @@ bool ome_crc32c_has_instruction(void)
     int choice = atomic_load_explicit(&ome_crc32c_choice, memory_order_relaxed);
     if (choice == OME_CRC32C_UNKNOWN)
     {
-        choice = has_instruction() ? OME_CRC32C_INSTRUCTION : OME_CRC32C_TABLE;
+        choice = checksum_has_instruction() ? OME_CRC32C_INSTRUCTION : OME_CRC32C_TABLE;
         atomic_store_explicit(&ome_crc32c_choice, choice, memory_order_relaxed);
     }
     return choice == OME_CRC32C_INSTRUCTION;

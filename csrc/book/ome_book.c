@@ -3,7 +3,7 @@
 #include "book/ome_deadline_heap.h"
 #include "book/ome_trailing.h"
 
-static void init_trailing(ome_trailing_pool_t *pool, ome_arena_t *arena, uint32_t special_count_max)
+static void book_init_trailing(ome_trailing_pool_t *pool, ome_arena_t *arena, uint32_t special_count_max)
 {
     const uint64_t place_count = (uint64_t)special_count_max + 1;
     pool->orders = ome_arena_take(arena, place_count * sizeof(ome_meld_node_t));
@@ -24,7 +24,7 @@ void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t o
     ome_ladder_pool_init(&pools->ladder, arena, level_count_max, ladder_count_max);
     ome_special_pool_init(&pools->specials, arena, special_count_max);
     ome_ladder_pool_init(&pools->stops, arena, special_count_max, special_count_max > 0 ? ladder_count_max : 0);
-    init_trailing(&pools->trailing, arena, special_count_max);
+    book_init_trailing(&pools->trailing, arena, special_count_max);
 }
 
 void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition)
@@ -40,7 +40,7 @@ typedef struct
     uint32_t *tail;
 } queue_t;
 
-static queue_t queue_of(ome_level_t *level, const ome_order_t *order)
+static queue_t book_queue_of(ome_level_t *level, const ome_order_t *order)
 {
     if ((order->marks & OME_ORDER_MARK_HIDDEN) != 0)
     {
@@ -50,7 +50,7 @@ static queue_t queue_of(ome_level_t *level, const ome_order_t *order)
 }
 
 /* Puts an order behind `previous`, which is in the queue, or at the front where that is 0. */
-static void insert_behind(ome_order_t *orders, queue_t queue, uint32_t previous, uint32_t slot)
+static void book_insert_behind(ome_order_t *orders, queue_t queue, uint32_t previous, uint32_t slot)
 {
     uint32_t *const to_this = previous != 0 ? &orders[previous].next : queue.head;
     const uint32_t next = *to_this;
@@ -61,19 +61,19 @@ static void insert_behind(ome_order_t *orders, queue_t queue, uint32_t previous,
     *back_to_this = slot;
 }
 
-static void detach(ome_order_t *orders, queue_t queue, uint32_t slot)
+static void book_detach(ome_order_t *orders, queue_t queue, uint32_t slot)
 {
     const ome_order_t *order = &orders[slot];
     *(order->previous != 0 ? &orders[order->previous].next : queue.head) = order->next;
     *(order->next != 0 ? &orders[order->next].previous : queue.tail) = order->previous;
 }
 
-static ome_special_t *special_of(ome_book_pools_t *pools, const ome_order_t *order)
+static ome_special_t *book_special_of(ome_book_pools_t *pools, const ome_order_t *order)
 {
     return &pools->specials.records[ome_order_special(order)];
 }
 
-static bool is_hidden(const ome_order_t *order)
+static bool book_is_hidden(const ome_order_t *order)
 {
     return (order->marks & OME_ORDER_MARK_HIDDEN) != 0;
 }
@@ -90,16 +90,16 @@ void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uin
     level->instrument = book->number;
     level->side = side;
     order->level = level_index & OME_LEVEL_COUNT_MAX;
-    ome_quantity_split(order, special_of(pools, order));
-    const queue_t queue = queue_of(level, order);
-    insert_behind(pools->orders.orders, queue, *queue.tail, slot);
-    if (is_hidden(order))
+    ome_quantity_split(order, book_special_of(pools, order));
+    const queue_t queue = book_queue_of(level, order);
+    book_insert_behind(pools->orders.orders, queue, *queue.tail, slot);
+    if (book_is_hidden(order))
     {
         ome_quantity_join(book, level, 0, order->leaves_quantity);
         return;
     }
     level->order_count++;
-    ome_quantity_join(book, level, order->leaves_quantity, special_of(pools, order)->reserve_quantity);
+    ome_quantity_join(book, level, order->leaves_quantity, book_special_of(pools, order)->reserve_quantity);
 }
 
 void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
@@ -109,14 +109,14 @@ void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
     const uint32_t side_index = ome_side_index(level->side);
     OME_ASSERT(order->leaves_quantity > 0);
     OME_EXPECT(book->number == level->instrument);
-    detach(pools->orders.orders, queue_of(level, order), slot);
-    if (is_hidden(order))
+    book_detach(pools->orders.orders, book_queue_of(level, order), slot);
+    if (book_is_hidden(order))
     {
         ome_quantity_leave(book, level, 0, order->leaves_quantity);
     }
     else
     {
-        ome_special_t *special = special_of(pools, order);
+        ome_special_t *special = book_special_of(pools, order);
         level->order_count--;
         ome_quantity_leave(book, level, order->leaves_quantity, special->reserve_quantity);
         if (ome_order_special(order) != 0)
@@ -138,12 +138,12 @@ int64_t ome_book_shrink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot
     ome_level_t *level = &pools->ladder.levels[order->level];
     OME_ASSERT(quantity > 0);
     OME_EXPECT(quantity < ome_book_leaves(pools, order));
-    if (is_hidden(order))
+    if (book_is_hidden(order))
     {
         ome_quantity_shrink_hidden(book, level, order, quantity);
         return 0;
     }
-    ome_special_t *special = special_of(pools, order);
+    ome_special_t *special = book_special_of(pools, order);
     const int64_t from_reserve = quantity < special->reserve_quantity ? quantity : special->reserve_quantity;
     const int64_t displayed = quantity - from_reserve;
     if (from_reserve > 0)
@@ -161,23 +161,23 @@ int64_t ome_book_trade(ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
 {
     ome_order_t *order = &pools->orders.orders[slot];
     ome_level_t *level = &pools->ladder.levels[order->level];
-    const queue_t queue = queue_of(level, order);
+    const queue_t queue = book_queue_of(level, order);
     OME_ASSERT(quantity > 0);
     ome_quantity_trade(order, quantity);
     OME_ASSERT(order->leaves_quantity >= 0);
-    ome_quantity_trade_level(level, is_hidden(order) ? 0 : quantity, is_hidden(order) ? quantity : 0);
+    ome_quantity_trade_level(level, book_is_hidden(order) ? 0 : quantity, book_is_hidden(order) ? quantity : 0);
     if (order->leaves_quantity > 0)
     {
         return 0;
     }
-    detach(pools->orders.orders, queue, slot);
+    book_detach(pools->orders.orders, queue, slot);
     const uint32_t special_index = ome_order_special(order);
     if (special_index == 0 || pools->specials.records[special_index].reserve_quantity == 0)
     {
-        level->order_count -= !is_hidden(order);
+        level->order_count -= !book_is_hidden(order);
         return 0;
     }
-    insert_behind(pools->orders.orders, queue, *queue.tail, slot);
+    book_insert_behind(pools->orders.orders, queue, *queue.tail, slot);
     return ome_quantity_replenish(level, order, &pools->specials.records[special_index]);
 }
 
@@ -221,7 +221,7 @@ void ome_book_end(ome_book_pools_t *pools, uint32_t slot)
     OME_EXPECT(pools->orders.orders[slot].leaves_quantity == 0);
 }
 
-static void stand(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
+static void book_stand(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
 {
     uint64_t tick_index;
     const bool is_on_tick = ome_instrument_tick_index(&book->instrument, special->stop_price, &tick_index);
@@ -233,13 +233,13 @@ static void stand(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_
     level->instrument = book->number;
     level->side = special->side;
     level->order_count++;
-    insert_behind(pools->orders.orders, (queue_t){&level->head, &level->tail}, level->tail, slot);
+    book_insert_behind(pools->orders.orders, (queue_t){&level->head, &level->tail}, level->tail, slot);
 }
 
-static void stand_no_longer(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
+static void book_stand_no_longer(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
 {
     ome_level_t *level = &pools->stops.levels[special->level];
-    detach(pools->orders.orders, (queue_t){&level->head, &level->tail}, slot);
+    book_detach(pools->orders.orders, (queue_t){&level->head, &level->tail}, slot);
     if (--level->order_count == 0)
     {
         ome_ladder_remove(&book->stops[ome_side_index(special->side)], &pools->stops, special->level);
@@ -259,7 +259,7 @@ void ome_book_wait(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
     }
     else
     {
-        stand(book, pools, slot, special);
+        book_stand(book, pools, slot, special);
     }
     special->flags |= OME_SPECIAL_WAITS;
     book->waiting_count++;
@@ -277,7 +277,7 @@ void ome_book_stop_waiting(ome_book_t *book, ome_book_pools_t *pools, uint32_t s
     }
     else
     {
-        stand_no_longer(book, pools, slot, special);
+        book_stand_no_longer(book, pools, slot, special);
     }
     special->flags &= (uint8_t)~OME_SPECIAL_WAITS;
     book->waiting_count--;

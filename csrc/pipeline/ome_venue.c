@@ -21,7 +21,7 @@ enum
 };
 
 /* The first error is kept. */
-static void note_error(ome_venue_t *venue, const ome_error_t *error)
+static void venue_note_error(ome_venue_t *venue, const ome_error_t *error)
 {
     const ome_error_t *none = NULL;
     /* Release: pairs with the acquire in ome_venue_error. */
@@ -30,7 +30,7 @@ static void note_error(ome_venue_t *venue, const ome_error_t *error)
 
 /* ---- Wiring ---- */
 
-static ome_status_t make_ring(ome_venue_t *venue, const ome_venue_config_t *config)
+static ome_status_t venue_make_ring(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     venue->ring_size_bytes = ome_ring_size_bytes(config->ring_slot_count);
     void *memory = ome_memory_map(venue->ring_size_bytes);
@@ -50,7 +50,7 @@ static ome_status_t make_ring(ome_venue_t *venue, const ome_venue_config_t *conf
     return status;
 }
 
-static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *config)
+static ome_status_t venue_make_stream(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     venue->stream_size_bytes = ome_stream_size_bytes(config->stream_slot_count);
     void *memory = ome_memory_map(venue->stream_size_bytes);
@@ -69,7 +69,7 @@ static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *co
     return status;
 }
 
-static ome_status_t make_counters(ome_venue_t *venue, const ome_venue_config_t *config)
+static ome_status_t venue_make_counters(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     ome_status_t status;
     if (config->counters_path != NULL)
@@ -115,7 +115,7 @@ void ome_venue_count_clock(const ome_venue_t *venue)
 }
 
 /* Ends the journal after its last valid record and begins the next segment. */
-static ome_status_t open_journal(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
+static ome_status_t venue_open_journal(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
 {
     ome_status_t status = ome_journal_recover(&replay->reader);
     if (status != OME_OK)
@@ -146,13 +146,13 @@ static ome_status_t open_journal(ome_venue_t *venue, ome_replay_t *replay, const
     }
     if (status == OME_IO_ERROR)
     {
-        note_error(venue, &venue->writer.error);
+        venue_note_error(venue, &venue->writer.error);
     }
     return status;
 }
 
 /* Completes the event log up to the journal's end, and begins its next segment. */
-static ome_status_t open_event_log(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
+static ome_status_t venue_open_event_log(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
 {
     const ome_event_log_config_t log = {.segment_size_bytes = config->segment_size_bytes,
         .epoch = venue->epoch,
@@ -163,12 +163,12 @@ static ome_status_t open_event_log(ome_venue_t *venue, ome_replay_t *replay, con
     venue->has_event_log = status == OME_OK;
     if (venue->event_log.writer.error.call != NULL)
     {
-        note_error(venue, &venue->event_log.writer.error);
+        venue_note_error(venue, &venue->event_log.writer.error);
     }
     return status;
 }
 
-static void make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
+static void venue_make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     ome_match_stage_init(
         &venue->match_stage, venue->engine, venue->ring, CONSUMER_MATCH, venue->stream, &venue->counters, &venue->is_failed);
@@ -209,65 +209,65 @@ ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay
     ome_status_t status = OME_OK;
     if (config->policy != OME_POLICY_MEMORY)
     {
-        status = open_journal(venue, replay, config);
-        status = status == OME_OK && replay->checks_events ? open_event_log(venue, replay, config) : status;
+        status = venue_open_journal(venue, replay, config);
+        status = status == OME_OK && replay->checks_events ? venue_open_event_log(venue, replay, config) : status;
     }
     if (status == OME_OK)
     {
-        status = make_ring(venue, config);
+        status = venue_make_ring(venue, config);
     }
     if (status == OME_OK)
     {
-        status = make_stream(venue, config);
+        status = venue_make_stream(venue, config);
     }
     if (status == OME_OK)
     {
-        status = make_counters(venue, config);
+        status = venue_make_counters(venue, config);
     }
     if (status == OME_OK)
     {
-        make_stages(venue, config);
+        venue_make_stages(venue, config);
     }
     return status;
 }
 
 /* ---- Threads ---- */
 
-static bool flag_is_set(const atomic_bool *flag)
+static bool venue_flag_is_set(const atomic_bool *flag)
 {
-    /* Acquire: pairs with the release in set_flag. */
+    /* Acquire: pairs with the release in venue_set_flag. */
     return atomic_load_explicit(flag, memory_order_acquire);
 }
 
-static void set_flag(atomic_bool *flag)
+static void venue_set_flag(atomic_bool *flag)
 {
     atomic_store_explicit(flag, true, memory_order_release);
 }
 
 /* Stops the venue: nothing is matched or published any more. */
-static void stop_for(ome_venue_t *venue, const ome_error_t *error)
+static void venue_stop_for(ome_venue_t *venue, const ome_error_t *error)
 {
-    note_error(venue, error);
-    set_flag(&venue->is_failed);
+    venue_note_error(venue, error);
+    venue_set_flag(&venue->is_failed);
     ome_ring_close(venue->ring);
 }
 
-static void *match_loop(void *argument)
+static void *venue_match_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     ome_match_stage_t *stage = &venue->match_stage;
-    while (!flag_is_set(&venue->is_failed) && !ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
+    while (!venue_flag_is_set(&venue->is_failed) && !ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
     {
         if (ome_match_stage_do_work(stage) == 0)
         {
             (void)ome_ring_wait(venue->ring, stage->next_sequence, IDLE_WAIT_NS);
         }
     }
-    set_flag(&venue->is_match_done);
+    venue_set_flag(&venue->is_match_done);
     return NULL;
 }
 
-static void *journal_loop(void *argument)
+static void *venue_journal_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     ome_journal_stage_t *stage = &venue->journal_stage;
@@ -279,7 +279,7 @@ static void *journal_loop(void *argument)
         }
         if (stage->status != OME_OK)
         {
-            stop_for(venue, &venue->writer.error);
+            venue_stop_for(venue, &venue->writer.error);
             break;
         }
         if (ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
@@ -288,24 +288,24 @@ static void *journal_loop(void *argument)
         }
         (void)ome_ring_wait(venue->ring, stage->next_sequence, IDLE_WAIT_NS);
     }
-    set_flag(&venue->is_journal_done);
+    venue_set_flag(&venue->is_journal_done);
     return NULL;
 }
 
 /* Checks from time to time, and so wakes up late: waking it for each event would cost the waker more than the checks
  * cost. */
-static void *event_log_loop(void *argument)
+static void *venue_event_log_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     ome_event_log_t *log = &venue->event_log;
     const struct timespec pause = {.tv_nsec = EVENT_LOG_PAUSE_NS};
-    while (!flag_is_set(&venue->is_failed))
+    while (!venue_flag_is_set(&venue->is_failed))
     {
-        const bool is_last = flag_is_set(&venue->is_match_done) && flag_is_set(&venue->is_journal_done); /* before it looks */
+        const bool is_last = venue_flag_is_set(&venue->is_match_done) && venue_flag_is_set(&venue->is_journal_done); /* before it looks */
         const uint32_t count = ome_event_log_do_work(log);
         if (log->status != OME_OK)
         {
-            stop_for(venue, &log->writer.error);
+            venue_stop_for(venue, &log->writer.error);
         }
         else if (count == 0 && is_last)
         {
@@ -323,11 +323,11 @@ static void *event_log_loop(void *argument)
 /* Keeps one journal segment ready ahead of the writer. A failed attempt is repeated after a pause, which doubles up to
  * half a second. A writer that needs the segment in the meantime makes it itself, and reports the failure if it
  * cannot. */
-static void *prepare_loop(void *argument)
+static void *venue_prepare_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
-    while (!flag_is_set(&venue->is_journal_done))
+    while (!venue_flag_is_set(&venue->is_journal_done))
     {
         const bool is_due = atomic_load_explicit(&venue->journal_stage.is_spare_due, memory_order_relaxed);
         const bool has_failed = is_due && ome_journal_writer_prepare_next(&venue->writer) != OME_OK;
@@ -341,10 +341,10 @@ ome_status_t ome_venue_start(ome_venue_t *venue)
 {
     if (!venue->has_journal)
     {
-        set_flag(&venue->is_journal_done);
+        venue_set_flag(&venue->is_journal_done);
     }
     ome_published_start(&venue->published);
-    if (pthread_create(&venue->match_thread, NULL, match_loop, venue) != 0)
+    if (pthread_create(&venue->match_thread, NULL, venue_match_loop, venue) != 0)
     {
         return OME_NO_MEMORY;
     }
@@ -352,19 +352,19 @@ ome_status_t ome_venue_start(ome_venue_t *venue)
     if (venue->has_journal)
     {
         /* A process that cannot make three threads at its start cannot run a venue. */
-        OME_ASSERT(pthread_create(&venue->journal_thread, NULL, journal_loop, venue) == 0);
-        OME_ASSERT(pthread_create(&venue->prepare_thread, NULL, prepare_loop, venue) == 0);
+        OME_ASSERT(pthread_create(&venue->journal_thread, NULL, venue_journal_loop, venue) == 0);
+        OME_ASSERT(pthread_create(&venue->prepare_thread, NULL, venue_prepare_loop, venue) == 0);
     }
     if (venue->has_event_log)
     {
-        OME_ASSERT(pthread_create(&venue->event_log_thread, NULL, event_log_loop, venue) == 0);
+        OME_ASSERT(pthread_create(&venue->event_log_thread, NULL, venue_event_log_loop, venue) == 0);
     }
     return OME_OK;
 }
 
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count)
 {
-    if (flag_is_set(&venue->is_failed))
+    if (venue_flag_is_set(&venue->is_failed))
     {
         return OME_STOPPED;
     }
@@ -394,7 +394,7 @@ const ome_error_t *ome_venue_error(const ome_venue_t *venue)
 
 bool ome_venue_is_drained(const ome_venue_t *venue)
 {
-    return flag_is_set(&venue->is_match_done) && flag_is_set(&venue->is_journal_done);
+    return venue_flag_is_set(&venue->is_match_done) && venue_flag_is_set(&venue->is_journal_done);
 }
 
 ome_status_t ome_venue_close(ome_venue_t *venue)

@@ -18,7 +18,7 @@ typedef struct
 } work_t;
 
 /* The header comes first, and says how much there will be. */
-static int put(void *context, const void *bytes, uint32_t size_bytes)
+static int resize_put(void *context, const void *bytes, uint32_t size_bytes)
 {
     work_t *work = context;
     if (work->bytes == NULL)
@@ -36,7 +36,7 @@ static int put(void *context, const void *bytes, uint32_t size_bytes)
     return 0;
 }
 
-static int64_t get(void *context, void *bytes, uint32_t size_bytes)
+static int64_t resize_get(void *context, void *bytes, uint32_t size_bytes)
 {
     work_t *work = context;
     const uint64_t left_bytes = work->size_bytes - work->used_bytes;
@@ -47,7 +47,7 @@ static int64_t get(void *context, void *bytes, uint32_t size_bytes)
 }
 
 /* The highest number that a session or a participant has: there may be gaps below it. */
-static uint32_t session_number_max(const ome_engine_t *engine)
+static uint32_t resize_session_number_max(const ome_engine_t *engine)
 {
     uint32_t number = engine->limits.session_count_max;
     while (number > 0 && !ome_session_is_defined(engine, number) && engine->participant_sessions[number] == 0)
@@ -60,15 +60,15 @@ static uint32_t session_number_max(const ome_engine_t *engine)
 bool ome_engine_fits(const ome_engine_t *engine, const ome_limits_t *limits)
 {
     return engine->pools.orders.slots_ever_used <= limits->order_count_max && engine->pools.ladder.level_count <= limits->level_count_max &&
-           engine->instrument_count <= limits->instrument_count_max && session_number_max(engine) <= limits->session_count_max &&
+           engine->instrument_count <= limits->instrument_count_max && resize_session_number_max(engine) <= limits->session_count_max &&
            engine->pools.specials.record_count <= limits->special_count_max;
 }
 
 /* Makes the engine of the new limits. */
-static ome_status_t move(work_t *work, ome_engine_t **engine, const ome_limits_t *limits)
+static ome_status_t resize_move(work_t *work, ome_engine_t **engine, const ome_limits_t *limits)
 {
     const ome_snapshot_past_t past = {0}; /* nobody asks it */
-    if (ome_snapshot_write(&work->writer, *engine, past, put, work) != OME_OK)
+    if (ome_snapshot_write(&work->writer, *engine, past, resize_put, work) != OME_OK)
     {
         return OME_NO_MEMORY;
     }
@@ -79,7 +79,7 @@ static ome_status_t move(work_t *work, ome_engine_t **engine, const ome_limits_t
     {
         return OME_NO_MEMORY;
     }
-    ome_status_t status = ome_snapshot_open(&work->reader, get, work);
+    ome_status_t status = ome_snapshot_open(&work->reader, resize_get, work);
     OME_ASSERT(status == OME_OK);
     work->reader.header.limits = *limits;
     ome_engine_t *made = NULL;
@@ -105,7 +105,7 @@ ome_status_t ome_engine_resize(ome_engine_t **engine, const ome_limits_t *limits
     {
         return OME_NO_MEMORY;
     }
-    const ome_status_t status = move(work, engine, limits);
+    const ome_status_t status = resize_move(work, engine, limits);
     ome_memory_unmap(work->bytes, work->size_bytes);
     ome_memory_unmap(work, sizeof(*work));
     return status;

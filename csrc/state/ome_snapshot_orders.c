@@ -32,18 +32,18 @@ typedef struct
     ome_snapshot_stop_t stop; /* zeros where it does not wait */
 } restored_t;
 
-static bool is_special(const restored_t *restored)
+static bool orders_is_special(const restored_t *restored)
 {
     return (restored->order.marks & OME_ORDER_MARK_SPECIAL) != 0;
 }
 
-static bool take_order(ome_snapshot_reader_t *reader, restored_t *restored)
+static bool orders_take_order(ome_snapshot_reader_t *reader, restored_t *restored)
 {
     if (!ome_snapshot_take(reader, &restored->order, sizeof(restored->order)))
     {
         return false;
     }
-    if (OME_LIKELY(!is_special(restored)))
+    if (OME_LIKELY(!orders_is_special(restored)))
     {
         restored->special = (ome_snapshot_special_t){0};
         return true;
@@ -62,7 +62,7 @@ static bool take_order(ome_snapshot_reader_t *reader, restored_t *restored)
 }
 
 /* An order that has attributes has one, and each is one that an order can have. */
-static bool check_attributes(ome_snapshot_reader_t *reader, const restored_t *restored)
+static bool orders_check_attributes(ome_snapshot_reader_t *reader, const restored_t *restored)
 {
     uint32_t any = 0;
     bool is_good = true;
@@ -84,7 +84,7 @@ typedef struct
     uint64_t last; /* at rest: 1 for hidden orders; waiting: entry */
 } place_t;
 
-static bool is_behind(const place_t *place, const place_t *other)
+static bool orders_is_behind(const place_t *place, const place_t *other)
 {
     if (place->side != other->side)
     {
@@ -93,18 +93,18 @@ static bool is_behind(const place_t *place, const place_t *other)
     return place->key != other->key ? place->key > other->key : place->last > other->last;
 }
 
-static uint64_t side_of(const ome_snapshot_order_t *order)
+static uint64_t orders_side_of(const ome_snapshot_order_t *order)
 {
     return (uint64_t)order->instrument << 1 | ome_side_index(order->side);
 }
 
-static bool marks_are_good(uint8_t marks)
+static bool orders_marks_are_good(uint8_t marks)
 {
     return ome_self_trade_is_valid(ome_marks_instruction(marks), (marks & OME_ORDER_MARK_SCOPE_PARTICIPANT) != 0);
 }
 
 /* What every live order keeps. */
-static bool check_order(ome_snapshot_reader_t *reader, const ome_engine_t *engine, const ome_snapshot_order_t *order)
+static bool orders_check_order(ome_snapshot_reader_t *reader, const ome_engine_t *engine, const ome_snapshot_order_t *order)
 {
     if (order->instrument == 0 || order->instrument > engine->instrument_count || !ome_side_is_valid(order->side) || order->reserved != 0)
     {
@@ -115,7 +115,7 @@ static bool check_order(ome_snapshot_reader_t *reader, const ome_engine_t *engin
     {
         return ome_snapshot_fault(reader, "an order's quantity is out of range");
     }
-    if (!marks_are_good(order->marks))
+    if (!orders_marks_are_good(order->marks))
     {
         return ome_snapshot_fault(reader, "an order's marks do not go together");
     }
@@ -124,7 +124,7 @@ static bool check_order(ome_snapshot_reader_t *reader, const ome_engine_t *engin
 }
 
 /* What every special order keeps. */
-static bool check_special(ome_snapshot_reader_t *reader, const ome_engine_t *engine, const restored_t *restored)
+static bool orders_check_special(ome_snapshot_reader_t *reader, const ome_engine_t *engine, const restored_t *restored)
 {
     const ome_snapshot_special_t *special = &restored->special;
     const bool is_hidden = (restored->order.marks & OME_ORDER_MARK_HIDDEN) != 0;
@@ -142,15 +142,15 @@ static bool check_special(ome_snapshot_reader_t *reader, const ome_engine_t *eng
     {
         return ome_snapshot_fault(reader, "an order has more peaks than it may have");
     }
-    if (!check_attributes(reader, restored))
+    if (!orders_check_attributes(reader, restored))
     {
         return false;
     }
     return !ome_special_pool_is_full(&engine->pools.specials) || ome_snapshot_fault(reader, "there are more special orders than the limit");
 }
 
-/* Gives an order its slot and its place in the index; it is plain until make_special. */
-static bool enter_order(ome_snapshot_reader_t *reader, ome_engine_t *engine, const ome_snapshot_order_t *entry)
+/* Gives an order its slot and its place in the index; it is plain until orders_make_special. */
+static bool orders_enter_order(ome_snapshot_reader_t *reader, ome_engine_t *engine, const ome_snapshot_order_t *entry)
 {
     ome_book_pools_t *pools = &engine->pools;
     const uint32_t slot = (uint32_t)entry->order_id;
@@ -181,7 +181,7 @@ static bool enter_order(ome_snapshot_reader_t *reader, ome_engine_t *engine, con
 }
 
 /* Gives it its record. */
-static ome_special_t *make_special(ome_engine_t *engine, const restored_t *restored)
+static ome_special_t *orders_make_special(ome_engine_t *engine, const restored_t *restored)
 {
     ome_book_pools_t *pools = &engine->pools;
     const uint32_t index = ome_special_pool_take(&pools->specials);
@@ -198,7 +198,7 @@ static ome_special_t *make_special(ome_engine_t *engine, const restored_t *resto
 /* ---- at rest ---- */
 
 /* What only an order at rest keeps; gives its place. */
-static bool check_resting(ome_snapshot_reader_t *reader, const ome_engine_t *engine, const restored_t *restored, place_t *place)
+static bool orders_check_resting(ome_snapshot_reader_t *reader, const ome_engine_t *engine, const restored_t *restored, place_t *place)
 {
     const ome_snapshot_order_t *order = &restored->order;
     const ome_snapshot_special_t *special = &restored->special;
@@ -210,8 +210,8 @@ static bool check_resting(ome_snapshot_reader_t *reader, const ome_engine_t *eng
     }
     const uint64_t key = ome_book_key(order->side, tick_index);
     const place_t before = *place;
-    *place = (place_t){.side = side_of(order), .key = key, .last = (order->marks & OME_ORDER_MARK_HIDDEN) != 0};
-    if (is_behind(&before, place))
+    *place = (place_t){.side = orders_side_of(order), .key = key, .last = (order->marks & OME_ORDER_MARK_HIDDEN) != 0};
+    if (orders_is_behind(&before, place))
     {
         return ome_snapshot_fault(reader, "an order stands behind one that comes after it");
     }
@@ -219,8 +219,9 @@ static bool check_resting(ome_snapshot_reader_t *reader, const ome_engine_t *eng
     {
         return ome_snapshot_fault(reader, "more is open on a side than there can be");
     }
-    if (is_special(restored) && ((special->peak == 0 && special->deadline_ns == 0 && special->group == 0 && special->has_attributes == 0) ||
-                                    (special->peak != 0 && order->leaves_quantity > special->peak)))
+    if (orders_is_special(restored) &&
+        ((special->peak == 0 && special->deadline_ns == 0 && special->group == 0 && special->has_attributes == 0) ||
+            (special->peak != 0 && order->leaves_quantity > special->peak)))
     {
         return ome_snapshot_fault(reader, "an order is special for nothing, or displays more than its peak");
     }
@@ -233,14 +234,14 @@ static bool check_resting(ome_snapshot_reader_t *reader, const ome_engine_t *eng
 }
 
 /* Its own leaves are what it displays: so it joins as an order without a peak, and the reserve is put to it. */
-static void join(ome_engine_t *engine, const restored_t *restored, uint64_t key)
+static void orders_join(ome_engine_t *engine, const restored_t *restored, uint64_t key)
 {
     const uint32_t slot = (uint32_t)restored->order.order_id;
     ome_book_t *book = &engine->books[restored->order.instrument];
     ome_book_join(book, &engine->pools, slot, restored->order.side, restored->order.price, key);
-    if (OME_UNLIKELY(is_special(restored)))
+    if (OME_UNLIKELY(orders_is_special(restored)))
     {
-        const int64_t reserve_quantity = make_special(engine, restored)->reserve_quantity;
+        const int64_t reserve_quantity = orders_make_special(engine, restored)->reserve_quantity;
         ome_quantity_join(book, &engine->pools.ladder.levels[engine->pools.orders.orders[slot].level], 0, reserve_quantity);
     }
 }
@@ -248,7 +249,7 @@ static void join(ome_engine_t *engine, const restored_t *restored, uint64_t key)
 /* How many entries ahead of its own the memory of an order is asked for: orders are scattered over slots and index. */
 #define AHEAD_COUNT 12u
 
-static void ask_ahead(const ome_snapshot_reader_t *reader, const ome_engine_t *engine)
+static void orders_ask_ahead(const ome_snapshot_reader_t *reader, const ome_engine_t *engine)
 {
     const uint32_t at_bytes = reader->used_bytes + AHEAD_COUNT * (uint32_t)sizeof(ome_snapshot_order_t);
     if (at_bytes + sizeof(ome_snapshot_order_t) > reader->size_bytes)
@@ -271,21 +272,21 @@ bool ome_snapshot_restore_orders(ome_snapshot_reader_t *reader, ome_engine_t *en
     place_t place = {0};
     for (uint64_t i = 0; i < section->count; i++)
     {
-        ask_ahead(reader, engine);
-        if (!take_order(reader, &restored) || !check_order(reader, engine, &restored.order) ||
-            (OME_UNLIKELY(is_special(&restored)) && !check_special(reader, engine, &restored)) ||
-            !check_resting(reader, engine, &restored, &place) || !enter_order(reader, engine, &restored.order))
+        orders_ask_ahead(reader, engine);
+        if (!orders_take_order(reader, &restored) || !orders_check_order(reader, engine, &restored.order) ||
+            (OME_UNLIKELY(orders_is_special(&restored)) && !orders_check_special(reader, engine, &restored)) ||
+            !orders_check_resting(reader, engine, &restored, &place) || !orders_enter_order(reader, engine, &restored.order))
         {
             return false;
         }
-        join(engine, &restored, place.key);
+        orders_join(engine, &restored, place.key);
     }
     return ome_snapshot_taken_bytes(reader) == end_bytes || ome_snapshot_fault(reader, "the orders do not fill their section");
 }
 
 /* ---- waiting ---- */
 
-static bool limit_is_good(const ome_book_t *book, uint8_t order_type, int64_t limit)
+static bool orders_limit_is_good(const ome_book_t *book, uint8_t order_type, int64_t limit)
 {
     uint64_t tick_index;
     switch (order_type)
@@ -300,7 +301,7 @@ static bool limit_is_good(const ome_book_t *book, uint8_t order_type, int64_t li
 }
 
 /* A trailing stop has one distance, any other none. */
-static bool distance_is_good(const ome_book_t *book, const ome_snapshot_stop_t *stop)
+static bool orders_distance_is_good(const ome_book_t *book, const ome_snapshot_stop_t *stop)
 {
     if (!ome_order_type_trails(stop->order_type))
     {
@@ -313,7 +314,7 @@ static bool distance_is_good(const ome_book_t *book, const ome_snapshot_stop_t *
     return stop->trail_basis_points == 0 && ome_trail_amount_is_valid(&book->instrument, stop->trail_amount);
 }
 
-static bool stop_is_good(const restored_t *restored)
+static bool orders_stop_is_good(const restored_t *restored)
 {
     const ome_snapshot_stop_t *stop = &restored->stop;
     const uint32_t with_limit = OME_ORDER_MARK_POST_ONLY | OME_ORDER_MARK_HIDDEN;
@@ -329,13 +330,14 @@ static bool stop_is_good(const restored_t *restored)
 }
 
 /* What only a stop keeps; `place` is the one before, and becomes its own. */
-static bool check_stop(ome_snapshot_reader_t *reader, const ome_engine_t *engine, const restored_t *restored, place_t *place)
+static bool orders_check_stop(ome_snapshot_reader_t *reader, const ome_engine_t *engine, const restored_t *restored, place_t *place)
 {
     const ome_snapshot_order_t *order = &restored->order;
     const ome_snapshot_stop_t *stop = &restored->stop;
     const ome_book_t *book = &engine->books[order->instrument];
     uint64_t tick_index;
-    if (!stop_is_good(restored) || !limit_is_good(book, stop->order_type, order->price) || !distance_is_good(book, stop))
+    if (!orders_stop_is_good(restored) || !orders_limit_is_good(book, stop->order_type, order->price) ||
+        !orders_distance_is_good(book, stop))
     {
         return ome_snapshot_fault(reader, "a stop's terms are out of range or do not go together");
     }
@@ -344,19 +346,19 @@ static bool check_stop(ome_snapshot_reader_t *reader, const ome_engine_t *engine
         return ome_snapshot_fault(reader, "a stop price is none of its instrument's");
     }
     const place_t before = *place;
-    *place = (place_t){.side = side_of(order), .key = ome_book_stop_key(order->side, tick_index), .last = stop->entry};
-    if (!is_behind(place, &before) || stop->entry > engine->sequence)
+    *place = (place_t){.side = orders_side_of(order), .key = ome_book_stop_key(order->side, tick_index), .last = stop->entry};
+    if (!orders_is_behind(place, &before) || stop->entry > engine->sequence)
     {
         return ome_snapshot_fault(reader, "a stop stands behind one that comes after it");
     }
     return !ome_stop_is_past(book, order->side, stop->stop_price) || ome_snapshot_fault(reader, "a stop waits past its trigger");
 }
 
-static bool wait(ome_snapshot_reader_t *reader, ome_engine_t *engine, const restored_t *restored)
+static bool orders_wait(ome_snapshot_reader_t *reader, ome_engine_t *engine, const restored_t *restored)
 {
     const ome_snapshot_stop_t *stop = &restored->stop;
     ome_book_t *book = &engine->books[restored->order.instrument];
-    ome_special_t *special = make_special(engine, restored);
+    ome_special_t *special = orders_make_special(engine, restored);
     special->stop_price = stop->stop_price;
     special->limit = restored->order.price;
     special->trail_amount = stop->trail_amount;
@@ -384,17 +386,17 @@ bool ome_snapshot_restore_stops(ome_snapshot_reader_t *reader, ome_engine_t *eng
     place_t place = {0};
     for (uint64_t i = 0; i < count; i++)
     {
-        if (!take_order(reader, &restored) || !check_order(reader, engine, &restored.order))
+        if (!orders_take_order(reader, &restored) || !orders_check_order(reader, engine, &restored.order))
         {
             return false;
         }
-        if (!is_special(&restored))
+        if (!orders_is_special(&restored))
         {
             return ome_snapshot_fault(reader, "a stop is not special");
         }
-        if (!check_special(reader, engine, &restored) || !ome_snapshot_take(reader, &restored.stop, sizeof(restored.stop)) ||
-            !check_stop(reader, engine, &restored, &place) || !enter_order(reader, engine, &restored.order) ||
-            !wait(reader, engine, &restored))
+        if (!orders_check_special(reader, engine, &restored) || !ome_snapshot_take(reader, &restored.stop, sizeof(restored.stop)) ||
+            !orders_check_stop(reader, engine, &restored, &place) || !orders_enter_order(reader, engine, &restored.order) ||
+            !orders_wait(reader, engine, &restored))
         {
             return false;
         }

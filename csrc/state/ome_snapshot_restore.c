@@ -87,7 +87,7 @@ static bool restore_free_slots(ome_snapshot_reader_t *reader, ome_order_pool_t *
 }
 
 /* Slots that no section has. By the counts of the header there are as many as it says. */
-static void retire_slots(ome_order_pool_t *pool)
+static void restore_retire_slots(ome_order_pool_t *pool)
 {
     for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
     {
@@ -100,7 +100,7 @@ static void retire_slots(ome_order_pool_t *pool)
 
 /* ---- books ---- */
 
-static bool check_books(ome_snapshot_reader_t *reader, const ome_engine_t *engine)
+static bool restore_check_books(ome_snapshot_reader_t *reader, const ome_engine_t *engine)
 {
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
@@ -172,7 +172,7 @@ static bool restore_definitions(ome_snapshot_reader_t *reader, ome_engine_t *eng
 }
 
 /* Nothing is behind the content, of which every byte was used. */
-static bool check_end(ome_snapshot_reader_t *reader)
+static bool restore_check_end(ome_snapshot_reader_t *reader)
 {
     const int64_t got = reader->get(reader->context, reader->block, 1);
     if (got < 0)
@@ -190,7 +190,8 @@ static bool restore_sections(ome_snapshot_reader_t *reader, ome_engine_t *engine
     orders->slots_ever_used = header->slots_ever_used;
     if (!restore_definitions(reader, engine) ||
         !restore_free_slots(reader, orders, ome_snapshot_count(header, OME_SNAPSHOT_SECTION_FREE_SLOTS)) ||
-        !ome_snapshot_restore_orders(reader, engine, &header->sections[OME_SNAPSHOT_SECTION_ORDERS - 1]) || !check_books(reader, engine) ||
+        !ome_snapshot_restore_orders(reader, engine, &header->sections[OME_SNAPSHOT_SECTION_ORDERS - 1]) ||
+        !restore_check_books(reader, engine) ||
         !ome_snapshot_restore_stops(reader, engine, ome_snapshot_count(header, OME_SNAPSHOT_SECTION_STOPS)))
     {
         return false;
@@ -201,9 +202,9 @@ static bool restore_sections(ome_snapshot_reader_t *reader, ome_engine_t *engine
     }
     if (header->slots_retired != 0)
     {
-        retire_slots(orders);
+        restore_retire_slots(orders);
     }
-    return check_end(reader);
+    return restore_check_end(reader);
 }
 
 ome_status_t ome_snapshot_restore(ome_snapshot_reader_t *reader, ome_engine_t **engine, void *memory, uint64_t size_bytes)

@@ -10,7 +10,7 @@
 
 /* ---- bytes ---- */
 
-static void put_bytes(ome_snapshot_writer_t *writer, const void *bytes, uint32_t size_bytes)
+static void write_put_bytes(ome_snapshot_writer_t *writer, const void *bytes, uint32_t size_bytes)
 {
     if (writer->result == 0)
     {
@@ -19,16 +19,16 @@ static void put_bytes(ome_snapshot_writer_t *writer, const void *bytes, uint32_t
     }
 }
 
-static void end_block(ome_snapshot_writer_t *writer)
+static void write_end_block(ome_snapshot_writer_t *writer)
 {
     writer->checksum = ome_crc32c(writer->checksum, writer->block, writer->used_bytes);
     memcpy(writer->block + writer->used_bytes, &writer->checksum, OME_SNAPSHOT_CHECKSUM_SIZE);
-    put_bytes(writer, writer->block, writer->used_bytes + OME_SNAPSHOT_CHECKSUM_SIZE);
+    write_put_bytes(writer, writer->block, writer->used_bytes + OME_SNAPSHOT_CHECKSUM_SIZE);
     writer->used_bytes = 0;
 }
 
 /* Of a size that the compiler knows, so that the usual case is a few stores. */
-OME_ALWAYS_INLINE void put_entry(ome_snapshot_writer_t *writer, const void *entry, uint32_t size_bytes)
+OME_ALWAYS_INLINE void write_put_entry(ome_snapshot_writer_t *writer, const void *entry, uint32_t size_bytes)
 {
     const uint32_t room_bytes = OME_SNAPSHOT_BLOCK_SIZE - writer->used_bytes;
     if (OME_LIKELY(size_bytes <= room_bytes))
@@ -39,7 +39,7 @@ OME_ALWAYS_INLINE void put_entry(ome_snapshot_writer_t *writer, const void *entr
     }
     memcpy(writer->block + writer->used_bytes, entry, room_bytes);
     writer->used_bytes = OME_SNAPSHOT_BLOCK_SIZE;
-    end_block(writer);
+    write_end_block(writer);
     memcpy(writer->block, (const uint8_t *)entry + room_bytes, size_bytes - room_bytes);
     writer->used_bytes = size_bytes - room_bytes;
 }
@@ -53,7 +53,7 @@ typedef struct
 } slot_count_t;
 
 /* In the order of the slots, not of the free ones: those are scattered. */
-static slot_count_t count_slots(const ome_order_pool_t *pool)
+static slot_count_t write_count_slots(const ome_order_pool_t *pool)
 {
     slot_count_t count = {0};
     for (uint32_t slot = 1; slot <= pool->slots_ever_used; slot++)
@@ -65,7 +65,7 @@ static slot_count_t count_slots(const ome_order_pool_t *pool)
     return count;
 }
 
-static uint64_t count_stops(const ome_engine_t *engine)
+static uint64_t write_count_stops(const ome_engine_t *engine)
 {
     uint64_t count = 0;
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
@@ -75,7 +75,7 @@ static uint64_t count_stops(const ome_engine_t *engine)
     return count;
 }
 
-static uint64_t count_with_attributes(const ome_special_pool_t *pool, bool wait)
+static uint64_t write_count_with_attributes(const ome_special_pool_t *pool, bool wait)
 {
     uint64_t count = 0;
     for (uint32_t index = 1; index <= pool->records_ever_used; index++)
@@ -86,46 +86,46 @@ static uint64_t count_with_attributes(const ome_special_pool_t *pool, bool wait)
     return count;
 }
 
-static bool pending_has_more_terms(const ome_pending_t *pending)
+static bool write_pending_has_more_terms(const ome_pending_t *pending)
 {
     return pending->waits && pending->given.given >> (OME_SNAPSHOT_TERM_PLAIN + 1) != 0;
 }
 
-static void set_section(ome_snapshot_header_t *header, uint32_t type, uint64_t count, uint64_t size_bytes)
+static void write_set_section(ome_snapshot_header_t *header, uint32_t type, uint64_t count, uint64_t size_bytes)
 {
     header->sections[type - 1] = (ome_snapshot_section_t){.type = type, .count = count, .size_bytes = size_bytes};
 }
 
-static void set_sections(ome_snapshot_header_t *header, const ome_engine_t *engine)
+static void write_set_sections(ome_snapshot_header_t *header, const ome_engine_t *engine)
 {
-    const slot_count_t slots = count_slots(&engine->pools.orders);
+    const slot_count_t slots = write_count_slots(&engine->pools.orders);
     const uint64_t free_count = engine->pools.orders.slots_ever_used - slots.live - slots.retired;
-    const uint64_t stop_count = count_stops(engine);
+    const uint64_t stop_count = write_count_stops(engine);
     const uint64_t rest_count = slots.live - stop_count;
     const uint64_t special_count = engine->pools.specials.record_count - stop_count; /* of those at rest */
     const uint64_t stop_size = sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t);
-    const uint64_t rest_attributes = count_with_attributes(&engine->pools.specials, false);
-    const uint64_t stop_attributes = count_with_attributes(&engine->pools.specials, true);
-    const bool is_plain = rest_attributes + stop_attributes == 0 && !pending_has_more_terms(&engine->pending);
+    const uint64_t rest_attributes = write_count_with_attributes(&engine->pools.specials, false);
+    const uint64_t stop_attributes = write_count_with_attributes(&engine->pools.specials, true);
+    const bool is_plain = rest_attributes + stop_attributes == 0 && !write_pending_has_more_terms(&engine->pending);
     const uint64_t pending_size = sizeof(ome_snapshot_pending_t) + (is_plain ? 0 : sizeof(ome_snapshot_more_terms_t));
     header->version = is_plain ? OME_SNAPSHOT_VERSION_PLAIN : OME_SNAPSHOT_VERSION_ATTRIBUTES;
     header->order_count = (uint32_t)slots.live;
     header->slots_ever_used = engine->pools.orders.slots_ever_used;
     header->slots_retired = (uint32_t)slots.retired;
     header->section_count = OME_SNAPSHOT_SECTION_COUNT;
-    set_section(
+    write_set_section(
         header, OME_SNAPSHOT_SECTION_INSTRUMENTS, engine->instrument_count, engine->instrument_count * sizeof(ome_snapshot_instrument_t));
-    set_section(header, OME_SNAPSHOT_SECTION_SESSIONS, engine->session_count, engine->session_count * sizeof(ome_snapshot_session_t));
-    set_section(header, OME_SNAPSHOT_SECTION_FREE_SLOTS, free_count, free_count * sizeof(ome_snapshot_free_slot_t));
-    set_section(header, OME_SNAPSHOT_SECTION_ORDERS, rest_count,
+    write_set_section(header, OME_SNAPSHOT_SECTION_SESSIONS, engine->session_count, engine->session_count * sizeof(ome_snapshot_session_t));
+    write_set_section(header, OME_SNAPSHOT_SECTION_FREE_SLOTS, free_count, free_count * sizeof(ome_snapshot_free_slot_t));
+    write_set_section(header, OME_SNAPSHOT_SECTION_ORDERS, rest_count,
         rest_count * sizeof(ome_snapshot_order_t) + special_count * sizeof(ome_snapshot_special_t) +
             rest_attributes * sizeof(ome_snapshot_attributes_t));
-    set_section(
+    write_set_section(
         header, OME_SNAPSHOT_SECTION_STOPS, stop_count, stop_count * stop_size + stop_attributes * sizeof(ome_snapshot_attributes_t));
-    set_section(header, OME_SNAPSHOT_SECTION_PENDING, engine->pending.waits, engine->pending.waits * pending_size);
+    write_set_section(header, OME_SNAPSHOT_SECTION_PENDING, engine->pending.waits, engine->pending.waits * pending_size);
 }
 
-static void set_header(ome_snapshot_header_t *header, const ome_engine_t *engine, ome_snapshot_past_t past)
+static void write_set_header(ome_snapshot_header_t *header, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     *header = (ome_snapshot_header_t){.magic = OME_SNAPSHOT_MAGIC,
         .header_size = OME_SNAPSHOT_HEADER_SIZE,
@@ -137,14 +137,14 @@ static void set_header(ome_snapshot_header_t *header, const ome_engine_t *engine
         .journal_checksum = past.journal_checksum,
         .state_hash = ome_engine_state_hash(engine),
         .limits = engine->limits};
-    set_sections(header, engine);
+    write_set_sections(header, engine);
     header->total_size = ome_snapshot_total_size(header);
     header->checksum = ome_crc32c(0, header, offsetof(ome_snapshot_header_t, checksum));
 }
 
 /* ---- sections ---- */
 
-static void put_instruments(ome_snapshot_writer_t *writer, const ome_engine_t *engine)
+static void write_put_instruments(ome_snapshot_writer_t *writer, const ome_engine_t *engine)
 {
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
@@ -156,42 +156,42 @@ static void put_instruments(ome_snapshot_writer_t *writer, const ome_engine_t *e
             .price_decimals = instrument->price_decimals,
             .quantity_decimals = instrument->quantity_decimals};
         memcpy(entry.symbol, instrument->symbol, OME_NAME_SIZE);
-        put_entry(writer, &entry, sizeof(entry));
+        write_put_entry(writer, &entry, sizeof(entry));
     }
 }
 
-static void put_session(ome_snapshot_writer_t *writer, const ome_engine_t *engine, uint32_t number)
+static void write_put_session(ome_snapshot_writer_t *writer, const ome_engine_t *engine, uint32_t number)
 {
     const ome_session_t *session = &engine->sessions[number];
     ome_snapshot_session_t entry = {
         .participant = ome_session_participant(engine, number), .session_number = session->session_number, .session = (uint16_t)number};
     memcpy(entry.participant_name, session->participant_name, OME_NAME_SIZE);
-    put_entry(writer, &entry, sizeof(entry));
+    write_put_entry(writer, &entry, sizeof(entry));
 }
 
-static void put_sessions(ome_snapshot_writer_t *writer, const ome_engine_t *engine)
+static void write_put_sessions(ome_snapshot_writer_t *writer, const ome_engine_t *engine)
 {
     for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
     {
         if (ome_session_is_defined(engine, number))
         {
-            put_session(writer, engine, number);
+            write_put_session(writer, engine, number);
             seen++;
         }
     }
 }
 
-static void put_free_slots(ome_snapshot_writer_t *writer, const ome_order_pool_t *pool)
+static void write_put_free_slots(ome_snapshot_writer_t *writer, const ome_order_pool_t *pool)
 {
     for (uint32_t slot = pool->free_head; slot != 0; slot = pool->orders[slot].next)
     {
         const ome_snapshot_free_slot_t entry = {.slot = slot, .generation = pool->orders[slot].generation};
-        put_entry(writer, &entry, sizeof(entry));
+        write_put_entry(writer, &entry, sizeof(entry));
     }
 }
 
 /* An order, and what makes it special. */
-static void put_order(
+static void write_put_order(
     ome_snapshot_writer_t *writer, const ome_engine_t *engine, uint32_t slot, int64_t price, uint32_t instrument, uint8_t side)
 {
     const ome_order_t *order = &engine->pools.orders.orders[slot];
@@ -204,7 +204,7 @@ static void put_order(
         .instrument = instrument,
         .side = side,
         .marks = order->marks};
-    put_entry(writer, &entry, sizeof(entry));
+    write_put_entry(writer, &entry, sizeof(entry));
     if (OME_UNLIKELY(ome_order_special(order) != 0))
     {
         const ome_special_t *special = &engine->pools.specials.records[ome_order_special(order)];
@@ -213,35 +213,35 @@ static void put_order(
             .reserve_quantity = special->reserve_quantity,
             .group = special->group,
             .has_attributes = ome_special_has_attributes(special)};
-        put_entry(writer, &more, sizeof(more));
+        write_put_entry(writer, &more, sizeof(more));
         if (more.has_attributes)
         {
             ome_snapshot_attributes_t attributes = {0};
             memcpy(attributes.values, special->attributes, OME_ATTRIBUTE_COUNT * sizeof(*special->attributes));
-            put_entry(writer, &attributes, sizeof(attributes));
+            write_put_entry(writer, &attributes, sizeof(attributes));
         }
     }
 }
 
-static void put_queue(ome_snapshot_writer_t *writer, const ome_engine_t *engine, const ome_level_t *level, uint32_t head)
+static void write_put_queue(ome_snapshot_writer_t *writer, const ome_engine_t *engine, const ome_level_t *level, uint32_t head)
 {
     for (uint32_t slot = head; slot != 0; slot = engine->pools.orders.orders[slot].next)
     {
-        put_order(writer, engine, slot, level->price, level->instrument, level->side);
+        write_put_order(writer, engine, slot, level->price, level->instrument, level->side);
     }
 }
 
-static void put_orders(ome_snapshot_writer_t *writer, const ome_engine_t *engine, const ome_ladder_t *ladder)
+static void write_put_orders(ome_snapshot_writer_t *writer, const ome_engine_t *engine, const ome_ladder_t *ladder)
 {
     const ome_ladder_pool_t *pool = &engine->pools.ladder;
     for (uint32_t index = ladder->best; index != 0; index = ome_ladder_next(pool, index))
     {
-        put_queue(writer, engine, &pool->levels[index], pool->levels[index].head);
-        put_queue(writer, engine, &pool->levels[index], pool->levels[index].hidden_head);
+        write_put_queue(writer, engine, &pool->levels[index], pool->levels[index].head);
+        write_put_queue(writer, engine, &pool->levels[index], pool->levels[index].hidden_head);
     }
 }
 
-static void put_stop(ome_snapshot_writer_t *writer, const ome_engine_t *engine, uint32_t slot)
+static void write_put_stop(ome_snapshot_writer_t *writer, const ome_engine_t *engine, uint32_t slot)
 {
     const ome_special_t *special = &engine->pools.specials.records[ome_order_special(&engine->pools.orders.orders[slot])];
     const ome_snapshot_stop_t entry = {.stop_price = special->stop_price,
@@ -254,20 +254,20 @@ static void put_stop(ome_snapshot_writer_t *writer, const ome_engine_t *engine, 
         .order_type = special->order_type,
         .time_in_force = special->time_in_force,
         .flags = special->flags & (OME_SPECIAL_HAS_COLLAR | OME_SPECIAL_HAS_BUDGET)};
-    put_order(writer, engine, slot, special->limit, special->instrument, special->side);
-    put_entry(writer, &entry, sizeof(entry));
+    write_put_order(writer, engine, slot, special->limit, special->instrument, special->side);
+    write_put_entry(writer, &entry, sizeof(entry));
 }
 
-static void put_stops(ome_snapshot_writer_t *writer, const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
+static void write_put_stops(ome_snapshot_writer_t *writer, const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
 {
     ome_waiting_t waiting = ome_waiting_begin(book, &engine->pools, side);
     for (uint32_t slot = ome_waiting_next(&waiting); slot != 0; slot = ome_waiting_next(&waiting))
     {
-        put_stop(writer, engine, slot);
+        write_put_stop(writer, engine, slot);
     }
 }
 
-static void put_pending(ome_snapshot_writer_t *writer, const ome_pending_t *pending)
+static void write_put_pending(ome_snapshot_writer_t *writer, const ome_pending_t *pending)
 {
     ome_snapshot_more_terms_t more = {0};
     if (!pending->waits)
@@ -277,12 +277,12 @@ static void put_pending(ome_snapshot_writer_t *writer, const ome_pending_t *pend
     ome_snapshot_pending_t entry = {.given = pending->given.given};
     memcpy(entry.body, (const uint8_t *)&pending->command + sizeof(uint64_t), OME_BODY_SIZE);
     memcpy(entry.values, &pending->given.values[1], sizeof(entry.values));
-    put_entry(writer, &entry, sizeof(entry));
+    write_put_entry(writer, &entry, sizeof(entry));
     if (writer->header.version == OME_SNAPSHOT_VERSION_ATTRIBUTES)
     {
         const uint32_t first = OME_SNAPSHOT_TERM_PLAIN + 1;
         memcpy(more.values, &pending->given.values[first], (OME_TERM_COUNT - first) * sizeof(*more.values));
-        put_entry(writer, &more, sizeof(more));
+        write_put_entry(writer, &more, sizeof(more));
     }
 }
 
@@ -294,26 +294,26 @@ ome_status_t ome_snapshot_write(
     writer->done_bytes = 0;
     writer->used_bytes = 0;
     writer->result = 0;
-    set_header(&writer->header, engine, past);
+    write_set_header(&writer->header, engine, past);
     writer->checksum = writer->header.checksum;
-    put_bytes(writer, &writer->header, OME_SNAPSHOT_HEADER_SIZE);
-    put_instruments(writer, engine);
-    put_sessions(writer, engine);
-    put_free_slots(writer, &engine->pools.orders);
+    write_put_bytes(writer, &writer->header, OME_SNAPSHOT_HEADER_SIZE);
+    write_put_instruments(writer, engine);
+    write_put_sessions(writer, engine);
+    write_put_free_slots(writer, &engine->pools.orders);
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
-        put_orders(writer, engine, &engine->books[number].ladders[0]);
-        put_orders(writer, engine, &engine->books[number].ladders[1]);
+        write_put_orders(writer, engine, &engine->books[number].ladders[0]);
+        write_put_orders(writer, engine, &engine->books[number].ladders[1]);
     }
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
-        put_stops(writer, engine, &engine->books[number], OME_SIDE_BUY);
-        put_stops(writer, engine, &engine->books[number], OME_SIDE_SELL);
+        write_put_stops(writer, engine, &engine->books[number], OME_SIDE_BUY);
+        write_put_stops(writer, engine, &engine->books[number], OME_SIDE_SELL);
     }
-    put_pending(writer, &engine->pending);
+    write_put_pending(writer, &engine->pending);
     if (writer->used_bytes > 0)
     {
-        end_block(writer);
+        write_end_block(writer);
     }
     if (writer->result != 0)
     {

@@ -17,7 +17,7 @@ typedef struct
     uint32_t group_count;
 } count_t;
 
-static const ome_special_t *special_of(const ome_engine_t *engine, uint32_t slot)
+static const ome_special_t *check_special_of(const ome_engine_t *engine, uint32_t slot)
 {
     return &engine->pools.specials.records[ome_order_special(&engine->pools.orders.orders[slot])];
 }
@@ -106,7 +106,7 @@ static const char *check_queue(
     for (uint32_t slot = head; slot != 0; slot = orders[slot].next)
     {
         const char *wrong = check_order(engine, slot, count);
-        const ome_special_t *special = special_of(engine, slot);
+        const ome_special_t *special = check_special_of(engine, slot);
         if (wrong != NULL)
         {
             return wrong;
@@ -205,7 +205,7 @@ static const char *check_side(const ome_engine_t *engine, const ome_book_t *book
 
 static const char *check_stop(const ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint32_t level_index, uint32_t slot)
 {
-    const ome_special_t *special = special_of(engine, slot);
+    const ome_special_t *special = check_special_of(engine, slot);
     const ome_level_t *level = &engine->pools.stops.levels[level_index];
     if (!ome_special_waits(special) || ome_order_type_trails(special->order_type) || special->level != level_index ||
         special->stop_price != level->price || special->side != side || special->instrument != book->number)
@@ -221,7 +221,8 @@ static const char *check_stop(const ome_engine_t *engine, const ome_book_t *book
         return "a stop waits past its trigger";
     }
     const uint32_t next = engine->pools.orders.orders[slot].next;
-    return next != 0 && special_of(engine, next)->entry < special->entry ? "stops of one price are not in the order of their entry" : NULL;
+    return next != 0 && check_special_of(engine, next)->entry < special->entry ? "stops of one price are not in the order of their entry"
+                                                                               : NULL;
 }
 
 static const char *check_stop_level(
@@ -257,7 +258,7 @@ static const char *check_stop_level(
 }
 
 /* A node of a heap: its links, its rank and its key agree with those of its parent. */
-static bool node_is_good(const ome_meld_node_t *nodes, uint32_t index)
+static bool check_node_is_good(const ome_meld_node_t *nodes, uint32_t index)
 {
     const ome_meld_node_t *node = &nodes[index];
     const ome_meld_node_t *parent = &nodes[node->parent];
@@ -315,7 +316,7 @@ static const char *check_group(const ome_engine_t *engine, const ome_book_t *boo
         {
             return wrong;
         }
-        if (!node_is_good(pools->trailing.orders, index) || ome_trailing_mirror(group->side, stop_price) < front)
+        if (!check_node_is_good(pools->trailing.orders, index) || ome_trailing_mirror(group->side, stop_price) < front)
         {
             return "a group of trailing stops is not in order";
         }
@@ -343,7 +344,7 @@ static const char *check_groups(
         {
             return wrong;
         }
-        if (!node_is_good(pool->fronts, group) || ome_side_index(pool->groups[group].side) != side_index ||
+        if (!check_node_is_good(pool->fronts, group) || ome_side_index(pool->groups[group].side) != side_index ||
             ++front_count > pool->group_count)
         {
             return "the groups of trailing stops are not in the order of their first";
@@ -356,7 +357,7 @@ static const char *check_groups(
         {
             const ome_trailing_group_t *at = &pool->groups[group];
             const bool is_its_own = ome_side_index(at->side) == side_index && at->has_basis_points == (kind == 1);
-            if (!node_is_good(pool->bests, group) || !is_its_own || at->first == 0 || ++best_count > pool->group_count)
+            if (!check_node_is_good(pool->bests, group) || !is_its_own || at->first == 0 || ++best_count > pool->group_count)
             {
                 return "the groups of trailing stops are not in the order of their best";
             }

@@ -5,12 +5,12 @@
 #include "engine/ome_engine.h"
 #include "state/ome_state.h"
 
-static void name_words(const char name[OME_NAME_SIZE], uint64_t words[2])
+static void hash_name_words(const char name[OME_NAME_SIZE], uint64_t words[2])
 {
     __builtin_memcpy(words, name, OME_NAME_SIZE);
 }
 
-static uint64_t mix_order(uint64_t hash, const ome_engine_t *engine, uint32_t slot, int64_t price, uint8_t side, uint32_t instrument)
+static uint64_t hash_mix_order(uint64_t hash, const ome_engine_t *engine, uint32_t slot, int64_t price, uint8_t side, uint32_t instrument)
 {
     const ome_order_t *order = &engine->pools.orders.orders[slot];
     const uint64_t words[8] = {ome_order_id(&engine->pools.orders, slot), order->client_order_id, (uint64_t)price,
@@ -20,42 +20,42 @@ static uint64_t mix_order(uint64_t hash, const ome_engine_t *engine, uint32_t sl
 }
 
 /* Nothing for an order without attributes. */
-static uint64_t mix_attributes(uint64_t hash, const ome_special_t *special)
+static uint64_t hash_mix_attributes(uint64_t hash, const ome_special_t *special)
 {
     static_assert(OME_ATTRIBUTE_COUNT <= OME_SPECIAL_ATTRIBUTE_ROOM && OME_SPECIAL_ATTRIBUTE_ROOM == 2, "each has its half of a word");
     const uint64_t words[8] = {special->attributes[0] | (uint64_t)special->attributes[1] << 32, 0, 0, 0, 0, 0, 0, 0};
     return ome_special_has_attributes(special) ? ome_hash_mix(hash, words) : hash;
 }
 
-static uint64_t mix_queue(uint64_t hash, const ome_engine_t *engine, const ome_level_t *level, uint32_t head)
+static uint64_t hash_mix_queue(uint64_t hash, const ome_engine_t *engine, const ome_level_t *level, uint32_t head)
 {
     for (uint32_t slot = head; slot != 0; slot = engine->pools.orders.orders[slot].next)
     {
         const ome_order_t *order = &engine->pools.orders.orders[slot];
-        hash = mix_order(hash, engine, slot, level->price, level->side, level->instrument);
+        hash = hash_mix_order(hash, engine, slot, level->price, level->side, level->instrument);
         if (ome_order_special(order) != 0)
         {
             const ome_special_t *special = &engine->pools.specials.records[ome_order_special(order)];
             const uint64_t displayed = special->peak != 0 ? (uint64_t)order->leaves_quantity : 0;
             const uint64_t words[8] = {(uint64_t)special->peak, displayed, special->deadline_ns, special->group, 0, 0, 0, 0};
-            hash = mix_attributes(ome_hash_mix(hash, words), special);
+            hash = hash_mix_attributes(ome_hash_mix(hash, words), special);
         }
     }
     return hash;
 }
 
-static uint64_t mix_side(uint64_t hash, const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
+static uint64_t hash_mix_side(uint64_t hash, const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
 {
     const ome_ladder_pool_t *ladder = &engine->pools.ladder;
     for (uint32_t index = ome_book_best(book, side); index != 0; index = ome_ladder_next(ladder, index))
     {
-        hash = mix_queue(hash, engine, &ladder->levels[index], ladder->levels[index].head);
-        hash = mix_queue(hash, engine, &ladder->levels[index], ladder->levels[index].hidden_head);
+        hash = hash_mix_queue(hash, engine, &ladder->levels[index], ladder->levels[index].head);
+        hash = hash_mix_queue(hash, engine, &ladder->levels[index], ladder->levels[index].hidden_head);
     }
     return hash;
 }
 
-static uint64_t mix_waiting_order(uint64_t hash, const ome_engine_t *engine, uint32_t slot)
+static uint64_t hash_mix_waiting_order(uint64_t hash, const ome_engine_t *engine, uint32_t slot)
 {
     const ome_order_t *order = &engine->pools.orders.orders[slot];
     const ome_special_t *special = &engine->pools.specials.records[ome_order_special(order)];
@@ -66,22 +66,22 @@ static uint64_t mix_waiting_order(uint64_t hash, const ome_engine_t *engine, uin
         (uint64_t)special->order_type | (uint64_t)special->time_in_force << 8 | has_collar << 16 | has_budget << 17};
     const uint64_t more_terms[8] = {
         (uint64_t)special->minimum_quantity, special->collar_ticks, (uint64_t)special->budget, special->entry, 0, 0, 0, 0};
-    hash = mix_order(hash, engine, slot, special->limit, special->side, special->instrument);
+    hash = hash_mix_order(hash, engine, slot, special->limit, special->side, special->instrument);
     hash = ome_hash_mix(hash, terms);
-    return mix_attributes(ome_hash_mix(hash, more_terms), special);
+    return hash_mix_attributes(ome_hash_mix(hash, more_terms), special);
 }
 
-static uint64_t mix_waiting(uint64_t hash, const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
+static uint64_t hash_mix_waiting(uint64_t hash, const ome_engine_t *engine, const ome_book_t *book, uint8_t side)
 {
     ome_waiting_t waiting = ome_waiting_begin(book, &engine->pools, side);
     for (uint32_t slot = ome_waiting_next(&waiting); slot != 0; slot = ome_waiting_next(&waiting))
     {
-        hash = mix_waiting_order(hash, engine, slot);
+        hash = hash_mix_waiting_order(hash, engine, slot);
     }
     return hash;
 }
 
-static uint64_t mix_pending(uint64_t hash, const ome_pending_t *pending)
+static uint64_t hash_mix_pending(uint64_t hash, const ome_pending_t *pending)
 {
     const ome_command_t *command = &pending->command;
     const int64_t *values = pending->given.values;
@@ -100,11 +100,11 @@ static uint64_t mix_pending(uint64_t hash, const ome_pending_t *pending)
     return ome_hash_mix(hash, &terms[8]);
 }
 
-static uint64_t mix_instrument(uint64_t hash, const ome_book_t *book)
+static uint64_t hash_mix_instrument(uint64_t hash, const ome_book_t *book)
 {
     const ome_instrument_t *instrument = &book->instrument;
     uint64_t name[2];
-    name_words(instrument->symbol, name);
+    hash_name_words(instrument->symbol, name);
     const uint64_t settings = (uint64_t)instrument->price_decimals | (uint64_t)instrument->quantity_decimals << 8 |
                               (uint64_t)instrument->flags << 16 | (uint64_t)instrument->collar_ticks << 32;
     const uint64_t words[8] = {
@@ -112,11 +112,11 @@ static uint64_t mix_instrument(uint64_t hash, const ome_book_t *book)
     return ome_hash_mix(hash, words);
 }
 
-static uint64_t mix_session(uint64_t hash, const ome_engine_t *engine, uint32_t number)
+static uint64_t hash_mix_session(uint64_t hash, const ome_engine_t *engine, uint32_t number)
 {
     const ome_session_t *session = &engine->sessions[number];
     uint64_t name[2];
-    name_words(session->participant_name, name);
+    hash_name_words(session->participant_name, name);
     const uint64_t words[8] = {number, ome_session_participant(engine, number), session->session_number, name[0], name[1], 0, 0, 0};
     return ome_hash_mix(hash, words);
 }
@@ -134,25 +134,25 @@ uint64_t ome_engine_state_hash(const ome_engine_t *engine)
     uint64_t hash = ome_hash_mix(OME_HASH_STATE_INITIAL, totals);
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
-        hash = mix_instrument(hash, &engine->books[number]);
+        hash = hash_mix_instrument(hash, &engine->books[number]);
     }
     for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
     {
         if (ome_session_is_defined(engine, number))
         {
-            hash = mix_session(hash, engine, number);
+            hash = hash_mix_session(hash, engine, number);
             seen++;
         }
     }
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
-        hash = mix_side(hash, engine, &engine->books[number], OME_SIDE_BUY);
-        hash = mix_side(hash, engine, &engine->books[number], OME_SIDE_SELL);
+        hash = hash_mix_side(hash, engine, &engine->books[number], OME_SIDE_BUY);
+        hash = hash_mix_side(hash, engine, &engine->books[number], OME_SIDE_SELL);
     }
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {
-        hash = mix_waiting(hash, engine, &engine->books[number], OME_SIDE_BUY);
-        hash = mix_waiting(hash, engine, &engine->books[number], OME_SIDE_SELL);
+        hash = hash_mix_waiting(hash, engine, &engine->books[number], OME_SIDE_BUY);
+        hash = hash_mix_waiting(hash, engine, &engine->books[number], OME_SIDE_SELL);
     }
-    return engine->pending.waits ? mix_pending(hash, &engine->pending) : hash;
+    return engine->pending.waits ? hash_mix_pending(hash, &engine->pending) : hash;
 }

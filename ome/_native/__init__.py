@@ -1,7 +1,7 @@
-"""The typed face of the C library. The only module that touches cffi.
+"""The typed interface of the C library. Only this module uses cffi.
 
-`lib` has the functions of csrc/ome.h and of the faces of replay, repair and venue beside it, which say what each does and may return;
-pointers are `CData`. A status is compared with `lib.OME_OK` and its like.
+`lib` has the functions of csrc/ome.h and of the faces of replay, repair and venue beside it, which document each function and its
+statuses; pointers are `CData`. A status is compared with `lib.OME_OK` and its like.
 """
 
 from __future__ import annotations

@@ -123,8 +123,9 @@ def _is_wide(name: str) -> bool:
 def json_text(value: Any) -> str:
     """One line of JSON, which any reader understands.
 
-    Dataclasses become objects, enumerators their names in lower case. Decimals are strings without an exponent. Fields of 64 bits (ids,
-    sequences, times in nanoseconds, epochs, the counters of a venue) are strings too, since many readers keep only 53 bits of a number.
+    Dataclasses become objects, enumerators their names in lower case. Decimals are strings without an exponent. Fields
+    of 64 bits (ids, sequences, times in nanoseconds, epochs, the counters of a venue) are strings too, since many
+    readers keep only 53 bits of a number.
 
     >>> json_text({"order_id": 2**60 + 1, "price": Decimal("1E-8"), "reason": ExitCode.OK, "account": 7})
     '{"order_id": "1152921504606846977", "price": "0.00000001", "reason": "ok", "account": 7}'

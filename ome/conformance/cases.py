@@ -1,27 +1,31 @@
-"""Scenarios in neutral form: what goes in, and what must come out. A file is a JSON list of cases.
+"""Scenarios in neutral form: inputs and expected results. A file is a JSON list of cases.
 
 A case is `{"name", "source", "features", "steps", "expect"}`. Its steps run in order on empty books:
 
-- `new`: `id`, `side` (buy, sell), `type` (limit, market, stop, stop_limit), `tif` (gtc, day, gtd, ioc, fok, fok_budget), `qty`, `price`
-  of an order with a limit. Sometimes `stop_price`; `display_qty`, the peak of an iceberg; `post_only`; `slippage`, how many ticks from the
-  best opposite price an order without limit may trade; `budget` of a fok_budget, whose limit it is: a price beside it says nothing.
-  Beyond the common form: `hidden`, `min_qty`, `expire_time` of a gtd (without it, none comes), `stp`, the self-trade prevention
-  (cancel_newest, cancel_oldest, cancel_both, decrement).
+- `new`: `id`, `side` (buy, sell), `type` (limit, market, stop, stop_limit), `tif` (gtc, day, gtd, ioc, fok,
+  fok_budget), `qty`, `price` of an order with a limit. Sometimes `stop_price`; `display_qty`, the peak of an iceberg;
+  `post_only`; `slippage`, how many ticks from the best opposite price an order without limit may trade; `budget` of a
+  fok_budget, whose limit it is: a price next to it has no effect. Beyond the common form: `hidden`, `min_qty`,
+  `expire_time` of a gtd (without it, none comes), `stp`, the self-trade prevention (cancel_newest, cancel_oldest,
+  cancel_both, decrement).
 - `cancel`: `id`. `reduce`: `id`, `qty` to take off. `amend`: `id`, and `price`, `qty` (the new open quantity) or `total_qty` (the new
   total), `stop_price` of an order that waits; `post_only` says what the order is already.
-- `mass_cancel`: of `acct`, or without it of everybody; of `symbol` and `side` where they are given.
+- `mass_cancel`: the orders of `acct`, or without it of everybody; of `symbol` and `side` if they are given.
 - `set_last`: the last trade price of `symbol`, or without it of all, becomes `price`.
-- All but set_last with an optional `acct`, who asks, and all with an optional `symbol`.
+- All except set_last have an optional `acct`, the sender, and all have an optional `symbol`.
 
-`expect` says what must have come out, each key optional: `trades` in order, `{"maker", "taker", "price", "qty"}`; `book`, all levels
-`{"bids": [[price, qty], ...], "asks": ...}` best first, what is displayed of them: neither the reserve of an iceberg nor hidden orders;
-or `books` by symbol; `rejected`, ids of the commands refused; `cancelled`, `[[id, qty], ...]` of what was cancelled or taken off, in
-order; `waiting_stops`, ids in any order. `checkpoints` are such expectations after so many steps.
+`expect` has the expected results, each key optional: `trades` in order, `{"maker", "taker", "price", "qty"}`; `book`,
+all levels `{"bids": [[price, qty], ...], "asks": ...}` best first, displayed quantity only: neither the reserve of an
+iceberg nor hidden orders; or `books` by symbol; `rejected`, ids of the commands refused; `cancelled`, `[[id, qty],
+...]` of cancelled orders and lots taken off, in order; `waiting_stops`, ids in any order. `checkpoints` are such
+expectations after a number of steps.
 
-A case that uses anything that is not in the tables of `case_needs` is skipped, by the name of what is missing. It never passes.
+A case that uses anything outside the tables of `case_needs` is skipped, under the name of the missing feature. It
+never passes.
 
-An account is a participant: `acct` of a new order owns it; orders without one are all the same participant's. Who asks without an `acct`
-is the order's owner. Who asks for another's order means it by order id, since its client order id is not theirs to use.
+An account is a participant: `acct` of a new order owns it; orders without one all belong to one participant. A step
+without an `acct` comes from the order's owner. A step about another participant's order names it by order id, because
+client order ids belong to their owner.
 """
 
 from __future__ import annotations
@@ -83,7 +87,7 @@ class CasesResult:
 
 
 def run_cases(paths: Path | str | Iterable[Path | str], market_factory: MarketFactory) -> CasesResult:
-    """Runs all cases of the files, each on a market of its own; a folder stands for the `.json` files in it, by name.
+    """Runs all cases of the files, each on a market of its own; a folder means the `.json` files in it, by name.
 
     A difference is a result, not an exception. Raises InvalidValueError for a file that is not a list of cases.
     """

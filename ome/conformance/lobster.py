@@ -1,21 +1,24 @@
 """A day of LOBSTER data, replayed as orders: every visible execution must trade, and after each message the book must be LOBSTER's.
 
-LOBSTER hands out two files of as many rows: messages (time, type, order id, size, price, direction) and, for each, the book's best levels
-after it (ask price, ask size, bid price, bid size, for each level). The ReadMe of a download explains them. `lobster_tape` turns them into
-steps of a tape, which `tape.run_steps` then applies; orders have LOBSTER's own ids.
+LOBSTER provides two files with equally many rows: messages (time, type, order id, size, price, direction) and, for
+each, the book's best levels after it (ask price, ask size, bid price, bid size, for each level). The ReadMe of a
+download explains them. `lobster_tape` turns them into steps of a tape, which `tape.run_steps` then applies; orders have
+LOBSTER's own ids.
 
-What the files do not say, and what is done about it. The book kept here, and so the market's, is what LOBSTER shows: its N best levels.
-- Orders that came before the file, or while their price was out of sight, are never submitted. They are *seeded* when their level comes
-  into sight, beyond the worst level seen before: the level's quantity is known, and the messages to come tell which orders it must
-  hold, how much of each at least, and in which order they trade. What none of them names while the level stays in sight is one order
-  behind them, with an id of ours.
+The files do not say everything; this is how the module handles it. Its book, and so the market's, is what LOBSTER
+shows: the N best levels.
+- Orders that came before the file, or while their price was out of sight, are never submitted. They are *seeded* when
+  their level comes into sight, beyond the worst level seen before: the level's quantity is known, and later messages
+  show which orders it must hold, how much of each at least, and in which order they trade. Quantity that no message
+  names while the level stays in sight is one order behind them, with an id of our own.
 - A level that falls out of sight takes its orders with it: they are cancelled, and seeded again when the level returns.
-- An execution becomes an IOC order at its price and size, which must trade with that very order. Where another order stands before it
-  in price or time, the data do not follow the rules that are checked here: the order is reduced instead, and that is counted.
+- An execution becomes an IOC order at its price and size, which must trade with that very order. If another order is
+  before it in price or time, the data do not follow the rules that are checked here: the order is reduced instead, and
+  this is counted.
 - A crossed or locked book, a cross (type 6) and a trading halt (type 7, until trading resumes) cannot be followed by continuous trading.
   These rows are counted, and afterwards the book is built anew from the last row before.
 
-Everything else must hold: a level within sight has no quantity but what the messages gave it, and no row is repaired.
+Everything else must hold: a level within sight has only the quantity that the messages gave it, and no row is repaired.
 """
 
 from __future__ import annotations
@@ -188,7 +191,7 @@ class LobsterTape:
         return NOT_FOLLOWED_CROSSED if _is_crossed(previous) or _is_crossed(row) else None
 
     def _rebuild(self, row: Row, actions: list[Action], index: int) -> None:
-        """Makes the book that of `row`, which stands before message `index`."""
+        """Makes the book that of `row`, which comes before message `index`."""
         for side, quantities in ((SELL, row[0]), (BUY, row[1])):
             for price in list(self._sides[side]):
                 self._evict(side, price, actions, index)

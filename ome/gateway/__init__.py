@@ -1,4 +1,4 @@
-"""Order entry: the loop in C moves orders and reports; here is what is rare - who logs on, as which session, with which reference data."""
+"""Order entry. The loop in C moves orders and reports; this module handles rare things: logons, their sessions and reference data."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Gateway:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, after it has said what can be said."""
+        """Ends the thread, after it has sent the last frames."""
         self._stop.set()
         os.eventfd_write(self._event_fd, 1)
         self._thread.stop()
@@ -145,7 +145,7 @@ class Gateway:
         self._answer(peer, refusal)
 
     def _take_lease(self, logon: _Logon, lease: Lease) -> None:
-        """A number that is nobody's is good at once; one that the engine has as somebody else's, when the engine has agreed."""
+        """A free number is valid at once; a number that the engine has for another session, when the engine has accepted the change."""
         if not lease.is_reused:
             self._admit(logon, lease)
             return

@@ -4,12 +4,15 @@ The stream is a snapshot (all levels, and the channel sequence that it includes)
 
 - Updates up to the snapshot's sequence are ignored: the snapshot includes them.
 - A snapshot is ignored while nothing is missing: it was sent for somebody else.
-- A jump of the sequence, or another epoch, means that updates are missing: what comes is ignored until a snapshot comes.
-- A snapshot may leave out the worst levels of a side. Its worst price is then a boundary. Levels up to it are known, and the updates keep
-  them right. Updates beyond it are ignored: there may be unknown levels between them and the boundary. When fewer than half of the
-  snapshot's levels are left, a new snapshot is wanted; when none is left, the best level is unknown and the book is stale.
+- A jump of the sequence, or another epoch, means that updates are missing: the builder ignores updates until a snapshot
+  comes.
+- A snapshot may leave out the worst levels of a side. Its worst price is then a boundary. Levels up to it are known,
+  and the updates keep them right. Updates beyond it are ignored: there may be unknown levels between them and the
+  boundary. When fewer than half of the snapshot's levels are left, the builder requests a new snapshot; when none is
+  left, the best level is unknown and the book is stale.
 
-What was received is kept in a queue until it is applied, so that a book can stand exactly at an engine sequence. One thread uses a builder.
+Received messages stay in a queue until they are applied, so that a book can be exactly at one engine sequence. One
+thread uses a builder.
 """
 
 from __future__ import annotations

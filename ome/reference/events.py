@@ -1,4 +1,4 @@
-"""What the engine says: events as records, in the order in which they happen. Source: docs/RULES.md, What each command says."""
+"""The events of the engine as records, in the order in which they happen. Source: docs/RULES.md, What each command says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TRADE: Final = int(EventKind.TRADE)
 _PREVENTED: Final = int(EventKind.PREVENTED)
 _TRIGGERED: Final = int(EventKind.TRIGGERED)
 
-_ORDER_EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")  # also of what is said about a command
+_ORDER_EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")  # also for events about a command
 _ATTRIBUTES_EVENT: Final = struct.Struct("<QQQ4IQIHHIBBBB")
 _NO_ATTRIBUTES: Final = (0, 0, 0, 0)
 _PAIR_EVENT: Final = struct.Struct("<QQQqqQQIBBBB")  # Trade and Prevented, which name two orders

@@ -1,4 +1,4 @@
-"""An order as the engine keeps it, and the ids that orders get. Source: docs/RULES.md, Order ids."""
+"""An order in the engine, and the ids of orders. Source: docs/RULES.md, Order ids."""
 
 from __future__ import annotations
 

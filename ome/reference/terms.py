@@ -1,4 +1,4 @@
-"""Commands of more than one record, and what their terms may say. Source: docs/RULES.md, Commands of more than one record."""
+"""Commands of more than one record, and the allowed values of their terms. Source: docs/RULES.md, Commands of more than one record."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Terms:
     one_was_bad: bool = False
 
     def add(self, record: Row) -> None:
-        """Takes the three terms of an OrderTerms record, whose values stand where an order has its id, price and quantity."""
+        """Takes the three terms of an OrderTerms record, whose values are in the places of an order's id, price and quantity."""
         if record.flags & ~CONTINUED or record.last_bytes:
             self.one_was_bad = True
         for term, value in (

@@ -1,4 +1,4 @@
-"""A running venue: configuration in; recovery, stages, gateway and feed out."""
+"""A running venue: from a configuration to recovery, stages, gateway and feed."""
 
 from ome.server.errors import ServerError
 from ome.server.life_cycle import Server, StartSummary, StopSummary

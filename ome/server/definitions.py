@@ -1,4 +1,4 @@
-"""What the configuration defines and the journal does not: sent through the ring, like every command."""
+"""Definitions that the configuration has and the journal lacks: they are sent through the ring, like every command."""
 
 from __future__ import annotations
 

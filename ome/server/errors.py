@@ -1,4 +1,4 @@
-"""What a server raises."""
+"""The exceptions of a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server's life: recovers, starts its parts, waits, stops them in the opposite order."""
+"""The life cycle of a server: it recovers, starts its parts, waits, and stops them in the reverse order."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _LOOK_S = 0.05  # how often `wait` looks whether the venue still runs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartSummary:
-    """What a start found and did. `torn_bytes` were cut from the end of the journal and kept beside it.
+    """What a start found and did. `torn_bytes` were truncated from the end of the journal and saved to a file.
 
     Of the commands recovered those up to `snapshot_sequence` came from a snapshot, 0 where there was none. `refused_snapshots` newer ones
     could not be used and were set aside; `refused_reason` is what is wrong with the first of them. `events_checked` of the events of the
@@ -117,7 +117,7 @@ class Server(NotCopyable):
         self._venue: Venue | None = None
         self._definitions: Definitions | None = None
         self._pid = os.getpid()
-        self._once = threading.Lock()  # whoever starts takes it, and keeps it
+        self._once = threading.Lock()  # the thread that starts takes it, and keeps it
         # `stop` writes to it. That may be a signal handler, so it takes no lock that the code it interrupts may hold. Open as long as this.
         self._stop_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         weakref.finalize(self, os.close, self._stop_fd)
@@ -328,7 +328,7 @@ class Server(NotCopyable):
 
     @property
     def threads(self) -> tuple[ThreadStatus, ...]:
-        """How the background threads stand."""
+        """The state of the background threads."""
         return self._supervisor.statuses
 
     def submit(self, commands: Records) -> int:

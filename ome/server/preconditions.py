@@ -1,4 +1,4 @@
-"""What has to hold before a venue opens: room on the disk and in memory, instruments and limits that go with the journal."""
+"""Conditions for opening a venue: room on the disk and in memory, instruments and limits that fit the journal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def check_address_space(config: ServerConfig) -> None:
 
 
 def _check_new_instruments(config: ServerConfig, known: Collection[str]) -> None:
-    """An instrument stays for good, so a venue that exists gets a new one only when that is asked for: a symbol may be misspelt."""
+    """An instrument stays forever and a symbol may be misspelt, so an existing venue gets a new instrument only on request."""
     has = sorted(known)
     new = [wanted.symbol for wanted in config.instruments if wanted.symbol not in known]
     if not new or config.add_instruments:

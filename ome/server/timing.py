@@ -1,4 +1,4 @@
-"""A venue's clock at the start: followed once before anybody sends orders, and days that ended while nobody ran."""
+"""A venue's clock at the start: it is followed once before clients send orders; then days end that ended while no server ran."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _READERS = 2  # of published events: gateway and feed
 
 
 class Venue:
-    """Wires a venue around the engine of a replay, or around a new one. `pointer` is for whoever calls the library.
+    """Wires a venue around the engine of a replay, or around a new one. `pointer` is for callers of the library.
 
     Raises MemoryError, JournalIntegrityError or ServerError where it cannot.
     """
@@ -86,7 +86,7 @@ class Venue:
             raise MemoryError("no memory for the venue's threads")
 
     def look(self) -> CData:
-        """How it stands: ome_venue_view_t."""
+        """The state of the venue: ome_venue_view_t."""
         view = ffi.new("ome_venue_view_t *")
         lib.ome_venue_look(self.pointer, view)
         return view
@@ -135,7 +135,7 @@ class Venue:
         lib.ome_venue_set_check(self.pointer, size_bytes, passes, damaged)
 
     def set_threads(self, failing: int, failures: int) -> None:
-        """How the background threads stand; nothing where it was closed."""
+        """The state of the background threads; nothing after the venue was closed."""
         if self.pointer is not None:
             lib.ome_venue_set_threads(self.pointer, failing, failures)
 

@@ -26,8 +26,8 @@ __all__ = ["main"]
 def main() -> None:
     """Administration of a venue. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity.
 
-    All commands are read-only except snapshot, manifest, archive, repair and clock --accept. Read-only commands also work while a server
-    runs on the directory: they end at the last complete record.
+    All commands are read-only except snapshot, manifest, archive, repair and clock --accept. Read-only commands also
+    work while a server runs on the directory: they end at the last complete record.
     """
 
 

@@ -24,7 +24,8 @@ __all__ = ["clock"]
 @json_option
 @failing
 def clock(directory: Path, accept: bool, yes: bool, timeout: float, as_json: bool) -> None:
-    """Show the machine's clock and the time of the venue that runs on DIRECTORY. With --accept, after a jump, accept the clock as it is.
+    """Show the machine's clock and the time of the venue that runs on DIRECTORY. With --accept, after a jump, accept
+    the clock as it is.
 
     A later time expires the orders whose deadline is over by then. An earlier time does not bring back expired orders.
     """

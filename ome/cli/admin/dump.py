@@ -51,8 +51,8 @@ def dump(
 ) -> None:
     """Print the commands of a journal, one on each line. With --json, one object on each line. Read-only.
 
-    If the first segments are missing, the output begins with the first command that is there, or with --events and --order after the oldest
-    snapshot.
+    If the first segments are missing, the output begins with the first command that is there, or with --events and
+    --order after the oldest snapshot.
     """
     if not follow:
         require_journal(directory)

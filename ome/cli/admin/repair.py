@@ -31,8 +31,8 @@ __all__ = ["repair"]
 def repair(directory: Path, sequence: int | None, source: Path | None, accept_loss: bool, yes: bool, as_json: bool) -> None:
     """Find out what is wrong in DIRECTORY, say what can be done, and do it. No server may run on DIRECTORY.
 
-    Before the first change the command copies all files to DIRECTORY.before-repair-TIME. Exit codes: 0 nothing is wrong any more,
-    1 declined or failed, 3 something is still wrong.
+    Before the first change the command copies all files to DIRECTORY.before-repair-TIME. Exit codes: 0 nothing is wrong
+    any more, 1 declined or failed, 3 something is still wrong.
     """
     if sequence is not None and (source is not None or accept_loss):
         raise click.UsageError("--quarantine excludes --from and --accept-loss")
