@@ -160,7 +160,7 @@ def test_a_long_file_of_the_c_tests_is_found(repository: Path, name: str) -> Non
 
 
 def test_a_static_function_that_its_file_does_not_name_is_found(repository: Path) -> None:
-    """It begins with a word of the file's name, in the singular or as it is there; declarations, other folders and headers do not matter."""
+    """It begins with a word of the file's name, in the singular too; other folders and headers do not matter."""
     text = "/* a */\nstatic int book_take(void)\n{\n}\n\nstatic inline int orders_take(void)\n{\n}\n\nstatic int order_take(void)\n{\n}\n"
     write(repository, "csrc/book/ome_book_orders.c", text)
     write(repository, "csrc/ome.c", text)
