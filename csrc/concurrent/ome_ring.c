@@ -125,9 +125,11 @@ ome_status_t ome_ring_claim(ome_ring_t *ring, uint32_t count, uint64_t spin_ns, 
     return status;
 }
 
+/* The last slot first: a consumer waits for the first of them, and once it is there all are. The other way round it
+ * would follow from slot to slot, and take each slot's cache line from the producer that is about to publish it. */
 void ome_ring_publish(ome_ring_t *ring, uint64_t first_sequence, uint32_t count)
 {
-    for (uint64_t sequence = first_sequence; sequence < first_sequence + count; sequence++)
+    for (uint64_t sequence = first_sequence + count; sequence-- > first_sequence;)
     {
         ome_slot_t *slot = ome_ring_slot(ring, sequence);
         OME_ASSERT(atomic_load_explicit(&slot->sequence, memory_order_relaxed) < sequence);

@@ -13,6 +13,9 @@ typedef int (*ome_snapshot_put_t)(void *context, const void *bytes, uint32_t siz
 /* Gives the next bytes. How many; fewer than wanted: there are no more; or a negative errno. */
 typedef int64_t (*ome_snapshot_get_t)(void *context, void *bytes, uint32_t size_bytes);
 
+/* The lowest version that holds the state of an engine: OME_SNAPSHOT_VERSION_. */
+uint32_t ome_snapshot_version(const ome_engine_t *engine);
+
 /* ---- to write ---- */
 
 typedef struct

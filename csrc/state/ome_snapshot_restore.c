@@ -230,6 +230,11 @@ ome_status_t ome_snapshot_restore(ome_snapshot_reader_t *reader, ome_engine_t **
         (void)ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, state_hash), "the state hash is not that of the state");
         return OME_DAMAGED;
     }
+    if (ome_snapshot_version(made) != header->version)
+    {
+        (void)ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, version), "it has a higher version than its state needs");
+        return OME_DAMAGED;
+    }
     *engine = made;
     return OME_OK;
 }

@@ -91,6 +91,13 @@ static bool write_pending_has_more_terms(const ome_pending_t *pending)
     return pending->waits && pending->given.given >> (OME_SNAPSHOT_TERM_PLAIN + 1) != 0;
 }
 
+uint32_t ome_snapshot_version(const ome_engine_t *engine)
+{
+    const uint64_t count = write_count_with_attributes(&engine->pools.specials, false) +
+                           write_count_with_attributes(&engine->pools.specials, true) + write_pending_has_more_terms(&engine->pending);
+    return count == 0 ? OME_SNAPSHOT_VERSION_PLAIN : OME_SNAPSHOT_VERSION_ATTRIBUTES;
+}
+
 static void write_set_section(ome_snapshot_header_t *header, uint32_t type, uint64_t count, uint64_t size_bytes)
 {
     header->sections[type - 1] = (ome_snapshot_section_t){.type = type, .count = count, .size_bytes = size_bytes};
@@ -106,9 +113,8 @@ static void write_set_sections(ome_snapshot_header_t *header, const ome_engine_t
     const uint64_t stop_size = sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t);
     const uint64_t rest_attributes = write_count_with_attributes(&engine->pools.specials, false);
     const uint64_t stop_attributes = write_count_with_attributes(&engine->pools.specials, true);
-    const bool is_plain = rest_attributes + stop_attributes == 0 && !write_pending_has_more_terms(&engine->pending);
-    const uint64_t pending_size = sizeof(ome_snapshot_pending_t) + (is_plain ? 0 : sizeof(ome_snapshot_more_terms_t));
-    header->version = is_plain ? OME_SNAPSHOT_VERSION_PLAIN : OME_SNAPSHOT_VERSION_ATTRIBUTES;
+    const bool has_more = header->version == OME_SNAPSHOT_VERSION_ATTRIBUTES;
+    const uint64_t pending_size = sizeof(ome_snapshot_pending_t) + (has_more ? sizeof(ome_snapshot_more_terms_t) : 0);
     header->order_count = (uint32_t)slots.live;
     header->slots_ever_used = engine->pools.orders.slots_ever_used;
     header->slots_retired = (uint32_t)slots.retired;
@@ -128,6 +134,7 @@ static void write_set_sections(ome_snapshot_header_t *header, const ome_engine_t
 static void write_set_header(ome_snapshot_header_t *header, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     *header = (ome_snapshot_header_t){.magic = OME_SNAPSHOT_MAGIC,
+        .version = ome_snapshot_version(engine),
         .header_size = OME_SNAPSHOT_HEADER_SIZE,
         .sequence = engine->sequence,
         .time_ns = engine->time_ns,

@@ -343,13 +343,35 @@ static bool ends_soon(const ome_engine_t *engine)
     return true;
 }
 
+/* Whether a session has no number, as in a snapshot of an earlier build: it gets one, so the next snapshot has other bytes. The snapshot was
+ * taken, so its counts are true; instruments and sessions are in the first block. */
+static bool lacks_session_numbers(void)
+{
+    const ome_snapshot_header_t *header = (const void *)input;
+    const uint64_t begin =
+        OME_SNAPSHOT_HEADER_SIZE + header->sections[OME_SNAPSHOT_SECTION_INSTRUMENTS - 1].count * sizeof(ome_snapshot_instrument_t);
+    for (uint64_t i = 0; i < header->sections[OME_SNAPSHOT_SECTION_SESSIONS - 1].count; i++)
+    {
+        ome_snapshot_session_t session;
+        memcpy(&session, input + begin + i * sizeof(session), sizeof(session));
+        if (session.session == 0)
+        {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What has been made of it keeps every rule, has these very bytes as its snapshot, and goes on. */
 static void check_engine(ome_engine_t *engine, ome_snapshot_past_t past, size_t size)
 {
     CHECK(ome_engine_check(engine) == NULL);
-    stream_t stream = {.bytes = input, .size = size};
-    CHECK_EQUAL(ome_snapshot_write(&snapshot_writer, engine, past, compare_bytes, &stream), OME_OK);
-    CHECK_EQUAL(stream.at, size);
+    if (!lacks_session_numbers())
+    {
+        stream_t stream = {.bytes = input, .size = size};
+        CHECK_EQUAL(ome_snapshot_write(&snapshot_writer, engine, past, compare_bytes, &stream), OME_OK);
+        CHECK_EQUAL(stream.at, size);
+    }
     run.flow.timestamp_ns = engine->time_ns < (UINT64_C(1) << 62) ? engine->time_ns : UINT64_C(1) << 62;
     recorder_t *recorder = recorder_new(RECORDER_WINDOW_COUNT_MAX);
     for (uint32_t i = 0; i < 20 && ends_soon(engine); i++)
