@@ -80,7 +80,7 @@ def _growth(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     return {
         label: growth
         for label, growth in changed.items()
-        if label not in ("journal.commits", "feed.frames", "feed.messages", "ring.cursor", "clock.behind_ns")
+        if label not in ("journal.commits", "feed.frames", "feed.messages", "ring.cursor", "clock.behind_ns", "clock.ahead_ns")
     }
 
 
