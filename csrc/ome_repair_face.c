@@ -10,7 +10,7 @@
 
 /* ---- Repair ---- */
 
-ome_status_t ome_replay_decision(const ome_replay_t *replay, uint32_t index, ome_decision_look_t *look)
+ome_status_t ome_replay_decision(const ome_replay_t *replay, uint32_t index, ome_decision_view_t *look)
 {
     const ome_decisions_t *const decisions = &replay->decisions;
     if (index >= decisions->count)
@@ -18,7 +18,7 @@ ome_status_t ome_replay_decision(const ome_replay_t *replay, uint32_t index, ome
         return OME_NOT_FOUND;
     }
     const ome_decision_t *const decision = &decisions->entries[index];
-    *look = (ome_decision_look_t){.sequence = decision->sequence,
+    *look = (ome_decision_view_t){.sequence = decision->sequence,
         .time_ns = decision->time_ns,
         .checksum = decision->checksum,
         .kind = decision->kind,
@@ -157,7 +157,7 @@ void ome_scan_report(const ome_scan_t *scan, ome_scan_report_t *report)
 /* ---- Snapshots ---- */
 
 static ome_status_t repair_snapshot_inspect(
-    ome_snapshot_files_t *files, const char *directory, uint64_t sequence, ome_snapshot_look_t *look)
+    ome_snapshot_files_t *files, const char *directory, uint64_t sequence, ome_snapshot_view_t *look)
 {
     ome_status_t status = ome_snapshot_files_open(files, ome_file_system_posix(), directory);
     if (status != OME_OK)
@@ -168,7 +168,7 @@ static ome_status_t repair_snapshot_inspect(
     status = ome_snapshot_file_load_one(files, sequence, &loaded);
     if (status == OME_OK)
     {
-        *look = (ome_snapshot_look_t){.state_hash = files->reader.header.state_hash,
+        *look = (ome_snapshot_view_t){.state_hash = files->reader.header.state_hash,
             .event_hash = loaded.past.event_hash,
             .event_count = files->reader.header.event_count,
             .journal_checksum = loaded.past.journal_checksum};
@@ -176,7 +176,7 @@ static ome_status_t repair_snapshot_inspect(
     }
     else if (status == OME_DAMAGED || status == OME_UNSUPPORTED)
     {
-        *look = (ome_snapshot_look_t){.reason = files->reader.reason, .offset = files->reader.offset};
+        *look = (ome_snapshot_view_t){.reason = files->reader.reason, .offset = files->reader.offset};
     }
     else if (status == OME_IO_ERROR)
     {
@@ -185,7 +185,7 @@ static ome_status_t repair_snapshot_inspect(
     return status;
 }
 
-ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_snapshot_look_t *look)
+ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_snapshot_view_t *look)
 {
     ome_snapshot_files_t *files = ome_memory_map(sizeof(*files));
     if (files == NULL)

@@ -14,10 +14,10 @@ typedef struct
     uint32_t kind; /* ome_decision_kind_t */
     uint32_t is_void; /* a later cut has made it void */
     uint32_t reserved;
-} ome_decision_look_t;
+} ome_decision_view_t;
 
 /* The decision of that index, from 0, that a replay has read. OME_OK; OME_NOT_FOUND: there are not so many. */
-ome_status_t ome_replay_decision(const ome_replay_t *replay, uint32_t index, ome_decision_look_t *look);
+ome_status_t ome_replay_decision(const ome_replay_t *replay, uint32_t index, ome_decision_view_t *look);
 
 /* Makes a replay that has read nothing assume that a command is quarantined. OME_OK; OME_FULL. */
 ome_status_t ome_replay_suppose(ome_replay_t *replay, uint64_t sequence, uint32_t checksum);
@@ -90,11 +90,11 @@ typedef struct
     uint32_t reserved;
     uint64_t offset; /* in the file, where it is not what was written */
     const char *reason; /* why; a constant, NULL otherwise */
-} ome_snapshot_look_t;
+} ome_snapshot_view_t;
 
 /* Restores the snapshot of a sequence in `directory`, fills `look` and frees the engine: nothing is changed. OME_OK;
  * OME_NOT_FOUND; OME_DAMAGED, OME_UNSUPPORTED: `look` says why; OME_IO_ERROR: errno; OME_INVALID: the directory's name
  * is too long; OME_NO_MEMORY. */
-ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_snapshot_look_t *look);
+ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_snapshot_view_t *look);
 
 #endif

@@ -232,7 +232,7 @@ class JournalSource(NotCopyable):
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """What was decided about the journal, in the order in which it was."""
-        look = ffi.new("ome_decision_look_t *")
+        look = ffi.new("ome_decision_view_t *")
         found: list[Decision] = []
         while lib.ome_replay_decision(self._pointer, len(found), look) == lib.OME_OK:
             kind = DecisionKind(look.kind)

@@ -53,7 +53,7 @@ static uint32_t ladder_take_level(ome_ladder_pool_t *pool)
     uint32_t level = pool->level_free_head;
     if (level != 0)
     {
-        pool->level_free_head = pool->levels[level].head;
+        pool->level_free_head = pool->levels[level].next_free;
     }
     else
     {
@@ -67,7 +67,9 @@ static uint32_t ladder_take_level(ome_ladder_pool_t *pool)
 
 static void ladder_free_level(ome_ladder_pool_t *pool, uint32_t index)
 {
-    pool->levels[index].head = pool->level_free_head;
+    OME_EXPECT(index != 0);
+    OME_EXPECT(pool->level_count > 0);
+    pool->levels[index].next_free = pool->level_free_head;
     pool->level_free_head = index;
     pool->level_count--;
 }
@@ -77,7 +79,7 @@ static uint32_t ladder_take_node(ome_ladder_pool_t *pool, uint64_t key, uint32_t
     uint32_t index = pool->node_free_head;
     if (index != 0)
     {
-        pool->node_free_head = pool->nodes[index].parent;
+        pool->node_free_head = pool->nodes[index].next_free;
     }
     else
     {
@@ -96,13 +98,18 @@ static uint32_t ladder_take_node(ome_ladder_pool_t *pool, uint64_t key, uint32_t
 
 static void ladder_free_node(ome_ladder_pool_t *pool, uint32_t index)
 {
-    pool->nodes[index].parent = pool->node_free_head;
+    OME_EXPECT(index != 0);
+    OME_EXPECT(pool->node_count > 0);
+    pool->nodes[index].next_free = pool->node_free_head;
     pool->node_free_head = index;
     pool->node_count--;
 }
 
 static void ladder_attach(ome_ladder_pool_t *pool, uint32_t parent, uint32_t digit, uint32_t child)
 {
+    OME_EXPECT(parent != 0);
+    OME_EXPECT(child != 0);
+    OME_EXPECT(digit < 64);
     pool->nodes[parent].child[digit] = child;
     pool->nodes[parent].bitmap |= ladder_bit(digit);
     pool->nodes[child].parent = parent;
@@ -113,6 +120,8 @@ static void ladder_attach(ome_ladder_pool_t *pool, uint32_t parent, uint32_t dig
 static void ladder_take_place(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t node, uint32_t other)
 {
     const ome_ladder_node_t *from = &pool->nodes[other];
+    OME_EXPECT(node != 0);
+    OME_EXPECT(other != 0);
     if (from->parent == 0)
     {
         ladder->root = node;
@@ -290,6 +299,7 @@ OME_NEVER_INLINE void ladder_remove_last(ome_ladder_t *ladder, ome_ladder_pool_t
     }
     leaf->bitmap = 0;
     ladder_remove_leaf(ladder, pool, leaf_index);
+    OME_EXPECT((ladder->best == 0) == (ladder->reach == 0));
 }
 
 void ome_ladder_remove(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t level_index)

@@ -31,22 +31,42 @@
  *     45    3 reserved
  *     48    4 hidden_head      slot of the first hidden order
  *     52    4 hidden_tail      slot of the last
- *     56    8 hidden_quantity  lots of hidden orders, and what displayed orders hold in reserve */
+ *     56    8 hidden_quantity  lots of hidden orders, and what displayed orders hold in reserve
+ *
+ * A free level has `next_free` in place of its head. The feed's book has no queues and no hidden orders: there a level
+ * that has changed since the last publication has is_changed, next_changed, and what was published of it. */
 typedef struct
 {
     int64_t price;
     uint64_t key;
     int64_t quantity;
-    uint32_t head;
-    uint32_t tail;
+    union
+    {
+        uint32_t head;
+        uint32_t next_free;  /* level */
+        uint32_t is_changed;
+    };
+    union
+    {
+        uint32_t tail;
+        uint32_t next_changed; /* level */
+    };
     uint32_t order_count;
     uint32_t leaf;
     uint32_t instrument;
     uint8_t side;
     uint8_t reserved[3];
-    uint32_t hidden_head;
+    union
+    {
+        uint32_t hidden_head;
+        uint32_t published_order_count;
+    };
     uint32_t hidden_tail;
-    int64_t hidden_quantity;
+    union
+    {
+        int64_t hidden_quantity;
+        int64_t published_quantity;
+    };
 } ome_level_t;
 static_assert(sizeof(ome_level_t) == OME_CACHE_LINE_SIZE, "a level is one cache line");
 
@@ -57,7 +77,11 @@ typedef struct
 {
     uint64_t bitmap;    /* which children are there */
     uint64_t prefix;    /* the key's digits above this node's own */
-    uint32_t parent;    /* node, 0 for the root */
+    union
+    {
+        uint32_t parent;    /* node, 0 for the root */
+        uint32_t next_free; /* node; of a free node */
+    };
     uint8_t shift;      /* bits below this node's digit: 0 in a leaf, otherwise 6 to 60 */
     uint8_t digit;      /* its place in the parent */
     uint16_t reserved;
@@ -71,11 +95,11 @@ typedef struct
     uint32_t level_count_max;
     uint32_t level_count;     /* in use */
     uint32_t levels_ever_used;
-    uint32_t level_free_head; /* linked by `head` */
+    uint32_t level_free_head; /* linked by next_free */
     uint32_t node_count_max;
     uint32_t node_count;
     uint32_t nodes_ever_used;
-    uint32_t node_free_head;  /* linked by `parent` */
+    uint32_t node_free_head;  /* linked by next_free */
 } ome_ladder_pool_t;
 
 typedef struct

@@ -110,6 +110,8 @@ void ome_order_index_displace(ome_order_index_t *index, uint32_t place, uint64_t
 static inline void ome_order_index_insert_at(ome_order_index_t *index, ome_index_place_t at, uint32_t slot)
 {
     const uint64_t entry = (uint64_t)at.hash << 32 | slot;
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(index->count < index->mask);
     index->count++;
     if (OME_LIKELY(index->entries[at.place] == 0))
     {
@@ -136,6 +138,8 @@ void ome_order_index_close(ome_order_index_t *index, uint32_t hole);
 /* Takes out the entry at `place`. */
 static inline void ome_order_index_remove_at(ome_order_index_t *index, uint32_t place)
 {
+    OME_EXPECT(index->count > 0);
+    OME_EXPECT(index->entries[place] != 0);
     index->entries[place] = 0;
     index->count--;
     if (OME_UNLIKELY(ome_order_index_is_displaced(index, (place + 1) & index->mask)))

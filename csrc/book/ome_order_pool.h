@@ -123,6 +123,8 @@ static inline uint8_t *ome_order_pool_row(const ome_order_pool_t *pool, uint16_t
 /* Sets the tag of a slot. For every order that is live after its command. */
 static inline void ome_order_pool_own(ome_order_pool_t *pool, uint32_t slot, uint16_t participant)
 {
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(slot <= pool->slots_ever_used);
     pool->tags[slot] = ome_order_tag(participant);
     ome_order_pool_row(pool, participant)[slot >> OME_ORDER_BLOCK_SHIFT] = 1;
 }
@@ -137,6 +139,8 @@ bool ome_order_pool_has(ome_order_pool_t *pool, uint16_t participant, uint16_t s
 static inline void ome_order_pool_free(ome_order_pool_t *pool, uint32_t slot)
 {
     ome_order_t *order = &pool->orders[slot];
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(slot <= pool->slots_ever_used);
     order->leaves_quantity = 0;
     if (OME_UNLIKELY(order->generation == UINT32_MAX))
     {

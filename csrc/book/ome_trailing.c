@@ -125,6 +125,8 @@ static void trailing_set_first(ome_book_t *book, ome_book_pools_t *pools, uint32
 {
     ome_trailing_group_t *const at = trailing_group_at(pools, group);
     const int64_t front = trailing_stop_in(book, pools, group, first);
+    OME_EXPECT(group != 0);
+    OME_EXPECT(first != 0);
     pools->specials.records[at->first].trailing_group = 0;
     pools->specials.records[first].trailing_group = group;
     at->first = first;
@@ -133,6 +135,7 @@ static void trailing_set_first(ome_book_t *book, ome_book_pools_t *pools, uint32
         trailing_take_out(pools->trailing.fronts, trailing_fronts_of(book, at), group);
         trailing_put_in(pools->trailing.fronts, trailing_fronts_of(book, at), group, front);
     }
+    OME_EXPECT(pools->trailing.fronts[group].key == front);
 }
 
 static void trailing_make_group(ome_book_t *book, ome_book_pools_t *pools, uint32_t index, int64_t best, bool has_not_moved)
@@ -140,6 +143,7 @@ static void trailing_make_group(ome_book_t *book, ome_book_pools_t *pools, uint3
     ome_trailing_pool_t *const pool = &pools->trailing;
     ome_special_t *const special = &pools->specials.records[index];
     const uint32_t group = pool->free_head != 0 ? pool->free_head : ++pool->groups_ever_used;
+    OME_EXPECT(index != 0);
     pool->free_head = pool->groups[group].next_free;
     pool->group_count++;
     pool->groups[group] = (ome_trailing_group_t){
@@ -147,12 +151,15 @@ static void trailing_make_group(ome_book_t *book, ome_book_pools_t *pools, uint3
     special->trailing_group = group;
     trailing_put_in(pool->bests, trailing_bests_of(book, &pool->groups[group]), group, trailing_best_key(best));
     trailing_put_in(pool->fronts, trailing_fronts_of(book, &pool->groups[group]), group, trailing_stop_in(book, pools, group, index));
+    OME_EXPECT(pool->groups[group].first == index);
 }
 
 /* Ends a group that was removed from its heap of bests. */
 static void trailing_end_group(ome_book_t *book, ome_book_pools_t *pools, uint32_t group)
 {
     ome_trailing_pool_t *const pool = &pools->trailing;
+    OME_EXPECT(group != 0);
+    OME_EXPECT(pool->group_count > 0);
     pools->specials.records[pool->groups[group].first].trailing_group = 0;
     trailing_take_out(pool->fronts, trailing_fronts_of(book, &pool->groups[group]), group);
     pool->groups[group] = (ome_trailing_group_t){.next_free = pool->free_head};
@@ -213,6 +220,7 @@ void ome_trailing_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t index
     const uint32_t group = book->trailing_bests[ome_side_index(special->side)][is_in_basis_points];
     bool has_not_moved;
     const int64_t best = trailing_best_for(book, special, &has_not_moved);
+    OME_EXPECT(ome_trailing_is(special));
     ome_meld_heap_make(pools->trailing.orders, index, is_in_basis_points ? special->trail_basis_points : special->trail_amount);
     if (has_not_moved || !trailing_has_best(pools, group, best))
     {
@@ -226,6 +234,7 @@ void ome_trailing_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t inde
 {
     const uint32_t group = pools->specials.records[index].trailing_group;
     const uint32_t in_its_place = ome_meld_heap_remove(pools->trailing.orders, index);
+    OME_EXPECT(index != 0);
     if (group == 0)
     {
         return; /* it was not the first of its group */
@@ -266,6 +275,7 @@ static void trailing_merge_passed(ome_book_t *book, ome_book_pools_t *pools, uin
 void ome_trailing_move(ome_book_t *book, ome_book_pools_t *pools, uint8_t side)
 {
     const int64_t last = trailing_last_of(book, side);
+    OME_EXPECT(book->last_trade_price != OME_NULL_VALUE);
     trailing_merge_passed(book, pools, &book->trailing_bests[ome_side_index(side)][false], last);
     trailing_merge_passed(book, pools, &book->trailing_bests[ome_side_index(side)][true], last);
 }

@@ -357,6 +357,8 @@ OME_ALWAYS_INLINE void plain_cancel(
     const int64_t quantity = order->leaves_quantity;
     const uint32_t next = order->next;
     const uint32_t previous = order->previous;
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(engine->pools.orders.orders[slot].leaves_quantity > 0);
     ome_order_pool_free(&pools->orders, slot);
     uint32_t *const to_this = ome_choose(previous != 0, &orders[previous].next, &level->head);
     uint32_t *const back_to_this = ome_choose(next != 0, &orders[next].previous, &level->tail);

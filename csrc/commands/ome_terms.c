@@ -8,8 +8,10 @@ const ome_given_t OME_GIVEN_NONE = {.given = 0};
 
 void ome_terms_hold(ome_engine_t *engine, const ome_command_t *command)
 {
+    OME_EXPECT(!engine->pending.waits);
     engine->pending = (ome_pending_t){.command = *command, .waits = true};
     engine->attention_ns = 0;
+    OME_EXPECT(engine->pending.waits);
 }
 
 /* Adds one term; one that cannot be spoils the command. */

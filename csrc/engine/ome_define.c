@@ -35,6 +35,7 @@ uint32_t ome_define_find_symbol(const ome_engine_t *engine, const char symbol[OM
 ome_book_t *ome_define_add_instrument(ome_engine_t *engine, const ome_command_t *definition)
 {
     const uint32_t number = ++engine->instrument_count;
+    OME_EXPECT(number <= engine->limits.instrument_count_max);
     engine->symbols[define_symbol_entry(engine, definition->symbol)] = number;
     ome_book_init(&engine->books[number], number, definition);
     return &engine->books[number];
@@ -109,6 +110,7 @@ static bool define_session(ome_engine_t *engine, const ome_command_t *command)
 void ome_define_session(ome_engine_t *engine, uint32_t sender, const char participant_name[OME_NAME_SIZE], uint16_t session_number)
 {
     const uint32_t number = sender >> 16;
+    OME_EXPECT(define_is_in_range(engine, sender >> 16));
     if (ome_session_is_defined(engine, number))
     {
         engine->session_count--;
@@ -119,6 +121,7 @@ void ome_define_session(ome_engine_t *engine, uint32_t sender, const char partic
     engine->sessions[number].session_number = session_number;
     engine->session_count++;
     engine->participant_count += engine->participant_sessions[ome_session_participant(engine, number)]++ == 0;
+    OME_EXPECT(ome_session_is_defined(engine, number));
 }
 
 uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command)

@@ -59,6 +59,8 @@ OME_ALWAYS_INLINE int64_t match_level(
     const int64_t price = level->price;
     const int64_t quantity_before = quantity;
     uint32_t slot = level->head;
+    OME_EXPECT(quantity > 0);
+    OME_EXPECT(level->quantity >= 0);
     for (;;)
     {
         ome_order_t *const order = &orders[slot];
@@ -90,6 +92,8 @@ OME_ALWAYS_INLINE int64_t match_level(
     ome_quantity_trade_level(level, quantity_before - quantity, 0);
     level->head = slot;
     orders[slot].previous = 0;
+    OME_EXPECT(quantity >= 0);
+    OME_EXPECT(quantity <= quantity_before);
     return quantity;
 }
 
@@ -97,6 +101,7 @@ OME_ALWAYS_INLINE int64_t match_level(
 OME_NEVER_INLINE int64_t match_other(
     ome_engine_t *engine, ome_book_t *book, const ome_subject_t *aggressor, ome_level_t *level, int64_t quantity, ome_sink_t *sink)
 {
+    OME_EXPECT(level->order_count != 0 || level->hidden_head != 0);
     if (level->order_count == 0)
     {
         level->tail = 0;

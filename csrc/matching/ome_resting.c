@@ -79,6 +79,8 @@ void ome_resting_cancel(ome_engine_t *engine, uint32_t slot, uint64_t timestamp_
 void ome_resting_reduce(ome_engine_t *engine, uint32_t slot, int64_t quantity, uint64_t timestamp_ns, uint8_t reason, ome_sink_t *sink)
 {
     const ome_resting_view_t resting = ome_resting_view(engine, slot, timestamp_ns);
+    OME_EXPECT(quantity > 0);
+    OME_EXPECT(quantity < ome_book_leaves(&engine->pools, &engine->pools.orders.orders[slot]));
     ome_resting_shrink(engine, &resting, quantity, sink);
     ome_event_reduced(
         engine, sink, &resting.subject, resting.price, quantity, reason, (uint8_t)(resting.flags | OME_EVENT_FLAGS_KEPT_PRIORITY));

@@ -11,6 +11,7 @@ static int64_t self_trade_smaller(int64_t a, int64_t b)
 /* The aggressor is cancelled with what is left. Its slot is freed by who brought it here, as that of an order that is filled. */
 static void self_trade_cancel_aggressor(ome_engine_t *engine, ome_incoming_t *incoming, ome_sink_t *sink)
 {
+    OME_EXPECT(incoming->leaves > 0);
     ome_event_cancelled(engine, sink, &incoming->subject, incoming->price, incoming->leaves, OME_REASON_SELF_TRADE_PREVENTION, 0);
     incoming->leaves = 0;
 }
@@ -41,6 +42,8 @@ static void self_trade_prevent(ome_engine_t *engine, ome_incoming_t *incoming, u
     const ome_order_t *order = &engine->pools.orders.orders[slot];
     const int64_t resting_leaves = ome_book_leaves(&engine->pools, order);
     const uint8_t instruction = ome_marks_instruction(incoming->marks);
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(incoming->leaves > 0);
     ome_event_prevented(engine, sink, &incoming->subject, engine->pools.ladder.levels[order->level].price,
         self_trade_smaller(incoming->leaves, resting_leaves), ome_order_id(&engine->pools.orders, slot), order->client_order_id);
     if (instruction == OME_SELF_TRADE_PREVENTION_DECREMENT)
@@ -56,6 +59,7 @@ static void self_trade_prevent(ome_engine_t *engine, ome_incoming_t *incoming, u
     {
         self_trade_cancel_aggressor(engine, incoming, sink);
     }
+    OME_EXPECT(incoming->leaves >= 0);
 }
 
 int64_t ome_self_trade_match(ome_engine_t *engine, ome_incoming_t *incoming, ome_sink_t *sink)

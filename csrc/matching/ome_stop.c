@@ -65,15 +65,18 @@ static void stop_elect_side(ome_engine_t *engine, ome_book_t *book, uint8_t side
         ome_stop_elect(engine, slot);
         slot = stop_first_past(engine, book, side);
     }
+    OME_EXPECT(stop_first_past(engine, book, side) == 0);
 }
 
 void ome_stop_look(ome_engine_t *engine, ome_book_t *book, int64_t price)
 {
+    OME_EXPECT(price != OME_NULL_VALUE);
     book->last_trade_price = price;
     ome_trailing_move(book, &engine->pools, OME_SIDE_BUY); /* S6 */
     ome_trailing_move(book, &engine->pools, OME_SIDE_SELL);
     stop_elect_side(engine, book, OME_SIDE_BUY);
     stop_elect_side(engine, book, OME_SIDE_SELL);
+    OME_EXPECT(book->last_trade_price == price);
 }
 
 void ome_stop_watch(ome_engine_t *engine, const ome_book_t *book, uint8_t side, uint64_t key)

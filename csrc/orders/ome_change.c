@@ -9,6 +9,7 @@
 
 void ome_change_cancel(ome_engine_t *engine, const ome_admission_t *admission, ome_sink_t *sink)
 {
+    OME_EXPECT(admission->slot != 0);
     ome_resting_cancel(engine, admission->slot, admission->command->timestamp_ns, OME_REASON_REQUESTED, sink);
 }
 
@@ -49,6 +50,8 @@ static void change_waiting(ome_engine_t *engine, const ome_admission_t *admissio
 {
     ome_special_t *special = ome_resting_special(engine, resting->slot);
     const bool moves = admission->stop_price != special->stop_price || admission->leaves > admission->old_leaves;
+    OME_EXPECT(admission->waits);
+    OME_EXPECT(admission->leaves > 0);
     special->limit = admission->price;
     ome_quantity_set_open(&engine->pools.orders.orders[resting->slot], admission->leaves);
     uint8_t flags = OME_EVENT_FLAGS_WAITING | OME_EVENT_FLAGS_KEPT_PRIORITY;
@@ -94,6 +97,8 @@ static void change_moving(ome_engine_t *engine, const ome_admission_t *admission
 
 static void change_resting(ome_engine_t *engine, const ome_admission_t *admission, const ome_resting_view_t *resting, ome_sink_t *sink)
 {
+    OME_EXPECT(!admission->waits);
+    OME_EXPECT(admission->leaves > 0);
     if (admission->price != resting->price || admission->leaves > admission->old_leaves)
     {
         change_moving(engine, admission, resting, sink);
@@ -110,6 +115,7 @@ static void change_resting(ome_engine_t *engine, const ome_admission_t *admissio
 void ome_change_amend(ome_engine_t *engine, const ome_admission_t *admission, ome_sink_t *sink)
 {
     const uint64_t timestamp_ns = admission->command->timestamp_ns;
+    OME_EXPECT(admission->slot != 0);
     if (admission->leaves <= 0)
     {
         ome_resting_cancel(engine, admission->slot, timestamp_ns, OME_REASON_AMENDED_AWAY, sink);

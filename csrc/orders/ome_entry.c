@@ -59,6 +59,7 @@ static void entry_cancel(ome_engine_t *engine, const ome_incoming_t *incoming, u
 static void entry_rest(ome_engine_t *engine, const ome_incoming_t *incoming, ome_sink_t *sink)
 {
     const ome_ladder_t *ladder = &incoming->book->ladders[ome_side_index(incoming->subject.side)];
+    OME_EXPECT(incoming->leaves > 0);
     if (ome_ladder_pool_is_full(&engine->pools.ladder) && ome_ladder_find(ladder, &engine->pools.ladder, incoming->key) == 0)
     {
         entry_cancel(engine, incoming, OME_REASON_LEVEL_LIMIT_REACHED, sink);
@@ -112,6 +113,7 @@ static uint8_t entry_decide(const ome_engine_t *engine, const ome_incoming_t *in
 /* 3: trades; returns the lots traded. The order's leaves are what is left then. */
 static int64_t entry_trade(ome_engine_t *engine, ome_incoming_t *incoming, ome_sink_t *sink)
 {
+    OME_EXPECT(incoming->leaves > 0);
     if (ome_marks_instruction(incoming->marks) != OME_SELF_TRADE_PREVENTION_NONE)
     {
         return ome_self_trade_match(engine, incoming, sink);
@@ -167,6 +169,8 @@ static void entry_meet(ome_engine_t *engine, ome_incoming_t *incoming, ome_sink_
 /* 1 to 5. */
 static void entry_run(ome_engine_t *engine, ome_incoming_t *incoming, ome_sink_t *sink)
 {
+    OME_EXPECT(incoming->leaves > 0);
+    OME_EXPECT(incoming->slot != 0);
     engine->first_trade_price = OME_NULL_VALUE;
     incoming->limit = incoming->has_limit ? incoming->key : entry_collar(engine, incoming);
     const uint8_t reason = entry_decide(engine, incoming);
@@ -211,6 +215,7 @@ static void entry_take_slot(ome_engine_t *engine, ome_incoming_t *incoming)
     ome_order_pool_t *pool = &engine->pools.orders;
     const uint32_t slot = ome_order_pool_take(pool);
     ome_order_t *order = &pool->orders[slot];
+    OME_EXPECT(incoming->leaves > 0);
     incoming->slot = slot;
     incoming->subject.order_id = ome_order_id(pool, slot);
     order->leaves_quantity = incoming->leaves;
@@ -219,6 +224,7 @@ static void entry_take_slot(ome_engine_t *engine, ome_incoming_t *incoming)
     order->owner = incoming->subject.owner;
     order->level = 0;
     order->marks = incoming->marks;
+    OME_EXPECT(ome_order_pool_state(pool, incoming->subject.order_id) == OME_ORDER_LIVE);
 }
 
 /* Gives it the record of what it has beyond a plain order. */
@@ -259,6 +265,7 @@ static void entry_make_special(ome_engine_t *engine, const ome_admission_t *admi
     {
         engine->attention_ns = special->deadline_ns;
     }
+    OME_EXPECT(ome_order_special(&engine->pools.orders.orders[incoming->slot]) == index);
 }
 
 void ome_entry_wait(ome_engine_t *engine, ome_book_t *book, uint32_t slot, bool is_past)
@@ -296,6 +303,8 @@ static void entry_new_stop(ome_engine_t *engine, const ome_incoming_t *incoming,
 void ome_entry_new(ome_engine_t *engine, const ome_admission_t *admission, ome_sink_t *sink)
 {
     ome_incoming_t incoming = entry_incoming(engine, admission);
+    OME_EXPECT(admission->leaves > 0);
+    OME_EXPECT(admission->slot == 0);
     entry_take_slot(engine, &incoming);
     if (ome_admission_is_special(admission))
     {
@@ -378,12 +387,15 @@ void ome_entry_triggered(ome_engine_t *engine, uint32_t slot, uint64_t timestamp
 void ome_entry_moved(ome_engine_t *engine, const ome_incoming_t *incoming, ome_sink_t *sink)
 {
     const uint8_t flags = (uint8_t)(entry_join(engine, incoming) | OME_EVENT_FLAGS_WAS_RESTING);
+    OME_EXPECT(incoming->leaves > 0);
     ome_event_amended(engine, sink, &incoming->subject, incoming->price, incoming->leaves, flags);
     entry_say_displayed(engine, incoming, sink);
 }
 
 void ome_entry_moved_across(ome_engine_t *engine, ome_incoming_t *incoming, uint8_t flags, ome_sink_t *sink)
 {
+    OME_EXPECT(incoming->leaves > 0);
+    OME_EXPECT(ome_book_crosses(incoming->book, incoming->subject.side, incoming->key));
     engine->first_trade_price = OME_NULL_VALUE;
     ome_event_amended(engine, sink, &incoming->subject, incoming->price, incoming->leaves, flags);
     incoming->limit = incoming->key;

@@ -32,6 +32,7 @@ typedef bool (*match_t)(const ome_engine_t *engine, const ome_command_t *command
 static uint32_t sets_chain_matching(ome_engine_t *engine, const ome_command_t *command, match_t matches, uint32_t slot, uint32_t head)
 {
     const ome_resting_view_t resting = ome_resting_view(engine, slot, command->timestamp_ns);
+    OME_EXPECT(slot != 0);
     if ((command->instrument != 0 && command->instrument != resting.subject.instrument) || !matches(engine, command, &resting))
     {
         return head;

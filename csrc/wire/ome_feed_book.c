@@ -37,21 +37,21 @@ static uint64_t book_key_of(uint8_t side, int64_t price)
 static void book_mark_changed(ome_feed_book_t *book, uint32_t level_index)
 {
     ome_level_t *level = &book->ladder.levels[level_index];
-    if (level->head != 0)
+    if (level->is_changed != 0)
     {
         return;
     }
-    level->head = 1;
-    level->tail = 0;
-    level->hidden_quantity = level->quantity;
-    level->hidden_head = level->order_count;
+    level->is_changed = 1;
+    level->next_changed = 0;
+    level->published_quantity = level->quantity;
+    level->published_order_count = level->order_count;
     if (book->changed_first == 0)
     {
         book->changed_first = level_index;
     }
     else
     {
-        book->ladder.levels[book->changed_last].tail = level_index;
+        book->ladder.levels[book->changed_last].next_changed = level_index;
     }
     book->changed_last = level_index;
 }
@@ -191,11 +191,11 @@ bool ome_feed_book_take_change(ome_feed_book_t *book, ome_level_t *level)
     {
         const uint32_t level_index = book->changed_first;
         ome_level_t *changed = &book->ladder.levels[level_index];
-        book->changed_first = changed->tail;
-        changed->head = 0;
-        has_changed = changed->quantity != changed->hidden_quantity || changed->order_count != changed->hidden_head;
-        changed->hidden_quantity = 0;
-        changed->hidden_head = 0;
+        book->changed_first = changed->next_changed;
+        changed->is_changed = 0;
+        has_changed = changed->quantity != changed->published_quantity || changed->order_count != changed->published_order_count;
+        changed->published_quantity = 0;
+        changed->published_order_count = 0;
         *level = *changed;
         if (changed->order_count == 0)
         {
