@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from fake_servers import Array, FakeServer, message
 from venues import venue_config
 
 from ome.attributes import ATTRIBUTES, NO_ATTRIBUTES, Attributes
@@ -16,6 +18,7 @@ from ome.cli.admin import main as ome_admin
 from ome.client import OrderEntry
 from ome.client.reports import Report
 from ome.codec import encode_commands
+from ome.codec.layouts import TEMPLATE_IDS
 from ome.engine import Engine
 from ome.enums import EventKind, Reason, Side
 from ome.errors import InvalidTypeError, InvalidValueError
@@ -79,6 +82,24 @@ def test_a_value_that_an_attribute_cannot_have_is_refused(name: str) -> None:
         for number in (0, -1, attribute.value_max + 1, 2**63 - 1, -(2**63)):
             order = NewOrder(instrument=1, side=Side.BUY, price=100, quantity=5, terms=((attribute.term, number),))
             assert engine.apply_records(encode_commands([order]))["reason"].tolist() == [Reason.BAD_TERM]
+
+
+def test_attributes_may_come_in_a_frame_of_their_own() -> None:
+    """A8: the server's frames end where its turn ends, which may be between an order's acceptance and its attributes."""
+
+    def answer(frame: Array) -> list[bytes]:
+        order = {name: frame[0][name] for name in ("client_order_id", "instrument", "side")}
+        values = {name: int(value) for name, value in LARGEST.items()}
+        attributes = message(TEMPLATE_IDS["AttributesReport"], kind=EventKind.ATTRIBUTES, report_sequence=12, **order, **values)
+        return [server.report(frame[0]), attributes]
+
+    with closing(FakeServer()) as server:
+        server.answer_frame = answer
+        with OrderEntry(server.endpoint, "FIRM1") as client:
+            order = client.buy("AAPL", 5, at="1.50", **worded(LARGEST))
+            assert client.wait_for(order).kind == EventKind.ACCEPTED
+            assert client.wait_for(order).attributes == Attributes(**LARGEST)
+            assert client.pending == 0
 
 
 def test_attributes_reach_the_client_the_journal_and_the_next_start(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from ome.client.errors import FrameRejected, SessionLost, explain
-from ome.client.reports import REPORT_TEMPLATE
+from ome.client.reports import REPORT_TEMPLATES
 from ome.codec.layouts import FRAME_REJECT_MESSAGE, HEADER_SIZE, LOGOUT_MESSAGE, SCHEMA_ID, SCHEMA_VERSION, TEMPLATES
 from ome.codec.wire import template_id
 from ome.enums import DESCRIPTIONS, Reason
@@ -40,7 +40,7 @@ def template_of(frame: bytes, where: str) -> int:
     block_length, template, schema, version = header
     size = block_length + HEADER_SIZE
     is_known = template in TEMPLATES and block_length == TEMPLATES[template][1] and (schema, version) == (SCHEMA_ID, SCHEMA_VERSION)
-    is_whole = len(frame) % size == 0 if template in (REPORT_TEMPLATE, LOGON_ANSWER) else len(frame) == size
+    is_whole = len(frame) % size == 0 if template in (*REPORT_TEMPLATES, LOGON_ANSWER) else len(frame) == size
     if not (is_known and is_whole):
         found = f"{len(frame)} bytes with the header {header}"
         raise InvalidValueError(

@@ -11,21 +11,18 @@ import numpy.typing as npt
 
 from ome.attributes import ATTRIBUTES, NO_ATTRIBUTES, Attributes
 from ome.client.directory import InstrumentDirectory
-from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, NULL_VALUE, SCHEMA_ID, SCHEMA_VERSION, TEMPLATE_IDS
-from ome.enums import CommandKind, EventKind, Reason, Side
+from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, MESSAGE_CLASSES, NULL_VALUE, SCHEMA_ID, SCHEMA_VERSION
+from ome.enums import CommandKind, EventKind, MessageClass, Reason, Side
 from ome.errors import InvalidValueError, one_of
 
-__all__ = ["REPORT_TEMPLATE", "Inbox", "Report", "Reports", "UnreadReports", "answer_count", "early_rejections", "report_object"]
+__all__ = ["REPORT_TEMPLATES", "Inbox", "Report", "Reports", "UnreadReports", "answer_count", "early_rejections", "report_object"]
 
 Reports = npt.NDArray[np.void]
 """A one-dimensional array of dtype EXECUTION_REPORT_MESSAGE."""
 
-REPORT_TEMPLATE = TEMPLATE_IDS["ExecutionReport"]
-ATTRIBUTES_TEMPLATE = TEMPLATE_IDS["AttributesReport"]
+REPORT_TEMPLATES = tuple(template for template, sent in MESSAGE_CLASSES.items() if sent is MessageClass.REPORT)
 _SIZE = EXECUTION_REPORT_MESSAGE.itemsize
-_HEADERS = tuple(
-    (_SIZE - HEADER_SIZE) | template << 16 | SCHEMA_ID << 32 | SCHEMA_VERSION << 48 for template in (REPORT_TEMPLATE, ATTRIBUTES_TEMPLATE)
-)
+_HEADERS = tuple((_SIZE - HEADER_SIZE) | template << 16 | SCHEMA_ID << 32 | SCHEMA_VERSION << 48 for template in REPORT_TEMPLATES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +78,7 @@ class Inbox:
     def add(self, frame: bytes) -> Reports:
         """Keeps a frame, and gives its reports. Raises InvalidValueError, and keeps nothing, for a header that is not a report's."""
         headers = np.frombuffer(frame, "<u8").reshape(-1, _SIZE // 8)[:, 0]
-        is_wrong = (headers != _HEADERS[0]) & (headers != _HEADERS[1])
+        is_wrong = np.logical_and.reduce([headers != header for header in _HEADERS])
         if is_wrong.any():
             raise InvalidValueError(
                 "message header",

@@ -13,7 +13,7 @@ from ome.client.failures import Failures
 from ome.client.frames import FRAME_REJECT, HEARTBEAT, LOGOUT, frame_reject, logout_reason, rejection, session_end, template_of
 from ome.client.liveness import Liveness
 from ome.client.received import ReceivedReports
-from ome.client.reports import REPORT_TEMPLATE, Reports
+from ome.client.reports import REPORT_TEMPLATES, Reports
 from ome.client.retransmission import SentFrame, SentFrames, cut
 from ome.codec.layouts import EXECUTION_REPORT_MESSAGE
 from ome.codec.requests import heartbeat_message, logout_message
@@ -156,7 +156,7 @@ class Session:
 
     def _read(self, frame: bytes) -> None:
         template = template_of(frame, self._where)
-        if template == REPORT_TEMPLATE:
+        if template in REPORT_TEMPLATES:
             self._sent.count_answers(self._received.add(frame))
         elif template == FRAME_REJECT:
             self._read_rejection(frame_reject(frame))
