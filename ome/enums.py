@@ -116,7 +116,7 @@ class Capacity(IntEnum):
 
 
 class Term(IntEnum):
-    """What a value in OrderTerms is."""
+    """The meaning of a value in OrderTerms."""
 
     NONE = 0
     STOP_PRICE = 1

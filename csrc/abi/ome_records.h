@@ -40,13 +40,13 @@ enum
 /* What happened; equal to its template id. */
 enum
 {
-    OME_EVENT_KIND_ACCEPTED = 65, /* An order was taken */
+    OME_EVENT_KIND_ACCEPTED = 65, /* An order was accepted */
     OME_EVENT_KIND_REJECTED = 66, /* A command was refused and changed nothing */
     OME_EVENT_KIND_TRADE = 67, /* An aggressor met a resting order */
-    OME_EVENT_KIND_CANCELLED = 68, /* What was left of an order is gone */
+    OME_EVENT_KIND_CANCELLED = 68, /* The rest of an order is cancelled */
     OME_EVENT_KIND_REDUCED = 69, /* An order lost quantity and kept its place */
     OME_EVENT_KIND_AMENDED = 70, /* An order has a new price or quantity */
-    OME_EVENT_KIND_RESTED = 71, /* What an aggressor left unfilled joined the book */
+    OME_EVENT_KIND_RESTED = 71, /* The unfilled rest of an aggressor joined the book */
     OME_EVENT_KIND_DEFINED = 72, /* A definition took effect */
     OME_EVENT_KIND_TRIGGERED = 73, /* A stop's price was reached: it is an aggressor now */
     OME_EVENT_KIND_DISPLAYED = 74, /* What an order with a peak displays has changed */
@@ -109,7 +109,7 @@ enum
     OME_CAPACITY_RISKLESS_PRINCIPAL = 3, /* For its own account, to pass the trade on to a client at the same price */
 };
 
-/* What a value in OrderTerms is. */
+/* The meaning of a value in OrderTerms. */
 enum
 {
     OME_TERM_NONE = 0, /* Nothing; its value is zero */
@@ -135,11 +135,11 @@ enum
     OME_MESSAGE_CLASS_ORDER = 1, /* A command of clients that have logged on */
     OME_MESSAGE_CLASS_DEFINITION = 2, /* A command of the server or its operator that defines something */
     OME_MESSAGE_CLASS_OPERATOR = 3, /* Any other command of the server or its operator */
-    OME_MESSAGE_CLASS_EVENT = 4, /* What the engine says */
+    OME_MESSAGE_CLASS_EVENT = 4, /* An event of the engine */
     OME_MESSAGE_CLASS_SESSION = 5, /* Opens, keeps or ends a session; sent by clients and answered by the server */
     OME_MESSAGE_CLASS_ANSWER = 6, /* The server's answer to a client */
     OME_MESSAGE_CLASS_REPORT = 7, /* What happened to an order, for its session */
-    OME_MESSAGE_CLASS_MARKET_DATA = 8, /* What all may see */
+    OME_MESSAGE_CLASS_MARKET_DATA = 8, /* Market data, for everybody */
 };
 
 /* Options of a command. */
@@ -151,7 +151,7 @@ enum
     OME_COMMAND_FLAGS_POST_ONLY = 8, /* The order must not trade when it enters or moves */
     OME_COMMAND_FLAGS_HIDDEN = 16, /* The order is not displayed */
     OME_COMMAND_FLAGS_BY_ACCOUNT = 32, /* A mass cancel means only orders of its account */
-    OME_COMMAND_FLAGS_BY_SESSION = 64, /* A mass cancel means only orders that came by target_session */
+    OME_COMMAND_FLAGS_BY_SESSION = 64, /* A mass cancel means only orders that target_session sent */
     OME_COMMAND_FLAGS_ANY_PARTICIPANT = 128, /* A mass cancel means everybody's orders; not for clients */
     OME_COMMAND_FLAGS_END_OF_DAY = 256, /* DAY orders expire too */
     OME_COMMAND_FLAGS_SET_TIME = 512, /* The engine's time becomes that of this command, even where it was later */
@@ -161,7 +161,7 @@ enum
 enum
 {
     OME_INSTRUMENT_FLAGS_SIGNED_PRICES = 1, /* Prices of zero and below are allowed */
-    OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT = 2, /* What a market order that has traded leaves rests at its last price */
+    OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT = 2, /* The rest of a market order that has traded rests at its last price */
     OME_INSTRUMENT_FLAGS_POST_ONLY_SLIDES = 4, /* A post-only order that would trade rests one tick away from the opposite best instead of being refused */
 };
 
@@ -173,7 +173,7 @@ enum
     OME_EVENT_FLAGS_AGGRESSOR_FILLED = 4, /* The trade filled the aggressor */
     OME_EVENT_FLAGS_RESTING_FILLED = 8, /* The trade filled the resting order */
     OME_EVENT_FLAGS_WAS_RESTING = 16, /* The order was in the book before this event */
-    OME_EVENT_FLAGS_HIDDEN = 32, /* What the event says of lots in the book is not displayed; in a trade, the resting order's lots were not */
+    OME_EVENT_FLAGS_HIDDEN = 32, /* The lots of the event are not displayed; in a trade, those of the resting order were not */
     OME_EVENT_FLAGS_WAITING = 64, /* The order waits for its stop price after this event; in a cancel, it did */
 };
 
@@ -262,13 +262,13 @@ enum
     OME_TEMPLATE_DEFINE_SESSION = 34, /* Give a participant's session its numbers. Not sent by clients */
     OME_TEMPLATE_EXPIRE_ORDERS = 35, /* Cancel GTD orders whose deadline is at or before a cutoff, and at the end of the day DAY orders. Not sent by clients */
     OME_TEMPLATE_SET_LAST_PRICE = 36, /* Give an instrument a last trade price, as from a close or another venue; stops are looked at. Not sent by clients */
-    OME_TEMPLATE_ACCEPTED = 65, /* An order was taken. What follows in the same command happened to it at once */
+    OME_TEMPLATE_ACCEPTED = 65, /* An order was accepted. What follows in the same command happened to it at once */
     OME_TEMPLATE_REJECTED = 66, /* A command was refused. Nothing changed but counters */
     OME_TEMPLATE_TRADE = 67, /* An aggressor met a resting order, at the resting order's price. Follows an event with the order's owner and time in the same command */
-    OME_TEMPLATE_CANCELLED = 68, /* What was left of an order is gone */
+    OME_TEMPLATE_CANCELLED = 68, /* The rest of an order is cancelled */
     OME_TEMPLATE_REDUCED = 69, /* An order lost quantity and kept its place */
     OME_TEMPLATE_AMENDED = 70, /* An order has a new price or quantity */
-    OME_TEMPLATE_RESTED = 71, /* What an aggressor left unfilled joined the book */
+    OME_TEMPLATE_RESTED = 71, /* The unfilled rest of an aggressor joined the book */
     OME_TEMPLATE_DEFINED = 72, /* A definition took effect */
     OME_TEMPLATE_TRIGGERED = 73, /* A stop's price was reached. What follows in the same command happened to it as an aggressor */
     OME_TEMPLATE_DISPLAYED = 74, /* What an order with a peak displays has changed. Not reported to its owner */
@@ -278,13 +278,13 @@ enum
     OME_TEMPLATE_LOGON = 128, /* Opens a session. The first message of a connection, alone in its frame */
     OME_TEMPLATE_LOGON_ANSWER = 129, /* Answers a logon; followed in the same frame by a DefineInstrument for each instrument */
     OME_TEMPLATE_LOGOUT = 130, /* Ends a session; sent by either side. The server answers a client's with its own */
-    OME_TEMPLATE_HEARTBEAT = 133, /* Says that its sender is alive; alone in its frame. The server answers a client's with its own */
-    OME_TEMPLATE_FRAME_REJECT = 131, /* A frame, or the end of one, was not taken. Nothing of what is counted as rejected reached the engine */
+    OME_TEMPLATE_HEARTBEAT = 133, /* Shows that its sender is alive; alone in its frame. The server answers a client's with its own */
+    OME_TEMPLATE_FRAME_REJECT = 131, /* The server refused a frame, or the end of one. No message that is counted as rejected reached the engine */
     OME_TEMPLATE_EXECUTION_REPORT = 132, /* What happened to an order, sent to its session */
     OME_TEMPLATE_ATTRIBUTES_REPORT = 134, /* The attributes of an order that has some, right after the ExecutionReport that says ACCEPTED. It counts as a report */
     OME_TEMPLATE_TOP_OF_BOOK = 160, /* Best bid and ask after a batch of commands; quantity 0 where a side is empty */
     OME_TEMPLATE_TRADE_PRINT = 161, /* A trade, without who traded */
-    OME_TEMPLATE_LEVEL_UPDATE = 162, /* What a price level holds now; quantity 0 when it is gone */
+    OME_TEMPLATE_LEVEL_UPDATE = 162, /* The lots and orders of a price level; quantity 0 when the level is gone */
     OME_TEMPLATE_LEVEL_SNAPSHOT = 163, /* All levels of an instrument; opens a frame and is followed by level_count LevelUpdate messages. Sent when somebody subscribes */
 };
 
