@@ -67,7 +67,7 @@ class Limits:
 
     `order_count_max`: orders that live at once, 1 to 2^30. `level_count_max`: price levels at once over all instruments, 1 to 2^24 - 1.
     `instrument_count_max`: 1 to 2^20. `session_count_max`: 1 to 65,535. `special_count_max`: orders at once that wait for a stop price, or
-    have a peak, a deadline or a self-trade group, 0 to 2^30. Raises InvalidTypeError or InvalidValueError outside these.
+    have a peak, a deadline, a self-trade group or an attribute, 0 to 2^30. Raises InvalidTypeError or InvalidValueError outside these.
     """
 
     order_count_max: int = 1_048_576
