@@ -37,6 +37,7 @@ from ome.enums import (
     TimeInForce,
 )
 from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineSession, Limits
+from ome.reference.orders import PEAK_COUNT_MAX
 
 START_NS: Final = 1_700_000_000_000_000_000
 _TIME_STEP_NS: Final = 10_000  # deadlines, cutoffs and some times are multiples of it, so that they meet
@@ -187,6 +188,7 @@ class Mine:
     quantity: int
     client_order_id: int
     order_type: int = LIMIT
+    peak: int = 0
     order_id: int = 0
     is_live: bool = True
 
@@ -536,16 +538,16 @@ class Flow:
         )
         fields[_PRICE] = self._price(terrain, fields[_SIDE])
         terms = self._add_rules(fields, terrain) if self._has_rules else []
-        self._expect(fields)
+        self._expect(fields, dict(terms).get(Term.DISPLAY_QUANTITY, 0))
         return self._with_terms(fields, terms)
 
-    def _expect(self, fields: Fields) -> None:
+    def _expect(self, fields: Fields, peak: int = 0) -> None:
         """Believes an order that may rest or wait to be live."""
         participant, client_order_id, order_type = fields[_PARTICIPANT], fields[_REFERENCE], fields[_TYPE]
         may_stay = order_type >= STOP or (order_type == LIMIT and fields[_TIME] in RESTING)
         if may_stay and client_order_id and (participant, client_order_id) not in self._by_client_id:
             who = (participant, fields[_SESSION], fields[_PLACE["instrument"]], fields[_SIDE])
-            mine = Mine(*who, fields[_PRICE], fields[_QUANTITY], client_order_id, order_type)
+            mine = Mine(*who, fields[_PRICE], fields[_QUANTITY], client_order_id, order_type, peak)
             self._know(mine)
             self._new.append(mine)
 
@@ -748,6 +750,8 @@ class Flow:
             quantity = (mine.quantity, mine.quantity + 5, max(1, mine.quantity - 3), max(1, mine.quantity // 2), 0)[
                 min(4, int(self._roll() * 4.2))
             ]
+        if mine.peak and self._roll() < 0.05:
+            quantity = mine.peak * PEAK_COUNT_MAX + int(self._roll() * 2)
         if not self._hears:
             mine.price = mine.price if price == NULL_VALUE else price
             mine.quantity = mine.quantity if quantity == NULL_VALUE else quantity
