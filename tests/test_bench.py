@@ -154,11 +154,11 @@ def test_latency_of_a_command_is_the_least_of_its_passes() -> None:
 
 
 def test_no_group_of_the_journal_is_larger_than_the_ring() -> None:
-    """Four producers of 16 a claim: all commands become durable, in groups that the ring of 8,192 slots can hold."""
+    """Four producers of 16 a claim: all commands become durable, in groups that the ring of 32,768 slots can hold."""
     output = driver.run("journal-commit", count=50_000, repeat=2, seed=7)
     for line in output.of("sample", "ome"):
         assert line["operations"] == 50_048, "whole rounds of 64"
-        assert 50_048 / 8_192 <= int(str(line["commits"])) <= 50_048 / 16
+        assert 50_048 / 32_768 <= int(str(line["commits"])) <= 50_048 / 16
 
 
 def test_each_single_order_has_a_commit_of_its_own_under_commit_only() -> None:

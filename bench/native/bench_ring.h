@@ -1,7 +1,7 @@
 /* Figures of the inbound ring: 64-byte messages from producer threads to one consumer thread, through ome_ring and through bench_queue in turn.
  *
  *     producer 1 --+
- *     producer 2 --+--> ring or queue, 8192 slots ---> consumer
+ *     producer 2 --+--> ring or queue, 32768 slots --> consumer
  *     producer 3 --+
  *
  * The consumer has a core of its own where there are two or more, as in a venue: left alone, the scheduler tends to put the threads that sleep on
