@@ -22,7 +22,21 @@ from bench.driver import DriverError
 __all__ = ["BOUNDS", "OPERATIONS", "bounds", "count", "family", "has_valgrind"]
 
 BOUNDS = Path(__file__).resolve().parent / "instructions.json"
-OPERATIONS = ("add", "cancel", "trade", "mass-cancel", "trade-trailing")
+OPERATIONS = (
+    "add",
+    "cancel",
+    "trade",
+    "add-day",
+    "add-post-only",
+    "market",
+    "fill-or-kill",
+    "reduce",
+    "amend-down",
+    "cancel-by-order-id",
+    "refuse",
+    "mass-cancel",
+    "trade-trailing",
+)
 
 _FEW, _MANY = 1_000, 3_000  # operations; with as many digits, so that the start of the process is the same
 _SPARE_PERCENT = 5
@@ -76,7 +90,7 @@ def main() -> int:
     stored = {name: dict(found) for name, found in bounds().items()}
     counted = {operation: count(operation) for operation in OPERATIONS}
     for operation, instructions in counted.items():
-        print(f"{here} {operation:<14} {instructions:>8.1f} bound {stored.get(here, {}).get(operation, 'none')}")
+        print(f"{here} {operation:<18} {instructions:>8.1f} bound {stored.get(here, {}).get(operation, 'none')}")
     if arguments:
         stored[here] = {operation: int(instructions * (100 + _SPARE_PERCENT) / 100) for operation, instructions in counted.items()}
         BOUNDS.write_text(json.dumps(stored, indent=4, sort_keys=True) + "\n", encoding="utf-8")

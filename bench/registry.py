@@ -26,6 +26,8 @@ FIGURES: dict[str, Callable[[Options], Figure]] = {
     "batch": batch.batch,
     "ring-1": ring.one_producer,
     "ring-3": ring.three_producers,
+    "ring-1-single": ring.one_producer_single,
+    "ring-3-single": ring.three_producers_single,
     "headline": pipeline.headline,
     "pipeline": pipeline.pipeline,
     "journal-commit": journal.commit,
@@ -47,7 +49,7 @@ def select(names: Iterable[str]) -> list[str]:
     A name is a figure's or the part of it before a hyphen.
 
     >>> select(["ring", "book-seed"])
-    ['book-seed', 'ring-1', 'ring-3']
+    ['book-seed', 'ring-1', 'ring-3', 'ring-1-single', 'ring-3-single']
 
     Raises InvalidValueError where a name means no figure.
     """

@@ -6,7 +6,7 @@ from bench import driver
 from bench.figure import Figure, compare
 from bench.options import Options
 
-__all__ = ["one_producer", "three_producers"]
+__all__ = ["one_producer", "one_producer_single", "three_producers", "three_producers_single"]
 
 
 def _ring(name: str, options: Options) -> Figure:
@@ -29,3 +29,13 @@ def one_producer(options: Options) -> Figure:
 def three_producers(options: Options) -> Figure:
     """Three producer threads."""
     return _ring("ring-3", options)
+
+
+def one_producer_single(options: Options) -> Figure:
+    """One producer thread, one message a claim."""
+    return _ring("ring-1-single", options)
+
+
+def three_producers_single(options: Options) -> Figure:
+    """Three producer threads, one message a claim."""
+    return _ring("ring-3-single", options)

@@ -28,9 +28,9 @@ from bench.figure import Figure, Sample, compare, machine
 from bench.options import Options
 from bench.wire_library import Load, Result, check, library, zmq_socket
 from ome.cli.main import DEFAULT_INSTRUMENTS
-from ome.codec import COMMAND, Records
-from ome.codec.layouts import COMMAND_MESSAGE, EXECUTION_REPORT_MESSAGE, HEADER_SIZE, SCHEMA_ID, SCHEMA_VERSION
-from ome.codec.wire import decode_message, encode_message
+from ome.codec import COMMAND, Records, logon_message
+from ome.codec.layouts import COMMAND_MESSAGE, EXECUTION_REPORT_MESSAGE
+from ome.codec.wire import decode_message, numbered_messages
 from ome.engine import Engine
 from ome.enums import CommandKind, EventKind, OrderType, Reason, Side, TimeInForce
 from ome.orderflow import order_flow
@@ -73,15 +73,7 @@ def _traffic(flow: Records) -> _Traffic:
         (events["sequence"] - before - 1).astype(np.int64), weights=1 + (events["kind"] == EventKind.TRADE), minlength=len(flow)
     )
     after = np.concatenate(([0], np.cumsum(reports))).astype(np.uint64)
-    messages = flow.view(COMMAND_MESSAGE).copy()
-    messages["template_id"] = flow["kind"]
-    messages["block_length"] = messages.dtype.itemsize - HEADER_SIZE
-    messages["schema_id"] = SCHEMA_ID
-    messages["version"] = SCHEMA_VERSION
-    for name in ("timestamp_ns", "participant", "session", "kind"):
-        messages[name] = 0
-    messages["session_sequence"] = np.arange(1, len(flow) + 1)
-    return _Traffic(messages=messages, reports_after=after)
+    return _Traffic(messages=numbered_messages(flow, 1), reports_after=after)
 
 
 @contextlib.contextmanager
@@ -114,7 +106,7 @@ def _session(endpoint: str) -> Iterator[int]:
     """A connection that has said its logon and got an answer; the address of its socket for C."""
     with Context() as context:
         client = context.connect_client(endpoint)
-        client.send(encode_message("Logon", participant_name=b"BENCH"))
+        client.send(logon_message("BENCH"))
         deadline = time.monotonic() + _TIMEOUT_S
         while (answer := client.receive()) is None:
             if time.monotonic() > deadline:

@@ -13,9 +13,13 @@ from cffi import FFI
 # Lowest first: each uses the types of those before it.
 HEADERS = (
     "abi/ome_status.h",
+    "abi/ome_choices.h",
     "engine/ome_engine_limits.h",
     "engine/ome_sink.h",
     "ome.h",
+    "ome_replay_face.h",
+    "ome_repair_face.h",
+    "pipeline/ome_venue_config.h",
     "ome_venue_face.h",
 )
 
@@ -36,7 +40,7 @@ def main(csrc: str, output: str) -> None:
     builder.cdef(RECORDS)
     for header in HEADERS:
         builder.cdef(declarations(Path(csrc) / header))
-    builder.set_source("ome._native._ome", '#include "ome_venue_face.h"', py_limited_api=True)
+    builder.set_source("ome._native._ome", '#include "ome_repair_face.h"\n#include "ome_venue_face.h"', py_limited_api=True)
     builder.emit_c_code(output)
 
 

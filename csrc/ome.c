@@ -12,10 +12,10 @@
 #define BATCH_EVENT_COUNT_INITIAL 4096u
 
 static_assert(sizeof(ome_depth_t) == 24, "ome_depth_t has no padding");
-static_assert(sizeof(ome_order_view_t) == 112, "ome_order_view_t has no padding");
+static_assert(sizeof(ome_order_view_t) == 128, "ome_order_view_t has no padding");
 static_assert(sizeof(ome_instrument_view_t) == 40, "ome_instrument_view_t has no padding");
 static_assert(sizeof(ome_session_view_t) == 24, "ome_session_view_t has no padding");
-static_assert(sizeof(ome_event_row_t) == 88, "ome_event_row_t has no padding");
+static_assert(sizeof(ome_event_row_t) == 104, "ome_event_row_t has no padding");
 
 ome_status_t ome_engine_create(const ome_limits_t *limits, ome_engine_t **engine)
 {
@@ -59,12 +59,12 @@ void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status)
         .order_slot_count = engine->pools.orders.slots_ever_used};
 }
 
-static bool has_instrument(const ome_engine_t *engine, uint32_t number)
+static bool face_has_instrument(const ome_engine_t *engine, uint32_t number)
 {
     return number >= 1 && number <= engine->instrument_count;
 }
 
-static bool is_side(uint8_t side)
+static bool face_is_side(uint8_t side)
 {
     return side == OME_SIDE_BUY || side == OME_SIDE_SELL;
 }
@@ -72,7 +72,7 @@ static bool is_side(uint8_t side)
 /* ---- Market data ---- */
 
 /* Level `index`, or the next worse one that displays something; 0 for none. */
-static uint32_t displayed_from(const ome_engine_t *engine, uint32_t index)
+static uint32_t face_displayed_from(const ome_engine_t *engine, uint32_t index)
 {
     const ome_ladder_pool_t *ladder = &engine->pools.ladder;
     while (index != 0 && ladder->levels[index].order_count == 0)
@@ -82,43 +82,43 @@ static uint32_t displayed_from(const ome_engine_t *engine, uint32_t index)
     return index;
 }
 
-static ome_depth_t depth_of(const ome_engine_t *engine, uint32_t index)
+static ome_depth_t face_depth_of(const ome_engine_t *engine, uint32_t index)
 {
     const ome_level_t *level = &engine->pools.ladder.levels[index];
     return (ome_depth_t){.price = level->price, .quantity = level->quantity, .order_count = level->order_count};
 }
 
-static uint32_t best_of(const ome_engine_t *engine, uint32_t instrument, uint8_t side)
+static uint32_t face_best_of(const ome_engine_t *engine, uint32_t instrument, uint8_t side)
 {
-    return is_side(side) && has_instrument(engine, instrument) ? ome_book_best(&engine->books[instrument], side) : 0;
+    return face_is_side(side) && face_has_instrument(engine, instrument) ? ome_book_best(&engine->books[instrument], side) : 0;
 }
 
 ome_status_t ome_engine_best(const ome_engine_t *engine, uint32_t instrument, uint8_t side, ome_depth_t *depth)
 {
-    if (!is_side(side))
+    if (!face_is_side(side))
     {
         return OME_INVALID;
     }
-    if (!has_instrument(engine, instrument))
+    if (!face_has_instrument(engine, instrument))
     {
         return OME_NOT_FOUND;
     }
-    const uint32_t index = displayed_from(engine, best_of(engine, instrument, side));
+    const uint32_t index = face_displayed_from(engine, face_best_of(engine, instrument, side));
     if (index == 0)
     {
         return OME_EMPTY;
     }
-    *depth = depth_of(engine, index);
+    *depth = face_depth_of(engine, index);
     return OME_OK;
 }
 
 ome_status_t ome_engine_depth(const ome_engine_t *engine, uint32_t instrument, uint8_t side, int64_t price, ome_depth_t *depth)
 {
-    if (!is_side(side))
+    if (!face_is_side(side))
     {
         return OME_INVALID;
     }
-    if (!has_instrument(engine, instrument))
+    if (!face_has_instrument(engine, instrument))
     {
         return OME_NOT_FOUND;
     }
@@ -129,22 +129,22 @@ ome_status_t ome_engine_depth(const ome_engine_t *engine, uint32_t instrument, u
         return OME_INVALID;
     }
     const uint32_t index = ome_ladder_find(&book->ladders[ome_side_index(side)], &engine->pools.ladder, ome_book_key(side, tick_index));
-    if (index == 0 || displayed_from(engine, index) != index)
+    if (index == 0 || face_displayed_from(engine, index) != index)
     {
         return OME_EMPTY;
     }
-    *depth = depth_of(engine, index);
+    *depth = face_depth_of(engine, index);
     return OME_OK;
 }
 
 uint32_t ome_engine_levels(const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_depth_t *levels)
 {
     uint32_t count = 0;
-    uint32_t index = displayed_from(engine, best_of(engine, instrument, side));
+    uint32_t index = face_displayed_from(engine, face_best_of(engine, instrument, side));
     while (index != 0 && count < count_max)
     {
-        levels[count++] = depth_of(engine, index);
-        index = displayed_from(engine, ome_ladder_next(&engine->pools.ladder, index));
+        levels[count++] = face_depth_of(engine, index);
+        index = face_displayed_from(engine, ome_ladder_next(&engine->pools.ladder, index));
     }
     return count;
 }
@@ -152,7 +152,7 @@ uint32_t ome_engine_levels(const ome_engine_t *engine, uint32_t instrument, uint
 /* ---- Orders ---- */
 
 /* The scope that an order came in with: a group is only there where it is the scope. */
-static uint8_t scope_of(const ome_order_t *order, const ome_special_t *special)
+static uint8_t face_scope_of(const ome_order_t *order, const ome_special_t *special)
 {
     if (special->group != 0)
     {
@@ -162,11 +162,11 @@ static uint8_t scope_of(const ome_order_t *order, const ome_special_t *special)
 }
 
 /* What an order tells wherever it is. */
-static ome_order_view_t view_terms(const ome_engine_t *engine, uint32_t slot, const ome_special_t *special)
+static ome_order_view_t face_view_terms(const ome_engine_t *engine, uint32_t slot, const ome_special_t *special)
 {
     const ome_order_t *order = &engine->pools.orders.orders[slot];
     const uint64_t owner = ome_book_owner(&engine->pools, order);
-    return (ome_order_view_t){.order_id = ome_order_id(&engine->pools.orders, slot),
+    ome_order_view_t view = {.order_id = ome_order_id(&engine->pools.orders, slot),
         .client_order_id = order->client_order_id,
         .leaves_quantity = ome_book_leaves(&engine->pools, order),
         .cumulative_quantity = order->cumulative_quantity,
@@ -179,10 +179,12 @@ static ome_order_view_t view_terms(const ome_engine_t *engine, uint32_t slot, co
         .is_hidden = (order->marks & OME_ORDER_MARK_HIDDEN) != 0,
         .is_post_only = (order->marks & OME_ORDER_MARK_POST_ONLY) != 0,
         .self_trade_prevention = order->marks >> OME_ORDER_SELF_TRADE_SHIFT & 7u,
-        .self_trade_scope = scope_of(order, special)};
+        .self_trade_scope = face_scope_of(order, special)};
+    memcpy(view.attributes, special->attributes, OME_ATTRIBUTE_COUNT * sizeof(*special->attributes));
+    return view;
 }
 
-static uint8_t resting_time_in_force(const ome_order_t *order, const ome_special_t *special)
+static uint8_t face_resting_time_in_force(const ome_order_t *order, const ome_special_t *special)
 {
     if (special->deadline_ns != 0)
     {
@@ -191,9 +193,9 @@ static uint8_t resting_time_in_force(const ome_order_t *order, const ome_special
     return (order->marks & OME_ORDER_MARK_DAY) != 0 ? OME_TIME_IN_FORCE_DAY : OME_TIME_IN_FORCE_GTC;
 }
 
-static ome_order_view_t view_waiting(const ome_engine_t *engine, uint32_t slot, const ome_special_t *special, int64_t stop_price)
+static ome_order_view_t face_view_waiting(const ome_engine_t *engine, uint32_t slot, const ome_special_t *special, int64_t stop_price)
 {
-    ome_order_view_t view = view_terms(engine, slot, special);
+    ome_order_view_t view = face_view_terms(engine, slot, special);
     view.is_waiting = 1;
     view.price = special->limit;
     view.stop_price = stop_price;
@@ -206,7 +208,7 @@ static ome_order_view_t view_waiting(const ome_engine_t *engine, uint32_t slot, 
     return view;
 }
 
-static ome_order_view_t view_order(const ome_engine_t *engine, uint32_t slot)
+static ome_order_view_t face_view_order(const ome_engine_t *engine, uint32_t slot)
 {
     const ome_order_t *order = &engine->pools.orders.orders[slot];
     const uint32_t index = ome_order_special(order);
@@ -215,51 +217,52 @@ static ome_order_view_t view_order(const ome_engine_t *engine, uint32_t slot)
     {
         const ome_book_t *book = &engine->books[special->instrument];
         const bool trails = ome_trailing_is(special);
-        return view_waiting(engine, slot, special, trails ? ome_trailing_stop_price(book, &engine->pools, index) : special->stop_price);
+        return face_view_waiting(
+            engine, slot, special, trails ? ome_trailing_stop_price(book, &engine->pools, index) : special->stop_price);
     }
-    ome_order_view_t view = view_terms(engine, slot, special);
+    ome_order_view_t view = face_view_terms(engine, slot, special);
     const ome_level_t *level = &engine->pools.ladder.levels[order->level];
     view.price = level->price;
     view.instrument = level->instrument;
     view.side = level->side;
     view.displayed_quantity = view.is_hidden ? 0 : order->leaves_quantity;
     view.order_type = OME_ORDER_TYPE_LIMIT;
-    view.time_in_force = resting_time_in_force(order, special);
+    view.time_in_force = face_resting_time_in_force(order, special);
     return view;
 }
 
 /* Lists a queue, from `slot` on. Returns how many orders are in `orders` then. */
-static uint32_t view_queue(const ome_engine_t *engine, uint32_t slot, uint32_t count, uint32_t count_max, ome_order_view_t *orders)
+static uint32_t face_view_queue(const ome_engine_t *engine, uint32_t slot, uint32_t count, uint32_t count_max, ome_order_view_t *orders)
 {
     for (; slot != 0 && count < count_max; slot = engine->pools.orders.orders[slot].next)
     {
-        orders[count++] = view_order(engine, slot);
+        orders[count++] = face_view_order(engine, slot);
     }
     return count;
 }
 
 /* Lists the queues of a ladder, from level `index` on. */
-static uint32_t view_levels(
+static uint32_t face_view_levels(
     const ome_engine_t *engine, const ome_ladder_pool_t *ladder, uint32_t index, uint32_t count_max, ome_order_view_t *orders)
 {
     uint32_t count = 0;
     for (; index != 0 && count < count_max; index = ome_ladder_next(ladder, index))
     {
-        count = view_queue(engine, ladder->levels[index].head, count, count_max, orders);
-        count = view_queue(engine, ladder->levels[index].hidden_head, count, count_max, orders);
+        count = face_view_queue(engine, ladder->levels[index].head, count, count_max, orders);
+        count = face_view_queue(engine, ladder->levels[index].hidden_head, count, count_max, orders);
     }
     return count;
 }
 
 uint32_t ome_engine_orders(const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_order_view_t *orders)
 {
-    return view_levels(engine, &engine->pools.ladder, best_of(engine, instrument, side), count_max, orders);
+    return face_view_levels(engine, &engine->pools.ladder, face_best_of(engine, instrument, side), count_max, orders);
 }
 
 uint32_t ome_engine_waiting_orders(
     const ome_engine_t *engine, uint32_t instrument, uint8_t side, uint32_t count_max, ome_order_view_t *orders)
 {
-    if (!is_side(side) || !has_instrument(engine, instrument))
+    if (!face_is_side(side) || !face_has_instrument(engine, instrument))
     {
         return 0;
     }
@@ -268,7 +271,7 @@ uint32_t ome_engine_waiting_orders(
     for (uint32_t slot = ome_waiting_next(&waiting); slot != 0 && count < count_max; slot = ome_waiting_next(&waiting))
     {
         const ome_special_t *special = &engine->pools.specials.records[ome_order_special(&engine->pools.orders.orders[slot])];
-        orders[count++] = view_waiting(engine, slot, special, special->stop_price);
+        orders[count++] = face_view_waiting(engine, slot, special, special->stop_price);
     }
     return count;
 }
@@ -279,7 +282,7 @@ ome_status_t ome_engine_order(const ome_engine_t *engine, uint64_t order_id, ome
     {
         return OME_NOT_FOUND;
     }
-    *order = view_order(engine, (uint32_t)order_id);
+    *order = face_view_order(engine, (uint32_t)order_id);
     return OME_OK;
 }
 
@@ -290,7 +293,7 @@ ome_status_t ome_engine_client_order(const ome_engine_t *engine, uint16_t partic
     {
         return OME_NOT_FOUND;
     }
-    *order = view_order(engine, slot);
+    *order = face_view_order(engine, slot);
     return OME_OK;
 }
 
@@ -314,7 +317,7 @@ ome_status_t ome_engine_account(const ome_engine_t *engine, uint64_t order_id, u
 
 ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, ome_instrument_view_t *instrument)
 {
-    if (!has_instrument(engine, number))
+    if (!face_has_instrument(engine, number))
     {
         return OME_NOT_FOUND;
     }
@@ -353,7 +356,7 @@ struct ome_batch
 };
 
 /* The window is full: doubles it. */
-static void grow(ome_sink_t *sink)
+static void face_grow(ome_sink_t *sink)
 {
     ome_batch_t *batch = (ome_batch_t *)sink;
     const uint64_t count = (uint64_t)(sink->next - batch->events);
@@ -379,7 +382,7 @@ ome_status_t ome_batch_create(ome_batch_t **batch)
     made->events = events;
     made->capacity = BATCH_EVENT_COUNT_INITIAL;
     made->event_hash = OME_HASH_EVENTS_INITIAL;
-    made->sink = (ome_sink_t){.next = events, .end = events + made->capacity, .flush = grow};
+    made->sink = (ome_sink_t){.next = events, .end = events + made->capacity, .flush = face_grow};
     *batch = made;
     return OME_OK;
 }
@@ -393,7 +396,7 @@ void ome_batch_destroy(ome_batch_t *batch)
     }
 }
 
-static void apply_unaligned(ome_batch_t *batch, ome_engine_t *engine, const uint8_t *commands, uint64_t count)
+static void face_apply_unaligned(ome_batch_t *batch, ome_engine_t *engine, const uint8_t *commands, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++)
     {
@@ -419,7 +422,7 @@ void ome_batch_append(ome_batch_t *batch, ome_engine_t *engine, const void *comm
     }
     else
     {
-        apply_unaligned(batch, engine, commands, count);
+        face_apply_unaligned(batch, engine, commands, count);
     }
     batch->event_hash = ome_hash_events(batch->event_hash, batch->events + before, ome_batch_event_count(batch) - before);
 }
@@ -462,7 +465,7 @@ typedef struct
     uint16_t session;
 } aggressor_t;
 
-static ome_event_row_t row_of(const ome_event_t *event)
+static ome_event_row_t face_row_of(const ome_event_t *event)
 {
     return (ome_event_row_t){.sequence = event->sequence,
         .timestamp_ns = event->timestamp_ns,
@@ -480,7 +483,7 @@ static ome_event_row_t row_of(const ome_event_t *event)
         .flags = event->flags};
 }
 
-static void complete_pair(ome_event_row_t *row, const ome_event_t *event, const aggressor_t *aggressor)
+static void face_complete_pair(ome_event_row_t *row, const ome_event_t *event, const aggressor_t *aggressor)
 {
     const bool is_known = aggressor->sequence == event->sequence && aggressor->order_id == event->order_id;
     row->resting_order_id = event->resting_order_id;
@@ -492,7 +495,7 @@ static void complete_pair(ome_event_row_t *row, const ome_event_t *event, const 
 }
 
 /* Of an event about a command: the kind of that instead of flags, and no price or quantity where the command has none. */
-static void complete_command(ome_event_row_t *row)
+static void face_complete_command(ome_event_row_t *row)
 {
     const uint8_t command = row->flags;
     const bool is_echo = row->kind == OME_EVENT_KIND_REJECTED;
@@ -508,6 +511,13 @@ static void complete_command(ome_event_row_t *row)
     row->quantity = has_quantity ? row->quantity : OME_NULL_VALUE;
 }
 
+/* They lie where other events have price and quantity. */
+static void face_complete_attributes(ome_event_row_t *row, const ome_event_t *event)
+{
+    memcpy(row->attributes, (const uint8_t *)event + offsetof(ome_event_t, price), sizeof(row->attributes));
+    row->price = row->quantity = OME_NULL_VALUE;
+}
+
 void ome_event_rows(const void *events, uint64_t count, void *rows)
 {
     aggressor_t aggressor = {0};
@@ -515,17 +525,20 @@ void ome_event_rows(const void *events, uint64_t count, void *rows)
     {
         ome_event_t event;
         memcpy(&event, (const uint8_t *)events + i * sizeof event, sizeof event);
-        ome_event_row_t row = row_of(&event);
+        ome_event_row_t row = face_row_of(&event);
         switch (event.kind)
         {
         case OME_EVENT_KIND_TRADE:
         case OME_EVENT_KIND_PREVENTED:
-            complete_pair(&row, &event, &aggressor);
+            face_complete_pair(&row, &event, &aggressor);
             break;
         case OME_EVENT_KIND_REJECTED:
         case OME_EVENT_KIND_DEFINED:
         case OME_EVENT_KIND_COMPLETED:
-            complete_command(&row);
+            face_complete_command(&row);
+            break;
+        case OME_EVENT_KIND_ATTRIBUTES:
+            face_complete_attributes(&row, &event);
             break;
         case OME_EVENT_KIND_ACCEPTED:
         case OME_EVENT_KIND_AMENDED:

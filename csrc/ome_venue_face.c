@@ -1,384 +1,18 @@
-/* The part of ome.h that runs a venue: replay, stages, gateway and feed, each made in memory of its own. */
-#define _GNU_SOURCE
 #include "ome_venue_face.h"
 
-#include <errno.h>
-#include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/ome_clock.h"
 #include "base/ome_memory.h"
-#include "journal/ome_journal_repair.h"
 #include "pipeline/ome_venue.h"
 #include "wire/ome_feed.h"
 #include "wire/ome_gateway.h"
 #include "wire/ome_listener.h"
 
-/* ---- Replay ---- */
-
-ome_status_t ome_replay_create(const char *directory, uint32_t flags, ome_replay_t **replay)
-{
-    ome_replay_t *made = ome_memory_map(sizeof(ome_replay_t));
-    if (made == NULL)
-    {
-        return OME_NO_MEMORY;
-    }
-    const ome_status_t status = ome_replay_open(made, directory, flags);
-    if (status == OME_INVALID || status == OME_NO_MEMORY)
-    {
-        ome_replay_destroy(made);
-        return status;
-    }
-    *replay = made;
-    return status;
-}
-
-void ome_replay_destroy(ome_replay_t *replay)
-{
-    if (replay != NULL)
-    {
-        ome_replay_close(replay);
-        ome_memory_unmap(replay, sizeof(ome_replay_t));
-    }
-}
-
-typedef struct
-{
-    ome_engine_t *engine;
-    ome_batch_t *batch;
-    const ome_command_t *commands;
-    uint64_t count;
-    bool is_first;
-} step_t;
-
-static void apply_step(void *context)
-{
-    const step_t *step = context;
-    (step->is_first ? ome_batch_apply : ome_batch_append)(step->batch, step->engine, step->commands, step->count);
-}
-
-ome_status_t ome_replay_step_into(ome_replay_t *replay, ome_batch_t *batch, void *commands, uint64_t count_max, uint64_t *count)
-{
-    const ome_status_t status = ome_replay_read_next(replay, commands, count_max, count);
-    step_t step = {.batch = batch};
-    for (uint64_t done = 0; done < *count; done += step.count)
-    {
-        step.commands = (const ome_command_t *)commands + done;
-        ome_status_t applied = ome_replay_part(replay, step.commands, *count - done, &step.count);
-        step.engine = replay->engine;
-        step.is_first = done == 0;
-        applied = applied == OME_OK ? ome_replay_guard(replay, apply_step, &step) : applied;
-        if (applied != OME_OK)
-        {
-            *count = 0;
-            return applied;
-        }
-    }
-    return ome_replay_take_events(replay, ome_batch_events(batch), *count > 0 ? ome_batch_event_count(batch) : 0, status);
-}
-
-ome_status_t ome_replay_commands(ome_replay_t *replay, void *commands, uint64_t count_max, uint64_t *count)
-{
-    return ome_replay_read(replay, commands, count_max, count);
-}
-
-typedef struct
-{
-    ome_status_t (*function)(void *context, uint64_t count);
-    void *context;
-    uint64_t count;
-    ome_status_t status;
-} idle_work_t;
-
-/* A low nice value is not enough: such a thread may run to the end of its slice, some milliseconds, while another waits. */
-static void *work_idle(void *argument)
-{
-    idle_work_t *work = argument;
-    const struct sched_param none = {0};
-    (void)sched_setscheduler(0, SCHED_IDLE, &none); /* of this thread; where the system refuses it works all the same */
-    work->status = work->function(work->context, work->count);
-    return NULL;
-}
-
-static ome_status_t run_idle(ome_status_t (*function)(void *context, uint64_t count), void *context, uint64_t count)
-{
-    idle_work_t work = {.function = function, .context = context, .count = count};
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, work_idle, &work) != 0)
-    {
-        return OME_NO_MEMORY;
-    }
-    (void)pthread_join(thread, NULL);
-    return work.status;
-}
-
-static ome_status_t step_replay(void *context, uint64_t count)
-{
-    return ome_replay_step(context, count);
-}
-
-static ome_status_t snapshot_replay(void *context, uint64_t count)
-{
-    return ome_replay_snapshot(context, (uint32_t)count);
-}
-
-ome_status_t ome_replay_step_idle(ome_replay_t *replay, uint64_t count_max)
-{
-    return count_max > 0 ? run_idle(step_replay, replay, count_max) : OME_OK;
-}
-
-ome_status_t ome_replay_snapshot_idle(ome_replay_t *replay, uint32_t keep_count)
-{
-    return run_idle(snapshot_replay, replay, keep_count);
-}
-
-const ome_engine_t *ome_replay_engine(const ome_replay_t *replay)
-{
-    return replay->engine;
-}
-
-void ome_replay_report(const ome_replay_t *replay, ome_replay_report_t *report)
-{
-    const ome_journal_reader_t *reader = &replay->reader;
-    const ome_journal_report_t *found = replay->is_check_fault ? &replay->check.reader.report : &reader->report;
-    const bool is_torn = found->verdict == OME_JOURNAL_TORN;
-    *report = (ome_replay_report_t){.last_sequence = reader->last_sequence,
-        .epoch = reader->epoch,
-        .segment_count = reader->segment_count,
-        .offset = found->offset,
-        .sequence_expected = found->sequence_expected,
-        .sequence_found = replay->reason_status == OME_ASSERTED ? replay->engine->sequence : found->sequence_found,
-        .torn_bytes = is_torn ? reader->tail_end - found->offset : 0,
-        .event_hash = ome_replay_event_hash(replay),
-        .snapshot_sequence = replay->snapshot_sequence,
-        .events_checked = replay->check.compared_count,
-        .events_missing = replay->check.has_log ? replay->check.missing_count : 0,
-        .events_ahead = replay->check.ahead_count,
-        .events_right = replay->is_check_fault ? ome_event_check_right(&replay->check) : 0,
-        .quarantined = replay->quarantined_count,
-        .configuration_hash = reader->configuration_hash,
-        .record_checksum = reader->record_checksum,
-        .snapshots_refused = replay->refused_count,
-        .refused_path = replay->refused_path,
-        .refused_reason = replay->refused_reason,
-        .reason = replay->reason != NULL ? replay->reason : found->reason,
-        .path = found->path[0] != '\0' || !replay->is_check_fault ? found->path : reader->directory,
-        .is_of_event_log = replay->is_check_fault,
-        .events_differ = replay->is_check_fault && replay->check.has_other_event,
-        .is_of_decisions = replay->is_decision_fault,
-        .error_call = reader->error.call,
-        .error_path = reader->error.path,
-        .error_number = reader->error.number,
-        .verdict = replay->reason != NULL ? OME_JOURNAL_DAMAGED : (int32_t)found->verdict};
-}
-
-/* ---- Repair ---- */
-
-ome_status_t ome_replay_decision(const ome_replay_t *replay, uint32_t index, ome_decision_look_t *look)
-{
-    const ome_decisions_t *const decisions = &replay->decisions;
-    if (index >= decisions->count)
-    {
-        return OME_NOT_FOUND;
-    }
-    const ome_decision_t *const decision = &decisions->entries[index];
-    *look = (ome_decision_look_t){.sequence = decision->sequence,
-        .time_ns = decision->time_ns,
-        .checksum = decision->checksum,
-        .kind = decision->kind,
-        .is_void = decisions->is_void[index]};
-    return OME_OK;
-}
-
-static ome_decision_t decision_of(uint32_t kind, uint64_t sequence, uint32_t checksum)
-{
-    return (ome_decision_t){.sequence = sequence, .time_ns = ome_clock_realtime_ns(), .checksum = checksum, .kind = kind};
-}
-
-ome_status_t ome_replay_suppose(ome_replay_t *replay, uint64_t sequence, uint32_t checksum)
-{
-    const ome_decision_t decision = decision_of(OME_DECISION_QUARANTINE, sequence, checksum);
-    return ome_decisions_take(&replay->decisions, &decision);
-}
-
-ome_status_t ome_decision_make(const char *directory, uint32_t kind, uint64_t sequence, uint32_t checksum)
-{
-    const ome_decision_t decision = decision_of(kind, sequence, checksum);
-    ome_error_t error = {0};
-    const ome_status_t status = ome_decisions_write(ome_file_system_posix(), directory, &decision, &error);
-    errno = error.number;
-    return status;
-}
-
-ome_status_t ome_replay_survey(ome_replay_t *replay, ome_replay_loss_t *loss)
-{
-    ome_journal_loss_t found;
-    const ome_status_t status = ome_journal_survey(&replay->reader, &found);
-    *loss =
-        (ome_replay_loss_t){.last_sequence = found.last_sequence, .record_count = found.record_count, .segment_count = found.segment_count};
-    return status;
-}
-
-ome_status_t ome_replay_cut(ome_replay_t *replay)
-{
-    return ome_journal_cut(&replay->reader);
-}
-
-ome_status_t ome_replay_begin_journal(ome_replay_t *replay)
-{
-    return ome_journal_begin(&replay->reader);
-}
-
-ome_status_t ome_event_log_cut(const char *directory, uint64_t last_number)
-{
-    ome_event_check_t check = {0};
-    ome_status_t status = ome_event_check_open(&check, ome_file_system_posix(), directory);
-    if (status == OME_OK || status == OME_DAMAGED)
-    {
-        status = ome_event_check_cut(&check, last_number);
-    }
-    errno = check.reader.error.number;
-    ome_event_check_close(&check);
-    return status;
-}
-
-/* ---- Scan ---- */
-
-struct ome_scan
-{
-    ome_journal_reader_t reader;
-    void *reader_memory;
-    uint64_t size_bytes; /* read in this step */
-};
-
-ome_status_t ome_scan_create(const char *directory, uint32_t kind, uint64_t first_sequence, ome_scan_t **scan)
-{
-    ome_scan_t *made = ome_memory_map(sizeof(*made));
-    void *memory = ome_memory_map(ome_journal_reader_size_bytes());
-    const ome_journal_reader_config_t config = {.file_system = ome_file_system_posix(),
-        .directory = directory,
-        .kind = (ome_journal_kind_t)kind,
-        .first_sequence = first_sequence,
-        .is_live = true};
-    ome_status_t status = made != NULL && memory != NULL ? OME_OK : OME_NO_MEMORY;
-    if (status == OME_OK)
-    {
-        made->reader_memory = memory;
-        status = ome_journal_reader_open(&made->reader, memory, ome_journal_reader_size_bytes(), &config);
-    }
-    if (status == OME_OK)
-    {
-        *scan = made;
-        return OME_OK;
-    }
-    ome_memory_unmap(memory, ome_journal_reader_size_bytes());
-    ome_memory_unmap(made, sizeof(*made));
-    return status;
-}
-
-void ome_scan_destroy(ome_scan_t *scan)
-{
-    if (scan != NULL)
-    {
-        ome_journal_reader_close(&scan->reader);
-        ome_memory_unmap(scan->reader_memory, ome_journal_reader_size_bytes());
-        ome_memory_unmap(scan, sizeof(*scan));
-    }
-}
-
-static ome_status_t step_scan(void *context, uint64_t count)
-{
-    ome_scan_t *scan = context;
-    ome_status_t status = OME_OK;
-    for (uint64_t i = 0; i < count && status == OME_OK; i++)
-    {
-        ome_journal_record_t record;
-        status = ome_journal_reader_next(&scan->reader, &record);
-        scan->size_bytes += status == OME_OK ? OME_JOURNAL_ENVELOPE_SIZE + record.length : 0;
-    }
-    return status;
-}
-
-ome_status_t ome_scan_step_idle(ome_scan_t *scan, uint64_t count_max, uint64_t *size_bytes)
-{
-    scan->size_bytes = 0;
-    const ome_status_t status = run_idle(step_scan, scan, count_max);
-    *size_bytes = scan->size_bytes;
-    return status;
-}
-
-void ome_scan_report(const ome_scan_t *scan, ome_scan_report_t *report)
-{
-    const ome_journal_reader_t *reader = &scan->reader;
-    *report = (ome_scan_report_t){.sequence = reader->last_sequence,
-        .offset = reader->report.offset,
-        .path = reader->report.path[0] != '\0' ? reader->report.path : reader->directory,
-        .reason = reader->report.reason,
-        .error_call = reader->error.call,
-        .error_number = reader->error.number};
-}
-
-/* ---- Snapshots ---- */
-
-static ome_status_t inspect(ome_snapshot_files_t *files, const char *directory, uint64_t sequence, ome_snapshot_look_t *look)
-{
-    ome_status_t status = ome_snapshot_files_open(files, ome_file_system_posix(), directory);
-    if (status != OME_OK)
-    {
-        return status;
-    }
-    ome_snapshot_loaded_t loaded;
-    status = ome_snapshot_file_load_one(files, sequence, &loaded);
-    if (status == OME_OK)
-    {
-        *look = (ome_snapshot_look_t){.state_hash = files->reader.header.state_hash,
-            .event_hash = loaded.past.event_hash,
-            .event_count = files->reader.header.event_count,
-            .journal_checksum = loaded.past.journal_checksum};
-        ome_memory_unmap(loaded.engine, loaded.engine_size_bytes);
-    }
-    else if (status == OME_DAMAGED || status == OME_UNSUPPORTED)
-    {
-        *look = (ome_snapshot_look_t){.reason = files->reader.reason, .offset = files->reader.offset};
-    }
-    else if (status == OME_IO_ERROR)
-    {
-        errno = files->error.number;
-    }
-    return status;
-}
-
-ome_status_t ome_snapshot_inspect(const char *directory, uint64_t sequence, ome_snapshot_look_t *look)
-{
-    ome_snapshot_files_t *files = ome_memory_map(sizeof(*files));
-    if (files == NULL)
-    {
-        return OME_NO_MEMORY;
-    }
-    const ome_status_t status = inspect(files, directory, sequence, look);
-    ome_memory_unmap(files, sizeof(*files));
-    return status;
-}
-
 /* ---- Venue ---- */
 
-ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const char *directory, const char *counters_path, uint8_t policy,
-    uint32_t ring_slot_count, uint32_t stream_slot_count, uint32_t reader_count, uint32_t wait_strategy, uint64_t segment_size_bytes,
-    uint64_t delay_ns, uint32_t batch_count, uint64_t configuration_hash, ome_venue_t **venue, ome_venue_view_t *view)
+ome_status_t ome_venue_create(
+    ome_replay_t *replay, ome_engine_t *engine, const ome_venue_config_t *config, ome_venue_t **venue, ome_venue_view_t *view)
 {
-    const ome_venue_config_t config = {.ring_slot_count = ring_slot_count,
-        .stream_slot_count = stream_slot_count,
-        .reader_count = reader_count,
-        .wait_strategy = wait_strategy,
-        .policy = policy,
-        .counters_path = counters_path,
-        .directory = directory,
-        .segment_size_bytes = segment_size_bytes,
-        .delay_ns = delay_ns,
-        .batch_count = batch_count,
-        .configuration_hash = configuration_hash,
-        .has_event_log = replay != NULL && replay->checks_events};
     *view = (ome_venue_view_t){0};
     ome_venue_t *made = ome_memory_map(sizeof(ome_venue_t));
     if (made == NULL)
@@ -391,7 +25,7 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
         ome_engine_destroy(engine);
         engine = ome_replay_take_engine(replay);
     }
-    const ome_status_t status = ome_venue_open(made, engine, replay, &config);
+    const ome_status_t status = ome_venue_open(made, engine, replay, config);
     if (status == OME_OK)
     {
         *venue = made;
@@ -406,7 +40,7 @@ ome_status_t ome_venue_create(ome_replay_t *replay, ome_engine_t *engine, const 
     else if (ome_venue_error(made) != NULL)
     {
         view->error_call = ome_venue_error(made)->call;
-        view->error_path = directory;
+        view->error_path = config->directory;
         view->error_number = ome_venue_error(made)->number;
     }
     (void)ome_venue_destroy(made);
@@ -419,7 +53,7 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view)
     const ome_error_t *error = ome_venue_error(venue);
     *view = (ome_venue_view_t){.epoch = venue->epoch,
         .cursor = ome_ring_cursor(venue->ring),
-        .durable = atomic_load_explicit(&venue->gate.durable.value, memory_order_acquire),
+        .durable = ome_published_sequence(&venue->published, OME_GATE_DURABLE),
         .deadline_ns = ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_DEADLINE)),
         .time_ns = ome_venue_clock_now_ns(&venue->clock),
         .events_durable =
@@ -446,7 +80,7 @@ void ome_venue_set_check(ome_venue_t *venue, uint64_t size_bytes, uint64_t pass_
     ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_CHECK_DAMAGED), damage_count);
 }
 
-static void look_at_clock(ome_venue_t *venue, uint64_t steady_ns, ome_venue_clock_view_t *view)
+static void venue_look_at_clock(ome_venue_t *venue, uint64_t steady_ns, ome_venue_clock_view_t *view)
 {
     const ome_venue_clock_t *clock = &venue->clock;
     ome_venue_count_clock(venue);
@@ -459,13 +93,13 @@ static void look_at_clock(ome_venue_t *venue, uint64_t steady_ns, ome_venue_cloc
 void ome_venue_follow_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view)
 {
     ome_venue_clock_follow(&venue->clock, steady_ns, wall_ns);
-    look_at_clock(venue, steady_ns, view);
+    venue_look_at_clock(venue, steady_ns, view);
 }
 
 void ome_venue_accept_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wall_ns, ome_venue_clock_view_t *view)
 {
     ome_venue_clock_accept(&venue->clock, steady_ns, wall_ns);
-    look_at_clock(venue, steady_ns, view);
+    venue_look_at_clock(venue, steady_ns, view);
 }
 
 void ome_venue_set_threads(ome_venue_t *venue, uint64_t failing_count, uint64_t failure_count)
@@ -490,82 +124,67 @@ ome_status_t ome_venue_destroy(ome_venue_t *venue)
     return status;
 }
 
-static uint64_t speakable(void *context)
+ome_status_t ome_venue_register(ome_venue_t *venue, const char *name)
 {
-    return ome_gate_limit(&((ome_venue_t *)context)->gate);
+    ome_reader_t reader;
+    return ome_published_register(&venue->published, name, true, &reader);
 }
 
-/* The next event of a reader may be spoken of. */
-typedef struct
+static bool venue_has_event(const void *context)
 {
-    ome_venue_t *venue;
-    uint32_t reader_index;
-} next_event_t;
-
-static bool is_speakable(const void *context)
-{
-    const next_event_t *next = context;
-    const void *slots = NULL;
-    return ome_stream_available(next->venue->stream, next->reader_index, &slots) > 0 &&
-           ((const ome_event_t *)slots)->sequence <= speakable(next->venue);
+    return ome_reader_has_event(context);
 }
 
-uint32_t ome_venue_read(ome_venue_t *venue, uint32_t reader_index, void *events, uint32_t count_max, uint64_t timeout_ns)
+uint32_t ome_venue_read(ome_venue_t *venue, const char *name, void *events, uint32_t count_max, uint64_t timeout_ns)
 {
-    const next_event_t next = {.venue = venue, .reader_index = reader_index};
-    if (ome_wait_for(ome_stream_reader_wait(venue->stream, reader_index), is_speakable, &next, timeout_ns) != OME_OK)
+    ome_reader_t reader;
+    if (!ome_published_find(&venue->published, name, &reader) ||
+        ome_wait_for(ome_reader_wait(&reader), venue_has_event, &reader, timeout_ns) != OME_OK)
     {
         return 0;
     }
-    const void *slots = NULL;
-    uint32_t count = ome_stream_available(venue->stream, reader_index, &slots);
-    count = count < count_max ? count : count_max;
-    const uint64_t limit = speakable(venue);
-    const ome_event_t *from = slots;
-    while (from[count - 1].sequence > limit)
-    {
-        count--;
-    }
-    memcpy(events, slots, (size_t)count * sizeof(ome_event_t));
-    ome_stream_advance(venue->stream, reader_index, count);
+    const ome_event_t *from;
+    const uint32_t count = ome_reader_take(&reader, count_max, &from);
+    memcpy(events, from, (size_t)count * sizeof(ome_event_t));
+    ome_reader_advance(&reader, count);
     return count;
 }
 
-static bool takes_commands(void *context)
+static bool venue_takes_commands(void *context)
 {
     const ome_venue_t *venue = context;
     return !ome_ring_is_closed(venue->ring) && !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
 }
 
-static uint8_t storage_of(void *context)
+static uint8_t venue_storage_of(void *context)
 {
     return atomic_load_explicit(&((const ome_venue_t *)context)->storage, memory_order_relaxed);
 }
 
-static ome_counter_t *counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)
+static ome_counter_t *venue_counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)
 {
     return ome_counters_counter(&venue->counters, counter);
 }
 
-static ome_gateway_counters_t gateway_counters(const ome_venue_t *venue)
+static ome_gateway_counters_t venue_gateway_counters(const ome_venue_t *venue)
 {
-    return (ome_gateway_counters_t){.frames_in = counter_of(venue, OME_COUNT_FRAMES_IN),
-        .messages_in = counter_of(venue, OME_COUNT_MESSAGES_IN),
-        .frames_rejected = counter_of(venue, OME_COUNT_FRAMES_REJECTED),
-        .messages_busy = counter_of(venue, OME_COUNT_MESSAGES_BUSY),
-        .reports = counter_of(venue, OME_COUNT_REPORTS),
-        .reports_undelivered = counter_of(venue, OME_COUNT_REPORTS_UNDELIVERED),
-        .sessions = counter_of(venue, OME_COUNT_SESSIONS),
-        .sessions_ended = counter_of(venue, OME_COUNT_SESSIONS_ENDED),
-        .orders = counter_of(venue, OME_COUNT_ORDERS),
-        .cancels = counter_of(venue, OME_COUNT_CANCELS),
-        .rejects = counter_of(venue, OME_COUNT_REJECTS),
-        .orders_storage_low = counter_of(venue, OME_COUNT_ORDERS_STORAGE_LOW),
+    return (ome_gateway_counters_t){.frames_in = venue_counter_of(venue, OME_COUNT_FRAMES_IN),
+        .messages_in = venue_counter_of(venue, OME_COUNT_MESSAGES_IN),
+        .frames_rejected = venue_counter_of(venue, OME_COUNT_FRAMES_REJECTED),
+        .messages_busy = venue_counter_of(venue, OME_COUNT_MESSAGES_BUSY),
+        .reports = venue_counter_of(venue, OME_COUNT_REPORTS),
+        .reports_undelivered = venue_counter_of(venue, OME_COUNT_REPORTS_UNDELIVERED),
+        .sessions = venue_counter_of(venue, OME_COUNT_SESSIONS),
+        .sessions_ended = venue_counter_of(venue, OME_COUNT_SESSIONS_ENDED),
+        .orders = venue_counter_of(venue, OME_COUNT_ORDERS),
+        .cancels = venue_counter_of(venue, OME_COUNT_CANCELS),
+        .rejects = venue_counter_of(venue, OME_COUNT_REJECTS),
+        .orders_storage_low = venue_counter_of(venue, OME_COUNT_ORDERS_STORAGE_LOW),
         .report_latency = ome_counters_histogram(&venue->counters, OME_LATENCY_REPORT)};
 }
 
 /* The memory of a gateway or a feed, with its size before it. */
-static void *sized_map(uint64_t size_bytes)
+static void *venue_sized_map(uint64_t size_bytes)
 {
     uint64_t *memory = ome_memory_map(size_bytes + OME_CACHE_LINE_SIZE);
     if (memory == NULL)
@@ -576,7 +195,7 @@ static void *sized_map(uint64_t size_bytes)
     return (uint8_t *)memory + OME_CACHE_LINE_SIZE;
 }
 
-static void sized_unmap(void *memory)
+static void venue_sized_unmap(void *memory)
 {
     if (memory != NULL)
     {
@@ -590,15 +209,15 @@ static void sized_unmap(void *memory)
 static_assert(OME_COUNT_ORDERS_QUEUED - OME_COUNT_ORDERS_CONNECTIONS == 6 && OME_COUNT_FEED_QUEUED - OME_COUNT_FEED_CONNECTIONS == 6,
     "the counters of both listeners are in the order of ome_listener_counters_t");
 
-static ome_listener_counters_t listener_counters(const ome_venue_t *venue, ome_venue_counter_t first)
+static ome_listener_counters_t venue_listener_counters(const ome_venue_t *venue, ome_venue_counter_t first)
 {
-    return (ome_listener_counters_t){.connections = counter_of(venue, first),
-        .accepted = counter_of(venue, first + 1),
-        .refused = counter_of(venue, first + 2),
-        .faults = counter_of(venue, first + 3),
-        .slow = counter_of(venue, first + 4),
-        .pauses = counter_of(venue, first + 5),
-        .queued_bytes = counter_of(venue, first + 6)};
+    return (ome_listener_counters_t){.connections = venue_counter_of(venue, first),
+        .accepted = venue_counter_of(venue, first + 1),
+        .refused = venue_counter_of(venue, first + 2),
+        .faults = venue_counter_of(venue, first + 3),
+        .slow = venue_counter_of(venue, first + 4),
+        .pauses = venue_counter_of(venue, first + 5),
+        .queued_bytes = venue_counter_of(venue, first + 6)};
 }
 
 ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
@@ -610,7 +229,7 @@ ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, ui
         .part_size_max_bytes = part_size_max_bytes,
         .queue_size_max_bytes = queue_size_max_bytes,
         .pool_size_bytes = pool_size_bytes,
-        .counters = listener_counters(venue, is_feed ? OME_COUNT_FEED_CONNECTIONS : OME_COUNT_ORDERS_CONNECTIONS)};
+        .counters = venue_listener_counters(venue, is_feed ? OME_COUNT_FEED_CONNECTIONS : OME_COUNT_ORDERS_CONNECTIONS)};
     return ome_listener_create(&config, listener);
 }
 
@@ -618,22 +237,25 @@ ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, ui
 
 ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, int event_fd, ome_gateway_t **gateway)
 {
-    const ome_gateway_config_t config = {.ring = venue->ring,
-        .stream = venue->stream,
-        .durable = speakable,
-        .is_open = takes_commands,
-        .storage = storage_of,
+    ome_reader_t reader;
+    const ome_status_t status = ome_published_register(&venue->published, "gateway", true, &reader);
+    if (status != OME_OK)
+    {
+        return status;
+    }
+    const ome_gateway_config_t config = {.ingress = venue->ingress,
+        .reader = reader,
+        .is_open = venue_takes_commands,
+        .storage = venue_storage_of,
         .context = venue,
-        .clock = &venue->clock,
         .socket = ome_listener_socket(listener),
         .connection_slot_max = ome_listener_connection_count_max(listener),
-        .counters = gateway_counters(venue),
-        .reader_index = 0,
+        .counters = venue_gateway_counters(venue),
         .order_count_max = venue->engine->limits.order_count_max,
         .session_count_max = venue->engine->limits.session_count_max,
         .event_fd = event_fd};
     const uint64_t size_bytes = ome_gateway_size_bytes(&config);
-    void *memory = sized_map(size_bytes);
+    void *memory = venue_sized_map(size_bytes);
     if (memory == NULL)
     {
         return OME_NO_MEMORY;
@@ -643,60 +265,63 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, in
 
 void ome_gateway_destroy(ome_gateway_t *gateway)
 {
-    sized_unmap(gateway);
+    venue_sized_unmap(gateway);
 }
 
 /* ---- Feed ---- */
 
-static ome_feed_counters_t feed_counters(const ome_venue_t *venue)
+static ome_feed_counters_t venue_feed_counters(const ome_venue_t *venue)
 {
-    return (ome_feed_counters_t){.frames_sent = counter_of(venue, OME_COUNT_FEED_FRAMES),
-        .messages_sent = counter_of(venue, OME_COUNT_FEED_MESSAGES),
-        .frames_dropped = counter_of(venue, OME_COUNT_FEED_DROPPED),
-        .snapshots_sent = counter_of(venue, OME_COUNT_FEED_SNAPSHOTS),
-        .snapshots_cut = counter_of(venue, OME_COUNT_FEED_SNAPSHOTS_CUT),
-        .last_sequence = counter_of(venue, OME_COUNT_FEED_SEQUENCE),
-        .subscriptions = counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS),
-        .subscriptions_refused = counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS_REFUSED)};
+    return (ome_feed_counters_t){.frames_sent = venue_counter_of(venue, OME_COUNT_FEED_FRAMES),
+        .messages_sent = venue_counter_of(venue, OME_COUNT_FEED_MESSAGES),
+        .frames_dropped = venue_counter_of(venue, OME_COUNT_FEED_DROPPED),
+        .snapshots_sent = venue_counter_of(venue, OME_COUNT_FEED_SNAPSHOTS),
+        .snapshots_cut = venue_counter_of(venue, OME_COUNT_FEED_SNAPSHOTS_CUT),
+        .last_sequence = venue_counter_of(venue, OME_COUNT_FEED_SEQUENCE),
+        .subscriptions = venue_counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS),
+        .subscriptions_refused = venue_counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS_REFUSED)};
 }
 
 ome_status_t ome_feed_create(
     ome_venue_t *venue, ome_listener_t *listener, int event_fd, uint32_t snapshot_level_count_max, uint32_t epoch, ome_feed_t **feed)
 {
+    ome_reader_t reader;
+    ome_status_t status = ome_published_register(&venue->published, "feed", true, &reader);
+    if (status != OME_OK)
+    {
+        return status;
+    }
     const ome_feed_config_t config = {.limits = venue->engine->limits,
         .snapshot_level_count_max = snapshot_level_count_max,
         .epoch = epoch,
         .connection_slot_max = ome_listener_connection_count_max(listener),
-        .stream = venue->stream,
-        .reader_index = 1,
+        .reader = reader,
         .event_fd = event_fd,
         .socket = ome_listener_socket(listener),
-        .durable = speakable,
-        .durable_context = venue,
-        .counters = feed_counters(venue)};
+        .counters = venue_feed_counters(venue)};
     const uint64_t size_bytes = ome_feed_size_bytes(&config);
     if (size_bytes == 0)
     {
         return OME_INVALID;
     }
-    void *memory = sized_map(size_bytes);
+    void *memory = venue_sized_map(size_bytes);
     if (memory == NULL)
     {
         return OME_NO_MEMORY;
     }
-    ome_status_t status = ome_feed_init(feed, memory, size_bytes, &config);
+    status = ome_feed_init(feed, memory, size_bytes, &config);
     if (status == OME_OK)
     {
         status = ome_feed_seed(*feed, venue->engine);
     }
     if (status != OME_OK)
     {
-        sized_unmap(memory);
+        venue_sized_unmap(memory);
     }
     return status;
 }
 
 void ome_feed_destroy(ome_feed_t *feed)
 {
-    sized_unmap(feed);
+    venue_sized_unmap(feed);
 }

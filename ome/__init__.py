@@ -1,12 +1,13 @@
 """An order matching engine: a market inside your process, and a venue that takes orders over ZeroMQ.
 
-- Here: the embedded engine. `Engine` is a market, `Instrument` what it trades; docs/RULES.md says what each command does.
+- This package: the embedded engine. `Engine` is a market, `Instrument` is what it trades; docs/RULES.md says what each
+  command does.
 - `ome.client`: order entry and market data of a running venue. `ome.server`: a venue, started from `ome.config.ServerConfig`.
-- `ome.journal`: the commands of a journal. `ome.recovery`: its replay, and what looks at journals.
+- `ome.journal`: the commands of a journal. `ome.recovery`: its replay, and functions that check and repair journals.
 - `ome.reference`: the same rules in plain Python, the oracle of the tests.
 
 Prices and quantities are `Decimal`, `str`, `int` or integers of numpy, never floats, and come back as `Decimal`, in units of the
-instrument. Whatever is refused raises an `OmeError`; what the market refuses is in the report.
+instrument. A wrong argument raises an `OmeError`; if the market refuses an order, the report says so.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""A running venue's time: it follows the machine's clock while that can be believed, and says when orders expire and days end.
+"""A running venue's time: it follows the machine's clock while that is plausible, and decides when orders expire and
+days end.
 
-What a command is stamped with cannot be taken back, so a machine's clock that jumps is not followed: the venue's time goes on by itself
+A timestamp cannot be taken back, so the venue does not follow a machine's clock that jumps: its time goes on by itself
 (csrc/base/ome_venue_clock.h) until the clock is right again, or an operator accepts it (`ome-admin clock --accept`).
 """
 
@@ -14,9 +15,9 @@ from datetime import UTC, datetime, time as dtime, timedelta
 from pathlib import Path
 from typing import Final
 
-from ome.enums import CommandFlags
+from ome.codec import expire_orders
 from ome.lock import ask
-from ome.messages import Command, ExpireOrders
+from ome.messages import Command
 from ome.metrics import Counters, CountersError
 
 __all__ = [
@@ -93,27 +94,25 @@ class Schedule:
     def catch_up(self, last_time_ns: int) -> None:
         """Ends the day that was over while nobody ran: one since the engine's last time, 0 where it has none."""
         if last_time_ns and self._ends_between(last_time_ns, self._now_ns):
-            self._submit(ExpireOrders(cutoff_ns=self._now_ns, flags=CommandFlags.END_OF_DAY))
+            self._submit(expire_orders(self._now_ns, end_of_day=True))
 
     def tick(self, now_ns: int) -> bool:
         """Looks once. False where the venue has stopped."""
         if self._next_day_end_ns is not None and now_ns >= self._next_day_end_ns:
             self._next_day_end_ns = self._day_end_after(now_ns)
-            return self._submit(ExpireOrders(cutoff_ns=now_ns, flags=CommandFlags.END_OF_DAY))
+            return self._submit(expire_orders(now_ns, end_of_day=True))
         deadline_ns = self._deadline_ns()
         if self._expired_to_ns < deadline_ns <= now_ns:
             self._expired_to_ns = deadline_ns  # it is on its way: once is enough
-            return self._submit(ExpireOrders(cutoff_ns=now_ns))
+            return self._submit(expire_orders(now_ns))
         return True
 
     def set_time(self, before_ns: int, now_ns: int) -> bool:
         """The venue's time was set: tells the engine, ends a day that ended in between, and looks anew for what comes next."""
-        flags = CommandFlags.SET_TIME
-        if self._ends_between(before_ns, now_ns):
-            flags |= CommandFlags.END_OF_DAY
+        end_of_day = self._ends_between(before_ns, now_ns)
         self._next_day_end_ns = self._day_end_after(now_ns)
         self._expired_to_ns = 0
-        return self._submit(ExpireOrders(cutoff_ns=now_ns, flags=flags))
+        return self._submit(expire_orders(now_ns, end_of_day=end_of_day, sets_time=True))
 
     def _ends_between(self, first_ns: int, last_ns: int) -> bool:
         end_ns = self._day_end_after(first_ns)
@@ -208,7 +207,7 @@ class ClockState:
 
 
 def clock_state(directory: Path) -> ClockState:
-    """How the clock of the server on `directory` stands. Raises CountersError where no server runs there."""
+    """The state of the clock of the server on `directory`. Raises CountersError where no server runs there."""
     with Counters(directory) as counters:
         if not counters.is_running():
             raise CountersError("clock", where=str(directory), found="no server that runs", allowed="a running server: start it first")
@@ -225,7 +224,7 @@ def clock_state(directory: Path) -> ClockState:
 
 
 def accept_clock(directory: Path, timeout: float) -> ClockState:
-    """Has the server on `directory` accept the machine's clock as it is now, and returns how it stands then.
+    """Makes the server on `directory` accept the machine's clock as it is now, and returns the state after that.
 
     Raises CountersError where no server runs there, NoAnswerError after `timeout` seconds.
     """

@@ -1,4 +1,4 @@
-"""What a server is started with: defaults, a TOML file, and errors that name file, key, value and what is allowed."""
+"""The configuration of a server: defaults, a TOML file, and errors that name file, key, value and what is allowed."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class ServerConfig:
     connections: int = 1_000
     sessions_per_participant: int = 32
     wait: str = "block"
-    ring_slots: int = 8_192
-    stream_slots: int = 8_192
+    ring_slots: int = 32_768
+    stream_slots: int = 32_768
     segment_bytes: int = 64 << 20
     low_water_bytes: int = 512 << 20
     flush_records: int = 1_000

@@ -9,11 +9,13 @@ from enum import IntEnum, IntFlag
 
 __all__ = [
     "DESCRIPTIONS",
+    "Capacity",
     "CommandFlags",
     "CommandKind",
     "EventFlags",
     "EventKind",
     "InstrumentFlags",
+    "MessageClass",
     "OrderType",
     "Policy",
     "Reason",
@@ -56,6 +58,7 @@ class EventKind(IntEnum):
     DISPLAYED = 74
     PREVENTED = 75
     COMPLETED = 76
+    ATTRIBUTES = 77
 
 
 class Side(IntEnum):
@@ -104,8 +107,16 @@ class SelfTradeScope(IntEnum):
     GROUP = 2
 
 
+class Capacity(IntEnum):
+    """For whom the participant trades."""
+
+    AGENCY = 1
+    PRINCIPAL = 2
+    RISKLESS_PRINCIPAL = 3
+
+
 class Term(IntEnum):
-    """What a value in OrderTerms is."""
+    """The meaning of a value in OrderTerms."""
 
     NONE = 0
     STOP_PRICE = 1
@@ -118,6 +129,21 @@ class Term(IntEnum):
     COLLAR_TICKS = 8
     SELF_TRADE_GROUP = 9
     NEW_CLIENT_ORDER_ID = 10
+    CAPACITY = 11
+    ALGO_ID = 12
+
+
+class MessageClass(IntEnum):
+    """Who may send a message; the class of each is in the schema."""
+
+    ORDER = 1
+    DEFINITION = 2
+    OPERATOR = 3
+    EVENT = 4
+    SESSION = 5
+    ANSWER = 6
+    REPORT = 7
+    MARKET_DATA = 8
 
 
 class CommandFlags(IntFlag):

@@ -1,7 +1,7 @@
 """The exceptions that ome raises; all are `OmeError`.
 
-A message says what was refused, where, the value found and the values allowed. A business reject is an event with a reason,
-never an exception. Exceptions pickle, with all their attributes, so they pass through process pools.
+A message names what was refused, where, the value found and the values allowed. A business reject is an event with a
+reason, never an exception. Exceptions pickle, with all their attributes, so they pass through process pools.
 """
 
 from __future__ import annotations

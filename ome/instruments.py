@@ -34,7 +34,7 @@ class Instrument:
     >>> apple.price_units("150.25"), apple.price(15025), apple.lots(100)
     (15025, Decimal('150.25'), 100)
 
-    Raises InvalidTypeError for floats, InvalidValueError for anything outside what is said here.
+    Raises InvalidTypeError for floats, InvalidValueError for values outside these ranges.
     """
 
     symbol: str
@@ -78,6 +78,26 @@ class Instrument:
             object.__setattr__(self, name, value)
         if not 1 <= units_of(step, price_decimals, f"tick in {where}") <= TICK_MAX:
             raise InvalidValueError("tick", where=where, found=tick, allowed=f"above 0, to {number_of(TICK_MAX, price_decimals)}")
+
+    @classmethod
+    def defined(
+        cls, symbol: str, *, tick_units: int, price_decimals: int, quantity_decimals: int, collar_ticks: int, flags: int
+    ) -> Instrument:
+        """The instrument that a DefineInstrument with these fields defines.
+
+        >>> Instrument.defined("AAPL", tick_units=1, price_decimals=2, quantity_decimals=0, collar_ticks=0, flags=0) == Instrument("AAPL")
+        True
+        """
+        return cls(
+            symbol,
+            tick=number_of(tick_units, price_decimals),
+            price_decimals=price_decimals,
+            quantity_decimals=quantity_decimals,
+            signed_prices=bool(flags & InstrumentFlags.SIGNED_PRICES),
+            collar_ticks=collar_ticks,
+            market_to_limit=bool(flags & InstrumentFlags.MARKET_TO_LIMIT),
+            post_only_slides=bool(flags & InstrumentFlags.POST_ONLY_SLIDES),
+        )
 
     @property
     def tick_units(self) -> int:

@@ -1,6 +1,6 @@
-"""The journal of a directory as arrays of commands, and the exact place where it is not what was written.
+"""The journal of a directory as arrays of commands, with the exact place of any damage.
 
-`JournalReader` gives the commands; `ome.recovery.Replay` applies them. Both are a `JournalSource`.
+`JournalReader` returns the commands; `ome.recovery.Replay` applies them. Both are a `JournalSource`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ __all__ = [
     "Verdict",
 ]
 
-IS_LIVE: Final = 1  # as ome_replay_create has them
-FROM_SNAPSHOT: Final = 2
-SETS_ASIDE: Final = 4
-CHECKS_EVENTS: Final = 8
+IS_LIVE: Final = lib.OME_REPLAY_IS_LIVE
+FROM_SNAPSHOT: Final = lib.OME_REPLAY_FROM_SNAPSHOT
+SETS_ASIDE: Final = lib.OME_REPLAY_SETS_ASIDE
+CHECKS_EVENTS: Final = lib.OME_REPLAY_CHECKS_EVENTS
 
 BATCH_COUNT: Final = 65_536
 """Commands of a batch, unless another number is asked for: 4 MB."""
@@ -44,25 +44,26 @@ BATCH_COUNT: Final = 65_536
 class Verdict(IntEnum):
     """What a journal's end looks like."""
 
-    READING = 0
-    CLEAN = 1
-    TORN = 2
-    DAMAGED = 3
-    UNSUPPORTED = 4
-    ABSENT = 5
+    READING = lib.OME_JOURNAL_READING
+    CLEAN = lib.OME_JOURNAL_CLEAN
+    TORN = lib.OME_JOURNAL_TORN
+    DAMAGED = lib.OME_JOURNAL_DAMAGED
+    UNSUPPORTED = lib.OME_JOURNAL_UNSUPPORTED
+    ABSENT = lib.OME_JOURNAL_ABSENT
 
 
 class DecisionKind(IntEnum):
     """What people have decided about a journal."""
 
-    QUARANTINE = 1
-    CUT = 2
-    BEGIN = 3
+    QUARANTINE = lib.OME_DECISION_QUARANTINE
+    CUT = lib.OME_DECISION_CUT
+    BEGIN = lib.OME_DECISION_BEGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A decision about a journal, kept beside it: about command `sequence`, whose record has `checksum`, made at `time_ns`.
+    """A decision about a journal, stored in its own files: about command `sequence`, whose record has `checksum`, made
+    at `time_ns`.
 
     QUARANTINE: the command counts as one of no kind, which every engine rejects. CUT: the journal was cut before it, and what was decided
     before about it and later ones `is_void`. BEGIN: the journal was made to begin with it, behind a snapshot.
@@ -91,7 +92,8 @@ class JournalIntegrityError(OmeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalReport:
-    """Where a reader stands. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the verdict is TORN.
+    """The position of a reader. `offset` is in the file at `path`; `torn_bytes` follow the last valid record when the
+    verdict is TORN.
 
     `segment_count` segments were opened so far, the last of them of `epoch` and made under a configuration of `configuration_hash`.
     `quarantined` commands were given as such; `record_checksum` is that of the last command's record. `event_hash` is the rolling
@@ -197,7 +199,7 @@ class JournalSource(NotCopyable):
 
     @property
     def report(self) -> JournalReport:
-        """Where the reader stands."""
+        """The position of the reader."""
         found = self._report()
         return JournalReport(
             verdict=Verdict(found.verdict),
@@ -230,7 +232,7 @@ class JournalSource(NotCopyable):
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """What was decided about the journal, in the order in which it was."""
-        look = ffi.new("ome_decision_look_t *")
+        look = ffi.new("ome_decision_view_t *")
         found: list[Decision] = []
         while lib.ome_replay_decision(self._pointer, len(found), look) == lib.OME_OK:
             kind = DecisionKind(look.kind)
@@ -288,7 +290,7 @@ class JournalReader(JournalSource):
     def read(self, count: int = BATCH_COUNT) -> Records:
         """The next commands, `count` or as many as are left: an array of dtype COMMAND, each with its sequence. The GIL is released.
 
-        What stands before damage is given first. Raises JournalIntegrityError, or JournalError for a failed call.
+        Commands before any damage are returned first. Raises JournalIntegrityError, or JournalError for a failed call.
         """
         commands, data, found = commands_buffer(count)
         status = lib.ome_replay_commands(self._pointer, data, count, found)

@@ -1,4 +1,5 @@
-"""One process to a directory: the lock that a server holds on its directory, and how another process asks that server for something.
+"""One process for each directory: the lock that a server holds on its directory, and requests of other processes to
+that server.
 
 The lock is flock's, on the file `lock`. The system releases it when the process ends, however it ends. A child made by fork would share it
 and keep it when its parent is gone, so every child closes its copies first.
@@ -20,7 +21,7 @@ __all__ = ["LOCK_FILE", "DirectoryInUseError", "NoAnswerError", "ask", "hold", "
 
 LOCK_FILE: Final = "lock"
 _RETRY_S: Final = 0.02
-_RETRIES: Final = 10  # whoever only looks has the lock for an instant
+_RETRIES: Final = 10  # a process that only looks has the lock for an instant
 
 _descriptors: set[int] = set()
 

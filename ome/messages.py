@@ -1,15 +1,17 @@
 """Commands and events as values. Fields and their meaning are those of ome/codec/schema.xml.
 
-All are frozen, keyword-only and hold integers (and bytes for names), not enumerations, so that whatever a record can hold can be said.
-Prices are in price units, quantities in lots, time in nanoseconds since 1970. `kind` is set by the class.
+All are frozen, keyword-only and hold integers (and bytes for names), not enumerations, so that they can express
+everything that a record can hold. Prices are in price units, quantities in lots, time in nanoseconds since 1970. `kind`
+is set by the class.
 
-A command is one record, but for a NewOrder or AmendOrder with `terms`, which is 1 + ceil(terms / 3) records that follow each other.
+A command is one record, except a NewOrder or AmendOrder with `terms`, which is 1 + ceil(terms / 3) consecutive records.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ome.attributes import AttributeFields
 from ome.enums import CommandFlags, CommandKind, EventKind, Term
 from ome.units import integer_of
 
@@ -20,6 +22,7 @@ __all__ = [
     "Accepted",
     "AmendOrder",
     "Amended",
+    "AttributesOf",
     "CancelOrder",
     "Cancelled",
     "Command",
@@ -55,7 +58,7 @@ _HIDDEN = int(CommandFlags.HIDDEN)
 _OWN_FIELDS = _POST_ONLY | _HIDDEN
 
 Terms = tuple[tuple[Term, int], ...]
-"""What an order has beside the fields of its command: docs/RULES.md, Commands of more than one record."""
+"""Terms of an order beyond the fields of its command: docs/RULES.md, Commands of more than one record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class Limits:
 
     `order_count_max`: orders that live at once, 1 to 2^30. `level_count_max`: price levels at once over all instruments, 1 to 2^24 - 1.
     `instrument_count_max`: 1 to 2^20. `session_count_max`: 1 to 65,535. `special_count_max`: orders at once that wait for a stop price, or
-    have a peak, a deadline or a self-trade group, 0 to 2^30. Raises InvalidTypeError or InvalidValueError outside these.
+    have a peak, a deadline, a self-trade group or an attribute, 0 to 2^30. Raises InvalidTypeError or InvalidValueError outside these.
     """
 
     order_count_max: int = 1_048_576
@@ -189,7 +192,7 @@ class OrderTerms(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MassCancel(Command):
-    """Cancel every order of the participant that matches: `instrument` and `side` where they are not 0, what `flags` say beside."""
+    """Cancel every order of the participant that matches: `instrument` and `side` if they are not 0, and what `flags` add."""
 
     client_order_id: int = 0
     target_session: int = 0
@@ -344,6 +347,20 @@ class Displayed(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributesOf(Event, AttributeFields):
+    """The attributes of the order that was accepted right before. 0 is none."""
+
+    order_id: int
+    client_order_id: int
+    timestamp_ns: int
+    account: int
+    participant: int
+    session: int
+    flags: int = 0
+    kind: int = field(default=EventKind.ATTRIBUTES, init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected(Event):
     """A command was refused and changed nothing. Fields are those of the command."""
 
@@ -441,4 +458,5 @@ EVENT_TYPES: dict[int, type[Event]] = {
     EventKind.DISPLAYED: Displayed,
     EventKind.PREVENTED: Prevented,
     EventKind.COMPLETED: Completed,
+    EventKind.ATTRIBUTES: AttributesOf,
 }

@@ -1,4 +1,5 @@
-"""The counters of a running venue, read from the file that its threads write: no socket, and right at any load.
+"""The counters of a running venue, read from the file that its threads write. This needs no socket and works at any
+load.
 
 The file's layout is that of csrc/base/ome_counters.h.
 """
@@ -138,7 +139,7 @@ class Counters(NotCopyable):
 
 
 def thread_statuses(directory: str | os.PathLike[str]) -> tuple[ThreadStatus, ...]:
-    """How the background threads of the server of a directory stand, as it wrote last; none where it wrote nothing that can be read."""
+    """The state of the background threads of a directory's server, as last written; none if nothing readable was written."""
     try:
         rows = json.loads((Path(directory) / THREADS_FILE).read_text(encoding="utf-8"))
         return tuple(ThreadStatus(**row) for row in rows)

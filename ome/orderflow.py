@@ -1,4 +1,4 @@
-"""Order flow that looks like a market's: for demonstrations, load and benchmarks. From a seed alone; knows nothing of any engine."""
+"""Order flow that looks like that of a market: for demonstrations, load and benchmarks. It depends only on its seed, and on no engine."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _COLUMNS = ("kind", "participant", "client_order_id", "instrument", "side", "pri
 def order_flow(seed: int, count: int, *, instruments: int = 3, participants: int = 2, tick: int = 1) -> Records:
     """`count` commands (dtype COMMAND) of `participants` 1, 2... in instruments 1, 2..., prices in multiples of `tick` price units.
 
-    The middle of each instrument wanders. Of the new orders 15 % are immediate-or-cancel at the other side's prices, and small; the others
-    rest at power-law distances from the middle, one in five is amended, and nearly all are cancelled after a short life, some when they
-    have traded. Client order ids count up, by participant. `participant` is for whoever sends the flow to pick the session; a server
-    overwrites it.
+    The middle of each instrument wanders. Of the new orders 15 % are immediate-or-cancel at the other side's prices,
+    and small; the others rest at power-law distances from the middle, one in five is amended, and nearly all are
+    cancelled after a short life, some when they have traded. Client order ids count up, by participant. `participant`
+    lets the sender of the flow choose the session; a server overwrites it.
     """
     random = Random(seed)
     roll = random.random

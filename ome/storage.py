@@ -1,4 +1,4 @@
-"""The low-water mark: a disk that fills is noticed before it is full, while there is still room for cancels, and for the venue itself."""
+"""The low-water mark: the venue notices a disk that fills before it is full, with room left for cancels and for the venue itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 
+from ome._native import lib
+
 __all__ = ["Storage", "StorageWatch"]
 
 _log = logging.getLogger(__name__)
@@ -16,10 +18,10 @@ _log = logging.getLogger(__name__)
 class Storage(IntEnum):
     """How much room there is: ome_storage_t."""
 
-    ROOM = 0
-    LOW = 1
+    ROOM = lib.OME_STORAGE_ROOM
+    LOW = lib.OME_STORAGE_LOW
     """New orders are refused; cancels and the rest are taken."""
-    SCARCE = 2
+    SCARCE = lib.OME_STORAGE_SCARCE
     """All commands of clients are refused: a client could fill the disk with cancels of nothing, and stop the venue."""
 
 

@@ -1,4 +1,4 @@
-"""Background threads that do not end unseen: what fails is logged, counted and tried again, and its state can be read from outside."""
+"""Supervised background threads: a failure is logged, counted and tried again, and the state can be read from outside."""
 
 from __future__ import annotations
 

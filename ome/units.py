@@ -1,6 +1,6 @@
 """Decimal numbers at the edge, integers inside: exact conversion of a price or a quantity to whole units of 10^-decimals and back.
 
-Floats are refused: 0.1 is not the number that it looks like. Integers of numpy are integers.
+Floats are refused, because 0.1 as a float is not exactly 0.1. Numpy integers are integers.
 """
 
 from __future__ import annotations

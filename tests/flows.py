@@ -21,7 +21,8 @@ from enum import Enum
 from random import Random
 from typing import Final, NamedTuple
 
-from ome.codec import COMMAND, RECORD_SIZE, Records, encode_commands, join_records, record_bytes, records_of
+from ome.attributes import ATTRIBUTES
+from ome.codec import COMMAND, RECORD_SIZE, Records, define_limits, encode_commands, join_records, record_bytes, records_of
 from ome.enums import (
     CommandFlags,
     CommandKind,
@@ -35,7 +36,8 @@ from ome.enums import (
     Term,
     TimeInForce,
 )
-from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineLimits, DefineSession, Limits
+from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineSession, Limits
+from ome.reference.orders import PEAK_COUNT_MAX
 
 START_NS: Final = 1_700_000_000_000_000_000
 _TIME_STEP_NS: Final = 10_000  # deadlines, cutoffs and some times are multiples of it, so that they meet
@@ -186,6 +188,7 @@ class Mine:
     quantity: int
     client_order_id: int
     order_type: int = LIMIT
+    peak: int = 0
     order_id: int = 0
     is_live: bool = True
 
@@ -204,7 +207,7 @@ def definitions(
     instruments: int, participants: int, sessions_per_participant: int, limits: Limits, mix: Mix = Mix.EVERY_RULE
 ) -> list[Command]:
     """What opens every flow: the limits, the instruments and the sessions. Session s belongs to participant (s - 1) % participants + 1."""
-    commands: list[Command] = [DefineLimits(timestamp_ns=START_NS, **{name: getattr(limits, name) for name in Limits.__slots__})]
+    commands: list[Command] = [define_limits(limits, timestamp_ns=START_NS)]
     commands += [instrument_definition(number, mix) for number in range(1, instruments + 1)]
     commands += [session_definition(number, participants) for number in range(1, participants * sessions_per_participant + 1)]
     return commands
@@ -535,16 +538,16 @@ class Flow:
         )
         fields[_PRICE] = self._price(terrain, fields[_SIDE])
         terms = self._add_rules(fields, terrain) if self._has_rules else []
-        self._expect(fields)
+        self._expect(fields, dict(terms).get(Term.DISPLAY_QUANTITY, 0))
         return self._with_terms(fields, terms)
 
-    def _expect(self, fields: Fields) -> None:
+    def _expect(self, fields: Fields, peak: int = 0) -> None:
         """Believes an order that may rest or wait to be live."""
         participant, client_order_id, order_type = fields[_PARTICIPANT], fields[_REFERENCE], fields[_TYPE]
         may_stay = order_type >= STOP or (order_type == LIMIT and fields[_TIME] in RESTING)
         if may_stay and client_order_id and (participant, client_order_id) not in self._by_client_id:
             who = (participant, fields[_SESSION], fields[_PLACE["instrument"]], fields[_SIDE])
-            mine = Mine(*who, fields[_PRICE], fields[_QUANTITY], client_order_id, order_type)
+            mine = Mine(*who, fields[_PRICE], fields[_QUANTITY], client_order_id, order_type, peak)
             self._know(mine)
             self._new.append(mine)
 
@@ -624,6 +627,8 @@ class Flow:
             fields[_SCOPE] = int(self._random.choice(list(SelfTradeScope)))
             if fields[_SCOPE] == SelfTradeScope.GROUP:
                 terms.append((Term.SELF_TRADE_GROUP, 1 + int(self._roll() * 2)))
+        if self._roll() < 0.05:
+            terms += [(a.term, 1 + int(self._roll() * a.value_max)) for a in ATTRIBUTES.values() if self._roll() < 0.7]
         self._random.shuffle(terms)
         return terms
 
@@ -745,6 +750,8 @@ class Flow:
             quantity = (mine.quantity, mine.quantity + 5, max(1, mine.quantity - 3), max(1, mine.quantity // 2), 0)[
                 min(4, int(self._roll() * 4.2))
             ]
+        if mine.peak and self._roll() < 0.05:
+            quantity = mine.peak * PEAK_COUNT_MAX + int(self._roll() * 2)
         if not self._hears:
             mine.price = mine.price if price == NULL_VALUE else price
             mine.quantity = mine.quantity if quantity == NULL_VALUE else quantity
@@ -941,7 +948,7 @@ class Flow:
         number, value = self._random.choice(((_SIDE, _REFERENCE), (_TYPE, _PRICE), (_TIME, _QUANTITY)))
         roll = self._roll()
         if roll < 0.4:
-            fields[number] = int(self._random.choice((*Term, 11, 255)))
+            fields[number] = int(self._random.choice((*Term, max(Term) + 1, 255)))
         elif roll < 0.8:
             fields[value] = self._random.choice(TERM_VALUES)
         else:

@@ -24,11 +24,11 @@ import numpy as np
 from venues import LIMITS, VenueProcess, config_file, journal_commands
 
 from ome.client import FrameRejected, OrderEntry, SessionLost
-from ome.codec import Records, decode_events, encode_commands, record_bytes
+from ome.codec import Records, amend_order, cancel_order, decode_events, encode_commands, record_bytes, reduce_order
 from ome.engine import OpenOrder
-from ome.enums import CommandFlags, CommandKind, EventFlags, EventKind, OrderType, Reason, Side, TimeInForce
+from ome.enums import CommandKind, EventFlags, EventKind, OrderType, Reason, Side, TimeInForce
 from ome.instruments import Instrument
-from ome.messages import NULL_VALUE, AmendOrder, CancelOrder, Command, Defined, NewOrder, OrderEvent, ReduceOrder, Rejected, Trade
+from ome.messages import NULL_VALUE, Command, Defined, NewOrder, OrderEvent, Rejected, Trade
 from ome.recovery import Replay
 from ome.reference import ReferenceEngine
 from ome.units import units_of
@@ -186,7 +186,7 @@ class Trader:
         """Cancels a few orders that the ledger has: the venue must know them, with the same leaves."""
         orders = sorted(self.ledger.orders.items())
         for order_id, order in self._random.sample(orders, min(5, len(orders))):
-            self.send([CancelOrder(client_order_id=order_id, flags=CommandFlags.BY_ORDER_ID)])
+            self.send([cancel_order(order_id, by_order_id=True)])
             count = len(self.heard)
             while len(self.heard) == count:
                 self.listen(5.0)
@@ -201,11 +201,11 @@ class Trader:
             order_id = self._random.choice(list(self.ledger.orders))
             quantity = self._random.randint(1, 30)
             if roll < 0.15:
-                return CancelOrder(client_order_id=order_id, flags=CommandFlags.BY_ORDER_ID)
+                return cancel_order(order_id, by_order_id=True)
             if roll < 0.22:
-                return ReduceOrder(client_order_id=order_id, quantity=quantity, flags=CommandFlags.BY_ORDER_ID)
+                return reduce_order(order_id, quantity, by_order_id=True)
             price = self._random.choice((NULL_VALUE, 5 * self._random.randint(18, 22)))
-            return AmendOrder(client_order_id=order_id, price=price, quantity=quantity, flags=CommandFlags.BY_ORDER_ID)
+            return amend_order(order_id, price=price, lots=quantity, by_order_id=True)
         self._next_id += 1
         instrument = self._random.choice(INSTRUMENTS)
         return NewOrder(

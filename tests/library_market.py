@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from ome.codec import EVENT, RECORD_SIZE, Records, record_bytes, records_of
 from ome.errors import InvariantError
 from ome.messages import Limits
+
+FOLDERS: Final = ("base", "book", "engine", "matching", "orders", "commands", "state")
+FLAGS: Final = ("-std=c11", "-D_GNU_SOURCE", "-O1", "-fPIC", "-fno-strict-aliasing", "-w")
 
 _LIMITS = ("order_count_max", "level_count_max", "instrument_count_max", "session_count_max", "special_count_max")
 
@@ -22,6 +31,27 @@ class _Depth(ctypes.Structure):
     """`ome_depth_t`."""
 
     _fields_ = [("price", ctypes.c_int64), ("quantity", ctypes.c_int64), ("order_count", ctypes.c_uint32)]
+
+
+def sources(csrc: Path) -> list[Path]:
+    """What `ome.h` needs."""
+    return [*(source for folder in FOLDERS for source in sorted(csrc.glob(f"{folder}/*.c"))), csrc / "ome.c"]
+
+
+def built(csrc: Path, place: Path, flags: Sequence[str] = ()) -> Path:
+    """The library, built in the directory `place` with these flags beside the usual ones."""
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+
+    def compile_one(source: Path) -> str:
+        target = place / f"{source.stem}.o"
+        subprocess.run([*compiler, *FLAGS, *flags, f"-I{csrc}", "-c", str(source), "-o", str(target)], check=True)
+        return str(target)
+
+    with ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(compile_one, sources(csrc)))
+    library = place / "libome.so"
+    subprocess.run([*compiler, "-shared", "-o", str(library), *objects, "-lpthread"], check=True)
+    return library
 
 
 def loaded(path: Path) -> ctypes.CDLL:

@@ -59,9 +59,10 @@ from flows import (
 from hypothesis import strategies as st
 from stories import tell_commands
 
-from ome.codec import COMMAND, RECORD_SIZE, Records, encode_commands, record_bytes, records_of
+from ome.attributes import ATTRIBUTES
+from ome.codec import COMMAND, RECORD_SIZE, Records, define_limits, encode_commands, record_bytes, records_of
 from ome.enums import SelfTradePrevention, SelfTradeScope, Side, Term
-from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineLimits, DefineSession, Limits
+from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineSession, Limits
 
 PARTICIPANTS: Final = 3
 LIMITS: Final = Limits(order_count_max=10, level_count_max=6, instrument_count_max=5, session_count_max=8, special_count_max=6)
@@ -91,7 +92,7 @@ class Said:
 
 def opening() -> list[Command]:
     """The definitions that the strategies rely on: LIMITS, INSTRUMENTS, three participants with two sessions each."""
-    limits = DefineLimits(**{name: getattr(LIMITS, name) for name in Limits.__slots__})
+    limits = define_limits(LIMITS)
     instruments = [
         DefineInstrument(
             instrument=number, symbol=b"I%d" % number, tick=terms.tick, instrument_flags=terms.flags, collar_ticks=terms.collar_ticks
@@ -173,6 +174,8 @@ def orders(draw: st.DrawFn) -> Said:
         head["self_trade_scope"] = draw(st.sampled_from(SelfTradeScope))
         if head["self_trade_scope"] == SelfTradeScope.GROUP:
             terms.append((Term.SELF_TRADE_GROUP, draw(st.integers(1, 2))))
+    if draw(_rarely):
+        terms += [(attribute.term, draw(st.integers(1, attribute.value_max))) for attribute in ATTRIBUTES.values() if draw(st.booleans())]
     return Said(_continued(head, terms, draw(st.integers(1, 3)) if draw(_rarely) else 3))
 
 

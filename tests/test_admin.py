@@ -26,7 +26,7 @@ from ome.cli.admin import main
 from ome.cli.main import main as ome_main
 from ome.cli.terminal import json_text
 from ome.client import OrderEntry
-from ome.codec import COMMAND, EVENT, Records, encode_commands, join_records, record_bytes, records_of
+from ome.codec import COMMAND, EVENT, Records, define_limits, encode_commands, join_records, record_bytes, records_of
 from ome.engine import Engine, EngineView, event_rows
 from ome.enums import CommandFlags, CommandKind, EventKind, InstrumentFlags, OrderType, Reason, Side, Term
 from ome.errors import InvariantError
@@ -36,7 +36,6 @@ from ome.messages import (
     AmendOrder,
     CancelOrder,
     DefineInstrument,
-    DefineLimits,
     DefineSession,
     Limits,
     MassCancel,
@@ -46,7 +45,8 @@ from ome.messages import (
 from ome.recovery import Batch, Replay, listing as listing_module
 from ome.recovery.directory import command_count, is_served, last_sequence_until
 from ome.recovery.listing import Selection, listing
-from ome.recovery.wording import Names, command_line, describe_commands
+from ome.recovery.names import Names
+from ome.recovery.wording import command_line, describe_commands
 from ome.reference import ReferenceEngine
 from ome.server import Server
 
@@ -88,7 +88,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Journal:
 
 def small(*, price: int = 15_025, time_ns: int = 0) -> Records:
     """Ten records: limits, an instrument, a session, two orders of which the second trades, a stop with its terms, a cancel, two more."""
-    limits = DefineLimits(**{name: getattr(LIMITS, name) for name in Limits.__slots__})
+    limits = define_limits(LIMITS)
     owner: dict[str, Any] = {"instrument": 1, "participant": 1, "session": 1}
     stop = NewOrder(
         **owner, client_order_id=9, side=Side.BUY, quantity=7, order_type=OrderType.STOP, price=0, terms=((Term.STOP_PRICE, 16_000),)
@@ -180,7 +180,7 @@ def tiny() -> Records:
     """A market of eight decimals, and ids that do not fit a number of JavaScript."""
     order = NewOrder(instrument=1, side=Side.SELL, price=1, quantity=3, client_order_id=2**60 + 1, timestamp_ns=2**60)
     commands = [
-        DefineLimits(**{name: getattr(LIMITS, name) for name in Limits.__slots__}),
+        define_limits(LIMITS),
         DefineInstrument(instrument=1, symbol=b"TINY", tick=1, price_decimals=8, quantity_decimals=8),
         order,
         NewOrder(instrument=1, side=Side.BUY, price=1, quantity=1, timestamp_ns=2**60 + 1),

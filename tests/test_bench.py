@@ -15,10 +15,10 @@ from bench import driver, registry
 from bench.driver import DriverError
 from bench.figure import Figure, Sample, compare
 from bench.options import Options
-from ome.codec import COMMAND, encode_commands
+from ome.codec import COMMAND, define_limits, encode_commands
 from ome.engine import Engine
 from ome.enums import CommandKind
-from ome.messages import DefineLimits, Limits
+from ome.messages import Limits
 
 pytestmark = pytest.mark.slow  # programs are built, and each figure runs
 
@@ -154,11 +154,11 @@ def test_latency_of_a_command_is_the_least_of_its_passes() -> None:
 
 
 def test_no_group_of_the_journal_is_larger_than_the_ring() -> None:
-    """Four producers of 16 a claim: all commands become durable, in groups that the ring of 8,192 slots can hold."""
+    """Four producers of 16 a claim: all commands become durable, in groups that the ring of 32,768 slots can hold."""
     output = driver.run("journal-commit", count=50_000, repeat=2, seed=7)
     for line in output.of("sample", "ome"):
         assert line["operations"] == 50_048, "whole rounds of 64"
-        assert 50_048 / 8_192 <= int(str(line["commits"])) <= 50_048 / 16
+        assert 50_048 / 32_768 <= int(str(line["commits"])) <= 50_048 / 16
 
 
 def test_each_single_order_has_a_commit_of_its_own_under_commit_only() -> None:
@@ -175,7 +175,7 @@ def test_a_replay_ends_in_the_state_that_the_flow_leads_to() -> None:
     flow = np.frombuffer(driver.run_bytes("flow-mixed", count=5_000, repeat=1, seed=7), dtype=COMMAND)
     limits = Limits(order_count_max=65_536, level_count_max=65_536, instrument_count_max=1, session_count_max=1, special_count_max=0)
     engine = Engine(limits=limits)
-    engine.apply_records(encode_commands([DefineLimits(**{name: getattr(limits, name) for name in Limits.__slots__})]))
+    engine.apply_records(encode_commands([define_limits(limits)]))
     engine.apply_records(flow)
     found = driver.run("replay", count=5_000, repeat=1, seed=7).one("flow")
     assert found["state_hash"] == f"{engine.state_hash:016x}"

@@ -35,9 +35,9 @@ def server() -> Iterator[FakeServer]:
 def lose_connection(session: OrderEntry, server: FakeServer) -> None:
     """Ends the server, and waits until libzmq has noticed; the session has not looked yet."""
     server.close()
-    while session._socket.loss_count == 0:
-        session._socket.wait(0.1)
-        session._socket.read_connection()
+    while session._session.socket.loss_count == 0:
+        session._session.socket.wait(0.1)
+        session._session.socket.read_connection()
 
 
 # ---- Signs of life ----
@@ -165,7 +165,7 @@ def test_nothing_is_entered_in_a_session_that_is_lost(server: FakeServer, method
     lose_connection(session, server)
     with pytest.raises(SessionLost, match="closed by the server or the network"):
         SENDS[method](session, order)
-    assert session._socket.is_closed, "libzmq does not connect again"
+    assert session._session.socket.is_closed, "libzmq does not connect again"
     with closing(FakeServer(server.endpoint)) as successor:
         with OrderEntry(server.endpoint, "FIRM2") as other:  # time for a connection
             other.wait_for(other.buy("AAPL", 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ from ome.journal import DecisionKind, JournalIntegrityError
 from ome.recovery import Replay
 from ome.recovery.archive import archive_segments
 from ome.recovery.directory import segments
-from ome.recovery.findings import TABLE, Finding, Remedy, Row, Start, markdown
+from ome.recovery.findings import TABLE, WAYS, Doer, Finding, Remedy, Row, Start, Way, markdown, way_of, ways_markdown
 from ome.recovery.manifest import MANIFEST_FILE
+from ome.recovery.repair.diagnosing import CHECKS
+from ome.recovery.repair.remedies import REMEDIES
 from ome.recovery.snapshots import snapshot_path, snapshot_sequences
 from ome.recovery.verification import verify
 from ome.server import Server
@@ -38,6 +41,7 @@ HEADER_SIZE: Final = 4_096
 COMMAND_SIZE: Final = 74  # of a record
 EVENT_SIZE: Final = 82
 SEAL_SIZE: Final = 42
+DOCS: Final = Path(__file__).parent.parent / "docs"
 
 
 def config(directory: Path) -> ServerConfig:
@@ -265,10 +269,72 @@ def test_every_check_of_verify_has_rows(venue: Path) -> None:
     assert {check.name for check in verify(venue).checks} | {"reference"} == checks
 
 
-def test_the_page_has_the_table() -> None:
-    """docs/JOURNAL.md prints it."""
-    page = (Path(__file__).parent.parent / "docs" / "JOURNAL.md").read_text()
+def test_every_remedy_has_a_way_and_code() -> None:
+    """Who does a remedy is in the table; those of a repair, and no others, are in the code that does them; so for the checks of verify."""
+    assert [way.remedy for way in WAYS] == list(dict.fromkeys(way.remedy for way in WAYS))
+    assert {way.remedy for way in WAYS} == set(Remedy)
+    assert {way.remedy for way in WAYS if way.doer is Doer.REPAIR} == REMEDIES.keys()
+    assert all(REMEDIES.keys() >= row.needs_accept <= set(row.remedies) for row in TABLE)
+    assert {name for row in TABLE for name in row.check.split(", ") if name} == CHECKS.keys() | {"reference"}
+
+
+def table_of(page: str, head: str) -> list[list[str]]:
+    """The rows of the one table of a page that begins with this head."""
+    text = (DOCS / page).read_text()
+    assert text.count(f"\n{head} ") == 1, head
+    lines = text.partition(f"\n{head} ")[2].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_page_has_the_tables() -> None:
+    """docs/JOURNAL.md prints them, in the order of the code; `tools/generate` writes them there."""
+    page = (DOCS / "JOURNAL.md").read_text()
     assert markdown() in page
+    assert ways_markdown() in page
+    assert [row[0] for row in table_of("JOURNAL.md", "| Finding |")] == [row.finding for row in TABLE]
+    assert [row[0].strip("`") for row in table_of("JOURNAL.md", "| Remedy |")] == [way.remedy for way in WAYS][1:]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.finding)
+def test_a_finding_on_the_page_is_the_row_of_the_code(row: Row) -> None:
+    """Every cell, read back."""
+    (cells,) = (cells for cells in table_of("JOURNAL.md", "| Finding |") if cells[0] == row.finding)
+    remedies = re.findall(r"`([^`-][^`]*)`( \(`--accept-loss`\))?", cells[3])
+    read = Row(
+        finding=Finding(cells[0]),
+        wrong=cells[1],
+        check="" if cells[2] == "says it" else cells[2],
+        remedies=tuple(Remedy(name) for name, _ in remedies),
+        needs_accept=frozenset(Remedy(name) for name, accept in remedies if accept),
+        done=cells[4],
+        lost=cells[5],
+        start=Start(cells[6]),
+    )
+    assert read == row
+
+
+@pytest.mark.parametrize("way", WAYS[1:], ids=lambda way: way.remedy)
+def test_a_remedy_on_the_page_is_the_row_of_the_code(way: Way) -> None:
+    """Every cell, read back."""
+    (cells,) = (cells for cells in table_of("JOURNAL.md", "| Remedy |") if cells[0] == f"`{way.remedy}`")
+    assert Way(remedy=Remedy(cells[0].strip("`")), doer=Doer(cells[1]), exit_code=int(cells[3].partition(";")[0])) == way
+    accepted = [row.finding for row in TABLE if way.remedy in row.needs_accept]
+    assert cells[2] == ", ".join(accepted)
+    assert cells[3].endswith("; 3 where it is not accepted") == bool(accepted)
+
+
+def test_the_operators_page_has_every_remedy() -> None:
+    """OPERATING says what to do when a repair names a remedy: each that it may name, and apart those that lose something."""
+    cells = [row[0] for row in table_of("OPERATING.md", "| It says |")]
+    assert {Remedy(cell.split("`")[1]) for cell in cells} == set(Remedy) - {Remedy.NOTHING}
+    apart = {Remedy(cell.split("`")[1]) for cell in cells if "only with `--accept-loss`" in cell}
+    sometimes = {
+        remedy
+        for row in TABLE
+        for remedy in row.needs_accept
+        if any(remedy in other.remedies and remedy not in other.needs_accept for other in TABLE)
+    }
+    assert apart == sometimes
 
 
 @pytest.mark.parametrize(("row", "remedy"), list(rows()), ids=lambda value: value.finding if isinstance(value, Row) else value)
@@ -306,16 +372,14 @@ def test_a_finding_is_found_repaired_and_gone(
     said = admin("repair", directory, "--yes", *arguments)
     assert f"{row.finding}: " in said.output, said.output
     assert f"{remedy}: " in said.output, said.output
-    if remedy is Remedy.QUARANTINE:
-        assert said.exit_code == 3
+    assert said.exit_code == way_of(remedy).exit_code, said.output
+    if way_of(remedy).doer is Doer.QUARANTINE:
         said = admin("repair", directory, "--yes", "--quarantine", min(traded[1]))
         assert said.exit_code == 0, said.output
     copies = list(tmp_path.glob("data.before-repair-*"))
-    if remedy in (Remedy.NONE, Remedy.NEXT_START):
+    if way_of(remedy).doer in (Doer.NOBODY, Doer.START):
         assert (files(directory), copies) == (damaged, [])
-        assert said.exit_code == (0 if remedy is Remedy.NEXT_START else 3)
         return
-    assert said.exit_code == 0, said.output
     (copy,) = copies
     assert files(copy) == damaged
     if remedy is not Remedy.CUT:  # which keeps the tail of the segment in a file of its own

@@ -46,9 +46,9 @@ def write(root: Path, path: str, text: str | bytes) -> None:
         ("csrc/book/ome_book.c", '#include "journal/ome_journal_format.h"\n', '"journal/ome_journal_format.h"'),
         ("csrc/engine/ome_engine.c", '  #  include "concurrent/ome_ring.h"\n', '"concurrent/ome_ring.h"'),
         ("csrc/engine/ome_engine.c", '#include "journal/ome_journal_format.h"\n', '"journal/ome_journal_format.h"'),
-        ("csrc/wire/ome_gateway.c", '#include "pipeline/ome_gate.h"\n', '"pipeline/ome_gate.h"'),
+        ("csrc/wire/ome_gateway_in.c", '#include "pipeline/ome_venue.h"\n', '"pipeline/ome_venue.h"'),
         ("csrc/pipeline/ome_venue.c", '#include "ome.h"\n', '"ome.h"'),
-        ("csrc/wire/ome_frame.c", '#include "../pipeline/ome_gate.h"\n', '"../pipeline/ome_gate.h"'),
+        ("csrc/wire/ome_frame.c", '#include "../pipeline/ome_venue.h"\n', '"../pipeline/ome_venue.h"'),
         ("csrc/somewhere/ome_x.c", "", "csrc/somewhere, which stands on no floor"),
     ],
 )
@@ -60,6 +60,18 @@ def test_what_points_up_the_floors_or_aside_is_found(tmp_path: Path, path: str, 
     assert code == 1
     assert output.startswith(f"{path}:{line}: found {found}; allowed: ")
     assert output.count("\n") == 1
+
+
+def test_files_that_use_each_other_are_found(tmp_path: Path) -> None:
+    """Also where it takes three, and where it is a source that closes the circle; it is told from one to the next."""
+    write(tmp_path, "csrc/orders/ome_a.h", '#include "engine/ome_engine.h"\n#include "orders/ome_b.h"\n')
+    write(tmp_path, "csrc/orders/ome_b.h", '#include "orders/ome_c.h"\n')
+    write(tmp_path, "csrc/orders/ome_c.c", '#include "orders/ome_c.h"\n#include "orders/ome_a.h"\n')
+    code, output = run("check_floors.py", tmp_path)
+    assert code == 1
+    assert output.count("\n") == 1
+    assert "the circle orders/ome_" in output
+    assert all(output.count(f"orders/ome_{name}") >= 1 for name in "abc")
 
 
 def test_what_points_down_the_floors_is_let_pass(tmp_path: Path) -> None:
@@ -119,3 +131,41 @@ def test_files_in_order_and_files_that_git_ignores_are_let_pass(repository: Path
     write(repository, "ome/network/__init__.py", '"""Roots, homes and https://a.example/network/."""\n')
     write(repository, "data.bin", b"\xff" * 400_000)
     assert run("check_house_rules.py", repository) == (0, "")
+
+
+@pytest.mark.parametrize(("folder", "code"), [("wire", 1), ("orders", 1), ("journal", 1), ("book", 0)])
+def test_long_functions_and_files_are_found_where_they_are_to_be_short(repository: Path, folder: str, code: int) -> None:
+    """A function of 60 lines passes, one of 61 does not; a file of 600 passes, one of 601 does not. In some folders, not in all."""
+    longest = "/* a */\nvoid a(void)\n{\n" + "    b();\n" * 58 + "}\n"
+    write(repository, f"csrc/{folder}/ome_a.c", longest)
+    write(repository, f"csrc/{folder}/ome_b.h", "/* b */\n" * 600)
+    assert run("check_house_rules.py", repository) == (0, "")
+    write(repository, f"csrc/{folder}/ome_a.c", longest.replace("    b();\n", "    b();\n    c();\n", 1))
+    write(repository, f"csrc/{folder}/ome_b.h", "/* b */\n" * 601)
+    found = [
+        f"csrc/{folder}/ome_a.c:3: a function of 61 lines: at most 60\n",
+        f"csrc/{folder}/ome_b.h:1: 601 lines: at most 600\n",
+    ]
+    assert run("check_house_rules.py", repository) == (code, "".join(found) if code else "")
+
+
+@pytest.mark.parametrize("name", ["test_a.c", "a_fixture.h"])
+def test_a_long_file_of_the_c_tests_is_found(repository: Path, name: str) -> None:
+    """A file of 800 lines passes, one of 801 does not. Its functions may be long: a test tells one story from its beginning to its end."""
+    story = "/* a */\nvoid a(void)\n{\n" + "    b();\n" * 796 + "}\n"
+    write(repository, f"tests/c/{name}", story)
+    assert run("check_house_rules.py", repository) == (0, "")
+    write(repository, f"tests/c/{name}", story + "\n")
+    assert run("check_house_rules.py", repository) == (1, f"tests/c/{name}:1: 801 lines: at most 800\n")
+
+
+def test_a_static_function_that_its_file_does_not_name_is_found(repository: Path) -> None:
+    """It begins with a word of the file's name, in the singular too; other folders and headers do not matter."""
+    text = "/* a */\nstatic int book_take(void)\n{\n}\n\nstatic inline int orders_take(void)\n{\n}\n\nstatic int order_take(void)\n{\n}\n"
+    write(repository, "csrc/book/ome_book_orders.c", text)
+    write(repository, "csrc/ome.c", text)
+    write(repository, "csrc/book/ome_other.h", text)
+    assert run("check_house_rules.py", repository) == (0, "")
+    write(repository, "csrc/book/ome_book_orders.c", text.replace("book_take", "take"))
+    rule = "take: begins with none of book, orders, the words of its file's name"
+    assert run("check_house_rules.py", repository) == (1, f"csrc/book/ome_book_orders.c:2: {rule}\n")

@@ -25,13 +25,14 @@ from ome.enums import EventKind, Policy
 from ome.instruments import Instrument
 from ome.journal import JournalError
 from ome.lock import DirectoryInUseError, hold, is_held
-from ome.messages import Limits
+from ome.messages import Command, Limits
 from ome.metrics import COUNTERS_FILE, Counters
 from ome.publisher import Publisher
 from ome.recovery import Replay
 from ome.recovery.directory import hold as hold_journal, is_served
 from ome.server import Server, ServerError
-from ome.transport import EndpointError
+from ome.server.venue import Venue
+from ome.transport import EndpointError, Listener, QueueLimits
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 30
@@ -64,11 +65,14 @@ def eventfds() -> int:
 
 def test_a_gateway_or_a_feed_without_memory_leaves_no_descriptor(tmp_path: Path) -> None:
     """A start that fails for want of memory gives back what it had."""
-    with Server(venue_config(tmp_path)) as server:
-        listener = server._listeners[1]._pointer
+    with Server(venue_config(tmp_path)) as server, contextlib.closing(Listener("tcp://127.0.0.1:0")) as listener:
+        assert server._venue is not None
+        venue = server._venue.pointer
+        limits = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=4 << 20)
+        pointer = listener.serve(venue, is_feed=True, connections=4, limits=limits)
         before = eventfds()
         with pytest.raises(MemoryError, match="no memory for the feed"):
-            Publisher(server._venue, listener, snapshot_levels=0, epoch=1, supervisor=server._supervisor)
+            Publisher(venue, pointer, snapshot_levels=0, epoch=1, supervisor=server._supervisor)
         assert eventfds() == before
 
 
@@ -386,20 +390,22 @@ def test_a_misspelt_symbol_does_not_become_an_instrument(tmp_path: Path) -> None
         assert server.summary.instruments == 3
 
 
-def test_a_first_start_that_was_cut_short_is_completed_by_the_same_configuration(tmp_path: Path) -> None:
+def test_a_first_start_that_was_cut_short_is_completed_by_the_same_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between two definitions: the next start with the same configuration defines the rest without being asked."""
     many = tuple(Instrument(f"I{number:03}") for number in range(50))
-    sent: list[int] = []
+    sent: list[Command] = []
+    submit_one = Venue.submit_one
 
-    class CutShort(Server):
-        def _submit_one(self, command: object) -> bool:
-            sent.append(1)
-            if len(sent) > 20:
-                raise KeyboardInterrupt
-            return super()._submit_one(command)  # type: ignore[arg-type]
+    def cut_short(venue: Venue, command: Command) -> bool:
+        sent.append(command)
+        if len(sent) > 20:
+            raise KeyboardInterrupt
+        return submit_one(venue, command)
 
-    with pytest.raises(KeyboardInterrupt):
-        CutShort(venue_config(tmp_path, instruments=many)).start()
+    with monkeypatch.context() as patch:
+        patch.setattr(Venue, "submit_one", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            Server(venue_config(tmp_path, instruments=many)).start()
     assert 0 < len(journal_commands(tmp_path)) < 51
     with Server(venue_config(tmp_path, instruments=many)) as server:
         assert server.summary is not None

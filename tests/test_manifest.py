@@ -379,7 +379,7 @@ def test_segments_whose_records_are_all_older_are_moved(journal: Path, tmp_path:
     assert proven(journal, "--part").startswith(f"proven: {5 - count} segments, 5 lines")
     if count:
         assert proven(target, "--manifest", journal / MANIFEST_FILE, "--part").startswith(f"proven: {count} segments, 5 lines")
-        assert "begins behind command 500" in admin("replay", journal).stdout
+        assert "begins after command 500" in admin("replay", journal).stdout
     assert check_manifest(journal) == 5 - count
     assert append_manifest(journal) == []
     for path in paths[:count]:

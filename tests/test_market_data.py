@@ -483,7 +483,7 @@ def test_what_does_not_come_is_asked_for_again_a_bounded_number_at_a_time(feed: 
             feed.sequence = 0
             feed.send(topic_of(Channel.LEVELS, number) + message(163, instrument=number, epoch=1))
         market_data.synchronize()
-        assert market_data._awaited == {}
+        assert not market_data._awaited
 
 
 def test_lost_connection_is_a_gap_of_everything_until_it_comes_again() -> None:

@@ -10,6 +10,7 @@ import pytest
 from venues import Wire, venue_config
 
 from ome._native import ffi, lib
+from ome.attributes import ATTRIBUTES
 from ome.codec.layouts import HEADER_SIZE, TEMPLATES
 from ome.codec.wire import encode_message
 from ome.enums import Policy, Reason
@@ -20,6 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 
 PROTOCOL = (ROOT / "docs" / "PROTOCOL.md").read_text("utf-8")
 SBE = "{http://fixprotocol.io/2016/sbe}"
+ATTRIBUTE, CLASS = "{urn:ome:schema}attribute", "{urn:ome:schema}class"
 SCHEMA = ElementTree.parse(ROOT / "ome" / "codec" / "schema.xml").getroot()
 IDS = {name: template for template, (name, _, _) in TEMPLATES.items()}
 
@@ -30,7 +32,7 @@ def message_tables() -> set[str]:
 
 
 def received() -> set[str]:
-    """What the server's own sources send to a client: by template in C, by name in Python."""
+    """What the server's own sources send to a client: by template in C, by name or by the builder in Python."""
     constants = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper(): name for name in IDS}
     sent = set()
     for source in (ROOT / "csrc" / "wire").glob("*.c"):
@@ -38,7 +40,10 @@ def received() -> set[str]:
         found = re.findall(r"(?:ome_message_header_set\([^,]+,|HEADER\()\s*OME_TEMPLATE_(\w+)", text)
         sent |= {constants[name] for name in found}
     for source in (ROOT / "ome" / "gateway").glob("*.py"):
-        sent |= set(re.findall(r'encode_message\(\s*"(\w+)"', source.read_text("utf-8")))
+        text = source.read_text("utf-8")
+        sent |= set(re.findall(r'encode_message\(\s*"(\w+)"', text))
+        built = re.findall(r"command_messages\(encode_commands\(\[(\w+)\(|\b(logout|heartbeat)_message\(", text)
+        sent |= {constants[(command or message).upper()] for command, message in built}
     return sent
 
 
@@ -76,9 +81,10 @@ def test_each_table_is_of_something_on_the_wire() -> None:
         if message.attrib["name"] in tables
         for field in message.findall("field")
     }
+    used |= {term.attrib[ATTRIBUTE] for term in types.findall("enum[@name='Term']/validValue") if ATTRIBUTE in term.attrib}
     described = set(re.findall(r"^### (\w+) \((?:enumeration|bit set), \w+\)$", PROTOCOL, re.MULTILINE))
     assert described == used & enumerations
-    client = {name for name in tables if IDS[name] < 32}
+    client = {message.attrib["name"] for message in SCHEMA.findall(f"{SBE}message") if message.attrib[CLASS] == "order"}
     assert tables == client | received() | {"Logon", "Logout"}
 
 
@@ -94,7 +100,8 @@ def test_each_table_has_the_fields_of_its_message(name: str) -> None:
         assert (place - HEADER_SIZE, kind.itemsize) == (offset, length)
     message = SCHEMA.find(f"{SBE}message[@name='{name}']")
     assert message is not None
-    assert {row[0] for row in rows} == {field.attrib["name"] for field in message.findall("field")}
+    attributes = ATTRIBUTES if message.find("{urn:ome:schema}attributes") is not None else ()
+    assert {row[0] for row in rows} == {field.attrib["name"] for field in message.findall("field")} | set(attributes)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))

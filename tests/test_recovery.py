@@ -241,7 +241,7 @@ def test_damage_is_an_error_that_says_where_and_what(tmp_path: Path, commands: R
 
 
 def test_a_command_that_trips_an_assertion_is_an_error_of_its_own(tmp_path: Path, commands: Records) -> None:
-    """The core says so by a status (tests/c/test_replay.c); who reads the exception sees an integrity error, and exit code 3."""
+    """The core says so by a status (tests/c/test_replay_quarantine.c); who reads the exception sees an integrity error, and exit code 3."""
     write_journal(tmp_path, commands)
     with Replay(tmp_path) as replay:
         replay.step(10)

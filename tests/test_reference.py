@@ -2286,7 +2286,7 @@ def test_flows_depend_on_their_seed_alone_and_meet_every_event_and_reason() -> N
     """D1: a flow is the same for the same seed; flows together meet every kind of event and every reason of the engine that can occur."""
     assert record_bytes(flow(5, 2_000)) == record_bytes(flow(5, 2_000)) != record_bytes(flow(6, 2_000))
     first = ReferenceEngine()
-    events = ReferenceEngine().apply_records(flow(6, 40_000, apply=first.apply_records))
+    events = ReferenceEngine().apply_records(flow(7, 40_000, apply=first.apply_records))
     limits = Limits(order_count_max=12, level_count_max=6, instrument_count_max=5, session_count_max=7, special_count_max=10)
     tight = ReferenceEngine(limits).apply_records(flow(5, 5_000, limits=limits, apply=ReferenceEngine(limits).apply_records))
     reasons = set(events["reason"].tolist()) | set(tight["reason"].tolist())

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ome.attributes import ATTRIBUTES
 from ome.codec import EVENT_ROW
+from ome.enums import Reason
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "RULES.md"
@@ -98,4 +100,32 @@ def test_what_the_page_on_embedding_names_is_there() -> None:
         for kind in row.split(", "):
             assert f"### {kind.capitalize()} (template" in JOURNAL.read_text(), kind
     columns = {name for row in re.findall(r"^\| (`.*?`) \|", in_python, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
-    assert set(EVENT_ROW.names or ()) <= columns
+    assert set(EVENT_ROW.names or ()) - set(ATTRIBUTES) <= columns
+
+
+def _reasons_of_page(column: int) -> list[str]:
+    """The reasons of a column of the table of checks, top to bottom, each where it comes first."""
+    table = PAGE.read_text().split("\n| All | NewOrder |", 1)[1].split("\n\n", 1)[0]
+    cells = [line.strip("|").split("|")[column] for line in table.splitlines()[2:]]
+    found = [reason for cell in cells for reason in re.findall(r"\b[A-Z][A-Z]+(?:_[A-Z]+)+\b", cell) if reason in Reason.__members__]
+    return list(dict.fromkeys(found))
+
+
+def _reasons_of_core(commands: set[str]) -> list[str]:
+    """The reasons of the core's rows for any of these commands, each where it comes first."""
+    text = (CSRC / "orders" / "ome_admission_table.c").read_text()
+    rows = re.findall(r"^    ROW\((\w+), ([A-Z_| ]+), \w+\)", text, re.MULTILINE)
+    found = [reason for reason, names in rows if commands & {name.strip() for name in names.split("|")}]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize(
+    ("column", "commands"),
+    [(1, {"NEW", "NEW_WITH_OPTIONS"}), (2, {"CANCEL", "REDUCE", "AMEND", "REFERENCE"})],
+    ids=["a new order", "a command on an order"],
+)
+def test_the_table_of_checks_in_the_core_is_that_of_the_page(column: int, commands: set[str]) -> None:
+    """Reason by reason, in the order in which they are asked."""
+    everywhere = [reason for reason in _reasons_of_page(0) if reason in _reasons_of_core(commands)]
+    assert everywhere
+    assert _reasons_of_core(commands) == everywhere + [reason for reason in _reasons_of_page(column) if reason not in everywhere]

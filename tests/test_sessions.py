@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from venues import Wire, journal_commands, new_order, venue_config
 
+from ome.client import OrderEntry
+from ome.codec import define_instrument, define_session, encode_commands
 from ome.codec.wire import encode_message
 from ome.engine import SessionState
 from ome.enums import CommandKind, EventKind, Reason
 from ome.gateway.registry import SessionRegistry
+from ome.instruments import Instrument
 from ome.messages import Limits
 from ome.server import Server
 
@@ -162,6 +165,37 @@ def test_two_that_wait_for_the_same_number_are_both_answered(tmp_path: Path) -> 
         assert Reason.NONE in answers
 
 
+def test_an_instrument_defined_past_the_gateway_trades(tmp_path: Path) -> None:
+    """The embedder defines an instrument while the venue runs; clients that log on then know it and trade it."""
+    gold = Instrument("GOLD", tick="0.1")
+    with few_sessions(tmp_path) as server:
+        assert server.submit(encode_commands([define_instrument(gold, 3), define_instrument(gold, 4)])) == 0
+        with Wire(server.orders_endpoint) as wire:
+            wire.log_on("FIRM1")
+            wire.say(new_order())
+            assert wire.hear_report()["kind"] == EventKind.ACCEPTED, "what was submitted before has been applied"
+        with OrderEntry(server.orders_endpoint, "FIRM2") as client:
+            assert client.instruments["GOLD"] == gold
+            assert client.wait_for(client.buy("GOLD", 1, at="1.5")).kind == EventKind.ACCEPTED
+
+
+def test_a_session_defined_past_the_gateway_keeps_its_numbers(tmp_path: Path) -> None:
+    """The embedder defines a session itself: the venue goes on, and no client is lent its numbers, nor is it defined again."""
+    with few_sessions(tmp_path) as server:
+        house = define_session("HOUSE", participant=2, session=2, session_number=0)
+        assert server.submit(encode_commands([house])) == 0
+        with Wire(server.orders_endpoint) as wire:
+            given = []
+            for name in ("FIRM1", "FIRM2", "FIRM3"):
+                answer = wire.log_on(name)
+                assert answer["reason"] == Reason.NONE
+                given.append((answer["participant"], answer["session"]))
+                wire.say(new_order())
+                assert wire.hear_report()["kind"] == EventKind.ACCEPTED
+    assert given == [(1, 1), (3, 3), (4, 4)]
+    assert sorted(defined_sessions(tmp_path)) == [("FIRM1", 0, 1), ("FIRM2", 0, 3), ("FIRM3", 0, 4), ("HOUSE", 0, 2)]
+
+
 # The registry by itself
 
 
@@ -226,7 +260,7 @@ def test_what_the_registry_lends_the_engine_takes(seed: int) -> None:
                 if not venue.accept_definition(session, name, number, participant):
                     venue.registry.forget(session)
                     continue
-                venue.registry.define(session)
+                venue.registry.define(session, participant)
                 venue.look(session).is_defined = 1
             else:
                 venue.look(session).is_defined = found.is_defined
@@ -236,7 +270,7 @@ def test_what_the_registry_lends_the_engine_takes(seed: int) -> None:
                 if venue.accept_definition(session, name, number, participant):
                     venue.look(session).is_defined = 1
                     if generator.random() < 0.5:  # or it is found out later
-                        venue.registry.define(session)
+                        venue.registry.define(session, participant)
                     venue.look(session).order_count = generator.randrange(2)
                 else:
                     venue.registry.forget(session)

@@ -12,11 +12,13 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 # Lowest first.
 PYTHON_FLOORS = (
     ("errors", "units", "enums"),
+    ("attributes",),
     ("messages", "instruments"),
     ("config", "codec", "_native", "lock", "supervision"),
     (
@@ -58,9 +60,20 @@ PRIVATE = {"ome._native._ome": "_native"}
 
 # The files of csrc/ itself are the top floor.
 C_ROOT = "."
-C_FLOORS = (("abi",), ("base",), ("concurrent", "book", "journal"), ("engine",), ("pipeline", "wire"), (C_ROOT,), ("examples",))
+C_FLOORS = (
+    ("abi",),
+    ("base",),
+    ("concurrent", "book", "journal"),
+    ("engine",),
+    ("matching",),
+    ("orders",),
+    ("commands", "state"),
+    ("pipeline", "wire"),
+    (C_ROOT,),
+    ("examples",),
+)
 # The engine is a pure state machine: it knows neither threads nor files.
-C_FORBIDDEN = {"engine": ("concurrent", "journal")}
+C_FORBIDDEN = dict.fromkeys(("engine", "matching", "orders", "commands", "state"), ("concurrent", "journal"))
 C_INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
 
 
@@ -151,10 +164,29 @@ def check_c(root: Path) -> Iterator[Violation]:
                 yield Violation(path=place, line=line, found=f'"{match[1]}"', allowed=", ".join(allowed))
 
 
+def check_circles(root: Path) -> Iterator[Violation]:
+    """One circle of files in `root`/csrc that include each other, if there is any. A header and the source of its name are one."""
+    uses: dict[str, dict[str, tuple[Path, int]]] = {}
+    for path in sorted((root / "csrc").rglob("*.[ch]")):
+        place = path.relative_to(root / "csrc")
+        name = place.with_suffix("").as_posix()
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            match = C_INCLUDE.match(text)
+            used = match[1].removesuffix(".h") if match else name
+            if used != name:
+                uses.setdefault(name, {}).setdefault(used, (Path("csrc") / place, line))
+    try:
+        TopologicalSorter(uses).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        place, line = uses[circle[1]][circle[0]]
+        yield Violation(path=place, line=line, found=f"the circle {' <- '.join(circle)}", allowed="files that do not use each other")
+
+
 def main(arguments: list[str]) -> int:
     """Checks the tree at the root given, or the repository; returns the exit code."""
     root = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent
-    violations = [*check_python(root), *check_c(root)]
+    violations = [*check_python(root), *check_c(root), *check_circles(root)]
     for violation in violations:
         print(violation)
     return 1 if violations else 0

@@ -19,6 +19,17 @@ LEFT_OPEN = re.compile(r"\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(wor[k]|roo[t]|hom[e])/")
 MODULE_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager"}
 C_SUFFIXES = {".c", ".h", ".cpp"}
+# What one has to read at once: in these folders of csrc/ a function fits a screen, and a file can be read in one go.
+SHORT_FOLDERS = {"journal", "engine", "matching", "orders", "commands", "state", "pipeline", "wire"}
+FUNCTION_LINES_MAX = 60
+FILE_LINES_MAX = 600
+# Not the parts of the public interface, ome.c and the faces: they have no folder.
+STATIC_FUNCTION = re.compile(
+    r"^(?:static (?:inline )?|OME_ALWAYS_INLINE |OME_NEVER_INLINE )(?!_Alignas)[\w \*]*?\b(?!ome_)(\w+)\([^;]*?\)\n\{", re.MULTILINE
+)
+# A C test has one subject; what several have in common is in a header beside them.
+C_TESTS = ("tests", "c")
+C_TEST_LINES_MAX = 800
 
 
 def tracked_files(root: Path) -> list[Path]:
@@ -53,6 +64,35 @@ def check_c(path: Path, text: str) -> Iterator[tuple[int, str]]:
         yield 1, "opens neither with a comment that says what it is nor with its own header"
 
 
+def check_c_length(text: str, lines_max: int) -> Iterator[tuple[int, str]]:
+    """Line and broken rule of a C file that has more lines than it may have."""
+    count = len(text.splitlines())
+    if count > lines_max:
+        yield 1, f"{count} lines: at most {lines_max}"
+
+
+def check_c_statics(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Line and broken rule of a C file: a static function begins with a word of the file's name, so that a search finds where it is."""
+    words = path.stem.removeprefix("ome_").split("_")
+    allowed = {form for word in words for form in (word, word.removesuffix("s"))}
+    for match in STATIC_FUNCTION.finditer(text):
+        if match[1].split("_")[0] not in allowed:
+            line = text.count("\n", 0, match.start()) + 1
+            yield line, f"{match[1]}: begins with none of {', '.join(words)}, the words of its file's name"
+
+
+def check_c_functions(text: str) -> Iterator[tuple[int, str]]:
+    """Line and broken rule of a C file whose functions are to be short. A function's braces stand at the beginning of their lines."""
+    begin = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if line == "{":
+            begin = number
+        elif line == "}" and begin:
+            if number - begin + 1 > FUNCTION_LINES_MAX:
+                yield begin, f"a function of {number - begin + 1} lines: at most {FUNCTION_LINES_MAX}"
+            begin = 0
+
+
 def check_python(path: Path, text: str) -> Iterator[tuple[int, str]]:
     """Line and broken rule of a Python file."""
     if path.stem in MODULE_NAMES or path.parent.name in MODULE_NAMES:
@@ -73,6 +113,13 @@ def check_file(root: Path, path: Path) -> Iterator[tuple[int, str]]:
     yield from check_lines(text)
     if path.suffix in C_SUFFIXES:
         yield from check_c(path, text)
+        if path.parts[0] == "csrc" and path.parts[1] in SHORT_FOLDERS:
+            yield from check_c_length(text, FILE_LINES_MAX)
+            yield from check_c_functions(text)
+        if path.suffix == ".c" and path.parts[0] == "csrc" and len(path.parts) == 3 and path.parts[1] != "examples":
+            yield from check_c_statics(path, text)
+        if path.parts[:2] == C_TESTS:
+            yield from check_c_length(text, C_TEST_LINES_MAX)
     elif is_python(path, text):
         yield from check_python(path, text)
 

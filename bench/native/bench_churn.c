@@ -11,7 +11,7 @@
 #include "bench_cores.h"
 #include "concurrent/ome_stream.h"
 
-#define SLOT_COUNT 2048u
+#define SLOT_COUNT 32768u
 #define BATCH_COUNT 256u
 #define WAIT_NS UINT64_C(1000000)
 

@@ -40,7 +40,7 @@ typedef struct
     run_t *run;
     ome_ring_t *ring;
     ome_journal_writer_t writer;
-    ome_gate_t gate;
+    ome_published_t published;
     ome_counters_t counters;
     ome_journal_stage_t stage;
     pthread_barrier_t start;
@@ -90,9 +90,12 @@ static void open_journal(journal_t *journal)
         bench_fail("ring or counters refused their configuration");
     }
     open_writer(journal);
-    journal->gate.waits = true;
-    const ome_journal_stage_config_t stage = {
-        .writer = &journal->writer, .ring = journal->ring, .gate = &journal->gate, .counters = &journal->counters, .first_sequence = 1};
+    ome_published_init(&journal->published, NULL, 1u << OME_GATE_DURABLE, 0);
+    const ome_journal_stage_config_t stage = {.writer = &journal->writer,
+        .ring = journal->ring,
+        .published = &journal->published,
+        .counters = &journal->counters,
+        .first_sequence = 1};
     ome_journal_stage_init(&journal->stage, &stage);
 }
 

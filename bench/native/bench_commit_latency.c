@@ -51,7 +51,7 @@ static uint64_t time_ns(ome_venue_t *venue, const ome_command_t *command, uint64
     ome_event_t events[EVENT_COUNT_MAX];
     const uint64_t start_ns = ome_clock_monotonic_ns();
     (void)bench_venue_submit(venue, command, 1);
-    const uint32_t count = ome_venue_read(venue, 0, events, EVENT_COUNT_MAX, READ_TIMEOUT_NS);
+    const uint32_t count = ome_venue_read(venue, BENCH_VENUE_READER, events, EVENT_COUNT_MAX, READ_TIMEOUT_NS);
     const uint64_t elapsed_ns = ome_clock_monotonic_ns() - start_ns;
     if (count != 1 || events[0].sequence != sequence || events[0].kind == OME_EVENT_KIND_REJECTED)
     {

@@ -7,6 +7,7 @@
 #include "bench_child.h"
 #include "bench_subject.h"
 #include "bench_window.h"
+#include "commands/ome_apply.h"
 
 #define START_PRICE INT64_C(1000000)
 #define PRICE_COUNT 1000u

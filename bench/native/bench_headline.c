@@ -10,6 +10,7 @@
 #include "bench_child.h"
 #include "bench_venue.h"
 #include "bench_window.h"
+#include "commands/ome_apply.h"
 #include "concurrent/ome_ring.h"
 #include "concurrent/ome_stream.h"
 

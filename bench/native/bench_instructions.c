@@ -3,6 +3,11 @@
  *   add     a new order that joins a level, which exists
  *   cancel  a cancel, by client order id, of an order in the middle of the book
  *   trade   an IOC order that fills one resting order whole
+ *   add-day, add-post-only          as add
+ *   market, fill-or-kill            as trade
+ *   reduce, amend-down              of an order in the middle of the book, which keeps its place
+ *   cancel-by-order-id              as cancel
+ *   refuse  a new order whose price is out of range
  *   mass-cancel     of a participant that has no orders
  *   trade-trailing  as trade, while some thousand trailing stops wait that it does not trigger
  *
@@ -14,6 +19,7 @@
 #include <string.h>
 
 #include "base/ome_memory.h"
+#include "commands/ome_apply.h"
 #include "engine/ome_engine.h"
 
 #define BOOK_ORDER_COUNT 8000u
@@ -77,6 +83,66 @@ static ome_command_t trade(uint32_t index)
     return command;
 }
 
+static ome_command_t add_day(uint32_t index)
+{
+    ome_command_t command = add(index);
+    command.time_in_force = OME_TIME_IN_FORCE_DAY;
+    return command;
+}
+
+static ome_command_t add_post_only(uint32_t index)
+{
+    ome_command_t command = add(index);
+    command.flags = OME_COMMAND_FLAGS_POST_ONLY;
+    return command;
+}
+
+static ome_command_t market(uint32_t index)
+{
+    ome_command_t command = trade(index);
+    command.order_type = OME_ORDER_TYPE_MARKET;
+    return command;
+}
+
+static ome_command_t fill_or_kill(uint32_t index)
+{
+    ome_command_t command = trade(index);
+    command.time_in_force = OME_TIME_IN_FORCE_FOK;
+    return command;
+}
+
+static ome_command_t reduce(uint32_t index)
+{
+    ome_command_t command = cancel(index);
+    command.kind = OME_COMMAND_KIND_REDUCE_ORDER;
+    command.quantity = 1;
+    return command;
+}
+
+static ome_command_t amend_down(uint32_t index)
+{
+    ome_command_t command = cancel(index);
+    command.kind = OME_COMMAND_KIND_AMEND_ORDER;
+    command.price = OME_NULL_VALUE;
+    command.quantity = 9;
+    return command;
+}
+
+static ome_command_t cancel_by_order_id(uint32_t index)
+{
+    ome_command_t command = cancel(index);
+    command.client_order_id = UINT64_C(1) << 32 | (1 + (index * 2731u) % BOOK_ORDER_COUNT); /* slots are taken in order */
+    command.flags = OME_COMMAND_FLAGS_BY_ORDER_ID;
+    return command;
+}
+
+static ome_command_t refuse(uint32_t index)
+{
+    ome_command_t command = add(index);
+    command.price = INT64_MAX;
+    return command;
+}
+
 static ome_command_t mass_cancel(uint32_t index)
 {
     return (ome_command_t){.timestamp_ns = index, .participant = IDLE_PARTICIPANT, .kind = OME_COMMAND_KIND_MASS_CANCEL};
@@ -94,6 +160,14 @@ static const struct
     {.name = "add", .make = add, .events_each = 1, .orders_each = 1},
     {.name = "cancel", .make = cancel, .events_each = 1, .orders_each = -1},
     {.name = "trade", .make = trade, .events_each = 2, .trades_each = 1, .orders_each = -1},
+    {.name = "add-day", .make = add_day, .events_each = 1, .orders_each = 1},
+    {.name = "add-post-only", .make = add_post_only, .events_each = 1, .orders_each = 1},
+    {.name = "market", .make = market, .events_each = 2, .trades_each = 1, .orders_each = -1},
+    {.name = "fill-or-kill", .make = fill_or_kill, .events_each = 2, .trades_each = 1, .orders_each = -1},
+    {.name = "reduce", .make = reduce, .events_each = 1},
+    {.name = "amend-down", .make = amend_down, .events_each = 1},
+    {.name = "cancel-by-order-id", .make = cancel_by_order_id, .events_each = 1, .orders_each = -1},
+    {.name = "refuse", .make = refuse, .events_each = 1},
     {.name = "mass-cancel", .make = mass_cancel, .events_each = 1},
     {.name = "trade-trailing", .make = trade, .stop_count = STOP_COUNT, .events_each = 2, .trades_each = 1, .orders_each = -1},
 };
@@ -180,6 +254,6 @@ int main(int argument_count, char **arguments)
             return is_good ? 0 : 1;
         }
     }
-    (void)fprintf(stderr, "usage: ome_instructions add|cancel|trade|mass-cancel|trade-trailing COUNT (1 to %u)\n", OPERATION_COUNT_MAX);
+    (void)fprintf(stderr, "usage: ome_instructions OPERATION COUNT (1 to %u)\n", OPERATION_COUNT_MAX);
     return 2;
 }

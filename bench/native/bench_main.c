@@ -90,12 +90,22 @@ static void run_batch(const options_t *options)
 
 static void run_ring_1(const options_t *options)
 {
-    bench_ring_run(1, options->count, options->repeat);
+    bench_ring_run(1, 16, options->count, options->repeat);
 }
 
 static void run_ring_3(const options_t *options)
 {
-    bench_ring_run(3, options->count, options->repeat);
+    bench_ring_run(3, 16, options->count, options->repeat);
+}
+
+static void run_ring_1_single(const options_t *options)
+{
+    bench_ring_run(1, 1, options->count, options->repeat);
+}
+
+static void run_ring_3_single(const options_t *options)
+{
+    bench_ring_run(3, 1, options->count, options->repeat);
 }
 
 static void run_headline(const options_t *options)
@@ -162,6 +172,8 @@ static const struct
     {"batch", run_batch, 1},
     {"ring-1", run_ring_1, 1},
     {"ring-3", run_ring_3, 1},
+    {"ring-1-single", run_ring_1_single, 1},
+    {"ring-3-single", run_ring_3_single, 1},
     {"headline", run_headline, 1},
     {"pipeline", run_pipeline, 1},
     {"journal-commit", run_journal_commit, 1},

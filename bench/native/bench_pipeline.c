@@ -11,6 +11,7 @@
 #include "bench_flow.h"
 #include "bench_venue.h"
 #include "bench_window.h"
+#include "commands/ome_apply.h"
 
 #define FLOW_NAME "mixed"
 #define LEVEL_COUNT_MAX UINT32_C(65536)

@@ -10,9 +10,11 @@
 #include "bench_subject.h"
 #include "bench_venue.h"
 #include "bench_window.h"
+#include "commands/ome_apply.h"
 #include "journal/ome_journal_writer.h"
 #include "ome_venue_face.h"
 #include "pipeline/ome_replay.h"
+#include "state/ome_state.h"
 
 #define FLOW_NAME "mixed"
 #define DIRECTORY "journal"

@@ -8,7 +8,9 @@
 #include "bench_flow.h"
 #include "bench_subject.h"
 #include "bench_window.h"
+#include "commands/ome_apply.h"
 #include "pipeline/ome_snapshot_file.h"
+#include "state/ome_state.h"
 
 #define FLOW_NAME "deep-build"
 #define DIRECTORY "."

@@ -15,7 +15,6 @@
 static_assert(BENCH_CORE_COUNT_MAX >= 1 + BENCH_RING_PRODUCER_COUNT_MAX, "each thread can have a core");
 
 #define SLOT_COUNT OME_RING_SLOT_COUNT_DEFAULT
-#define BATCH_COUNT 16u
 #define TAKE_COUNT_MAX 256u
 #define WAIT_TIMEOUT_NS UINT64_C(1000000000)
 #define PAYLOAD_KEY UINT64_C(0x9E3779B97F4A7C15)
@@ -43,6 +42,7 @@ typedef struct run
 {
     const subject_t *subject;
     uint32_t producer_count;
+    uint32_t batch_count;
     uint64_t count_per_producer; /* whole batches */
     ome_ring_t *ring;
     bench_queue_t queue;
@@ -88,17 +88,17 @@ static uint64_t total(const run_t *run)
 
 static void produce_to_ring(run_t *run, uint32_t producer_index)
 {
-    for (uint64_t number = 0; number < run->count_per_producer; number += BATCH_COUNT)
+    for (uint64_t number = 0; number < run->count_per_producer; number += run->batch_count)
     {
         uint64_t first_sequence = 0;
-        while (ome_ring_claim(run->ring, BATCH_COUNT, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first_sequence) == OME_FULL)
+        while (ome_ring_claim(run->ring, run->batch_count, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first_sequence) == OME_FULL)
         {
         }
-        for (uint32_t i = 0; i < BATCH_COUNT; i++)
+        for (uint32_t i = 0; i < run->batch_count; i++)
         {
             fill(ome_ring_slot(run->ring, first_sequence + i), producer_index, number + i);
         }
-        ome_ring_publish(run->ring, first_sequence, BATCH_COUNT);
+        ome_ring_publish(run->ring, first_sequence, run->batch_count);
     }
 }
 
@@ -126,14 +126,14 @@ static void consume_from_ring(run_t *run)
 
 static void produce_to_queue(run_t *run, uint32_t producer_index)
 {
-    bench_record_t records[BATCH_COUNT] = {0};
-    for (uint64_t number = 0; number < run->count_per_producer; number += BATCH_COUNT)
+    bench_record_t records[BENCH_RING_BATCH_COUNT_MAX] = {0};
+    for (uint64_t number = 0; number < run->count_per_producer; number += run->batch_count)
     {
-        for (uint32_t i = 0; i < BATCH_COUNT; i++)
+        for (uint32_t i = 0; i < run->batch_count; i++)
         {
             fill(&records[i], producer_index, number + i);
         }
-        bench_queue_put(&run->queue, records, BATCH_COUNT);
+        bench_queue_put(&run->queue, records, run->batch_count);
     }
 }
 
@@ -220,10 +220,12 @@ static void init_ring(run_t *run, void *memory, uint64_t size_bytes)
     }
 }
 
-void bench_ring_run(uint32_t producer_count, uint64_t count, uint32_t repeat)
+void bench_ring_run(uint32_t producer_count, uint32_t batch_count, uint64_t count, uint32_t repeat)
 {
-    const uint64_t round_count = (uint64_t)producer_count * BATCH_COUNT;
-    run_t run = {.producer_count = producer_count, .count_per_producer = (count + round_count - 1) / round_count * BATCH_COUNT};
+    const uint64_t round_count = (uint64_t)producer_count * batch_count;
+    run_t run = {.producer_count = producer_count,
+        .batch_count = batch_count,
+        .count_per_producer = (count + round_count - 1) / round_count * batch_count};
     const uint64_t ring_bytes = ome_ring_size_bytes(SLOT_COUNT);
     const uint64_t queue_bytes = SLOT_COUNT * sizeof(bench_record_t);
     bench_cores_find(&run.cores);
@@ -237,7 +239,7 @@ void bench_ring_run(uint32_t producer_count, uint64_t count, uint32_t repeat)
     memset(queue_memory, 0, queue_bytes);
     printf("{\"type\": \"flow\", \"producers\": %" PRIu32 ", \"messages\": %" PRIu64 ", \"message_bytes\": %u, \"slots\": %u, "
            "\"batch\": %u, \"take_max\": %u, \"wait\": \"block\", \"cores_used\": %" PRIu32 "}\n",
-        producer_count, total(&run), OME_RECORD_SIZE, SLOT_COUNT, BATCH_COUNT, TAKE_COUNT_MAX,
+        producer_count, total(&run), OME_RECORD_SIZE, SLOT_COUNT, batch_count, TAKE_COUNT_MAX,
         run.cores.core_count < producer_count + 1 ? run.cores.core_count : producer_count + 1);
     for (uint32_t i = 0; i < 2 * repeat; i++)
     {

@@ -6,6 +6,7 @@
 #include "base/ome_memory.h"
 #include "bench_child.h"
 #include "bench_textbook.h"
+#include "commands/ome_apply.h"
 
 static void *create_engine(const ome_limits_t *limits, bool is_warm)
 {

@@ -15,7 +15,7 @@
 
 #define READ_COUNT_MAX 256u
 #define READ_TIMEOUT_NS UINT64_C(10000000)
-#define STREAM_SLOT_COUNT 8192u
+#define STREAM_SLOT_COUNT 32768u
 #define DELAY_NS UINT64_C(10000000)
 #define UNSYNCED_COUNT_MAX 1000u
 
@@ -69,10 +69,17 @@ ome_venue_t *bench_venue_open(const ome_limits_t *limits, uint8_t policy, char *
     ome_replay_t *replay = has_journal ? new_journal(directory) : NULL;
     ome_venue_t *venue = NULL;
     ome_venue_view_t view;
-    const ome_status_t status =
-        ome_venue_create(replay, make_engine(limits), has_journal ? directory : NULL, NULL, policy, OME_RING_SLOT_COUNT_DEFAULT,
-            STREAM_SLOT_COUNT, 1, OME_WAIT_BLOCK, BENCH_VENUE_SEGMENT_SIZE_BYTES, DELAY_NS, UNSYNCED_COUNT_MAX, 0, &venue, &view);
-    if (status != OME_OK || ome_venue_start(venue) != OME_OK)
+    const ome_venue_config_t config = {.ring_slot_count = OME_RING_SLOT_COUNT_DEFAULT,
+        .stream_slot_count = STREAM_SLOT_COUNT,
+        .reader_count = 1,
+        .wait_strategy = OME_WAIT_BLOCK,
+        .policy = policy,
+        .batch_count = UNSYNCED_COUNT_MAX,
+        .directory = has_journal ? directory : NULL,
+        .segment_size_bytes = BENCH_VENUE_SEGMENT_SIZE_BYTES,
+        .delay_ns = DELAY_NS};
+    const ome_status_t status = ome_venue_create(replay, make_engine(limits), &config, &venue, &view);
+    if (status != OME_OK || ome_venue_register(venue, BENCH_VENUE_READER) != OME_OK || ome_venue_start(venue) != OME_OK)
     {
         bench_fail("the venue does not start: status %d", (int)status);
     }
@@ -139,7 +146,7 @@ static void consume(run_t *run)
     for (;;)
     {
         const bool is_drained = ome_venue_is_drained(run->venue);
-        const uint32_t count = ome_venue_read(run->venue, 0, events, READ_COUNT_MAX, READ_TIMEOUT_NS);
+        const uint32_t count = ome_venue_read(run->venue, BENCH_VENUE_READER, events, READ_COUNT_MAX, READ_TIMEOUT_NS);
         if (count == 0 && is_drained)
         {
             return;

@@ -15,6 +15,7 @@
 
 #define BENCH_VENUE_BATCH_COUNT 16u
 #define BENCH_VENUE_SEGMENT_SIZE_BYTES (UINT64_C(64) << 20)
+#define BENCH_VENUE_READER "bench" /* of published events */
 #define BENCH_VENUE_BUSY_PAUSE_NS 100000 /* a producer that only spins takes a core from the stages it waits for */
 #define BENCH_VENUE_DIRECTORY_SIZE 16u
 

@@ -30,7 +30,7 @@ static_assert(OME_LEVEL_COUNT_MAX < (UINT32_C(1) << 24), "an order holds its lev
 #define OME_NAME_SIZE 16u
 #define OME_DECIMALS_MAX 18u
 
-#define OME_RING_SLOT_COUNT_DEFAULT 8192u
+#define OME_RING_SLOT_COUNT_DEFAULT 32768u
 #define OME_RING_SLOT_COUNT_MAX (UINT32_C(1) << 24)
 #define OME_RING_CONSUMER_COUNT_MAX 8u
 

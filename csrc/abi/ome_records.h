@@ -40,18 +40,19 @@ enum
 /* What happened; equal to its template id. */
 enum
 {
-    OME_EVENT_KIND_ACCEPTED = 65, /* An order was taken */
+    OME_EVENT_KIND_ACCEPTED = 65, /* An order was accepted */
     OME_EVENT_KIND_REJECTED = 66, /* A command was refused and changed nothing */
     OME_EVENT_KIND_TRADE = 67, /* An aggressor met a resting order */
-    OME_EVENT_KIND_CANCELLED = 68, /* What was left of an order is gone */
+    OME_EVENT_KIND_CANCELLED = 68, /* The rest of an order is cancelled */
     OME_EVENT_KIND_REDUCED = 69, /* An order lost quantity and kept its place */
     OME_EVENT_KIND_AMENDED = 70, /* An order has a new price or quantity */
-    OME_EVENT_KIND_RESTED = 71, /* What an aggressor left unfilled joined the book */
+    OME_EVENT_KIND_RESTED = 71, /* The unfilled rest of an aggressor joined the book */
     OME_EVENT_KIND_DEFINED = 72, /* A definition took effect */
     OME_EVENT_KIND_TRIGGERED = 73, /* A stop's price was reached: it is an aggressor now */
     OME_EVENT_KIND_DISPLAYED = 74, /* What an order with a peak displays has changed */
     OME_EVENT_KIND_PREVENTED = 75, /* Two orders of one group met and did not trade */
     OME_EVENT_KIND_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done */
+    OME_EVENT_KIND_ATTRIBUTES = 77, /* The attributes of the order accepted right before */
 };
 
 /* Buy or sell. */
@@ -100,7 +101,15 @@ enum
     OME_SELF_TRADE_SCOPE_GROUP = 2, /* Those of the same participant with the same self-trade group */
 };
 
-/* What a value in OrderTerms is. */
+/* For whom the participant trades. */
+enum
+{
+    OME_CAPACITY_AGENCY = 1, /* For a client */
+    OME_CAPACITY_PRINCIPAL = 2, /* For its own account */
+    OME_CAPACITY_RISKLESS_PRINCIPAL = 3, /* For its own account, to pass the trade on to a client at the same price */
+};
+
+/* The meaning of a value in OrderTerms. */
 enum
 {
     OME_TERM_NONE = 0, /* Nothing; its value is zero */
@@ -114,6 +123,23 @@ enum
     OME_TERM_COLLAR_TICKS = 8, /* How far from the best opposite price an order without limit may trade, in ticks */
     OME_TERM_SELF_TRADE_GROUP = 9, /* Number of the participant's self-trade group */
     OME_TERM_NEW_CLIENT_ORDER_ID = 10, /* Of an amend: the client order id that the order has from now on */
+    OME_TERM_CAPACITY = 11, /* For whom the participant trades */
+    OME_TERM_ALGO_ID = 12, /* The algorithm that decided the order, by the participant's number for it */
+};
+
+#define OME_TERM_COUNT 13u
+
+/* Who may send a message; the class of each is in the schema. */
+enum
+{
+    OME_MESSAGE_CLASS_ORDER = 1, /* A command of clients that have logged on */
+    OME_MESSAGE_CLASS_DEFINITION = 2, /* A command of the server or its operator that defines something */
+    OME_MESSAGE_CLASS_OPERATOR = 3, /* Any other command of the server or its operator */
+    OME_MESSAGE_CLASS_EVENT = 4, /* An event of the engine */
+    OME_MESSAGE_CLASS_SESSION = 5, /* Opens, keeps or ends a session; sent by clients and answered by the server */
+    OME_MESSAGE_CLASS_ANSWER = 6, /* The server's answer to a client */
+    OME_MESSAGE_CLASS_REPORT = 7, /* What happened to an order, for its session */
+    OME_MESSAGE_CLASS_MARKET_DATA = 8, /* Market data, for everybody */
 };
 
 /* Options of a command. */
@@ -125,7 +151,7 @@ enum
     OME_COMMAND_FLAGS_POST_ONLY = 8, /* The order must not trade when it enters or moves */
     OME_COMMAND_FLAGS_HIDDEN = 16, /* The order is not displayed */
     OME_COMMAND_FLAGS_BY_ACCOUNT = 32, /* A mass cancel means only orders of its account */
-    OME_COMMAND_FLAGS_BY_SESSION = 64, /* A mass cancel means only orders that came by target_session */
+    OME_COMMAND_FLAGS_BY_SESSION = 64, /* A mass cancel means only orders that target_session sent */
     OME_COMMAND_FLAGS_ANY_PARTICIPANT = 128, /* A mass cancel means everybody's orders; not for clients */
     OME_COMMAND_FLAGS_END_OF_DAY = 256, /* DAY orders expire too */
     OME_COMMAND_FLAGS_SET_TIME = 512, /* The engine's time becomes that of this command, even where it was later */
@@ -135,7 +161,7 @@ enum
 enum
 {
     OME_INSTRUMENT_FLAGS_SIGNED_PRICES = 1, /* Prices of zero and below are allowed */
-    OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT = 2, /* What a market order that has traded leaves rests at its last price */
+    OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT = 2, /* The rest of a market order that has traded rests at its last price */
     OME_INSTRUMENT_FLAGS_POST_ONLY_SLIDES = 4, /* A post-only order that would trade rests one tick away from the opposite best instead of being refused */
 };
 
@@ -147,7 +173,7 @@ enum
     OME_EVENT_FLAGS_AGGRESSOR_FILLED = 4, /* The trade filled the aggressor */
     OME_EVENT_FLAGS_RESTING_FILLED = 8, /* The trade filled the resting order */
     OME_EVENT_FLAGS_WAS_RESTING = 16, /* The order was in the book before this event */
-    OME_EVENT_FLAGS_HIDDEN = 32, /* What the event says of lots in the book is not displayed; in a trade, the resting order's lots were not */
+    OME_EVENT_FLAGS_HIDDEN = 32, /* The lots of the event are not displayed; in a trade, those of the resting order were not */
     OME_EVENT_FLAGS_WAITING = 64, /* The order waits for its stop price after this event; in a cancel, it did */
 };
 
@@ -236,27 +262,29 @@ enum
     OME_TEMPLATE_DEFINE_SESSION = 34, /* Give a participant's session its numbers. Not sent by clients */
     OME_TEMPLATE_EXPIRE_ORDERS = 35, /* Cancel GTD orders whose deadline is at or before a cutoff, and at the end of the day DAY orders. Not sent by clients */
     OME_TEMPLATE_SET_LAST_PRICE = 36, /* Give an instrument a last trade price, as from a close or another venue; stops are looked at. Not sent by clients */
-    OME_TEMPLATE_ACCEPTED = 65, /* An order was taken. What follows in the same command happened to it at once */
+    OME_TEMPLATE_ACCEPTED = 65, /* An order was accepted. What follows in the same command happened to it at once */
     OME_TEMPLATE_REJECTED = 66, /* A command was refused. Nothing changed but counters */
     OME_TEMPLATE_TRADE = 67, /* An aggressor met a resting order, at the resting order's price. Follows an event with the order's owner and time in the same command */
-    OME_TEMPLATE_CANCELLED = 68, /* What was left of an order is gone */
+    OME_TEMPLATE_CANCELLED = 68, /* The rest of an order is cancelled */
     OME_TEMPLATE_REDUCED = 69, /* An order lost quantity and kept its place */
     OME_TEMPLATE_AMENDED = 70, /* An order has a new price or quantity */
-    OME_TEMPLATE_RESTED = 71, /* What an aggressor left unfilled joined the book */
+    OME_TEMPLATE_RESTED = 71, /* The unfilled rest of an aggressor joined the book */
     OME_TEMPLATE_DEFINED = 72, /* A definition took effect */
     OME_TEMPLATE_TRIGGERED = 73, /* A stop's price was reached. What follows in the same command happened to it as an aggressor */
     OME_TEMPLATE_DISPLAYED = 74, /* What an order with a peak displays has changed. Not reported to its owner */
     OME_TEMPLATE_PREVENTED = 75, /* An aggressor met a resting order of its own group. Not a trade; what becomes of the two follows */
     OME_TEMPLATE_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done */
+    OME_TEMPLATE_ATTRIBUTES = 77, /* The attributes of an order that has some, right after its Accepted */
     OME_TEMPLATE_LOGON = 128, /* Opens a session. The first message of a connection, alone in its frame */
     OME_TEMPLATE_LOGON_ANSWER = 129, /* Answers a logon; followed in the same frame by a DefineInstrument for each instrument */
     OME_TEMPLATE_LOGOUT = 130, /* Ends a session; sent by either side. The server answers a client's with its own */
-    OME_TEMPLATE_HEARTBEAT = 133, /* Says that its sender is alive; alone in its frame. The server answers a client's with its own */
-    OME_TEMPLATE_FRAME_REJECT = 131, /* A frame, or the end of one, was not taken. Nothing of what is counted as rejected reached the engine */
+    OME_TEMPLATE_HEARTBEAT = 133, /* Shows that its sender is alive; alone in its frame. The server answers a client's with its own */
+    OME_TEMPLATE_FRAME_REJECT = 131, /* The server refused a frame, or the end of one. No message that is counted as rejected reached the engine */
     OME_TEMPLATE_EXECUTION_REPORT = 132, /* What happened to an order, sent to its session */
+    OME_TEMPLATE_ATTRIBUTES_REPORT = 134, /* The attributes of an order that has some, right after the ExecutionReport that says ACCEPTED. It counts as a report */
     OME_TEMPLATE_TOP_OF_BOOK = 160, /* Best bid and ask after a batch of commands; quantity 0 where a side is empty */
     OME_TEMPLATE_TRADE_PRINT = 161, /* A trade, without who traded */
-    OME_TEMPLATE_LEVEL_UPDATE = 162, /* What a price level holds now; quantity 0 when it is gone */
+    OME_TEMPLATE_LEVEL_UPDATE = 162, /* The lots and orders of a price level; quantity 0 when the level is gone */
     OME_TEMPLATE_LEVEL_SNAPSHOT = 163, /* All levels of an instrument; opens a frame and is followed by level_count LevelUpdate messages. Sent when somebody subscribes */
 };
 
@@ -286,12 +314,14 @@ enum
     OME_BLOCK_DISPLAYED = 56,
     OME_BLOCK_PREVENTED = 56,
     OME_BLOCK_COMPLETED = 56,
+    OME_BLOCK_ATTRIBUTES = 56,
     OME_BLOCK_LOGON = 56,
     OME_BLOCK_LOGON_ANSWER = 56,
     OME_BLOCK_LOGOUT = 56,
     OME_BLOCK_HEARTBEAT = 56,
     OME_BLOCK_FRAME_REJECT = 56,
     OME_BLOCK_EXECUTION_REPORT = 96,
+    OME_BLOCK_ATTRIBUTES_REPORT = 96,
     OME_BLOCK_TOP_OF_BOOK = 72,
     OME_BLOCK_TRADE_PRINT = 72,
     OME_BLOCK_LEVEL_UPDATE = 72,
@@ -534,12 +564,14 @@ static_assert(offsetof(ome_command_t, self_trade_prevention) == 62, "ome_command
 static_assert(offsetof(ome_command_t, reserved) == 62, "ome_command_t.reserved is in place");
 static_assert(offsetof(ome_command_t, self_trade_scope) == 63, "ome_command_t.self_trade_scope is in place");
 
-/* Accepted, Rejected, Trade, Cancelled, Reduced, Amended, Rested, Defined, Triggered, Displayed, Prevented, Completed.
+/* Accepted, Rejected, Trade, Cancelled, Reduced, Amended, Rested, Defined, Triggered, Displayed, Prevented, Completed, Attributes.
  *
  * OFFSET SIZE FIELD
  *      8    8 order_id
  *     16    8 client_order_id
  *     24    8 price
+ *     24    4 capacity
+ *     28    4 algo_id
  *     32    8 quantity
  *     40    8 timestamp_ns
  *     40    8 resting_order_id
@@ -559,7 +591,18 @@ typedef struct
     uint64_t sequence; /* on the wire: ome_message_header_t */
     uint64_t order_id;
     uint64_t client_order_id;
-    int64_t price;
+    union
+    {
+        struct
+        {
+            int64_t price;
+        };
+        struct
+        {
+            uint32_t capacity;
+            uint32_t algo_id;
+        };
+    };
     int64_t quantity;
     union
     {
@@ -605,6 +648,8 @@ static_assert(sizeof(ome_event_t) == 64, "ome_event_t has no padding");
 static_assert(offsetof(ome_event_t, order_id) == 8, "ome_event_t.order_id is in place");
 static_assert(offsetof(ome_event_t, client_order_id) == 16, "ome_event_t.client_order_id is in place");
 static_assert(offsetof(ome_event_t, price) == 24, "ome_event_t.price is in place");
+static_assert(offsetof(ome_event_t, capacity) == 24, "ome_event_t.capacity is in place");
+static_assert(offsetof(ome_event_t, algo_id) == 28, "ome_event_t.algo_id is in place");
 static_assert(offsetof(ome_event_t, quantity) == 32, "ome_event_t.quantity is in place");
 static_assert(offsetof(ome_event_t, timestamp_ns) == 40, "ome_event_t.timestamp_ns is in place");
 static_assert(offsetof(ome_event_t, resting_order_id) == 40, "ome_event_t.resting_order_id is in place");
@@ -753,7 +798,7 @@ static_assert(offsetof(ome_frame_reject_t, accepted_count) == 48, "ome_frame_rej
 static_assert(offsetof(ome_frame_reject_t, rejected_count) == 52, "ome_frame_reject_t.rejected_count is in place");
 static_assert(offsetof(ome_frame_reject_t, reason) == 56, "ome_frame_reject_t.reason is in place");
 
-/* ExecutionReport.
+/* ExecutionReport, AttributesReport.
  *
  * OFFSET SIZE FIELD
  *      8    8 report_sequence
@@ -762,6 +807,8 @@ static_assert(offsetof(ome_frame_reject_t, reason) == 56, "ome_frame_reject_t.re
  *     32    8 order_id
  *     40    8 client_order_id
  *     48    8 price
+ *     48    4 capacity
+ *     52    4 algo_id
  *     56    8 last_quantity
  *     64    8 leaves_quantity
  *     72    8 cumulative_quantity
@@ -782,7 +829,18 @@ typedef struct
     uint64_t timestamp_ns;
     uint64_t order_id;
     uint64_t client_order_id;
-    int64_t price;
+    union
+    {
+        struct
+        {
+            int64_t price;
+        };
+        struct
+        {
+            uint32_t capacity;
+            uint32_t algo_id;
+        };
+    };
     int64_t last_quantity;
     int64_t leaves_quantity;
     int64_t cumulative_quantity;
@@ -803,6 +861,8 @@ static_assert(offsetof(ome_execution_report_t, timestamp_ns) == 24, "ome_executi
 static_assert(offsetof(ome_execution_report_t, order_id) == 32, "ome_execution_report_t.order_id is in place");
 static_assert(offsetof(ome_execution_report_t, client_order_id) == 40, "ome_execution_report_t.client_order_id is in place");
 static_assert(offsetof(ome_execution_report_t, price) == 48, "ome_execution_report_t.price is in place");
+static_assert(offsetof(ome_execution_report_t, capacity) == 48, "ome_execution_report_t.capacity is in place");
+static_assert(offsetof(ome_execution_report_t, algo_id) == 52, "ome_execution_report_t.algo_id is in place");
 static_assert(offsetof(ome_execution_report_t, last_quantity) == 56, "ome_execution_report_t.last_quantity is in place");
 static_assert(offsetof(ome_execution_report_t, leaves_quantity) == 64, "ome_execution_report_t.leaves_quantity is in place");
 static_assert(offsetof(ome_execution_report_t, cumulative_quantity) == 72, "ome_execution_report_t.cumulative_quantity is in place");
@@ -963,5 +1023,58 @@ static_assert(offsetof(ome_level_snapshot_t, instrument) == 36, "ome_level_snaps
 static_assert(offsetof(ome_level_snapshot_t, epoch) == 40, "ome_level_snapshot_t.epoch is in place");
 static_assert(offsetof(ome_level_snapshot_t, bids_left_out) == 44, "ome_level_snapshot_t.bids_left_out is in place");
 static_assert(offsetof(ome_level_snapshot_t, asks_left_out) == 48, "ome_level_snapshot_t.asks_left_out is in place");
+
+/* OME_MESSAGE_CLASS_ of a template, or of a kind of command or event; 0 for one that there is not. */
+static inline uint8_t ome_message_class(uint16_t template_id)
+{
+    switch (template_id)
+    {
+    case OME_TEMPLATE_NEW_ORDER:
+    case OME_TEMPLATE_CANCEL_ORDER:
+    case OME_TEMPLATE_REDUCE_ORDER:
+    case OME_TEMPLATE_AMEND_ORDER:
+    case OME_TEMPLATE_ORDER_TERMS:
+    case OME_TEMPLATE_MASS_CANCEL:
+        return OME_MESSAGE_CLASS_ORDER;
+    case OME_TEMPLATE_DEFINE_LIMITS:
+    case OME_TEMPLATE_DEFINE_INSTRUMENT:
+    case OME_TEMPLATE_DEFINE_SESSION:
+        return OME_MESSAGE_CLASS_DEFINITION;
+    case OME_TEMPLATE_EXPIRE_ORDERS:
+    case OME_TEMPLATE_SET_LAST_PRICE:
+        return OME_MESSAGE_CLASS_OPERATOR;
+    case OME_TEMPLATE_ACCEPTED:
+    case OME_TEMPLATE_REJECTED:
+    case OME_TEMPLATE_TRADE:
+    case OME_TEMPLATE_CANCELLED:
+    case OME_TEMPLATE_REDUCED:
+    case OME_TEMPLATE_AMENDED:
+    case OME_TEMPLATE_RESTED:
+    case OME_TEMPLATE_DEFINED:
+    case OME_TEMPLATE_TRIGGERED:
+    case OME_TEMPLATE_DISPLAYED:
+    case OME_TEMPLATE_PREVENTED:
+    case OME_TEMPLATE_COMPLETED:
+    case OME_TEMPLATE_ATTRIBUTES:
+        return OME_MESSAGE_CLASS_EVENT;
+    case OME_TEMPLATE_LOGON:
+    case OME_TEMPLATE_LOGOUT:
+    case OME_TEMPLATE_HEARTBEAT:
+        return OME_MESSAGE_CLASS_SESSION;
+    case OME_TEMPLATE_LOGON_ANSWER:
+    case OME_TEMPLATE_FRAME_REJECT:
+        return OME_MESSAGE_CLASS_ANSWER;
+    case OME_TEMPLATE_EXECUTION_REPORT:
+    case OME_TEMPLATE_ATTRIBUTES_REPORT:
+        return OME_MESSAGE_CLASS_REPORT;
+    case OME_TEMPLATE_TOP_OF_BOOK:
+    case OME_TEMPLATE_TRADE_PRINT:
+    case OME_TEMPLATE_LEVEL_UPDATE:
+    case OME_TEMPLATE_LEVEL_SNAPSHOT:
+        return OME_MESSAGE_CLASS_MARKET_DATA;
+    default:
+        return 0;
+    }
+}
 
 #endif

@@ -2,7 +2,7 @@
 
 #if defined(__x86_64__)
 
-static bool has_instruction(void)
+static bool checksum_has_instruction(void)
 {
     return __builtin_cpu_supports("sse4.2");
 }
@@ -13,14 +13,15 @@ static bool has_instruction(void)
 
 #define HWCAP_OF_CRC32 (1u << 7)
 
-static bool has_instruction(void)
+static bool checksum_has_instruction(void)
 {
     return (getauxval(AT_HWCAP) & HWCAP_OF_CRC32) != 0;
 }
 
 #endif
 
-/* Half a byte at a time: the remainders of 0 to 15. A larger table would be faster; every processor of the last decade has the instruction. */
+/* Half a byte at a time: the remainders of 0 to 15. A larger table would be faster; every processor of the last decade
+ * has the instruction. */
 uint32_t ome_crc32c_table(uint32_t crc, const void *data, size_t size)
 {
     static const uint32_t table[16] = {0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1, 0x417B1DBC, 0x5125DAD3, 0x61C69362, 0x7198540D,
@@ -43,7 +44,7 @@ bool ome_crc32c_has_instruction(void)
     int choice = atomic_load_explicit(&ome_crc32c_choice, memory_order_relaxed);
     if (choice == OME_CRC32C_UNKNOWN)
     {
-        choice = has_instruction() ? OME_CRC32C_INSTRUCTION : OME_CRC32C_TABLE;
+        choice = checksum_has_instruction() ? OME_CRC32C_INSTRUCTION : OME_CRC32C_TABLE;
         atomic_store_explicit(&ome_crc32c_choice, choice, memory_order_relaxed);
     }
     return choice == OME_CRC32C_INSTRUCTION;

@@ -1,7 +1,8 @@
 /* CRC-32C (Castagnoli, polynomial 0x1EDC6F41 reflected): the checksum of the journal.
  *
- * By the processor's instruction where it has one, by a table otherwise; chosen at the first call. Any thread may call.
- * It finds accidents, not forgeries. Source: RFC 3720, appendix B.4, whose examples are in tests/c/test_checksum.c. */
+ * It uses the processor's instruction if there is one, otherwise a table; chosen at the first call. Any thread may
+ * call. It finds accidents, not forgeries. Source: RFC 3720, appendix B.4, whose examples are in
+ * tests/c/test_checksum.c. */
 #ifndef OME_CHECKSUM_H
 #define OME_CHECKSUM_H
 
@@ -13,7 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The instruction by assembler text: gcc and clang of different ages want it named and enabled in different ways. */
+/* The instruction by assembler text: versions of gcc and clang name and enable it in different ways. */
 
 #if defined(__x86_64__)
 
@@ -58,7 +59,7 @@ static inline uint32_t ome_crc32c_step_1(uint32_t crc, uint8_t byte)
 
 #endif
 
-/* Here and not in the other file: of a size that the compiler knows it is a dozen instructions. */
+/* In the header, because for a size that the compiler knows it is a dozen instructions. */
 static inline uint32_t ome_crc32c_instruction(uint32_t crc, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
@@ -88,7 +89,7 @@ static inline uint32_t ome_crc32c_instruction(uint32_t crc, const void *data, si
 uint32_t ome_crc32c_table(uint32_t crc, const void *data, size_t size);
 bool ome_crc32c_has_instruction(void);
 
-/* Relaxed: every thread that chooses stores the same value, and no other data goes with it. */
+/* Relaxed: every thread that chooses stores the same value, and no other data depends on it. */
 enum
 {
     OME_CRC32C_UNKNOWN = 0,

@@ -1,4 +1,4 @@
-/* Clocks. Only producers and stages read them; the engine is told the time by its commands. */
+/* Clocks. Only producers and stages read them; the engine gets the time from its commands. */
 #ifndef OME_CLOCK_H
 #define OME_CLOCK_H
 
@@ -21,7 +21,7 @@ static inline uint64_t ome_clock_monotonic_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-/* Nanoseconds since an arbitrary start; never goes back, and goes on while the machine is suspended. */
+/* Nanoseconds since an arbitrary start; never goes back, and continues while the machine is suspended. */
 static inline uint64_t ome_clock_steady_ns(void)
 {
     struct timespec now;

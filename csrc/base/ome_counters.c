@@ -25,24 +25,25 @@ static ome_counter_t *counter_at(ome_counters_header_t *header, uint32_t index)
     return (ome_counter_t *)(header + 1) + index;
 }
 
-static ome_histogram_t *histogram_at(ome_counters_header_t *header, uint32_t index)
+static ome_histogram_t *counters_histogram_at(ome_counters_header_t *header, uint32_t index)
 {
     return (ome_histogram_t *)counter_at(header, header->counter_count) + index;
 }
 
-static bool label_is_valid(const char *label)
+static bool counters_label_is_valid(const char *label)
 {
     const size_t length = strnlen(label, OME_COUNTER_LABEL_SIZE);
     return length >= 1 && length < OME_COUNTER_LABEL_SIZE;
 }
 
-static bool definition_is_valid(const ome_counter_definition_t *definition)
+static bool counters_definition_is_valid(const ome_counter_definition_t *definition)
 {
-    return label_is_valid(definition->label) && definition->kind >= OME_COUNTER_KIND_TOTAL && definition->kind <= OME_COUNTER_KIND_GAUGE &&
-           definition->unit >= OME_COUNTER_UNIT_COUNT && definition->unit <= OME_COUNTER_UNIT_SEQUENCE;
+    return counters_label_is_valid(definition->label) && definition->kind >= OME_COUNTER_KIND_TOTAL &&
+           definition->kind <= OME_COUNTER_KIND_GAUGE && definition->unit >= OME_COUNTER_UNIT_COUNT &&
+           definition->unit <= OME_COUNTER_UNIT_SEQUENCE;
 }
 
-static bool table_is_valid(const ome_counters_table_t *table)
+static bool counters_table_is_valid(const ome_counters_table_t *table)
 {
     if (table->counter_count > OME_COUNTER_COUNT_MAX || table->histogram_count > OME_COUNTER_COUNT_MAX)
     {
@@ -50,14 +51,14 @@ static bool table_is_valid(const ome_counters_table_t *table)
     }
     for (uint32_t i = 0; i < table->counter_count; i++)
     {
-        if (!definition_is_valid(&table->counters[i]))
+        if (!counters_definition_is_valid(&table->counters[i]))
         {
             return false;
         }
     }
     for (uint32_t i = 0; i < table->histogram_count; i++)
     {
-        if (!label_is_valid(table->histogram_labels[i]))
+        if (!counters_label_is_valid(table->histogram_labels[i]))
         {
             return false;
         }
@@ -66,14 +67,14 @@ static bool table_is_valid(const ome_counters_table_t *table)
 }
 
 /* The rest of a label is zero already. */
-static void label_copy(char *label, const char *from)
+static void counters_label_copy(char *label, const char *from)
 {
     memcpy(label, from, strlen(from));
 }
 
 ome_status_t ome_counters_init(ome_counters_t *counters, void *memory, size_t size_bytes, const ome_counters_table_t *table, uint64_t epoch)
 {
-    if (!table_is_valid(table) || (uintptr_t)memory % OME_CACHE_LINE_SIZE != 0)
+    if (!counters_table_is_valid(table) || (uintptr_t)memory % OME_CACHE_LINE_SIZE != 0)
     {
         return OME_INVALID;
     }
@@ -94,22 +95,22 @@ ome_status_t ome_counters_init(ome_counters_t *counters, void *memory, size_t si
     for (uint32_t i = 0; i < table->counter_count; i++)
     {
         ome_counter_t *counter = counter_at(header, i);
-        label_copy(counter->label, table->counters[i].label);
+        counters_label_copy(counter->label, table->counters[i].label);
         counter->kind = (uint32_t)table->counters[i].kind;
         counter->unit = (uint32_t)table->counters[i].unit;
     }
     for (uint32_t i = 0; i < table->histogram_count; i++)
     {
-        label_copy(histogram_at(header, i)->label, table->histogram_labels[i]);
+        counters_label_copy(counters_histogram_at(header, i)->label, table->histogram_labels[i]);
     }
     header->magic = OME_COUNTERS_MAGIC;
     *counters = (ome_counters_t){.header = header, .mapped_bytes = 0};
     return OME_OK;
 }
 
-/* Opens a new file, with all of its blocks on the disk: a store into the mapping can then not fail for want of room. Returns the
- * descriptor, or -1 and errno. */
-static int new_file_open(const char *path, size_t size_bytes)
+/* Opens a new file, with all of its blocks on the disk: so a store into the mapping cannot fail because the disk is
+ * full. Returns the descriptor, or -1 and errno. */
+static int counters_new_file_open(const char *path, size_t size_bytes)
 {
     const int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (file < 0)
@@ -128,7 +129,7 @@ static int new_file_open(const char *path, size_t size_bytes)
 }
 
 /* Maps a file and closes the descriptor. NULL and errno when it cannot. */
-static void *file_map(int file, size_t size_bytes, int protection)
+static void *counters_file_map(int file, size_t size_bytes, int protection)
 {
     void *memory = mmap(NULL, size_bytes, protection, MAP_SHARED, file, 0);
     const int error = errno;
@@ -138,15 +139,15 @@ static void *file_map(int file, size_t size_bytes, int protection)
 }
 
 /* Makes the file under a name of its own and maps it. The name is free afterwards when this fails. */
-static ome_status_t new_file_fill(ome_counters_t *counters, const char *path, const ome_counters_table_t *table, uint64_t epoch)
+static ome_status_t counters_new_file_fill(ome_counters_t *counters, const char *path, const ome_counters_table_t *table, uint64_t epoch)
 {
     const size_t size_bytes = ome_counters_size_bytes(table->counter_count, table->histogram_count);
-    const int file = new_file_open(path, size_bytes);
+    const int file = counters_new_file_open(path, size_bytes);
     if (file < 0)
     {
         return OME_IO_ERROR;
     }
-    void *memory = file_map(file, size_bytes, PROT_READ | PROT_WRITE);
+    void *memory = counters_file_map(file, size_bytes, PROT_READ | PROT_WRITE);
     if (memory == NULL)
     {
         const int error = errno;
@@ -162,7 +163,7 @@ static ome_status_t new_file_fill(ome_counters_t *counters, const char *path, co
 
 ome_status_t ome_counters_create(ome_counters_t *counters, const char *path, const ome_counters_table_t *table, uint64_t epoch)
 {
-    if (!table_is_valid(table))
+    if (!counters_table_is_valid(table))
     {
         return OME_INVALID;
     }
@@ -173,7 +174,7 @@ ome_status_t ome_counters_create(ome_counters_t *counters, const char *path, con
         errno = ENAMETOOLONG;
         return OME_IO_ERROR;
     }
-    const ome_status_t status = new_file_fill(counters, new_path, table, epoch);
+    const ome_status_t status = counters_new_file_fill(counters, new_path, table, epoch);
     if (status != OME_OK)
     {
         return status;
@@ -189,7 +190,7 @@ ome_status_t ome_counters_create(ome_counters_t *counters, const char *path, con
     return OME_OK;
 }
 
-static ome_status_t header_check(const ome_counters_header_t *header, size_t size_bytes)
+static ome_status_t counters_header_check(const ome_counters_header_t *header, size_t size_bytes)
 {
     if (header->magic != OME_COUNTERS_MAGIC)
     {
@@ -226,12 +227,12 @@ ome_status_t ome_counters_open_read(ome_counters_t *counters, const char *path)
         close(file);
         return OME_DAMAGED;
     }
-    ome_counters_header_t *header = file_map(file, size_bytes, PROT_READ);
+    ome_counters_header_t *header = counters_file_map(file, size_bytes, PROT_READ);
     if (header == NULL)
     {
         return OME_IO_ERROR;
     }
-    const ome_status_t status = header_check(header, size_bytes);
+    const ome_status_t status = counters_header_check(header, size_bytes);
     *counters = (ome_counters_t){.header = header, .mapped_bytes = size_bytes};
     if (status != OME_OK)
     {
@@ -259,7 +260,7 @@ ome_counter_t *ome_counters_counter(const ome_counters_t *counters, uint32_t ind
 ome_histogram_t *ome_counters_histogram(const ome_counters_t *counters, uint32_t index)
 {
     OME_ASSERT(index < counters->header->histogram_count);
-    return histogram_at(counters->header, index);
+    return counters_histogram_at(counters->header, index);
 }
 
 void ome_histogram_read(const ome_histogram_t *histogram, ome_histogram_snapshot_t *snapshot)
@@ -276,7 +277,7 @@ void ome_histogram_read(const ome_histogram_t *histogram, ome_histogram_snapshot
 }
 
 /* The highest value of a bucket but the last, which has none. */
-static uint64_t bucket_highest_ns(uint32_t bucket)
+static uint64_t counters_bucket_highest_ns(uint32_t bucket)
 {
     if (bucket < OME_HISTOGRAM_STEP_COUNT)
     {
@@ -299,7 +300,7 @@ uint64_t ome_histogram_percentile(const ome_histogram_snapshot_t *snapshot, uint
         seen += snapshot->buckets[i];
         if (seen >= wanted)
         {
-            const uint64_t highest_ns = bucket_highest_ns(i);
+            const uint64_t highest_ns = counters_bucket_highest_ns(i);
             return highest_ns < snapshot->max_ns ? highest_ns : snapshot->max_ns;
         }
     }

@@ -1,4 +1,4 @@
-/* What is known of a system call that failed, so that a message can say which call, on which file, and why. */
+/* A failed system call, so that a message can say which call, on which file, and why. */
 #ifndef OME_ERROR_H
 #define OME_ERROR_H
 

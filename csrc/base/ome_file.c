@@ -1,4 +1,4 @@
-/* The table of the operating system. O_DIRECT is one of Linux's own, and has to be asked for. */
+/* The table of the operating system. O_DIRECT is a flag of Linux, which needs _GNU_SOURCE. */
 #define _GNU_SOURCE
 #include "base/ome_file.h"
 
@@ -15,12 +15,12 @@
 
 #define FILE_PERMISSIONS 0640
 
-static int result_of(int returned)
+static int file_result_of(int returned)
 {
     return returned < 0 ? -errno : returned;
 }
 
-static int posix_open(void *context, const char *path, ome_file_mode_t mode)
+static int file_posix_open(void *context, const char *path, ome_file_mode_t mode)
 {
     (void)context;
     static const int flags[] = {
@@ -38,31 +38,32 @@ static int posix_open(void *context, const char *path, ome_file_mode_t mode)
             file = open(path, flags[OME_FILE_CREATE] | O_CLOEXEC, FILE_PERMISSIONS); /* this file system always uses the page cache */
         }
     } while (file < 0 && errno == EINTR);
-    return result_of(file);
+    return file_result_of(file);
 }
 
-static int posix_close(void *context, int file)
+static int file_posix_close(void *context, int file)
 {
     (void)context;
-    const int result = result_of(close(file));
+    const int result = file_result_of(close(file));
     return result == -EINTR ? 0 : result; /* on Linux the descriptor is gone */
 }
 
-/* After EINVAL from a write: true when it was past the page cache, and will not be when it is made again. Nothing was written. */
-static bool falls_back_to_page_cache(int file)
+/* After EINVAL from a write: true when it was past the page cache, and will not be when it is made again. Nothing was
+ * written. */
+static bool file_falls_back_to_page_cache(int file)
 {
     const int flags = fcntl(file, F_GETFL);
     return flags >= 0 && (flags & O_DIRECT) != 0 && fcntl(file, F_SETFL, flags & ~O_DIRECT) == 0;
 }
 
-static int posix_write(void *context, int file, const void *data, size_t size_bytes, uint64_t offset)
+static int file_posix_write(void *context, int file, const void *data, size_t size_bytes, uint64_t offset)
 {
     (void)context;
     const uint8_t *bytes = data;
     while (size_bytes > 0)
     {
         const ssize_t written = pwrite(file, bytes, size_bytes, (off_t)offset);
-        if (written < 0 && (errno == EINTR || (errno == EINVAL && falls_back_to_page_cache(file))))
+        if (written < 0 && (errno == EINTR || (errno == EINVAL && file_falls_back_to_page_cache(file))))
         {
             continue;
         }
@@ -77,7 +78,7 @@ static int posix_write(void *context, int file, const void *data, size_t size_by
     return 0;
 }
 
-static int64_t posix_read(void *context, int file, void *data, size_t size_bytes, uint64_t offset)
+static int64_t file_posix_read(void *context, int file, void *data, size_t size_bytes, uint64_t offset)
 {
     (void)context;
     uint8_t *bytes = data;
@@ -102,61 +103,61 @@ static int64_t posix_read(void *context, int file, void *data, size_t size_bytes
     return (int64_t)done;
 }
 
-static int64_t posix_size(void *context, int file)
+static int64_t file_posix_size(void *context, int file)
 {
     (void)context;
     struct stat information;
     return fstat(file, &information) < 0 ? -errno : (int64_t)information.st_size;
 }
 
-static int posix_truncate(void *context, int file, uint64_t size_bytes)
+static int file_posix_truncate(void *context, int file, uint64_t size_bytes)
 {
     (void)context;
     int result;
     do
     {
-        result = result_of(ftruncate(file, (off_t)size_bytes));
+        result = file_result_of(ftruncate(file, (off_t)size_bytes));
     } while (result == -EINTR);
     return result;
 }
 
-static int posix_sync_data(void *context, int file)
+static int file_posix_sync_data(void *context, int file)
 {
     (void)context;
-    return result_of(fdatasync(file));
+    return file_result_of(fdatasync(file));
 }
 
-static int posix_sync_all(void *context, int file)
+static int file_posix_sync_all(void *context, int file)
 {
     (void)context;
-    return result_of(fsync(file));
+    return file_result_of(fsync(file));
 }
 
-static int posix_rename(void *context, const char *from, const char *to)
+static int file_posix_rename(void *context, const char *from, const char *to)
 {
     (void)context;
-    return result_of(rename(from, to));
+    return file_result_of(rename(from, to));
 }
 
-static int posix_remove(void *context, const char *path)
+static int file_posix_remove(void *context, const char *path)
 {
     (void)context;
-    return result_of(unlink(path));
+    return file_result_of(unlink(path));
 }
 
-static int posix_sync_directory(void *context, const char *path)
+static int file_posix_sync_directory(void *context, const char *path)
 {
-    const int directory = result_of(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const int directory = file_result_of(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (directory < 0)
     {
         return directory;
     }
-    const int result = result_of(fsync(directory));
-    posix_close(context, directory);
+    const int result = file_result_of(fsync(directory));
+    file_posix_close(context, directory);
     return result;
 }
 
-static int posix_list(void *context, const char *path, ome_file_visit_t visit, void *visitor)
+static int file_posix_list(void *context, const char *path, ome_file_visit_t visit, void *visitor)
 {
     (void)context;
     DIR *directory = opendir(path);
@@ -179,18 +180,18 @@ static int posix_list(void *context, const char *path, ome_file_visit_t visit, v
 const ome_file_system_t *ome_file_system_posix(void)
 {
     static const ome_file_system_t table = {
-        .open = posix_open,
-        .close = posix_close,
-        .write = posix_write,
-        .read = posix_read,
-        .size = posix_size,
-        .truncate = posix_truncate,
-        .sync_data = posix_sync_data,
-        .sync_all = posix_sync_all,
-        .rename = posix_rename,
-        .remove = posix_remove,
-        .sync_directory = posix_sync_directory,
-        .list = posix_list,
+        .open = file_posix_open,
+        .close = file_posix_close,
+        .write = file_posix_write,
+        .read = file_posix_read,
+        .size = file_posix_size,
+        .truncate = file_posix_truncate,
+        .sync_data = file_posix_sync_data,
+        .sync_all = file_posix_sync_all,
+        .rename = file_posix_rename,
+        .remove = file_posix_remove,
+        .sync_directory = file_posix_sync_directory,
+        .list = file_posix_list,
     };
     return &table;
 }

@@ -1,8 +1,8 @@
 /* Hash of blocks of eight words: the event hash and the state hash.
  *
- * A multiply-and-fold mix in the manner of wyhash (Wang Yi, public domain): four independent 64x64 products, so that the latency of one block
- * is that of two multiplications. It tells two histories apart; it does not resist somebody who chooses the input to collide.
- * The definition, for other implementations, is in docs/RULES.md. */
+ * A multiply-and-fold mix in the manner of wyhash (Wang Yi, public domain): four independent 64x64 products, so that
+ * the latency of one block is that of two multiplications. It distinguishes two histories; it does not resist a person
+ * who constructs a collision. The definition, for other implementations, is in docs/RULES.md. */
 #ifndef OME_HASH_H
 #define OME_HASH_H
 

@@ -7,12 +7,13 @@
 #define PAGE_SIZE ((uint64_t)sysconf(_SC_PAGESIZE))
 #define HUGE_PAGE_SIZE (UINT64_C(2) << 20)
 
-static uint64_t page_aligned(uint64_t size_bytes)
+static uint64_t memory_page_aligned(uint64_t size_bytes)
 {
     return (size_bytes + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
 }
 
-/* A mapping of 2 MB or more begins where a huge page can: a deep book spends more on finding its pages than on reading them. */
+/* A mapping of 2 MB or more begins where a huge page can: a deep book spends more on finding its pages than on reading
+ * them. */
 void *ome_memory_map(uint64_t size_bytes)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -28,14 +29,14 @@ void *ome_memory_map(uint64_t size_bytes)
     }
     const uint64_t before_bytes = -(uintptr_t)mapped % HUGE_PAGE_SIZE;
     uint8_t *memory = mapped + before_bytes;
-    uint8_t *end = memory + page_aligned(size_bytes);
+    uint8_t *end = memory + memory_page_aligned(size_bytes);
     if (before_bytes > 0)
     {
         (void)munmap(mapped, before_bytes);
     }
-    if (end < mapped + page_aligned(size_bytes + spare_bytes))
+    if (end < mapped + memory_page_aligned(size_bytes + spare_bytes))
     {
-        (void)munmap(end, (uint64_t)(mapped + page_aligned(size_bytes + spare_bytes) - end));
+        (void)munmap(end, (uint64_t)(mapped + memory_page_aligned(size_bytes + spare_bytes) - end));
     }
     (void)madvise(memory, size_bytes, MADV_HUGEPAGE); /* only a wish */
     return memory;

@@ -1,4 +1,4 @@
-/* What the platform must be, and the few things that differ between the two processors. */
+/* The requirements on the platform, and the few differences between the two processors. */
 #ifndef OME_PLATFORM_H
 #define OME_PLATFORM_H
 
@@ -19,7 +19,8 @@
 #define OME_ALWAYS_INLINE static inline __attribute__((always_inline))
 #define OME_NEVER_INLINE static __attribute__((noinline))
 
-/* One of two addresses, chosen without a branch, where the condition is anybody's guess: a wrong guess costs more. */
+/* One of two addresses, chosen without a branch, for a condition that the processor cannot predict: a wrong prediction
+ * costs more. */
 static inline uint32_t *ome_choose(bool condition, uint32_t *yes, uint32_t *no)
 {
     const uintptr_t mask = (uintptr_t)0 - condition;

@@ -1,10 +1,10 @@
 #include "base/ome_venue_clock.h"
 
-static void set_base(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t time_ns, int64_t correction_ns)
+static void clock_set_base(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t time_ns, int64_t correction_ns)
 {
     const uint64_t version = atomic_load_explicit(&clock->version, memory_order_relaxed);
     atomic_store_explicit(&clock->version, version + 1, memory_order_relaxed);
-    /* Release, each of these: who reads one of them sees that the version is odd, or the next. They pair with the acquires in
+    /* Release, each of these: a reader of one of them sees that the version is odd, or the next. They pair with the acquires in
      * ome_venue_clock_at_ns. */
     atomic_store_explicit(&clock->steady_ns, steady_ns, memory_order_release);
     atomic_store_explicit(&clock->time_ns, time_ns, memory_order_release);
@@ -15,7 +15,7 @@ static void set_base(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t time
 void ome_venue_clock_init(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t wall_ns, uint64_t last_time_ns)
 {
     *clock = (ome_venue_clock_t){0};
-    set_base(clock, steady_ns, wall_ns > last_time_ns ? wall_ns : last_time_ns, 0);
+    clock_set_base(clock, steady_ns, wall_ns > last_time_ns ? wall_ns : last_time_ns, 0);
     ome_venue_clock_follow(clock, steady_ns, wall_ns);
 }
 
@@ -26,12 +26,12 @@ void ome_venue_clock_follow(ome_venue_clock_t *clock, uint64_t steady_ns, uint64
     const bool agrees = clock->difference_ns <= OME_VENUE_CLOCK_LIMIT_NS && clock->difference_ns >= -OME_VENUE_CLOCK_LIMIT_NS;
     clock->jump_count += !agrees && !clock->is_held;
     clock->is_held = !agrees;
-    set_base(clock, steady_ns, time_ns, agrees ? clock->difference_ns : 0);
+    clock_set_base(clock, steady_ns, time_ns, agrees ? clock->difference_ns : 0);
 }
 
 void ome_venue_clock_accept(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t wall_ns)
 {
     clock->difference_ns = 0;
     clock->is_held = false;
-    set_base(clock, steady_ns, wall_ns, 0);
+    clock_set_base(clock, steady_ns, wall_ns, 0);
 }

@@ -1,18 +1,18 @@
-/* The time of a venue: what every command is stamped with.
+/* The time of a venue, with which every command is stamped.
  *
- * The machine's clock (wall) can be set by anybody who administers the machine, and can be wrong. What a command is stamped with cannot
- * be taken back: a time that is too late expires orders. So the venue's time begins at the wall clock and from then on advances with a
- * steady clock, which nobody sets (CLOCK_BOOTTIME: it goes on while the machine is suspended, so that a suspension is no jump). It
- * follows the wall clock as long as both agree:
+ * The machine's clock (wall) can be set by anybody who administers the machine, and can be wrong. A timestamp cannot be
+ * taken back: a time that is too late expires orders. So the venue's time begins at the wall clock and from then on
+ * advances with a steady clock, which nobody sets (CLOCK_BOOTTIME: it continues while the machine is suspended, so that
+ * a suspension is no jump). It follows the wall clock as long as both agree:
  *
  *     difference of the wall clock      what the venue's time does
- *     up to OME_VENUE_CLOCK_LIMIT_NS    comes nearer, by at most 1 part in 512: 1 s takes 9 minutes; never back
+ *     up to OME_VENUE_CLOCK_LIMIT_NS    approaches it, by at most 1 part in 512: 1 s takes 9 minutes; never goes back
  *     more                              is held: advances with the steady clock alone, until the wall clock agrees again or an operator accepts it
  *
  * A leap second, or a small correction by NTP, is within the limit.
  *
- * Threads: one follows and accepts; any thread reads the time. `version` is odd while the one writes; a reader that met it then reads
- * again.
+ * Threads: one follows and accepts; any thread reads the time. `version` is odd while the writer writes; a reader that
+ * sees an odd one reads again.
  *
  * The functions take both clocks as values, so that a test needs no clock. */
 #ifndef OME_VENUE_CLOCK_H
@@ -30,16 +30,17 @@
 typedef struct
 {
     _Atomic uint64_t version;
-    _Atomic uint64_t steady_ns; /* at this moment of the steady clock */
-    _Atomic uint64_t time_ns;   /* the venue's time was this */
-    _Atomic int64_t correction_ns; /* that is left to make */
+    _Atomic uint64_t steady_ns; /* a moment of the steady clock */
+    _Atomic uint64_t time_ns;   /* the venue's time at that moment */
+    _Atomic int64_t correction_ns; /* still to make */
     /* Of the thread that follows. */
-    int64_t difference_ns; /* of the wall clock to the venue's time, when it was last looked at */
-    uint64_t jump_count;   /* times that it was held */
+    int64_t difference_ns; /* of the wall clock to the venue's time, at the last comparison */
+    uint64_t jump_count;   /* how often it was held */
     bool is_held;
 } ome_venue_clock_t;
 
-/* Begins at the wall clock, or where the last command is later, at its time: then it is held if the difference is more than the limit. */
+/* Begins at the wall clock, or at the time of the last command if that is later: then it is held if the difference is
+ * more than the limit. */
 void ome_venue_clock_init(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t wall_ns, uint64_t last_time_ns);
 
 /* Compares with the wall clock: every 50 ms or so. */
@@ -48,8 +49,9 @@ void ome_venue_clock_follow(ome_venue_clock_t *clock, uint64_t steady_ns, uint64
 /* The venue's time is the wall clock's from now on, earlier or later. */
 void ome_venue_clock_accept(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t wall_ns);
 
-/* The venue's time at a moment of the steady clock. Goes back by ome_venue_clock_accept; otherwise at most by what the slew differs in the
- * time between taking the clocks and ome_venue_clock_follow, some microseconds: the engine takes the later of two times. Any thread. */
+/* The venue's time at a moment of the steady clock. Goes back by ome_venue_clock_accept; otherwise at most by what the
+ * slew differs in the time between taking the clocks and ome_venue_clock_follow, some microseconds: the engine takes
+ * the later of two times. Any thread. */
 static inline uint64_t ome_venue_clock_at_ns(const ome_venue_clock_t *clock, uint64_t steady_ns)
 {
     for (;;)

@@ -3,7 +3,7 @@
 #include "book/ome_deadline_heap.h"
 #include "book/ome_trailing.h"
 
-static void init_trailing(ome_trailing_pool_t *pool, ome_arena_t *arena, uint32_t special_count_max)
+static void book_init_trailing(ome_trailing_pool_t *pool, ome_arena_t *arena, uint32_t special_count_max)
 {
     const uint64_t place_count = (uint64_t)special_count_max + 1;
     pool->orders = ome_arena_take(arena, place_count * sizeof(ome_meld_node_t));
@@ -24,7 +24,7 @@ void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t o
     ome_ladder_pool_init(&pools->ladder, arena, level_count_max, ladder_count_max);
     ome_special_pool_init(&pools->specials, arena, special_count_max);
     ome_ladder_pool_init(&pools->stops, arena, special_count_max, special_count_max > 0 ? ladder_count_max : 0);
-    init_trailing(&pools->trailing, arena, special_count_max);
+    book_init_trailing(&pools->trailing, arena, special_count_max);
 }
 
 void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition)
@@ -40,7 +40,7 @@ typedef struct
     uint32_t *tail;
 } queue_t;
 
-static queue_t queue_of(ome_level_t *level, const ome_order_t *order)
+static queue_t book_queue_of(ome_level_t *level, const ome_order_t *order)
 {
     if ((order->marks & OME_ORDER_MARK_HIDDEN) != 0)
     {
@@ -50,7 +50,7 @@ static queue_t queue_of(ome_level_t *level, const ome_order_t *order)
 }
 
 /* Puts an order behind `previous`, which is in the queue, or at the front where that is 0. */
-static void insert_behind(ome_order_t *orders, queue_t queue, uint32_t previous, uint32_t slot)
+static void book_insert_behind(ome_order_t *orders, queue_t queue, uint32_t previous, uint32_t slot)
 {
     uint32_t *const to_this = previous != 0 ? &orders[previous].next : queue.head;
     const uint32_t next = *to_this;
@@ -61,31 +61,21 @@ static void insert_behind(ome_order_t *orders, queue_t queue, uint32_t previous,
     *back_to_this = slot;
 }
 
-static void detach(ome_order_t *orders, queue_t queue, uint32_t slot)
+static void book_detach(ome_order_t *orders, queue_t queue, uint32_t slot)
 {
     const ome_order_t *order = &orders[slot];
     *(order->previous != 0 ? &orders[order->previous].next : queue.head) = order->next;
     *(order->next != 0 ? &orders[order->next].previous : queue.tail) = order->previous;
 }
 
-static ome_special_t *special_of(ome_book_pools_t *pools, const ome_order_t *order)
+static ome_special_t *book_special_of(ome_book_pools_t *pools, const ome_order_t *order)
 {
     return &pools->specials.records[ome_order_special(order)];
 }
 
-static bool is_hidden(const ome_order_t *order)
+static bool book_is_hidden(const ome_order_t *order)
 {
     return (order->marks & OME_ORDER_MARK_HIDDEN) != 0;
-}
-
-/* Of the order's leaves, which are all that it has, displays the peak and puts the rest into the reserve. */
-static void display(ome_special_t *special, ome_order_t *order)
-{
-    if (special->peak != 0 && order->leaves_quantity > special->peak)
-    {
-        special->reserve_quantity = order->leaves_quantity - special->peak;
-        order->leaves_quantity = special->peak;
-    }
 }
 
 void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key)
@@ -94,22 +84,22 @@ void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uin
     const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
     ome_level_t *level = &pools->ladder.levels[level_index];
     ome_order_t *order = &pools->orders.orders[slot];
+    OME_ASSERT(order->leaves_quantity > 0);
+    OME_EXPECT(level->order_count == 0 || (level->price == price && level->side == side));
     level->price = price;
     level->instrument = book->number;
     level->side = side;
     order->level = level_index & OME_LEVEL_COUNT_MAX;
-    book->open_quantity[side_index] += order->leaves_quantity;
-    display(special_of(pools, order), order);
-    const queue_t queue = queue_of(level, order);
-    insert_behind(pools->orders.orders, queue, *queue.tail, slot);
-    if (is_hidden(order))
+    ome_quantity_split(order, book_special_of(pools, order));
+    const queue_t queue = book_queue_of(level, order);
+    book_insert_behind(pools->orders.orders, queue, *queue.tail, slot);
+    if (book_is_hidden(order))
     {
-        level->hidden_quantity += order->leaves_quantity;
+        ome_quantity_join(book, level, 0, order->leaves_quantity);
         return;
     }
     level->order_count++;
-    level->quantity += order->leaves_quantity;
-    level->hidden_quantity += special_of(pools, order)->reserve_quantity;
+    ome_quantity_join(book, level, order->leaves_quantity, book_special_of(pools, order)->reserve_quantity);
 }
 
 void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
@@ -117,24 +107,23 @@ void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
     ome_order_t *order = &pools->orders.orders[slot];
     ome_level_t *level = &pools->ladder.levels[order->level];
     const uint32_t side_index = ome_side_index(level->side);
-    detach(pools->orders.orders, queue_of(level, order), slot);
-    if (is_hidden(order))
+    OME_ASSERT(order->leaves_quantity > 0);
+    OME_EXPECT(book->number == level->instrument);
+    book_detach(pools->orders.orders, book_queue_of(level, order), slot);
+    if (book_is_hidden(order))
     {
-        level->hidden_quantity -= order->leaves_quantity;
+        ome_quantity_leave(book, level, 0, order->leaves_quantity);
     }
     else
     {
-        const uint32_t special = ome_order_special(order);
+        ome_special_t *special = book_special_of(pools, order);
         level->order_count--;
-        level->quantity -= order->leaves_quantity;
-        if (special != 0)
+        ome_quantity_leave(book, level, order->leaves_quantity, special->reserve_quantity);
+        if (ome_order_special(order) != 0)
         {
-            level->hidden_quantity -= pools->specials.records[special].reserve_quantity;
-            order->leaves_quantity += pools->specials.records[special].reserve_quantity;
-            pools->specials.records[special].reserve_quantity = 0;
+            ome_quantity_unite(order, special);
         }
     }
-    book->open_quantity[side_index] -= order->leaves_quantity;
     if (level->order_count == 0 && level->hidden_head == 0)
     {
         OME_ASSERT(level->quantity == 0);
@@ -147,66 +136,57 @@ int64_t ome_book_shrink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot
 {
     ome_order_t *order = &pools->orders.orders[slot];
     ome_level_t *level = &pools->ladder.levels[order->level];
-    book->open_quantity[ome_side_index(level->side)] -= quantity;
-    if (is_hidden(order))
+    OME_ASSERT(quantity > 0);
+    OME_EXPECT(quantity < ome_book_leaves(pools, order));
+    if (book_is_hidden(order))
     {
-        level->hidden_quantity -= quantity;
-        order->leaves_quantity -= quantity;
-        OME_ASSERT(order->leaves_quantity > 0);
+        ome_quantity_shrink_hidden(book, level, order, quantity);
         return 0;
     }
-    int64_t displayed = quantity;
-    const uint32_t special = ome_order_special(order);
-    if (special != 0)
+    ome_special_t *special = book_special_of(pools, order);
+    const int64_t from_reserve = quantity < special->reserve_quantity ? quantity : special->reserve_quantity;
+    const int64_t displayed = quantity - from_reserve;
+    if (from_reserve > 0)
     {
-        int64_t *reserve = &pools->specials.records[special].reserve_quantity;
-        const int64_t from_reserve = quantity < *reserve ? quantity : *reserve;
-        *reserve -= from_reserve;
-        level->hidden_quantity -= from_reserve;
-        displayed -= from_reserve;
+        ome_quantity_shrink_reserve(book, level, special, from_reserve);
     }
-    level->quantity -= displayed;
-    order->leaves_quantity -= displayed;
-    OME_ASSERT(order->leaves_quantity > 0);
-    return special_of(pools, order)->peak != 0 ? displayed : 0;
+    if (displayed > 0)
+    {
+        ome_quantity_shrink_displayed(book, level, order, displayed);
+    }
+    return special->peak != 0 ? displayed : 0;
 }
 
 int64_t ome_book_trade(ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
 {
     ome_order_t *order = &pools->orders.orders[slot];
     ome_level_t *level = &pools->ladder.levels[order->level];
-    const queue_t queue = queue_of(level, order);
+    const queue_t queue = book_queue_of(level, order);
     OME_ASSERT(quantity > 0);
-    order->leaves_quantity -= quantity;
-    order->cumulative_quantity += quantity;
+    ome_quantity_trade(order, quantity);
     OME_ASSERT(order->leaves_quantity >= 0);
-    *(is_hidden(order) ? &level->hidden_quantity : &level->quantity) -= quantity;
+    ome_quantity_trade_level(level, book_is_hidden(order) ? 0 : quantity, book_is_hidden(order) ? quantity : 0);
     if (order->leaves_quantity > 0)
     {
         return 0;
     }
-    detach(pools->orders.orders, queue, slot);
+    book_detach(pools->orders.orders, queue, slot);
     const uint32_t special_index = ome_order_special(order);
     if (special_index == 0 || pools->specials.records[special_index].reserve_quantity == 0)
     {
-        level->order_count -= !is_hidden(order);
+        level->order_count -= !book_is_hidden(order);
         return 0;
     }
-    ome_special_t *special = &pools->specials.records[special_index];
-    order->leaves_quantity = special->reserve_quantity;
-    level->hidden_quantity -= special->reserve_quantity;
-    special->reserve_quantity = 0;
-    display(special, order);
-    level->hidden_quantity += special->reserve_quantity;
-    level->quantity += order->leaves_quantity;
-    insert_behind(pools->orders.orders, queue, *queue.tail, slot);
-    return order->leaves_quantity;
+    book_insert_behind(pools->orders.orders, queue, *queue.tail, slot);
+    return ome_quantity_replenish(level, order, &pools->specials.records[special_index]);
 }
 
 void ome_book_make_special(ome_book_pools_t *pools, uint32_t slot, uint32_t special_index)
 {
     ome_order_t *order = &pools->orders.orders[slot];
     ome_special_t *special = &pools->specials.records[special_index];
+    OME_ASSERT(special_index != 0);
+    OME_ASSERT(ome_order_special(order) == 0);
     special->account = (uint32_t)order->owner;
     special->order_id = ome_order_id(&pools->orders, slot);
     order->owner = (order->owner & ~(uint64_t)UINT32_MAX) | special_index;
@@ -238,9 +218,10 @@ void ome_book_end(ome_book_pools_t *pools, uint32_t slot)
         ome_book_make_plain(pools, slot);
     }
     ome_book_release(pools, slot);
+    OME_EXPECT(pools->orders.orders[slot].leaves_quantity == 0);
 }
 
-static void stand(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
+static void book_stand(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
 {
     uint64_t tick_index;
     const bool is_on_tick = ome_instrument_tick_index(&book->instrument, special->stop_price, &tick_index);
@@ -252,13 +233,13 @@ static void stand(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_
     level->instrument = book->number;
     level->side = special->side;
     level->order_count++;
-    insert_behind(pools->orders.orders, (queue_t){&level->head, &level->tail}, level->tail, slot);
+    book_insert_behind(pools->orders.orders, (queue_t){&level->head, &level->tail}, level->tail, slot);
 }
 
-static void stand_no_longer(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
+static void book_stand_no_longer(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
 {
     ome_level_t *level = &pools->stops.levels[special->level];
-    detach(pools->orders.orders, (queue_t){&level->head, &level->tail}, slot);
+    book_detach(pools->orders.orders, (queue_t){&level->head, &level->tail}, slot);
     if (--level->order_count == 0)
     {
         ome_ladder_remove(&book->stops[ome_side_index(special->side)], &pools->stops, special->level);
@@ -270,13 +251,15 @@ void ome_book_wait(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
 {
     const uint32_t index = ome_order_special(&pools->orders.orders[slot]);
     ome_special_t *special = &pools->specials.records[index];
+    OME_ASSERT(index != 0);
+    OME_ASSERT(!ome_special_waits(special));
     if (ome_trailing_is(special))
     {
         ome_trailing_join(book, pools, index);
     }
     else
     {
-        stand(book, pools, slot, special);
+        book_stand(book, pools, slot, special);
     }
     special->flags |= OME_SPECIAL_WAITS;
     book->waiting_count++;
@@ -286,13 +269,15 @@ void ome_book_stop_waiting(ome_book_t *book, ome_book_pools_t *pools, uint32_t s
 {
     const uint32_t index = ome_order_special(&pools->orders.orders[slot]);
     ome_special_t *special = &pools->specials.records[index];
+    OME_ASSERT(ome_special_waits(special));
+    OME_ASSERT(book->waiting_count > 0);
     if (ome_trailing_is(special))
     {
         ome_trailing_leave(book, pools, index);
     }
     else
     {
-        stand_no_longer(book, pools, slot, special);
+        book_stand_no_longer(book, pools, slot, special);
     }
     special->flags &= (uint8_t)~OME_SPECIAL_WAITS;
     book->waiting_count--;

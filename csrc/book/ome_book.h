@@ -1,150 +1,28 @@
-/* The book of one instrument: two ladders of levels, each level a queue of the orders that it displays and a queue of hidden ones; and
- * two ladders of the stops that wait.
+/* The book of one instrument: two ladders of levels, each level a queue of the orders that it displays and a queue of
+ * hidden ones; and two ladders of waiting stops.
  *
- * All books of an engine share one ome_book_pools_t. Functions here keep queues, levels and totals right; they know nothing of matching,
- * events or rejects. The inline ones are for plain orders, those in ome_book.c for all. Written and read by the matching thread alone.
+ * All books of an engine share one ome_book_pools_t. Functions here keep queues, levels and totals right; they know
+ * nothing of matching, events or rejects. The inline functions are for plain orders, those in ome_book.c for all
+ * orders. Written and read by the matching thread alone.
  *
- * An order with a peak is in the queue of what is displayed with what it displays as its leaves; the rest is the reserve in its special
- * record.
+ * An order with a peak is in the queue of displayed quantity; its leaves there are what it displays. The rest is the
+ * reserve in its special record.
  *
- * Invariants: a level that exists has orders; its quantity is the sum of the leaves in the queue displayed, its hidden quantity those in
- * the hidden queue and all reserves; open_quantity is the sum of the side's levels; every order's level is the one whose queue it is in;
- * an order with a client order id is in the index. */
+ * Invariants: a level that exists has orders; its quantity is the sum of the leaves in the queue of displayed quantity,
+ * its hidden quantity the sum of those in the hidden queue and of all reserves; open_quantity is the sum of the side's
+ * levels; every order's level is the one whose queue it is in; an order with a client order id is in the index. */
 #ifndef OME_BOOK_H
 #define OME_BOOK_H
 
-#include "base/ome_assert.h"
-#include "base/ome_platform.h"
-#include "book/ome_instrument.h"
-#include "book/ome_ladder.h"
-#include "book/ome_meld_heap.h"
-#include "book/ome_order_index.h"
-#include "book/ome_order_pool.h"
-#include "book/ome_special.h"
-
-/* Trailing stops that move together: ome_trailing.h. */
-typedef struct
-{
-    uint32_t first; /* special record: root of the heap of its orders */
-    uint32_t next_free; /* of a free group */
-    uint8_t side;
-    bool has_basis_points;
-    bool has_not_moved; /* its one order's stop price is not the one that its best has */
-} ome_trailing_group_t;
-
-/* Each array has a place for every special record; the first is not used. */
-typedef struct
-{
-    ome_meld_node_t *orders; /* by special record, by distance */
-    ome_meld_node_t *bests; /* by group, by best price */
-    ome_meld_node_t *fronts; /* by group, by stop price of the first order */
-    ome_trailing_group_t *groups;
-    uint32_t group_count; /* in use */
-    uint32_t groups_ever_used;
-    uint32_t free_head;
-} ome_trailing_pool_t;
-
-typedef struct
-{
-    ome_order_pool_t orders;
-    ome_order_index_t index;
-    ome_ladder_pool_t ladder;
-    ome_special_pool_t specials;
-    ome_ladder_pool_t stops; /* levels of stop prices: never more than special orders */
-    ome_trailing_pool_t trailing;
-} ome_book_pools_t;
-
-typedef struct
-{
-    OME_CACHE_ALIGNED ome_ladder_t ladders[2]; /* by ome_side_index */
-    int64_t open_quantity[2]; /* lots at rest, hidden ones included */
-    int64_t last_trade_price; /* price units; OME_NULL_VALUE before the first trade */
-    uint32_t number; /* of the instrument, from 1 */
-    uint32_t waiting_count; /* stops that wait */
-    ome_instrument_t instrument;
-    ome_ladder_t
-        stops[2]; /* those that do not trail, by ome_side_index of the order; the best is the first to trigger (ome_book_stop_key) */
-    uint32_t trailing_bests[2][2]; /* groups of trailing stops, by side and whether in basis points: the first to be passed */
-    uint32_t trailing_fronts[2]; /* the same, by side: the first to trigger */
-    OME_CACHE_ALIGNED uint8_t unused; /* for one more cache line */
-} ome_book_t;
-static_assert(
-    sizeof(ome_book_t) / OME_CACHE_LINE_SIZE % 2 == 1, "the lines that an order touches, in books side by side, use all sets of a cache");
+#include "book/ome_quantity.h"
 
 void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t order_count_max, uint32_t level_count_max,
     uint32_t special_count_max, uint32_t instrument_count_max);
 
 void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition);
 
-static inline uint32_t ome_side_index(uint8_t side)
-{
-    return side - 1u;
-}
-
-static inline uint8_t ome_side_opposite(uint8_t side)
-{
-    return (uint8_t)(OME_SIDE_BUY + OME_SIDE_SELL - side);
-}
-
-/* Bids are turned around, so that on both sides the best level has the smallest key. */
-static inline uint64_t ome_book_key(uint8_t side, uint64_t tick_index)
-{
-    return tick_index ^ -(uint64_t)(side == OME_SIDE_BUY);
-}
-
-static inline uint64_t ome_book_price_key(const ome_book_t *book, uint8_t side, int64_t price)
-{
-    uint64_t tick_index;
-    (void)ome_instrument_tick_index(&book->instrument, price, &tick_index);
-    return ome_book_key(side, tick_index);
-}
-
-static inline uint32_t ome_book_best(const ome_book_t *book, uint8_t side)
-{
-    return book->ladders[ome_side_index(side)].best;
-}
-
-/* The limit of an order in the other side's keys: it trades with levels whose key is at or below this. */
-static inline uint64_t ome_book_limit_key(uint64_t own_key)
-{
-    return ~own_key;
-}
-
-/* Of an order without a limit. */
-#define OME_BOOK_ANY_KEY UINT64_MAX
-
-/* A buy triggers from the lowest stop price up, a sell from the highest down: the other way round than they trade. */
-static inline uint64_t ome_book_stop_key(uint8_t side, uint64_t tick_index)
-{
-    return ome_book_key(ome_side_opposite(side), tick_index);
-}
-
-static inline uint16_t ome_owner_participant(uint64_t owner)
-{
-    return (uint16_t)(owner >> 32);
-}
-
-/* The record of a special order; of any other order 0. */
-static inline uint32_t ome_order_special(const ome_order_t *order)
-{
-    return (order->marks & OME_ORDER_MARK_SPECIAL) != 0 ? (uint32_t)order->owner : 0;
-}
-
-/* The owner's word as in an event. */
-static inline uint64_t ome_book_owner(const ome_book_pools_t *pools, const ome_order_t *order)
-{
-    const uint32_t special = ome_order_special(order);
-    return special == 0 ? order->owner : (order->owner & ~(uint64_t)UINT32_MAX) | pools->specials.records[special].account;
-}
-
-/* All that is open, the reserve included. */
-static inline int64_t ome_book_leaves(const ome_book_pools_t *pools, const ome_order_t *order)
-{
-    return order->leaves_quantity + pools->specials.records[ome_order_special(order)].reserve_quantity;
-}
-
-/* Puts an order without a peak at the back of what the level of its price displays. Its leaves and its client order id are set. If the
- * price has no level the ladder pool must not be full. */
+/* Puts an order without a peak at the back of the displayed queue of its price level. Its leaves and its client order
+ * id are set. If the price has no level the ladder pool must not be full. */
 static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key)
 {
     const uint32_t side_index = ome_side_index(side);
@@ -155,6 +33,8 @@ static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint3
     }
     ome_level_t *level = &pools->ladder.levels[level_index];
     ome_order_t *order = &pools->orders.orders[slot];
+    OME_EXPECT(order->leaves_quantity > 0);
+    OME_EXPECT(level->order_count == 0 || (level->price == price && level->side == side));
     order->level = level_index & OME_LEVEL_COUNT_MAX;
     order->next = 0;
     order->previous = level->tail;
@@ -171,26 +51,26 @@ static inline void ome_book_add(ome_book_t *book, ome_book_pools_t *pools, uint3
     }
     level->tail = slot;
     level->order_count++;
-    level->quantity += order->leaves_quantity;
-    book->open_quantity[side_index] += order->leaves_quantity;
+    ome_quantity_join_displayed(book, side_index, level, order->leaves_quantity);
 }
 
-/* Takes a displayed order without a reserve out of its queue, and the level with it when it was the last. The order keeps its leaves,
- * its slot and its place in the index. */
+/* Takes a displayed order without a reserve out of its queue, and the level with it when it was the last. The order
+ * keeps its leaves, its slot and its place in the index. */
 static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot)
 {
     ome_order_t *orders = pools->orders.orders;
     const ome_order_t *order = &orders[slot];
     ome_level_t *level = &pools->ladder.levels[order->level];
     const uint32_t side_index = ome_side_index(level->side);
-    /* Pointers are chosen, not branches: whether an order is first or last in its queue is anybody's guess. */
+    OME_EXPECT(order->leaves_quantity > 0 && level->order_count > 0);
+    OME_EXPECT(book->number == level->instrument);
+    /* Pointers are chosen, not branches: whether an order is first or last in its queue cannot be predicted. */
     uint32_t *const to_this = ome_choose(order->previous != 0, &orders[order->previous].next, &level->head);
     uint32_t *const back_to_this = ome_choose(order->next != 0, &orders[order->next].previous, &level->tail);
     *to_this = order->next;
     *back_to_this = order->previous;
     level->order_count--;
-    level->quantity -= order->leaves_quantity;
-    book->open_quantity[side_index] -= order->leaves_quantity;
+    ome_quantity_leave_displayed(book, side_index, level, order->leaves_quantity);
     if (level->order_count == 0 && level->hidden_head == 0)
     {
         OME_ASSERT(level->quantity == 0);
@@ -198,21 +78,18 @@ static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, ui
     }
 }
 
-/* Takes lots off a displayed order at rest; some must be left. It keeps its place. */
+/* Takes lots off a displayed resting order; some must be left. The order keeps its place. */
 static inline void ome_book_reduce(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
 {
     ome_order_t *order = &pools->orders.orders[slot];
-    ome_level_t *level = &pools->ladder.levels[order->level];
-    order->leaves_quantity -= quantity;
-    OME_ASSERT(order->leaves_quantity > 0);
-    level->quantity -= quantity;
-    book->open_quantity[ome_side_index(level->side)] -= quantity;
+    ome_quantity_shrink_displayed(book, &pools->ladder.levels[order->level], order, quantity);
 }
 
-/* Ends an order that is not special, at rest or just unlinked: frees the slot and the client order id. */
+/* Ends an order that is not special, resting or just unlinked: frees the slot and the client order id. */
 static inline void ome_book_release(ome_book_pools_t *pools, uint32_t slot)
 {
     const ome_order_t *order = &pools->orders.orders[slot];
+    OME_EXPECT(ome_order_special(order) == 0);
     if (order->client_order_id != 0)
     {
         ome_order_index_remove(&pools->index, ome_owner_participant(order->owner), order->client_order_id, slot);
@@ -222,32 +99,33 @@ static inline void ome_book_release(ome_book_pools_t *pools, uint32_t slot)
 
 /* ---- any order, special and hidden ones too ---- */
 
-/* Puts an order at the back of its queue at a price: its leaves are all that is open. Room as for ome_book_add. Where it has a peak it
- * displays that much of it; the level's hidden quantity has the rest. */
+/* Puts an order at the back of its queue at a price: its leaves are all that is open. Room as for ome_book_add. Where
+ * it has a peak it displays that much of it; the level's hidden quantity has the rest. */
 void ome_book_join(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, uint8_t side, int64_t price, uint64_t key);
 
 /* Takes an order out of its queue, and the level with it when it was the last. Its leaves are all that was open. */
 void ome_book_leave(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
 
-/* Takes lots off an order at rest, off its reserve first; some must be left. It keeps its place. Returns how many lots less it displays
- * where it has a peak, otherwise 0. */
+/* Takes lots off a resting order, from its reserve first; some must be left. The order keeps its place. If it has a
+ * peak, returns by how many lots its displayed quantity shrinks, otherwise 0. */
 int64_t ome_book_shrink(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity);
 
-/* Takes traded lots off an order at rest, no more than its leaves. Where that was all, the order goes out of its queue; but if it has a
- * reserve it is displayed anew at the back of the queue. The level stays, perhaps empty, and open_quantity as it was: both are the
- * caller's. Returns how much is displayed anew. */
+/* Takes traded lots off a resting order, no more than its leaves. If nothing is left, the order leaves its queue; but
+ * if it has a reserve, it displays a new peak at the back of the queue. The level stays, perhaps empty, and
+ * open_quantity does not change: the caller updates both. Returns the size of the new peak. */
 int64_t ome_book_trade(ome_book_pools_t *pools, uint32_t slot, int64_t quantity);
 
 /* Makes an order special: its account goes into the record, the record's index into its owner's word. */
 void ome_book_make_special(ome_book_pools_t *pools, uint32_t slot, uint32_t special_index);
 
-/* Makes it an order like any other again, and frees the record. */
+/* Makes it a plain order again, and frees the record. */
 void ome_book_make_plain(ome_book_pools_t *pools, uint32_t slot);
 
 /* Ends an order that is in no queue: frees the slot, the client order id and the special record. */
 void ome_book_end(ome_book_pools_t *pools, uint32_t slot);
 
-/* Puts a stop at the back of the queue of its stop price, or among those that trail. Side, stop price and entry are in its record. */
+/* Puts a stop at the back of the queue of its stop price, or among the trailing stops. Side, stop price and entry are
+ * in its record. */
 void ome_book_wait(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot);
 
 /* Takes a stop out again. */

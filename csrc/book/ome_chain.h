@@ -1,12 +1,12 @@
-/* Sorts orders that are linked one way, by merging: needs no memory, and a number of steps that grows as n log n.
+/* Sorts singly linked orders by merging: needs no memory, and n log n steps.
  *
- * Where the link is and what comes first is the caller's, who passes functions that the compiler knows. A chain is the slot of its first
- * order; 0 ends it. */
+ * The caller decides where the link is and which order comes first: it passes functions that the compiler knows. A
+ * chain is the slot of its first order; 0 ends it. */
 #ifndef OME_CHAIN_H
 #define OME_CHAIN_H
 
 #include "base/ome_platform.h"
-#include "book/ome_book.h"
+#include "book/ome_book_state.h"
 
 typedef uint32_t (*ome_chain_next_t)(const ome_book_pools_t *pools, uint32_t slot);
 typedef void (*ome_chain_link_t)(const ome_book_pools_t *pools, uint32_t slot, uint32_t next);

@@ -1,6 +1,6 @@
 #include "book/ome_deadline_heap.h"
 
-static bool is_earlier(const ome_special_pool_t *pool, uint32_t index, uint32_t other_index)
+static bool heap_is_earlier(const ome_special_pool_t *pool, uint32_t index, uint32_t other_index)
 {
     const ome_special_t *special = &pool->records[index];
     const ome_special_t *other = &pool->records[other_index];
@@ -11,45 +11,45 @@ static bool is_earlier(const ome_special_pool_t *pool, uint32_t index, uint32_t 
     return special->order_id < other->order_id;
 }
 
-static void put(ome_special_pool_t *pool, uint32_t position, uint32_t index)
+static void heap_put(ome_special_pool_t *pool, uint32_t position, uint32_t index)
 {
     pool->heap[position] = index;
     pool->records[index].heap_position = position;
 }
 
-static void move_up(ome_special_pool_t *pool, uint32_t position, uint32_t index)
+static void heap_move_up(ome_special_pool_t *pool, uint32_t position, uint32_t index)
 {
-    while (position > 1 && is_earlier(pool, index, pool->heap[position / 2]))
+    while (position > 1 && heap_is_earlier(pool, index, pool->heap[position / 2]))
     {
-        put(pool, position, pool->heap[position / 2]);
+        heap_put(pool, position, pool->heap[position / 2]);
         position /= 2;
     }
-    put(pool, position, index);
+    heap_put(pool, position, index);
 }
 
-static void move_down(ome_special_pool_t *pool, uint32_t position, uint32_t index)
+static void heap_move_down(ome_special_pool_t *pool, uint32_t position, uint32_t index)
 {
     while (position <= pool->heap_count / 2)
     {
         uint32_t child = 2 * position;
-        if (child < pool->heap_count && is_earlier(pool, pool->heap[child + 1], pool->heap[child]))
+        if (child < pool->heap_count && heap_is_earlier(pool, pool->heap[child + 1], pool->heap[child]))
         {
             child++;
         }
-        if (!is_earlier(pool, pool->heap[child], index))
+        if (!heap_is_earlier(pool, pool->heap[child], index))
         {
             break;
         }
-        put(pool, position, pool->heap[child]);
+        heap_put(pool, position, pool->heap[child]);
         position = child;
     }
-    put(pool, position, index);
+    heap_put(pool, position, index);
 }
 
 void ome_deadline_heap_insert(ome_special_pool_t *pool, uint32_t index)
 {
     OME_ASSERT(pool->records[index].heap_position == 0);
-    move_up(pool, ++pool->heap_count, index);
+    heap_move_up(pool, ++pool->heap_count, index);
 }
 
 void ome_deadline_heap_remove(ome_special_pool_t *pool, uint32_t index)
@@ -62,10 +62,10 @@ void ome_deadline_heap_remove(ome_special_pool_t *pool, uint32_t index)
     {
         return;
     }
-    if (position > 1 && is_earlier(pool, last, pool->heap[position / 2]))
+    if (position > 1 && heap_is_earlier(pool, last, pool->heap[position / 2]))
     {
-        move_up(pool, position, last);
+        heap_move_up(pool, position, last);
         return;
     }
-    move_down(pool, position, last);
+    heap_move_down(pool, position, last);
 }

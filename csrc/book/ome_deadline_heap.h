@@ -1,7 +1,7 @@
 /* The special orders that have a deadline, the earliest first; at one deadline the lowest order id.
  *
- * A binary heap of record indexes, from place 1, in the memory of the special pool. Each record keeps its place, so that an order that ends before its deadline is
- * taken out in logarithmic time. */
+ * A binary heap of record indexes, from place 1, in the memory of the special pool. Each record keeps its place, so
+ * that an order that ends before its deadline is taken out in logarithmic time. */
 #ifndef OME_DEADLINE_HEAP_H
 #define OME_DEADLINE_HEAP_H
 

@@ -29,7 +29,7 @@ bool ome_instrument_is_valid(const ome_command_t *definition)
 }
 
 /* Newton's iteration doubles the correct low bits: 3, 6, 12, 24, 48, 96. */
-static uint64_t inverse_of_odd(uint64_t odd)
+static uint64_t instrument_inverse_of_odd(uint64_t odd)
 {
     uint64_t inverse = odd;
     for (uint32_t i = 0; i < 5; i++)
@@ -48,7 +48,7 @@ void ome_instrument_init(ome_instrument_t *instrument, const ome_command_t *defi
     instrument->base = is_signed ? 0 - ((uint64_t)OME_PRICE_MAX / tick + 1) * tick : 0;
     instrument->tick = definition->tick;
     instrument->tick_shift = (uint8_t)__builtin_ctzll(tick);
-    instrument->tick_inverse = inverse_of_odd(tick >> instrument->tick_shift);
+    instrument->tick_inverse = instrument_inverse_of_odd(tick >> instrument->tick_shift);
     instrument->tick_index_max = UINT64_MAX / tick;
     instrument->tick_index_top = ((uint64_t)OME_PRICE_MAX - instrument->base) / tick;
     instrument->price_decimals = definition->price_decimals;

@@ -1,8 +1,8 @@
-/* What an instrument is: its name, its tick, and the arithmetic between prices and ladder keys.
+/* An instrument: its name, its tick, and the arithmetic between prices and ladder keys.
  *
- * A price is a multiple of the tick exactly when its product with the tick's inverse modulo 2^64, rotated by the tick's power of two, is
- * at most (2^64 - 1) / tick; and then that product is the quotient (Granlund and Montgomery 1994, section 9). One multiplication does
- * what a division would. */
+ * A price is a multiple of the tick exactly when its product with the tick's inverse modulo 2^64, rotated by the tick's
+ * power of two, is at most (2^64 - 1) / tick; and then that product is the quotient (Granlund and Montgomery 1994,
+ * section 9). One multiplication replaces a division. */
 #ifndef OME_INSTRUMENT_H
 #define OME_INSTRUMENT_H
 
@@ -32,7 +32,7 @@ typedef struct
 /* 1 to 16 printable ASCII characters without space, padded with zeros. */
 bool ome_name_is_valid(const char name[OME_NAME_SIZE]);
 
-/* Whether the definition by itself is one that can be used. */
+/* Whether the definition by itself is valid. */
 bool ome_instrument_is_valid(const ome_command_t *definition);
 
 void ome_instrument_init(ome_instrument_t *instrument, const ome_command_t *definition);
@@ -71,7 +71,7 @@ static inline int64_t ome_instrument_price_bottom(const ome_instrument_t *instru
     return (int64_t)(instrument->base + (uint64_t)instrument->tick);
 }
 
-/* A price that was worked out, no higher and no lower than that. */
+/* Clamps a computed price to these two. */
 static inline int64_t ome_instrument_keep_within(const ome_instrument_t *instrument, __int128 price)
 {
     const int64_t top = ome_instrument_price_top(instrument);

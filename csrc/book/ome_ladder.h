@@ -1,11 +1,13 @@
 /* The price levels of one side of one book, in price order.
  *
- * A trie of 64-way bitmap nodes over the key of a price, path-compressed: every inner node has at least two children, so that there are never more than twice as many
- * nodes as levels, however far prices are from each other, and the root moves to wherever the prices are. A key is the price in ticks, turned
- * around for bids, so that on both sides the best level has the smallest key. The best level is kept at hand; most commands find their level
- * in its leaf with one comparison.
+ * A trie of 64-way bitmap nodes over the key of a price, path-compressed: every inner node has at least two children,
+ * so that there are never more than twice as many nodes as levels, however far prices are from each other, and the root
+ * moves to wherever the prices are. A key is the price in ticks, reversed for bids, so that on both sides the best
+ * level has the smallest key. The best level is kept at hand; most commands find their level in its leaf with one
+ * comparison.
  *
- * Levels and nodes come from pools that all ladders of an engine share. Written and read by the matching thread alone. */
+ * Levels and nodes come from pools that all ladders of an engine share. Written and read by the matching thread
+ * alone. */
 #ifndef OME_LADDER_H
 #define OME_LADDER_H
 
@@ -29,22 +31,42 @@
  *     45    3 reserved
  *     48    4 hidden_head      slot of the first hidden order
  *     52    4 hidden_tail      slot of the last
- *     56    8 hidden_quantity  lots of hidden orders, and what displayed orders hold in reserve */
+ *     56    8 hidden_quantity  lots of hidden orders, and what displayed orders hold in reserve
+ *
+ * A free level has `next_free` in place of its head. The feed's book has no queues and no hidden orders: there a level
+ * that has changed since the last publication has is_changed, next_changed, and what was published of it. */
 typedef struct
 {
     int64_t price;
     uint64_t key;
     int64_t quantity;
-    uint32_t head;
-    uint32_t tail;
+    union
+    {
+        uint32_t head;
+        uint32_t next_free;  /* level */
+        uint32_t is_changed;
+    };
+    union
+    {
+        uint32_t tail;
+        uint32_t next_changed; /* level */
+    };
     uint32_t order_count;
     uint32_t leaf;
     uint32_t instrument;
     uint8_t side;
     uint8_t reserved[3];
-    uint32_t hidden_head;
+    union
+    {
+        uint32_t hidden_head;
+        uint32_t published_order_count;
+    };
     uint32_t hidden_tail;
-    int64_t hidden_quantity;
+    union
+    {
+        int64_t hidden_quantity;
+        int64_t published_quantity;
+    };
 } ome_level_t;
 static_assert(sizeof(ome_level_t) == OME_CACHE_LINE_SIZE, "a level is one cache line");
 
@@ -55,7 +77,11 @@ typedef struct
 {
     uint64_t bitmap;    /* which children are there */
     uint64_t prefix;    /* the key's digits above this node's own */
-    uint32_t parent;    /* node, 0 for the root */
+    union
+    {
+        uint32_t parent;    /* node, 0 for the root */
+        uint32_t next_free; /* node; of a free node */
+    };
     uint8_t shift;      /* bits below this node's digit: 0 in a leaf, otherwise 6 to 60 */
     uint8_t digit;      /* its place in the parent */
     uint16_t reserved;
@@ -69,20 +95,20 @@ typedef struct
     uint32_t level_count_max;
     uint32_t level_count;     /* in use */
     uint32_t levels_ever_used;
-    uint32_t level_free_head; /* linked by `head` */
+    uint32_t level_free_head; /* linked by next_free */
     uint32_t node_count_max;
     uint32_t node_count;
     uint32_t nodes_ever_used;
-    uint32_t node_free_head;  /* linked by `parent` */
+    uint32_t node_free_head;  /* linked by next_free */
 } ome_ladder_pool_t;
 
 typedef struct
 {
     uint64_t
-        reach; /* the best level's key with all bits turned over: keys of the other side from 1 up to this one cross. 0 when the side is empty */
+        reach; /* the best level's key with all bits inverted: keys of the other side from 1 up to this one cross. 0 when the side is empty */
     uint32_t best; /* level, 0 when the side is empty */
     uint32_t root; /* node, 0 before the first level; of an empty side a leaf without levels */
-    uint32_t near[OME_LADDER_NEAR_COUNT]; /* leaf last met, by the lowest bits of its prefix; 0 for none */
+    uint32_t near[OME_LADDER_NEAR_COUNT]; /* leaf last used, by the lowest bits of its prefix; 0 for none */
 } ome_ladder_t;
 
 /* `ladder_count_max`: how many ladders share the pool. */
@@ -93,7 +119,7 @@ static inline bool ome_ladder_pool_is_full(const ome_ladder_pool_t *pool)
     return pool->level_count == pool->level_count_max;
 }
 
-/* The level of this key where it is in a leaf that was met of late; otherwise 0, which says nothing. */
+/* The level of this key, if it is in a recently used leaf; otherwise 0, which does not mean that there is none. */
 static inline uint32_t ome_ladder_find_near(const ome_ladder_t *ladder, const ome_ladder_pool_t *pool, uint64_t key)
 {
     const ome_ladder_node_t *leaf = &pool->nodes[ladder->near[(key >> 6) % OME_LADDER_NEAR_COUNT]];
@@ -123,8 +149,8 @@ static inline void ome_ladder_enter(ome_ladder_t *ladder, ome_ladder_pool_t *poo
     }
 }
 
-/* The level of this key, made empty where it is not there. The pool must not be full then. The caller fills price, instrument and side of a new level
- * (one with order_count 0). */
+/* The level of this key, made empty where it is not there. The pool must not be full then. The caller fills price,
+ * instrument and side of a new level (one with order_count 0). */
 static inline uint32_t ome_ladder_find_or_insert(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key)
 {
     const uint32_t leaf_index = ladder->near[(key >> 6) % OME_LADDER_NEAR_COUNT];

@@ -1,7 +1,7 @@
 #include "book/ome_meld_heap.h"
 
 /* Puts the child of lower rank on the right. Returns whether the node's rank is another now. */
-static int settle(ome_meld_node_t *nodes, uint32_t index)
+static int heap_settle(ome_meld_node_t *nodes, uint32_t index)
 {
     ome_meld_node_t *node = &nodes[index];
     if (nodes[node->left].rank < nodes[node->right].rank)
@@ -45,7 +45,7 @@ uint32_t ome_meld_heap_meld(ome_meld_node_t *nodes, uint32_t root, uint32_t othe
     }
     for (; above != 0; above = nodes[above].parent)
     {
-        (void)settle(nodes, above);
+        (void)heap_settle(nodes, above);
     }
     return melded;
 }
@@ -63,7 +63,7 @@ uint32_t ome_meld_heap_remove(ome_meld_node_t *nodes, uint32_t index)
         ome_meld_node_t *parent = &nodes[node.parent];
         *(parent->left == index ? &parent->left : &parent->right) = in_its_place;
         /* Ranks above change only as long as each is its right child's, so this is a short way too. */
-        for (uint32_t above = node.parent; above != 0 && settle(nodes, above); above = nodes[above].parent)
+        for (uint32_t above = node.parent; above != 0 && heap_settle(nodes, above); above = nodes[above].parent)
         {
         }
     }
@@ -74,7 +74,7 @@ uint32_t ome_meld_heap_next(const ome_meld_node_t *nodes, uint32_t index)
 {
     if (nodes[index].left != 0)
     {
-        return nodes[index].left; /* who has a right child has a left one */
+        return nodes[index].left; /* a node with a right child has a left one */
     }
     for (uint32_t parent = nodes[index].parent; parent != 0; parent = nodes[index].parent)
     {

@@ -1,8 +1,9 @@
-/* A leftist heap (Crane 1972): a priority queue that takes another into itself, and lets go of any of its nodes, in logarithmic time.
+/* A leftist heap (Crane 1972): a priority queue that merges with another, and removes any of its nodes, in logarithmic
+ * time.
  *
- * Nodes are what the caller numbers, from 1, in an array of its own; a heap is the number of its root, which has the smallest key, and 0
- * is an empty one. A node's rank is the length of its shortest way down to a place where a node is missing; the left child's is never
- * below the right child's. So the way down to the right is short, and only that way is walked.
+ * The caller numbers the nodes from 1, in an array of its own. A heap is the number of its root, which has the smallest
+ * key; 0 is an empty heap. A node's rank is the length of its shortest way down to a place where a node is missing; the
+ * left child's is never below the right child's. So the way down to the right is short, and only that way is walked.
  *
  * Written and read by the matching thread alone. */
 #ifndef OME_MELD_HEAP_H
@@ -12,7 +13,7 @@
 
 /* OFFSET SIZE FIELD
  *      0    8 key
- *      8    4 left    0 where there is none, as in the next two
+ *      8    4 left    0 if there is none, and so are right and parent
  *     12    4 right
  *     16    4 parent
  *     20    4 rank    1 for a node without a right child */
@@ -34,10 +35,11 @@ static inline void ome_meld_heap_make(ome_meld_node_t *nodes, uint32_t index, in
 /* Makes one heap of two. Returns its root. */
 uint32_t ome_meld_heap_meld(ome_meld_node_t *nodes, uint32_t root, uint32_t other_root);
 
-/* Takes a node out. Returns the node that stands in its place now, or 0: where it was the root, that is the root. */
+/* Removes a node. Returns the node that is in its place now, or 0. If it was the root, that node is the new root. */
 uint32_t ome_meld_heap_remove(ome_meld_node_t *nodes, uint32_t index);
 
-/* The node after this one on a walk over the whole heap that begins with its root, each before its children; 0 at the end. */
+/* The node after this one on a walk over the whole heap that begins with its root, each before its children; 0 at the
+ * end. */
 uint32_t ome_meld_heap_next(const ome_meld_node_t *nodes, uint32_t index);
 
 #endif

@@ -31,6 +31,8 @@ uint32_t ome_order_index_search(
 
 void ome_order_index_displace(ome_order_index_t *index, uint32_t place, uint64_t entry)
 {
+    OME_EXPECT(entry != 0);
+    OME_EXPECT(index->entries[place] != 0);
     while (index->entries[place] != 0)
     {
         const uint64_t other = index->entries[place];
@@ -52,6 +54,7 @@ void ome_order_index_insert(ome_order_index_t *index, uint16_t participant, uint
 
 void ome_order_index_close(ome_order_index_t *index, uint32_t hole)
 {
+    OME_EXPECT(index->entries[hole] == 0);
     for (uint32_t next = (hole + 1) & index->mask; ome_order_index_is_displaced(index, next); next = (next + 1) & index->mask)
     {
         index->entries[hole] = index->entries[next];

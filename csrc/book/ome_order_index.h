@@ -1,11 +1,13 @@
 /* Finds a participant's live order by the participant's own id.
  *
- * Open addressing in Robin Hood order (Celis 1986): along a run, entries stand in the order of their homes, so that a search ends early and a removal
- * shifts back only what is displaced. There are no tombstones and no rehash, ever. An entry is a slot and 32 bits of hash: the home of
- * any entry follows from the entry alone, and an order is only touched when its hash matches.
+ * Open addressing in Robin Hood order (Celis 1986): along a run, entries are in the order of their homes, so that a
+ * search ends early and a removal shifts back only displaced entries. There are no tombstones and no rehash, ever. An
+ * entry is a slot and 32 bits of hash: the home of any entry follows from the entry alone, and an order is only touched
+ * when its hash matches.
  *
- * Ids are scattered, though clients count. Keeping neighbouring ids together is faster for one participant alone; with several the blocks fall on each
- * other, and what is displaced costs more than the cache misses, which are asked for ahead (ome_engine_apply_many).
+ * Ids are scattered, though clients count. Keeping neighbouring ids together is faster for one participant alone; with
+ * several participants the blocks overlap, and displaced entries cost more than the cache misses, which are requested
+ * in advance (ome_engine_apply_many).
  *
  * Written and read by the matching thread alone. The order of entries never reaches an event. */
 #ifndef OME_ORDER_INDEX_H
@@ -46,14 +48,14 @@ static inline uint32_t ome_order_index_distance(const ome_order_index_t *index, 
     return (at - ome_order_index_home(index, (uint32_t)(entry >> 32))) & index->mask;
 }
 
-/* Where a search has ended: the entry's place, or the place where it would go. Good until the index changes. */
+/* Where a search has ended: the entry's place, or the place where it would go. Valid until the index changes. */
 typedef struct
 {
     uint32_t hash;
     uint32_t place;
 } ome_index_place_t;
 
-/* Goes on from the home of a hash, where something else is. Returns the slot of the live order, or 0. */
+/* Continues from the home of a hash that another entry occupies. Returns the slot of the live order, or 0. */
 uint32_t ome_order_index_search(
     const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id, ome_index_place_t *at);
 
@@ -64,7 +66,8 @@ static inline bool ome_order_index_is(
     return (uint32_t)(entry >> 32) == hash && order->client_order_id == client_order_id && (uint16_t)(order->owner >> 32) == participant;
 }
 
-/* The slot of the live order, or 0. Nearly always it is at home, or nobody is. `at` is the home of the id. */
+/* The slot of the live order, or 0. Nearly always the entry is at its home, or the home is empty. `at` is the home of
+ * the id. */
 static inline uint32_t ome_order_index_probe_from(
     const ome_order_index_t *index, const ome_order_pool_t *pool, uint16_t participant, uint64_t client_order_id, ome_index_place_t *at)
 {
@@ -100,13 +103,15 @@ static inline uint32_t ome_order_index_find(
     return ome_order_index_probe(index, pool, participant, client_order_id, &at);
 }
 
-/* Enters an entry from `place` on, where others are; they move on. */
+/* Enters an entry from an occupied `place` on; the others move on. */
 void ome_order_index_displace(ome_order_index_t *index, uint32_t place, uint64_t entry);
 
 /* Enters an order where a probe has just not found its id. */
 static inline void ome_order_index_insert_at(ome_order_index_t *index, ome_index_place_t at, uint32_t slot)
 {
     const uint64_t entry = (uint64_t)at.hash << 32 | slot;
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(index->count < index->mask);
     index->count++;
     if (OME_LIKELY(index->entries[at.place] == 0))
     {
@@ -119,20 +124,22 @@ static inline void ome_order_index_insert_at(ome_order_index_t *index, ome_index
 /* Enters an order; its id must not be there. */
 void ome_order_index_insert(ome_order_index_t *index, uint16_t participant, uint64_t client_order_id, uint32_t slot);
 
-/* Whether there is an entry that belongs further up. One condition, not two: whether a neighbour is there is anybody's guess, but it is
- * hardly ever displaced. */
+/* Whether there is an entry that belongs further up. One condition, not two: whether there is a neighbour cannot be
+ * predicted, but it is hardly ever displaced. */
 static inline bool ome_order_index_is_displaced(const ome_order_index_t *index, uint32_t at)
 {
     const uint64_t entry = index->entries[at];
     return (entry != 0) & (ome_order_index_distance(index, entry, at) != 0);
 }
 
-/* Moves what follows a hole up. */
+/* Moves the entries after a hole up. */
 void ome_order_index_close(ome_order_index_t *index, uint32_t hole);
 
 /* Takes out the entry at `place`. */
 static inline void ome_order_index_remove_at(ome_order_index_t *index, uint32_t place)
 {
+    OME_EXPECT(index->count > 0);
+    OME_EXPECT(index->entries[place] != 0);
     index->entries[place] = 0;
     index->count--;
     if (OME_UNLIKELY(ome_order_index_is_displaced(index, (place + 1) & index->mask)))

@@ -22,7 +22,7 @@ void ome_order_pool_init(ome_order_pool_t *pool, ome_arena_t *arena, uint32_t sl
     }
 }
 
-static bool has_any(const uint8_t *row)
+static bool pool_has_any(const uint8_t *row)
 {
     uint64_t words[STEP / sizeof(uint64_t)];
     uint64_t any = 0;
@@ -35,25 +35,25 @@ static bool has_any(const uint8_t *row)
 }
 
 /* The first block from this one on that the row has, or one that no slot is in. */
-static uint32_t next_block(const ome_order_pool_t *pool, const uint8_t *row, uint32_t block)
+static uint32_t pool_next_block(const ome_order_pool_t *pool, const uint8_t *row, uint32_t block)
 {
     const uint32_t block_count = (pool->slots_ever_used >> OME_ORDER_BLOCK_SHIFT) + 1;
     while (block < block_count && row[block] == 0)
     {
         const bool is_step = block % STEP == 0 && block + STEP <= pool->row_size_bytes;
-        block += is_step && !has_any(row + block) ? STEP : 1;
+        block += is_step && !pool_has_any(row + block) ? STEP : 1;
     }
     return block;
 }
 
-static bool is_live_of(const ome_order_t *order, uint16_t participant)
+static bool pool_is_live_of(const ome_order_t *order, uint16_t participant)
 {
     return order->leaves_quantity > 0 && (uint16_t)(order->owner >> 32) == participant;
 }
 
-/* The first live order of a participant from `slot` on and before `end`, or 0. Tags that orders have left behind are taken away: each is
- * met once at most. */
-static uint32_t search(ome_order_pool_t *pool, uint16_t participant, uint32_t slot, uint32_t end)
+/* The first live order of a participant from `slot` on and before `end`, or 0. Tags that orders have left behind are
+ * taken away: each is met once at most. */
+static uint32_t pool_search(ome_order_pool_t *pool, uint16_t participant, uint32_t slot, uint32_t end)
 {
     while (slot < end)
     {
@@ -63,7 +63,7 @@ static uint32_t search(ome_order_pool_t *pool, uint16_t participant, uint32_t sl
             return 0;
         }
         slot = (uint32_t)(tag - pool->tags);
-        if (is_live_of(&pool->orders[slot], participant))
+        if (pool_is_live_of(&pool->orders[slot], participant))
         {
             return slot;
         }
@@ -80,7 +80,7 @@ uint32_t ome_order_pool_next_of(ome_order_pool_t *pool, uint16_t participant, ui
     uint32_t from = slot + 1;
     for (;;)
     {
-        const uint32_t next = next_block(pool, row, block);
+        const uint32_t next = pool_next_block(pool, row, block);
         from = next > block ? next << OME_ORDER_BLOCK_SHIFT : from;
         block = next;
         if (from > pool->slots_ever_used)
@@ -89,7 +89,7 @@ uint32_t ome_order_pool_next_of(ome_order_pool_t *pool, uint16_t participant, ui
         }
         const uint32_t last = block << OME_ORDER_BLOCK_SHIFT | (BLOCK_SLOT_COUNT - 1);
         const uint32_t end = (last < pool->slots_ever_used ? last : pool->slots_ever_used) + 1;
-        const uint32_t found = search(pool, participant, from, end);
+        const uint32_t found = pool_search(pool, participant, from, end);
         if (found != 0)
         {
             return found;
@@ -102,4 +102,14 @@ uint32_t ome_order_pool_next_of(ome_order_pool_t *pool, uint16_t participant, ui
         from = end;
         block++;
     }
+}
+
+bool ome_order_pool_has(ome_order_pool_t *pool, uint16_t participant, uint16_t session)
+{
+    uint32_t slot = ome_order_pool_next_of(pool, participant, 0);
+    while (slot != 0 && session != 0 && (uint16_t)(pool->orders[slot].owner >> 48) != session)
+    {
+        slot = ome_order_pool_next_of(pool, participant, slot);
+    }
+    return slot != 0;
 }

@@ -1,15 +1,17 @@
-/* Orders at rest, and the ids of all orders.
+/* Resting orders, and the ids of all orders.
  *
- * An order's id is its slot and the slot's generation, so that finding an order by its id is one load and an id never means two orders.
- * Slots count from 1: index 0 is "none" in every link. A slot freed last is taken first, because it is still in the cache; a slot never
- * used comes only when no freed one is left. A slot whose generation is used up is never freed.
+ * An order's id is its slot and the slot's generation, so that finding an order by its id is one load and an id never
+ * means two orders. Slots count from 1: index 0 is "none" in every link. A slot freed last is taken first, because it
+ * is still in the cache; a slot never used comes only when no freed one is left. A slot whose generation is used up is
+ * never freed.
  *
- * A participant's orders are found by two areas beside the orders. `tags` has one byte for each slot: of the participant of the live
- * order in it (ome_order_tag); an order that ends leaves it behind, for the next search to take away, since to do so at once would cost
- * each cancel a cache line. `presence` has a row for each participant, with a byte for each block of 4096 slots: not 0 where the
- * participant may have a live order there. It is set with each order and cleared by a search that finds none, so that each order is paid
- * for with at most one search of a block, 4096 tags that lie side by side. An order costs one byte and two stores when it enters, and
- * none when it ends, only the wish for the tag's cache line; links would cost 8 bytes and two more cache lines a cancel.
+ * Two more areas find a participant's orders. `tags` has one byte for each slot, the tag of the participant of its live
+ * order (ome_order_tag). An order that ends leaves its tag, and the next search removes it, because removing it at once
+ * would cost each cancel a cache line. `presence` has a row for each participant, with a byte for each block of 4096
+ * slots: not 0 if the participant may have a live order there. Each order sets it, and a search that finds none clears
+ * it, so each order costs at most one search of a block, which is 4096 adjacent tags. An order costs one byte and two
+ * stores when it enters, and none when it ends, except a prefetch of the tag's cache line; links would cost 8 bytes and
+ * two more cache lines for each cancel.
  *
  * Written and read by the matching thread alone. Does not know prices or queues: see ome_book. */
 #ifndef OME_ORDER_POOL_H
@@ -24,7 +26,7 @@
 #include "base/ome_arena.h"
 #include "base/ome_assert.h"
 
-/* What an order is beside a plain one. In the state hash. */
+/* Marks of orders that are not plain. They are in the state hash. */
 #define OME_ORDER_MARK_SPECIAL 1u   /* it has a record: ome_special.h */
 #define OME_ORDER_MARK_POST_ONLY 2u
 #define OME_ORDER_MARK_DAY 4u
@@ -35,7 +37,7 @@ static_assert(OME_SELF_TRADE_PREVENTION_DECREMENT < 8, "the instruction takes th
 
 /* OFFSET SIZE FIELD                UNIT
  *      0    8 leaves_quantity      lots, of an order with a peak those displayed; 0 exactly when the slot holds no live order
- *      8    8 cumulative_quantity  lots
+ *      8    8 cumulative_quantity  lots; of an order that a command is about to cancel with others, in its low half: next_in_chain
  *     16    8 client_order_id
  *     24    8 owner                account | participant << 32 | session << 48, as in an event; of a special order its record instead of the account
  *     32    4 next                 slot; towards the back of the queue. In a free slot: the next free one
@@ -45,7 +47,11 @@ static_assert(OME_SELF_TRADE_PREVENTION_DECREMENT < 8, "the instruction takes th
 typedef struct
 {
     int64_t leaves_quantity;
-    int64_t cumulative_quantity;
+    union
+    {
+        int64_t cumulative_quantity;
+        uint32_t next_in_chain; /* slot */
+    };
     uint64_t client_order_id;
     uint64_t owner;
     uint32_t next;
@@ -114,9 +120,11 @@ static inline uint8_t *ome_order_pool_row(const ome_order_pool_t *pool, uint16_t
     return pool->presence + participant * pool->row_size_bytes;
 }
 
-/* Says whose order is in a slot. For every order that lives on after its command. */
+/* Sets the tag of a slot. For every order that is live after its command. */
 static inline void ome_order_pool_own(ome_order_pool_t *pool, uint32_t slot, uint16_t participant)
 {
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(slot <= pool->slots_ever_used);
     pool->tags[slot] = ome_order_tag(participant);
     ome_order_pool_row(pool, participant)[slot >> OME_ORDER_BLOCK_SHIFT] = 1;
 }
@@ -124,15 +132,21 @@ static inline void ome_order_pool_own(ome_order_pool_t *pool, uint32_t slot, uin
 /* The first live order of a participant in a slot above this one, or 0. Orders may end between two calls. */
 uint32_t ome_order_pool_next_of(ome_order_pool_t *pool, uint16_t participant, uint32_t slot);
 
+/* Whether a live order of the participant was entered by this session, or if that is 0, by any. Reads only the
+ * participant's orders. */
+bool ome_order_pool_has(ome_order_pool_t *pool, uint16_t participant, uint16_t session);
+
 static inline void ome_order_pool_free(ome_order_pool_t *pool, uint32_t slot)
 {
     ome_order_t *order = &pool->orders[slot];
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(slot <= pool->slots_ever_used);
     order->leaves_quantity = 0;
     if (OME_UNLIKELY(order->generation == UINT32_MAX))
     {
         return;
     }
-    __builtin_prefetch(&pool->tags[slot], 1); /* who takes the slot, most often next, writes it */
+    __builtin_prefetch(&pool->tags[slot], 1); /* the next order to take the slot, mostly at once, writes it */
     order->next = pool->free_head;
     pool->free_head = slot;
 }

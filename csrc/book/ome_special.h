@@ -1,11 +1,12 @@
-/* What an order has beyond the 48 bytes of every order: a stop price that it waits for, a peak, a deadline, a self-trade group.
+/* The data of an order beyond the 48 bytes of every order: a stop price that it waits for, a peak, a deadline, a
+ * self-trade group, attributes.
  *
- * Such an order is special (OME_ORDER_MARK_SPECIAL). It has a record here as long as it is, and the low half of its owner's word holds
- * the record's index instead of its account, which is kept here. Index 0 is none: record 0 is all zeros, so that what an order does not
- * have reads as 0.
+ * Such an order is special (OME_ORDER_MARK_SPECIAL). While it is special it has a record here. The low half of its
+ * owner's word holds the record's index instead of its account, which is in the record. Index 0 is none: record 0 is
+ * all zeros, so a value that an order does not have reads as 0.
  *
- * The records that have a deadline are in a binary heap by deadline, then order id (ome_deadline_heap.h); each record knows its place in
- * it, so that any can be taken out.
+ * The records that have a deadline are in a binary heap by deadline, then order id (ome_deadline_heap.h); each record
+ * knows its place in the heap, so that any record can be removed.
  *
  * Written and read by the matching thread alone. */
 #ifndef OME_SPECIAL_H
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/ome_attributes.h"
 #include "abi/ome_limits.h"
 #include "base/ome_arena.h"
 #include "base/ome_assert.h"
@@ -23,20 +25,22 @@
 #define OME_SPECIAL_HAS_COLLAR 2u /* of its own */
 #define OME_SPECIAL_HAS_BUDGET 4u
 
+#define OME_SPECIAL_ATTRIBUTE_ROOM 2u
+
 /* OFFSET SIZE FIELD               UNIT
  *      0    8 order_id
  *      8    8 deadline_ns         0 for none
  *     16    8 peak                lots; 0 for none
- *     24    8 reserve_quantity    lots that are open and not displayed; 0 but at rest
- *     32    8 stop_price          price units; of a trailing stop that waits as it last was looked up (ome_trailing.h)
+ *     24    8 reserve_quantity    lots that are open and not displayed; 0 unless it rests
+ *     32    8 stop_price          price units; of a waiting trailing stop: as it was last looked up (ome_trailing.h)
  *     40    8 limit               price units; of a trailing stop limit its distance from the stop price; 0 without limit
- *     48    8 trail_amount        price units; 0 where the distance is given in basis points
+ *     48    8 trail_amount        price units; 0 if the distance is given in basis points
  *     56    8 entry               sequence of the command that gave it its place among the stops
  *     64    8 minimum_quantity    lots; 0 for none
  *     72    8 budget              price units times lots
  *     80    4 account
  *     84    4 group               self-trade group; 0 for none
- *     88    4 heap_position       0 where it is not in the heap
+ *     88    4 heap_position       0 if it is not in the heap
  *     92    4 collar_ticks
  *     96    4 instrument          number
  *    100    4 level               of the stop ladder, while it waits and does not trail
@@ -47,7 +51,8 @@
  *    115    1 order_type          OME_ORDER_TYPE_
  *    116    1 time_in_force       OME_TIME_IN_FORCE_
  *    117    1 flags               OME_SPECIAL_
- *    118   10 reserved */
+ *    118    2 reserved
+ *    120    8 attributes          by OME_ATTRIBUTE_; 0 for one that is not given */
 typedef struct
 {
     uint64_t order_id;
@@ -73,9 +78,11 @@ typedef struct
     uint8_t order_type;
     uint8_t time_in_force;
     uint8_t flags;
-    uint8_t reserved[10];
+    uint8_t reserved[2];
+    uint32_t attributes[OME_SPECIAL_ATTRIBUTE_ROOM];
 } ome_special_t;
 static_assert(sizeof(ome_special_t) == 2 * OME_CACHE_LINE_SIZE, "a special record is two cache lines");
+static_assert(OME_ATTRIBUTE_COUNT <= OME_SPECIAL_ATTRIBUTE_ROOM, "every attribute has a place: with more a record is three cache lines");
 
 typedef struct
 {
@@ -105,6 +112,22 @@ void ome_special_pool_free(ome_special_pool_t *pool, uint32_t index);
 static inline bool ome_special_has_too_many_peaks(int64_t quantity, int64_t peak)
 {
     return quantity > 0 && (quantity - 1) / OME_PEAK_COUNT_MAX >= peak;
+}
+
+static inline bool ome_special_has_attributes(const ome_special_t *special)
+{
+    uint32_t any = 0;
+    for (uint32_t i = 0; i < OME_ATTRIBUTE_COUNT; i++)
+    {
+        any |= special->attributes[i];
+    }
+    return any != 0;
+}
+
+/* Whether it has what an order needs a record for when it does not wait. */
+static inline bool ome_special_outlives_trigger(const ome_special_t *special)
+{
+    return special->peak != 0 || special->deadline_ns != 0 || special->group != 0 || ome_special_has_attributes(special);
 }
 
 static inline bool ome_special_waits(const ome_special_t *special)

@@ -1,5 +1,5 @@
-/* All stops of one side that wait, in the order in which they trigger: those that stand at their stop price and those that trail, as one
- * list. For what walks the whole book. */
+/* All waiting stops of one side in the order in which they trigger, those with a fixed stop price and trailing ones as
+ * one list. For callers that walk the whole book. */
 #ifndef OME_WAITING_H
 #define OME_WAITING_H
 

@@ -9,14 +9,14 @@
 
 #define RELAX_COUNT_BETWEEN_TRIES 16
 
-static bool is_power_of_two(uint32_t value)
+static bool ring_is_power_of_two(uint32_t value)
 {
     return value != 0 && (value & (value - 1)) == 0;
 }
 
-static bool config_is_valid(const ome_ring_config_t *config)
+static bool ring_config_is_valid(const ome_ring_config_t *config)
 {
-    return is_power_of_two(config->slot_count) && config->slot_count >= 2 && config->slot_count <= OME_RING_SLOT_COUNT_MAX &&
+    return ring_is_power_of_two(config->slot_count) && config->slot_count >= 2 && config->slot_count <= OME_RING_SLOT_COUNT_MAX &&
            config->consumer_count >= 1 && config->consumer_count <= OME_RING_CONSUMER_COUNT_MAX &&
            config->initial_sequence <= OME_SEQUENCE_INITIAL_MAX;
 }
@@ -28,7 +28,7 @@ size_t ome_ring_size_bytes(uint32_t slot_count)
 
 ome_status_t ome_ring_init(ome_ring_t **ring, void *memory, size_t size_bytes, const ome_ring_config_t *config)
 {
-    if (!config_is_valid(config) || (uintptr_t)memory % OME_CACHE_LINE_SIZE != 0)
+    if (!ring_config_is_valid(config) || (uintptr_t)memory % OME_CACHE_LINE_SIZE != 0)
     {
         return OME_INVALID;
     }
@@ -55,14 +55,14 @@ ome_status_t ome_ring_init(ome_ring_t **ring, void *memory, size_t size_bytes, c
     return OME_OK;
 }
 
-/* The slowest consumer, which is also written to the cache. Another producer may have written a later one meanwhile: then the cache goes back a
- * little, which costs that producer a look here and nothing else. */
-static uint64_t refresh_gating(ome_ring_t *ring)
+/* The slowest consumer, which is also written to the cache. Another producer may have written a later one in the
+ * meantime: then the cache goes back a little, which costs that producer one more look and nothing else. */
+static uint64_t ring_refresh_gating(ome_ring_t *ring)
 {
     uint64_t gating = UINT64_MAX;
     for (uint32_t i = 0; i < ring->consumer_count; i++)
     {
-        /* Pairs with the release in ome_ring_consumer_advance: the consumer has read what will be written over. */
+        /* Pairs with the release in ome_ring_consumer_advance: the consumer has read the slots that will be overwritten. */
         const uint64_t sequence = atomic_load_explicit(&ring->consumers[i].value, memory_order_acquire);
         gating = sequence < gating ? sequence : gating;
     }
@@ -71,11 +71,11 @@ static uint64_t refresh_gating(ome_ring_t *ring)
     return gating;
 }
 
-static bool has_room(ome_ring_t *ring, uint64_t last_sequence)
+static bool ring_has_room(ome_ring_t *ring, uint64_t last_sequence)
 {
-    /* Pairs with the release in refresh_gating. */
+    /* Pairs with the release in ring_refresh_gating. */
     const uint64_t cached = atomic_load_explicit(&ring->gating_cache.value, memory_order_acquire);
-    return OME_LIKELY(last_sequence <= cached + ring->slot_count) || last_sequence <= refresh_gating(ring) + ring->slot_count;
+    return OME_LIKELY(last_sequence <= cached + ring->slot_count) || last_sequence <= ring_refresh_gating(ring) + ring->slot_count;
 }
 
 ome_status_t ome_ring_try_claim(ome_ring_t *ring, uint32_t count, uint64_t *first_sequence)
@@ -92,7 +92,7 @@ ome_status_t ome_ring_try_claim(ome_ring_t *ring, uint32_t count, uint64_t *firs
         {
             return OME_STOPPED;
         }
-        if (!has_room(ring, cursor + count))
+        if (!ring_has_room(ring, cursor + count))
         {
             return OME_FULL;
         }
@@ -125,19 +125,21 @@ ome_status_t ome_ring_claim(ome_ring_t *ring, uint32_t count, uint64_t spin_ns, 
     return status;
 }
 
+/* The last slot first: a consumer waits for the first of them, and once it is there all are. The other way round it
+ * would follow from slot to slot, and take each slot's cache line from the producer that is about to publish it. */
 void ome_ring_publish(ome_ring_t *ring, uint64_t first_sequence, uint32_t count)
 {
-    for (uint64_t sequence = first_sequence; sequence < first_sequence + count; sequence++)
+    for (uint64_t sequence = first_sequence + count; sequence-- > first_sequence;)
     {
         ome_slot_t *slot = ome_ring_slot(ring, sequence);
         OME_ASSERT(atomic_load_explicit(&slot->sequence, memory_order_relaxed) < sequence);
-        /* Pairs with the acquire in is_published: who sees the sequence sees the body. */
+        /* Pairs with the acquire in ring_is_published: who sees the sequence sees the body. */
         atomic_store_explicit(&slot->sequence, sequence, memory_order_release);
     }
     ome_wait_notify(&ring->wait);
 }
 
-static bool is_published(const ome_ring_t *ring, uint64_t sequence)
+static bool ring_is_published(const ome_ring_t *ring, uint64_t sequence)
 {
     const ome_slot_t *slot = &ring->slots[sequence & (ring->slot_count - 1)];
     /* Pairs with the release in ome_ring_publish. */
@@ -147,7 +149,7 @@ static bool is_published(const ome_ring_t *ring, uint64_t sequence)
 uint32_t ome_ring_available(ome_ring_t *ring, uint64_t from_sequence, uint32_t max_count)
 {
     uint32_t count = 0;
-    while (count < max_count && is_published(ring, from_sequence + count))
+    while (count < max_count && ring_is_published(ring, from_sequence + count))
     {
         count++;
     }
@@ -160,16 +162,16 @@ typedef struct
     uint64_t sequence;
 } published_condition_t;
 
-static bool published_condition(const void *context)
+static bool ring_published_condition(const void *context)
 {
     const published_condition_t *condition = context;
-    return is_published(condition->ring, condition->sequence);
+    return ring_is_published(condition->ring, condition->sequence);
 }
 
 ome_status_t ome_ring_wait(ome_ring_t *ring, uint64_t from_sequence, uint64_t timeout_ns)
 {
     const published_condition_t condition = {.ring = ring, .sequence = from_sequence};
-    return ome_wait_for(&ring->wait, published_condition, &condition, timeout_ns);
+    return ome_wait_for(&ring->wait, ring_published_condition, &condition, timeout_ns);
 }
 
 void ome_ring_consumer_advance(ome_ring_t *ring, uint32_t consumer_index, uint64_t sequence)
@@ -177,7 +179,7 @@ void ome_ring_consumer_advance(ome_ring_t *ring, uint32_t consumer_index, uint64
     OME_ASSERT(consumer_index < ring->consumer_count);
     ome_sequence_t *consumer = &ring->consumers[consumer_index];
     OME_ASSERT(atomic_load_explicit(&consumer->value, memory_order_relaxed) <= sequence);
-    /* Pairs with the acquire in refresh_gating. */
+    /* Pairs with the acquire in ring_refresh_gating. */
     atomic_store_explicit(&consumer->value, sequence, memory_order_release);
 }
 

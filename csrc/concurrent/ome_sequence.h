@@ -1,8 +1,8 @@
 /* A sequence: one 64-bit count that one side writes and the other reads, alone on its cache lines.
  *
- * Two lines and not one, because processors fetch lines in pairs: a neighbour's write must not take this line away. The second line is never
- * used, so whichever of its neighbours the first line is paired with, it is paired with padding: memory aligned to one line is enough.
- * It says nothing about orders of memory; its users do, at each load and store. */
+ * Two lines and not one, because processors fetch lines in pairs: a neighbour's write must not take this line away. The
+ * second line is never used, so whichever of its neighbours the first line is paired with, it is paired with padding:
+ * memory aligned to one line is enough. It defines no memory order; its users do, at each load and store. */
 #ifndef OME_SEQUENCE_H
 #define OME_SEQUENCE_H
 

@@ -1,4 +1,4 @@
-/* The outbound stream: one producer, a few readers that each see every record and hold the producer back.
+/* The outbound stream: one producer, a few readers that each see every record. A slow reader delays the producer.
  *
  *     producer: window -> write -> publish        readers: wait -> available -> read -> advance
  *
@@ -6,23 +6,25 @@
  *                    v             v                 v
  *     ... | free | read by 0 | read by none | window of the producer, up to the wrap ...
  *                ^
- *                slowest: nothing after it is written over
+ *                slowest: nothing after it is overwritten
  *
- * A slot is 64 bytes, all of them the producer's. A position counts the slots published so far; the slot at position p has index
- * p & (slot_count - 1). Publication is one store of the producer's position, for as many slots as were written. Windows and what
- * readers are given are contiguous in memory: they end at the wrap, and the next call goes on behind it.
+ * A slot is 64 bytes, all of them the producer's. A position counts the slots published so far; the slot at position p
+ * has index p & (slot_count - 1). Publication is one store of the producer's position, for as many slots as were
+ * written. Windows and the slots that a reader gets are contiguous in memory: they end at the wrap, and the next call
+ * continues after it.
  *
- * Threads: the producer writes slots, `published` and `slowest_cache`; reader i writes its `position` and sleeps on its `wait`; the
- * producer sleeps on `room`. A reader that detaches never holds the producer back again; it may be detached by another thread, when
- * it is certain that it reads no more.
+ * Threads: the producer writes slots, `published` and `slowest_cache`; reader i writes its `position` and sleeps on its
+ * `wait`; the producer sleeps on `room`. A reader that detaches never delays the producer again; another thread may
+ * detach it, when it certainly reads no more.
  *
- * What the producer publishes may be the part of a group, such as the events of one command. `whole` says where the last group that is complete ends, so that a
- * reader that has read everything knows whether more of the group is to come.
+ * The producer may publish a part of a group, such as the events of one command. `whole` says where the last complete
+ * group ends, so a reader that has read everything knows whether more of the group will follow.
  *
- * Invariants: slowest <= every attached reader <= published <= slowest + slot_count. A position that was once `whole` is never inside a group.
+ * Invariants: slowest <= every attached reader <= published <= slowest + slot_count. A position that was once `whole`
+ * is never inside a group.
  *
- * The stream knows nothing of what may be said yet: a reader compares the sequence in a record with what is durable itself.
- * It holds no pointers, so it may lie in memory that processes share.
+ * The stream does not know what may be published yet: a reader itself compares the sequence in a record with the
+ * durable sequence. It holds no pointers, so it may lie in memory that processes share.
  *
  * Source: the LMAX Disruptor's single-producer sequencer. */
 #ifndef OME_STREAM_H
@@ -59,8 +61,8 @@ typedef struct
     uint32_t reader_count;
     uint8_t padding[OME_SEQUENCE_SIZE - 2 * sizeof(uint32_t)];
     ome_sequence_t published; /* slots published */
-    ome_sequence_t slowest_cache; /* the producer's own: the slowest reader when it last looked */
-    ome_sequence_t whole; /* position behind the last group that is complete; may run ahead of `published` for a moment */
+    ome_sequence_t slowest_cache; /* the producer's own: the slowest reader at its last look */
+    ome_sequence_t whole; /* position after the last complete group; may run ahead of `published` for a moment */
     ome_wait_t room;
     ome_stream_reader_t readers[OME_RING_CONSUMER_COUNT_MAX];
     uint8_t slots[];
@@ -70,23 +72,24 @@ static_assert(offsetof(ome_stream_t, slots) % OME_CACHE_LINE_SIZE == 0, "slots a
 /* Bytes of memory for a stream of so many slots. */
 size_t ome_stream_size_bytes(uint32_t slot_count);
 
-/* Lays an empty stream with all readers attached into `memory`, aligned to OME_CACHE_LINE_SIZE, and sets `*stream` to it. Touches all of the
- * memory, so that no page is missing later. OME_OK; OME_INVALID when the configuration is outside its limits or the memory not aligned;
- * OME_NO_MEMORY when `size_bytes` is below ome_stream_size_bytes. */
+/* Lays an empty stream with all readers attached into `memory`, aligned to OME_CACHE_LINE_SIZE, and sets `*stream` to
+ * it. Touches all of the memory, so that no page fault comes later. OME_OK; OME_INVALID when the configuration is
+ * outside its limits or the memory not aligned; OME_NO_MEMORY when `size_bytes` is below ome_stream_size_bytes. */
 ome_status_t ome_stream_init(ome_stream_t **stream, void *memory, size_t size_bytes, const ome_stream_config_t *config);
 
 /* ---- the producer ---- */
 
-/* Sets `*slots` to the first free slot and returns how many are free and contiguous from there; 0 when the slowest reader must go on first. */
+/* Sets `*slots` to the first free slot and returns how many are free and contiguous from there; 0 when the slowest
+ * reader must advance first. */
 uint32_t ome_stream_window(ome_stream_t *stream, void **slots);
 
 /* Waits until the window is not empty. OME_OK; OME_EMPTY when `timeout_ns` ran out first. */
 ome_status_t ome_stream_wait_room(ome_stream_t *stream, uint64_t timeout_ns);
 
-/* Hands the first `count` slots of the window, written, to the readers, and wakes who sleeps. */
+/* Publishes the first `count` slots of the window, which are written, to the readers, and wakes sleepers. */
 void ome_stream_publish(ome_stream_t *stream, uint32_t count);
 
-/* The same, where a group ends with them; `count` may be 0, when all of the group was published before. */
+/* The same, if a group ends with them; `count` may be 0, when the whole group was published before. */
 void ome_stream_publish_whole(ome_stream_t *stream, uint32_t count);
 
 /* ---- reader `reader_index` ---- */
@@ -94,24 +97,27 @@ void ome_stream_publish_whole(ome_stream_t *stream, uint32_t count);
 /* Sets `*slots` to the first slot that was not read and returns how many are readable and contiguous from there. */
 uint32_t ome_stream_available(ome_stream_t *stream, uint32_t reader_index, const void **slots);
 
-/* Whether a group ends where the reader stands. False also while what comes next is on its way: then it will be readable, and the reader woken. */
+/* Whether a group ends at the reader's position. Also false while more is on its way: then it becomes readable, and the
+ * reader is woken. */
 bool ome_stream_is_whole(const ome_stream_t *stream, uint32_t reader_index);
 
 /* Waits until a slot is readable. OME_OK; OME_EMPTY when `timeout_ns` ran out first. */
 ome_status_t ome_stream_wait(ome_stream_t *stream, uint32_t reader_index, uint64_t timeout_ns);
 
-/* The first `count` of what was available are read: their slots may be written over once the other readers have read them, too. */
+/* The first `count` available slots are read: they may be overwritten when the other readers have read them too. */
 void ome_stream_advance(ome_stream_t *stream, uint32_t reader_index, uint32_t count);
 
-/* The reader reads no more and holds the producer back no more. For good. */
+/* The reader reads no more and no longer delays the producer, permanently. */
 void ome_stream_detach(ome_stream_t *stream, uint32_t reader_index);
 
-/* What the reader sleeps on: to give it an event descriptor, to sleep in poll(), or to be woken for a condition that is not the stream's. */
+/* The reader's wait object: to give it an event descriptor, to sleep in poll(), or to be woken for a condition outside
+ * the stream. */
 ome_wait_t *ome_stream_reader_wait(ome_stream_t *stream, uint32_t reader_index);
 
-/* ---- anybody, for figures ---- */
+/* ---- any thread, for figures ---- */
 
-/* Slots published, and slots that a reader has read (OME_STREAM_DETACHED when it is detached); each may be older than now. */
+/* Slots published, and slots that a reader has read (OME_STREAM_DETACHED when it is detached); each may be older than
+ * now. */
 uint64_t ome_stream_published(const ome_stream_t *stream);
 uint64_t ome_stream_reader_position(const ome_stream_t *stream, uint32_t reader_index);
 

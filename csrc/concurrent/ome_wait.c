@@ -17,8 +17,8 @@
 
 static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "the kernel reads the futex as a plain 32-bit word");
 
-/* ThreadSanitizer does not follow fences, and gcc says so. Nothing here relies on a fence to carry data: it orders one store before one load,
- * which the fence in the machine does under the sanitizer too. */
+/* ThreadSanitizer does not follow fences, and gcc says so. Nothing here relies on a fence to carry data: it orders one
+ * store before one load, which the fence in the machine does under the sanitizer too. */
 #if defined(__SANITIZE_THREAD__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wtsan"
 #endif
@@ -34,21 +34,22 @@ uint64_t ome_wait_deadline_ns(uint64_t timeout_ns)
     return timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
 }
 
-/* Sleeps while the word is as announced. Returns for a wake, a timeout, a signal, or no reason at all: the caller asks again. */
-static void futex_sleep(ome_wait_t *wait, uint32_t word, uint64_t timeout_ns)
+/* Sleeps while the word is as announced. Returns for a wake, a timeout, a signal, or no reason at all: the caller asks
+ * again. */
+static void wait_futex_sleep(ome_wait_t *wait, uint32_t word, uint64_t timeout_ns)
 {
     const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_SECOND), .tv_nsec = (long)(timeout_ns % NS_PER_SECOND)};
     const long result = syscall(SYS_futex, &wait->word, FUTEX_WAIT, word, &timeout, NULL, 0);
     OME_ASSERT(result == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
 }
 
-static void futex_wake_all(ome_wait_t *wait)
+static void wait_futex_wake_all(ome_wait_t *wait)
 {
     const long result = syscall(SYS_futex, &wait->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     OME_ASSERT(result >= 0);
 }
 
-static void event_fd_signal(int event_fd)
+static void wait_event_fd_signal(int event_fd)
 {
     const uint64_t one = 1;
     const ssize_t written = write(event_fd, &one, sizeof(one));
@@ -76,15 +77,16 @@ ome_status_t ome_wait_set_event_fd(ome_wait_t *wait, int event_fd)
     return OME_OK;
 }
 
-/* The waiter's half of the protocol: what is read after this is read after the announcement is visible. Returns the word announced. */
-static uint32_t announce(ome_wait_t *wait, uint32_t who)
+/* The waiter's half of the protocol: what is read after this is read after the announcement is visible. Returns the
+ * word announced. */
+static uint32_t wait_announce(ome_wait_t *wait, uint32_t who)
 {
     const uint32_t word = atomic_fetch_or_explicit(&wait->word, who, memory_order_relaxed) | who;
     ome_wait_fence(); /* pairs with the fence of the waker */
     return word;
 }
 
-static bool poll_until(ome_wait_condition_t condition, const void *context, uint64_t deadline_ns, bool yields)
+static bool wait_poll_until(ome_wait_condition_t condition, const void *context, uint64_t deadline_ns, bool yields)
 {
     do
     {
@@ -104,11 +106,11 @@ static bool poll_until(ome_wait_condition_t condition, const void *context, uint
     return condition(context);
 }
 
-static bool sleep_until(ome_wait_t *wait, ome_wait_condition_t condition, const void *context, uint64_t deadline_ns)
+static bool wait_sleep_until(ome_wait_t *wait, ome_wait_condition_t condition, const void *context, uint64_t deadline_ns)
 {
     for (;;)
     {
-        const uint32_t word = announce(wait, OME_WAIT_ASLEEP);
+        const uint32_t word = wait_announce(wait, OME_WAIT_ASLEEP);
         if (condition(context))
         {
             return true;
@@ -118,7 +120,7 @@ static bool sleep_until(ome_wait_t *wait, ome_wait_condition_t condition, const 
         {
             return false;
         }
-        futex_sleep(wait, word, deadline_ns - now_ns);
+        wait_futex_sleep(wait, word, deadline_ns - now_ns);
     }
 }
 
@@ -131,20 +133,20 @@ ome_status_t ome_wait_for(ome_wait_t *wait, ome_wait_condition_t condition, cons
     const uint64_t deadline_ns = ome_wait_deadline_ns(timeout_ns);
     if (wait->strategy != OME_WAIT_BLOCK)
     {
-        return poll_until(condition, context, deadline_ns, wait->strategy == OME_WAIT_YIELD) ? OME_OK : OME_EMPTY;
+        return wait_poll_until(condition, context, deadline_ns, wait->strategy == OME_WAIT_YIELD) ? OME_OK : OME_EMPTY;
     }
     const uint64_t spin_end_ns = ome_wait_deadline_ns(OME_WAIT_SPIN_NS);
-    if (poll_until(condition, context, spin_end_ns < deadline_ns ? spin_end_ns : deadline_ns, false))
+    if (wait_poll_until(condition, context, spin_end_ns < deadline_ns ? spin_end_ns : deadline_ns, false))
     {
         return OME_OK;
     }
-    return sleep_until(wait, condition, context, deadline_ns) ? OME_OK : OME_EMPTY;
+    return wait_sleep_until(wait, condition, context, deadline_ns) ? OME_OK : OME_EMPTY;
 }
 
 void ome_wait_prepare(ome_wait_t *wait)
 {
     OME_ASSERT(wait->event_fd >= 0);
-    announce(wait, OME_WAIT_IN_POLL);
+    wait_announce(wait, OME_WAIT_IN_POLL);
 }
 
 void ome_wait_cancel(ome_wait_t *wait)
@@ -166,11 +168,11 @@ void ome_wait_notify_after_fence(ome_wait_t *wait)
         &wait->word, &word, (word & ~OME_WAIT_ANYBODY) + OME_WAIT_NUMBER_STEP, memory_order_relaxed, memory_order_relaxed));
     if (word & OME_WAIT_ASLEEP)
     {
-        futex_wake_all(wait);
+        wait_futex_wake_all(wait);
     }
     if (word & OME_WAIT_IN_POLL)
     {
-        event_fd_signal(wait->event_fd);
+        wait_event_fd_signal(wait->event_fd);
     }
 }
 
@@ -178,7 +180,7 @@ void ome_wait_notify(ome_wait_t *wait)
 {
     if (wait->notifies)
     {
-        ome_wait_fence(); /* pairs with the fence in announce */
+        ome_wait_fence(); /* pairs with the fence in wait_announce */
         ome_wait_notify_after_fence(wait);
     }
 }

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "base/ome_hash.h"
-#include "engine/ome_standing.h"
+#include "book/ome_book.h"
 
 /* Who changes them has moved the engine before (ome_resize.h). */
-static bool limits_agree(const ome_engine_t *engine, const ome_command_t *command)
+static bool define_limits_agree(const ome_engine_t *engine, const ome_command_t *command)
 {
     const ome_limits_t *limits = &engine->limits;
     return command->order_count_max == limits->order_count_max && command->level_count_max == limits->level_count_max &&
@@ -15,7 +15,7 @@ static bool limits_agree(const ome_engine_t *engine, const ome_command_t *comman
 }
 
 /* The entry of the table that has this symbol's instrument, or the free one where it would be. At least half of the table is free. */
-static uint32_t symbol_entry(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE])
+static uint32_t define_symbol_entry(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE])
 {
     uint64_t words[OME_NAME_SIZE / sizeof(uint64_t)];
     memcpy(words, symbol, OME_NAME_SIZE);
@@ -29,13 +29,14 @@ static uint32_t symbol_entry(const ome_engine_t *engine, const char symbol[OME_N
 
 uint32_t ome_define_find_symbol(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE])
 {
-    return engine->symbols[symbol_entry(engine, symbol)];
+    return engine->symbols[define_symbol_entry(engine, symbol)];
 }
 
 ome_book_t *ome_define_add_instrument(ome_engine_t *engine, const ome_command_t *definition)
 {
     const uint32_t number = ++engine->instrument_count;
-    engine->symbols[symbol_entry(engine, definition->symbol)] = number;
+    OME_EXPECT(number <= engine->limits.instrument_count_max);
+    engine->symbols[define_symbol_entry(engine, definition->symbol)] = number;
     ome_book_init(&engine->books[number], number, definition);
     return &engine->books[number];
 }
@@ -52,14 +53,14 @@ static bool define_instrument(ome_engine_t *engine, const ome_command_t *command
     return true;
 }
 
-static bool in_range(const ome_engine_t *engine, uint32_t number)
+static bool define_is_in_range(const ome_engine_t *engine, uint32_t number)
 {
     return number >= 1 && number <= engine->limits.session_count_max;
 }
 
 /* Whether the names, numbers and pairs go together with those of all sessions but the one whose number this takes. `is_new`: none of
  * them is the participant's. */
-static bool agrees_with_others(const ome_engine_t *engine, const ome_command_t *command, bool *is_new)
+static bool define_agrees_with_others(const ome_engine_t *engine, const ome_command_t *command, bool *is_new)
 {
     *is_new = true;
     for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
@@ -83,21 +84,22 @@ static bool agrees_with_others(const ome_engine_t *engine, const ome_command_t *
 
 /* A number is used again only where nothing lives that came under it. What waits for its terms does not count: any other record than
  * those ends it. */
-static bool numbers_are_free(ome_engine_t *engine, const ome_command_t *command, bool is_new)
+static bool define_numbers_are_free(ome_engine_t *engine, const ome_command_t *command, bool is_new)
 {
     if (ome_session_is_defined(engine, command->session) &&
-        ome_standing_exists(engine, ome_session_participant(engine, command->session), command->session))
+        ome_order_pool_has(&engine->pools.orders, ome_session_participant(engine, command->session), command->session))
     {
         return false;
     }
-    return !is_new || !ome_standing_exists(engine, command->participant, 0);
+    return !is_new || !ome_order_pool_has(&engine->pools.orders, command->participant, 0);
 }
 
 static bool define_session(ome_engine_t *engine, const ome_command_t *command)
 {
     bool is_new;
-    if (!in_range(engine, command->session) || !in_range(engine, command->participant) || !ome_name_is_valid(command->participant_name) ||
-        !agrees_with_others(engine, command, &is_new) || !numbers_are_free(engine, command, is_new))
+    if (!define_is_in_range(engine, command->session) || !define_is_in_range(engine, command->participant) ||
+        !ome_name_is_valid(command->participant_name) || !define_agrees_with_others(engine, command, &is_new) ||
+        !define_numbers_are_free(engine, command, is_new))
     {
         return false;
     }
@@ -108,6 +110,7 @@ static bool define_session(ome_engine_t *engine, const ome_command_t *command)
 void ome_define_session(ome_engine_t *engine, uint32_t sender, const char participant_name[OME_NAME_SIZE], uint16_t session_number)
 {
     const uint32_t number = sender >> 16;
+    OME_EXPECT(define_is_in_range(engine, sender >> 16));
     if (ome_session_is_defined(engine, number))
     {
         engine->session_count--;
@@ -118,6 +121,7 @@ void ome_define_session(ome_engine_t *engine, uint32_t sender, const char partic
     engine->sessions[number].session_number = session_number;
     engine->session_count++;
     engine->participant_count += engine->participant_sessions[ome_session_participant(engine, number)]++ == 0;
+    OME_EXPECT(ome_session_is_defined(engine, number));
 }
 
 uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command)
@@ -126,7 +130,7 @@ uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command)
     switch (command->kind)
     {
     case OME_COMMAND_KIND_DEFINE_LIMITS:
-        is_good = limits_agree(engine, command);
+        is_good = define_limits_agree(engine, command);
         break;
     case OME_COMMAND_KIND_DEFINE_INSTRUMENT:
         is_good = define_instrument(engine, command);

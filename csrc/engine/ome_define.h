@@ -1,14 +1,15 @@
-/* Definitions: what makes the engine what it is, as commands in the same sequence as orders. Internal to engine/. */
+/* Definitions: what makes the engine what it is, as commands in the same sequence as orders. */
 #ifndef OME_DEFINE_H
 #define OME_DEFINE_H
 
 #include "engine/ome_engine.h"
 
-/* Applies a definition that ome_check_command has passed. Returns OME_REASON_NONE, or OME_REASON_BAD_DEFINITION and changes nothing. */
+/* Applies a definition. Returns OME_REASON_NONE, or OME_REASON_BAD_DEFINITION and changes nothing. */
 uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command);
 
 /* Gives a session the number in `sender` (ome_command_sender), which is in range. A session that has the number already is gone. */
 void ome_define_session(ome_engine_t *engine, uint32_t sender, const char participant_name[OME_NAME_SIZE], uint16_t session_number);
+
 /* The number of the instrument with this symbol, padded with zeros; 0 where there is none. Takes the same time however many there are. */
 uint32_t ome_define_find_symbol(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE]);
 

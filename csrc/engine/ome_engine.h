@@ -13,12 +13,11 @@
 #include "abi/ome_records.h"
 #include "abi/ome_status.h"
 #include "base/ome_assert.h"
-#include "book/ome_book.h"
+#include "book/ome_book_state.h"
 #include "engine/ome_engine_limits.h"
 #include "engine/ome_sink.h"
 
 /* The terms of one command, by OME_TERM_. */
-#define OME_TERM_COUNT 11u
 #define OME_TERMS_BAD 1u /* in `given`: one of them cannot be */
 
 typedef struct
@@ -104,17 +103,5 @@ uint64_t ome_engine_size_bytes(const ome_limits_t *limits);
 /* Makes an engine in `memory`, which is zeroed and aligned to a cache line. OME_OK; OME_INVALID: a limit is out of range, or the memory
  * is not aligned; OME_NO_MEMORY: it is too small. */
 ome_status_t ome_engine_init(ome_engine_t **engine, void *memory, uint64_t size_bytes, const ome_limits_t *limits);
-
-/* Applies one command; its events go to `sink`. Never fails: a bad command is a REJECTED event. `sequence` in the command is ignored. */
-void ome_engine_apply(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink);
-
-/* Applies `count` commands, one after another. */
-void ome_engine_apply_many(ome_engine_t *engine, const ome_command_t *commands, uint64_t count, ome_sink_t *sink);
-
-/* Hash of the whole state, as docs/RULES.md defines it. Walks every order. */
-uint64_t ome_engine_state_hash(const ome_engine_t *engine);
-
-/* Walks everything and returns NULL, or what is wrong: for tests. */
-const char *ome_engine_check(const ome_engine_t *engine);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "ome.h"
 
-/* What happens is printed by whoever gets the events; here they come into a small buffer, as often as it takes. */
+/* The program prints the events that it receives. Here they come into a small buffer, until there are no more. */
 #define BUFFER_COUNT 4u
 
 typedef struct

@@ -9,7 +9,7 @@ static const char name_end[] = ".ome";
 #define NAME_DIGITS 20u
 static_assert(sizeof("decisions-") - 1 + NAME_DIGITS + sizeof(name_end) == OME_JOURNAL_NAME_SIZE, "the longest name fits exactly");
 
-static const char *name_start(ome_journal_kind_t kind)
+static const char *format_name_start(ome_journal_kind_t kind)
 {
     return kind == OME_JOURNAL_EVENTS ? "events-" : kind == OME_JOURNAL_DECISIONS ? "decisions-" : "journal-";
 }
@@ -50,20 +50,20 @@ void ome_journal_seal_encode(uint8_t *bytes, const ome_journal_seal_t *seal, uin
 
 void ome_journal_name(char *name, ome_journal_kind_t kind, uint64_t first_sequence)
 {
-    snprintf(name, OME_JOURNAL_NAME_SIZE, "%s%020" PRIu64 "%s", name_start(kind), first_sequence, name_end);
+    snprintf(name, OME_JOURNAL_NAME_SIZE, "%s%020" PRIu64 "%s", format_name_start(kind), first_sequence, name_end);
 }
 
 void ome_journal_name_temporary(char *name, ome_journal_kind_t kind, ome_journal_temporary_t temporary)
 {
     static const char *const ends[OME_JOURNAL_TEMPORARY_COUNT] = {
         [OME_JOURNAL_TEMPORARY_NEW] = "new.tmp", [OME_JOURNAL_TEMPORARY_SPARE] = "spare.tmp", [OME_JOURNAL_TEMPORARY_TORN] = "torn.tmp"};
-    snprintf(name, OME_JOURNAL_NAME_SIZE, "%s%s", name_start(kind), ends[temporary]);
+    snprintf(name, OME_JOURNAL_NAME_SIZE, "%s%s", format_name_start(kind), ends[temporary]);
 }
 
 uint64_t ome_journal_name_sequence(ome_journal_kind_t kind, const char *name)
 {
-    const size_t start_size = strlen(name_start(kind));
-    if (strlen(name) != start_size + NAME_DIGITS + strlen(name_end) || strncmp(name, name_start(kind), start_size) != 0)
+    const size_t start_size = strlen(format_name_start(kind));
+    if (strlen(name) != start_size + NAME_DIGITS + strlen(name_end) || strncmp(name, format_name_start(kind), start_size) != 0)
     {
         return 0;
     }

@@ -29,6 +29,7 @@
 #ifndef OME_JOURNAL_FORMAT_H
 #define OME_JOURNAL_FORMAT_H
 
+#include "abi/ome_choices.h"
 #include "abi/ome_limits.h"
 #include "base/ome_checksum.h"
 #include "base/ome_platform.h"
@@ -43,13 +44,6 @@
 #define OME_JOURNAL_HEADER_SIZE 4096u
 
 /* What the records of a segment are. */
-typedef enum
-{
-    OME_JOURNAL_COMMANDS = 1, /* files journal-... */
-    OME_JOURNAL_EVENTS = 2, /* files events-... */
-    OME_JOURNAL_DECISIONS = 3 /* files decisions-... */
-} ome_journal_kind_t;
-
 /* SEGMENT HEADER. Magic and checksum stay where they are in every version of the format. What version 1 does not have is zero there.
  *
  * OFFSET SIZE FIELD
@@ -217,6 +211,12 @@ static inline bool ome_journal_decode(const uint8_t *bytes, size_t size_bytes, o
     return record->checksum == (prefix.length == OME_BODY_SIZE /* nearly always; of a known size it is a few instructions */
                                        ? ome_crc32c(0, bytes, OME_JOURNAL_PREFIX_SIZE + OME_BODY_SIZE)
                                        : ome_crc32c(0, bytes, OME_JOURNAL_PREFIX_SIZE + prefix.length));
+}
+
+/* Whether a record is a seal, which is no content. */
+static inline bool ome_journal_is_seal(const ome_journal_record_t *record)
+{
+    return (record->type & OME_JOURNAL_KIND_MAX) == OME_JOURNAL_KIND_SEAL;
 }
 
 /* Continues the chain checksum, 0 at first, by one record. */

@@ -25,36 +25,36 @@ static _Alignas(BLOCK_SIZE) uint8_t zeros[ZEROS_SIZE];
 static_assert(MEMORY_SIZE_MIN - BLOCK_SIZE >= BLOCK_SIZE + OME_JOURNAL_RECORD_SIZE_MAX, "any record fits, and so does the seal");
 
 /* The writer's own thread sets it, and reads it relaxed; the other thread needs no more than to see it some time. */
-static bool is_stopped(const ome_journal_writer_t *writer)
+static bool writer_is_stopped(const ome_journal_writer_t *writer)
 {
     return atomic_load_explicit(&writer->is_stopped, memory_order_relaxed);
 }
 
-static ome_status_t stop(ome_journal_writer_t *writer, int64_t result, const char *call, const char *path)
+static ome_status_t writer_stop(ome_journal_writer_t *writer, int64_t result, const char *call, const char *path)
 {
     atomic_store_explicit(&writer->is_stopped, true, memory_order_relaxed);
     return ome_file_failed(&writer->error, result, call, path);
 }
 
 /* The bit for a record that is added now. */
-static uint16_t synced_bit(const ome_journal_writer_t *writer)
+static uint16_t writer_synced_bit(const ome_journal_writer_t *writer)
 {
     return writer->durable_sequence == writer->next_sequence - 1 ? OME_JOURNAL_TYPE_SYNCED : 0;
 }
 
-static ome_status_t sync_file(ome_journal_writer_t *writer)
+static ome_status_t writer_sync_file(ome_journal_writer_t *writer)
 {
     const int result = writer->file_system->sync_data(writer->file_system->context, writer->file);
     if (result < 0)
     {
-        return stop(writer, result, "fdatasync", writer->path);
+        return writer_stop(writer, result, "fdatasync", writer->path);
     }
     writer->durable_sequence = writer->written_sequence;
     return OME_OK;
 }
 
 /* Makes a file of zeros, which are on disk when this returns OME_OK. Uses nothing of the writer that changes: both threads call it. */
-static ome_status_t make_zeros(const ome_journal_writer_t *writer, const char *path, int *file, ome_error_t *error)
+static ome_status_t writer_make_zeros(const ome_journal_writer_t *writer, const char *path, int *file, ome_error_t *error)
 {
     const ome_file_system_t *const file_system = writer->file_system;
     void *const context = file_system->context;
@@ -88,7 +88,7 @@ static ome_status_t make_zeros(const ome_journal_writer_t *writer, const char *p
     return OME_OK;
 }
 
-static void temporary_path(const ome_journal_writer_t *writer, char *path, ome_journal_temporary_t temporary)
+static void writer_temporary_path(const ome_journal_writer_t *writer, char *path, ome_journal_temporary_t temporary)
 {
     char name[OME_JOURNAL_NAME_SIZE];
     ome_journal_name_temporary(name, writer->kind, temporary);
@@ -97,19 +97,19 @@ static void temporary_path(const ome_journal_writer_t *writer, char *path, ome_j
 }
 
 /* Gives a file of zeros: the one that was prepared, or one made here. */
-static ome_status_t take_zeros(ome_journal_writer_t *writer, int *file, char *path, bool *is_spare)
+static ome_status_t writer_take_zeros(ome_journal_writer_t *writer, int *file, char *path, bool *is_spare)
 {
     *is_spare = false;
     /* Acquire: pairs with the release in ome_journal_writer_prepare_next. */
     if (atomic_load_explicit(&writer->spare_state, memory_order_acquire) == SPARE_READY)
     {
-        temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
+        writer_temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
         *file = writer->spare_file;
         *is_spare = true;
         return OME_OK;
     }
-    temporary_path(writer, path, OME_JOURNAL_TEMPORARY_NEW);
-    const ome_status_t status = make_zeros(writer, path, file, &writer->error);
+    writer_temporary_path(writer, path, OME_JOURNAL_TEMPORARY_NEW);
+    const ome_status_t status = writer_make_zeros(writer, path, file, &writer->error);
     if (status != OME_OK)
     {
         atomic_store_explicit(&writer->is_stopped, true, memory_order_relaxed);
@@ -118,7 +118,7 @@ static ome_status_t take_zeros(ome_journal_writer_t *writer, int *file, char *pa
 }
 
 /* Writes the header into a file of zeros and gives the file the segment's name, in this order: a segment that has its name is whole. */
-static ome_status_t name_segment(ome_journal_writer_t *writer, int file, const char *temporary)
+static ome_status_t writer_name_segment(ome_journal_writer_t *writer, int file, const char *temporary)
 {
     const ome_file_system_t *const file_system = writer->file_system;
     ome_journal_header_t *const header = (void *)writer->buffer; /* which is empty */
@@ -127,30 +127,30 @@ static ome_status_t name_segment(ome_journal_writer_t *writer, int file, const c
     int result = file_system->write(file_system->context, file, header, sizeof(*header), 0);
     if (result < 0)
     {
-        return stop(writer, result, "pwrite", temporary);
+        return writer_stop(writer, result, "pwrite", temporary);
     }
     result = file_system->sync_data(file_system->context, file);
     if (result < 0)
     {
-        return stop(writer, result, "fdatasync", temporary);
+        return writer_stop(writer, result, "fdatasync", temporary);
     }
     result = file_system->rename(file_system->context, temporary, writer->path);
     if (result < 0)
     {
-        return stop(writer, result, "rename", writer->path);
+        return writer_stop(writer, result, "rename", writer->path);
     }
     result = file_system->sync_directory(file_system->context, writer->directory);
-    return result < 0 ? stop(writer, result, "fsync", writer->directory) : OME_OK;
+    return result < 0 ? writer_stop(writer, result, "fsync", writer->directory) : OME_OK;
 }
 
 /* Begins the segment whose first record is the next sequence. */
-static ome_status_t begin_segment(ome_journal_writer_t *writer)
+static ome_status_t writer_begin_segment(ome_journal_writer_t *writer)
 {
     char name[OME_JOURNAL_NAME_SIZE];
     char temporary[OME_PATH_SIZE];
     int file;
     bool is_spare;
-    ome_status_t status = take_zeros(writer, &file, temporary, &is_spare);
+    ome_status_t status = writer_take_zeros(writer, &file, temporary, &is_spare);
     if (status != OME_OK)
     {
         return status;
@@ -167,7 +167,7 @@ static ome_status_t begin_segment(ome_journal_writer_t *writer)
     ome_journal_name(name, writer->kind, writer->next_sequence);
     status = ome_file_join(writer->path, writer->directory, name);
     OME_ASSERT(status == OME_OK);
-    status = name_segment(writer, file, temporary);
+    status = writer_name_segment(writer, file, temporary);
     if (is_spare)
     {
         writer->spare_file = -1;
@@ -178,7 +178,7 @@ static ome_status_t begin_segment(ome_journal_writer_t *writer)
 }
 
 /* Recovery leaves a last segment that has no records in place, so that its epoch is not forgotten; the next run replaces it. */
-static ome_status_t check_replaceable(ome_journal_writer_t *writer)
+static ome_status_t writer_check_replaceable(ome_journal_writer_t *writer)
 {
     const ome_file_system_t *const file_system = writer->file_system;
     const int file = file_system->open(file_system->context, writer->path, OME_FILE_READ);
@@ -188,18 +188,18 @@ static ome_status_t check_replaceable(ome_journal_writer_t *writer)
     }
     if (file < 0)
     {
-        return stop(writer, file, "open", writer->path);
+        return writer_stop(writer, file, "open", writer->path);
     }
     const int64_t size = file_system->size(file_system->context, file);
     file_system->close(file_system->context, file);
     if (size < 0)
     {
-        return stop(writer, size, "fstat", writer->path);
+        return writer_stop(writer, size, "fstat", writer->path);
     }
-    return size > OME_JOURNAL_HEADER_SIZE ? stop(writer, -EEXIST, "open", writer->path) : OME_OK;
+    return size > OME_JOURNAL_HEADER_SIZE ? writer_stop(writer, -EEXIST, "open", writer->path) : OME_OK;
 }
 
-static size_t whole_blocks(size_t size_bytes)
+static size_t writer_whole_blocks(size_t size_bytes)
 {
     return (size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
 }
@@ -207,7 +207,7 @@ static size_t whole_blocks(size_t size_bytes)
 size_t ome_journal_writer_size_bytes(uint32_t group_count_max)
 {
     const size_t size = (size_t)group_count_max * OME_JOURNAL_COMMAND_SIZE;
-    return MEMORY_SIZE_MIN + (size > OME_JOURNAL_RECORD_SIZE_MAX ? whole_blocks(size - OME_JOURNAL_RECORD_SIZE_MAX) : 0);
+    return MEMORY_SIZE_MIN + (size > OME_JOURNAL_RECORD_SIZE_MAX ? writer_whole_blocks(size - OME_JOURNAL_RECORD_SIZE_MAX) : 0);
 }
 
 ome_status_t ome_journal_writer_open(
@@ -244,17 +244,17 @@ ome_status_t ome_journal_writer_open(
     writer->durable_sequence = config->first_sequence - 1;
     writer->checksum = config->previous_checksum;
     snprintf(writer->directory, sizeof(writer->directory), "%s", config->directory);
-    ome_status_t status = check_replaceable(writer);
+    ome_status_t status = writer_check_replaceable(writer);
     if (status == OME_OK)
     {
-        status = begin_segment(writer);
+        status = writer_begin_segment(writer);
     }
     atomic_store_explicit(&writer->is_stopped, status != OME_OK, memory_order_relaxed);
     return status;
 }
 
 /* Commits, with a seal behind the last record: append left room for it in the segment. */
-static ome_status_t seal(ome_journal_writer_t *writer, ome_journal_seal_reason_t reason)
+static ome_status_t writer_seal(ome_journal_writer_t *writer, ome_journal_seal_reason_t reason)
 {
     ome_status_t status = OME_OK;
     if (writer->buffer_used_bytes + OME_JOURNAL_SEAL_SIZE > writer->buffer_capacity_bytes)
@@ -269,36 +269,36 @@ static ome_status_t seal(ome_journal_writer_t *writer, ome_journal_seal_reason_t
         .last_sequence = writer->next_sequence - 1,
         .chain_checksum = writer->checksum,
         .reason = reason};
-    ome_journal_seal_encode(writer->buffer + writer->buffer_used_bytes, &data, synced_bit(writer));
+    ome_journal_seal_encode(writer->buffer + writer->buffer_used_bytes, &data, writer_synced_bit(writer));
     writer->buffer_used_bytes += OME_JOURNAL_SEAL_SIZE;
     status = ome_journal_writer_write(writer);
     if (status != OME_OK)
     {
         return status;
     }
-    return sync_file(writer); /* also when all records were on disk */
+    return writer_sync_file(writer); /* also when all records were on disk */
 }
 
 /* Ends the segment: all of it is on disk before the next one gets its name. */
-static ome_status_t next_segment(ome_journal_writer_t *writer)
+static ome_status_t writer_next_segment(ome_journal_writer_t *writer)
 {
-    const ome_status_t status = seal(writer, OME_JOURNAL_SEAL_ROTATION);
+    const ome_status_t status = writer_seal(writer, OME_JOURNAL_SEAL_ROTATION);
     if (status != OME_OK)
     {
         return status;
     }
-    /* Relaxed: only counts; begin_segment looks again. */
+    /* Relaxed: only counts; writer_begin_segment looks again. */
     if (atomic_load_explicit(&writer->spare_state, memory_order_relaxed) == SPARE_ABSENT)
     {
         writer->unprepared_count++;
     }
-    return begin_segment(writer);
+    return writer_begin_segment(writer);
 }
 
 ome_status_t ome_journal_writer_append(
     ome_journal_writer_t *writer, uint64_t sequence, uint16_t kind, const void *data, uint32_t length_bytes)
 {
-    if (is_stopped(writer))
+    if (writer_is_stopped(writer))
     {
         return OME_STOPPED;
     }
@@ -311,7 +311,7 @@ ome_status_t ome_journal_writer_append(
     const uint64_t end = writer->buffer_offset + writer->buffer_used_bytes + size;
     if (end + OME_JOURNAL_SEAL_SIZE > writer->segment_size_bytes)
     {
-        status = next_segment(writer);
+        status = writer_next_segment(writer);
     }
     else if (writer->buffer_used_bytes + size > writer->buffer_capacity_bytes)
     {
@@ -321,7 +321,7 @@ ome_status_t ome_journal_writer_append(
     {
         return status;
     }
-    const uint16_t type = kind | synced_bit(writer);
+    const uint16_t type = kind | writer_synced_bit(writer);
     const uint32_t checksum = ome_journal_encode(writer->buffer + writer->buffer_used_bytes, sequence, type, data, length_bytes);
     writer->checksum = ome_journal_chain(writer->checksum, checksum);
     writer->buffer_used_bytes += size;
@@ -330,7 +330,7 @@ ome_status_t ome_journal_writer_append(
 }
 
 /* All of the buffer was written: what is left in it is a last block that is not full. */
-static void keep_last_block(ome_journal_writer_t *writer)
+static void writer_keep_last_block(ome_journal_writer_t *writer)
 {
     const size_t kept_bytes = writer->buffer_used_bytes % BLOCK_SIZE;
     const size_t done_bytes = writer->buffer_used_bytes - kept_bytes;
@@ -341,7 +341,7 @@ static void keep_last_block(ome_journal_writer_t *writer)
 
 ome_status_t ome_journal_writer_write(ome_journal_writer_t *writer)
 {
-    if (is_stopped(writer))
+    if (writer_is_stopped(writer))
     {
         return OME_STOPPED;
     }
@@ -351,22 +351,22 @@ ome_status_t ome_journal_writer_write(ome_journal_writer_t *writer)
         return OME_OK;
     }
     const ome_file_system_t *const file_system = writer->file_system;
-    const size_t size = whole_blocks(writer->buffer_used_bytes);
+    const size_t size = writer_whole_blocks(writer->buffer_used_bytes);
     memset(writer->buffer + writer->buffer_used_bytes, 0, size - writer->buffer_used_bytes);
     const int result = file_system->write(file_system->context, writer->file, writer->buffer, size, writer->buffer_offset);
     if (result < 0)
     {
-        return stop(writer, result, "pwrite", writer->path);
+        return writer_stop(writer, result, "pwrite", writer->path);
     }
     writer->offset = end;
     writer->written_sequence = writer->next_sequence - 1;
-    keep_last_block(writer);
+    writer_keep_last_block(writer);
     return OME_OK;
 }
 
 ome_status_t ome_journal_writer_sync(ome_journal_writer_t *writer)
 {
-    if (is_stopped(writer))
+    if (writer_is_stopped(writer))
     {
         return OME_STOPPED;
     }
@@ -374,7 +374,7 @@ ome_status_t ome_journal_writer_sync(ome_journal_writer_t *writer)
     {
         return OME_OK;
     }
-    return sync_file(writer);
+    return writer_sync_file(writer);
 }
 
 ome_status_t ome_journal_writer_commit(ome_journal_writer_t *writer)
@@ -385,36 +385,36 @@ ome_status_t ome_journal_writer_commit(ome_journal_writer_t *writer)
 
 ome_status_t ome_journal_writer_prepare_next(ome_journal_writer_t *writer)
 {
-    if (is_stopped(writer))
+    if (writer_is_stopped(writer))
     {
         return OME_STOPPED;
     }
-    /* Acquire: pairs with the release in begin_segment. */
+    /* Acquire: pairs with the release in writer_begin_segment. */
     if (atomic_load_explicit(&writer->spare_state, memory_order_acquire) == SPARE_READY)
     {
         return OME_OK;
     }
     char path[OME_PATH_SIZE];
-    temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
-    const ome_status_t status = make_zeros(writer, path, &writer->spare_file, &writer->spare_error);
+    writer_temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
+    const ome_status_t status = writer_make_zeros(writer, path, &writer->spare_file, &writer->spare_error);
     if (status == OME_OK)
     {
-        /* Release: pairs with the acquire in take_zeros. */
+        /* Release: pairs with the acquire in writer_take_zeros. */
         atomic_store_explicit(&writer->spare_state, SPARE_READY, memory_order_release);
     }
     return status;
 }
 
 /* Nothing comes after this seal that would prove the last group complete: so that one is on disk first, and the seal is synced and proves it. */
-static ome_status_t commit_and_seal(ome_journal_writer_t *writer)
+static ome_status_t writer_commit_and_seal(ome_journal_writer_t *writer)
 {
     const ome_status_t status = ome_journal_writer_commit(writer);
-    return status == OME_OK ? seal(writer, OME_JOURNAL_SEAL_CLOSE) : status;
+    return status == OME_OK ? writer_seal(writer, OME_JOURNAL_SEAL_CLOSE) : status;
 }
 
 ome_status_t ome_journal_writer_close(ome_journal_writer_t *writer)
 {
-    const ome_status_t status = is_stopped(writer) ? OME_STOPPED : commit_and_seal(writer);
+    const ome_status_t status = writer_is_stopped(writer) ? OME_STOPPED : writer_commit_and_seal(writer);
     const ome_file_system_t *const file_system = writer->file_system;
     if (writer->spare_file >= 0)
     {
@@ -422,7 +422,7 @@ ome_status_t ome_journal_writer_close(ome_journal_writer_t *writer)
         if (status == OME_OK)
         {
             char path[OME_PATH_SIZE];
-            temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
+            writer_temporary_path(writer, path, OME_JOURNAL_TEMPORARY_SPARE);
             file_system->remove(file_system->context, path); /* recovery does it where this fails */
         }
         writer->spare_file = -1;

@@ -7,25 +7,25 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static ome_status_t refuse(ome_decisions_t *decisions, ome_status_t status, const char *reason)
+static ome_status_t decisions_refuse(ome_decisions_t *decisions, ome_status_t status, const char *reason)
 {
     decisions->reason = reason;
     return status;
 }
 
-static bool is_quarantine(const ome_decisions_t *decisions, uint32_t index)
+static bool decisions_is_quarantine(const ome_decisions_t *decisions, uint32_t index)
 {
     return decisions->entries[index].kind == OME_DECISION_QUARANTINE && !decisions->is_void[index];
 }
 
 /* Finds the first quarantined command from a sequence on. */
-static void look_ahead(ome_decisions_t *decisions, uint64_t sequence)
+static void decisions_look_ahead(ome_decisions_t *decisions, uint64_t sequence)
 {
     decisions->next_sequence = UINT64_MAX;
     for (uint32_t index = 0; index < decisions->count; index++)
     {
         const uint64_t found = decisions->entries[index].sequence;
-        if (is_quarantine(decisions, index) && found >= sequence && found < decisions->next_sequence)
+        if (decisions_is_quarantine(decisions, index) && found >= sequence && found < decisions->next_sequence)
         {
             decisions->next_sequence = found;
         }
@@ -36,11 +36,11 @@ ome_status_t ome_decisions_take(ome_decisions_t *decisions, const ome_decision_t
 {
     if (decision->kind < OME_DECISION_QUARANTINE || decision->kind > OME_DECISION_BEGIN)
     {
-        return refuse(decisions, OME_UNSUPPORTED, "a decision is of a kind that this build does not know");
+        return decisions_refuse(decisions, OME_UNSUPPORTED, "a decision is of a kind that this build does not know");
     }
     if (decisions->count == OME_DECISION_COUNT_MAX)
     {
-        return refuse(decisions, OME_FULL, "there are as many decisions as there may be: 1,024");
+        return decisions_refuse(decisions, OME_FULL, "there are as many decisions as there may be: 1,024");
     }
     for (uint32_t index = 0; index < decisions->count && decision->kind == OME_DECISION_CUT; index++)
     {
@@ -48,21 +48,21 @@ ome_status_t ome_decisions_take(ome_decisions_t *decisions, const ome_decision_t
     }
     decisions->is_void[decisions->count] = false;
     decisions->entries[decisions->count++] = *decision;
-    look_ahead(decisions, 1);
+    decisions_look_ahead(decisions, 1);
     return OME_OK;
 }
 
-static ome_status_t take_record(ome_decisions_t *decisions, const ome_journal_record_t *record)
+static ome_status_t decisions_take_record(ome_decisions_t *decisions, const ome_journal_record_t *record)
 {
     ome_decision_t decision;
     if (record->length != sizeof(decision))
     {
-        return refuse(decisions, OME_DAMAGED, "a record of the decisions is not one of 24 bytes");
+        return decisions_refuse(decisions, OME_DAMAGED, "a record of the decisions is not one of 24 bytes");
     }
     memcpy(&decision, record->data, sizeof(decision));
     if (decision.kind != record->type)
     {
-        return refuse(decisions, OME_DAMAGED, "a decision is of another kind than its record says");
+        return decisions_refuse(decisions, OME_DAMAGED, "a decision is of another kind than its record says");
     }
     return ome_decisions_take(decisions, &decision);
 }
@@ -79,7 +79,7 @@ ome_status_t ome_decisions_read(
     ome_status_t status = ome_journal_reader_open(reader, memory, ome_journal_reader_size_bytes(), &config);
     while (status == OME_OK && (status = ome_journal_reader_next(reader, &record)) == OME_OK)
     {
-        status = take_record(decisions, &record);
+        status = decisions_take_record(decisions, &record);
     }
     ome_journal_reader_close(reader);
     return status == OME_EMPTY ? OME_OK : status == OME_FULL ? OME_UNSUPPORTED : status;
@@ -91,7 +91,7 @@ ome_status_t ome_decisions_find(ome_decisions_t *decisions, const ome_journal_re
     for (uint32_t index = 0; index < decisions->count; index++)
     {
         const ome_decision_t *const decision = &decisions->entries[index];
-        if (!is_quarantine(decisions, index) || decision->sequence != record->sequence)
+        if (!decisions_is_quarantine(decisions, index) || decision->sequence != record->sequence)
         {
             continue;
         }
@@ -101,15 +101,16 @@ ome_status_t ome_decisions_find(ome_decisions_t *decisions, const ome_journal_re
                 "decision %" PRIu32 " is about a record of sequence %" PRIu64 " with checksum %08" PRIx32
                 ", and that of the journal has %08" PRIx32,
                 index + 1, record->sequence, decision->checksum, record->checksum);
-            return refuse(decisions, OME_DAMAGED, decisions->text);
+            return decisions_refuse(decisions, OME_DAMAGED, decisions->text);
         }
         status = OME_OK;
     }
-    look_ahead(decisions, record->sequence + 1);
+    decisions_look_ahead(decisions, record->sequence + 1);
     return status;
 }
 
-/* What it takes to add a decision; one at a time, so it is had from the system and given back. */
+/* The memory that adding a decision needs; taken from the system and given back, because only one is added at a
+ * time. */
 typedef struct
 {
     ome_decisions_t decisions;
@@ -119,8 +120,9 @@ typedef struct
     void *writer_memory;
 } work_t;
 
-/* Appends behind what is there, as a run of its own: a segment of the smallest size, sealed. */
-static ome_status_t append(work_t *work, const ome_file_system_t *file_system, const char *directory, const ome_decision_t *decision)
+/* Appends after the existing ones, as a run of its own: a sealed segment of the smallest size. */
+static ome_status_t decisions_append(
+    work_t *work, const ome_file_system_t *file_system, const char *directory, const ome_decision_t *decision)
 {
     const ome_journal_writer_config_t config = {.file_system = file_system,
         .directory = directory,
@@ -138,7 +140,7 @@ static ome_status_t append(work_t *work, const ome_file_system_t *file_system, c
     return status == OME_OK ? closed : status;
 }
 
-static ome_status_t add(work_t *work, const ome_file_system_t *file_system, const char *directory, const ome_decision_t *decision)
+static ome_status_t decisions_add(work_t *work, const ome_file_system_t *file_system, const char *directory, const ome_decision_t *decision)
 {
     ome_status_t status = ome_decisions_read(&work->decisions, &work->reader, work->reader_memory, file_system, directory);
     if (status == OME_OK)
@@ -149,7 +151,7 @@ static ome_status_t add(work_t *work, const ome_file_system_t *file_system, cons
     {
         status = ome_journal_recover(&work->reader);
     }
-    return status == OME_OK ? append(work, file_system, directory, decision) : status;
+    return status == OME_OK ? decisions_append(work, file_system, directory, decision) : status;
 }
 
 ome_status_t ome_decisions_write(
@@ -165,7 +167,7 @@ ome_status_t ome_decisions_write(
     work->writer_memory = ome_memory_map(ome_journal_writer_size_bytes(1));
     if (work->reader_memory != NULL && work->writer_memory != NULL)
     {
-        status = add(work, file_system, directory, decision);
+        status = decisions_add(work, file_system, directory, decision);
         *error = work->writer.error.call != NULL ? work->writer.error : work->reader.error;
     }
     ome_memory_unmap(work->reader_memory, ome_journal_reader_size_bytes());

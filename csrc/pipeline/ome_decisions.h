@@ -1,10 +1,11 @@
-/* Decisions: what people have decided about a journal, kept beside it as a journal of its own.
+/* Decisions: decisions of people about a journal, stored in the same directory as a journal of their own.
  *
- * A record of the journal is never changed. That a command which no engine survives counts as rejected, or that the journal goes on from an earlier place, is written down here
- * instead, in segments `decisions-<number>.ome` of the same format, and every replay of the directory reads them first. So everybody who reads the journal sees the same
- * commands, and when and why is not forgotten.
+ * A record of the journal is never changed. Instead a decision records that a command counts as rejected because no
+ * engine survives it, or that the journal continues from an earlier place. Decisions are in segments
+ * `decisions-<number>.ome` of the same format, and every replay of the directory reads them first. So all readers of
+ * the journal see the same commands, and the time of each decision is on record.
  *
- * One thread. Who writes is the only process that uses the directory. */
+ * One thread. The writer is the only process that uses the directory. */
 #ifndef OME_DECISIONS_H
 #define OME_DECISIONS_H
 
@@ -12,19 +13,13 @@
 
 #define OME_DECISION_COUNT_MAX 1024u /* of a directory */
 
-typedef enum
-{
-    OME_DECISION_QUARANTINE = 1, /* the command of that sequence counts as one of no kind, which every engine rejects */
-    OME_DECISION_CUT = 2, /* the journal was cut before that sequence: what was decided about it and later ones before is void */
-    OME_DECISION_BEGIN = 3 /* the journal was made to begin with that sequence, behind a snapshot */
-} ome_decision_kind_t;
-
-/* DECISION: the data of a record, whose sequence is the number of the decision from 1, and whose kind is that of the decision.
+/* DECISION: the data of a record, whose sequence is the number of the decision from 1, and whose kind is that of the
+ * decision.
  *
  * OFFSET SIZE FIELD
  *      0    8 sequence  of the command
  *      8    8 time_ns   of the decision, since 1970
- *     16    4 checksum  of the command's record in the journal: a decision is about that record and no other. 0 where it is about none
+ *     16    4 checksum  of the command's record in the journal: the decision is about this record only. 0 if it is about none
  *     20    4 kind      ome_decision_kind_t */
 typedef struct
 {
@@ -48,26 +43,29 @@ typedef struct
     char text[160];
 } ome_decisions_t;
 
-/* Reads all decisions of a directory, by a reader and its memory that are used for something else afterwards. A last one that is not whole was never made.
- * OME_OK; OME_INVALID: the directory's name is too long; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND (`reason`, or reader->report); OME_IO_ERROR (reader->error). */
+/* Reads all decisions of a directory, with a reader and its memory that are used for something else afterwards. A last
+ * decision that is not whole was never made. OME_OK; OME_INVALID: the directory's name is too long; OME_DAMAGED,
+ * OME_UNSUPPORTED, OME_NOT_FOUND (`reason`, or reader->report); OME_IO_ERROR (reader->error). */
 ome_status_t ome_decisions_read(
     ome_decisions_t *decisions, ome_journal_reader_t *reader, void *memory, const ome_file_system_t *file_system, const char *directory);
 
-/* Takes one more decision, on disk or not. OME_OK; OME_FULL; OME_UNSUPPORTED: there is no such kind (`reason`). */
+/* Adds one more decision in memory, on disk or not. OME_OK; OME_FULL; OME_UNSUPPORTED: there is no such kind
+ * (`reason`). */
 ome_status_t ome_decisions_take(ome_decisions_t *decisions, const ome_decision_t *decision);
 
-/* Whether the command of a record is quarantined. Records come in order. OME_OK: it is; OME_EMPTY: it is not; OME_DAMAGED: a decision is about another record of that sequence
- * (`reason`). */
+/* Whether the command of a record is quarantined. Records come in order. OME_OK: it is; OME_EMPTY: it is not;
+ * OME_DAMAGED: a decision is about another record of that sequence (`reason`). */
 ome_status_t ome_decisions_find(ome_decisions_t *decisions, const ome_journal_record_t *record);
 
-/* Whether a command of that sequence, or a later one, may be quarantined: all that most commands need to know. */
+/* Whether a command of that sequence, or a later one, may be quarantined: for most commands this check is enough. */
 static inline bool ome_decisions_may_be(const ome_decisions_t *decisions, uint64_t sequence)
 {
     return sequence >= decisions->next_sequence;
 }
 
-/* Adds a decision to those of a directory; it is on disk when this returns OME_OK. OME_OK; OME_FULL; OME_INVALID; OME_NO_MEMORY; OME_IO_ERROR (`error`): it may be there or
- * not, and reading tells; what ome_decisions_read returns of those that are there. */
+/* Adds a decision to those of a directory; it is on disk when this returns OME_OK. OME_OK; OME_FULL; OME_INVALID;
+ * OME_NO_MEMORY; OME_IO_ERROR (`error`): the decision may be there or not, and reading shows it; the statuses of
+ * ome_decisions_read for the existing decisions. */
 ome_status_t ome_decisions_write(
     const ome_file_system_t *file_system, const char *directory, const ome_decision_t *decision, ome_error_t *error);
 

@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Sets the reader at an event, and where it may not go on behind; 0: it may. */
-static ome_status_t set_reader(
+/* Sets the reader at an event, and after which event it must stop; 0: no such event. */
+static ome_status_t check_set_reader(
     ome_event_check_t *check, const ome_file_system_t *file_system, const char *directory, uint64_t first_number, uint64_t last_number)
 {
     const ome_journal_reader_config_t config = {.file_system = file_system,
@@ -20,11 +20,11 @@ static ome_status_t set_reader(
 }
 
 /* The same, of the directory that is open. */
-static ome_status_t move_reader(ome_event_check_t *check, uint64_t first_number, uint64_t last_number)
+static ome_status_t check_move_reader(ome_event_check_t *check, uint64_t first_number, uint64_t last_number)
 {
     char directory[OME_PATH_SIZE];
     memcpy(directory, check->reader.directory, sizeof(directory));
-    return set_reader(check, check->reader.config.file_system, directory, first_number, last_number);
+    return check_set_reader(check, check->reader.config.file_system, directory, first_number, last_number);
 }
 
 ome_status_t ome_event_check_open(ome_event_check_t *check, const ome_file_system_t *file_system, const char *directory)
@@ -36,7 +36,7 @@ ome_status_t ome_event_check_open(ome_event_check_t *check, const ome_file_syste
         return OME_NO_MEMORY;
     }
     /* No log has so many events: its last segment is read to its end. */
-    ome_status_t status = set_reader(check, file_system, directory, UINT64_MAX, 0);
+    ome_status_t status = check_set_reader(check, file_system, directory, UINT64_MAX, 0);
     if (status != OME_OK)
     {
         return status;
@@ -53,11 +53,12 @@ ome_status_t ome_event_check_begin(ome_event_check_t *check, uint64_t first_numb
 {
     check->next_number = first_number;
     check->is_at_end = !check->has_log;
-    return check->has_log ? move_reader(check, first_number, 0) : OME_OK;
+    return check->has_log ? check_move_reader(check, first_number, 0) : OME_OK;
 }
 
-/* Gives the next event of the log. OME_OK; OME_EMPTY: it has no more, or begins later, as the reader's first_sequence then says. */
-static ome_status_t next(ome_event_check_t *check, ome_journal_record_t *record)
+/* Reads the next event of the log. OME_OK; OME_EMPTY: it has no more, or begins later, as the reader's first_sequence
+ * then says. */
+static ome_status_t check_next(ome_event_check_t *check, ome_journal_record_t *record)
 {
     ome_journal_reader_t *reader = &check->reader;
     if (check->is_at_end || check->next_number < reader->config.first_sequence)
@@ -67,7 +68,7 @@ static ome_status_t next(ome_event_check_t *check, ome_journal_record_t *record)
     ome_status_t status = ome_journal_reader_next(reader, record);
     if (status == OME_NOT_FOUND && reader->report.sequence_found > check->next_number)
     {
-        status = move_reader(check, reader->report.sequence_found, 0);
+        status = check_move_reader(check, reader->report.sequence_found, 0);
         return status == OME_OK ? OME_EMPTY : status;
     }
     if (status == OME_EMPTY || status == OME_NOT_FOUND)
@@ -78,7 +79,7 @@ static ome_status_t next(ome_event_check_t *check, ome_journal_record_t *record)
     return status;
 }
 
-static ome_status_t differs(ome_event_check_t *check, const ome_event_t *event, const ome_journal_record_t *record)
+static ome_status_t check_differs(ome_event_check_t *check, const ome_event_t *event, const ome_journal_record_t *record)
 {
     ome_event_t logged = {0};
     memcpy(&logged, record->data, record->length == sizeof(logged) ? sizeof(logged) : 0);
@@ -90,10 +91,10 @@ static ome_status_t differs(ome_event_check_t *check, const ome_event_t *event, 
     return OME_DAMAGED;
 }
 
-static ome_status_t take_one(ome_event_check_t *check, const ome_event_t *event)
+static ome_status_t check_take_one(ome_event_check_t *check, const ome_event_t *event)
 {
     ome_journal_record_t record;
-    const ome_status_t status = next(check, &record);
+    const ome_status_t status = check_next(check, &record);
     if (status == OME_EMPTY)
     {
         check->missing_count += check->is_at_end;
@@ -106,7 +107,7 @@ static ome_status_t take_one(ome_event_check_t *check, const ome_event_t *event)
     const uint16_t kind = record.type & OME_JOURNAL_EVENT_KIND_MASK;
     if (record.length != sizeof(*event) || kind != event->kind || memcmp(record.data, event, sizeof(*event)) != 0)
     {
-        return differs(check, event, &record);
+        return check_differs(check, event, &record);
     }
     check->compared_count++;
     return OME_OK;
@@ -116,14 +117,14 @@ ome_status_t ome_event_check_take(ome_event_check_t *check, const ome_event_t *e
 {
     for (uint64_t i = 0; i < count && check->status == OME_OK; i++)
     {
-        check->status = take_one(check, &events[i]);
+        check->status = check_take_one(check, &events[i]);
         check->next_number += check->status == OME_OK;
     }
     return check->status;
 }
 
-/* An event behind the journal's end. */
-static ome_status_t take_ahead(ome_event_check_t *check, const ome_journal_record_t *record)
+/* An event after the journal's end. */
+static ome_status_t check_take_ahead(ome_event_check_t *check, const ome_journal_record_t *record)
 {
     check->ahead_count++;
     if ((record->type & OME_JOURNAL_EVENT_DURABLE) == 0)
@@ -144,13 +145,13 @@ ome_status_t ome_event_check_finish(ome_event_check_t *check)
     while (check->status == OME_OK && !check->is_at_end)
     {
         ome_journal_record_t record;
-        ome_status_t status = next(check, &record);
+        ome_status_t status = check_next(check, &record);
         if (status == OME_EMPTY && !check->is_at_end)
         {
             check->next_number = check->reader.config.first_sequence; /* all of the log is behind */
             continue;
         }
-        status = status == OME_OK ? take_ahead(check, &record) : status;
+        status = status == OME_OK ? check_take_ahead(check, &record) : status;
         check->status = status == OME_EMPTY ? OME_OK : status;
     }
     return check->status;
@@ -164,7 +165,7 @@ uint64_t ome_event_check_right(const ome_event_check_t *check)
 ome_status_t ome_event_check_cut(ome_event_check_t *check, uint64_t last_number)
 {
     ome_journal_record_t record;
-    ome_status_t status = last_number > 0 ? move_reader(check, last_number, last_number) : OME_NOT_FOUND;
+    ome_status_t status = last_number > 0 ? check_move_reader(check, last_number, last_number) : OME_NOT_FOUND;
     while (status == OME_OK)
     {
         status = ome_journal_reader_next(&check->reader, &record);

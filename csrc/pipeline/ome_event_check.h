@@ -1,11 +1,12 @@
-/* The event check: holds the events that a replay gives against the event log, one by one.
+/* The event check: compares the events of a replay with the event log, one by one.
  *
- * The log may begin later than the replay, and end earlier: what is in both must be the same, byte for byte. A difference says that the
- * engine does something else now than it did when the events were written, or that one of the two files is not what it was.
+ * The log may begin later than the replay, and end earlier: events in both must be equal, byte for byte. A difference
+ * means that the engine behaves differently than when the events were written, or that one of the two files is not what
+ * it was.
  *
- * A log that goes on behind the journal's end: under the policies that speak before the disk has a command, a power cut may take a
- * command from the journal and leave its events. But an event with OME_JOURNAL_EVENT_DURABLE is of a command that was on disk: then the
- * journal has lost it, and that is damage.
+ * The log may continue after the journal's end: under the policies that publish before a command is on disk, a power
+ * cut may lose a command of the journal and leave its events. But an event with OME_JOURNAL_EVENT_DURABLE belongs to a
+ * command that was on disk: then the journal has lost the command, which is damage.
  *
  * Reads only. One thread. */
 #ifndef OME_EVENT_CHECK_H
@@ -31,24 +32,26 @@ typedef struct
     char text[192];
 } ome_event_check_t;
 
-/* Finds out whether there is a log, and where it ends. `check` is zeroed memory. OME_OK; OME_NO_MEMORY; OME_INVALID: the directory's
- * name is too long; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: its reader says why. Call ome_event_check_close whatever is returned. */
+/* Finds out whether there is a log, and where it ends. `check` is zeroed memory. OME_OK; OME_NO_MEMORY; OME_INVALID:
+ * the directory's name is too long; OME_DAMAGED, OME_UNSUPPORTED, OME_IO_ERROR: its reader says why. Call
+ * ome_event_check_close after any status. */
 ome_status_t ome_event_check_open(ome_event_check_t *check, const ome_file_system_t *file_system, const char *directory);
 
-/* The next event that is taken will have this number. OME_OK. */
+/* Sets the number of the next event. OME_OK. */
 ome_status_t ome_event_check_begin(ome_event_check_t *check, uint64_t first_number);
 
-/* The replay gives the next events. OME_OK; OME_DAMAGED (`reason`, or the reader's), OME_UNSUPPORTED, OME_IO_ERROR; and the same ever after. */
+/* Takes the next events of the replay. OME_OK; OME_DAMAGED (`reason`, or the reader's), OME_UNSUPPORTED, OME_IO_ERROR;
+ * after an error, the same every time. */
 ome_status_t ome_event_check_take(ome_event_check_t *check, const ome_event_t *events, uint64_t count);
 
-/* The replay has come to the journal's end: what the log has beyond is counted. As ome_event_check_take. */
+/* The replay has reached the journal's end: counts the events that the log has beyond. As ome_event_check_take. */
 ome_status_t ome_event_check_finish(ome_event_check_t *check);
 
-/* Number of the last event that is right, where something is wrong. */
+/* Number of the last right event, if something is wrong. */
 uint64_t ome_event_check_right(const ome_event_check_t *check);
 
-/* Makes the log end behind that event, whatever follows, which is kept beside (ome_journal_cut). OME_OK; OME_NOT_FOUND: the log has no
- * event up to there; OME_IO_ERROR. */
+/* Truncates the log after that event, and saves the bytes to files (ome_journal_cut). OME_OK; OME_NOT_FOUND: the log
+ * has no event up to there; OME_IO_ERROR. */
 ome_status_t ome_event_check_cut(ome_event_check_t *check, uint64_t last_number);
 
 void ome_event_check_close(ome_event_check_t *check);

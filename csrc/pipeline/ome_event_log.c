@@ -8,7 +8,7 @@
 #define BUFFER_COUNT (1u << 14) /* commands' worth: 1.2 MB */
 #define WRITE_SIZE_BYTES ((size_t)1 << 18)
 
-static ome_status_t append(ome_event_log_t *log, const ome_event_t *event, bool is_durable)
+static ome_status_t log_append(ome_event_log_t *log, const ome_event_t *event, bool is_durable)
 {
     const uint16_t kind = (uint16_t)(event->kind | (is_durable ? OME_JOURNAL_EVENT_DURABLE : 0));
     return ome_journal_writer_append(&log->writer, log->writer.next_sequence, kind, event, sizeof(*event));
@@ -16,14 +16,14 @@ static ome_status_t append(ome_event_log_t *log, const ome_event_t *event, bool 
 
 /* ---- To open ---- */
 
-/* Gives the log the events that it lacks. */
+/* Adds the events that the log lacks. */
 typedef struct
 {
     ome_event_log_t *log;
     uint64_t next_number; /* of the replay's next event */
 } completion_t;
 
-static void complete_events(void *visitor, const ome_event_t *events, uint64_t count)
+static void log_complete_events(void *visitor, const ome_event_t *events, uint64_t count)
 {
     completion_t *completion = visitor;
     ome_event_log_t *log = completion->log;
@@ -31,18 +31,18 @@ static void complete_events(void *visitor, const ome_event_t *events, uint64_t c
     {
         if (completion->next_number == log->writer.next_sequence)
         {
-            log->status = append(log, &events[i], true);
+            log->status = log_append(log, &events[i], true);
         }
         completion->next_number++;
     }
 }
 
-static ome_status_t replay_missing(ome_event_log_t *log, ome_replay_t *again, const ome_replay_t *replay)
+static ome_status_t log_replay_missing(ome_event_log_t *log, ome_replay_t *again, const ome_replay_t *replay)
 {
     completion_t completion = {.log = log};
     again->event_count_below = log->writer.next_sequence;
     again->file_system = replay->file_system;
-    again->visit = complete_events;
+    again->visit = log_complete_events;
     again->visitor = &completion;
     ome_status_t status = ome_replay_open(again, replay->reader.directory, OME_REPLAY_FROM_SNAPSHOT);
     if (status != OME_OK)
@@ -58,14 +58,14 @@ static ome_status_t replay_missing(ome_event_log_t *log, ome_replay_t *again, co
 }
 
 /* By a second replay, from a snapshot that is not ahead of the log: the first one only looked. */
-static ome_status_t complete(ome_event_log_t *log, ome_replay_t *replay)
+static ome_status_t log_complete(ome_event_log_t *log, ome_replay_t *replay)
 {
     ome_replay_t *again = ome_memory_map(sizeof(*again));
     if (again == NULL)
     {
         return OME_NO_MEMORY;
     }
-    ome_status_t status = replay_missing(log, again, replay);
+    ome_status_t status = log_replay_missing(log, again, replay);
     if (status == OME_IO_ERROR && log->status == OME_OK)
     {
         replay->reader.error = again->reader.error;
@@ -75,8 +75,8 @@ static ome_status_t complete(ome_event_log_t *log, ome_replay_t *replay)
     return status == OME_OK ? ome_journal_writer_commit(&log->writer) : status;
 }
 
-/* Makes the log end after its last whole event that the journal has too. */
-static ome_status_t recover(ome_replay_t *replay, uint64_t event_count)
+/* Truncates the log after its last whole event that the journal has too. */
+static ome_status_t log_recover(ome_replay_t *replay, uint64_t event_count)
 {
     ome_event_check_t *check = &replay->check;
     const ome_status_t status = check->ahead_count > 0 ? ome_event_check_cut(check, event_count) : ome_journal_recover(&check->reader);
@@ -93,7 +93,7 @@ static ome_status_t recover(ome_replay_t *replay, uint64_t event_count)
     return status;
 }
 
-static ome_status_t open_writer(ome_event_log_t *log, const ome_replay_t *replay, const ome_event_log_config_t *config)
+static ome_status_t log_open_writer(ome_event_log_t *log, const ome_replay_t *replay, const ome_event_log_config_t *config)
 {
     const ome_event_check_t *check = &replay->check;
     const ome_journal_writer_config_t writer = {.file_system = replay->reader.config.file_system,
@@ -118,11 +118,11 @@ ome_status_t ome_event_log_open(ome_event_log_t *log, ome_replay_t *replay, cons
     {
         return OME_NO_MEMORY;
     }
-    ome_status_t status = replay->check.has_log ? recover(replay, config->event_count) : OME_OK;
-    status = status == OME_OK ? open_writer(log, replay, config) : status;
+    ome_status_t status = replay->check.has_log ? log_recover(replay, config->event_count) : OME_OK;
+    status = status == OME_OK ? log_open_writer(log, replay, config) : status;
     if (status == OME_OK && log->writer.next_sequence <= config->event_count)
     {
-        status = complete(log, replay);
+        status = log_complete(log, replay);
     }
     OME_ASSERT(status != OME_OK || log->writer.next_sequence == config->event_count + 1);
     return status;
@@ -130,47 +130,41 @@ ome_status_t ome_event_log_open(ome_event_log_t *log, ome_replay_t *replay, cons
 
 /* ---- To write ---- */
 
-void ome_event_log_attach(
-    ome_event_log_t *log, ome_stream_t *stream, uint32_t reader_index, const ome_gate_t *gate, const ome_counters_t *counters)
+void ome_event_log_attach(ome_event_log_t *log, ome_reader_t reader, const ome_counters_t *counters)
 {
-    log->stream = stream;
-    log->reader_index = reader_index;
-    log->gate = gate;
+    log->reader = reader;
     log->counters = counters;
     ome_counter_set(ome_counters_counter(counters, OME_COUNT_EVENTS_DURABLE), log->writer.durable_sequence);
 }
 
-static uint64_t unsynced_count(const ome_event_log_t *log)
+static uint64_t log_unsynced_count(const ome_event_log_t *log)
 {
     return log->writer.next_sequence - 1 - log->writer.durable_sequence;
 }
 
-/* Takes events up to the gate. `ends_command`: what follows, if anything does, is of another command. */
-static uint32_t take(ome_event_log_t *log, bool *ends_command)
+/* Takes events up to the gate. `ends_command`: anything that follows belongs to another command. */
+static uint32_t log_take(ome_event_log_t *log, bool *ends_command)
 {
-    const void *slots = NULL;
-    const uint64_t limit = ome_gate_limit(log->gate);
-    const uint64_t durable = atomic_load_explicit(&log->gate->durable.value, memory_order_acquire);
-    const uint32_t available = ome_stream_available(log->stream, log->reader_index, &slots);
-    const ome_event_t *events = slots;
+    const ome_event_t *events;
+    const uint32_t available = ome_reader_take(&log->reader, UINT32_MAX, &events);
+    const uint64_t durable = ome_published_sequence(log->reader.published, OME_GATE_DURABLE);
     uint32_t count = 0;
-    while (count < available && events[count].sequence <= limit && log->status == OME_OK)
+    while (count < available && log->status == OME_OK)
     {
-        log->status = append(log, &events[count], events[count].sequence <= durable);
+        log->status = log_append(log, &events[count], events[count].sequence <= durable);
         count++;
     }
     if (count > 0)
     {
         log->last_command = events[count - 1].sequence;
     }
-    const bool is_followed = count < available && events[count].sequence != log->last_command;
-    ome_stream_advance(log->stream, log->reader_index, count);
-    *ends_command = is_followed || ome_stream_is_whole(log->stream, log->reader_index);
+    ome_reader_advance(&log->reader, count);
+    *ends_command = ome_reader_is_past(&log->reader, log->last_command);
     return count;
 }
 
-/* Writes what is much, and commits what is old. */
-static ome_status_t write_due(ome_event_log_t *log)
+/* Writes when there is much, and commits when it is old. */
+static ome_status_t log_write_due(ome_event_log_t *log)
 {
     if (ome_clock_monotonic_ns() - log->oldest_unsynced_ns >= log->delay_ns)
     {
@@ -187,15 +181,15 @@ uint32_t ome_event_log_do_work(ome_event_log_t *log)
     {
         return 0;
     }
-    if (unsynced_count(log) == 0)
+    if (log_unsynced_count(log) == 0)
     {
         log->oldest_unsynced_ns = ome_clock_monotonic_ns();
     }
     bool ends_command;
-    const uint32_t count = take(log, &ends_command);
-    if (log->status == OME_OK && ends_command && unsynced_count(log) > 0)
+    const uint32_t count = log_take(log, &ends_command);
+    if (log->status == OME_OK && ends_command && log_unsynced_count(log) > 0)
     {
-        log->status = write_due(log);
+        log->status = log_write_due(log);
     }
     return count;
 }

@@ -9,14 +9,13 @@ void ome_journal_stage_init(ome_journal_stage_t *stage, const ome_journal_stage_
 {
     *stage = (ome_journal_stage_t){.writer = config->writer,
         .ring = config->ring,
-        .stream = config->stream,
-        .gate = config->gate,
+        .published = config->published,
         .counters = config->counters,
         .next_sequence = config->first_sequence,
         .delay_ns = config->delay_ns,
         .batch_count = config->batch_count,
         .consumer_index = config->consumer_index,
-        .reader_count = config->reader_count,
+        .waits = (config->published->required >> OME_GATE_DURABLE & 1) != 0,
         .status = OME_OK};
 }
 
@@ -26,7 +25,7 @@ uint64_t ome_journal_stage_unsynced_count(const ome_journal_stage_t *stage)
 }
 
 /* The slots are free again when this returns OME_OK: the writer has copied them. */
-static ome_status_t append(ome_journal_stage_t *stage, uint32_t count)
+static ome_status_t stage_append(ome_journal_stage_t *stage, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
     {
@@ -46,9 +45,9 @@ static ome_status_t append(ome_journal_stage_t *stage, uint32_t count)
     return OME_OK;
 }
 
-/* Appends what is there and what comes meanwhile, at most as much as the ring holds; gives how much. In parts, so that the slots of one part are
- * filled again while the next is appended. */
-static ome_status_t append_group(ome_journal_stage_t *stage, uint32_t *group_count)
+/* Appends what is there and what comes meanwhile, at most as much as the ring holds; gives how much. In parts, so that
+ * the slots of one part are filled again while the next is appended. */
+static ome_status_t stage_append_group(ome_journal_stage_t *stage, uint32_t *group_count)
 {
     const uint32_t group_count_max = stage->ring->slot_count;
     *group_count = 0;
@@ -60,7 +59,7 @@ static ome_status_t append_group(ome_journal_stage_t *stage, uint32_t *group_cou
         {
             break;
         }
-        const ome_status_t status = append(stage, count);
+        const ome_status_t status = stage_append(stage, count);
         if (status != OME_OK)
         {
             return status;
@@ -71,42 +70,34 @@ static ome_status_t append_group(ome_journal_stage_t *stage, uint32_t *group_cou
 }
 
 /* Says that everything written is durable. */
-static void open_gate(ome_journal_stage_t *stage)
+static void stage_open_gate(ome_journal_stage_t *stage)
 {
     const uint64_t durable = stage->writer->durable_sequence;
-    ome_gate_open(stage->gate, durable);
-    if (stage->gate->waits)
-    {
-        ome_wait_fence();
-        for (uint32_t i = 0; i < stage->reader_count; i++)
-        {
-            ome_wait_notify_after_fence(ome_stream_reader_wait(stage->stream, i));
-        }
-    }
+    ome_published_advance(stage->published, OME_GATE_DURABLE, durable);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_DURABLE), durable);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_JOURNAL_UNPREPARED), stage->writer->unprepared_count);
     ome_counter_add(ome_counters_counter(stage->counters, OME_COUNT_COMMITS), 1);
 }
 
-static ome_status_t sync(ome_journal_stage_t *stage)
+static ome_status_t stage_sync(ome_journal_stage_t *stage)
 {
     const uint64_t start_ns = ome_clock_monotonic_ns();
     const ome_status_t status = ome_journal_writer_sync(stage->writer);
     if (status == OME_OK)
     {
         ome_histogram_record(ome_counters_histogram(stage->counters, OME_LATENCY_COMMIT), ome_clock_monotonic_ns() - start_ns);
-        open_gate(stage);
+        stage_open_gate(stage);
     }
     return status;
 }
 
-static ome_status_t write_group(ome_journal_stage_t *stage, uint32_t *count)
+static ome_status_t stage_write_group(ome_journal_stage_t *stage, uint32_t *count)
 {
     if (ome_journal_stage_unsynced_count(stage) == 0)
     {
         stage->oldest_unsynced_ns = ome_clock_monotonic_ns();
     }
-    ome_status_t status = append_group(stage, count);
+    ome_status_t status = stage_append_group(stage, count);
     if (status == OME_OK)
     {
         status = ome_journal_writer_write(stage->writer);
@@ -116,14 +107,14 @@ static ome_status_t write_group(ome_journal_stage_t *stage, uint32_t *count)
     return status;
 }
 
-static bool is_sync_due(const ome_journal_stage_t *stage, uint32_t count)
+static bool stage_is_sync_due(const ome_journal_stage_t *stage, uint32_t count)
 {
     const uint64_t unsynced = ome_journal_stage_unsynced_count(stage);
     if (unsynced == 0)
     {
         return false;
     }
-    return stage->gate->waits || count == 0 || unsynced >= stage->batch_count ||
+    return stage->waits || count == 0 || unsynced >= stage->batch_count ||
            ome_clock_monotonic_ns() - stage->oldest_unsynced_ns >= stage->delay_ns;
 }
 
@@ -134,15 +125,15 @@ uint32_t ome_journal_stage_do_work(ome_journal_stage_t *stage)
         return 0;
     }
     uint32_t count;
-    stage->status = write_group(stage, &count);
+    stage->status = stage_write_group(stage, &count);
     if (stage->status != OME_OK)
     {
         return 0;
     }
-    if (!is_sync_due(stage, count))
+    if (!stage_is_sync_due(stage, count))
     {
         return count;
     }
-    stage->status = sync(stage);
+    stage->status = stage_sync(stage);
     return stage->status == OME_OK ? count + 1 : 0;
 }

@@ -2,20 +2,21 @@
 
 #include "base/ome_assert.h"
 #include "book/ome_deadline_heap.h"
+#include "commands/ome_apply.h"
 
 #define ROOM_WAIT_NS UINT64_C(1000000)
 
-/* The events written to the window and not published; 0 where they go nowhere. */
-static uint32_t written_count(const ome_match_stage_t *stage)
+/* The events in the window that are not published; 0 if events are dropped. */
+static uint32_t stage_written_count(const ome_match_stage_t *stage)
 {
     return stage->written_from == stage->nowhere ? 0 : (uint32_t)(stage->sink.next - stage->written_from);
 }
 
 /* The window is full, perhaps inside a command, or there is none yet: publishes it and opens the next. */
-static void open_window(ome_sink_t *sink)
+static void stage_open_window(ome_sink_t *sink)
 {
     ome_match_stage_t *stage = (ome_match_stage_t *)sink;
-    const uint32_t written = written_count(stage);
+    const uint32_t written = stage_written_count(stage);
     if (written > 0)
     {
         ome_stream_publish(stage->stream, written);
@@ -41,8 +42,8 @@ static void open_window(ome_sink_t *sink)
     sink->end = sink->next + count;
 }
 
-/* When something expires next, for whoever watches the clock; 0: nothing does. */
-static void tell_deadline(const ome_match_stage_t *stage)
+/* The time of the next expiry, for the thread of the clock; 0: nothing expires. */
+static void stage_tell_deadline(const ome_match_stage_t *stage)
 {
     const ome_special_pool_t *specials = &stage->engine->pools.specials;
     const uint32_t first = ome_deadline_heap_first(specials);
@@ -59,17 +60,17 @@ void ome_match_stage_init(ome_match_stage_t *stage, ome_engine_t *engine, ome_ri
         .is_abandoned = is_abandoned,
         .next_sequence = engine->sequence + 1,
         .consumer_index = consumer_index};
-    stage->sink.flush = open_window;
+    stage->sink.flush = stage_open_window;
     stage->written_from = stage->nowhere;
     stage->sink.next = stage->nowhere;
     stage->sink.end = stage->nowhere;
-    tell_deadline(stage);
+    stage_tell_deadline(stage);
 }
 
-/* What was written since the last window was opened ends with a command. */
-static void publish_whole(ome_match_stage_t *stage)
+/* The events since the last window was opened end with a whole command. */
+static void stage_publish_whole(ome_match_stage_t *stage)
 {
-    const uint32_t written = written_count(stage);
+    const uint32_t written = stage_written_count(stage);
     if (written > 0 || stage->has_open_group)
     {
         ome_stream_publish_whole(stage->stream, written);
@@ -78,10 +79,10 @@ static void publish_whole(ome_match_stage_t *stage)
     stage->written_from = stage->sink.next;
 }
 
-static void count_work(const ome_match_stage_t *stage)
+static void stage_count_work(const ome_match_stage_t *stage)
 {
     const ome_engine_t *engine = stage->engine;
-    tell_deadline(stage);
+    stage_tell_deadline(stage);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_COMMANDS), engine->sequence);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_EVENTS), engine->event_count);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_TRADES), engine->trade_count);
@@ -99,7 +100,7 @@ uint32_t ome_match_stage_do_work(ome_match_stage_t *stage)
     }
     if (stage->sink.next == stage->sink.end)
     {
-        open_window(&stage->sink);
+        stage_open_window(&stage->sink);
     }
     OME_ASSERT(stage->engine->sequence + 1 == stage->next_sequence);
     /* In one piece, or in two where the ring wraps. */
@@ -108,8 +109,8 @@ uint32_t ome_match_stage_do_work(ome_match_stage_t *stage)
     ome_engine_apply_many(stage->engine, ome_ring_slot(stage->ring, stage->next_sequence), first, &stage->sink);
     ome_engine_apply_many(stage->engine, ome_ring_slot(stage->ring, stage->next_sequence + first), count - first, &stage->sink);
     stage->next_sequence += count;
-    publish_whole(stage);
+    stage_publish_whole(stage);
     ome_ring_consumer_advance(stage->ring, stage->consumer_index, stage->next_sequence - 1);
-    count_work(stage);
+    stage_count_work(stage);
     return count;
 }

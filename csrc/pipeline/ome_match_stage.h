@@ -1,7 +1,9 @@
 /* The match stage: takes commands from the inbound ring, applies them, writes their events into the outbound stream.
  *
- * The only thread that touches the engine while the pipeline runs. Matching does not wait for the journal; what is said about it does (ome_gate). When the stream is full
- * the stage waits for its slowest reader: nothing is dropped. What it publishes at the end of a batch ends with a command, and the stream says so (`whole`). Once `is_abandoned` is set, when the venue has failed and nobody will read, events go nowhere instead. */
+ * The only thread that touches the engine while the pipeline runs. Matching does not wait for the journal; the readers
+ * of its events do (ome_gate). When the stream is full the stage waits for its slowest reader: nothing is dropped. The
+ * events that it publishes at the end of a batch end with a whole command, and the stream says so (`whole`). After a
+ * failure of the venue nobody reads any more: `is_abandoned` is set, and events are dropped. */
 #ifndef OME_MATCH_STAGE_H
 #define OME_MATCH_STAGE_H
 
@@ -33,7 +35,7 @@ typedef struct
 void ome_match_stage_init(ome_match_stage_t *stage, ome_engine_t *engine, ome_ring_t *ring, uint32_t consumer_index, ome_stream_t *stream,
     const ome_counters_t *counters, const atomic_bool *is_abandoned);
 
-/* Applies what is there, up to OME_MATCH_BATCH_COUNT commands; returns how many it was. */
+/* Applies the commands in the ring, at most OME_MATCH_BATCH_COUNT; returns how many. */
 uint32_t ome_match_stage_do_work(ome_match_stage_t *stage);
 
 #endif

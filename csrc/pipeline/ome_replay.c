@@ -2,22 +2,23 @@
 
 #include "base/ome_hash.h"
 #include "base/ome_memory.h"
-#include "engine/ome_resize.h"
+#include "commands/ome_apply.h"
+#include "state/ome_resize.h"
 
 #include <stdio.h>
 
 #define COMMAND_COUNT_MAX (sizeof(((ome_replay_t *)NULL)->commands) / sizeof(ome_command_t))
 
 /* Nothing is read or applied any more. */
-static ome_status_t fail(ome_replay_t *replay, ome_status_t status, const char *reason)
+static ome_status_t replay_fail(ome_replay_t *replay, ome_status_t status, const char *reason)
 {
     replay->reason = reason;
     replay->reason_status = status;
     return status;
 }
 
-/* What the event check found, and where, becomes what the replay found. */
-static ome_status_t take_check(ome_replay_t *replay, ome_status_t status)
+/* Copies the finding of the event check, and its place, to the replay. */
+static ome_status_t replay_take_check(ome_replay_t *replay, ome_status_t status)
 {
     const ome_event_check_t *check = &replay->check;
     if (status == OME_OK || replay->reason != NULL)
@@ -30,16 +31,16 @@ static ome_status_t take_check(ome_replay_t *replay, ome_status_t status)
     }
     replay->is_check_fault = true;
     const char *found = check->reason != NULL ? check->reason : check->reader.report.reason;
-    return fail(replay, status, found != NULL ? found : "the event log cannot be read");
+    return replay_fail(replay, status, found != NULL ? found : "the event log cannot be read");
 }
 
 /* Every event passes here. */
-static void take_events(ome_replay_t *replay, const ome_event_t *events, uint64_t count)
+static void replay_take_events(ome_replay_t *replay, const ome_event_t *events, uint64_t count)
 {
     replay->event_hash = ome_hash_events(replay->event_hash, events, count);
     if (replay->checks_events)
     {
-        (void)take_check(replay, ome_event_check_take(&replay->check, events, count)); /* who steps sees the reason */
+        (void)replay_take_check(replay, ome_event_check_take(&replay->check, events, count)); /* who steps sees the reason */
     }
     if (replay->visit != NULL)
     {
@@ -47,10 +48,10 @@ static void take_events(ome_replay_t *replay, const ome_event_t *events, uint64_
     }
 }
 
-static void forget_events(ome_sink_t *sink)
+static void replay_forget_events(ome_sink_t *sink)
 {
     ome_replay_t *replay = (ome_replay_t *)sink;
-    take_events(replay, replay->events, (uint64_t)(sink->next - replay->events));
+    replay_take_events(replay, replay->events, (uint64_t)(sink->next - replay->events));
     sink->next = replay->events;
 }
 
@@ -60,7 +61,7 @@ uint64_t ome_replay_event_hash(const ome_replay_t *replay)
 }
 
 /* Sets the reader at a sequence; `before`, unless it is NULL, is the chain checksum of all records before that one. */
-static ome_status_t open_reader(
+static ome_status_t replay_open_reader(
     ome_replay_t *replay, const char *directory, uint64_t first_sequence, const uint32_t *before, uint32_t flags)
 {
     const ome_journal_reader_config_t config = {.file_system = replay->file_system,
@@ -73,7 +74,7 @@ static ome_status_t open_reader(
     return ome_journal_reader_open(&replay->reader, replay->reader_memory, ome_journal_reader_size_bytes(), &config);
 }
 
-static void note_refused(void *context, const char *path, ome_status_t status, const char *reason, uint64_t offset)
+static void replay_note_refused(void *context, const char *path, ome_status_t status, const char *reason, uint64_t offset)
 {
     (void)status;
     (void)offset;
@@ -85,21 +86,21 @@ static void note_refused(void *context, const char *path, ome_status_t status, c
     }
 }
 
-/* Takes what was loaded over, and sets the reader behind it. */
-static ome_status_t begin_loaded(ome_replay_t *replay, const ome_snapshot_loaded_t *loaded, const char *directory, uint32_t flags)
+/* Takes over the loaded snapshot, and sets the reader after it. */
+static ome_status_t replay_begin_loaded(ome_replay_t *replay, const ome_snapshot_loaded_t *loaded, const char *directory, uint32_t flags)
 {
     replay->engine = loaded->engine;
     replay->engine_size_bytes = loaded->engine_size_bytes;
     replay->event_hash = loaded->past.event_hash;
     replay->snapshot_sequence = loaded->engine->sequence;
-    const ome_status_t status = open_reader(replay, directory, replay->snapshot_sequence + 1, &loaded->past.journal_checksum, flags);
+    const ome_status_t status = replay_open_reader(replay, directory, replay->snapshot_sequence + 1, &loaded->past.journal_checksum, flags);
     return status == OME_OK && replay->checks_events ? ome_event_check_begin(&replay->check, replay->engine->event_count + 1) : status;
 }
 
 /* Begins with the newest snapshot. OME_NOT_FOUND: there is none. */
-static ome_status_t open_snapshot(ome_replay_t *replay, const char *directory, uint32_t flags)
+static ome_status_t replay_open_snapshot(ome_replay_t *replay, const char *directory, uint32_t flags)
 {
-    replay->files->refused = note_refused;
+    replay->files->refused = replay_note_refused;
     replay->files->context = replay;
     replay->files->is_read_only = (flags & OME_REPLAY_SETS_ASIDE) == 0;
     replay->files->event_count_below = replay->event_count_below;
@@ -110,19 +111,19 @@ static ome_status_t open_snapshot(ome_replay_t *replay, const char *directory, u
         replay->reader.error = replay->files->error;
         return status;
     }
-    return begin_loaded(replay, &loaded, directory, flags);
+    return replay_begin_loaded(replay, &loaded, directory, flags);
 }
 
-static ome_status_t read_decisions(ome_replay_t *replay, const char *directory)
+static ome_status_t replay_read_decisions(ome_replay_t *replay, const char *directory)
 {
     const ome_status_t status =
         ome_decisions_read(&replay->decisions, &replay->reader, replay->reader_memory, replay->file_system, directory);
     replay->is_decision_fault = status != OME_OK;
-    return replay->decisions.reason == NULL ? status : fail(replay, status, replay->decisions.reason);
+    return replay->decisions.reason == NULL ? status : replay_fail(replay, status, replay->decisions.reason);
 }
 
-/* A snapshot that is ahead of the log would leave a hole in it. */
-static ome_status_t open_check(ome_replay_t *replay, const char *directory)
+/* A snapshot that is ahead of the log would leave a gap in the log. */
+static ome_status_t replay_open_check(ome_replay_t *replay, const char *directory)
 {
     const ome_status_t status = ome_event_check_open(&replay->check, replay->file_system, directory);
     replay->checks_events = true;
@@ -131,7 +132,7 @@ static ome_status_t open_check(ome_replay_t *replay, const char *directory)
     {
         return ome_event_check_begin(&replay->check, 1);
     }
-    return status == OME_INVALID || status == OME_NO_MEMORY ? status : take_check(replay, status);
+    return status == OME_INVALID || status == OME_NO_MEMORY ? status : replay_take_check(replay, status);
 }
 
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags)
@@ -146,11 +147,11 @@ ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32
         return OME_NO_MEMORY;
     }
     replay->sink = (ome_sink_t){
-        .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = forget_events};
-    ome_status_t status = read_decisions(replay, directory);
+        .next = replay->events, .end = replay->events + sizeof(replay->events) / sizeof(replay->events[0]), .flush = replay_forget_events};
+    ome_status_t status = replay_read_decisions(replay, directory);
     if (status == OME_OK)
     {
-        status = open_reader(replay, directory, 1, NULL, flags); /* before all else, so that it has a copy of the directory's name */
+        status = replay_open_reader(replay, directory, 1, NULL, flags); /* before all else, so that it has a copy of the directory's name */
     }
     if (status == OME_OK)
     {
@@ -158,17 +159,17 @@ ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32
     }
     if (status == OME_OK && (flags & OME_REPLAY_CHECKS_EVENTS) != 0)
     {
-        status = open_check(replay, directory);
+        status = replay_open_check(replay, directory);
     }
     if (status == OME_OK && (flags & OME_REPLAY_FROM_SNAPSHOT) != 0)
     {
-        const ome_status_t opened = open_snapshot(replay, directory, flags);
+        const ome_status_t opened = replay_open_snapshot(replay, directory, flags);
         status = opened == OME_NOT_FOUND ? OME_OK : opened;
     }
     return status;
 }
 
-static uint32_t flags_of(const ome_replay_t *replay)
+static uint32_t replay_flags_of(const ome_replay_t *replay)
 {
     return replay->reader.config.is_live ? OME_REPLAY_IS_LIVE : 0;
 }
@@ -177,7 +178,7 @@ ome_status_t ome_replay_begin_with(ome_replay_t *replay, uint64_t sequence)
 {
     char directory[OME_PATH_SIZE];
     memcpy(directory, replay->reader.directory, sizeof(directory));
-    return open_reader(replay, directory, sequence, NULL, flags_of(replay));
+    return replay_open_reader(replay, directory, sequence, NULL, replay_flags_of(replay));
 }
 
 ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_sequence)
@@ -192,12 +193,12 @@ ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_seq
     }
     if (status == OME_DAMAGED || status == OME_UNSUPPORTED)
     {
-        return fail(replay, status, replay->files->reader.reason);
+        return replay_fail(replay, status, replay->files->reader.reason);
     }
-    return status == OME_OK ? begin_loaded(replay, &loaded, directory, flags_of(replay)) : status;
+    return status == OME_OK ? replay_begin_loaded(replay, &loaded, directory, replay_flags_of(replay)) : status;
 }
 
-static ome_limits_t limits_of(const ome_command_t *command)
+static ome_limits_t replay_limits_of(const ome_command_t *command)
 {
     return (ome_limits_t){.order_count_max = command->order_count_max,
         .level_count_max = command->level_count_max,
@@ -206,27 +207,27 @@ static ome_limits_t limits_of(const ome_command_t *command)
         .special_count_max = command->special_count_max};
 }
 
-/* Makes the engine that the first command of the journal asks for. */
-static ome_status_t make_engine(ome_replay_t *replay, const ome_command_t *first)
+/* Makes the engine with the limits of the journal's first command. */
+static ome_status_t replay_make_engine(ome_replay_t *replay, const ome_command_t *first)
 {
-    const ome_limits_t limits = limits_of(first);
+    const ome_limits_t limits = replay_limits_of(first);
     replay->engine_size_bytes = ome_engine_size_bytes(&limits);
     if (first->kind != OME_COMMAND_KIND_DEFINE_LIMITS || replay->engine_size_bytes == 0)
     {
-        return fail(replay, OME_DAMAGED, "the first command of a journal must be DefineLimits, with limits in range");
+        return replay_fail(replay, OME_DAMAGED, "the first command of a journal must be DefineLimits, with limits in range");
     }
     void *memory = ome_memory_map(replay->engine_size_bytes);
     return memory == NULL ? OME_NO_MEMORY : ome_engine_init(&replay->engine, memory, replay->engine_size_bytes, &limits);
 }
 
-/* A command that is quarantined becomes one of no kind. */
-static ome_status_t decide(ome_replay_t *replay, const ome_journal_record_t *record, ome_command_t *command)
+/* A quarantined command gets kind 0. */
+static ome_status_t replay_decide(ome_replay_t *replay, const ome_journal_record_t *record, ome_command_t *command)
 {
     const ome_status_t status = ome_decisions_find(&replay->decisions, record);
     if (status == OME_DAMAGED)
     {
         replay->is_decision_fault = true;
-        return fail(replay, status, replay->decisions.reason);
+        return replay_fail(replay, status, replay->decisions.reason);
     }
     if (status == OME_OK)
     {
@@ -236,7 +237,7 @@ static ome_status_t decide(ome_replay_t *replay, const ome_journal_record_t *rec
     return OME_OK;
 }
 
-static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
+static ome_status_t replay_read_command(ome_replay_t *replay, ome_command_t *command)
 {
     ome_journal_record_t record;
     const ome_status_t status = ome_journal_reader_next(&replay->reader, &record);
@@ -246,15 +247,15 @@ static ome_status_t read_command(ome_replay_t *replay, ome_command_t *command)
     }
     if (record.length != OME_BODY_SIZE)
     {
-        return fail(replay, OME_DAMAGED, "a record of the journal does not hold a command of 56 bytes");
+        return replay_fail(replay, OME_DAMAGED, "a record of the journal does not hold a command of 56 bytes");
     }
     command->sequence = record.sequence;
     memcpy((uint8_t *)command + sizeof(uint64_t), record.data, OME_BODY_SIZE);
-    return ome_decisions_may_be(&replay->decisions, record.sequence) ? decide(replay, &record, command) : OME_OK;
+    return ome_decisions_may_be(&replay->decisions, record.sequence) ? replay_decide(replay, &record, command) : OME_OK;
 }
 
 /* Reads commands before the first that may be quarantined. */
-static uint64_t read_plain(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max)
+static uint64_t replay_read_plain(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max)
 {
     const uint64_t next = replay->reader.report.sequence_expected;
     const uint64_t plain_count = ome_decisions_may_be(&replay->decisions, next) ? 0 : replay->decisions.next_sequence - next;
@@ -267,12 +268,12 @@ ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint
     *count = 0;
     while (status == OME_OK && *count < count_max)
     {
-        *count += read_plain(replay, &commands[*count], count_max - *count);
+        *count += replay_read_plain(replay, &commands[*count], count_max - *count);
         if (*count == count_max)
         {
             break;
         }
-        status = read_command(replay, &commands[*count]);
+        status = replay_read_command(replay, &commands[*count]);
         *count += status == OME_OK;
     }
     return status;
@@ -284,24 +285,25 @@ ome_status_t ome_replay_read_next(ome_replay_t *replay, ome_command_t *commands,
     ome_status_t status = ome_replay_read(replay, commands, is_first ? 1 : count_max, count);
     if (is_first && *count > 0)
     {
-        status = make_engine(replay, commands);
+        status = replay_make_engine(replay, commands);
         *count = status == OME_OK;
     }
     return status;
 }
 
-/* The events of what was applied are taken; `status` is what reading it gave. Gives it, or what is wrong with the event log. */
-static ome_status_t finish_events(ome_replay_t *replay, ome_status_t status)
+/* The events of what was applied are taken; `status` is what reading it gave. Gives it, or what is wrong with the event
+ * log. */
+static ome_status_t replay_finish_events(ome_replay_t *replay, ome_status_t status)
 {
-    forget_events(&replay->sink);
+    replay_forget_events(&replay->sink);
     if (replay->checks_events && status == OME_EMPTY)
     {
-        (void)take_check(replay, ome_event_check_finish(&replay->check));
+        (void)replay_take_check(replay, ome_event_check_finish(&replay->check));
     }
     if (replay->files->ahead_count > 0 && replay->snapshot_sequence == 0 && status == OME_NOT_FOUND)
     {
         replay->is_check_fault = true;
-        (void)fail(
+        (void)replay_fail(
             replay, status, "the event log ends before every snapshot, and the journal begins later: nothing gives the events between");
     }
     return replay->reason != NULL && (status == OME_OK || status == OME_EMPTY) ? replay->reason_status : status;
@@ -309,8 +311,8 @@ static ome_status_t finish_events(ome_replay_t *replay, ome_status_t status)
 
 ome_status_t ome_replay_take_events(ome_replay_t *replay, const ome_event_t *events, uint64_t count, ome_status_t status)
 {
-    take_events(replay, events, count);
-    return finish_events(replay, status);
+    replay_take_events(replay, events, count);
+    return replay_finish_events(replay, status);
 }
 
 ome_status_t ome_replay_guard(ome_replay_t *replay, void (*work)(void *context), void *context)
@@ -321,7 +323,7 @@ ome_status_t ome_replay_guard(ome_replay_t *replay, void (*work)(void *context),
         work(context);
     }
     ome_assert_trap_set(NULL);
-    return replay->trap.message[0] == '\0' ? OME_OK : fail(replay, OME_ASSERTED, replay->trap.message);
+    return replay->trap.message[0] == '\0' ? OME_OK : replay_fail(replay, OME_ASSERTED, replay->trap.message);
 }
 
 ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits)
@@ -335,16 +337,16 @@ ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits)
     return status;
 }
 
-/* Before a DefineLimits is applied. One that is not to be followed the engine rejects: its limits are others. */
-static ome_status_t follow_limits(ome_replay_t *replay, const ome_command_t *command)
+/* Before a DefineLimits is applied. If the engine must not move, it rejects the command, because its limits differ. */
+static ome_status_t replay_follow_limits(ome_replay_t *replay, const ome_command_t *command)
 {
-    const ome_limits_t limits = limits_of(command);
+    const ome_limits_t limits = replay_limits_of(command);
     if (command->reserved != 0 || memcmp(&limits, &replay->engine->limits, sizeof(limits)) == 0)
     {
         return OME_OK;
     }
     const ome_status_t status = ome_replay_resize(replay, &limits);
-    return status == OME_NO_MEMORY ? fail(replay, status, "no memory for an engine of the limits that it changes to") : OME_OK;
+    return status == OME_NO_MEMORY ? replay_fail(replay, status, "no memory for an engine of the limits that it changes to") : OME_OK;
 }
 
 ome_status_t ome_replay_part(ome_replay_t *replay, const ome_command_t *commands, uint64_t count, uint64_t *part_count)
@@ -355,7 +357,7 @@ ome_status_t ome_replay_part(ome_replay_t *replay, const ome_command_t *commands
         part++;
     }
     *part_count = part;
-    return commands->kind == OME_COMMAND_KIND_DEFINE_LIMITS ? follow_limits(replay, commands) : OME_OK;
+    return commands->kind == OME_COMMAND_KIND_DEFINE_LIMITS ? replay_follow_limits(replay, commands) : OME_OK;
 }
 
 typedef struct
@@ -365,14 +367,14 @@ typedef struct
     uint64_t count;
 } group_t;
 
-static void apply_group(void *context)
+static void replay_apply_group(void *context)
 {
     const group_t *group = context;
     ome_engine_apply_many(group->replay->engine, group->commands, group->count, &group->replay->sink);
 }
 
-/* Applies up to `count_max` commands, read together: the engine asks ahead for their memory. */
-static ome_status_t step_group(ome_replay_t *replay, uint64_t count_max, uint64_t *count)
+/* Applies up to `count_max` commands, read together: the engine requests their memory in advance. */
+static ome_status_t replay_step_group(ome_replay_t *replay, uint64_t count_max, uint64_t *count)
 {
     const ome_status_t status = ome_replay_read_next(replay, replay->commands, count_max, count);
     ome_status_t applied = OME_OK;
@@ -381,9 +383,9 @@ static ome_status_t step_group(ome_replay_t *replay, uint64_t count_max, uint64_
     {
         group.commands = &replay->commands[done];
         applied = ome_replay_part(replay, group.commands, *count - done, &group.count);
-        applied = applied == OME_OK ? ome_replay_guard(replay, apply_group, &group) : applied;
+        applied = applied == OME_OK ? ome_replay_guard(replay, replay_apply_group, &group) : applied;
     }
-    return applied == OME_OK ? finish_events(replay, status) : applied;
+    return applied == OME_OK ? replay_finish_events(replay, status) : applied;
 }
 
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)
@@ -392,7 +394,7 @@ ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max)
     while (status == OME_OK && count_max > 0)
     {
         uint64_t count;
-        status = step_group(replay, count_max < COMMAND_COUNT_MAX ? count_max : COMMAND_COUNT_MAX, &count);
+        status = replay_step_group(replay, count_max < COMMAND_COUNT_MAX ? count_max : COMMAND_COUNT_MAX, &count);
         count_max -= count;
     }
     return status;
@@ -412,7 +414,7 @@ ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count)
     {
         return ome_file_failed(&reader->error, result, "fdatasync", reader->report.path);
     }
-    /* A reader that has read nothing yet stands where it began. */
+    /* A reader that has read nothing yet is where it began. */
     const uint32_t checksum = reader->segment_count > 0 ? reader->chain_checksum : reader->config.previous_checksum;
     const ome_snapshot_past_t past = {.event_hash = ome_replay_event_hash(replay), .journal_checksum = checksum};
     const ome_status_t status = ome_snapshot_file_write(replay->files, replay->engine, past, keep_count);

@@ -1,15 +1,16 @@
-/* Replay: makes an engine what it was, from the journal, and snapshots from the engine.
+/* Replay: rebuilds an engine from the journal, and writes snapshots of the engine.
  *
- * Reads the journal of a directory and applies every command: from its first record, or from behind the newest snapshot that is whole.
- * The first command tells the engine's limits (DefineLimits), and a later one of that kind changes them, so that nothing outside the
- * journal decides what a replay gives. Where it begins with a snapshot, it reads the segment that holds the snapshot's last command from
- * its beginning: the journal's checksum there must be the one that the snapshot has, so that the two belong together.
+ * Reads the journal of a directory and applies every command: from its first record, or after the newest whole
+ * snapshot. The first command gives the engine's limits (DefineLimits), and a later one of that kind changes them, so
+ * nothing outside the journal decides the result of a replay. If it begins with a snapshot, it reads the segment that
+ * holds the snapshot's last command from the segment's beginning: the journal's checksum there must be that of the
+ * snapshot, which proves that the two belong together.
  *
- * The decisions of the directory are read first. A command that is quarantined is given, and applied, as one of kind 0: every engine
- * rejects it.
+ * It reads the decisions of the directory first. A quarantined command is returned, and applied, as a command of kind
+ * 0, which every engine rejects.
  *
- * Works in steps, so that a caller can show how far it is. Changes nothing on disk but what OME_REPLAY_SETS_ASIDE and
- * ome_replay_snapshot say. One thread. */
+ * It works in steps, so that a caller can show its progress. Only OME_REPLAY_SETS_ASIDE and ome_replay_snapshot change
+ * anything on disk. One thread. */
 #ifndef OME_REPLAY_H
 #define OME_REPLAY_H
 
@@ -20,7 +21,7 @@
 #include "pipeline/ome_event_check.h"
 #include "pipeline/ome_snapshot_file.h"
 
-/* Is given every event, once, in order. */
+/* Receives every event, once, in order. */
 typedef void (*ome_replay_visit_t)(void *visitor, const ome_event_t *events, uint64_t count);
 
 typedef struct ome_replay
@@ -53,61 +54,57 @@ typedef struct ome_replay
     ome_event_t events[256];     /* regenerated, hashed, and not kept */
 } ome_replay_t;
 
-/* How a replay is opened. */
-#define OME_REPLAY_IS_LIVE 1u       /* a server may be writing */
-#define OME_REPLAY_FROM_SNAPSHOT 2u /* begins with the newest snapshot that is whole, where there is one */
-#define OME_REPLAY_SETS_ASIDE 4u    /* snapshots that are broken get another name: for the one process that uses the directory */
-#define OME_REPLAY_CHECKS_EVENTS 8u /* holds the events against the event log, where there is one. Not of a live journal */
-
-/* Opens the journal in `directory`, which must exist. `replay` is zeroed memory, but for its file_system. OME_OK; OME_INVALID: the name
- * is too long; OME_NO_MEMORY; OME_IO_ERROR (reader.error); OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: the decisions, or the event log
- * where it checks events, are not what was written (reader.report, or `reason`). Call ome_replay_close whatever is returned. Whether
- * journal and snapshot belong together the first step says. */
+/* Opens the journal in `directory`, which must exist. `replay` is zeroed memory, except its file_system. OME_OK;
+ * OME_INVALID: the name is too long; OME_NO_MEMORY; OME_IO_ERROR (reader.error); OME_DAMAGED, OME_UNSUPPORTED,
+ * OME_NOT_FOUND: the decisions, or the event log where it checks events, are not what was written (reader.report, or
+ * `reason`). Call ome_replay_close after any status. The first step checks whether journal and snapshot belong
+ * together. */
 ome_status_t ome_replay_open(ome_replay_t *replay, const char *directory, uint32_t flags);
 
-/* Makes a replay that has read nothing yet begin elsewhere: with the record of that sequence, for who only reads (ome_replay_read); or
- * behind the snapshot of that sequence, which is not set aside whatever it is. OME_OK; OME_INVALID: the sequence is 0; of a snapshot
- * also OME_NOT_FOUND, OME_DAMAGED, OME_UNSUPPORTED (`reason`), OME_NO_MEMORY, OME_IO_ERROR (reader.error). */
+/* Makes a replay that has read nothing yet begin elsewhere: with the record of that sequence, for a caller that only
+ * reads (ome_replay_read); or after the snapshot of that sequence, which is never set aside. OME_OK; OME_INVALID: the
+ * sequence is 0; of a snapshot also OME_NOT_FOUND, OME_DAMAGED, OME_UNSUPPORTED (`reason`), OME_NO_MEMORY, OME_IO_ERROR
+ * (reader.error). */
 ome_status_t ome_replay_begin_with(ome_replay_t *replay, uint64_t sequence);
 ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_sequence);
 
-/* Applies up to `count_max` commands; a command of several records, of which each counts, may be split over steps. Everything before the
- * end or an error is applied when it is told. OME_OK: there may be more; OME_EMPTY: the journal ends here (reader.report says how);
- * OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND (reader.report, or `reason`, which may be about the event log); OME_ASSERTED (`reason`;
- * the engine's sequence says which command trips an assertion of the core, and nothing else of it is to be used); OME_IO_ERROR
- * (reader.error); OME_NO_MEMORY. */
+/* Applies up to `count_max` commands; a command of several records, of which each counts, may be split over steps.
+ * Everything before the end or an error is applied when the function returns it. OME_OK: there may be more; OME_EMPTY:
+ * the journal ends here (reader.report says how); OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND (reader.report, or
+ * `reason`, which may be about the event log); OME_ASSERTED (`reason`; the engine's sequence says which command trips
+ * an assertion of the core, and nothing else of the engine may be used); OME_IO_ERROR (reader.error); OME_NO_MEMORY. */
 ome_status_t ome_replay_step(ome_replay_t *replay, uint64_t count_max);
 
-/* Reads up to `count_max` commands and applies none: for who wants to see them only, and never steps. Those that `count` tells are read
- * whatever is returned: as ome_replay_step, but for OME_NO_MEMORY. */
+/* Reads up to `count_max` commands and applies none: for a caller that only looks at them, and never steps. `count`
+ * commands are read, whatever the status is; statuses as ome_replay_step, without OME_NO_MEMORY. */
 ome_status_t ome_replay_read(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count);
 
-/* Reads up to `count_max` commands, the first of all alone, which the caller then applies to `engine`, part by part (ome_replay_part),
- * by ome_replay_guard, and whose events it hands to ome_replay_take_events. Returns as ome_replay_step; those that `count` tells are
- * read whatever is returned. */
+/* Reads up to `count_max` commands, the first of all alone, which the caller then applies to `engine`, part by part
+ * (ome_replay_part), by ome_replay_guard, and whose events it hands to ome_replay_take_events. Statuses as
+ * ome_replay_step; `count` commands are read, whatever the status is. */
 ome_status_t ome_replay_read_next(ome_replay_t *replay, ome_command_t *commands, uint64_t count_max, uint64_t *count);
 
-/* Says how many of the commands that were read, from the first on, an engine of one size takes, at least one: those before the next
- * DefineLimits. Where the first is one, the engine is moved to its limits if they are in range and hold all that there is; otherwise it
- * rejects it. OME_OK or OME_NO_MEMORY. */
+/* Says how many of the commands that were read, from the first on, an engine of one size takes, at least one: those
+ * before the next DefineLimits. Where the first is one, the engine is moved to its limits if they are in range and hold
+ * all that there is; otherwise it rejects it. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_replay_part(ome_replay_t *replay, const ome_command_t *commands, uint64_t count, uint64_t *part_count);
 
-/* Moves the engine to other limits, for who then writes a DefineLimits as the journal's next command. As ome_engine_resize; OME_EMPTY:
- * there is no engine yet. */
+/* Moves the engine to other limits, for a caller that then writes a DefineLimits as the journal's next command. As
+ * ome_engine_resize; OME_EMPTY: there is no engine yet. */
 ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits);
 
 /* Does work that applies commands to the engine. OME_OK; OME_ASSERTED, as ome_replay_step. */
 ome_status_t ome_replay_guard(ome_replay_t *replay, void (*work)(void *context), void *context);
 
-/* `status` is what ome_replay_read_next returned; gives it, or what is wrong with the event log. */
+/* `status` is the status of ome_replay_read_next; returns it, or the error of the event log. */
 ome_status_t ome_replay_take_events(ome_replay_t *replay, const ome_event_t *events, uint64_t count, ome_status_t status);
 
-/* Writes a snapshot of the engine, after everything that it has read was applied; first syncs the segment that was read last, so that no
- * snapshot is ahead of its journal. The newest `keep_count` are kept. OME_OK; OME_EMPTY: there is no engine yet; OME_IO_ERROR
- * (reader.error). */
+/* Writes a snapshot of the engine, after everything that was read is applied. It first syncs the segment that was read
+ * last, so that no snapshot is ahead of its journal. It keeps the newest `keep_count`. OME_OK; OME_EMPTY: there is no
+ * engine yet; OME_IO_ERROR (reader.error). */
 ome_status_t ome_replay_snapshot(ome_replay_t *replay, uint32_t keep_count);
 
-/* Hands the engine over; the caller unmaps its memory of ome_engine_size_bytes. NULL when the journal had no command. */
+/* Hands the engine over; the caller unmaps its memory of ome_engine_size_bytes. NULL if the journal had no command. */
 ome_engine_t *ome_replay_take_engine(ome_replay_t *replay);
 
 /* Rolling hash of all events so far. */

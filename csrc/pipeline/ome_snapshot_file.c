@@ -45,7 +45,7 @@ bool ome_snapshot_name_sequence(const char *name, uint64_t *sequence)
 }
 
 /* Joins the directory and a name, which fit: the longest was tried when it was opened. */
-static void join(const ome_snapshot_files_t *files, char *path, const char *name)
+static void file_join(const ome_snapshot_files_t *files, char *path, const char *name)
 {
     const ome_status_t status = ome_file_join(path, files->directory, name);
     OME_ASSERT(status == OME_OK);
@@ -72,7 +72,7 @@ typedef struct
     bool is_found;
 } search_t;
 
-static void visit(void *visitor, const char *name)
+static void file_visit(void *visitor, const char *name)
 {
     search_t *search = visitor;
     uint64_t sequence;
@@ -86,10 +86,10 @@ static void visit(void *visitor, const char *name)
 }
 
 /* Finds the next older snapshot than the one found before; the newest at first. OME_OK; OME_NOT_FOUND; OME_IO_ERROR. */
-static ome_status_t find_next(ome_snapshot_files_t *files, search_t *search)
+static ome_status_t file_find_next(ome_snapshot_files_t *files, search_t *search)
 {
     *search = (search_t){.below = search->newest, .is_bounded = search->is_found};
-    const int result = files->file_system->list(files->file_system->context, files->directory, visit, search);
+    const int result = files->file_system->list(files->file_system->context, files->directory, file_visit, search);
     if (result < 0)
     {
         return ome_file_failed(&files->error, result, "readdir", files->directory);
@@ -100,13 +100,13 @@ static ome_status_t find_next(ome_snapshot_files_t *files, search_t *search)
     }
     char name[OME_SNAPSHOT_NAME_SIZE];
     ome_snapshot_name(name, search->newest);
-    join(files, files->path, name);
+    file_join(files, files->path, name);
     return OME_OK;
 }
 
 /* ---- to write ---- */
 
-static int put(void *context, const void *bytes, uint32_t size_bytes)
+static int file_put(void *context, const void *bytes, uint32_t size_bytes)
 {
     ome_snapshot_files_t *files = context;
     const int result = files->file_system->write(files->file_system->context, files->file, bytes, size_bytes, files->offset);
@@ -114,11 +114,11 @@ static int put(void *context, const void *bytes, uint32_t size_bytes)
     return result;
 }
 
-/* Fills the new file; it is on disk when this returns OME_OK. */
-static ome_status_t fill(ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past)
+/* Writes the new file; it is on disk when this returns OME_OK. */
+static ome_status_t file_fill(ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     files->offset = 0;
-    if (ome_snapshot_write(&files->writer, engine, past, put, files) != OME_OK)
+    if (ome_snapshot_write(&files->writer, engine, past, file_put, files) != OME_OK)
     {
         return ome_file_failed(&files->error, files->writer.result, "pwrite", files->path);
     }
@@ -127,18 +127,18 @@ static ome_status_t fill(ome_snapshot_files_t *files, const ome_engine_t *engine
 }
 
 /* Removes the new file, if it is there. */
-static ome_status_t remove_new(ome_snapshot_files_t *files)
+static ome_status_t file_remove_new(ome_snapshot_files_t *files)
 {
     const int result = files->file_system->remove(files->file_system->context, files->path);
     return result < 0 && result != -ENOENT ? ome_file_failed(&files->error, result, "unlink", files->path) : OME_OK;
 }
 
-/* Makes the new file. One that is left from before is not written to again: its sync may have failed. */
-static ome_status_t make_new(ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past)
+/* Makes the new file. An old unfinished file is not written to again: its sync may have failed. */
+static ome_status_t file_make_new(ome_snapshot_files_t *files, const ome_engine_t *engine, ome_snapshot_past_t past)
 {
     const ome_file_system_t *const file_system = files->file_system;
-    join(files, files->path, OME_SNAPSHOT_NAME_NEW);
-    ome_status_t status = remove_new(files);
+    file_join(files, files->path, OME_SNAPSHOT_NAME_NEW);
+    ome_status_t status = file_remove_new(files);
     if (status != OME_OK)
     {
         return status;
@@ -148,25 +148,25 @@ static ome_status_t make_new(ome_snapshot_files_t *files, const ome_engine_t *en
     {
         return ome_file_failed(&files->error, files->file, "open", files->path);
     }
-    status = fill(files, engine, past);
+    status = file_fill(files, engine, past);
     file_system->close(file_system->context, files->file);
     files->file = -1;
     if (status != OME_OK)
     {
-        /* On a disk that is full the room is needed. Where this fails too, it is the first failure that is told. */
+        /* A full disk needs the room. If this fails too, the first failure is reported. */
         (void)file_system->remove(file_system->context, files->path);
     }
     return status;
 }
 
 /* Gives the new file its name. */
-static ome_status_t name_new(ome_snapshot_files_t *files, uint64_t sequence)
+static ome_status_t file_name_new(ome_snapshot_files_t *files, uint64_t sequence)
 {
     const ome_file_system_t *const file_system = files->file_system;
     char name[OME_SNAPSHOT_NAME_SIZE];
     char path[OME_PATH_SIZE];
     ome_snapshot_name(name, sequence);
-    join(files, path, name);
+    file_join(files, path, name);
     int result = file_system->rename(file_system->context, files->path, path);
     if (result < 0)
     {
@@ -177,14 +177,14 @@ static ome_status_t name_new(ome_snapshot_files_t *files, uint64_t sequence)
 }
 
 /* Removes all but the newest. After a power cut some may be there again; the next snapshot removes them. */
-static ome_status_t remove_old(ome_snapshot_files_t *files, uint32_t keep_count)
+static ome_status_t file_remove_old(ome_snapshot_files_t *files, uint32_t keep_count)
 {
     search_t search = {0};
-    ome_status_t status = find_next(files, &search);
+    ome_status_t status = file_find_next(files, &search);
     for (uint32_t count = 1; status == OME_OK; count++)
     {
         const int result = count > keep_count ? files->file_system->remove(files->file_system->context, files->path) : 0;
-        status = result < 0 ? ome_file_failed(&files->error, result, "unlink", files->path) : find_next(files, &search);
+        status = result < 0 ? ome_file_failed(&files->error, result, "unlink", files->path) : file_find_next(files, &search);
     }
     return status == OME_NOT_FOUND ? OME_OK : status;
 }
@@ -195,17 +195,17 @@ ome_status_t ome_snapshot_file_write(ome_snapshot_files_t *files, const ome_engi
     {
         return OME_INVALID;
     }
-    ome_status_t status = make_new(files, engine, past);
+    ome_status_t status = file_make_new(files, engine, past);
     if (status == OME_OK)
     {
-        status = name_new(files, engine->sequence);
+        status = file_name_new(files, engine->sequence);
     }
-    return status == OME_OK ? remove_old(files, keep_count) : status;
+    return status == OME_OK ? file_remove_old(files, keep_count) : status;
 }
 
 /* ---- to read ---- */
 
-static int64_t get(void *context, void *bytes, uint32_t size_bytes)
+static int64_t file_get(void *context, void *bytes, uint32_t size_bytes)
 {
     ome_snapshot_files_t *files = context;
     const int64_t got = files->file_system->read(files->file_system->context, files->file, bytes, size_bytes, files->offset);
@@ -214,11 +214,11 @@ static int64_t get(void *context, void *bytes, uint32_t size_bytes)
 }
 
 /* Restores what the open file holds. OME_EMPTY: it has too many events. */
-static ome_status_t restore(ome_snapshot_files_t *files, uint64_t sequence, ome_snapshot_loaded_t *loaded)
+static ome_status_t file_restore(ome_snapshot_files_t *files, uint64_t sequence, ome_snapshot_loaded_t *loaded)
 {
     ome_snapshot_reader_t *reader = &files->reader;
     files->offset = 0;
-    ome_status_t status = ome_snapshot_open(reader, get, files);
+    ome_status_t status = ome_snapshot_open(reader, file_get, files);
     if (status != OME_OK)
     {
         return status;
@@ -251,7 +251,7 @@ static ome_status_t restore(ome_snapshot_files_t *files, uint64_t sequence, ome_
 }
 
 /* Restores the snapshot whose path is set. OME_NOT_FOUND: it is not there. */
-static ome_status_t load(ome_snapshot_files_t *files, uint64_t sequence, ome_snapshot_loaded_t *loaded)
+static ome_status_t file_load(ome_snapshot_files_t *files, uint64_t sequence, ome_snapshot_loaded_t *loaded)
 {
     const ome_file_system_t *const file_system = files->file_system;
     files->file = file_system->open(file_system->context, files->path, OME_FILE_READ);
@@ -263,21 +263,21 @@ static ome_status_t load(ome_snapshot_files_t *files, uint64_t sequence, ome_sna
     {
         return ome_file_failed(&files->error, files->file, "open", files->path);
     }
-    const ome_status_t status = restore(files, sequence, loaded);
+    const ome_status_t status = file_restore(files, sequence, loaded);
     file_system->close(file_system->context, files->file);
     files->file = -1;
     return status == OME_IO_ERROR ? ome_file_failed(&files->error, files->reader.result, "pread", files->path) : status;
 }
 
-/* Gives a broken snapshot a name that is none of a snapshot. */
-static ome_status_t set_aside(ome_snapshot_files_t *files, uint64_t sequence)
+/* Renames a broken snapshot, so that its name is no longer that of a snapshot. */
+static ome_status_t file_set_aside(ome_snapshot_files_t *files, uint64_t sequence)
 {
     const ome_file_system_t *const file_system = files->file_system;
     char name[NAME_SIZE_MAX];
     char path[OME_PATH_SIZE];
     ome_snapshot_name(name, sequence);
     memcpy(name + OME_SNAPSHOT_NAME_SIZE - 1, OME_SNAPSHOT_NAME_BROKEN, sizeof(OME_SNAPSHOT_NAME_BROKEN));
-    join(files, path, name);
+    file_join(files, path, name);
     int result = file_system->rename(file_system->context, files->path, path);
     if (result < 0)
     {
@@ -287,36 +287,36 @@ static ome_status_t set_aside(ome_snapshot_files_t *files, uint64_t sequence)
     return result < 0 ? ome_file_failed(&files->error, result, "fsync", files->directory) : OME_OK;
 }
 
-static ome_status_t refuse(ome_snapshot_files_t *files, uint64_t sequence, ome_status_t status)
+static ome_status_t file_refuse(ome_snapshot_files_t *files, uint64_t sequence, ome_status_t status)
 {
     if (files->refused != NULL)
     {
         files->refused(files->context, files->path, status, files->reader.reason, files->reader.offset);
     }
-    return status == OME_DAMAGED && !files->is_read_only ? set_aside(files, sequence) : OME_OK;
+    return status == OME_DAMAGED && !files->is_read_only ? file_set_aside(files, sequence) : OME_OK;
 }
 
 ome_status_t ome_snapshot_file_load(ome_snapshot_files_t *files, ome_snapshot_loaded_t *loaded)
 {
     search_t search = {0};
     *loaded = (ome_snapshot_loaded_t){0};
-    ome_status_t status = find_next(files, &search);
+    ome_status_t status = file_find_next(files, &search);
     while (status == OME_OK)
     {
-        status = load(files, search.newest, loaded);
+        status = file_load(files, search.newest, loaded);
         if (status == OME_NOT_FOUND)
         {
             /* Who writes here has removed it since it was listed, and there are newer ones. */
             search = (search_t){0};
-            status = find_next(files, &search);
+            status = file_find_next(files, &search);
             continue;
         }
         if (status == OME_OK || status == OME_NO_MEMORY || status == OME_IO_ERROR)
         {
             return status;
         }
-        status = status == OME_EMPTY ? OME_OK : refuse(files, search.newest, status);
-        status = status == OME_OK ? find_next(files, &search) : status;
+        status = status == OME_EMPTY ? OME_OK : file_refuse(files, search.newest, status);
+        status = status == OME_OK ? file_find_next(files, &search) : status;
     }
     return status;
 }
@@ -326,6 +326,6 @@ ome_status_t ome_snapshot_file_load_one(ome_snapshot_files_t *files, uint64_t se
     char name[OME_SNAPSHOT_NAME_SIZE];
     *loaded = (ome_snapshot_loaded_t){0};
     ome_snapshot_name(name, sequence);
-    join(files, files->path, name);
-    return load(files, sequence, loaded);
+    file_join(files, files->path, name);
+    return file_load(files, sequence, loaded);
 }

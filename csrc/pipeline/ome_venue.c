@@ -21,7 +21,7 @@ enum
 };
 
 /* The first error is kept. */
-static void note_error(ome_venue_t *venue, const ome_error_t *error)
+static void venue_note_error(ome_venue_t *venue, const ome_error_t *error)
 {
     const ome_error_t *none = NULL;
     /* Release: pairs with the acquire in ome_venue_error. */
@@ -30,7 +30,7 @@ static void note_error(ome_venue_t *venue, const ome_error_t *error)
 
 /* ---- Wiring ---- */
 
-static ome_status_t make_ring(ome_venue_t *venue, const ome_venue_config_t *config)
+static ome_status_t venue_make_ring(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     venue->ring_size_bytes = ome_ring_size_bytes(config->ring_slot_count);
     void *memory = ome_memory_map(venue->ring_size_bytes);
@@ -50,12 +50,7 @@ static ome_status_t make_ring(ome_venue_t *venue, const ome_venue_config_t *conf
     return status;
 }
 
-static uint32_t stream_reader_count(const ome_venue_t *venue)
-{
-    return venue->reader_count + (venue->has_event_log ? 1 : 0);
-}
-
-static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *config)
+static ome_status_t venue_make_stream(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     venue->stream_size_bytes = ome_stream_size_bytes(config->stream_slot_count);
     void *memory = ome_memory_map(venue->stream_size_bytes);
@@ -64,7 +59,7 @@ static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *co
         return OME_NO_MEMORY;
     }
     const ome_stream_config_t stream = {.slot_count = config->stream_slot_count,
-        .reader_count = stream_reader_count(venue),
+        .reader_count = config->reader_count + (venue->has_event_log ? 1 : 0),
         .wait_strategy = (ome_wait_strategy_t)config->wait_strategy};
     const ome_status_t status = ome_stream_init(&venue->stream, memory, venue->stream_size_bytes, &stream);
     if (status != OME_OK)
@@ -74,7 +69,7 @@ static ome_status_t make_stream(ome_venue_t *venue, const ome_venue_config_t *co
     return status;
 }
 
-static ome_status_t make_counters(ome_venue_t *venue, const ome_venue_config_t *config)
+static ome_status_t venue_make_counters(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     ome_status_t status;
     if (config->counters_path != NULL)
@@ -120,7 +115,7 @@ void ome_venue_count_clock(const ome_venue_t *venue)
 }
 
 /* Ends the journal after its last valid record and begins the next segment. */
-static ome_status_t open_journal(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
+static ome_status_t venue_open_journal(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
 {
     ome_status_t status = ome_journal_recover(&replay->reader);
     if (status != OME_OK)
@@ -151,13 +146,13 @@ static ome_status_t open_journal(ome_venue_t *venue, ome_replay_t *replay, const
     }
     if (status == OME_IO_ERROR)
     {
-        note_error(venue, &venue->writer.error);
+        venue_note_error(venue, &venue->writer.error);
     }
     return status;
 }
 
-/* Brings the event log to where the journal is, and begins its next segment. */
-static ome_status_t open_event_log(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
+/* Completes the event log up to the journal's end, and begins its next segment. */
+static ome_status_t venue_open_event_log(ome_venue_t *venue, ome_replay_t *replay, const ome_venue_config_t *config)
 {
     const ome_event_log_config_t log = {.segment_size_bytes = config->segment_size_bytes,
         .epoch = venue->epoch,
@@ -168,42 +163,43 @@ static ome_status_t open_event_log(ome_venue_t *venue, ome_replay_t *replay, con
     venue->has_event_log = status == OME_OK;
     if (venue->event_log.writer.error.call != NULL)
     {
-        note_error(venue, &venue->event_log.writer.error);
+        venue_note_error(venue, &venue->event_log.writer.error);
     }
     return status;
 }
 
-static void make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
+static void venue_make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     ome_match_stage_init(
         &venue->match_stage, venue->engine, venue->ring, CONSUMER_MATCH, venue->stream, &venue->counters, &venue->is_failed);
-    venue->gate.waits = venue->policy == OME_POLICY_COMMIT;
-    ome_gate_open(&venue->gate, venue->engine->sequence);
+    venue->ingress = (ome_ingress_t){.ring = venue->ring, .clock = &venue->clock};
+    const uint32_t required = venue->policy == OME_POLICY_COMMIT ? 1u << OME_GATE_DURABLE : 0;
+    ome_published_init(&venue->published, venue->stream, required, venue->engine->sequence);
     if (venue->has_journal)
     {
         const ome_journal_stage_config_t stage = {.writer = &venue->writer,
             .ring = venue->ring,
-            .stream = venue->stream,
-            .gate = &venue->gate,
+            .published = &venue->published,
             .counters = &venue->counters,
             .first_sequence = venue->engine->sequence + 1,
             .delay_ns = config->delay_ns,
             .batch_count = config->batch_count,
-            .consumer_index = CONSUMER_JOURNAL,
-            .reader_count = config->reader_count}; /* those that sleep */
+            .consumer_index = CONSUMER_JOURNAL};
         ome_journal_stage_init(&venue->journal_stage, &stage);
     }
     if (venue->has_event_log)
     {
-        ome_event_log_attach(&venue->event_log, venue->stream, config->reader_count, &venue->gate, &venue->counters);
+        ome_reader_t reader;
+        const ome_status_t status = ome_published_register(&venue->published, "event log", false, &reader);
+        OME_ASSERT(status == OME_OK);
+        ome_event_log_attach(&venue->event_log, reader, &venue->counters);
     }
 }
 
 ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay_t *replay, const ome_venue_config_t *config)
 {
     venue->engine = engine;
-    venue->policy = config->policy;
-    venue->reader_count = config->reader_count;
+    venue->policy = (uint8_t)config->policy;
     venue->epoch = ome_clock_realtime_ns() / UINT64_C(1000000000);
     ome_venue_clock_init(&venue->clock, ome_clock_steady_ns(), ome_clock_realtime_ns(), engine->time_ns);
     if (config->policy < OME_POLICY_COMMIT || config->policy > OME_POLICY_MEMORY)
@@ -213,65 +209,65 @@ ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay
     ome_status_t status = OME_OK;
     if (config->policy != OME_POLICY_MEMORY)
     {
-        status = open_journal(venue, replay, config);
-        status = status == OME_OK && config->has_event_log ? open_event_log(venue, replay, config) : status;
+        status = venue_open_journal(venue, replay, config);
+        status = status == OME_OK && replay->checks_events ? venue_open_event_log(venue, replay, config) : status;
     }
     if (status == OME_OK)
     {
-        status = make_ring(venue, config);
+        status = venue_make_ring(venue, config);
     }
     if (status == OME_OK)
     {
-        status = make_stream(venue, config);
+        status = venue_make_stream(venue, config);
     }
     if (status == OME_OK)
     {
-        status = make_counters(venue, config);
+        status = venue_make_counters(venue, config);
     }
     if (status == OME_OK)
     {
-        make_stages(venue, config);
+        venue_make_stages(venue, config);
     }
     return status;
 }
 
 /* ---- Threads ---- */
 
-static bool flag_is_set(const atomic_bool *flag)
+static bool venue_flag_is_set(const atomic_bool *flag)
 {
-    /* Acquire: pairs with the release in set_flag. */
+    /* Acquire: pairs with the release in venue_set_flag. */
     return atomic_load_explicit(flag, memory_order_acquire);
 }
 
-static void set_flag(atomic_bool *flag)
+static void venue_set_flag(atomic_bool *flag)
 {
     atomic_store_explicit(flag, true, memory_order_release);
 }
 
-/* Nothing is matched or said any more. */
-static void stop_for(ome_venue_t *venue, const ome_error_t *error)
+/* Stops the venue: nothing is matched or published any more. */
+static void venue_stop_for(ome_venue_t *venue, const ome_error_t *error)
 {
-    note_error(venue, error);
-    set_flag(&venue->is_failed);
+    venue_note_error(venue, error);
+    venue_set_flag(&venue->is_failed);
     ome_ring_close(venue->ring);
 }
 
-static void *match_loop(void *argument)
+static void *venue_match_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     ome_match_stage_t *stage = &venue->match_stage;
-    while (!flag_is_set(&venue->is_failed) && !ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
+    while (!venue_flag_is_set(&venue->is_failed) && !ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
     {
         if (ome_match_stage_do_work(stage) == 0)
         {
             (void)ome_ring_wait(venue->ring, stage->next_sequence, IDLE_WAIT_NS);
         }
     }
-    set_flag(&venue->is_match_done);
+    venue_set_flag(&venue->is_match_done);
     return NULL;
 }
 
-static void *journal_loop(void *argument)
+static void *venue_journal_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     ome_journal_stage_t *stage = &venue->journal_stage;
@@ -283,7 +279,7 @@ static void *journal_loop(void *argument)
         }
         if (stage->status != OME_OK)
         {
-            stop_for(venue, &venue->writer.error);
+            venue_stop_for(venue, &venue->writer.error);
             break;
         }
         if (ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
@@ -292,23 +288,24 @@ static void *journal_loop(void *argument)
         }
         (void)ome_ring_wait(venue->ring, stage->next_sequence, IDLE_WAIT_NS);
     }
-    set_flag(&venue->is_journal_done);
+    venue_set_flag(&venue->is_journal_done);
     return NULL;
 }
 
-/* Looks now and then, and so wakes up late: whoever tells it of events would pay more for that than it does. */
-static void *event_log_loop(void *argument)
+/* Checks from time to time, and so wakes up late: waking it for each event would cost the waker more than the checks
+ * cost. */
+static void *venue_event_log_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     ome_event_log_t *log = &venue->event_log;
     const struct timespec pause = {.tv_nsec = EVENT_LOG_PAUSE_NS};
-    while (!flag_is_set(&venue->is_failed))
+    while (!venue_flag_is_set(&venue->is_failed))
     {
-        const bool is_last = flag_is_set(&venue->is_match_done) && flag_is_set(&venue->is_journal_done); /* before it looks */
+        const bool is_last = venue_flag_is_set(&venue->is_match_done) && venue_flag_is_set(&venue->is_journal_done); /* before it looks */
         const uint32_t count = ome_event_log_do_work(log);
         if (log->status != OME_OK)
         {
-            stop_for(venue, &log->writer.error);
+            venue_stop_for(venue, &log->writer.error);
         }
         else if (count == 0 && is_last)
         {
@@ -319,17 +316,18 @@ static void *event_log_loop(void *argument)
             (void)nanosleep(&pause, NULL);
         }
     }
-    ome_stream_detach(venue->stream, log->reader_index);
+    ome_reader_detach(&log->reader);
     return NULL;
 }
 
-/* Keeps one journal segment ready ahead of the writer. What fails is tried again, after a pause that doubles up to half a second; a
- * writer that needs the segment meanwhile makes it itself, and says what failed where it cannot. */
-static void *prepare_loop(void *argument)
+/* Keeps one journal segment ready ahead of the writer. A failed attempt is repeated after a pause, which doubles up to
+ * half a second. A writer that needs the segment in the meantime makes it itself, and reports the failure if it
+ * cannot. */
+static void *venue_prepare_loop(void *argument)
 {
     ome_venue_t *venue = argument;
     struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
-    while (!flag_is_set(&venue->is_journal_done))
+    while (!venue_flag_is_set(&venue->is_journal_done))
     {
         const bool is_due = atomic_load_explicit(&venue->journal_stage.is_spare_due, memory_order_relaxed);
         const bool has_failed = is_due && ome_journal_writer_prepare_next(&venue->writer) != OME_OK;
@@ -343,9 +341,10 @@ ome_status_t ome_venue_start(ome_venue_t *venue)
 {
     if (!venue->has_journal)
     {
-        set_flag(&venue->is_journal_done);
+        venue_set_flag(&venue->is_journal_done);
     }
-    if (pthread_create(&venue->match_thread, NULL, match_loop, venue) != 0)
+    ome_published_start(&venue->published);
+    if (pthread_create(&venue->match_thread, NULL, venue_match_loop, venue) != 0)
     {
         return OME_NO_MEMORY;
     }
@@ -353,36 +352,33 @@ ome_status_t ome_venue_start(ome_venue_t *venue)
     if (venue->has_journal)
     {
         /* A process that cannot make three threads at its start cannot run a venue. */
-        OME_ASSERT(pthread_create(&venue->journal_thread, NULL, journal_loop, venue) == 0);
-        OME_ASSERT(pthread_create(&venue->prepare_thread, NULL, prepare_loop, venue) == 0);
+        OME_ASSERT(pthread_create(&venue->journal_thread, NULL, venue_journal_loop, venue) == 0);
+        OME_ASSERT(pthread_create(&venue->prepare_thread, NULL, venue_prepare_loop, venue) == 0);
     }
     if (venue->has_event_log)
     {
-        OME_ASSERT(pthread_create(&venue->event_log_thread, NULL, event_log_loop, venue) == 0);
+        OME_ASSERT(pthread_create(&venue->event_log_thread, NULL, venue_event_log_loop, venue) == 0);
     }
     return OME_OK;
 }
 
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count)
 {
-    if (flag_is_set(&venue->is_failed))
+    if (venue_flag_is_set(&venue->is_failed))
     {
         return OME_STOPPED;
     }
-    uint64_t first_sequence;
-    const ome_status_t status = ome_ring_claim(venue->ring, count, OME_RING_CLAIM_SPIN_NS_DEFAULT, &first_sequence);
+    ome_ingress_claim_t claim;
+    const ome_status_t status = ome_ingress_claim(&venue->ingress, count, &claim);
     if (status != OME_OK)
     {
         return status;
     }
-    const uint64_t now_ns = ome_venue_clock_now_ns(&venue->clock);
     for (uint32_t i = 0; i < count; i++)
     {
-        uint8_t *slot = ome_ring_slot(venue->ring, first_sequence + i);
-        memcpy(slot + sizeof(uint64_t), (const uint8_t *)commands + (size_t)i * OME_RECORD_SIZE + sizeof(uint64_t), OME_BODY_SIZE);
-        ((ome_command_t *)(void *)slot)->timestamp_ns = now_ns;
+        (void)ome_ingress_put(&venue->ingress, &claim, i, (const uint8_t *)commands + (size_t)i * OME_RECORD_SIZE);
     }
-    ome_ring_publish(venue->ring, first_sequence, count);
+    ome_ingress_publish(&venue->ingress, &claim);
     return OME_OK;
 }
 
@@ -398,7 +394,7 @@ const ome_error_t *ome_venue_error(const ome_venue_t *venue)
 
 bool ome_venue_is_drained(const ome_venue_t *venue)
 {
-    return flag_is_set(&venue->is_match_done) && flag_is_set(&venue->is_journal_done);
+    return venue_flag_is_set(&venue->is_match_done) && venue_flag_is_set(&venue->is_journal_done);
 }
 
 ome_status_t ome_venue_close(ome_venue_t *venue)
@@ -407,10 +403,7 @@ ome_status_t ome_venue_close(ome_venue_t *venue)
     if (venue->is_started)
     {
         ome_venue_stop(venue);
-        for (uint32_t i = 0; i < venue->reader_count; i++)
-        {
-            ome_stream_detach(venue->stream, i);
-        }
+        ome_published_close(&venue->published);
         (void)pthread_join(venue->match_thread, NULL);
         if (venue->has_journal)
         {

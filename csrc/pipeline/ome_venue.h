@@ -4,52 +4,37 @@
  *                                                     |         |
  *                                               journal stage  match stage --> engine
  *                                                     |         |
- *                                                    gate   [ outbound stream ] --> readers: 0 reports, 1 feed, the last: event log
+ *                                                    gate   [ outbound stream ] --> readers, by name: gateway, feed, event log
  *
- * Threads: match, journal, event log, and one that prepares segments. Readers of the stream are the caller's threads; they must read
- * until the venue is drained. Any thread may submit. An error of the journal or the event log stops the venue for good: nothing more is
- * taken, matched or said. */
+ * Threads: match, journal, event log, and one that prepares segments. Readers of the stream are the caller's threads;
+ * they must read until the venue is drained. Any thread may submit. An error of the journal or the event log stops the
+ * venue permanently: nothing more is taken, matched or published. */
 #ifndef OME_VENUE_H
 #define OME_VENUE_H
 
 #include <pthread.h>
 
 #include "base/ome_venue_clock.h"
+#include "concurrent/ome_ingress.h"
+#include "concurrent/ome_published.h"
 #include "pipeline/ome_event_log.h"
-#include "pipeline/ome_gate.h"
 #include "pipeline/ome_journal_stage.h"
 #include "pipeline/ome_match_stage.h"
 #include "pipeline/ome_replay.h"
-
-typedef struct
-{
-    uint32_t ring_slot_count;   /* a power of two */
-    uint32_t stream_slot_count; /* a power of two */
-    uint32_t reader_count;      /* of the stream, 1 or more; the event log is one besides */
-    uint32_t wait_strategy;     /* ome_wait_strategy_t */
-    uint8_t policy;             /* OME_POLICY_ */
-    const char *counters_path;  /* NULL: the counters are in memory only */
-    /* The rest only where there is a journal. */
-    const char *directory;
-    uint64_t segment_size_bytes;
-    uint64_t delay_ns;
-    uint32_t batch_count;
-    uint64_t configuration_hash; /* kept in the headers of the journal's segments; any value */
-    bool has_event_log;          /* the replay has checked events */
-} ome_venue_config_t;
+#include "pipeline/ome_venue_config.h"
 
 typedef struct ome_venue
 {
     ome_engine_t *engine;
     ome_ring_t *ring;
     ome_stream_t *stream;
+    ome_ingress_t ingress; /* how commands get into the ring */
     ome_counters_t counters;
     ome_venue_clock_t clock; /* what commands are stamped with */
     uint64_t epoch;
     uint8_t policy;
     bool has_journal;
     bool has_event_log;
-    uint32_t reader_count; /* those of the caller */
     uint64_t ring_size_bytes;
     uint64_t stream_size_bytes;
     uint64_t counters_size_bytes; /* where they are in memory only */
@@ -69,21 +54,22 @@ typedef struct ome_venue
     _Atomic(const ome_error_t *) error; /* of the one that stopped first; NULL while none has */
     atomic_bool is_match_done;
     atomic_bool is_journal_done;
-    ome_gate_t gate;
+    ome_published_t published; /* what the readers of the stream read */
 } ome_venue_t;
 
-/* Wires a venue around `engine`, which it owns from now on whatever is returned; `venue` is zeroed memory. Where the policy has a
- * journal, `replay` has read it to its end: it is recovered and a new segment is opened. OME_OK; OME_INVALID: a slot count, reader
- * count, policy or strategy; OME_NO_MEMORY; OME_IO_ERROR: ome_venue_error, or replay->reader.error when its `call` is set, or the
- * counters file (errno) when neither is; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: the journal's verdict. Call ome_venue_close after
- * any. */
+/* Wires a venue around `engine`, which it owns from now on, whatever the status is; `venue` is zeroed memory. If the
+ * policy has a journal, `replay` has read it to its end: the journal is recovered and a new segment is opened. If the
+ * replay has checked events, there is an event log. OME_OK; OME_INVALID: a slot count, reader count, policy or
+ * strategy; OME_NO_MEMORY; OME_IO_ERROR: ome_venue_error, or replay->reader.error when its `call` is set, or the
+ * counters file (errno) when neither is; OME_DAMAGED, OME_UNSUPPORTED, OME_NOT_FOUND: the journal's verdict. Call
+ * ome_venue_close after any. */
 ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay_t *replay, const ome_venue_config_t *config);
 
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_venue_start(ome_venue_t *venue);
 
-/* Sequences `count` commands (64 bytes each; at most the ring's slots), stamped with the venue's time now. Any thread. OME_OK; OME_FULL:
- * busy; OME_STOPPED; OME_INVALID: the count. */
+/* Sequences `count` commands (64 bytes each; at most the ring's slots), stamped with the venue's time now. Any thread.
+ * OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: the count. */
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count);
 
 /* Brings the counters of the clock up to date. The thread that follows it. */
@@ -92,14 +78,15 @@ void ome_venue_count_clock(const ome_venue_t *venue);
 /* No new commands from now on. */
 void ome_venue_stop(ome_venue_t *venue);
 
-/* After ome_venue_stop: all commands are matched and journaled, so that the readers find the last events. After a failure: the stages have ended. */
+/* After ome_venue_stop: all commands are matched and journaled, so that the readers find the last events. After a
+ * failure: the stages have ended. */
 bool ome_venue_is_drained(const ome_venue_t *venue);
 
-/* The call on the journal or the event log that failed first; NULL where none did. */
+/* The call on the journal or the event log that failed first; NULL if none did. */
 const ome_error_t *ome_venue_error(const ome_venue_t *venue);
 
-/* Ends the threads, seals the journal, frees everything. Readers no longer read. OME_OK, or OME_IO_ERROR (the journal or the event log
- * could not be sealed). */
+/* Ends the threads, seals the journal, frees everything. Readers no longer read. OME_OK, or OME_IO_ERROR (the journal
+ * or the event log could not be sealed). */
 ome_status_t ome_venue_close(ome_venue_t *venue);
 
 #endif

@@ -1,4 +1,4 @@
-/* The counters of a running venue: what `ome-admin stats` reads. Each is written by the one thread named. */
+/* The counters of a running venue, which `ome-admin stats` reads. Only the named thread writes each counter. */
 #ifndef OME_VENUE_COUNTERS_H
 #define OME_VENUE_COUNTERS_H
 

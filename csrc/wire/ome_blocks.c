@@ -35,7 +35,7 @@ static uint8_t *block_at(const ome_blocks_t *blocks, uint32_t block)
     return blocks->memory + (uint64_t)block * OME_BLOCK_SIZE;
 }
 
-static uint32_t take_block(ome_blocks_t *blocks)
+static uint32_t blocks_take_block(ome_blocks_t *blocks)
 {
     uint32_t block = blocks->free;
     if (block != 0)
@@ -52,7 +52,7 @@ static uint32_t take_block(ome_blocks_t *blocks)
     return block;
 }
 
-static void free_block(ome_blocks_t *blocks, uint32_t block)
+static void blocks_free_block(ome_blocks_t *blocks, uint32_t block)
 {
     OME_ASSERT(blocks->used_count > 0);
     blocks->used_count--;
@@ -66,9 +66,9 @@ static void free_block(ome_blocks_t *blocks, uint32_t block)
     }
 }
 
-static void add_block(ome_blocks_t *blocks, ome_block_queue_t *queue)
+static void blocks_add_block(ome_blocks_t *blocks, ome_block_queue_t *queue)
 {
-    const uint32_t block = take_block(blocks);
+    const uint32_t block = blocks_take_block(blocks);
     if (queue->first == 0)
     {
         queue->first = block;
@@ -95,7 +95,7 @@ bool ome_block_queue_append(ome_blocks_t *blocks, ome_block_queue_t *queue, cons
     {
         if (queue->first == 0 || queue->last_offset == OME_BLOCK_SIZE)
         {
-            add_block(blocks, queue);
+            blocks_add_block(blocks, queue);
         }
         const uint32_t free_bytes = OME_BLOCK_SIZE - queue->last_offset;
         const uint32_t part_bytes = left_bytes < free_bytes ? left_bytes : free_bytes;
@@ -109,7 +109,7 @@ bool ome_block_queue_append(ome_blocks_t *blocks, ome_block_queue_t *queue, cons
 }
 
 /* How many bytes of the queue are in this block of it, and where they start. */
-static uint32_t bytes_in(const ome_block_queue_t *queue, uint32_t block, uint32_t *offset)
+static uint32_t blocks_bytes_in(const ome_block_queue_t *queue, uint32_t block, uint32_t *offset)
 {
     *offset = block == queue->first ? queue->first_offset : 0;
     return (block == queue->last ? queue->last_offset : OME_BLOCK_SIZE) - *offset;
@@ -121,7 +121,7 @@ uint32_t ome_block_queue_look(const ome_blocks_t *blocks, const ome_block_queue_
     for (uint32_t block = queue->first; block != 0 && count < count_max; block = blocks->next[block])
     {
         uint32_t offset;
-        pieces[count].iov_len = bytes_in(queue, block, &offset);
+        pieces[count].iov_len = blocks_bytes_in(queue, block, &offset);
         pieces[count].iov_base = block_at(blocks, block) + offset;
         count++;
     }
@@ -136,7 +136,7 @@ void ome_block_queue_drop(ome_blocks_t *blocks, ome_block_queue_t *queue, uint32
     {
         const uint32_t block = queue->first;
         uint32_t offset;
-        const uint32_t there_bytes = bytes_in(queue, block, &offset);
+        const uint32_t there_bytes = blocks_bytes_in(queue, block, &offset);
         if (size_bytes < there_bytes)
         {
             queue->first_offset += size_bytes;
@@ -145,7 +145,7 @@ void ome_block_queue_drop(ome_blocks_t *blocks, ome_block_queue_t *queue, uint32
         size_bytes -= there_bytes;
         queue->first = blocks->next[block];
         queue->first_offset = 0;
-        free_block(blocks, block);
+        blocks_free_block(blocks, block);
     }
 }
 
@@ -154,7 +154,7 @@ void ome_block_queue_take_all(ome_blocks_t *blocks, ome_block_queue_t *queue, ui
     for (uint32_t block = queue->first; block != 0; block = blocks->next[block])
     {
         uint32_t offset;
-        const uint32_t size_bytes = bytes_in(queue, block, &offset);
+        const uint32_t size_bytes = blocks_bytes_in(queue, block, &offset);
         memcpy(to, block_at(blocks, block) + offset, size_bytes);
         to += size_bytes;
     }

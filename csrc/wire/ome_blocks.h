@@ -1,7 +1,8 @@
-/* Bytes that wait for a connection, in blocks of one pool: all queues together have an upper bound, and none allocates.
+/* Bytes that wait for a connection, in blocks of one pool: all queues together have one bound, and no queue allocates
+ * memory.
  *
- * A queue is a chain of blocks, appended to at its end and taken from at its front. When the last queue has become empty and many blocks
- * were in use, their memory goes back to the system. One thread uses a pool. */
+ * A queue is a chain of blocks, appended to at its end and read from its front. When the last queue becomes empty and
+ * many blocks were in use, their memory goes back to the system. One thread uses a pool. */
 #ifndef OME_BLOCKS_H
 #define OME_BLOCKS_H
 

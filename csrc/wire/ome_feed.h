@@ -1,4 +1,5 @@
-/* The market data feed: follows the events of the outbound stream and publishes tops, price levels and trades to whoever subscribed.
+/* The market data feed: follows the events of the outbound stream and publishes tops, price levels and trades to
+ * its subscribers.
  *
  *     [ outbound stream ] --> events up to the gate --> own book (ome_feed_book) --> frames --> subscribers
  *                                                                                     ^
@@ -6,28 +7,30 @@
  *
  * A frame is an 8-byte topic, channel and instrument of 32 bits each, big-endian, and messages with their headers, as
  * ome/codec/schema.xml has them:
- *   levels  a LevelUpdate for each level that a command changed, as it is after that command, in the order first changed
+ *   levels  a LevelUpdate for each level that a command changed, with its state after that command, in the order first changed
  *   trades  a TradePrint for each trade
- *   top     a TopOfBook at the end of a batch where the best bid or ask is another than was last published
- * All of it is what is displayed: hidden orders and the reserves of icebergs appear in trades alone. A batch is what the stream held, at
- * most about OME_FEED_BATCH_EVENT_COUNT events, and ends with a command. What a batch says about one channel and instrument goes out as
- * one frame, or as several where there are more than OME_FEED_MESSAGE_COUNT_MAX messages in all. A command ends where the next event is
- * another command's, or where the stream says so.
+ *   top     a TopOfBook at the end of a batch, if the best bid or ask is not the one that was last published
+ * All messages show displayed quantity only: hidden orders and the reserves of icebergs appear only in trades. A batch
+ * holds the events that were in the stream, at most about OME_FEED_BATCH_EVENT_COUNT, and ends with a command. The
+ * messages of a batch for one channel and instrument go out as one frame, or as several frames if there are more than
+ * OME_FEED_MESSAGE_COUNT_MAX messages in all. A command ends where the next event belongs to another command, or where
+ * the stream says so.
  *
- * Who subscribes is told how things stand: for each topic that the subscription is a prefix of, a LevelSnapshot with the levels, or the
- * TopOfBook. So is who subscribed before the instrument was defined, when it is. A snapshot is made once for all who wait for it at the
- * same time, at a bounded rate in bytes, and only while one of them reads. One that leaves levels out says how many.
+ * A new subscriber gets the current state: for each topic that its subscription is a prefix of, a LevelSnapshot with
+ * the levels, or the TopOfBook. If it subscribed before the instrument was defined, it gets the state when the
+ * instrument is defined. A snapshot is made once for all subscribers that wait for it at the same time, at a bounded
+ * rate in bytes, and only while one of them reads. A snapshot that leaves levels out says how many.
  *
- * `channel_sequence` counts the messages of a channel and instrument from 1. A frame that a subscriber's queue does not take is dropped
- * for it and counted; it sees the gap and subscribes again. Nothing here waits for a subscriber. What nobody wants is counted and not
- * made.
+ * `channel_sequence` counts the messages of a channel and instrument from 1. A frame that a subscriber's queue cannot
+ * take is dropped for that subscriber and counted; the subscriber sees the gap and subscribes again. The feed never
+ * waits for a subscriber. Messages without a subscriber are counted and not made.
  *
- * Threads: one at a time calls do_work or run. It is a reader of the stream and uses the socket. It must keep reading, for it holds the
- * producer back; when it has stopped, the owner detaches it from the stream.
+ * Threads: one thread at a time calls do_work or run. It is a reader of the stream and uses the socket. It must keep
+ * reading, because a slow reader delays the producer; when it has stopped, the owner detaches it from the stream.
  *
  * Invariant: no message has an engine_sequence above what the gate allowed when its batch was read.
  *
- * It does not keep what it published: a gap is closed by a snapshot, never by sending again. */
+ * The feed does not keep what it published: a snapshot closes a gap; messages are never sent again. */
 #ifndef OME_FEED_H
 #define OME_FEED_H
 
@@ -35,7 +38,7 @@
 
 #include "abi/ome_status.h"
 #include "base/ome_counters.h"
-#include "concurrent/ome_stream.h"
+#include "concurrent/ome_published.h"
 #include "engine/ome_engine.h"
 #include "wire/ome_socket.h"
 
@@ -70,13 +73,10 @@ typedef struct
     ome_limits_t limits; /* those of the engine */
     uint32_t snapshot_level_count_max; /* levels of each side that a snapshot has, best first; 1 to OME_FEED_SNAPSHOT_LEVEL_COUNT_MAX */
     uint32_t epoch; /* in every message: which start of the publisher this is */
-    ome_stream_t *stream;
-    uint32_t reader_index;
+    ome_reader_t reader;
     uint32_t connection_slot_max; /* of the socket's peers */
     int32_t event_fd; /* an eventfd, non-blocking, for this reader alone */
     const ome_socket_t *socket;
-    uint64_t (*durable)(void *context); /* the last command that may be spoken of; UINT64_MAX where the policy does not wait */
-    void *durable_context;
     ome_feed_counters_t counters;
 } ome_feed_config_t;
 
@@ -85,21 +85,22 @@ typedef struct ome_feed ome_feed_t;
 /* Bytes of memory for a feed of these limits; 0 when one is out of range. Most are touched only when they are used. */
 uint64_t ome_feed_size_bytes(const ome_feed_config_t *config);
 
-/* Makes a feed that has seen nothing in `memory`, which is zeroed and aligned to a cache line, and gives the stream's reader the event
- * descriptor. Before the threads start. OME_OK; OME_INVALID when the configuration is outside its limits or the memory not aligned;
- * OME_NO_MEMORY when `size_bytes` is below ome_feed_size_bytes. */
+/* Makes a feed that has seen nothing in `memory`, which is zeroed and aligned to a cache line, and gives the stream's
+ * reader the event descriptor. Before the threads start. OME_OK; OME_INVALID when the configuration is outside its
+ * limits or the memory not aligned; OME_NO_MEMORY when `size_bytes` is below ome_feed_size_bytes. */
 ome_status_t ome_feed_init(ome_feed_t **feed, void *memory, uint64_t size_bytes, const ome_feed_config_t *config);
 
-/* Takes over the state of an engine: its books, its count of trades, its last sequence. The next event in the stream is that of its next
- * command. Once, on a new feed, before the threads start. OME_OK; OME_INVALID when the engine's limits are others than the feed's. */
+/* Takes over the state of an engine: its books, its count of trades, its last sequence. The next event in the stream is
+ * that of its next command. Once, on a new feed, before the threads start. OME_OK; OME_INVALID when the engine's limits
+ * are others than the feed's. */
 ome_status_t ome_feed_seed(ome_feed_t *feed, const ome_engine_t *engine);
 
-/* Does what can be done now: reads subscriptions and events, sends. Never blocks, and does a bounded amount. Returns how much it was; 0
- * when there was nothing to do, or it has stopped. */
+/* Does what can be done now: reads subscriptions and events, sends. Never blocks, and does a bounded amount. Returns
+ * how much it was; 0 when there was nothing to do, or it has stopped. */
 uint32_t ome_feed_do_work(ome_feed_t *feed);
 
-/* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED when the socket is closed, or the sequences
- * of the events went back: it does no more then. */
+/* Works, and sleeps when there is nothing to do, for about `timeout_ms`. OME_OK; OME_STOPPED when the socket is closed,
+ * or the sequences of the events went back: it does no more then. */
 ome_status_t ome_feed_run(ome_feed_t *feed, uint32_t timeout_ms);
 
 #endif

@@ -1,17 +1,18 @@
-/* The feed's own picture of every book, as far as it is displayed: which order is displayed where, with how much, and what each price
- * level displays.
+/* The feed's own copy of the displayed part of every book: which order displays how much at which price, and the
+ * displayed total of each price level.
  *
- * It follows the engine by its events alone and never asks it. Hidden orders, reserves and waiting stops are not in it. A level is found
- * by its price, not by ticks, so nothing about instruments has to be known. Levels have no queues: priority is not published. A level
- * that a command empties stays, with no orders, until its change is taken, so that a command may change any number of levels, and one
- * more than once. A change that another of the same command undoes is none.
+ * It follows the engine only by its events. Hidden orders, reserves and waiting stops are not in it. A level is found
+ * by its price, not by ticks, so the book needs to know nothing about instruments. Levels have no queues: priority is
+ * not published. A level that a command empties stays, with no orders, until its change is taken, so that a command may
+ * change any number of levels, and a level more than once. If a later change of the same command undoes a change, there
+ * is no change.
  *
  *     apply, for each event of a command; then take_change, until there is none
  *
  * Written and read by the feed's thread alone.
  *
- * Invariants: a level's quantity and order_count are the sums over the orders that point to it; between commands every level has orders
- * and none is changed. */
+ * Invariants: a level's quantity and order_count are the sums over the orders that point to it; between commands every
+ * level has orders and none is changed. */
 #ifndef OME_FEED_BOOK_H
 #define OME_FEED_BOOK_H
 
@@ -23,9 +24,9 @@
 #include "engine/ome_engine.h"
 
 /* OFFSET SIZE FIELD            UNIT
- *      0    8 leaves_quantity  lots displayed; 0 exactly when the slot holds no order that is displayed
+ *      0    8 leaves_quantity  displayed lots; 0 exactly when the slot holds no displayed order
  *      8    4 level            index of its price level
- *     12    4 generation       of the order that is displayed in this slot */
+ *     12    4 generation       of the displayed order in this slot */
 typedef struct
 {
     int64_t leaves_quantity;
@@ -57,8 +58,8 @@ void ome_feed_book_seed(ome_feed_book_t *book, const ome_engine_t *engine);
 /* Follows one event. */
 void ome_feed_book_apply(ome_feed_book_t *book, const ome_event_t *event);
 
-/* Copies the next level that has changed to `level` as it is now, with order_count and quantity 0 when it is gone. False when there is
- * none. Only after the last event of a command. */
+/* Copies the next level that has changed to `level` as it is now, with order_count and quantity 0 when it is gone.
+ * False when there is none. Only after the last event of a command. */
 bool ome_feed_book_take_change(ome_feed_book_t *book, ome_level_t *level);
 
 /* The best level of a side, or 0; the others with ome_ladder_next. Only when there are no changes to take. */

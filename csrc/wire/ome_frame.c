@@ -4,17 +4,17 @@
 
 #include "base/ome_assert.h"
 
-static bool is_client_command(uint16_t template_id)
+static bool frame_is_client_command(uint16_t template_id)
 {
-    return template_id >= OME_TEMPLATE_NEW_ORDER && template_id <= OME_TEMPLATE_MASS_CANCEL;
+    return ome_message_class(template_id) == OME_MESSAGE_CLASS_ORDER;
 }
 
-static bool is_session_message(uint16_t template_id)
+static bool frame_is_session_message(uint16_t template_id)
 {
-    return template_id == OME_TEMPLATE_LOGON || template_id == OME_TEMPLATE_LOGOUT || template_id == OME_TEMPLATE_HEARTBEAT;
+    return ome_message_class(template_id) == OME_MESSAGE_CLASS_SESSION;
 }
 
-static ome_frame_content_t content_of(uint16_t template_id)
+static ome_frame_content_t frame_content_of(uint16_t template_id)
 {
     switch (template_id)
     {
@@ -29,7 +29,7 @@ static ome_frame_content_t content_of(uint16_t template_id)
     }
 }
 
-static bool fail(ome_frame_t *frame, uint8_t reason, const char *field, uint64_t found, uint64_t allowed)
+static bool frame_fail(ome_frame_t *frame, uint8_t reason, const char *field, uint64_t found, uint64_t allowed)
 {
     frame->content = OME_FRAME_BAD;
     frame->fault.reason = reason;
@@ -40,33 +40,33 @@ static bool fail(ome_frame_t *frame, uint8_t reason, const char *field, uint64_t
 }
 
 /* The message at `offset`; the order of these checks is the order in which a reader could go wrong. */
-static bool inspect_message(ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, ome_message_header_t *header)
+static bool frame_inspect_message(ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, ome_message_header_t *header)
 {
     const uint32_t left = size_bytes - frame->fault.byte_offset;
     if (left < OME_MESSAGE_HEADER_SIZE)
     {
-        return fail(frame, OME_REASON_FRAME_TRUNCATED, "header", left, OME_MESSAGE_HEADER_SIZE);
+        return frame_fail(frame, OME_REASON_FRAME_TRUNCATED, "header", left, OME_MESSAGE_HEADER_SIZE);
     }
     memcpy(header, data + frame->fault.byte_offset, sizeof(*header));
     if (header->schema_id != OME_SCHEMA_ID)
     {
-        return fail(frame, OME_REASON_UNKNOWN_SCHEMA, "schema_id", header->schema_id, OME_SCHEMA_ID);
+        return frame_fail(frame, OME_REASON_UNKNOWN_SCHEMA, "schema_id", header->schema_id, OME_SCHEMA_ID);
     }
     if (header->version != OME_SCHEMA_VERSION)
     {
-        return fail(frame, OME_REASON_UNSUPPORTED_VERSION, "version", header->version, OME_SCHEMA_VERSION);
+        return frame_fail(frame, OME_REASON_UNSUPPORTED_VERSION, "version", header->version, OME_SCHEMA_VERSION);
     }
-    if (!is_client_command(header->template_id) && !is_session_message(header->template_id))
+    if (!frame_is_client_command(header->template_id) && !frame_is_session_message(header->template_id))
     {
-        return fail(frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", header->template_id, OME_TEMPLATE_MASS_CANCEL);
+        return frame_fail(frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", header->template_id, OME_TEMPLATE_MASS_CANCEL);
     }
     if (header->block_length != OME_BODY_SIZE)
     {
-        return fail(frame, OME_REASON_BAD_BLOCK_LENGTH, "block_length", header->block_length, OME_BODY_SIZE);
+        return frame_fail(frame, OME_REASON_BAD_BLOCK_LENGTH, "block_length", header->block_length, OME_BODY_SIZE);
     }
     if (left < OME_RECORD_SIZE)
     {
-        return fail(frame, OME_REASON_FRAME_TRUNCATED, "block", left - OME_MESSAGE_HEADER_SIZE, OME_BODY_SIZE);
+        return frame_fail(frame, OME_REASON_FRAME_TRUNCATED, "block", left - OME_MESSAGE_HEADER_SIZE, OME_BODY_SIZE);
     }
     return true;
 }
@@ -84,25 +84,25 @@ typedef struct
     uint32_t message_count_max;
 } open_command_t;
 
-static uint16_t flags_of(const uint8_t *message)
+static uint16_t frame_flags_of(const uint8_t *message)
 {
     uint16_t flags;
     memcpy(&flags, message + offsetof(ome_command_t, flags), sizeof(flags));
     return flags;
 }
 
-/* OrderTerms stand behind a message that says CONTINUED, and nothing else does. On the other commands CONTINUED is a flag like any that
- * does not belong to them: the engine's to refuse. */
-static bool inspect_command(ome_frame_t *frame, open_command_t *command, const uint8_t *message, uint16_t template_id)
+/* OrderTerms follow a message with CONTINUED, and nothing else does. On the other commands CONTINUED is a flag like any
+ * that does not belong to them: the engine's to refuse. */
+static bool frame_inspect_command(ome_frame_t *frame, open_command_t *command, const uint8_t *message, uint16_t template_id)
 {
     const bool is_terms = template_id == OME_TEMPLATE_ORDER_TERMS;
     if (is_terms != (command->message_count > 0))
     {
         const uint16_t allowed = is_terms ? OME_TEMPLATE_AMEND_ORDER : OME_TEMPLATE_ORDER_TERMS;
-        return fail(frame, OME_REASON_INCOMPLETE_COMMAND, "template_id", template_id, allowed);
+        return frame_fail(frame, OME_REASON_INCOMPLETE_COMMAND, "template_id", template_id, allowed);
     }
     const bool may_continue = is_terms || template_id == OME_TEMPLATE_NEW_ORDER || template_id == OME_TEMPLATE_AMEND_ORDER;
-    if (!may_continue || (flags_of(message) & OME_COMMAND_FLAGS_CONTINUED) == 0)
+    if (!may_continue || (frame_flags_of(message) & OME_COMMAND_FLAGS_CONTINUED) == 0)
     {
         command->message_count = 0;
         return true;
@@ -110,13 +110,13 @@ static bool inspect_command(ome_frame_t *frame, open_command_t *command, const u
     command->message_count++;
     if (command->message_count >= command->message_count_max)
     {
-        return fail(
+        return frame_fail(
             frame, OME_REASON_INCOMPLETE_COMMAND, "command_messages", (uint64_t)command->message_count + 1, command->message_count_max);
     }
     return true;
 }
 
-static uint32_t message_count_of(uint32_t size_bytes)
+static uint32_t frame_message_count_of(uint32_t size_bytes)
 {
     return (size_bytes + OME_RECORD_SIZE - 1) / OME_RECORD_SIZE;
 }
@@ -129,7 +129,7 @@ void ome_frame_inspect(
     if (size_bytes == 0)
     {
         frame->message_count = 1;
-        (void)fail(frame, OME_REASON_FRAME_EMPTY, "frame", 0, OME_RECORD_SIZE);
+        (void)frame_fail(frame, OME_REASON_FRAME_EMPTY, "frame", 0, OME_RECORD_SIZE);
         return;
     }
     for (uint32_t offset = 0; offset < size_bytes; offset += OME_RECORD_SIZE)
@@ -137,34 +137,34 @@ void ome_frame_inspect(
         frame->fault.message_index = frame->message_count;
         frame->fault.byte_offset = offset;
         ome_message_header_t header;
-        if (!inspect_message(frame, data, size_bytes, &header))
+        if (!frame_inspect_message(frame, data, size_bytes, &header))
         {
             frame->message_count++;
             return;
         }
-        const bool is_alone = is_session_message(header.template_id);
+        const bool is_alone = frame_is_session_message(header.template_id);
         const uint32_t allowed = is_alone || frame->content != OME_FRAME_COMMANDS ? 1 : message_count_max;
         if (frame->message_count >= allowed)
         {
-            frame->message_count = message_count_of(size_bytes);
-            (void)fail(frame, OME_REASON_FRAME_TOO_LONG, "message_count", frame->message_count, allowed);
+            frame->message_count = frame_message_count_of(size_bytes);
+            (void)frame_fail(frame, OME_REASON_FRAME_TOO_LONG, "message_count", frame->message_count, allowed);
             return;
         }
         frame->message_count++;
         if (is_alone)
         {
-            frame->content = content_of(header.template_id);
+            frame->content = frame_content_of(header.template_id);
         }
-        else if (!inspect_command(frame, &command, data + offset, header.template_id))
+        else if (!frame_inspect_command(frame, &command, data + offset, header.template_id))
         {
-            frame->message_count = message_count_of(size_bytes);
+            frame->message_count = frame_message_count_of(size_bytes);
             return;
         }
     }
     if (command.message_count > 0)
     {
-        const uint16_t flags = flags_of(data + frame->fault.byte_offset);
-        (void)fail(frame, OME_REASON_INCOMPLETE_COMMAND, "flags", flags, flags - (uint32_t)OME_COMMAND_FLAGS_CONTINUED);
+        const uint16_t flags = frame_flags_of(data + frame->fault.byte_offset);
+        (void)frame_fail(frame, OME_REASON_INCOMPLETE_COMMAND, "flags", flags, flags - (uint32_t)OME_COMMAND_FLAGS_CONTINUED);
     }
 }
 

@@ -1,5 +1,5 @@
-/* A frame from a client: one or more SBE messages back to back. Here it is looked at, and either all of its structure is right, or the
- * first thing that is wrong is named.
+/* A frame from a client: one or more SBE messages back to back. The inspection finds that its whole structure is right,
+ * or names the first error.
  *
  * No state; any thread. */
 #ifndef OME_FRAME_H
@@ -33,15 +33,16 @@ typedef struct
 typedef struct
 {
     ome_frame_content_t content;
-    uint32_t message_count; /* of a bad frame, as far as they can be told apart */
+    uint32_t message_count; /* of a bad frame, as far as they can be recognised */
     ome_frame_fault_t fault;
 } ome_frame_t;
 
-/* The most messages of one command that a client may send: all terms there are take three more; one is to spare. */
+/* The most messages of one command that a client may send: all existing terms take three more; one is spare. */
 #define OME_FRAME_COMMAND_MESSAGE_COUNT_MAX 5u
 
-/* Looks at `size_bytes` bytes. A frame has at most `message_count_max` messages, and a command at most `command_message_count_max` of
- * them, all in the same frame; a logon, a logout or a heartbeat is alone in its frame. */
+/* Looks at `size_bytes` bytes. A frame has at most `message_count_max` messages, and a command at most
+ * `command_message_count_max` of them, all in the same frame; a logon, a logout or a heartbeat is alone in its
+ * frame. */
 void ome_frame_inspect(
     ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, uint32_t message_count_max, uint32_t command_message_count_max);
 

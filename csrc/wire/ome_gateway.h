@@ -1,24 +1,28 @@
-/* The gateway's loop: frames from clients into the inbound ring, events that may be spoken back to clients as execution reports.
+/* The gateway's loop: it puts frames from clients into the inbound ring, and sends events that may be sent back to
+ * clients as execution reports.
  *
- * One thread, on one socket and one reader of the outbound stream. What is rare - logon, logout, a definition that took effect - it
- * hands to its caller and goes on afterwards.
+ * One thread, with one socket and one reader of the outbound stream. The loop hands rare things (a logon, a logout, a
+ * definition that took effect) to its caller and continues afterwards.
  *
- * A session is defined in the engine, and so in the journal, with its first command: who only logs on leaves no trace.
+ * A session is defined in the engine, and so in the journal, with its first command: a client that only logs on
+ * leaves no trace.
  *
- * A session ends when its connection does, when it does not read (Logout, SLOW_CONSUMER), or when it asked to be watched and sent
- * nothing for three heartbeats. Nobody waits for it. Who sends bad frames or heartbeats without end is read more slowly.
+ * A session ends when its connection does, when it does not read (Logout, SLOW_CONSUMER), or when it asked to be
+ * watched and sent nothing for three heartbeats. Nobody waits for it. If a client sends bad frames or heartbeats
+ * without end, the gateway reads it more slowly.
  *
- * Nothing is lost without a count: a report for a session without a connection, or with one that does not read, is counted as
- * undelivered, and the session's report sequence shows the gap. A bad frame is answered with a FrameReject and counted; it never reaches
- * the ring. Nor does a new order while storage is low: it is answered at once, and takes no room in the journal. */
+ * Every loss is counted: a report for a session without a connection, or with one that does not read, is counted as
+ * undelivered, and the session's report sequence shows the gap. A bad frame is answered with a FrameReject and counted;
+ * it never reaches the ring. Nor does a new order while storage is low: the gateway answers it at once, and it takes no
+ * room in the journal. */
 #ifndef OME_GATEWAY_H
 #define OME_GATEWAY_H
 
+#include "abi/ome_choices.h"
 #include "abi/ome_status.h"
 #include "base/ome_counters.h"
-#include "base/ome_venue_clock.h"
-#include "concurrent/ome_ring.h"
-#include "concurrent/ome_stream.h"
+#include "concurrent/ome_ingress.h"
+#include "concurrent/ome_published.h"
 #include "wire/ome_frame.h"
 #include "wire/ome_reports.h"
 #include "wire/ome_session_table.h"
@@ -46,41 +50,39 @@ typedef struct
 
 typedef struct
 {
-    ome_ring_t *ring;
-    ome_stream_t *stream;
-    uint64_t (*durable)(void *context); /* last command that may be spoken of */
+    ome_ingress_t ingress;
+    ome_reader_t reader;
     bool (*is_open)(void *context);     /* whether commands are taken */
-    uint8_t (*storage)(void *context);  /* ome_storage_t: what is refused for want of room */
+    uint8_t (*storage)(void *context);  /* ome_storage_t: what is refused because room is short */
     void *context;
-    const ome_venue_clock_t *clock; /* what commands are stamped with */
     const ome_socket_t *socket;
     ome_gateway_counters_t counters;
-    uint32_t reader_index;
     uint32_t order_count_max;
     uint32_t session_count_max;
     uint32_t connection_slot_max; /* of the socket's peers */
-    int event_fd; /* wakes the loop when there is something in the stream */
+    int event_fd; /* wakes the loop when there is something to read */
 } ome_gateway_config_t;
 
 typedef struct ome_gateway ome_gateway_t;
 
 uint64_t ome_gateway_size_bytes(const ome_gateway_config_t *config);
 
-/* Lays a gateway out in zeroed memory aligned to a cache line, and takes over the engine's resting orders; before the threads start.
- * OME_OK or OME_NO_MEMORY. */
+/* Lays a gateway out in zeroed memory aligned to a cache line, and takes over the engine's resting orders; before the
+ * threads start. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_gateway_init(
     ome_gateway_t **gateway, void *memory, uint64_t size_bytes, const ome_gateway_config_t *config, const ome_engine_t *engine);
 
 /* Works until there is something for the caller, or for about `timeout_ms`. */
 ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
 
-/* The connection and the 64 bytes of a message; the event of a definition. Valid until the next call of ome_gateway_run. */
+/* The connection and the 64 bytes of a message; the event of a definition. Valid until the next call of
+ * ome_gateway_run. */
 uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
-/* Gives a session its connection, and ends what either had before. A session that is not defined yet (`is_defined` 0) is defined with
- * its first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
+/* Gives a session its connection, and ends what either had before. A session that is not defined yet (`is_defined` 0)
+ * is defined with its first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
 ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
 
 /* Takes a session's connection away; nothing where it has none. */

@@ -1,21 +1,25 @@
-/* A listening socket and its connections, each a ZMTP peer (ome_zmtp.h): the server's end of order entry and of market data.
+/* A listening socket and its connections, each a ZMTP peer (ome_zmtp.h): the server's end of order entry and of market
+ * data.
  *
  *     accept -> read -> ome_zmtp_next -> receive()            send() -> queue of the connection -> write
  *
  * What a peer can cost is bounded, in bytes and in number:
  *   connections   at most `connection_count_max`. When all are taken, a new one takes the place of the one that has waited longest without
- *                 being admitted; where all are admitted it is closed at once. Who is not admitted within HANDSHAKE_MS (no READY) or
- *                 ADMISSION_MS is closed.
- *   input         nothing is read ahead of what the caller takes, but one buffer for all. What a connection holds is the beginning of one
- *                 frame, so at most `part_size_max_bytes`; or while it is paused, what was read before: READ_SIZE more. Before it is
- *                 admitted a connection gets a few frames and commands a tick, and all such connections together a few more.
- *   output        while `queue_size_max_bytes` wait for a connection it gets nothing more; all have `pool_size_bytes` together, input
- *                 included. When the pool is used up, the connection that holds most ends, of those that have not read for a while, or
- *                 else of those that hold more than twice what is needed; if there is none the message is refused.
- *   commands      PINGs, subscriptions: so many a tick, then the connection waits for the next.
+ *                 being admitted; if all are admitted, the new one is closed at once. A connection that is not admitted within
+ *                 HANDSHAKE_MS (no READY) or ADMISSION_MS is closed.
+ *   input         the listener reads no more than the caller takes, except one buffer for all. A connection holds the beginning of one
+ *                 frame, so at most `part_size_max_bytes`; while it is paused, also the bytes that were read before: READ_SIZE more.
+ *                 Before it is admitted a connection gets a few frames and commands in each tick, and all such connections together
+ *                 a few more.
+ *   output        while `queue_size_max_bytes` wait for a connection, it gets nothing more; all have `pool_size_bytes` together, input
+ *                 included. When the pool is used up, the listener closes the connection that holds most, of those that have not
+ *                 read for a while, or else of those that hold more than twice what is needed; if there is none, it refuses the
+ *                 message.
+ *   commands      PINGs, subscriptions: a limited number in each tick, then the connection waits for the next tick.
  * A connection whose peer has vanished ends by TCP keepalive, or when nothing was acknowledged for DEAD_MS.
  *
- * One thread, one epoll. Memory is reserved when it is made. It closes everything but the listening descriptor, which is the caller's. */
+ * One thread, one epoll. Memory is reserved when it is made. It closes everything but the listening descriptor, which
+ * is the caller's. */
 #ifndef OME_LISTENER_H
 #define OME_LISTENER_H
 
@@ -56,8 +60,8 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
 /* Sends what waits and closes all connections; waits up to `linger_ms` for the peers to have read it and closed. */
 void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);
 
-/* In a child of fork: closes its copies of the descriptors, which are the parent's to serve, and does nothing else. The listener is not
- * to be used there. */
+/* In a child of fork: closes its copies of the descriptors, which are the parent's to serve, and does nothing else. The
+ * listener is not to be used there. */
 void ome_listener_abandon(const ome_listener_t *listener);
 
 uint32_t ome_listener_connection_count_max(const ome_listener_t *listener);

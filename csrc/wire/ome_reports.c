@@ -1,5 +1,6 @@
 #include "wire/ome_reports.h"
 
+#include "abi/ome_attributes.h"
 #include "wire/ome_frame.h"
 
 void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max, uint32_t session_count_max)
@@ -10,14 +11,14 @@ void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order
     reports->timestamp_ns = 0;
 }
 
-static uint16_t session_of(const ome_report_order_t *order)
+static uint16_t reports_session_of(const ome_report_order_t *order)
 {
     return (uint16_t)(order->owner >> 48);
 }
 
-static void set_leaves(ome_reports_t *reports, ome_report_order_t *order, int64_t leaves_quantity)
+static void reports_set_leaves(ome_reports_t *reports, ome_report_order_t *order, int64_t leaves_quantity)
 {
-    reports->order_counts[session_of(order)] += (uint32_t)(leaves_quantity > 0) - (uint32_t)(order->leaves_quantity > 0);
+    reports->order_counts[reports_session_of(order)] += (uint32_t)(leaves_quantity > 0) - (uint32_t)(order->leaves_quantity > 0);
     order->leaves_quantity = leaves_quantity;
 }
 
@@ -33,18 +34,18 @@ void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine)
             reports->orders[slot] = (ome_report_order_t){.leaves_quantity = ome_book_leaves(&engine->pools, order),
                 .cumulative_quantity = order->cumulative_quantity,
                 .owner = ome_book_owner(&engine->pools, order)};
-            reports->order_counts[session_of(&reports->orders[slot])]++;
+            reports->order_counts[reports_session_of(&reports->orders[slot])]++;
         }
     }
 }
 
-static uint64_t owner_of(const ome_event_t *event)
+static uint64_t reports_owner_of(const ome_event_t *event)
 {
     return (uint64_t)event->account | (uint64_t)event->participant << 32 | (uint64_t)event->session << 48;
 }
 
 /* What all reports about an order have in common. Returns the session that it is for. */
-static uint16_t fill(
+static uint16_t reports_fill(
     ome_execution_report_t *report, const ome_reports_t *reports, const ome_event_t *event, const ome_report_order_t *order)
 {
     *report = (ome_execution_report_t){.engine_sequence = event->sequence,
@@ -60,29 +61,30 @@ static uint16_t fill(
         .side = event->side,
         .reason = event->reason};
     ome_message_header_set(report, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
-    return session_of(order);
+    return reports_session_of(order);
 }
 
-static void trade_order(ome_reports_t *reports, ome_report_order_t *order, int64_t quantity)
+static void reports_trade_order(ome_reports_t *reports, ome_report_order_t *order, int64_t quantity)
 {
-    set_leaves(reports, order, order->leaves_quantity - quantity);
+    reports_set_leaves(reports, order, order->leaves_quantity - quantity);
     order->cumulative_quantity += quantity;
 }
 
-/* Two orders met: the aggressor's report, then the resting order's. Where they did not trade, what becomes of them is in the events that follow. */
-static uint32_t make_meeting(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
+/* Two orders met: the aggressor's report, then the resting order's. Where they did not trade, what becomes of them is
+ * in the events that follow. */
+static uint32_t reports_make_meeting(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
 {
     ome_report_order_t *aggressor = &reports->orders[(uint32_t)event->order_id];
     ome_report_order_t *resting = &reports->orders[(uint32_t)event->resting_order_id];
     const bool is_trade = event->kind == OME_EVENT_KIND_TRADE;
     if (is_trade)
     {
-        trade_order(reports, aggressor, event->quantity);
-        trade_order(reports, resting, event->quantity);
+        reports_trade_order(reports, aggressor, event->quantity);
+        reports_trade_order(reports, resting, event->quantity);
         reports->trade_count++;
     }
-    sessions[0] = fill(&made[0], reports, event, aggressor);
-    sessions[1] = fill(&made[1], reports, event, resting);
+    sessions[0] = reports_fill(&made[0], reports, event, aggressor);
+    sessions[1] = reports_fill(&made[1], reports, event, resting);
     made[0].is_aggressor = 1;
     made[1].order_id = event->resting_order_id;
     made[1].client_order_id = event->resting_client_order_id;
@@ -95,47 +97,61 @@ static uint32_t make_meeting(ome_reports_t *reports, const ome_event_t *event, o
     return 2;
 }
 
+/* The attributes of the order accepted right before: in the event they lie where others have price and quantity. */
+static uint32_t reports_make_attributes(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t *made, uint16_t *session)
+{
+    const ome_report_order_t *order = &reports->orders[(uint32_t)event->order_id];
+    static_assert(OME_ATTRIBUTE_ROOM * sizeof(uint32_t) == sizeof(made->price) + sizeof(made->last_quantity), "a report has room for all");
+    *session = reports_fill(made, reports, event, order);
+    made->last_quantity = event->quantity;
+    made->leaves_quantity = made->cumulative_quantity = 0;
+    ome_message_header_set(made, OME_TEMPLATE_ATTRIBUTES_REPORT, OME_BLOCK_ATTRIBUTES_REPORT);
+    return 1;
+}
+
 uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
 {
     if (event->kind == OME_EVENT_KIND_TRADE || event->kind == OME_EVENT_KIND_PREVENTED)
     {
-        return make_meeting(reports, event, made, sessions);
+        return reports_make_meeting(reports, event, made, sessions);
     }
     reports->timestamp_ns = event->timestamp_ns;
     /* These two are about a command, not about an order; a rejection may name any order id. */
     const bool is_of_command = event->kind == OME_EVENT_KIND_REJECTED || event->kind == OME_EVENT_KIND_COMPLETED;
-    ome_report_order_t nobodys = {.owner = owner_of(event)};
+    ome_report_order_t nobodys = {.owner = reports_owner_of(event)};
     ome_report_order_t *order = is_of_command ? &nobodys : &reports->orders[(uint32_t)event->order_id];
     int64_t last_quantity = 0;
     switch (event->kind)
     {
     case OME_EVENT_KIND_ACCEPTED:
-        set_leaves(reports, order, 0);
-        *order = (ome_report_order_t){.owner = owner_of(event)};
-        set_leaves(reports, order, event->quantity);
+        reports_set_leaves(reports, order, 0);
+        *order = (ome_report_order_t){.owner = reports_owner_of(event)};
+        reports_set_leaves(reports, order, event->quantity);
         break;
     case OME_EVENT_KIND_AMENDED:
-        set_leaves(reports, order, event->quantity);
+        reports_set_leaves(reports, order, event->quantity);
         break;
     case OME_EVENT_KIND_REDUCED:
-        set_leaves(reports, order, order->leaves_quantity - event->quantity);
+        reports_set_leaves(reports, order, order->leaves_quantity - event->quantity);
         last_quantity = event->quantity;
         break;
     case OME_EVENT_KIND_CANCELLED:
-        set_leaves(reports, order, 0);
+        reports_set_leaves(reports, order, 0);
         last_quantity = event->quantity;
         break;
     case OME_EVENT_KIND_COMPLETED:
         last_quantity = event->quantity;
         break;
+    case OME_EVENT_KIND_ATTRIBUTES:
+        return reports_make_attributes(reports, event, &made[0], &sessions[0]);
     case OME_EVENT_KIND_REJECTED:
     case OME_EVENT_KIND_RESTED:
     case OME_EVENT_KIND_TRIGGERED:
         break;
     default:
-        return 0; /* definitions are nobody's order, and what is displayed is the market's to see */
+        return 0; /* definitions belong to no order, and displayed quantity is market data */
     }
-    sessions[0] = fill(&made[0], reports, event, order);
+    sessions[0] = reports_fill(&made[0], reports, event, order);
     made[0].last_quantity = last_quantity;
     if (is_of_command)
     {

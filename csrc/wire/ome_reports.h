@@ -1,8 +1,8 @@
 /* From events to execution reports.
  *
- * An event says what happened; a report says what it means for one order: also what is left open, reserves included, and what has traded
- * so far. So this keeps, for each slot of an order, its leaves, its cumulative quantity and its owner. Trade ids count the trades, and
- * times are those of the command. One thread. */
+ * An event says what happened; a report says what it means for one order, with its open quantity, reserves included,
+ * and what has traded so far. So this table keeps, for each slot of an order, its leaves, its cumulative quantity and
+ * its owner. Trade ids count the trades, and times are those of the command. One thread. */
 #ifndef OME_REPORTS_H
 #define OME_REPORTS_H
 
@@ -29,14 +29,15 @@ typedef struct
 
 void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max, uint32_t session_count_max);
 
-/* Takes over the orders that live, at rest or waiting, when the engine's thread has not started. */
+/* Takes over the live orders, resting or waiting, before the engine's thread starts. */
 void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine);
 
-/* Makes the reports of one event, at most two, with header and without report_sequence; `sessions` says for whom each is. Returns how many. */
+/* Makes the reports of one event, at most two, with header and without report_sequence; `sessions` gets the session of
+ * each. Returns how many. */
 uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2]);
 
-/* Makes the report, with header and without report_sequence, of a command that is refused before it is sequenced: it has no engine
- * sequence. `command` is as the client sent it. */
+/* Makes the report, with header and without report_sequence, of a command that is refused before it is sequenced: it
+ * has no engine sequence. `command` is as the client sent it. */
 void ome_reports_refuse(ome_execution_report_t *report, const ome_command_t *command, uint8_t kind, uint8_t reason, uint64_t timestamp_ns);
 
 #endif

@@ -1,8 +1,8 @@
-/* Who is connected: from a connection to its session, and back.
+/* The table of connected sessions: from a connection to its session, and back.
  *
- * A session (participant and number) is the engine's and outlives connections; here is which connection it has now, and how many reports
- * it was sent. A session that has sent no command yet is known here alone: it is defined in the engine with its first command. Written
- * and read by the gateway's thread alone. */
+ * A session (participant and number) is the engine's and outlives connections; here is which connection it has now, and
+ * how many reports it was sent. A session that has sent no command yet is known here alone: it is defined in the engine
+ * with its first command. Written and read by the gateway's thread alone. */
 #ifndef OME_SESSION_TABLE_H
 #define OME_SESSION_TABLE_H
 
@@ -21,7 +21,7 @@ typedef struct
     uint32_t heartbeat_ms;    /* 0: nobody minds silence */
     uint32_t first_report;    /* of those waiting to be sent; index in the gateway's pool, 0 is none */
     uint32_t last_report;
-    uint32_t refused_sequence; /* where it was told BUSY: what it sent after that waits until it begins there again */
+    uint32_t refused_sequence; /* the sequence that got BUSY: later frames are refused until one begins with it */
     uint32_t noise_count;      /* bad frames and heartbeats in this tick: */
     uint64_t noise_tick;
     bool is_refused;

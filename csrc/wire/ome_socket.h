@@ -1,13 +1,15 @@
-/* What the gateway's and the feed's loops need of a socket: a table of functions.
+/* The functions of a socket that the gateway's and the feed's loops use, as a table.
  *
- * Behind it is a listener (ome_listener.h), or in a test whatever the test wants. None of the functions blocks but `wait`. One thread uses a socket.
+ * A listener implements it (ome_listener.h), or a test. No function blocks except `wait`. One thread uses a socket.
  *
- * A peer is a connection: a number that is never used again, whose low 32 bits are a slot, from 1 to the most connections there may be. */
+ * A peer is a connection: a number that is never used again, whose low 32 bits are a slot, from 1 to the most
+ * connections there may be. */
 #ifndef OME_SOCKET_H
 #define OME_SOCKET_H
 
 #include <stdint.h>
 
+#include "abi/ome_choices.h"
 #include "abi/ome_status.h"
 
 typedef enum

@@ -5,9 +5,9 @@
 #include "base/ome_assert.h"
 
 #define BUCKET_COUNT OME_SUBSCRIPTION_COUNT_MAX
-#define READS_BYTES (UINT32_C(64) * 1024) /* who has less than this waiting reads */
+#define READS_BYTES (UINT32_C(64) * 1024) /* a peer with fewer waiting bytes counts as reading */
 #define ANSWER_BYTES                                                                                                                       \
-    (UINT64_C(4) * 1024 * 1024) /* copied for one answer: whoever is left gets it later, so that the events of the market do not wait */
+    (UINT64_C(4) * 1024 * 1024) /* copied for one answer: the other peers get it later, so that market events do not wait */
 
 void ome_subscribers_init(ome_subscribers_t *subscribers, ome_arena_t *arena, const ome_socket_t *socket, uint32_t channel_count,
     uint32_t instrument_count_max, uint32_t connection_slot_max)
@@ -27,18 +27,18 @@ void ome_subscribers_init(ome_subscribers_t *subscribers, ome_arena_t *arena, co
 
 /* ---- Topics ---- */
 
-static uint64_t topic_number(uint32_t channel, uint32_t instrument)
+static uint64_t subscribers_topic_number(uint32_t channel, uint32_t instrument)
 {
     return (uint64_t)channel << 32 | instrument;
 }
 
-static uint64_t topic_index(const ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument)
+static uint64_t subscribers_topic_index(const ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument)
 {
     return (uint64_t)(channel - 1) * ((uint64_t)subscribers->instrument_count_max + 1) + instrument;
 }
 
 /* A prefix as the number that a topic is, filled up with zeros. */
-static uint64_t prefix_number(const uint8_t *prefix, uint32_t prefix_size_bytes)
+static uint64_t subscribers_prefix_number(const uint8_t *prefix, uint32_t prefix_size_bytes)
 {
     uint8_t bytes[OME_TOPIC_SIZE] = {0};
     memcpy(bytes, prefix, prefix_size_bytes);
@@ -47,14 +47,14 @@ static uint64_t prefix_number(const uint8_t *prefix, uint32_t prefix_size_bytes)
     return __builtin_bswap64(number);
 }
 
-static bool is_prefix_of(const ome_subscription_t *subscription, uint64_t topic)
+static bool subscribers_is_prefix_of(const ome_subscription_t *subscription, uint64_t topic)
 {
     const uint32_t bits = 8 * subscription->prefix_size_bytes;
     return bits == 0 || (topic ^ subscription->topic) >> (64 - bits) == 0;
 }
 
 /* Whether there can be a topic that begins so. */
-static bool is_possible(const ome_subscribers_t *subscribers, uint64_t topic, uint32_t prefix_size_bytes)
+static bool subscribers_is_possible(const ome_subscribers_t *subscribers, uint64_t topic, uint32_t prefix_size_bytes)
 {
     const uint32_t channel = (uint32_t)(topic >> 32);
     const uint32_t instrument = (uint32_t)topic;
@@ -70,27 +70,27 @@ static bool is_possible(const ome_subscribers_t *subscribers, uint64_t topic, ui
 }
 
 /* The list that a subscription is in. */
-static uint32_t *list_of(ome_subscribers_t *subscribers, uint64_t topic, uint32_t prefix_size_bytes)
+static uint32_t *subscribers_list_of(ome_subscribers_t *subscribers, uint64_t topic, uint32_t prefix_size_bytes)
 {
     if (prefix_size_bytes < OME_TOPIC_SIZE)
     {
         return &subscribers->first_prefix;
     }
-    return &subscribers->topics[topic_index(subscribers, (uint32_t)(topic >> 32), (uint32_t)topic)];
+    return &subscribers->topics[subscribers_topic_index(subscribers, (uint32_t)(topic >> 32), (uint32_t)topic)];
 }
 
 /* ---- Finding ---- */
 
-static uint32_t *bucket_of(const ome_subscribers_t *subscribers, uint32_t slot, uint64_t topic, uint32_t prefix_size_bytes)
+static uint32_t *subscribers_bucket_of(const ome_subscribers_t *subscribers, uint32_t slot, uint64_t topic, uint32_t prefix_size_bytes)
 {
     uint64_t hash = (slot ^ topic << 20 ^ topic >> 44 ^ (uint64_t)prefix_size_bytes << 60) * UINT64_C(0x9e3779b97f4a7c15);
     hash ^= hash >> 32;
     return &subscribers->buckets[hash & (BUCKET_COUNT - 1)];
 }
 
-static uint32_t find(const ome_subscribers_t *subscribers, uint32_t slot, uint64_t topic, uint32_t prefix_size_bytes)
+static uint32_t subscribers_find(const ome_subscribers_t *subscribers, uint32_t slot, uint64_t topic, uint32_t prefix_size_bytes)
 {
-    uint32_t index = *bucket_of(subscribers, slot, topic, prefix_size_bytes);
+    uint32_t index = *subscribers_bucket_of(subscribers, slot, topic, prefix_size_bytes);
     while (index != 0)
     {
         const ome_subscription_t *found = &subscribers->subscriptions[index];
@@ -109,14 +109,14 @@ static ome_subscriber_t *subscriber_of(const ome_subscribers_t *subscribers, uin
     return &subscribers->subscribers[slot];
 }
 
-static void ask(ome_subscribers_t *subscribers, ome_subscription_t *subscription)
+static void subscribers_ask(ome_subscribers_t *subscribers, ome_subscription_t *subscription)
 {
     subscription->is_asking = subscription->prefix_size_bytes == OME_TOPIC_SIZE;
     subscription->asked = ++subscribers->ask_count;
     subscription->owed_from = 1;
 }
 
-static uint32_t take_free(ome_subscribers_t *subscribers)
+static uint32_t subscribers_take_free(ome_subscribers_t *subscribers)
 {
     if (subscribers->count == OME_SUBSCRIPTION_COUNT_MAX)
     {
@@ -137,17 +137,17 @@ ome_status_t ome_subscribers_add(ome_subscribers_t *subscribers, uint64_t peer, 
     {
         return OME_NOT_FOUND;
     }
-    const uint64_t topic = prefix_number(prefix, prefix_size_bytes);
-    if (!is_possible(subscribers, topic, prefix_size_bytes))
+    const uint64_t topic = subscribers_prefix_number(prefix, prefix_size_bytes);
+    if (!subscribers_is_possible(subscribers, topic, prefix_size_bytes))
     {
         return OME_NOT_FOUND;
     }
     const uint32_t slot = (uint32_t)peer;
     ome_subscriber_t *subscriber = subscriber_of(subscribers, slot);
-    uint32_t index = find(subscribers, slot, topic, prefix_size_bytes);
+    uint32_t index = subscribers_find(subscribers, slot, topic, prefix_size_bytes);
     if (index != 0)
     {
-        ask(subscribers, &subscribers->subscriptions[index]);
+        subscribers_ask(subscribers, &subscribers->subscriptions[index]);
         return OME_OK;
     }
     if (subscriber->first == 0)
@@ -161,13 +161,13 @@ ome_status_t ome_subscribers_add(ome_subscribers_t *subscribers, uint64_t peer, 
     {
         return OME_FULL;
     }
-    index = take_free(subscribers);
+    index = subscribers_take_free(subscribers);
     if (index == 0)
     {
         return OME_FULL;
     }
-    uint32_t *list = list_of(subscribers, topic, prefix_size_bytes);
-    uint32_t *bucket = bucket_of(subscribers, slot, topic, prefix_size_bytes);
+    uint32_t *list = subscribers_list_of(subscribers, topic, prefix_size_bytes);
+    uint32_t *bucket = subscribers_bucket_of(subscribers, slot, topic, prefix_size_bytes);
     subscribers->subscriptions[index] = (ome_subscription_t){.slot = slot,
         .topic = topic,
         .next_of_topic = *list,
@@ -187,16 +187,16 @@ ome_status_t ome_subscribers_add(ome_subscribers_t *subscribers, uint64_t peer, 
     subscriber->first = index;
     subscriber->prefix_count += is_prefix;
     subscribers->count++;
-    ask(subscribers, &subscribers->subscriptions[index]);
+    subscribers_ask(subscribers, &subscribers->subscriptions[index]);
     return OME_OK;
 }
 
 /* ---- Removing ---- */
 
-static void release(ome_subscribers_t *subscribers, uint32_t index)
+static void subscribers_release(ome_subscribers_t *subscribers, uint32_t index)
 {
     ome_subscription_t *gone = &subscribers->subscriptions[index];
-    uint32_t *link = bucket_of(subscribers, gone->slot, gone->topic, gone->prefix_size_bytes);
+    uint32_t *link = subscribers_bucket_of(subscribers, gone->slot, gone->topic, gone->prefix_size_bytes);
     while (*link != index)
     {
         link = &subscribers->subscriptions[*link].next_of_bucket;
@@ -212,7 +212,7 @@ static void release(ome_subscribers_t *subscribers, uint32_t index)
     }
     else
     {
-        *list_of(subscribers, gone->topic, gone->prefix_size_bytes) = gone->next_of_topic;
+        *subscribers_list_of(subscribers, gone->topic, gone->prefix_size_bytes) = gone->next_of_topic;
     }
     if (gone->next_of_peer != 0)
     {
@@ -230,10 +230,11 @@ void ome_subscribers_remove(ome_subscribers_t *subscribers, uint64_t peer, const
 {
     if (prefix_size_bytes <= OME_TOPIC_SIZE)
     {
-        const uint32_t index = find(subscribers, (uint32_t)peer, prefix_number(prefix, prefix_size_bytes), prefix_size_bytes);
+        const uint32_t index =
+            subscribers_find(subscribers, (uint32_t)peer, subscribers_prefix_number(prefix, prefix_size_bytes), prefix_size_bytes);
         if (index != 0)
         {
-            release(subscribers, index);
+            subscribers_release(subscribers, index);
         }
     }
 }
@@ -243,7 +244,7 @@ void ome_subscribers_remove_peer(ome_subscribers_t *subscribers, uint64_t peer)
     ome_subscriber_t *subscriber = subscriber_of(subscribers, (uint32_t)peer);
     while (subscriber->first != 0)
     {
-        release(subscribers, subscriber->first);
+        subscribers_release(subscribers, subscriber->first);
     }
 }
 
@@ -256,14 +257,14 @@ bool ome_subscribers_has(const ome_subscribers_t *subscribers, uint64_t peer)
 
 bool ome_subscribers_want(const ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument)
 {
-    if (subscribers->topics[topic_index(subscribers, channel, instrument)] != 0)
+    if (subscribers->topics[subscribers_topic_index(subscribers, channel, instrument)] != 0)
     {
         return true;
     }
-    const uint64_t topic = topic_number(channel, instrument);
+    const uint64_t topic = subscribers_topic_number(channel, instrument);
     for (uint32_t index = subscribers->first_prefix; index != 0; index = subscribers->subscriptions[index].next_of_topic)
     {
-        if (is_prefix_of(&subscribers->subscriptions[index], topic))
+        if (subscribers_is_prefix_of(&subscribers->subscriptions[index], topic))
         {
             return true;
         }
@@ -271,18 +272,18 @@ bool ome_subscribers_want(const ome_subscribers_t *subscribers, uint32_t channel
     return false;
 }
 
-/* Whether a subscription to the topic asks how it stands. */
-static bool is_asking(const ome_subscribers_t *subscribers, const ome_subscription_t *subscription, uint64_t index)
+/* Whether a subscription to the topic requests its state. */
+static bool subscribers_is_asking(const ome_subscribers_t *subscribers, const ome_subscription_t *subscription, uint64_t index)
 {
     return subscription->prefix_size_bytes == OME_TOPIC_SIZE ? subscription->is_asking : subscription->asked > subscribers->answered[index];
 }
 
-static bool is_reading(const ome_subscribers_t *subscribers, uint32_t slot)
+static bool subscribers_is_reading(const ome_subscribers_t *subscribers, uint32_t slot)
 {
     return subscribers->socket->queued(subscribers->socket->context, subscribers->subscribers[slot].peer) < READS_BYTES;
 }
 
-static void owe(ome_subscribers_t *subscribers, ome_subscription_t *subscription, uint32_t instrument)
+static void subscribers_owe(ome_subscribers_t *subscribers, ome_subscription_t *subscription, uint32_t instrument)
 {
     ome_subscriber_t *subscriber = subscriber_of(subscribers, subscription->slot);
     const bool is_first = subscription->prefix_size_bytes == OME_TOPIC_SIZE || !subscription->is_asking;
@@ -294,8 +295,8 @@ static void owe(ome_subscribers_t *subscribers, ome_subscription_t *subscription
 
 bool ome_subscribers_ask(ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument)
 {
-    const uint64_t at = topic_index(subscribers, channel, instrument);
-    const uint64_t topic = topic_number(channel, instrument);
+    const uint64_t at = subscribers_topic_index(subscribers, channel, instrument);
+    const uint64_t topic = subscribers_topic_number(channel, instrument);
     bool has_reader = false;
     for (uint32_t pass = 0; pass < 2; pass++)
     {
@@ -303,26 +304,27 @@ bool ome_subscribers_ask(ome_subscribers_t *subscribers, uint32_t channel, uint3
         for (; index != 0; index = subscribers->subscriptions[index].next_of_topic)
         {
             ome_subscription_t *subscription = &subscribers->subscriptions[index];
-            if (!is_prefix_of(subscription, topic) || !is_asking(subscribers, subscription, at))
+            if (!subscribers_is_prefix_of(subscription, topic) || !subscribers_is_asking(subscribers, subscription, at))
             {
                 continue;
             }
-            if (is_reading(subscribers, subscription->slot))
+            if (subscribers_is_reading(subscribers, subscription->slot))
             {
                 has_reader = true;
             }
             else
             {
-                owe(subscribers, subscription, instrument);
+                subscribers_owe(subscribers, subscription, instrument);
             }
         }
     }
     return has_reader;
 }
 
-/* False where there was no room for the frame, now or when another subscription of the same connection was to get it. */
-static bool send_once(ome_subscribers_t *subscribers, const ome_subscription_t *subscription, const uint8_t *frame, uint32_t size_bytes,
-    ome_publication_t *publication)
+/* False where there was no room for the frame, now or when another subscription of the same connection was to get
+ * it. */
+static bool subscribers_send_once(ome_subscribers_t *subscribers, const ome_subscription_t *subscription, const uint8_t *frame,
+    uint32_t size_bytes, ome_publication_t *publication)
 {
     const ome_socket_t *socket = subscribers->socket;
     ome_subscriber_t *subscriber = subscriber_of(subscribers, subscription->slot);
@@ -341,18 +343,18 @@ ome_publication_t ome_subscribers_publish(
     ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes)
 {
     ome_publication_t publication = {0};
-    const uint64_t topic = topic_number(channel, instrument);
+    const uint64_t topic = subscribers_topic_number(channel, instrument);
     subscribers->frame_count++;
-    uint32_t index = subscribers->topics[topic_index(subscribers, channel, instrument)];
+    uint32_t index = subscribers->topics[subscribers_topic_index(subscribers, channel, instrument)];
     for (; index != 0; index = subscribers->subscriptions[index].next_of_topic)
     {
-        (void)send_once(subscribers, &subscribers->subscriptions[index], frame, size_bytes, &publication);
+        (void)subscribers_send_once(subscribers, &subscribers->subscriptions[index], frame, size_bytes, &publication);
     }
     for (index = subscribers->first_prefix; index != 0; index = subscribers->subscriptions[index].next_of_topic)
     {
-        if (is_prefix_of(&subscribers->subscriptions[index], topic))
+        if (subscribers_is_prefix_of(&subscribers->subscriptions[index], topic))
         {
-            (void)send_once(subscribers, &subscribers->subscriptions[index], frame, size_bytes, &publication);
+            (void)subscribers_send_once(subscribers, &subscribers->subscriptions[index], frame, size_bytes, &publication);
         }
     }
     return publication;
@@ -362,8 +364,8 @@ ome_publication_t ome_subscribers_answer(
     ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes)
 {
     ome_publication_t publication = {0};
-    const uint64_t at = topic_index(subscribers, channel, instrument);
-    const uint64_t topic = topic_number(channel, instrument);
+    const uint64_t at = subscribers_topic_index(subscribers, channel, instrument);
+    const uint64_t topic = subscribers_topic_number(channel, instrument);
     subscribers->frame_count++;
     for (uint32_t pass = 0; pass < 2; pass++)
     {
@@ -371,15 +373,15 @@ ome_publication_t ome_subscribers_answer(
         for (; index != 0; index = subscribers->subscriptions[index].next_of_topic)
         {
             ome_subscription_t *subscription = &subscribers->subscriptions[index];
-            if (!is_prefix_of(subscription, topic) || !is_asking(subscribers, subscription, at))
+            if (!subscribers_is_prefix_of(subscription, topic) || !subscribers_is_asking(subscribers, subscription, at))
             {
                 continue;
             }
             const bool is_much = (uint64_t)publication.sent_count * size_bytes >= ANSWER_BYTES;
-            if (is_much || !is_reading(subscribers, subscription->slot) ||
-                !send_once(subscribers, subscription, frame, size_bytes, &publication))
+            if (is_much || !subscribers_is_reading(subscribers, subscription->slot) ||
+                !subscribers_send_once(subscribers, subscription, frame, size_bytes, &publication))
             {
-                owe(subscribers, subscription, instrument);
+                subscribers_owe(subscribers, subscription, instrument);
                 continue;
             }
             subscription->is_asking =
@@ -390,7 +392,8 @@ ome_publication_t ome_subscribers_answer(
     return publication;
 }
 
-static void ask_again(ome_subscribers_t *subscribers, const ome_subscriber_t *subscriber, ome_subscribers_want_t want, void *context)
+static void subscribers_ask_again(
+    ome_subscribers_t *subscribers, const ome_subscriber_t *subscriber, ome_subscribers_want_t want, void *context)
 {
     for (uint32_t index = subscriber->first; index != 0; index = subscribers->subscriptions[index].next_of_peer)
     {
@@ -401,7 +404,7 @@ static void ask_again(ome_subscribers_t *subscribers, const ome_subscriber_t *su
         }
         const uint64_t bytes = __builtin_bswap64(subscription->topic);
         const uint32_t first_instrument = subscription->owed_from;
-        ask(subscribers, subscription);
+        subscribers_ask(subscribers, subscription);
         want(context, (const uint8_t *)&bytes, subscription->prefix_size_bytes, first_instrument);
     }
 }
@@ -412,13 +415,13 @@ bool ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_
     {
         const uint32_t slot = ++subscribers->retry_slot;
         ome_subscriber_t *subscriber = &subscribers->subscribers[slot];
-        if (!subscriber->is_owed || (subscriber->first != 0 && !is_reading(subscribers, slot)))
+        if (!subscriber->is_owed || (subscriber->first != 0 && !subscribers_is_reading(subscribers, slot)))
         {
             continue;
         }
         subscriber->is_owed = false;
         subscribers->owed_count--;
-        ask_again(subscribers, subscriber, want, context);
+        subscribers_ask_again(subscribers, subscriber, want, context);
         return true;
     }
     subscribers->retry_slot = 0;

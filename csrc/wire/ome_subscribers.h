@@ -1,13 +1,14 @@
-/* Who wants which topics of market data, and the sending of a frame to all of them.
+/* The subscribers of each topic of market data, and the sending of a frame to all of them.
  *
- * A topic is 8 bytes, a channel and an instrument; a subscription is a topic, or a shorter prefix of topics. A connection gets a frame
- * once, however many of its subscriptions match.
+ * A topic is 8 bytes, a channel and an instrument; a subscription is a topic, or a shorter prefix of topics. A
+ * connection gets a frame once, however many of its subscriptions match.
  *
- * Who subscribes asks for a picture of how things stand. It is made once for all who ask, and goes to those of them that read, up to so
- * many bytes at a time; whoever is left is asked again later (`retry`), so that a picture is never made for a queue that is full.
+ * A new subscription is also a request for the current state of its topics. The state is made once for all requests,
+ * and goes to those subscribers that read, up to a number of bytes at a time. The others are tried again later
+ * (`retry`), so that the state is never made for a full queue.
  *
- * Bounds: OME_SUBSCRIPTION_COUNT_MAX in all; each topic once a connection, and OME_SUBSCRIBER_PREFIX_COUNT_MAX prefixes. Topics that
- * cannot be are not kept. One thread. */
+ * Bounds: OME_SUBSCRIPTION_COUNT_MAX in all; each topic once for a connection, and OME_SUBSCRIBER_PREFIX_COUNT_MAX
+ * prefixes. Impossible topics are not stored. One thread. */
 #ifndef OME_SUBSCRIBERS_H
 #define OME_SUBSCRIBERS_H
 
@@ -33,7 +34,7 @@ typedef struct
     uint32_t previous_of_peer;
     uint32_t next_of_bucket;
     uint8_t prefix_size_bytes;
-    bool is_asking; /* of a topic: how it stands; of a prefix: that it is asked again, from instrument `owed_from` on */
+    bool is_asking; /* the state is requested; of a prefix: again, from instrument `owed_from` on */
     uint32_t owed_from;
 } ome_subscription_t;
 static_assert(sizeof(ome_subscription_t) == 48, "a million of them stay below 64 MB");
@@ -73,23 +74,23 @@ typedef struct
 void ome_subscribers_init(ome_subscribers_t *subscribers, ome_arena_t *arena, const ome_socket_t *socket, uint32_t channel_count,
     uint32_t instrument_count_max, uint32_t connection_slot_max);
 
-/* The peer wants what begins with the prefix, and asks how things stand. OME_OK; OME_NOT_FOUND: no topic can begin so; OME_FULL: it has
- * too many, or all have. */
+/* Subscribes the peer to all topics with the prefix, and requests their state. OME_OK; OME_NOT_FOUND: no topic can
+ * begin so; OME_FULL: it has too many, or all have. */
 ome_status_t ome_subscribers_add(ome_subscribers_t *subscribers, uint64_t peer, const uint8_t *prefix, uint32_t prefix_size_bytes);
 
-/* The peer no longer wants it; nothing where it did not. */
+/* Ends the subscription; does nothing if there is none. */
 void ome_subscribers_remove(ome_subscribers_t *subscribers, uint64_t peer, const uint8_t *prefix, uint32_t prefix_size_bytes);
 
 /* The peer is gone. */
 void ome_subscribers_remove_peer(ome_subscribers_t *subscribers, uint64_t peer);
 
-/* Whether the peer wants anything. */
+/* Whether the peer has any subscription. */
 bool ome_subscribers_has(const ome_subscribers_t *subscribers, uint64_t peer);
 
-/* Whether anybody wants the topic. */
+/* Whether the topic has a subscriber. */
 bool ome_subscribers_want(const ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument);
 
-/* Whether anybody who reads has asked how the topic stands; who does not read is noted. */
+/* Whether a peer that reads has requested the state of the topic; those that do not read are noted. */
 bool ome_subscribers_ask(ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument);
 
 typedef struct
@@ -98,15 +99,15 @@ typedef struct
     uint32_t dropped_count; /* the connection's queue was full */
 } ome_publication_t;
 
-/* Sends a frame of the topic to all who want it, or, as an answer, to those who asked and read. */
+/* Sends a frame of the topic to all its subscribers, or, as an answer, to those that requested the state and read. */
 ome_publication_t ome_subscribers_publish(
     ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes);
 ome_publication_t ome_subscribers_answer(
     ome_subscribers_t *subscribers, uint32_t channel, uint32_t instrument, const uint8_t *frame, uint32_t size_bytes);
 
-/* Of the connections that asked and did not read, or had no room, takes the next that reads now, and calls `want` with the prefix of
- * each of its subscriptions and the first instrument that it was not answered for. False when all have had their turn, and begins anew
- * then. So who reads slowly goes on where it was, and gets to the end. */
+/* Of the connections that asked and did not read, or had no room, takes the next that reads now, and calls `want` with
+ * the prefix of each of its subscriptions and the first instrument that it was not answered for. False when all have
+ * had their turn, and begins anew then. So a slow reader continues where it stopped, and reaches the end. */
 typedef void (*ome_subscribers_want_t)(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument);
 bool ome_subscribers_retry(ome_subscribers_t *subscribers, ome_subscribers_want_t want, void *context);
 

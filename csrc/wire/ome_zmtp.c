@@ -7,46 +7,46 @@
 #define FLAG_LONG 2u
 #define FLAG_COMMAND 4u
 
-/* Where things stand in a greeting: signature 10, version 2, mechanism 20, as-server 1, filler 31. */
+/* Offsets in a greeting: signature 10, version 2, mechanism 20, as-server 1, filler 31. */
 #define VERSION_AT 10u
 #define MECHANISM_AT 12u
 #define MECHANISM_SIZE 20u
 
 static const uint8_t null_mechanism[MECHANISM_SIZE] = "NULL";
 
-static void set_more(ome_zmtp_item_t *item, uint32_t needed)
+static void zmtp_set_more(ome_zmtp_item_t *item, uint32_t needed)
 {
     item->kind = OME_ZMTP_MORE;
     item->needed = needed;
 }
 
-static void set_fault(ome_zmtp_item_t *item, const char *fault)
+static void zmtp_set_fault(ome_zmtp_item_t *item, const char *fault)
 {
     item->kind = OME_ZMTP_FAULT;
     item->fault = fault;
 }
 
-/* A peer that speaks something else shows it early: it may never send 64 bytes. */
-static void take_greeting(ome_zmtp_stage_t *stage, const uint8_t *data, uint32_t size_bytes, ome_zmtp_item_t *item)
+/* A peer with another protocol shows it early: it may never send 64 bytes. */
+static void zmtp_take_greeting(ome_zmtp_stage_t *stage, const uint8_t *data, uint32_t size_bytes, ome_zmtp_item_t *item)
 {
     if (data[0] != 0xff || (size_bytes >= VERSION_AT && data[VERSION_AT - 1] != 0x7f))
     {
-        set_fault(item, "signature of ZMTP 3");
+        zmtp_set_fault(item, "signature of ZMTP 3");
         return;
     }
     if (size_bytes > VERSION_AT && data[VERSION_AT] < 3)
     {
-        set_fault(item, "version of ZMTP");
+        zmtp_set_fault(item, "version of ZMTP");
         return;
     }
     if (size_bytes < OME_ZMTP_GREETING_SIZE)
     {
-        set_more(item, size_bytes < VERSION_AT + 1 ? size_bytes + 1 : OME_ZMTP_GREETING_SIZE);
+        zmtp_set_more(item, size_bytes < VERSION_AT + 1 ? size_bytes + 1 : OME_ZMTP_GREETING_SIZE);
         return;
     }
     if (memcmp(data + MECHANISM_AT, null_mechanism, MECHANISM_SIZE) != 0)
     {
-        set_fault(item, "security mechanism");
+        zmtp_set_fault(item, "security mechanism");
         return;
     }
     item->kind = OME_ZMTP_GREETED;
@@ -62,8 +62,8 @@ typedef struct
     uint32_t size_bytes;
 } body_t;
 
-/* Whether the command has this name; `body` is what stands behind it. */
-static bool is_command(const uint8_t *command, uint32_t size_bytes, const char *name, body_t *body)
+/* Whether the command has this name; `body` is what follows it. */
+static bool zmtp_is_command(const uint8_t *command, uint32_t size_bytes, const char *name, body_t *body)
 {
     const uint32_t name_size_bytes = (uint32_t)strlen(name);
     if (size_bytes < 1 + name_size_bytes || command[0] != name_size_bytes || memcmp(command + 1, name, name_size_bytes) != 0)
@@ -75,23 +75,23 @@ static bool is_command(const uint8_t *command, uint32_t size_bytes, const char *
     return true;
 }
 
-static bool is_text(const uint8_t *data, uint32_t size_bytes, const char *text)
+static bool zmtp_is_text(const uint8_t *data, uint32_t size_bytes, const char *text)
 {
     return size_bytes == strlen(text) && memcmp(data, text, size_bytes) == 0;
 }
 
-static bool is_client_of(ome_zmtp_role_t role, const uint8_t *type, uint32_t size_bytes)
+static bool zmtp_is_client_of(ome_zmtp_role_t role, const uint8_t *type, uint32_t size_bytes)
 {
     if (role == OME_ZMTP_XPUB)
     {
-        return is_text(type, size_bytes, "SUB") || is_text(type, size_bytes, "XSUB");
+        return zmtp_is_text(type, size_bytes, "SUB") || zmtp_is_text(type, size_bytes, "XSUB");
     }
-    return is_text(type, size_bytes, "DEALER") || is_text(type, size_bytes, "REQ") || is_text(type, size_bytes, "ROUTER");
+    return zmtp_is_text(type, size_bytes, "DEALER") || zmtp_is_text(type, size_bytes, "REQ") || zmtp_is_text(type, size_bytes, "ROUTER");
 }
 
-/* Whether the properties, each a name with its length in a byte and a value with its length in four, are whole and name a socket that
- * may be our client. */
-static bool are_properties_good(ome_zmtp_role_t role, body_t properties)
+/* Whether the properties, each a name with its length in a byte and a value with its length in four, are whole and name
+ * a socket that may be our client. */
+static bool zmtp_are_properties_good(ome_zmtp_role_t role, body_t properties)
 {
     bool is_client = false;
     uint32_t at = 0;
@@ -112,58 +112,59 @@ static bool are_properties_good(ome_zmtp_role_t role, body_t properties)
         {
             return false;
         }
-        if (is_text(name, name_size_bytes, "Socket-Type"))
+        if (zmtp_is_text(name, name_size_bytes, "Socket-Type"))
         {
-            is_client = is_client_of(role, properties.data + at, value_size_bytes);
+            is_client = zmtp_is_client_of(role, properties.data + at, value_size_bytes);
         }
         at += value_size_bytes;
     }
     return is_client;
 }
 
-static void take_ready(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, const uint8_t *command, uint32_t size_bytes, ome_zmtp_item_t *item)
+static void zmtp_take_ready(
+    ome_zmtp_stage_t *stage, ome_zmtp_role_t role, const uint8_t *command, uint32_t size_bytes, ome_zmtp_item_t *item)
 {
     body_t body;
-    if (!is_command(command, size_bytes, "READY", &body))
+    if (!zmtp_is_command(command, size_bytes, "READY", &body))
     {
-        set_fault(item, "READY command");
+        zmtp_set_fault(item, "READY command");
         return;
     }
-    if (!are_properties_good(role, body))
+    if (!zmtp_are_properties_good(role, body))
     {
-        set_fault(item, "properties of READY, with a socket type that fits");
+        zmtp_set_fault(item, "properties of READY, with a socket type that fits");
         return;
     }
     item->kind = OME_ZMTP_CONNECTED;
     *stage = OME_ZMTP_STAGE_TRAFFIC;
 }
 
-static void take_command(ome_zmtp_role_t role, const uint8_t *command, uint32_t size_bytes, ome_zmtp_item_t *item)
+static void zmtp_take_command(ome_zmtp_role_t role, const uint8_t *command, uint32_t size_bytes, ome_zmtp_item_t *item)
 {
     body_t body;
     item->kind = OME_ZMTP_NOTHING;
-    if (role == OME_ZMTP_XPUB && is_command(command, size_bytes, "SUBSCRIBE", &body))
+    if (role == OME_ZMTP_XPUB && zmtp_is_command(command, size_bytes, "SUBSCRIBE", &body))
     {
         item->kind = OME_ZMTP_SUBSCRIBE;
     }
-    else if (role == OME_ZMTP_XPUB && is_command(command, size_bytes, "CANCEL", &body))
+    else if (role == OME_ZMTP_XPUB && zmtp_is_command(command, size_bytes, "CANCEL", &body))
     {
         item->kind = OME_ZMTP_CANCEL;
     }
-    else if (is_command(command, size_bytes, "PING", &body))
+    else if (zmtp_is_command(command, size_bytes, "PING", &body))
     {
         if (body.size_bytes < 2 || body.size_bytes > 2 + OME_ZMTP_PING_CONTEXT_SIZE_MAX)
         {
-            set_fault(item, "PING command");
+            zmtp_set_fault(item, "PING command");
             return;
         }
         item->kind = OME_ZMTP_PING;
         body.data += 2; /* the time to live: connections are watched by other means */
         body.size_bytes -= 2;
     }
-    else if (is_command(command, size_bytes, "ERROR", &body))
+    else if (zmtp_is_command(command, size_bytes, "ERROR", &body))
     {
-        set_fault(item, "no ERROR command");
+        zmtp_set_fault(item, "no ERROR command");
         return;
     }
     else
@@ -175,7 +176,7 @@ static void take_command(ome_zmtp_role_t role, const uint8_t *command, uint32_t 
 }
 
 /* Before ZMTP 3.1 a subscription was a message: a byte 1 or 0, and the prefix. A subscriber has nothing else to say. */
-static void take_part(ome_zmtp_role_t role, bool has_more, const uint8_t *part, uint32_t size_bytes, ome_zmtp_item_t *item)
+static void zmtp_take_part(ome_zmtp_role_t role, bool has_more, const uint8_t *part, uint32_t size_bytes, ome_zmtp_item_t *item)
 {
     item->kind = OME_ZMTP_PART;
     item->data = part;
@@ -184,7 +185,7 @@ static void take_part(ome_zmtp_role_t role, bool has_more, const uint8_t *part, 
     {
         if (has_more || size_bytes == 0 || part[0] > 1)
         {
-            set_fault(item, "subscription");
+            zmtp_set_fault(item, "subscription");
             return;
         }
         item->kind = part[0] == 1 ? OME_ZMTP_SUBSCRIBE : OME_ZMTP_CANCEL;
@@ -193,7 +194,7 @@ static void take_part(ome_zmtp_role_t role, bool has_more, const uint8_t *part, 
     }
 }
 
-static void take_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t part_size_max_bytes, const uint8_t *data,
+static void zmtp_take_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t part_size_max_bytes, const uint8_t *data,
     uint32_t size_bytes, ome_zmtp_item_t *item)
 {
     const uint8_t flags = data[0];
@@ -202,17 +203,17 @@ static void take_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t p
     const uint32_t header_size_bytes = is_long ? 9 : 2;
     if ((flags & ~(FLAG_MORE | FLAG_LONG | FLAG_COMMAND)) != 0 || (is_a_command && (flags & FLAG_MORE) != 0))
     {
-        set_fault(item, "flags of a frame");
+        zmtp_set_fault(item, "flags of a frame");
         return;
     }
     if (*stage == OME_ZMTP_STAGE_READY && !is_a_command)
     {
-        set_fault(item, "READY command");
+        zmtp_set_fault(item, "READY command");
         return;
     }
     if (size_bytes < header_size_bytes)
     {
-        set_more(item, header_size_bytes);
+        zmtp_set_more(item, header_size_bytes);
         return;
     }
     uint64_t body_size_bytes = data[1];
@@ -223,27 +224,27 @@ static void take_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t p
     }
     if (body_size_bytes > (is_a_command ? OME_ZMTP_COMMAND_SIZE_MAX : part_size_max_bytes))
     {
-        set_fault(item, "size of a frame");
+        zmtp_set_fault(item, "size of a frame");
         return;
     }
     if (size_bytes - header_size_bytes < body_size_bytes)
     {
-        set_more(item, header_size_bytes + (uint32_t)body_size_bytes);
+        zmtp_set_more(item, header_size_bytes + (uint32_t)body_size_bytes);
         return;
     }
     const uint8_t *body = data + header_size_bytes;
     item->consumed_bytes = header_size_bytes + (uint32_t)body_size_bytes;
     if (*stage == OME_ZMTP_STAGE_READY)
     {
-        take_ready(stage, role, body, (uint32_t)body_size_bytes, item);
+        zmtp_take_ready(stage, role, body, (uint32_t)body_size_bytes, item);
     }
     else if (is_a_command)
     {
-        take_command(role, body, (uint32_t)body_size_bytes, item);
+        zmtp_take_command(role, body, (uint32_t)body_size_bytes, item);
     }
     else
     {
-        take_part(role, (flags & FLAG_MORE) != 0, body, (uint32_t)body_size_bytes, item);
+        zmtp_take_part(role, (flags & FLAG_MORE) != 0, body, (uint32_t)body_size_bytes, item);
     }
 }
 
@@ -257,30 +258,30 @@ void ome_zmtp_next(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t part_
     }
     if (*stage == OME_ZMTP_STAGE_GREETING)
     {
-        take_greeting(stage, data, size_bytes, item);
+        zmtp_take_greeting(stage, data, size_bytes, item);
     }
     else
     {
-        take_frame(stage, role, part_size_max_bytes, data, size_bytes, item);
+        zmtp_take_frame(stage, role, part_size_max_bytes, data, size_bytes, item);
     }
 }
 
 /* ---- What we say ---- */
 
-static uint32_t put(uint8_t *to, uint32_t at, const void *data, uint32_t size_bytes)
+static uint32_t zmtp_put(uint8_t *to, uint32_t at, const void *data, uint32_t size_bytes)
 {
     memcpy(to + at, data, size_bytes);
     return at + size_bytes;
 }
 
-static uint32_t put_property(uint8_t *to, uint32_t at, const char *name, const char *value)
+static uint32_t zmtp_put_property(uint8_t *to, uint32_t at, const char *name, const char *value)
 {
     const uint8_t name_size_bytes = (uint8_t)strlen(name);
     const uint32_t value_size_bytes = __builtin_bswap32((uint32_t)strlen(value));
-    at = put(to, at, &name_size_bytes, 1);
-    at = put(to, at, name, name_size_bytes);
-    at = put(to, at, &value_size_bytes, sizeof(value_size_bytes));
-    return put(to, at, value, (uint32_t)strlen(value));
+    at = zmtp_put(to, at, &name_size_bytes, 1);
+    at = zmtp_put(to, at, name, name_size_bytes);
+    at = zmtp_put(to, at, &value_size_bytes, sizeof(value_size_bytes));
+    return zmtp_put(to, at, value, (uint32_t)strlen(value));
 }
 
 uint32_t ome_zmtp_hello(ome_zmtp_role_t role, uint8_t hello[OME_ZMTP_HELLO_SIZE_MAX])
@@ -293,11 +294,11 @@ uint32_t ome_zmtp_hello(ome_zmtp_role_t role, uint8_t hello[OME_ZMTP_HELLO_SIZE_
     memcpy(hello + MECHANISM_AT, null_mechanism, MECHANISM_SIZE);
     hello[OME_ZMTP_GREETING_SIZE] = FLAG_COMMAND;
     const uint32_t body_at = OME_ZMTP_GREETING_SIZE + 2;
-    uint32_t at = put(hello, body_at, "\5READY", 6);
-    at = put_property(hello, at, "Socket-Type", role == OME_ZMTP_XPUB ? "XPUB" : "ROUTER");
+    uint32_t at = zmtp_put(hello, body_at, "\5READY", 6);
+    at = zmtp_put_property(hello, at, "Socket-Type", role == OME_ZMTP_XPUB ? "XPUB" : "ROUTER");
     if (role == OME_ZMTP_ROUTER)
     {
-        at = put_property(hello, at, "Identity", "");
+        at = zmtp_put_property(hello, at, "Identity", "");
     }
     hello[OME_ZMTP_GREETING_SIZE + 1] = (uint8_t)(at - body_at);
     return at;
@@ -321,5 +322,5 @@ uint32_t ome_zmtp_pong(const uint8_t *ping, uint32_t ping_size_bytes, uint8_t po
 {
     pong[0] = FLAG_COMMAND;
     pong[1] = (uint8_t)(5 + ping_size_bytes);
-    return put(pong, put(pong, 2, "\4PONG", 5), ping, ping_size_bytes);
+    return zmtp_put(pong, zmtp_put(pong, 2, "\4PONG", 5), ping, ping_size_bytes);
 }

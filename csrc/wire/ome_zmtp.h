@@ -1,13 +1,13 @@
-/* ZMTP 3.1 (rfc.zeromq.org/spec/37), the server's side, without encryption: what the bytes of a connection mean.
+/* ZMTP 3.1 (rfc.zeromq.org/spec/37), the server's side, without encryption: how the bytes of a connection are read.
  *
  *     greeting (64 bytes) -> READY command -> messages and commands
  *
- * No state but the stage, no memory, no input or output: whoever has the bytes asks for the next item, and gets what is complete.
- * Nothing that a peer sends is kept here, so nothing can grow. A peer's routing id is read past: connections are told apart by the
- * listener. Each part of a message of several parts is an item of its own.
+ * It has no state except the stage, no memory, no input or output: the caller has the bytes, asks for the next item,
+ * and gets it when it is complete. Nothing that a peer sends is stored here, so nothing can grow. A peer's routing id
+ * is ignored: the listener distinguishes connections. Each part of a message of several parts is an item of its own.
  *
- * A client may be any ZMTP 3.x implementation with the NULL mechanism, such as libzmq 4. Earlier versions, other mechanisms and other
- * socket types are refused. */
+ * A client may be any ZMTP 3.x implementation with the NULL mechanism, such as libzmq 4. Earlier versions, other
+ * mechanisms and other socket types are refused. */
 #ifndef OME_ZMTP_H
 #define OME_ZMTP_H
 

@@ -1,7 +1,7 @@
-"""The typed face of the C library. The only module that touches cffi.
+"""The typed interface of the C library. Only this module uses cffi.
 
-`lib` has the functions of csrc/ome.h and csrc/ome_venue_face.h, which say what each does and may return; pointers are `CData`. A status is
-compared with `lib.OME_OK` and its like.
+`lib` has the functions of csrc/ome.h and of the faces of replay, repair and venue beside it, which document each function and its
+statuses; pointers are `CData`. A status is compared with `lib.OME_OK` and its like.
 """
 
 from __future__ import annotations
@@ -32,6 +32,27 @@ class Library(Protocol):
     OME_UNSUPPORTED: int
     OME_STOPPED: int
     OME_NOT_FOUND: int
+    OME_WAIT_SPIN: int
+    OME_WAIT_YIELD: int
+    OME_WAIT_BLOCK: int
+    OME_JOURNAL_COMMANDS: int
+    OME_JOURNAL_EVENTS: int
+    OME_JOURNAL_READING: int
+    OME_JOURNAL_CLEAN: int
+    OME_JOURNAL_TORN: int
+    OME_JOURNAL_DAMAGED: int
+    OME_JOURNAL_UNSUPPORTED: int
+    OME_JOURNAL_ABSENT: int
+    OME_REPLAY_IS_LIVE: int
+    OME_REPLAY_FROM_SNAPSHOT: int
+    OME_REPLAY_SETS_ASIDE: int
+    OME_REPLAY_CHECKS_EVENTS: int
+    OME_DECISION_QUARANTINE: int
+    OME_DECISION_CUT: int
+    OME_DECISION_BEGIN: int
+    OME_STORAGE_ROOM: int
+    OME_STORAGE_LOW: int
+    OME_STORAGE_SCARCE: int
     OME_GATEWAY_IDLE: int
     OME_GATEWAY_MESSAGE: int
     OME_GATEWAY_DEFINED: int
@@ -91,17 +112,7 @@ class Library(Protocol):
         self,
         replay: CData,
         engine: CData,
-        directory: CData,
-        counters_path: CData,
-        policy: int,
-        ring_slot_count: int,
-        stream_slot_count: int,
-        reader_count: int,
-        wait_strategy: int,
-        segment_size_bytes: int,
-        delay_ns: int,
-        batch_count: int,
-        configuration_hash: int,
+        config: CData,
         venue: CData,
         view: CData,
         /,
@@ -117,7 +128,8 @@ class Library(Protocol):
     def ome_venue_set_threads(self, venue: CData, failing_count: int, failure_count: int, /) -> None: ...
     def ome_venue_engine(self, venue: CData, /) -> CData: ...
     def ome_venue_destroy(self, venue: CData, /) -> int: ...
-    def ome_venue_read(self, venue: CData, reader_index: int, events: CData, count_max: int, timeout_ns: int, /) -> int: ...
+    def ome_venue_register(self, venue: CData, name: CData, /) -> int: ...
+    def ome_venue_read(self, venue: CData, name: CData, events: CData, count_max: int, timeout_ns: int, /) -> int: ...
     def ome_venue_listen(
         self,
         venue: CData,

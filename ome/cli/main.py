@@ -1,4 +1,4 @@
-"""The `ome` command: run a venue, try it, send orders, watch a book, and hold engines to tapes, cases and real days."""
+"""The `ome` command: run a venue, try it, send orders, watch a book, and check engines with tapes, cases and real days."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import cast
 
 import click
 
+from ome.attributes import ATTRIBUTES, Attribute
 from ome.cli import demo as demo_module, ladder
 from ome.cli.markets import core_markets, reference_markets, wire_markets
 from ome.cli.session_numbers import FIRST, free_session_number
@@ -23,7 +24,7 @@ from ome.clock import apart
 from ome.codec import OrderOptions, encode_commands, new_order, side_of
 from ome.config import EXAMPLE_FILE, LIMIT_KEYS, ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
-from ome.enums import Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
+from ome.enums import EventKind, Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.instruments import Instrument
 from ome.recovery.directory import segments
 from ome.server import Server
@@ -36,7 +37,7 @@ _FEED = "tcp://127.0.0.1:5557"
 
 orders_option = click.option("--orders", default=_ORDERS, show_default=True, help="Endpoint of order entry.")
 feed_option = click.option("--feed", default=_FEED, show_default=True, help="Endpoint of market data.")
-participant_option = click.option("--participant", default="TRADER", show_default=True, help="Who logs on.")
+participant_option = click.option("--participant", default="TRADER", show_default=True, help="Name of the participant that logs on.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,7 +52,7 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
         return load_config(config, **given)
     values: dict[str, object] = {"directory": Path("data"), "source": "command line"} | given
     if values.get("policy") is Policy.MEMORY or not segments(cast("Path", values["directory"])):
-        values["instruments"] = DEFAULT_INSTRUMENTS  # a venue that exists keeps those that it has
+        values["instruments"] = DEFAULT_INSTRUMENTS  # an existing venue keeps its instruments
     return ServerConfig(**values)  # type: ignore[arg-type]
 
 
@@ -61,31 +62,33 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
     type=click.Path(),
     help="TOML file; `ome config` prints one that explains every key. Without one: three instruments, journal in ./data.",
 )
-@click.option("--directory", type=click.Path(path_type=Path), help="Journal and counters.")
+@click.option("--directory", type=click.Path(path_type=Path), help="Directory of the journal and the counters.")
 @click.option("--orders", "orders_endpoint", help=f"Endpoint of order entry. [default: {_ORDERS}]")
 @click.option("--feed", "feed_endpoint", help=f"Endpoint of market data. [default: {_FEED}]")
 @click.option(
     "--policy", type=click.Choice([policy.name.lower() for policy in Policy]), help="How durable a command is before it is reported."
 )
-@click.option("--add-instruments", is_flag=True, default=None, help="Add to a venue that exists the instruments that it does not have yet.")
-@click.option("--accept-clock", is_flag=True, help="The machine's clock is right, though it is far ahead of the journal.")
+@click.option(
+    "--add-instruments", is_flag=True, default=None, help="Add the configured instruments that an existing venue does not have yet."
+)
+@click.option("--accept-clock", is_flag=True, help="Accept a machine's clock that is far ahead of the journal's last command.")
 @json_option
 @failing
 def run(config: str | None, policy: str | None, accept_clock: bool, as_json: bool, **overrides: object) -> None:
-    """Run a venue until SIGINT, SIGTERM or SIGHUP. Starting again is recovering."""
+    """Run a venue until SIGINT, SIGTERM or SIGHUP. Every start recovers the journal."""
     server = Server(_config(config, overrides | {"policy": Policy[policy.upper()] if policy else None}), accept_clock=accept_clock)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
-            signal.signal(number, lambda *_: server.stop())  # writes to a descriptor, so it may interrupt anything, and come again
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup makes the process ignore it
+            signal.signal(number, lambda *_: server.stop())  # writes to a descriptor: safe at any moment, and more than once
     summary = server.start()
     try:
         if as_json:
             print_json({"orders": server.orders_endpoint, "feed": server.feed_endpoint, "summary": summary})
         else:
-            torn = f" (a torn tail of {summary.torn_bytes:,} bytes was cut off and saved to a file)" if summary.torn_bytes else ""
+            torn = f" (a torn tail of {summary.torn_bytes:,} bytes was truncated and saved to a file)" if summary.torn_bytes else ""
             snapshot = f", {summary.snapshot_sequence:,} of them from a snapshot" if summary.snapshot_sequence else ""
-            events = f"  {summary.events_checked:,} events as logged" if summary.events_checked else ""
-            events += f"  {summary.events_completed:,} logged anew" if summary.events_completed else ""
+            events = f"  {summary.events_checked:,} events equal to the log" if summary.events_checked else ""
+            events += f"  {summary.events_completed:,} events added to the log" if summary.events_completed else ""
             if summary.limits_before is not None:
                 before, now = summary.limits_before, server.config.limits
                 keys = ((key, getattr(before, field), getattr(now, field)) for field, key in LIMIT_KEYS.items())
@@ -96,7 +99,7 @@ def run(config: str | None, policy: str | None, accept_clock: bool, as_json: boo
             if summary.clock_behind_ns:
                 click.echo(
                     f"warning: the machine's clock is {apart(-summary.clock_behind_ns, 'the last command of the journal')}: "
-                    "OPERATING.md, A clock that is wrong",
+                    "see docs/OPERATING.md, A clock that is wrong",
                     err=True,
                 )
             click.echo(
@@ -122,29 +125,29 @@ def run(config: str | None, policy: str | None, accept_clock: bool, as_json: boo
 @main.command(name="config")
 @failing
 def print_config() -> None:
-    """Print a configuration with every key, its default and what it means: ome config > ome.toml"""
+    """Print a configuration with every key, its default and its meaning: ome config > ome.toml"""
     click.echo(EXAMPLE_FILE.read_text(encoding="utf-8"), nl=False)
 
 
 @main.command()
-@click.option("--count", "order_count", type=click.IntRange(1_000), default=300_000, show_default=True, help="Commands of the session.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the order flow.")
+@click.option("--count", "order_count", type=click.IntRange(1_000), default=300_000, show_default=True, help="Number of commands.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order flow.")
 @click.option(
     "--policy",
     type=click.Choice([policy.name.lower() for policy in Policy if policy is not Policy.MEMORY]),
     default="commit",
     show_default=True,
 )
-@click.option("--lobster", type=click.Path(exists=True, path_type=Path), help="A LOBSTER zip: the session is that real day.")
+@click.option("--lobster", type=click.Path(exists=True, path_type=Path), help="A LOBSTER zip file: replay that real day as the order flow.")
 @click.option(
     "--directory",
     type=click.Path(path_type=Path),
-    help="Keep the journal here; it must be empty. Otherwise a fresh folder that is removed.",
+    help="Empty directory for the journal, which stays there. Without it, a temporary folder is used and removed.",
 )
 @json_option
 @failing
 def demo(order_count: int, seed: int, policy: str, lobster: Path | None, directory: Path | None, as_json: bool) -> None:
-    """A server, a session of order flow over ZeroMQ, the live book, and a replay that must agree."""
+    """Run a server, send it order flow over ZeroMQ, show the live book, and check that a replay agrees."""
     result = demo_module.run_demo(
         order_count=order_count, seed=seed, policy=Policy[policy.upper()], lobster=lobster, directory=directory, quiet=as_json
     )
@@ -161,21 +164,33 @@ def order_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
             click.option("--tif", type=_choice(TimeInForce), help="Time in force. [default: gtc, or gtd with --expires]"),
-            click.option("--expires", callback=moment, help="Deadline: nanoseconds since 1970, or as 2030-01-31T16:30:00+01:00."),
-            click.option("--post-only", is_flag=True, default=None, help="Never take."),
-            click.option("--hidden", is_flag=True, default=None, help="Not displayed."),
-            click.option("--display", help="Iceberg: the quantity displayed at a time."),
-            click.option("--minimum", help="Quantity that must trade at once, or the order is cancelled."),
-            click.option("--budget", help="Of a fok: highest cost of a buy, lowest proceeds of a sell."),
-            click.option("--collar-ticks", type=int, help="How far from the opposite best an order without limit may trade."),
-            click.option("--stop", help="Price that triggers it; of a trailing stop, where it starts."),
-            click.option("--trail", help="Trailing stop: distance from the last trade, a price."),
-            click.option("--trail-percent", help="Trailing stop: distance from the last trade, in percent."),
-            click.option("--limit-offset", help="Trailing stop: distance of its limit from its stop price."),
-            click.option("--self-trade", type=_choice(SelfTradePrevention), help="What to do on meeting its own."),
-            click.option("--self-trade-scope", type=_choice(SelfTradeScope), help="What its own is. [default: account]"),
-            click.option("--self-trade-group", type=int, help="Number of its self-trade group."),
-            click.option("--account", type=int, default=0, show_default=True, help="Whose position it changes."),
+            click.option(
+                "--expires", callback=moment, help="Deadline: nanoseconds since 1970, or ISO 8601, such as 2030-01-31T16:30:00+01:00."
+            ),
+            click.option("--post-only", is_flag=True, default=None, help="Only rest: the order is refused if it would trade on entry."),
+            click.option("--hidden", is_flag=True, default=None, help="Do not display the order."),
+            click.option("--display", help="Iceberg: quantity to display at a time."),
+            click.option("--minimum", help="Quantity that must trade at once; otherwise the order is cancelled."),
+            click.option("--budget", help="For fok: highest cost of a buy, lowest proceeds of a sell."),
+            click.option(
+                "--collar-ticks", type=int, help="Furthest distance from the opposite best at which an order without limit may trade."
+            ),
+            click.option("--stop", help="Price that triggers the order; for a trailing stop, the price at which it starts."),
+            click.option("--trail", help="Trailing stop: distance from the last trade price, in price."),
+            click.option("--trail-percent", help="Trailing stop: distance from the last trade price, in percent."),
+            click.option("--limit-offset", help="Trailing stop: distance of the limit from the stop price."),
+            click.option(
+                "--self-trade", type=_choice(SelfTradePrevention), help="What happens when the order meets an order of its own group."
+            ),
+            click.option(
+                "--self-trade-scope", type=_choice(SelfTradeScope), help="Which orders belong to its own group. [default: account]"
+            ),
+            click.option("--self-trade-group", type=int, help="Number of the self-trade group."),
+            *(
+                click.option(f"--{name.replace('_', '-')}", type=_attribute_values(attribute), help=f"{attribute.meaning}.")
+                for name, attribute in ATTRIBUTES.items()
+            ),
+            click.option("--account", type=int, default=0, show_default=True, help="Account whose position the order changes."),
         )
     ):
         command = option(command)
@@ -186,22 +201,34 @@ def _choice(kind: type[IntEnum]) -> click.Choice[str]:
     return click.Choice([member.name.lower() for member in kind])
 
 
+def _attribute_values(attribute: Attribute) -> click.IntRange | click.Choice[str]:
+    return click.IntRange(1, attribute.value_max) if attribute.enumeration is None else _choice(attribute.enumeration)
+
+
+def _report_line(report: Report) -> str:
+    head = f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower() if report.side else '-'} "
+    if report.kind is EventKind.ATTRIBUTES:
+        return head + " ".join(f"{name} {word}" for name, word in report.attributes.words().items() if word is not None)
+    return (
+        f"{head}price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} "
+        f"cumulative {report.cumulative_quantity}" + (f" ({report.reason.name})" if report.reason else "")
+    )
+
+
 @main.command()
 @click.argument("side", type=_choice(Side))
 @click.argument("symbol")
 @click.argument("quantity")
-@click.option("--at", help="Limit; without it a market order.")
+@click.option("--at", help="Limit price. Without it the order is a market order.")
 @order_options
-@click.option(
-    "--wait", type=click.FloatRange(0), default=0.1, show_default=True, help="Seconds without a further report after which to end."
-)
+@click.option("--wait", type=click.FloatRange(0), default=0.1, show_default=True, help="End after this many seconds without a new report.")
 @click.option("--timeout", type=click.FloatRange(0), default=5.0, show_default=True, help="Seconds to wait for the venue's answer.")
 @orders_option
 @participant_option
 @click.option(
     "--session",
     type=click.IntRange(0, 65_535),
-    help=f"Session number; a session of the participant that has it is taken over. [default: a free one from {FIRST:,} on]",
+    help=f"Session number. An existing session with this number is taken over. [default: a free one from {FIRST:,} on]",
 )
 @json_option
 @failing
@@ -219,7 +246,7 @@ def submit(
     as_json: bool,
     **options: object,
 ) -> None:
-    """Send one order and print what becomes of it."""
+    """Send one order and print its reports."""
     with contextlib.ExitStack() as stack:
         if session is None:
             session = stack.enter_context(free_session_number(orders, participant))
@@ -243,11 +270,7 @@ def submit(
             if as_json:
                 print_json(report)
             else:
-                click.echo(
-                    f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower() if report.side else '-'} "
-                    f"price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} "
-                    f"cumulative {report.cumulative_quantity}" + (f" ({report.reason.name})" if report.reason else "")
-                )
+                click.echo(_report_line(report))
             report = None if report.is_final else next(entry.reports(wait), None)
     if rejected:
         raise SystemExit(ExitCode.FAILED)
@@ -255,16 +278,16 @@ def submit(
 
 @main.command()
 @click.argument("symbol")
-@click.option("--depth", default=10, show_default=True, help="Levels of each side.")
-@click.option("--seconds", type=float, help="End after so long; without it, at Ctrl-C.")
-@click.option("--interval", default=0.5, show_default=True, help="Seconds between two pictures.")
+@click.option("--depth", default=10, show_default=True, help="Number of levels on each side.")
+@click.option("--seconds", type=float, help="End after this many seconds. Without it, Ctrl-C ends the command.")
+@click.option("--interval", default=0.5, show_default=True, help="Seconds between two updates of the screen.")
 @orders_option
 @feed_option
 @participant_option
 @json_option
 @failing
 def watch(symbol: str, depth: int, seconds: float | None, interval: float, orders: str, feed: str, participant: str, as_json: bool) -> None:
-    """Watch a book live. Logs on once, for the list of instruments."""
+    """Watch a book live. The command logs on once to get the list of instruments."""
     with free_session_number(orders, participant) as number, OrderEntry(orders, participant, number) as session:
         instruments = session.instruments
     with MarketData(feed, instruments) as market:
@@ -279,8 +302,8 @@ def _markets(wire: bool, reference: bool) -> AbstractContextManager[MarketFactor
     return wire_markets() if wire else reference_markets() if reference else core_markets()
 
 
-wire_option = click.option("--wire", is_flag=True, help="Through a running server, over ZeroMQ.")
-reference_option = click.option("--reference", is_flag=True, help="Through the reference model.")
+wire_option = click.option("--wire", is_flag=True, help="Use a running server, over ZeroMQ.")
+reference_option = click.option("--reference", is_flag=True, help="Use the reference model.")
 
 
 @main.command()
@@ -290,7 +313,7 @@ reference_option = click.option("--reference", is_flag=True, help="Through the r
 @json_option
 @failing
 def tape(files: tuple[Path, ...], wire: bool, reference: bool, as_json: bool) -> None:
-    """Drive tapes and check every trade and every book. At a mismatch: row, expected, found, exit 1."""
+    """Replay tapes and check every trade and every book. A mismatch prints row, expected and found values, and exits with 1."""
     for file in files:
         with _markets(wire, reference) as markets, progress_bar(f"{file.name}", _commands_of(file), hidden=as_json) as progress:
             result = run_tape(file, markets, progress)
@@ -304,7 +327,7 @@ def tape(files: tuple[Path, ...], wire: bool, reference: bool, as_json: bool) ->
 
 
 def _commands_of(file: Path) -> int:
-    """About how many commands a tape holds: for the progress bar."""
+    """Roughly how many commands a tape holds, for the progress bar."""
     return file.stat().st_size // (12 if file.suffix == ".gz" else 40)
 
 
@@ -315,7 +338,7 @@ def _commands_of(file: Path) -> int:
 @json_option
 @failing
 def cases(paths: tuple[Path, ...], wire: bool, reference: bool, as_json: bool) -> None:
-    """Drive cases: files, or folders of them. What is not there yet is skipped, and counted by feature."""
+    """Run cases: files, or folders of them. Cases that need a missing feature are skipped, and counted by feature."""
     with _markets(wire, reference) as markets:
         result = run_cases(paths, markets)
     counts = {outcome.value: result.count(outcome) for outcome in Outcome}
@@ -335,13 +358,13 @@ def cases(paths: tuple[Path, ...], wire: bool, reference: bool, as_json: bool) -
 
 @main.command()
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
-@click.option("--limit", type=int, help="Only the first messages of the day.")
+@click.option("--limit", type=int, help="Use only this many messages from the beginning of the day.")
 @wire_option
 @reference_option
 @json_option
 @failing
 def lobster(file: Path, limit: int | None, wire: bool, reference: bool, as_json: bool) -> None:
-    """Replay a day from LOBSTER's own files (a zip or a folder) and check trades and books."""
+    """Replay a day from LOBSTER files (a zip file or a folder) and check trades and books."""
     with _markets(wire, reference) as markets, progress_bar(file.name, None, hidden=as_json) as progress:
         result = run_lobster(file, markets, progress, limit)
     if as_json:

@@ -61,6 +61,6 @@ def wire_markets() -> Iterator[MarketFactory]:
                 instruments=(*instruments, SYNC_INSTRUMENT),
             )
             server = stack.enter_context(Server(config))
-            return stack.enter_context(contextlib.closing(WireMarket(server.orders_endpoint, server.feed_endpoint, server._submit)))
+            return stack.enter_context(contextlib.closing(WireMarket(server.orders_endpoint, server.feed_endpoint, server.submit)))
 
         yield make

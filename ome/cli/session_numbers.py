@@ -24,8 +24,8 @@ class SessionNumbersError(OmeError):
 def free_session_number(endpoint: str, participant: str) -> Iterator[int]:
     """A number that no other command on this machine uses for this participant at this endpoint, for as long as the block runs.
 
-    The lowest that is free, so that a venue gets to know few of them. A socket with an abstract name stands for each in use: the system
-    closes it with the process. Raises SessionNumbersError where none is free.
+    The lowest that is free, so that a venue gets to know few of them. A socket with an abstract name represents each
+    number in use: the system closes it with the process. Raises SessionNumbersError where none is free.
     """
     for number in range(FIRST, LAST + 1):
         name = hashlib.blake2b(f"{endpoint} {participant} {number}".encode(), digest_size=16).hexdigest()

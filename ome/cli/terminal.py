@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, errors as one line, JSON, moments, lines for a pipe, progress only on a terminal."""
+"""Code that all commands share: exit codes, errors as one line, JSON, times, lines for a pipe, progress only on a terminal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 
 class ExitCode(IntEnum):
-    """What the exit code of every command means."""
+    """The exit codes of every command."""
 
     OK = 0
     FAILED = 1
@@ -43,11 +43,11 @@ class ExitCode(IntEnum):
 
 
 class Commands(click.Group):
-    """A group of commands in which nothing that goes wrong ends in a traceback, whether a command or its arguments are at fault."""
+    """A group of commands that never end in a traceback, whether a command fails or its arguments are wrong."""
 
     def invoke(self, ctx: click.Context) -> Any:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its number
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without a character shows its number
         return failing(super().invoke)(ctx)
 
 
@@ -62,7 +62,7 @@ def failing(function: Callable[P, R]) -> Callable[P, R]:
             raise
         except Exception as error:
             if os.environ.get("OME_TRACEBACK") or (isinstance(error, OSError) and error.errno == errno.EPIPE):
-                raise  # of a pipe that was closed click knows how to end
+                raise  # click ends quietly when a pipe is closed
             with contextlib.suppress(OSError):  # the terminal may be gone
                 click.echo(f"error: {_one_line(error)}", err=True)
             raise SystemExit(_code(error)) from None
@@ -123,8 +123,9 @@ def _is_wide(name: str) -> bool:
 def json_text(value: Any) -> str:
     """One line of JSON, which any reader understands.
 
-    Dataclasses become objects, enumerators their names in small letters. Decimals are strings without an exponent. Fields of 64 bits (ids,
-    sequences, times in nanoseconds, epochs, the counters of a venue) are strings too, since many readers keep only 53 bits of a number.
+    Dataclasses become objects, enumerators their names in lower case. Decimals are strings without an exponent. Fields
+    of 64 bits (ids, sequences, times in nanoseconds, epochs, the counters of a venue) are strings too, since many
+    readers keep only 53 bits of a number.
 
     >>> json_text({"order_id": 2**60 + 1, "price": Decimal("1E-8"), "reason": ExitCode.OK, "account": 7})
     '{"order_id": "1152921504606846977", "price": "0.00000001", "reason": "ok", "account": 7}'
@@ -138,7 +139,7 @@ def print_json(value: Any) -> None:
 
 
 def moment(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
-    """The callback of an option that takes nanoseconds since 1970, or a date and time of ISO 8601 with its zone; gives nanoseconds."""
+    """The callback of an option that takes nanoseconds since 1970, or a date and time of ISO 8601 with its zone; returns nanoseconds."""
     if text is None:
         return None
     try:
@@ -146,26 +147,26 @@ def moment(context: click.Context, option: click.Parameter, text: str | None) ->
     except InvalidValueError as error:
         raise click.BadParameter(str(error), context, option) from None
     except ValueError:
-        allowed = "nanoseconds since 1970, or a time of ISO 8601 with its zone, as 2030-01-31T16:30:00+01:00"
+        allowed = "nanoseconds since 1970, or a time of ISO 8601 with its zone, such as 2030-01-31T16:30:00+01:00"
         raise click.BadParameter(f"found {text!r}, allowed: {allowed}", context, option) from None
 
 
 @contextlib.contextmanager
 def printing() -> Iterator[Callable[[str], object]]:
-    """Gives a function that prints a line, through a buffer. Who reads them may go away, as `head` does: that ends the block quietly."""
+    """Yields a function that prints a line, through a buffer. If the reader goes away, as `head` does, the block ends quietly."""
     try:
         try:
             yield lambda line: sys.stdout.write(line + "\n")
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # What is still in the buffer goes nowhere, and closing it at the end raises nothing.
+        # The rest of the buffer is dropped, and closing it at the end raises nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
 def progress_bar(label: str, length: int | None, *, hidden: bool = False) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, one line at the start and none after elsewhere. Gives a function that takes the count reached."""
+    """A bar on a terminal; elsewhere one line at the start. Yields a function that takes the count reached."""
     if hidden or not sys.stderr.isatty() or not length:
         if not hidden:
             click.echo(label, err=True)

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ome.enums import InstrumentFlags
 from ome.errors import InvalidValueError, one_of
 from ome.instruments import Instrument
-from ome.units import Integer, integer_of, number_of
+from ome.units import Integer, integer_of
 
 __all__ = ["InstrumentDirectory"]
 
@@ -27,17 +26,13 @@ class InstrumentDirectory(Mapping[str, Instrument]):
         """The instruments that DefineInstrument messages (dtype COMMAND_MESSAGE) define."""
         numbered = {}
         for row in definitions:
-            decimals = int(row["price_decimals"])
-            flags = int(row["instrument_flags"])
-            numbered[int(row["instrument"])] = Instrument(
+            numbered[int(row["instrument"])] = Instrument.defined(
                 bytes(row["symbol"]).decode("ascii"),
-                tick=number_of(int(row["tick"]), decimals),
-                price_decimals=decimals,
+                tick_units=int(row["tick"]),
+                price_decimals=int(row["price_decimals"]),
                 quantity_decimals=int(row["quantity_decimals"]),
-                signed_prices=bool(flags & InstrumentFlags.SIGNED_PRICES),
                 collar_ticks=int(row["collar_ticks"]),
-                market_to_limit=bool(flags & InstrumentFlags.MARKET_TO_LIMIT),
-                post_only_slides=bool(flags & InstrumentFlags.POST_ONLY_SLIDES),
+                flags=int(row["instrument_flags"]),
             )
         return cls(numbered)
 

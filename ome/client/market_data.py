@@ -11,9 +11,11 @@ from types import TracebackType
 
 import numpy as np
 
+from ome.client.awaited import ASK_PAUSE_S, Awaited, Topic
 from ome.client.directory import InstrumentDirectory
 from ome.client.errors import TimedOut
 from ome.codec import SideName, side_of
+from ome.codec.layouts import TEMPLATE_IDS
 from ome.enums import Side
 from ome.errors import InvalidValueError, NotCopyable, one_of
 from ome.instruments import Instrument
@@ -28,12 +30,12 @@ __all__ = ["MarketData", "Top", "TradePrint", "Update"]
 _DRAIN_FRAMES = 1_000  # received in a row before the caller gets its turn,
 _DRAIN_MESSAGES = 100_000  # or so many messages in them
 _QUEUE_FRAMES_MAX = 20_000  # more than the socket holds
-_WAIT_MIN = 0.5  # seconds before a snapshot or a top that did not come is asked for again; doubles to the maximum
-_WAIT_MAX = 8.0
-_ASK_COUNT = 100  # of them asked for at once,
-_ASK_PAUSE = 0.1  # with so many seconds between, so that a server is not flooded by its subscribers
-_LEVEL_SNAPSHOT = 163
-_TEMPLATES = {Channel.TOP: 160, Channel.TRADES: 161, Channel.LEVELS: 162}
+_LEVEL_SNAPSHOT = TEMPLATE_IDS["LevelSnapshot"]
+_TEMPLATES = {
+    Channel.TOP: TEMPLATE_IDS["TopOfBook"],
+    Channel.TRADES: TEMPLATE_IDS["TradePrint"],
+    Channel.LEVELS: TEMPLATE_IDS["LevelUpdate"],
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,18 +117,16 @@ class MarketData(NotCopyable):
             if self._own_context is not None:
                 self._own_context.close()
             raise
-        self._topics: set[tuple[Channel, int]] = set()
+        self._topics: set[Topic] = set()
         self._builders: dict[int, BookBuilder] = {}
         self._unapplied: set[int] = set()  # whose books have updates to apply
         self._unapplied_count = 0  # updates
         self._updates_kept = updates_kept
-        # Tops and levels that have not come: when to ask for them again, and how long to wait after that.
-        self._awaited: dict[tuple[Channel, int], tuple[float, float]] = {}
-        self._ask_at = 0.0
+        self._awaited = Awaited()
         self._connection_count = 0
         self._loss_count = 0
         self._epoch: int | None = None
-        self._last: dict[tuple[Channel, int], int] = {}  # channel sequence of tops and trades
+        self._last: dict[Topic, int] = {}  # channel sequence of tops and trades
         self._tops: dict[int, np.void] = {}
         self._trades: deque[np.void] = deque()
         self._trades_kept = trades_kept
@@ -161,7 +161,7 @@ class MarketData(NotCopyable):
                 if channel == Channel.LEVELS:
                     self._builders[number] = BookBuilder()
                 if channel != Channel.TRADES:
-                    self._awaited[channel, number] = (time.monotonic() + _WAIT_MIN, _WAIT_MIN)
+                    self._awaited.note_asked((channel, number), time.monotonic())
                 self._socket.subscribe(topic_of(channel, number))
 
     def unsubscribe(self, *instruments: str | Integer, channels: tuple[Channel, ...] = tuple(Channel)) -> None:
@@ -171,7 +171,7 @@ class MarketData(NotCopyable):
                 self._topics.remove(topic)
                 self._socket.unsubscribe(topic_of(*topic))
                 self._last.pop(topic, None)
-                self._awaited.pop(topic, None)
+                self._awaited.forget(topic)
                 if topic[0] == Channel.TOP:
                     self._tops.pop(number, None)
                 elif topic[0] == Channel.LEVELS:
@@ -194,7 +194,7 @@ class MarketData(NotCopyable):
             now = time.monotonic()
             if updates or now >= deadline:
                 break
-            until = min(deadline, now + _ASK_PAUSE) if self._awaited and self._socket.is_connected else deadline
+            until = min(deadline, now + ASK_PAUSE_S) if self._awaited and self._socket.is_connected else deadline
             self._socket.wait(until - now)
         if apply:
             self._apply()
@@ -275,8 +275,7 @@ class MarketData(NotCopyable):
             self._lose([topic for topic in self._topics if topic[0] != Channel.LEVELS])
         if connections != self._connection_count:
             self._connection_count = connections
-            asked_at = time.monotonic()
-            self._awaited = dict.fromkeys(self._awaited, (asked_at + _WAIT_MIN, _WAIT_MIN))
+            self._awaited.note_all_asked(time.monotonic())
 
     def _drain(self, updates: list[Update], frame_count_max: int, apply: bool) -> None:
         """Takes what has come, up to so many frames."""
@@ -294,7 +293,7 @@ class MarketData(NotCopyable):
             if message_count > _DRAIN_MESSAGES and frame_count_max == _DRAIN_FRAMES:
                 return
 
-    def _lose(self, topics: Collection[tuple[Channel, int]]) -> None:
+    def _lose(self, topics: Collection[Topic]) -> None:
         """All books are stale and no top is known; a gap for each book, and for each of these topics of other channels."""
         for number, builder in self._builders.items():
             builder.lose()
@@ -302,8 +301,7 @@ class MarketData(NotCopyable):
         self._lost_count += len(topics)
         self._tops.clear()
         self._last.clear()
-        now = time.monotonic()
-        self._awaited = {topic: (now, _WAIT_MIN) for topic in self._topics if topic[0] != Channel.TRADES}
+        self._awaited.want_only((topic for topic in self._topics if topic[0] != Channel.TRADES), time.monotonic())
 
     def _take(self, frame: bytes) -> Update | None:
         channel, number = read_topic(frame)
@@ -325,7 +323,7 @@ class MarketData(NotCopyable):
             self._count(channel, number, messages)
         if channel == Channel.TOP:
             self._tops[number] = messages[-1]
-            self._awaited.pop((channel, number), None)
+            self._awaited.forget((channel, number))
         elif channel == Channel.TRADES and self._instruments is not None:
             self._trades.extend(messages)
             while len(self._trades) > self._trades_kept:
@@ -345,9 +343,9 @@ class MarketData(NotCopyable):
         """Sees to it that a snapshot is asked for where one is wanted."""
         topic = (Channel.LEVELS, number)
         if not self._builders[number].wants_snapshot:
-            self._awaited.pop(topic, None)
-        elif topic not in self._awaited:
-            self._awaited[topic] = (time.monotonic(), _WAIT_MIN)
+            self._awaited.forget(topic)
+        else:
+            self._awaited.want(topic, time.monotonic())
 
     def _apply(self, engine_sequence: int | None = None) -> None:
         """Brings the books up to date, as far as the command `engine_sequence` where one is given."""
@@ -381,17 +379,11 @@ class MarketData(NotCopyable):
 
     def _ask_again(self) -> None:
         """Asks for some of the tops and snapshots that are due: that is what a new subscription does."""
-        now = time.monotonic()
-        if now < self._ask_at or not self._socket.is_connected:
+        if not self._socket.is_connected:
             return
-        due = [topic for topic, (ask_at, _) in self._awaited.items() if ask_at <= now][:_ASK_COUNT]
-        for topic in due:
-            _, wait = self._awaited.pop(topic)
-            self._awaited[topic] = (now + wait, min(2 * wait, _WAIT_MAX))
+        for topic in self._awaited.take_due(time.monotonic()):
             self._socket.unsubscribe(topic_of(*topic))
             self._socket.subscribe(topic_of(*topic))
-        if due:
-            self._ask_at = now + _ASK_PAUSE
 
     def _why_missing(self, missing: list[int]) -> str:
         if self._socket.connection_count == 0:

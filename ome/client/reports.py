@@ -9,19 +9,20 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
+from ome.attributes import ATTRIBUTES, NO_ATTRIBUTES, Attributes
 from ome.client.directory import InstrumentDirectory
-from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, NULL_VALUE, SCHEMA_ID, SCHEMA_VERSION
-from ome.enums import CommandKind, EventKind, Reason, Side
-from ome.errors import InvalidValueError
+from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, MESSAGE_CLASSES, NULL_VALUE, SCHEMA_ID, SCHEMA_VERSION
+from ome.enums import CommandKind, EventKind, MessageClass, Reason, Side
+from ome.errors import InvalidValueError, one_of
 
-__all__ = ["REPORT_TEMPLATE", "Inbox", "Report", "Reports", "UnreadReports", "answer_count", "early_rejections", "report_object"]
+__all__ = ["REPORT_TEMPLATES", "Inbox", "Report", "Reports", "UnreadReports", "answer_count", "early_rejections", "report_object"]
 
 Reports = npt.NDArray[np.void]
 """A one-dimensional array of dtype EXECUTION_REPORT_MESSAGE."""
 
-REPORT_TEMPLATE = 132
+REPORT_TEMPLATES = tuple(template for template, sent in MESSAGE_CLASSES.items() if sent is MessageClass.REPORT)
 _SIZE = EXECUTION_REPORT_MESSAGE.itemsize
-_HEADER = (_SIZE - HEADER_SIZE) | REPORT_TEMPLATE << 16 | SCHEMA_ID << 32 | SCHEMA_VERSION << 48
+_HEADERS = tuple((_SIZE - HEADER_SIZE) | template << 16 | SCHEMA_ID << 32 | SCHEMA_VERSION << 48 for template in REPORT_TEMPLATES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,9 @@ class Report:
     `symbol` is empty, and numbers are counted in price units and lots, where the report is of no instrument: a rejected command named one
     that does not exist, or a mass cancel meant all. `side` and `command_kind` are None where the report has none; `price` is None where a
     refused amend left it unchanged. In COMPLETED `last_quantity` counts orders; in TRIGGERED `price` is the stop price; in PREVENTED
-    `last_quantity` is what did not trade. `engine_sequence` is 0 where an order was refused before it was sequenced (STORAGE_LOW).
+    `last_quantity` is what did not trade. ATTRIBUTES comes right after the ACCEPTED of an order that has some: `attributes` says them, and
+    price and quantities say nothing. In all others `attributes` has none. `engine_sequence` is 0 where an order was refused before it was
+    sequenced (STORAGE_LOW).
     """
 
     kind: EventKind
@@ -51,6 +54,7 @@ class Report:
     engine_sequence: int
     report_sequence: int
     timestamp_ns: int
+    attributes: Attributes = NO_ATTRIBUTES
 
     @property
     def is_final(self) -> bool:
@@ -74,9 +78,14 @@ class Inbox:
     def add(self, frame: bytes) -> Reports:
         """Keeps a frame, and gives its reports. Raises InvalidValueError, and keeps nothing, for a header that is not a report's."""
         headers = np.frombuffer(frame, "<u8").reshape(-1, _SIZE // 8)[:, 0]
-        if (headers != _HEADER).any():
-            found = hex(int(headers[headers != _HEADER][0]))
-            raise InvalidValueError("message header", where=self._where, found=found, allowed=hex(_HEADER))
+        is_wrong = np.logical_and.reduce([headers != header for header in _HEADERS])
+        if is_wrong.any():
+            raise InvalidValueError(
+                "message header",
+                where=self._where,
+                found=hex(int(headers[is_wrong][0])),
+                allowed=one_of([hex(header) for header in _HEADERS]),
+            )
         reports = np.frombuffer(frame, EXECUTION_REPORT_MESSAGE)
         self._frames.append(frame)
         self._count += len(reports)
@@ -179,6 +188,8 @@ def report_object(row: np.void, instruments: InstrumentDirectory) -> Report:
     """A report as an object."""
     number = int(row["instrument"])
     is_count = row["kind"] == EventKind.COMPLETED
+    has_attributes = row["kind"] == EventKind.ATTRIBUTES
+    last_quantity = 0 if has_attributes else int(row["last_quantity"])
     instrument = instruments.by_number.get(number)
     price = Decimal if instrument is None else instrument.price
     quantity = Decimal if instrument is None else instrument.quantity
@@ -188,8 +199,8 @@ def report_object(row: np.void, instruments: InstrumentDirectory) -> Report:
         client_order_id=int(row["client_order_id"]),
         symbol="" if instrument is None else instrument.symbol,
         side=Side(int(row["side"])) if row["side"] in (Side.BUY, Side.SELL) else None,
-        price=None if row["price"] == NULL_VALUE else price(int(row["price"])),
-        last_quantity=Decimal(int(row["last_quantity"])) if is_count else quantity(int(row["last_quantity"])),
+        price=None if has_attributes or row["price"] == NULL_VALUE else price(int(row["price"])),
+        last_quantity=Decimal(last_quantity) if is_count else quantity(last_quantity),
         leaves_quantity=quantity(int(row["leaves_quantity"])),
         cumulative_quantity=quantity(int(row["cumulative_quantity"])),
         trade_id=int(row["trade_id"]),
@@ -200,4 +211,5 @@ def report_object(row: np.void, instruments: InstrumentDirectory) -> Report:
         engine_sequence=int(row["engine_sequence"]),
         report_sequence=int(row["report_sequence"]),
         timestamp_ns=int(row["timestamp_ns"]),
+        attributes=Attributes.of(int(row[name]) for name in ATTRIBUTES) if has_attributes else NO_ATTRIBUTES,
     )

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ome.attributes import ATTRIBUTES
 from ome.codec.layouts import COMMAND, EVENT
 from ome.codec.records import RECORD_SIZE, Records, record_bytes
 from ome.enums import CommandKind, EventKind
@@ -28,10 +29,11 @@ EVENT_ROW: Final = np.dtype(
             *("sequence", "timestamp_ns", "order_id", "client_order_id", "resting_order_id", "resting_client_order_id"),
             *("price", "quantity", "order_count", "account", "instrument", "participant", "session"),
             *("kind", "side", "reason", "flags", "command_kind"),
+            *ATTRIBUTES,
         ],
-        "formats": [*["<u8"] * 6, *["<i8"] * 2, *["<u4"] * 3, *["<u2"] * 2, *["u1"] * 5],
-        "offsets": [*range(0, 64, 8), *(64, 68, 72), *(76, 78), *range(80, 85)],
-        "itemsize": 88,
+        "formats": [*["<u8"] * 6, *["<i8"] * 2, *["<u4"] * 3, *["<u2"] * 2, *["u1"] * 5, *["<u4"] * len(ATTRIBUTES)],
+        "offsets": [*range(0, 64, 8), *(64, 68, 72), *(76, 78), *range(80, 85), *(88 + 4 * place for place in range(len(ATTRIBUTES)))],
+        "itemsize": 104,
     }
 )
 """An event: ome_event_row_t of csrc/ome.h, which says what each column is and where it is 0 or NULL_VALUE."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ome.enums import MessageClass
+
 SCHEMA_ID = 28525
 SCHEMA_VERSION = 1
 HEADER_SIZE = 8
@@ -70,6 +72,8 @@ _EVENT_FIELDS = [
     ("order_id", "<u8", 8),
     ("client_order_id", "<u8", 16),
     ("price", "<i8", 24),
+    ("capacity", "<u4", 24),
+    ("algo_id", "<u4", 28),
     ("quantity", "<i8", 32),
     ("timestamp_ns", "<u8", 40),
     ("resting_order_id", "<u8", 40),
@@ -140,6 +144,8 @@ _EXECUTION_REPORT_FIELDS = [
     ("order_id", "<u8", 32),
     ("client_order_id", "<u8", 40),
     ("price", "<i8", 48),
+    ("capacity", "<u4", 48),
+    ("algo_id", "<u4", 52),
     ("last_quantity", "<i8", 56),
     ("leaves_quantity", "<i8", 64),
     ("cumulative_quantity", "<i8", 72),
@@ -230,14 +236,55 @@ TEMPLATES: dict[int, tuple[str, int, np.dtype[np.void]]] = {
     74: ("Displayed", 56, EVENT_MESSAGE),
     75: ("Prevented", 56, EVENT_MESSAGE),
     76: ("Completed", 56, EVENT_MESSAGE),
+    77: ("Attributes", 56, EVENT_MESSAGE),
     128: ("Logon", 56, LOGON_MESSAGE),
     129: ("LogonAnswer", 56, LOGON_ANSWER_MESSAGE),
     130: ("Logout", 56, LOGOUT_MESSAGE),
     133: ("Heartbeat", 56, HEARTBEAT_MESSAGE),
     131: ("FrameReject", 56, FRAME_REJECT_MESSAGE),
     132: ("ExecutionReport", 96, EXECUTION_REPORT_MESSAGE),
+    134: ("AttributesReport", 96, EXECUTION_REPORT_MESSAGE),
     160: ("TopOfBook", 72, TOP_OF_BOOK_MESSAGE),
     161: ("TradePrint", 72, TRADE_PRINT_MESSAGE),
     162: ("LevelUpdate", 72, LEVEL_UPDATE_MESSAGE),
     163: ("LevelSnapshot", 72, LEVEL_SNAPSHOT_MESSAGE),
 }
+# Template id: who may send the message.
+MESSAGE_CLASSES: dict[int, MessageClass] = {
+    1: MessageClass.ORDER,
+    2: MessageClass.ORDER,
+    3: MessageClass.ORDER,
+    4: MessageClass.ORDER,
+    5: MessageClass.ORDER,
+    6: MessageClass.ORDER,
+    32: MessageClass.DEFINITION,
+    33: MessageClass.DEFINITION,
+    34: MessageClass.DEFINITION,
+    35: MessageClass.OPERATOR,
+    36: MessageClass.OPERATOR,
+    65: MessageClass.EVENT,
+    66: MessageClass.EVENT,
+    67: MessageClass.EVENT,
+    68: MessageClass.EVENT,
+    69: MessageClass.EVENT,
+    70: MessageClass.EVENT,
+    71: MessageClass.EVENT,
+    72: MessageClass.EVENT,
+    73: MessageClass.EVENT,
+    74: MessageClass.EVENT,
+    75: MessageClass.EVENT,
+    76: MessageClass.EVENT,
+    77: MessageClass.EVENT,
+    128: MessageClass.SESSION,
+    129: MessageClass.ANSWER,
+    130: MessageClass.SESSION,
+    133: MessageClass.SESSION,
+    131: MessageClass.ANSWER,
+    132: MessageClass.REPORT,
+    134: MessageClass.REPORT,
+    160: MessageClass.MARKET_DATA,
+    161: MessageClass.MARKET_DATA,
+    162: MessageClass.MARKET_DATA,
+    163: MessageClass.MARKET_DATA,
+}
+TEMPLATE_IDS: dict[str, int] = {name: template for template, (name, _, _) in TEMPLATES.items()}

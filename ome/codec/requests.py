@@ -1,54 +1,73 @@
-"""From what people write to commands: options by name, decimals to units, and an error that names the option that is wrong.
+"""One builder for each request: from what people write to the command, or to the message of the wire, that the engine and a venue take.
 
-Whether the market takes the order is the market's to say. What is refused here is what no market could mean: an option beside one that
-excludes it, a value that no order can have.
+Options by name, decimals to units, and an error that names the option that is wrong. Whether the market takes the order is the market's to
+say. What is refused here is what no market could mean: an option beside one that excludes it, a value that no order can have.
+
+- An order: `new_order`, `cancel_order`, `reduce_order`, `amend_order`. Many orders: `mass_cancel`, `expire_orders`.
+- The market: `set_last_price`, `define_instrument`, `define_session`, `define_limits`.
+- A session with a venue: `logon_message`, `heartbeat_message`, `logout_message`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from enum import IntEnum
-from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar
+from typing import Any, Final
 
-import numpy as np
-
-from ome.enums import OrderType, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
+from ome.attributes import ATTRIBUTES, AttributeOptions
+from ome.codec.wire import encode_message
+from ome.codec.words import SelfTradeName, SelfTradeScopeName, SideName, Time, TimeInForceName, enumerator_of, side_of, time_ns
+from ome.enums import CommandFlags, OrderType, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, one_of
-from ome.instruments import COLLAR_TICKS_MAX, QUANTITY_MAX, TICK_MAX, Instrument
-from ome.messages import DefineInstrument, NewOrder
+from ome.instruments import COLLAR_TICKS_MAX, NAME_SIZE, QUANTITY_MAX, TICK_MAX, Instrument
+from ome.messages import (
+    NULL_VALUE,
+    AmendOrder,
+    CancelOrder,
+    DefineInstrument,
+    DefineLimits,
+    DefineSession,
+    ExpireOrders,
+    Limits,
+    MassCancel,
+    NewOrder,
+    ReduceOrder,
+    SetLastPrice,
+)
 from ome.units import Integer, Number, integer_of, number_of, units_of
 
 __all__ = [
     "OrderOptions",
-    "SelfTradeName",
-    "SelfTradeScopeName",
-    "SideName",
-    "Time",
-    "TimeInForceName",
+    "amend_order",
+    "cancel_order",
     "define_instrument",
+    "define_limits",
+    "define_session",
+    "expire_orders",
+    "heartbeat_message",
+    "instrument_of",
+    "logon_message",
+    "logout_message",
+    "mass_cancel",
     "new_order",
-    "side_of",
-    "time_ns",
+    "reduce_order",
+    "set_last_price",
 ]
 
-Choice = TypeVar("Choice", bound=IntEnum)
-Time: TypeAlias = Integer | datetime
-"""A moment: nanoseconds since 1970, or a datetime that knows its time zone."""
-
-SideName: TypeAlias = Literal["buy", "sell"]
-TimeInForceName: TypeAlias = Literal["gtc", "day", "gtd", "ioc", "fok"]
-SelfTradeName: TypeAlias = Literal["none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"]
-SelfTradeScopeName: TypeAlias = Literal["account", "participant", "group"]
-
-_GROUP_MAX: Final = 2**32 - 1
-_TIME_MAX: Final = 2**63 - 1
+_UINT16_MAX: Final = 2**16 - 1
+_UINT32_MAX: Final = 2**32 - 1
 _PERCENT_DECIMALS: Final = 2  # a basis point is a hundredth of a percent
 _BASIS_POINTS_MAX: Final = 10_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# As plain ints: to combine enumerators takes longer than all else of a cancel.
+_BY_ORDER_ID, _OPEN_QUANTITY = int(CommandFlags.BY_ORDER_ID), int(CommandFlags.OPEN_QUANTITY)
+_BY_ACCOUNT, _BY_SESSION, _ANY_PARTICIPANT = (
+    int(CommandFlags.BY_ACCOUNT),
+    int(CommandFlags.BY_SESSION),
+    int(CommandFlags.ANY_PARTICIPANT),
+)
+_END_OF_DAY, _SET_TIME = int(CommandFlags.END_OF_DAY), int(CommandFlags.SET_TIME)
 
 
-class OrderOptions(TypedDict, total=False):
+class OrderOptions(AttributeOptions, total=False):
     """What an order may have beside instrument, side, quantity and limit. Numbers are Decimal, str or int; what is left out is not there.
 
     How long it lives:
@@ -72,6 +91,8 @@ class OrderOptions(TypedDict, total=False):
     - `self_trade_scope`: what its own is: "account" (the default), "participant", or "group" (the default with `self_trade_group`, 1 to
       2^32 - 1).
 
+    What the venue must know about it: the order attributes of `ome.attributes.AttributeOptions`, such as `capacity`.
+
     None is not there. Names are written in small letters, or are the enumerators themselves.
     """
 
@@ -92,8 +113,24 @@ class OrderOptions(TypedDict, total=False):
     self_trade_group: Integer | None
 
 
-def new_order(instrument: Instrument, side: Side, quantity: Number, at: Number | None, options: OrderOptions, /, **fields: int) -> NewOrder:
-    """The order that these words mean. `at` is its limit, or None; `fields` are those that the caller knows (`instrument`, `account`...).
+_OPTION_NAMES: Final = frozenset(OrderOptions.__annotations__)
+_FLAG_NAMES: Final = frozenset(("post_only", "hidden"))  # an order has them as False where it has no options
+
+
+def new_order(
+    instrument: Instrument,
+    side: Side,
+    quantity: Number,
+    at: Number | None,
+    options: OrderOptions,
+    /,
+    *,
+    client_order_id: Integer = 0,
+    account: Integer = 0,
+    participant: Integer = 0,
+    **fields: int,
+) -> NewOrder:
+    """The order that these words mean. `at` is its limit, or None; `fields` are others that the caller knows (`instrument`, its number...).
 
     Raises InvalidTypeError for a float and any other type, InvalidValueError for a value that cannot be, TypeError for an unknown option.
 
@@ -102,20 +139,27 @@ def new_order(instrument: Instrument, side: Side, quantity: Number, at: Number |
     >>> order.order_type == OrderType.STOP_LIMIT, order.price, order.terms
     (True, 15025, ((<Term.STOP_PRICE: 1>, 15100),))
     """
+    client_order_id = integer_of(client_order_id, "client_order_id")
+    account = integer_of(account, "account", 0, _UINT32_MAX)
+    participant = _participant(participant)
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    unknown = given.keys() - OrderOptions.__annotations__.keys()
-    if unknown:
+    if not given.keys() <= _OPTION_NAMES:
+        unknown = given.keys() - _OPTION_NAMES
         raise TypeError(f"unknown option {min(unknown)!r}; allowed: {one_of(OrderOptions.__annotations__)}")
     order_type = _order_type(at, given)
-    time_in_force = _enumerator(TimeInForce, "tif", given.get("tif", "gtd" if "expires" in given else "gtc"))
-    scope = _enumerator(
+    time_in_force = enumerator_of(TimeInForce, "tif", given.get("tif", "gtd" if "expires" in given else "gtc"))
+    scope = enumerator_of(
         SelfTradeScope, "self_trade_scope", given.get("self_trade_scope", "group" if "self_trade_group" in given else "account")
     )
-    self_trade = _enumerator(SelfTradePrevention, "self_trade", given.get("self_trade", "none"))
-    _refuse_what_does_not_belong(given, at, order_type, time_in_force, self_trade, scope)
+    self_trade = enumerator_of(SelfTradePrevention, "self_trade", given.get("self_trade", "none"))
+    if not given.keys() <= _FLAG_NAMES or any(given.values()):
+        _refuse_what_does_not_belong(given, at, order_type, time_in_force, self_trade, scope)
     price = given.get("limit_offset", at)
     lots = units_of(quantity, instrument.quantity_decimals, f"quantity of {instrument.symbol}")
     return NewOrder(
+        client_order_id=client_order_id,
+        account=account,
+        participant=participant,
         price=0 if price is None else units_of(price, instrument.price_decimals, f"price of {instrument.symbol}"),
         quantity=lots,
         side=side,
@@ -128,6 +172,115 @@ def new_order(instrument: Instrument, side: Side, quantity: Number, at: Number |
         terms=tuple(_terms(instrument, lots, given)),
         **fields,
     )
+
+
+def cancel_order(
+    order: int, /, *, by_order_id: bool = False, participant: Integer = 0, instrument: int = 0, timestamp_ns: int = 0
+) -> CancelOrder:
+    """Cancels what is left of an order, given by its client order id, or with `by_order_id` by its order id; so do all about one order.
+
+    >>> cancel_order(7, instrument=1) == CancelOrder(client_order_id=7, instrument=1)
+    True
+    """
+    return CancelOrder(
+        timestamp_ns=timestamp_ns,
+        participant=_participant(participant),
+        instrument=instrument,
+        client_order_id=order,
+        flags=_BY_ORDER_ID if by_order_id else 0,
+    )
+
+
+def reduce_order(
+    order: int, lots: int, /, *, by_order_id: bool = False, participant: Integer = 0, instrument: int = 0, timestamp_ns: int = 0
+) -> ReduceOrder:
+    """Takes `lots` off an order."""
+    return ReduceOrder(
+        timestamp_ns=timestamp_ns,
+        participant=_participant(participant),
+        instrument=instrument,
+        client_order_id=order,
+        quantity=lots,
+        flags=_BY_ORDER_ID if by_order_id else 0,
+    )
+
+
+def amend_order(
+    order: int,
+    /,
+    *,
+    price: int | None = None,
+    lots: int | None = None,
+    is_open_quantity: bool = False,
+    stop_price: int | None = None,
+    new_client_order_id: Integer | None = None,
+    by_order_id: bool = False,
+    participant: Integer = 0,
+    instrument: int = 0,
+    timestamp_ns: int = 0,
+) -> AmendOrder:
+    """Gives an order what is not None: a new price, quantity, stop price or client order id.
+
+    `price` (its limit, or the distance of its limit) and `stop_price` are price units. `lots` is the new total, with what has traded, or
+    with `is_open_quantity` what is open.
+
+    >>> amend_order(7, price=15025, new_client_order_id=8).terms
+    ((<Term.NEW_CLIENT_ORDER_ID: 10>, 8),)
+    """
+    terms = [] if stop_price is None else [(Term.STOP_PRICE, stop_price)]
+    if new_client_order_id is not None:
+        terms.append((Term.NEW_CLIENT_ORDER_ID, integer_of(new_client_order_id, "client_order_id")))
+    return AmendOrder(
+        timestamp_ns=timestamp_ns,
+        participant=_participant(participant),
+        instrument=instrument,
+        client_order_id=order,
+        price=NULL_VALUE if price is None else price,
+        quantity=NULL_VALUE if lots is None else lots,
+        flags=(_BY_ORDER_ID if by_order_id else 0) | (_OPEN_QUANTITY if is_open_quantity else 0),
+        terms=tuple(terms),
+    )
+
+
+def mass_cancel(
+    *,
+    instrument: int = 0,
+    side: SideName | Side | None = None,
+    account: Integer | None = None,
+    session: Integer | None = None,
+    participant: Integer | None = 0,
+    timestamp_ns: int = 0,
+) -> MassCancel:
+    """Cancels every order of the participant (None: of everybody) that is all of what is given. `instrument` 0 is all of them."""
+    return MassCancel(
+        timestamp_ns=timestamp_ns,
+        instrument=instrument,
+        side=0 if side is None else side_of(side),
+        account=0 if account is None else integer_of(account, "account", 0, _UINT32_MAX),
+        target_session=0 if session is None else integer_of(session, "session", 0, _UINT16_MAX),
+        participant=0 if participant is None else _participant(participant),
+        flags=(0 if account is None else _BY_ACCOUNT)
+        | (0 if session is None else _BY_SESSION)
+        | (_ANY_PARTICIPANT if participant is None else 0),
+    )
+
+
+def expire_orders(
+    until: Time | None = None, *, end_of_day: bool = False, sets_time: bool = False, instrument: int = 0, timestamp_ns: int = 0
+) -> ExpireOrders:
+    """Cancels what is due at `until`, and at the end of the day all "day" orders. With `sets_time` the engine's time becomes `until`."""
+    return ExpireOrders(
+        timestamp_ns=timestamp_ns,
+        cutoff_ns=0 if until is None else time_ns(until, "until"),
+        instrument=instrument,
+        flags=(_END_OF_DAY if end_of_day else 0) | (_SET_TIME if sets_time else 0),
+    )
+
+
+def set_last_price(instrument: Instrument, number: int, price: Number, /, *, timestamp_ns: int = 0) -> SetLastPrice:
+    """Gives the instrument of this number a last trade price from outside. Raises as `new_order`."""
+    units = units_of(price, instrument.price_decimals, f"price of {instrument.symbol}")
+    return SetLastPrice(timestamp_ns=timestamp_ns, instrument=number, price=units)
 
 
 def define_instrument(instrument: Instrument, number: int, **fields: int) -> DefineInstrument:
@@ -144,30 +297,70 @@ def define_instrument(instrument: Instrument, number: int, **fields: int) -> Def
     )
 
 
-def side_of(side: Side | str) -> Side:
-    """A side by its name, "buy" or "sell", or as it is. Raises InvalidValueError for anything else."""
-    return _enumerator(Side, "side", side)
+def instrument_of(definition: DefineInstrument) -> Instrument:
+    """The instrument that a command defines. Raises InvalidValueError where no instrument is like that.
 
-
-def time_ns(moment: Time, what: str = "time", *, least: int = 0) -> int:
-    """Nanoseconds since 1970 of a moment, `least` of them or more.
-
-    Raises InvalidTypeError for a float and any other type, InvalidValueError for a time before 1970 or after 2262, or without a zone.
-
-    >>> time_ns(datetime(2026, 3, 1, 16, 30, tzinfo=UTC))
-    1772382600000000000
+    >>> apple = Instrument("AAPL", tick="0.01")
+    >>> instrument_of(define_instrument(apple, 1)) == apple
+    True
     """
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None or moment.utcoffset() is None:
-            raise InvalidValueError(what, found=moment.isoformat(), allowed="a datetime with a time zone, or nanoseconds since 1970")
-        ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-    elif isinstance(moment, int | np.integer) and not isinstance(moment, bool | np.timedelta64):
-        ns = int(moment)
-    else:
-        raise InvalidTypeError(what, found=moment, allowed="int, nanoseconds since 1970, or a datetime with a time zone")
-    if not least <= ns <= _TIME_MAX:
-        raise InvalidValueError(what, found=moment, allowed=f"{least} to {_TIME_MAX} nanoseconds since 1970")
-    return ns
+    return Instrument.defined(
+        definition.symbol.decode("ascii"),
+        tick_units=definition.tick,
+        price_decimals=definition.price_decimals,
+        quantity_decimals=definition.quantity_decimals,
+        collar_ticks=definition.collar_ticks,
+        flags=definition.instrument_flags,
+    )
+
+
+def define_session(name: str | bytes, /, *, participant: int, session: int, session_number: int) -> DefineSession:
+    """The command that gives a participant of this name, and one of its sessions, their numbers."""
+    return DefineSession(
+        participant_name=name.encode("ascii") if isinstance(name, str) else name,
+        participant=participant,
+        session=session,
+        session_number=session_number,
+    )
+
+
+def define_limits(limits: Limits, /, **fields: int) -> DefineLimits:
+    """The command that says which limits the engine has, or moves it to others."""
+    return DefineLimits(**{name: getattr(limits, name) for name in Limits.__slots__}, **fields)
+
+
+def logon_message(participant: str, session_number: Integer = 0, heartbeat: float | None = None) -> bytes:
+    """The message that begins a session of the participant of this name.
+
+    With `heartbeat` the server ends the session when it has heard nothing for three times so many seconds, 0.1 to 60.
+
+    Raises InvalidTypeError or InvalidValueError for a name or number that no session has.
+
+    >>> len(logon_message("FIRM1", 1, heartbeat=5.0))
+    64
+    """
+    if not 1 <= len(participant) <= NAME_SIZE or not all("!" <= character <= "~" for character in participant):
+        raise InvalidValueError("participant", found=participant, allowed=f"1 to {NAME_SIZE} printable ASCII characters without space")
+    return encode_message(
+        "Logon",
+        participant_name=participant.encode("ascii"),
+        session_number=integer_of(session_number, "session_number", 0, _UINT16_MAX),
+        heartbeat_ms=0 if heartbeat is None else round(heartbeat * 1_000),
+    )
+
+
+def heartbeat_message(request_id: int) -> bytes:
+    """A sign of life that asks for one."""
+    return encode_message("Heartbeat", request_id=request_id)
+
+
+def logout_message(reason: Reason = Reason.NONE) -> bytes:
+    """The message that ends a session: a client's wish, or with its reason a server's word."""
+    return encode_message("Logout", reason=reason)
+
+
+def _participant(number: Integer) -> int:
+    return integer_of(number, "participant", 0, _UINT16_MAX)
 
 
 def _order_type(at: Number | None, given: Mapping[str, object]) -> OrderType:
@@ -230,7 +423,12 @@ def _terms(instrument: Instrument, lots: int, given: Mapping[str, Any]) -> Itera
     if "collar_ticks" in given:
         yield Term.COLLAR_TICKS, _int_within("collar_ticks", given, 0, COLLAR_TICKS_MAX)
     if "self_trade_group" in given:
-        yield Term.SELF_TRADE_GROUP, _int_within("self_trade_group", given, 1, _GROUP_MAX)
+        yield Term.SELF_TRADE_GROUP, _int_within("self_trade_group", given, 1, _UINT32_MAX)
+    for name, attribute in ATTRIBUTES.items():
+        if name in given and attribute.enumeration is not None:
+            yield attribute.term, enumerator_of(attribute.enumeration, name, given[name])
+        elif name in given:
+            yield attribute.term, _int_within(name, given, 1, attribute.value_max)
 
 
 def _decimal_within(name: str, given: Mapping[str, Any], decimals: int, most: int) -> int:
@@ -250,13 +448,3 @@ def _flag(given: Mapping[str, object], name: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidTypeError(name, found=value, allowed="bool")
     return value
-
-
-def _enumerator(kind: type[Choice], name: str, value: object) -> Choice:
-    """The enumerator that `value` names, in small letters, or is."""
-    if isinstance(value, kind):
-        return value
-    if isinstance(value, str) and value.islower() and value.upper() in kind.__members__:
-        return kind[value.upper()]
-    error = InvalidValueError if isinstance(value, str) else InvalidTypeError
-    raise error(name, found=value, allowed=one_of([member.lower() for member in kind.__members__]))

@@ -1,17 +1,19 @@
-"""Single messages of the wire: from fields to bytes, and from bytes to fields. For what is rare; orders and reports travel as arrays."""
+"""Messages of the wire: single ones, from fields to bytes and from bytes to fields, and commands, from an array to an array."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from ome.codec.layouts import HEADER_SIZE, SCHEMA_ID, SCHEMA_VERSION, TEMPLATES
+from ome.codec.layouts import COMMAND, COMMAND_MESSAGE, HEADER_SIZE, SCHEMA_ID, SCHEMA_VERSION, TEMPLATES
 from ome.errors import InvalidValueError, one_of
 
-__all__ = ["decode_message", "encode_message", "template_id"]
+__all__ = ["command_messages", "decode_message", "encode_message", "numbered_messages", "template_id"]
 
 _IDS = {name: template for template, (name, _, _) in TEMPLATES.items()}
+_COMMAND_SIZE: Final = COMMAND_MESSAGE.itemsize
 
 
 def template_id(name: str) -> int:
@@ -21,6 +23,32 @@ def template_id(name: str) -> int:
     128
     """
     return _IDS[name]
+
+
+def command_messages(commands: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """Commands (dtype COMMAND or COMMAND_MESSAGE) as messages with their headers, in an array of their own.
+
+    The template is the kind of a COMMAND, or the header's.
+    """
+    words = np.ascontiguousarray(commands).view("<u8").reshape(-1, _COMMAND_SIZE // 8)
+    messages = words.copy().view(COMMAND_MESSAGE).reshape(-1)
+    messages["template_id"] = commands["kind" if commands.dtype == COMMAND else "template_id"]
+    messages["block_length"] = _COMMAND_SIZE - HEADER_SIZE
+    messages["schema_id"] = SCHEMA_ID
+    messages["version"] = SCHEMA_VERSION
+    return messages
+
+
+def numbered_messages(commands: npt.NDArray[np.void], first_sequence: int) -> npt.NDArray[np.void]:
+    """Commands as `command_messages`, as a client sends them: numbered in its session from `first_sequence` on, which wraps at 2^32.
+
+    What the server writes is zero.
+    """
+    messages = command_messages(commands)
+    for name in ("timestamp_ns", "participant", "session", "kind"):
+        messages[name] = 0
+    messages["session_sequence"] = np.arange(first_sequence, first_sequence + len(messages)).astype(np.uint32)
+    return messages
 
 
 def encode_message(name: str, **fields: object) -> bytes:

@@ -1,4 +1,5 @@
-"""Replays of what is known to be right: tapes of real order flow, scenarios of other engines' test suites, and days of LOBSTER data.
+"""Replays with known results: tapes of real order flow, scenarios of other engines' test suites, and days of LOBSTER
+data.
 
 Each is one function over any market that has the two methods of `Market`: the embedded engine, the reference model, a client of a server.
 """

@@ -1,4 +1,4 @@
-"""What a conformance run needs of a market, whatever stands behind it."""
+"""The interface of a market that a conformance run needs, whatever implements it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ __all__ = ["Market", "MarketFactory", "SeekableMarket"]
 
 
 class Market(Protocol):
-    """An engine, or something that speaks to one."""
+    """An engine, or a client of one."""
 
     def apply_records(self, commands: Records) -> Records:
         """Applies commands (dtype COMMAND) in order and returns all their events (dtype EVENT) in order.
 
-        Each command gives at least one event. The events of one command stand together and carry its `sequence`; each command has its own.
+        Each command gives at least one event. The events of one command are consecutive and carry its `sequence`; each
+        command has its own.
         """
 
     def levels(self, instrument: int, side: Side, depth: int | None) -> Sequence[tuple[int, int, int]]:

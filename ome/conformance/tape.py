@@ -1,6 +1,7 @@
 """Tapes: order flow as commands, with the trades and the books that must come out. Every line must hold.
 
-A tape is text (`.csv`, or `.csv.gz`), one line each, the first field a row number; lines that start with `#` say nothing.
+A tape is text (`.csv`, or `.csv.gz`), one line each, the first field a row number; lines that start with `#` are
+comments.
 
     row,S,id,side,price,quantity   an order that rests whole; A is the same. side is buy or sell
     row,X,id,side,price,quantity   an IOC order
@@ -9,12 +10,13 @@ A tape is text (`.csv`, or `.csv.gz`), one line each, the first field a row numb
     row,M,id,price,quantity        amends an order to this price and this open quantity
     row,D,id                       cancels an order
     row,T,maker,taker,price,quantity   a trade that the command just before must cause, in order, and no others
-    row,=,ask,quantity,bid,quantity,...   the best levels now, best first, as many as the line has; 0,0 where there is none
+    row,=,ask,quantity,bid,quantity,...   the best levels now, best first, as many as the line has; 0,0 if there is none
 
-An id is a client order id, 1 to 2^64 - 1, and may come again once its order is gone. All orders are one participant's, of one instrument
-with tick 1 and signed prices.
+An id is a client order id, 1 to 2^64 - 1, and may be used again when its order is gone. All orders belong to one
+participant and one instrument, with tick 1 and signed prices.
 
-`read_tape` turns lines into steps; `run_steps` applies steps from any source and holds the market to them, event by event.
+`read_tape` turns lines into steps; `run_steps` applies steps from any source and compares the market with them, event
+by event.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """A running server as a market for conformance runs: commands go over order entry, events come back as reports, books from the feed.
 
-Reports do not say "that was all", and the feed is silent about a command that changes no level. So each call ends with an order and its
-cancel in an instrument of its own, SYNC_INSTRUMENT: when their reports and level updates are here, all before them is.
+Reports do not say when they are complete, and the feed publishes nothing for a command that changes no level. So each
+call ends with an order and its cancel in an instrument of its own, SYNC_INSTRUMENT: when their reports and level
+updates have arrived, everything before them has too.
 
-What a client may not say (last prices, expiries, mass cancels of everybody's orders) goes in by the operator's way, which the server has in
-its process. Its own events (COMPLETED) are nobody's report and do not come back; nor do those that only the feed hears of (DISPLAYED), nor
-those of matches that were prevented.
+Commands that a client may not send (last prices, expiries, mass cancels of everybody's orders) use the operator's way
+in, which the server has in its process. Their own events (COMPLETED) are in no report and do not come back; nor do
+events for the feed only (DISPLAYED), nor those of prevented matches.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import numpy.typing as npt
 
 from ome.client import MarketData, OrderEntry
 from ome.client.reports import Reports
-from ome.codec import EVENT, Records, encode_commands
+from ome.codec import EVENT, Records, cancel_order, encode_commands
 from ome.enums import CommandFlags, CommandKind, EventKind, OrderType, Reason, Side, TimeInForce
 from ome.errors import OmeError
 from ome.instruments import Instrument
 from ome.marketdata import Channel
-from ome.messages import CancelOrder, NewOrder
+from ome.messages import NewOrder
 
 __all__ = ["SYNC_INSTRUMENT", "WireMarket", "events_of_reports"]
 
@@ -116,7 +117,7 @@ class WireMarket:
             order_type=OrderType.LIMIT,
             time_in_force=TimeInForce.GTC,
         )
-        cancel = CancelOrder(client_order_id=_SYNC_ORDER, instrument=self._sync_number)
+        cancel = cancel_order(_SYNC_ORDER, instrument=self._sync_number)
         session.send(encode_commands([order, cancel]))
         parts = self._kept.setdefault(participant, [])
         cancelled_at = 0
@@ -149,7 +150,8 @@ def _is_for_operator(commands: Records) -> npt.NDArray[np.bool_]:
 
 
 def _order(said: Reports, last_trades: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
-    """The order in which the engine said these. `last_trades` is the last trade that the same session had heard of before each.
+    """The order in which the engine published these. `last_trades` is the last trade that the same session had received
+    before each.
 
     In one command what has expired goes first; then orders are taken, changed or triggered; then they trade; then what is left of them
     rests or is cancelled, after the last of their trades. Orders that one command cancels go by their ids.

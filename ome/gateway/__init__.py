@@ -1,4 +1,4 @@
-"""Order entry: the loop in C moves orders and reports; here is what is rare - who logs on, as which session, with which reference data."""
+"""Order entry. The loop in C moves orders and reports; this module handles rare things: logons, their sessions and reference data."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ome._native import CData, ffi, lib
-from ome.codec import EVENT, Records, define_instrument, encode_commands
-from ome.codec.wire import decode_message, encode_message
+from ome.codec import EVENT, Records, define_instrument, define_session, encode_commands, logout_message
+from ome.codec.wire import command_messages, decode_message, encode_message
 from ome.engine import SessionState
 from ome.enums import CommandKind, EventKind, Policy, Reason
 from ome.errors import OmeError
 from ome.gateway.registry import Lease, SessionRegistry
 from ome.instruments import Instrument
-from ome.messages import DefineSession
 from ome.supervision import Supervisor
 
 __all__ = ["FRAME_SIZE_MAX_BYTES", "Gateway"]
@@ -86,11 +85,7 @@ class Gateway:
 
     def add_instrument(self, number: int, instrument: Instrument) -> None:
         """The instrument is in the answer to every logon from now on."""
-        definition = define_instrument(instrument, number)
-        names = ("symbol", "tick", "collar_ticks", "instrument", "price_decimals", "quantity_decimals")
-        fields = {name: getattr(definition, name) for name in names}
-        fields["instrument_flags"] = int(definition.instrument_flags)
-        self._reference_data += encode_message("DefineInstrument", kind=int(CommandKind.DEFINE_INSTRUMENT), **fields)
+        self._reference_data += command_messages(encode_commands([define_instrument(instrument, number)])).tobytes()
         self._instrument_count += 1
 
     def start(self) -> None:
@@ -98,7 +93,7 @@ class Gateway:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, after it has said what can be said."""
+        """Ends the thread, after it has sent the last frames."""
         self._stop.set()
         os.eventfd_write(self._event_fd, 1)
         self._thread.stop()
@@ -150,14 +145,12 @@ class Gateway:
         self._answer(peer, refusal)
 
     def _take_lease(self, logon: _Logon, lease: Lease) -> None:
-        """A number that is nobody's is good at once; one that the engine has as somebody else's, when the engine has agreed."""
+        """A free number is valid at once; a number that the engine has for another session, when the engine has accepted the change."""
         if not lease.is_reused:
             self._admit(logon, lease)
             return
         if lease.session not in self._waiting:
-            command = DefineSession(
-                participant_name=logon.name, participant=lease.participant, session=lease.session, session_number=logon.number
-            )
+            command = define_session(logon.name, participant=lease.participant, session=lease.session, session_number=logon.number)
             status = self._submit(encode_commands([command]))
             if status != lib.OME_OK:
                 self._registry.forget(lease.session)
@@ -183,7 +176,7 @@ class Gateway:
             session = int(event["session"])
             logon = self._waiting.pop(session, None)
             if int(event["kind"]) == EventKind.DEFINED:
-                self._registry.define(session)
+                self._registry.define(session, int(event["participant"]))
                 if logon is not None:
                     self._admit(logon, Lease(int(event["participant"]), session, is_defined=True, is_reused=False))
                 return
@@ -202,7 +195,7 @@ class Gateway:
     def _admit(self, logon: _Logon, lease: Lease) -> None:
         former = int(self._look(lease.session).peer)
         if former and former != logon.peer:
-            self._send(former, encode_message("Logout", reason=Reason.SESSION_TAKEN_OVER))
+            self._send(former, logout_message(Reason.SESSION_TAKEN_OVER))
         entry = ffi.new("ome_gateway_logon_t *")
         entry.peer = logon.peer
         entry.heartbeat_ms = min(max(logon.heartbeat_ms, _HEARTBEAT_MS_MIN), _HEARTBEAT_MS_MAX) if logon.heartbeat_ms else 0
@@ -234,13 +227,13 @@ class Gateway:
     def _log_out(self, peer: int) -> None:
         session = lib.ome_gateway_session_of(self._pointer, peer)
         lib.ome_gateway_unbind(self._pointer, session)
-        self._send(peer, encode_message("Logout", reason=Reason.REQUESTED))
+        self._send(peer, logout_message(Reason.REQUESTED))
 
     def _log_out_all(self) -> None:
         for session in self._registry.sessions():
             peer = int(self._look(session).peer)
             if peer:
-                self._send(peer, encode_message("Logout", reason=Reason.ENGINE_STOPPED))
+                self._send(peer, logout_message(Reason.ENGINE_STOPPED))
 
     def _send(self, peer: int, frame: bytes) -> None:
         """A peer that is gone or does not read gets nothing; the C loop ends its session when it next has a report for it."""

@@ -1,10 +1,11 @@
 """Which numbers participants and sessions have.
 
-A name that logs on gets numbers, which are the engine's, and so durable, only once it sends a command. Until then they are lent: they are
-free again when the connection is gone. When no number is left, one is lent again whose session has no live order and no connection. It
-stays its former owner's until the new one is defined.
+A name that logs on gets numbers. They become the engine's, and so durable, only when it sends a command. Until then
+they are borrowed, and are free again when the connection is gone. When no number is left, a number is used again whose
+session has no live order and no connection. It belongs to its former owner until the new session is defined.
 
-Strangers decide how often they log on, so a logon looks at a bounded number of sessions. The next goes on where it stopped.
+Strangers decide how often they log on, so a logon looks at a bounded number of sessions. The next logon continues where
+it stopped.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ class SessionRegistry:
         self._entries: dict[int, _Entry] = {}  # by session; the first is the one that logged on, or was found in use, longest ago
         self._by_name: defaultdict[bytes, dict[int, int]] = defaultdict(dict)  # sessions by the client's numbers
         self._participants: dict[bytes, int] = {}
-        self._name_counts: Counter[int] = Counter()  # of a participant's number; two while it is lent again
-        self._lent: dict[int, None] = {}  # the first was lent, or found in use, longest ago
+        self._name_counts: Counter[int] = Counter()  # of a participant's number; two while another one borrows it
+        self._lent: dict[int, None] = {}  # borrowed numbers; the first was borrowed, or found in use, longest ago
         self._sweep_at = _LENT_COUNT_TO_SWEEP
         self._in_use_count = 0  # sessions found in use since one was found that is not
         for state in known:
@@ -74,7 +75,7 @@ class SessionRegistry:
         self._free_participants = _Free(session_count_max, self._name_counts)
 
     def sessions(self) -> Iterator[int]:
-        """Every session with numbers, lent or defined."""
+        """Every session with numbers, borrowed or defined."""
         return iter(tuple(self._entries))
 
     def log_on(self, name: bytes, number: int) -> Lease | Reason:
@@ -90,13 +91,21 @@ class SessionRegistry:
         if (entry.name, entry.number) != (name, number):
             return Reason.BUSY  # the engine is being asked whether somebody else may have it
         if entry.former is None and self._look(session).is_defined:
-            self.define(session)
+            self.define(session, entry.participant)
         return Lease(entry.participant, session, entry.is_defined, entry.former is not None)
 
-    def define(self, session: int) -> None:
-        """The engine knows the session, or will when it has read what is on its way."""
+    def define(self, session: int, participant: int) -> None:
+        """The engine knows the session, or will when it has read what is on its way.
+
+        One that was defined past the gateway is found here without its name: its numbers are nobody else's, and no client can log on as it
+        before the next start.
+        """
         entry = self._entries.get(session)
-        if entry is not None and not entry.is_defined:
+        if entry is None:
+            self._free_sessions.remove(session)
+            self._free_participants.remove(participant)
+            self._enter(session, _Entry(b"%d past the gateway" % participant, session, participant, True))
+        elif not entry.is_defined:
             entry.is_defined = True
             self._lent.pop(session, None)
             former, entry.former = entry.former, None
@@ -104,7 +113,7 @@ class SessionRegistry:
                 self._leave(former)
 
     def forget(self, session: int) -> None:
-        """The engine did not take the session, or nobody uses what was lent."""
+        """Removes a session that the engine refused, or whose borrowed numbers nobody uses."""
         entry = self._entries.pop(session, None)
         if entry is None:
             return
@@ -157,7 +166,7 @@ class SessionRegistry:
                 self._free_participants.give(entry.participant)
 
     def _sweep(self, sessions: Iterable[int]) -> None:
-        """Takes back what was lent to those that are gone."""
+        """Frees the numbers that sessions without a connection have borrowed."""
         for session in sessions:
             if session not in self._lent:
                 continue
@@ -167,7 +176,7 @@ class SessionRegistry:
                 continue  # the engine is being asked
             look = self._look(session)
             if look.is_defined:
-                self.define(session)
+                self.define(session, self._entries[session].participant)
             elif not look.peer:
                 self.forget(session)
 
@@ -193,16 +202,24 @@ class _Free:
         taken = set(used)
         self._next = max(taken, default=0) + 1
         self._given = [number for number in range(self._next - 1, 0, -1) if number not in taken]
+        self._removed: set[int] = set()
 
     def take(self) -> int:
         """A free number, or 0."""
-        if self._given:
-            return self._given.pop()
-        if self._next > self._most:
-            return 0
-        self._next += 1
-        return self._next - 1
+        while self._given or self._next <= self._most:
+            if self._given:
+                number = self._given.pop()
+            else:
+                number, self._next = self._next, self._next + 1
+            if number not in self._removed:
+                return number
+        return 0
+
+    def remove(self, number: int) -> None:
+        """The number is never given again, except after `give`."""
+        self._removed.add(number)
 
     def give(self, number: int) -> None:
         """The number is free again."""
+        self._removed.discard(number)
         self._given.append(number)

@@ -4,12 +4,15 @@ The stream is a snapshot (all levels, and the channel sequence that it includes)
 
 - Updates up to the snapshot's sequence are ignored: the snapshot includes them.
 - A snapshot is ignored while nothing is missing: it was sent for somebody else.
-- A jump of the sequence, or another epoch, means that updates are missing: what comes is ignored until a snapshot comes.
-- A snapshot may leave out the worst levels of a side. Its worst price is then a boundary. Levels up to it are known, and the updates keep
-  them right. Updates beyond it are ignored: there may be unknown levels between them and the boundary. When fewer than half of the
-  snapshot's levels are left, a new snapshot is wanted; when none is left, the best level is unknown and the book is stale.
+- A jump of the sequence, or another epoch, means that updates are missing: the builder ignores updates until a snapshot
+  comes.
+- A snapshot may leave out the worst levels of a side. Its worst price is then a boundary. Levels up to it are known,
+  and the updates keep them right. Updates beyond it are ignored: there may be unknown levels between them and the
+  boundary. When fewer than half of the snapshot's levels are left, the builder requests a new snapshot; when none is
+  left, the best level is unknown and the book is stale.
 
-What was received is kept in a queue until it is applied, so that a book can stand exactly at an engine sequence. One thread uses a builder.
+Received messages stay in a queue until they are applied, so that a book can be exactly at one engine sequence. One
+thread uses a builder.
 """
 
 from __future__ import annotations
@@ -27,12 +30,14 @@ from ome.codec.layouts import (
     HEADER_SIZE,
     LEVEL_SNAPSHOT_MESSAGE,
     LEVEL_UPDATE_MESSAGE,
+    MESSAGE_CLASSES,
     SCHEMA_ID,
     SCHEMA_VERSION,
+    TEMPLATE_IDS,
     TEMPLATES,
     TOP_OF_BOOK_MESSAGE,
 )
-from ome.enums import Side
+from ome.enums import MessageClass, Side
 from ome.errors import InvalidValueError, InvariantError
 from ome.instruments import Instrument
 from ome.marketdata.channels import TOPIC_SIZE
@@ -43,8 +48,9 @@ Messages = npt.NDArray[np.void]
 """A one-dimensional array of messages of one template."""
 
 MESSAGE_SIZE = TOP_OF_BOOK_MESSAGE.itemsize  # the same for all market data
-_SNAPSHOT_TEMPLATE = 163
-_UPDATE_TEMPLATE = 162
+_TEMPLATES = sorted(template for template, sent in MESSAGE_CLASSES.items() if sent is MessageClass.MARKET_DATA)
+_SNAPSHOT_TEMPLATE = TEMPLATE_IDS["LevelSnapshot"]
+_UPDATE_TEMPLATE = TEMPLATE_IDS["LevelUpdate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +172,11 @@ def split_frame(frame: bytes) -> dict[int, Messages]:
 
 def _checked(frame: bytes, headers: npt.NDArray[np.uint16], start: int, stop: int, template: int) -> Messages:
     expected = (MESSAGE_SIZE - HEADER_SIZE, template, SCHEMA_ID, SCHEMA_VERSION)
-    if not 160 <= template <= 163 or (headers[start:stop] != expected).any():
-        found = next(tuple(h) for h in headers[start:stop].tolist() if tuple(h) != expected or not 160 <= template <= 163)
-        raise InvalidValueError("message header", where="frame of market data", found=found, allowed=f"{expected}, template 160 to 163")
+    if template not in _TEMPLATES or (headers[start:stop] != expected).any():
+        found = next(tuple(h) for h in headers[start:stop].tolist() if tuple(h) != expected or template not in _TEMPLATES)
+        raise InvalidValueError(
+            "message header", where="frame of market data", found=found, allowed=f"{expected}, template {_TEMPLATES[0]} to {_TEMPLATES[-1]}"
+        )
     return np.frombuffer(frame, TEMPLATES[template][2], count=stop - start, offset=TOPIC_SIZE + start * MESSAGE_SIZE)
 
 
@@ -211,7 +219,9 @@ class BookBuilder:
     def take(self, parts: dict[int, Messages]) -> None:
         """Takes the messages of one frame, as `split_frame` gives them. Raises InvalidValueError for a frame of another channel."""
         if _UPDATE_TEMPLATE not in parts:
-            raise InvalidValueError("template", where="levels channel", found=list(parts), allowed="162, 163")
+            raise InvalidValueError(
+                "template", where="levels channel", found=list(parts), allowed=f"{_UPDATE_TEMPLATE}, {_SNAPSHOT_TEMPLATE}"
+            )
         if _SNAPSHOT_TEMPLATE in parts:
             self._take_snapshot(parts[_SNAPSHOT_TEMPLATE][0], parts[_UPDATE_TEMPLATE])
         elif not self.needs_snapshot:

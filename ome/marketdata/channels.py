@@ -1,4 +1,4 @@
-"""The channels of the market data feed and the topic that opens each of its frames."""
+"""The channels of the market data feed and the topic that begins each of its frames."""
 
 from __future__ import annotations
 

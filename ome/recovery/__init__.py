@@ -100,7 +100,7 @@ class Replay(JournalSource):
     def close(self) -> None:
         """Frees the engine, unless a venue has taken it."""
         if self._view is not None:
-            self._view._pointer = None
+            self._view._handle.pointer = None
         if self._batch is not None:
             lib.ome_batch_destroy(self._batch)
             self._batch = None
@@ -119,7 +119,7 @@ class Replay(JournalSource):
         if engine != ffi.NULL and self._view is None:
             self._view = EngineView(engine)
         elif engine != ffi.NULL and self._view is not None:
-            self._view._pointer = engine
+            self._view._handle.pointer = engine
 
     def resize(self, limits: Limits) -> None:
         """Moves the engine to other limits, for who then has DefineLimits sequenced as the next command.

@@ -31,7 +31,7 @@ __all__ = ["Checker", "StoredDamage", "find_old_damage"]
 _RECORD_COUNT: Final = 2_000  # at a time: some 150 KB, a tenth of a millisecond
 _PIECE_BYTES: Final = 64 << 10
 _REST_S: Final = 3_600.0  # between two passes
-_KINDS: Final = (("journal", 1), ("events", 2))
+_KINDS: Final = (("journal", lib.OME_JOURNAL_COMMANDS), ("events", lib.OME_JOURNAL_EVENTS))
 
 _log = logging.getLogger(__name__)
 

@@ -21,9 +21,10 @@ from ome.codec import RECORD_SIZE, Records, record_bytes
 from ome.engine import EngineView
 from ome.enums import CommandFlags, CommandKind, EventKind
 from ome.recovery import Batch, Replay
+from ome.recovery.names import Names
 from ome.recovery.snapshots import replay_from_beginning
 from ome.recovery.state import InstrumentState, instrument_state
-from ome.recovery.wording import Described, Names, describe_commands, describe_events
+from ome.recovery.wording import Described, describe_commands, describe_events
 
 __all__ = ["Comparison", "Difference", "DifferenceKind", "JournalSide", "first_difference"]
 

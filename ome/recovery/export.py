@@ -36,7 +36,8 @@ from ome.messages import COMMAND_TYPES, EVENT_TYPES, NULL_VALUE, Command, Event,
 from ome.recovery import Batch, Replay
 from ome.recovery.directory import first_sequence
 from ome.recovery.listing import journal_source, names_before
-from ome.recovery.wording import Names, instruments_meant
+from ome.recovery.names import Names
+from ome.recovery.wording import instruments_meant
 
 __all__ = ["Export", "ExportError", "export_journal"]
 

@@ -1,7 +1,8 @@
 """What can be wrong with a stored journal, what `ome-admin repair` does about it, and what a start does where nobody repairs it.
 
-`TABLE` is the only list. `verify` and `repair` go by it, docs/JOURNAL.md prints it (tools/generate), and tests/test_findings.py makes every
-row happen. Standard library only: tools/generate loads this file before anything is installed.
+`TABLE` is the only list of findings, and `WAYS` of remedies. `verify` and `repair` go by both, docs/JOURNAL.md prints them
+(tools/generate), and tests/test_findings.py makes every row happen. Standard library only: tools/generate loads this file before anything
+is installed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["TABLE", "Finding", "Remedy", "Row", "Start", "markdown", "remedies_of", "row_of"]
+__all__ = [
+    "TABLE",
+    "WAYS",
+    "Doer",
+    "Finding",
+    "Remedy",
+    "Row",
+    "Start",
+    "Way",
+    "markdown",
+    "remedies_of",
+    "row_of",
+    "way_of",
+    "ways_markdown",
+]
 
 
 class Finding(StrEnum):
@@ -58,6 +73,45 @@ class Start(StrEnum):
 
     STARTS = "starts"
     REFUSES = "refuses"
+
+
+class Doer(StrEnum):
+    """Who does a remedy."""
+
+    START = "the next start"
+    REPAIR = "`repair`"
+    QUARANTINE = "`repair --quarantine SEQUENCE`"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A remedy: who does it, and the exit code of a repair that ends with it. Where it is not accepted that is 3."""
+
+    remedy: Remedy
+    doer: Doer
+    exit_code: int
+
+
+WAYS: Final = (
+    Way(remedy=Remedy.NOTHING, doer=Doer.START, exit_code=0),
+    Way(remedy=Remedy.NEXT_START, doer=Doer.START, exit_code=0),
+    *(
+        Way(remedy=remedy, doer=Doer.REPAIR, exit_code=0)
+        for remedy in (
+            Remedy.COPY,
+            Remedy.BEGIN,
+            Remedy.CUT,
+            Remedy.CUT_EVENTS,
+            Remedy.SET_EVENTS_ASIDE,
+            Remedy.SET_SNAPSHOT_ASIDE,
+            Remedy.SET_DECISIONS_ASIDE,
+            Remedy.NEW_MANIFEST,
+        )
+    ),
+    Way(remedy=Remedy.QUARANTINE, doer=Doer.QUARANTINE, exit_code=3),
+    Way(remedy=Remedy.NONE, doer=Doer.NOBODY, exit_code=3),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,11 +305,17 @@ TABLE: Final = (
 )
 
 _BY_FINDING: Final = {row.finding: row for row in TABLE}
+_BY_REMEDY: Final = {way.remedy: way for way in WAYS}
 
 
 def row_of(finding: Finding) -> Row:
     """The row of a finding."""
     return _BY_FINDING[finding]
+
+
+def way_of(remedy: Remedy) -> Way:
+    """The row of a remedy."""
+    return _BY_REMEDY[remedy]
 
 
 def remedies_of(check: str) -> tuple[Remedy, ...]:
@@ -273,4 +333,16 @@ def markdown() -> str:
         remedies = ", ".join(f"`{one}`" + (" (`--accept-loss`)" if one in row.needs_accept else "") for one in row.remedies)
         check = row.check or "says it"
         lines.append(f"| {row.finding} | {row.wrong} | {check} | {remedies} | {row.done} | {row.lost} | {row.start} |\n")
+    return "".join(lines) + "\n"
+
+
+def ways_markdown() -> str:
+    """The table of remedies as docs/JOURNAL.md has it."""
+    lines = ["| Remedy | Who does it | Only with `--accept-loss` | Exit code of a repair that ends with it |\n", "|---|---|---|---|\n"]
+    for way in WAYS:
+        if way.remedy is Remedy.NOTHING:
+            continue
+        needs = ", ".join(row.finding for row in TABLE if way.remedy in row.needs_accept)
+        code = f"{way.exit_code}; 3 where it is not accepted" if needs else str(way.exit_code)
+        lines.append(f"| `{way.remedy}` | {way.doer} | {needs} | {code} |\n")
     return "".join(lines) + "\n"

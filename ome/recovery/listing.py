@@ -22,8 +22,9 @@ from ome.errors import InvalidValueError
 from ome.journal import JournalReader
 from ome.recovery import Batch, Replay
 from ome.recovery.directory import first_sequence
+from ome.recovery.names import Names
 from ome.recovery.snapshots import replay_from_beginning
-from ome.recovery.wording import Described, Names, describe_commands, describe_events, instruments_meant
+from ome.recovery.wording import Described, describe_commands, describe_events, instruments_meant
 
 __all__ = ["Entry", "Selection", "journal_source", "listing", "names_before"]
 

@@ -56,7 +56,7 @@ def inspect_snapshot(directory: Path, sequence: int) -> Snapshot | None:
 
     Raises JournalError where it cannot be read.
     """
-    look = ffi.new("ome_snapshot_look_t *")
+    look = ffi.new("ome_snapshot_view_t *")
     status = lib.ome_snapshot_inspect(os.fsencode(directory), sequence, look)
     if status == lib.OME_NOT_FOUND:
         return None

@@ -10,8 +10,9 @@ from pathlib import Path
 from ome.engine import EngineView
 from ome.enums import Side
 from ome.errors import InvalidValueError, one_of
+from ome.recovery.names import Names
 from ome.recovery.snapshots import replay_from_beginning
-from ome.recovery.wording import Described, Names, describe_order
+from ome.recovery.wording import Described, describe_order
 
 __all__ = ["InstrumentState", "LevelState", "MarketState", "instrument_state", "market_state"]
 

@@ -1,6 +1,6 @@
 """Commands, events and orders as people read them: names for numbers, decimals for units; as fields for a program, or as a line.
 
-This is the only place that turns records into words. `Names` knows what the numbers mean; `describe_commands`, `describe_events` and
+This is the only place that turns records into words. `names.Names` knows what the numbers mean; `describe_commands`, `describe_events` and
 `describe_order` give fields by name, `command_line`, `event_line` and `order_line` make a line of those.
 
 Prices and quantities are decimals, as `price` and `quantity`, where the instrument is known, and otherwise integers, as `price_units` and
@@ -19,8 +19,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, define_instrument, encode_commands, record_bytes
-from ome.engine import Engine, EngineView, OpenOrder, SessionState
+from ome.attributes import ATTRIBUTES
+from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, record_bytes
+from ome.engine import OpenOrder
 from ome.enums import (
     CommandFlags,
     CommandKind,
@@ -35,14 +36,13 @@ from ome.enums import (
     Term,
     TimeInForce,
 )
-from ome.errors import InvalidValueError
 from ome.instruments import Instrument
-from ome.messages import NULL_VALUE, Command, Completed, DefineInstrument, DefineSession, Event, Limits, OrderTerms, UnknownCommand
+from ome.messages import Command, Completed, DefineInstrument, Event, OrderTerms, UnknownCommand
+from ome.recovery.names import Names
 from ome.units import number_of
 
 __all__ = [
     "Described",
-    "Names",
     "command_line",
     "describe_commands",
     "describe_events",
@@ -65,129 +65,16 @@ _ENUMERATIONS: Final[Mapping[str, type[IntEnum]]] = {
     "self_trade_scope": SelfTradeScope,
     "reason": Reason,
     "command_kind": CommandKind,
+    **{name: attribute.enumeration for name, attribute in ATTRIBUTES.items() if attribute.enumeration is not None},
 }
-_MANY_INSTRUMENTS: Final = Limits(order_count_max=1, level_count_max=1, special_count_max=0)
+_OR_NOTHING: Final = ("side", *ATTRIBUTES)  # where 0 is none
+_ENUMERATED_TERMS: Final = {attribute.term: attribute.enumeration for attribute in ATTRIBUTES.values() if attribute.enumeration is not None}
 _TERMS_OF_PRICE: Final = (Term.STOP_PRICE, Term.TRAIL_AMOUNT)
 _TERMS_OF_QUANTITY: Final = (Term.DISPLAY_QUANTITY, Term.MINIMUM_QUANTITY)
-_DEFINITIONS: Final = (int(CommandKind.DEFINE_INSTRUMENT), int(CommandKind.DEFINE_SESSION))
 _ORDER_TERMS: Final = int(CommandKind.ORDER_TERMS)
 _KIND_WIDTH: Final = max(len(kind.name) for kind in CommandKind)
 _IN_HEAD: Final = ("sequence", "time", "timestamp_ns", "kind", "participant", "participant_name", "session", "instrument")
 _SAYS_NOTHING: Final[tuple[object, ...]] = (None, 0, "", "none", [], "account")  # "account" is the scope where none was given
-
-
-class Names:
-    """What the numbers of a journal mean: its instruments and participants, as far as they are defined.
-
-    `learn` takes the definitions among commands; who has an engine asks it, by `of`, or goes on from it, by `before`. `instruments` are by
-    number, `participants` too: those of now, for a number is used again. `all_participants` are the names that any number has had.
-    """
-
-    def __init__(self) -> None:
-        self.instruments: dict[int, Instrument] = {}
-        self.participants: dict[int, str] = {}
-        self.all_participants: set[str] = set()
-        self._engine: Engine | None = None
-
-    @classmethod
-    def of(cls, view: EngineView) -> Names:
-        """Those that an engine knows."""
-        names = cls()
-        names._take(view)
-        return names
-
-    @classmethod
-    def before(cls, view: EngineView) -> Names:
-        """Those that an engine knows, to learn what comes behind it."""
-        names = cls()
-        known = sorted(view.instruments.values(), key=lambda pair: pair[0])
-        sizes = {"instrument_count_max": view.limits.instrument_count_max, "session_count_max": view.limits.session_count_max}
-        names._engine = Engine(limits=dataclasses.replace(_MANY_INSTRUMENTS, **sizes))
-        names._engine.apply(encode_commands([define_instrument(instrument, number) for number, instrument in known]))
-        names._engine.apply(encode_commands([_definition(session) for session in view.sessions]))
-        names._take(names._engine)
-        return names
-
-    def _take(self, view: EngineView) -> None:
-        self.instruments = dict(view.instruments.values())
-        self.participants = {session.participant: session.participant_name for session in view.sessions}
-        self.all_participants.update(self.participants.values())
-
-    def learn(self, commands: Records, events: Records) -> None:
-        """Takes the definitions among the next commands that the engine took, and leaves all others.
-
-        `events` are those of the commands. Where there are none the journal is only read: then the definitions are taken that an engine
-        without orders would take. That differs only for a session that was refused a number because orders were alive under it.
-        """
-        chosen = np.flatnonzero(np.isin(commands["kind"], _DEFINITIONS))
-        if len(events):
-            taken = events["sequence"][events["kind"] == EventKind.DEFINED]
-            chosen = chosen[np.isin(commands["sequence"][chosen], taken)]
-        if self._engine is None and len(commands):
-            self._engine = Engine(limits=_limits_of(commands))
-        if self._engine is None:
-            return
-        for command in commands[commands["kind"] == CommandKind.DEFINE_LIMITS]:
-            self._engine.resize(_larger(self._engine.limits, command))
-        if len(chosen):
-            data = record_bytes(commands)
-            self._engine.apply(b"".join(data[index * RECORD_SIZE : (index + 1) * RECORD_SIZE] for index in chosen.tolist()))
-            self._take(self._engine)
-
-    def instrument_number(self, symbol: str) -> int | None:
-        """The number of a symbol, or None."""
-        return next((number for number, instrument in self.instruments.items() if instrument.symbol == symbol), None)
-
-    def participant_number(self, name: str) -> int | None:
-        """The number of a participant's name, or None."""
-        return next((number for number, known in self.participants.items() if known == name), None)
-
-    def price(self, instrument: int, units: int) -> tuple[str, Decimal | int | None]:
-        """How a price is called and what it is."""
-        if units == NULL_VALUE:
-            return "price", None
-        known = self.instruments.get(instrument)
-        return ("price_units", units) if known is None else ("price", known.price(units))
-
-    def quantity(self, instrument: int, lots: int) -> tuple[str, Decimal | int | None]:
-        """How a quantity is called and what it is."""
-        if lots == NULL_VALUE:
-            return "quantity", None
-        known = self.instruments.get(instrument)
-        return ("quantity_lots", lots) if known is None else ("quantity", known.quantity(lots))
-
-
-def _larger(limits: Limits, command: Records) -> Limits:
-    """Those that hold what was defined before and what may be defined behind a change of limits."""
-    names = ("instrument_count_max", "session_count_max")
-    try:
-        return dataclasses.replace(limits, **{name: max(getattr(limits, name), int(command[name])) for name in names})
-    except InvalidValueError:
-        return limits
-
-
-def _limits_of(commands: Records) -> Limits:
-    """Of an engine that takes definitions and nothing else, and as many as the journal's own."""
-    first = commands[0]
-    if first["kind"] != CommandKind.DEFINE_LIMITS:
-        return _MANY_INSTRUMENTS
-    try:
-        return dataclasses.replace(
-            _MANY_INSTRUMENTS,
-            instrument_count_max=int(first["instrument_count_max"]),
-            session_count_max=int(first["session_count_max"]),
-        )
-    except InvalidValueError:
-        return _MANY_INSTRUMENTS
-
-
-def _definition(session: SessionState) -> DefineSession:
-    return DefineSession(
-        session=session.session,
-        participant=session.participant,
-        participant_name=session.participant_name.encode("ascii"),
-        session_number=session.session_number,
-    )
 
 
 def time_text(time_ns: int) -> str:
@@ -255,8 +142,10 @@ def _describe(message: Command | Event, sequence: int, instrument: int, names: N
             fields["flags"] = _flags(EventFlags if is_event else CommandFlags, own)
         elif name == "instrument_flags":
             fields["instrument_flags"] = _flags(InstrumentFlags, value)
+        elif name in _OR_NOTHING and value == 0:
+            fields[name] = None
         elif name in _ENUMERATIONS:
-            fields[name] = None if name == "side" and value == 0 else _name(_ENUMERATIONS[name], value)
+            fields[name] = _name(_ENUMERATIONS[name], value)
         elif isinstance(value, bytes):
             fields[name] = value.decode("ascii", "backslashreplace")
         else:
@@ -287,6 +176,8 @@ def _terms(message: OrderTerms, instrument: Instrument | None) -> Iterator[Descr
 def _term_value(term: int, value: int, instrument: Instrument | None) -> Decimal | int | str:
     if term == Term.EXPIRE_TIME and value >= 0:
         return time_text(value)
+    if term in _ENUMERATED_TERMS:
+        return _name(_ENUMERATED_TERMS[Term(term)], value)
     if instrument is not None:
         if term in _TERMS_OF_PRICE:
             return instrument.price(value)
@@ -334,6 +225,7 @@ def describe_order(order: OpenOrder, names: Names) -> Described:
         "self_trade_prevention": order.self_trade_prevention.name.lower(),
         "self_trade_scope": order.self_trade_scope.name.lower(),
         "self_trade_group": order.self_trade_group,
+        **order.attributes.words(),
     }
 
 

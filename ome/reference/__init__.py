@@ -1,4 +1,4 @@
-"""The reference model: docs/RULES.md written down as plainly as possible. It is what every other engine of ome is compared with."""
+"""The reference model: docs/RULES.md as plain Python. Every other engine of ome is compared with it."""
 
 from __future__ import annotations
 

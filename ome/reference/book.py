@@ -2,7 +2,8 @@
 
 Source: docs/RULES.md, P1, P3, P5 to P7, I1, I2.
 
-Levels are sorted by *rank*, the price with its sign turned for bids, so that on both sides the best level comes first.
+Levels are sorted by *rank*, the price with its sign reversed for bids, so that on both sides the best level comes
+first.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Level:
         return next(iter(self.displayed.values() if self.displayed else self.hidden.values()))
 
     def queue_of(self, order: Order) -> OrderedDict[int, Order]:
-        """P7: the queue where this order stands, or would."""
+        """P7: the queue of this order, whether or not it is in the book."""
         return self.hidden if order.is_hidden else self.displayed
 
 
@@ -69,7 +70,7 @@ class BookSide:
         return level
 
     def has_level(self, price: int) -> bool:
-        """Whether any order stands at this price."""
+        """Whether any order rests at this price."""
         return price * self._sign in self._levels
 
     def is_crossed_by(self, limit: int | None) -> bool:
@@ -99,7 +100,7 @@ class BookSide:
         return opened
 
     def leave(self, order: Order) -> bool:
-        """P5: the order leaves the book, wherever it stands in its queue. Returns whether that closed its level."""
+        """P5: the order leaves the book, from any place in its queue. Returns whether that closed its level."""
         level = self._levels[order.price * self._sign]
         del level.queue_of(order)[order.order_id]
         order.displayed = 0

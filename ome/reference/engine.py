@@ -1,23 +1,24 @@
-"""The engine of docs/RULES.md, meant to be read beside the page, not to be fast. This file is its face and what happens at every record.
+"""The engine of docs/RULES.md, written to be read together with the page, not to be fast. This file has its interface
+and the work for every record.
 
 Each thing that the page says has one place:
 
 | Page | Module |
 |---|---|
 | Before every record; commands of more than one record | here, `terms` |
-| NewOrder: what is checked, what becomes of the order | `new_order` |
+| NewOrder: checks, and the life of the order | `new_order` |
 | NewOrder steps 1 to 5; what could trade; post-only | `matching` |
 | Self-trade prevention | `self_trade` |
-| Stops | `stops` (who waits, who is elected), `triggers` (what follows) |
+| Stops | `stops` (waiting and elected orders), `triggers` (what follows) |
 | CancelOrder, ReduceOrder, AmendOrder | `order_commands` |
 | MassCancel, ExpireOrders, SetLastPrice, deadlines | `market_commands` |
 | Definitions; prices | `definitions`, `prices` |
 | Levels and queues; orders and their ids; all of it together | `book`, `orders`, `market` |
 | Events and rejections; hashes | `events`, `hashes`, `state` |
-| What always holds | `invariants` |
+| Invariants | `invariants` |
 
-Records come in and records go out; values (`apply`) are a convenience over them. It does no input or output and knows no clock: time comes
-with the commands.
+Records come in and records go out; values (`apply`) are a convenience. The engine does no input or output and knows no
+clock: time comes with the commands.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the engine says: events as records, in the order in which they happen. Source: docs/RULES.md, What each command says."""
+"""The events of the engine as records, in the order in which they happen. Source: docs/RULES.md, What each command says."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ HIDDEN: Final = int(EventFlags.HIDDEN)
 WAITING: Final = int(EventFlags.WAITING)
 _AGGRESSOR_FILLED: Final = int(EventFlags.AGGRESSOR_FILLED)
 _RESTING_FILLED: Final = int(EventFlags.RESTING_FILLED)
+_ACCEPTED: Final = int(EventKind.ACCEPTED)
+_ATTRIBUTES: Final = int(EventKind.ATTRIBUTES)
 _TRADE: Final = int(EventKind.TRADE)
 _PREVENTED: Final = int(EventKind.PREVENTED)
 _TRIGGERED: Final = int(EventKind.TRIGGERED)
 
-_ORDER_EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")  # also of what is said about a command
+_ORDER_EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")  # also for events about a command
+_ATTRIBUTES_EVENT: Final = struct.Struct("<QQQ4IQIHHIBBBB")
+_NO_ATTRIBUTES: Final = (0, 0, 0, 0)
 _PAIR_EVENT: Final = struct.Struct("<QQQqqQQIBBBB")  # Trade and Prevented, which name two orders
 _NEW_ORDER, _CANCEL_ORDER, _REDUCE_ORDER, _AMEND_ORDER = (
     int(kind) for kind in (CommandKind.NEW_ORDER, CommandKind.CANCEL_ORDER, CommandKind.REDUCE_ORDER, CommandKind.AMEND_ORDER)
@@ -67,6 +71,28 @@ class EventLog:
             order.side,
             reason,
             flags,
+        )
+
+    def say_accepted(self, order: Order, *, flags: int = 0) -> None:
+        """The order was taken; then its attributes, where it has some."""
+        self.say(_ACCEPTED, order, order.leaves, flags=flags)
+        if not any(order.attributes):
+            return
+        self.count += 1
+        self._said += _ATTRIBUTES_EVENT.pack(
+            self.sequence,
+            order.order_id,
+            order.client_order_id,
+            *(order.attributes + _NO_ATTRIBUTES)[: len(_NO_ATTRIBUTES)],
+            self.now_ns,
+            order.account,
+            order.participant,
+            order.session,
+            order.instrument,
+            _ATTRIBUTES,
+            order.side,
+            0,
+            0,
         )
 
     def say_trade(self, aggressor: Order, resting: Order, quantity: int) -> None:

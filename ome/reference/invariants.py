@@ -1,4 +1,4 @@
-"""What must hold between two commands, whatever they were, and the whole state as text for when it does not. Source: docs/RULES.md."""
+"""The invariants between any two commands, and the whole state as text if one is broken. Source: docs/RULES.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""All that the engine knows between two commands, and what may happen to an order: it lives, rests, shrinks, leaves, ends.
+"""The state of the engine between two commands, and the changes of an order: it becomes live, rests, shrinks, leaves,
+ends.
 
-The rules stand in the modules of the commands; what is here keeps books, indexes and counts together. Source: docs/RULES.md.
+The rules are in the modules of the commands; this module keeps books, indexes and counts consistent. Source:
+docs/RULES.md.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from ome.reference.terms import Continued
 
 __all__ = ["Market"]
 
-CANCELLED, DISPLAYED, REDUCED = int(EventKind.CANCELLED), int(EventKind.DISPLAYED), int(EventKind.REDUCED)
+ACCEPTED, CANCELLED = int(EventKind.ACCEPTED), int(EventKind.CANCELLED)
+DISPLAYED, REDUCED = int(EventKind.DISPLAYED), int(EventKind.REDUCED)
 QUANTITY_MAX: Final = 2**60
 OPEN_QUANTITY_MAX: Final = 2**62
 
@@ -117,7 +120,10 @@ class Market:
         self.level_count += self.book_of(order).side(order.side).join(order)
         if order.is_hidden or order.peak:
             flags |= HIDDEN
-        self.events.say(kind, order, order.leaves, flags=flags | RESTS)
+        if kind == ACCEPTED:
+            self.events.say_accepted(order, flags=flags | RESTS)
+        else:
+            self.events.say(kind, order, order.leaves, flags=flags | RESTS)
         if order.peak:
             self.events.say(DISPLAYED, order, order.displayed, flags=RESTS)
 
@@ -129,11 +135,12 @@ class Market:
         return self.flags_at_rest(order)
 
     def drop(self, order: Order) -> None:
-        """P5: the order is out of the book, and its level too when it is empty. Nothing is said."""
+        """P5: the order is out of the book, and its level too if it is empty. No event is published."""
         self.level_count -= self.book_of(order).side(order.side).leave(order)
 
     def shrink(self, order: Order, quantity: int) -> int:
-        """A1: the order keeps its place with `quantity` lots less. An iceberg's reserve goes first, and if its peak shrinks that is said.
+        """A1: the order keeps its place with `quantity` lots less. An iceberg's reserve goes first; if its peak
+        shrinks, an event says so.
 
         Returns the flags of the event that says why.
         """
@@ -147,7 +154,7 @@ class Market:
 
     @staticmethod
     def flags_at_rest(order: Order) -> int:
-        """Section CancelOrder: events of a hidden order and of an iceberg have HIDDEN beside WAS_RESTING."""
+        """Section CancelOrder: events of a hidden order and of an iceberg have HIDDEN in addition to WAS_RESTING."""
         return WAS_RESTING | HIDDEN if order.is_hidden or order.peak else WAS_RESTING
 
     def cancel(self, order: Order, reason: Reason) -> None:

@@ -1,4 +1,4 @@
-"""Commands that are about many orders, or none: MassCancel, ExpireOrders, SetLastPrice; and what expires by itself.
+"""Commands about many orders, or none: MassCancel, ExpireOrders, SetLastPrice; and orders that expire by themselves.
 
 Source: docs/RULES.md, A7, T2, T7, S1.
 """

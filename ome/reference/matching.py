@@ -1,4 +1,4 @@
-"""An order enters: what it meets, and what becomes of the rest of it.
+"""An order enters: the orders that it meets, and the rest of the order.
 
 Source: docs/RULES.md, NewOrder, steps 1 to 5, What could trade, Post-only.
 """

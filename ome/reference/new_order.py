@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ome.attributes import ATTRIBUTES
 from ome.enums import EventKind, Reason, SelfTradePrevention, SelfTradeScope, Term, TimeInForce
 from ome.reference.book import Book
 from ome.reference.events import WAITING
@@ -25,7 +26,8 @@ _TIMES: Final = range(min(TimeInForce), max(TimeInForce) + 1)
 _INSTRUCTION_MAX: Final = int(max(SelfTradePrevention))
 _SCOPE_MAX: Final = int(max(SelfTradeScope))
 _FLAGS: Final = CONTINUED | POST_ONLY | HIDDEN
-_SPECIAL_TERMS: Final = frozenset((int(Term.DISPLAY_QUANTITY), int(Term.SELF_TRADE_GROUP)))
+_ATTRIBUTES: Final = tuple(int(attribute.term) for attribute in ATTRIBUTES.values())
+_SPECIAL_TERMS: Final = frozenset((int(Term.DISPLAY_QUANTITY), int(Term.SELF_TRADE_GROUP), *_ATTRIBUTES))
 
 
 def new_order(market: Market, command: Row, terms: Terms) -> None:
@@ -42,7 +44,7 @@ def new_order(market: Market, command: Row, terms: Terms) -> None:
     elif order.would_rest and not order.minimum_quantity and not book.opposite(order.side).is_crossed_by(order.price):
         market.rest(order, ACCEPTED)
     else:
-        market.events.say(ACCEPTED, order, order.leaves)
+        market.events.say_accepted(order)
         look_at_stops(market, book, enter(market, order))
 
 
@@ -77,6 +79,7 @@ def _order_of(market: Market, book: Book, command: Row, terms: Terms) -> Order:
         order.stop_price = given.get(Term.STOP_PRICE, 0)
         order.trail_amount = given.get(Term.TRAIL_AMOUNT, 0)
         order.trail_basis_points = given.get(Term.TRAIL_BASIS_POINTS, 0)
+        order.attributes = tuple(given.get(term, 0) for term in _ATTRIBUTES)
     if order.is_post_only and order.order_type == LIMIT:
         slid = post_only_price(book, order.side, order.price)
         assert slid is not None, "T6: an order that would take is refused before"
@@ -91,11 +94,11 @@ def _wait(market: Market, book: Book, order: Order) -> None:
     """S1: the order waits for its stop price, or triggers at once where that is reached."""
     order.entry = market.events.sequence
     if is_reached(order, book.last_trade_price):
-        market.events.say(ACCEPTED, order, order.leaves)
+        market.events.say_accepted(order)
         look_at_stops(market, book, (), [order])
     else:
         book.stops.join(order)
-        market.events.say(ACCEPTED, order, order.leaves, flags=WAITING)
+        market.events.say_accepted(order, flags=WAITING)
 
 
 def _why_refused(market: Market, command: Row, terms: Terms) -> Reason | None:

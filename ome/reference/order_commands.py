@@ -170,7 +170,7 @@ def _amend_resting(market: Market, order: Order, change: _Change) -> None:
 
 
 def _amend_waiting(market: Market, order: Order, change: _Change) -> None:
-    """S1, S2: another stop price, or more lots, and the order stands behind the others of its stop price, or triggers at once."""
+    """S1, S2: another stop price, or more lots, and the order queues behind the others at its stop price, or triggers at once."""
     keeps_place = change.stop_price == order.stop_price and change.leaves <= order.leaves
     book = market.book_of(order)
     book.stops.leave(order)

@@ -1,4 +1,4 @@
-"""An order as the engine keeps it, and the ids that orders get. Source: docs/RULES.md, Order ids."""
+"""An order in the engine, and the ids of orders. Source: docs/RULES.md, Order ids."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ class Order:
     instruction: int = 0  # a SelfTradePrevention
     scope: int = 0  # a SelfTradeScope
     group: int = 0  # self-trade group; 0 for none
+    attributes: tuple[int, ...] = ()  # in the order of their terms, 0 for one that is not given; empty for none
     peak: int = 0  # of an iceberg, in lots; 0 for an order that is none
     deadline_ns: int = 0  # of a GTD order; 0 for an order that has none
 
@@ -106,7 +107,7 @@ class Order:
     @property
     def is_special(self) -> bool:
         """Section Order of checks: whether it counts against `special_count_max`."""
-        return self.order_type >= STOP or self.peak > 0 or self.deadline_ns > 0 or self.group > 0
+        return self.order_type >= STOP or self.peak > 0 or self.deadline_ns > 0 or self.group > 0 or any(self.attributes)
 
     @property
     def shown(self) -> int:

@@ -1,4 +1,4 @@
-"""Which prices an instrument has. Source: docs/RULES.md, Order of checks."""
+"""The valid prices of an instrument. Source: docs/RULES.md, Order of checks."""
 
 from __future__ import annotations
 

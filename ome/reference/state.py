@@ -35,10 +35,12 @@ def state_words(market: Market) -> Iterator[Words]:
                 yield _order_words(order)
                 if order.is_special:
                     yield (order.peak, order.displayed, order.deadline_ns, order.group, 0, 0, 0, 0)
+                    yield from _attribute_words(order)
     for book in market.books:  # 5
         for order in book.stops:
             yield _order_words(order)
             yield from _waiting_words(order)
+            yield from _attribute_words(order)
     if market.continued is not None:  # 6
         yield from _continued_words(market.continued)
 
@@ -86,6 +88,13 @@ def _waiting_words(order: Order) -> Iterator[Words]:
     yield (order.minimum_quantity, order.collar_ticks or 0, unsigned(order.budget or 0), order.entry, 0, 0, 0, 0)
 
 
+def _attribute_words(order: Order) -> Iterator[Words]:
+    """One block for an order that has attributes, two of them in a word."""
+    if any(order.attributes):
+        values = (*order.attributes, 0, 0)
+        yield (values[0] | values[1] << 32, 0, 0, 0, 0, 0, 0, 0)
+
+
 def _continued_words(continued: Continued) -> Iterator[Words]:
     command, terms = continued.command, continued.terms
     kinds = command.kind | command.side << 8 | command.order_type << 16 | command.time_in_force << 24
@@ -100,7 +109,7 @@ def _continued_words(continued: Continued) -> Iterator[Words]:
         given,
         command.timestamp_ns,
     )
-    values = chain((unsigned(terms.values.get(term, 0)) for term in range(1, 11)), repeat(0))
+    values = chain((unsigned(terms.values.get(term, 0)) for term in range(1, 17)), repeat(0))
     for _ in range(2):
         yield (next(values), next(values), next(values), next(values), next(values), next(values), next(values), next(values))
 

@@ -1,10 +1,11 @@
-"""Commands of more than one record, and what their terms may say. Source: docs/RULES.md, Commands of more than one record."""
+"""Commands of more than one record, and the allowed values of their terms. Source: docs/RULES.md, Commands of more than one record."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final
 
+from ome.attributes import ATTRIBUTES
 from ome.enums import SelfTradeScope, Term, TimeInForce
 from ome.messages import NULL_VALUE, DefineInstrument
 from ome.reference.orders import MARKET, PEAK_COUNT_MAX, STOP, STOP_LIMIT, TRAILING_STOP, TRAILING_STOP_LIMIT, Order
@@ -13,6 +14,7 @@ from ome.reference.records import CONTINUED, HIDDEN, POST_ONLY, Row, signed
 __all__ = ["NO_TERMS", "Continued", "Terms", "are_amend_terms_good", "are_order_terms_good"]
 
 TERM_MAX: Final = max(Term)
+_ATTRIBUTE_MAX: Final = {int(attribute.term): attribute.value_max for attribute in ATTRIBUTES.values()}
 FOK, GTD = int(TimeInForce.FOK), int(TimeInForce.GTD)
 GROUP: Final = int(SelfTradeScope.GROUP)
 _STOPS: Final = (STOP, STOP_LIMIT)
@@ -27,7 +29,7 @@ class Terms:
     one_was_bad: bool = False
 
     def add(self, record: Row) -> None:
-        """Takes the three terms of an OrderTerms record, whose values stand where an order has its id, price and quantity."""
+        """Takes the three terms of an OrderTerms record, whose values are in the places of an order's id, price and quantity."""
         if record.flags & ~CONTINUED or record.last_bytes:
             self.one_was_bad = True
         for term, value in (
@@ -95,7 +97,7 @@ def _belongs(term: int, command: Row) -> bool:
         case Term.SELF_TRADE_GROUP:
             return command.self_trade_scope == GROUP
         case _:
-            return False
+            return term in _ATTRIBUTE_MAX
 
 
 def _is_in_range(term: int, value: int, instrument: DefineInstrument, quantity: int) -> bool:
@@ -117,6 +119,8 @@ def _is_in_range(term: int, value: int, instrument: DefineInstrument, quantity: 
             return 0 <= value <= 2**32 - 1
         case Term.SELF_TRADE_GROUP:
             return 1 <= value <= 2**32 - 1
+        case _ if term in _ATTRIBUTE_MAX:
+            return 1 <= value <= _ATTRIBUTE_MAX[term]
         case _:
             return True
 

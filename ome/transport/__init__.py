@@ -1,4 +1,4 @@
-"""What crosses a network: the client's ZeroMQ sockets, which raise no ZeroMQ exception, and the server's listeners."""
+"""Network code: the client's ZeroMQ sockets, which raise no ZeroMQ exception, and the server's listeners."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The ZeroMQ library and its context: where sockets come from. Each option is set here, once, with its reason.
+"""The ZeroMQ library and its context, which makes all sockets. Each option is set here, once, with its reason.
 
 Options that several kinds of socket share:
 
 - A finite high-water mark: a queue without one grows until the machine is out of memory, and a finite one is faster.
-- A bounded linger: the last frames get a chance to leave, and closing always comes to an end.
-- TCP keepalive and a bound on what is unacknowledged: a machine that is dead shows within some 20 seconds. ZeroMQ's own heartbeats are off:
-  together with a finite mark they let libzmq 4.3.5 abort the process when a connection is reset whose frames are not read (zeromq/libzmq
-  #4364, #3937, #4767). Whether a server that lives answers is asked by the protocol's own heartbeats.
+- A bounded linger: the last frames have a chance to leave, and closing always ends.
+- TCP keepalive and a bound on unacknowledged bytes: a dead machine is noticed within some 20 seconds. ZeroMQ's own
+  heartbeats are off: with a finite mark, libzmq 4.3.5 can abort the process when a connection is reset whose frames are
+  not read (zeromq/libzmq #4364, #3937, #4767). The protocol's own heartbeats check whether a live server answers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The addresses that a client connects to: checked, and names resolved, before anything is connected.
 
-libzmq takes nearly any text, resolves it in the background and tries for ever; a client would wait and not learn why.
+libzmq accepts nearly any text, resolves it in the background and tries forever; a client would wait and not know why.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _address(endpoint: str) -> tuple[socket.AddressFamily, str | tuple[Any, ...]
         raise EndpointError("endpoint", found=endpoint, allowed=_ALLOWED)
     host = parts[1] or parts[2]
     try:
-        # AF_INET6 for what stands in brackets, so that a name or an IPv4 address there is refused.
+        # AF_INET6 for text in brackets, so that a name or an IPv4 address there is refused.
         family = socket.AF_INET6 if parts[1] else socket.AF_UNSPEC
         flags = socket.AI_NUMERICHOST if parts[1] else 0
         found = socket.getaddrinfo(host, int(parts[3]), family, socket.SOCK_STREAM, flags=flags)

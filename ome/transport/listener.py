@@ -1,8 +1,9 @@
-"""Where a server listens: an address, the socket bound to it, and the listener in C that serves its connections (csrc/wire/ome_listener.h).
+"""The listening side of a server: an address, its socket, and the listener in C that serves connections
+(csrc/wire/ome_listener.h).
 
-The wire is ZeroMQ's, and clients use any ZeroMQ library. The server's end is ours: libzmq 4.3.5 can be made to abort by a peer that sends
-a PING behind input that is stalled at the high-water mark and resets its connection, and takes memory without bound for messages of many
-parts.
+The wire is ZeroMQ's, and clients use any ZeroMQ library. The server has its own implementation: a peer can make libzmq
+4.3.5 abort if it sends a PING behind input that is stalled at the high-water mark and resets its connection. libzmq
+also takes unbounded memory for messages of many parts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A thin face of a ZeroMQ socket: nothing blocks but `wait`, and no ZeroMQ exception comes out.
+"""A thin wrapper of a ZeroMQ socket: only `wait` blocks, and no ZeroMQ exception escapes.
 
 One thread at a time uses a socket.
 """

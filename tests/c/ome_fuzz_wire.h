@@ -1,5 +1,6 @@
-/* Spoiled ZMTP streams given to the codec and, over a connection, to a listener: what the listener hands to its caller is what the codec makes of the whole, however the bytes were cut on the way, and
- * when the connection is gone nothing is left of it. */
+/* Spoiled ZMTP streams given to the codec and, over a connection, to a listener: what the listener hands to its caller
+ * is what the codec makes of the whole, however the bytes were cut on the way, and when the connection is gone nothing
+ * is left of it. */
 #ifndef OME_FUZZ_WIRE_H
 #define OME_FUZZ_WIRE_H
 
@@ -53,7 +54,9 @@ static wire_t *wire_of(ome_zmtp_role_t role)
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     wire->address.sun_family = AF_UNIX; /* in the abstract name space: no file */
     (void)snprintf(wire->address.sun_path + 1, sizeof(wire->address.sun_path) - 1, "ome-fuzz-%d-%d", getpid(), (int)role);
-    CHECK(fd >= 0 && bind(fd, (const struct sockaddr *)&wire->address, sizeof(wire->address)) == 0 && listen(fd, 8) == 0);
+    CHECK(fd >= 0);
+    CHECK_EQUAL(bind(fd, (const struct sockaddr *)&wire->address, sizeof(wire->address)), 0);
+    CHECK_EQUAL(listen(fd, 8), 0);
     const ome_listener_config_t config = {.role = role,
         .listen_fd = fd,
         .connection_count_max = 2,
@@ -68,7 +71,7 @@ static wire_t *wire_of(ome_zmtp_role_t role)
             .slow = &wire->counters[4],
             .pauses = &wire->counters[5],
             .queued_bytes = &wire->counters[6]}};
-    CHECK(ome_listener_create(&config, &wire->listener) == OME_OK);
+    CHECK_EQUAL(ome_listener_create(&config, &wire->listener), OME_OK);
     wire->socket = ome_listener_socket(wire->listener);
     return wire;
 }
@@ -83,7 +86,8 @@ static bool wire_next_expected(wire_stream_t *stream, ome_zmtp_item_t *item)
         stream->has_fault = item->kind == OME_ZMTP_FAULT;
         if (item->kind == OME_ZMTP_MORE)
         {
-            CHECK(item->consumed_bytes == 0 && item->needed > stream->size_bytes - stream->at);
+            CHECK_EQUAL(item->consumed_bytes, 0);
+            CHECK(item->needed > stream->size_bytes - stream->at);
             return false;
         }
         CHECK(item->consumed_bytes > 0 || stream->has_fault);
@@ -99,10 +103,11 @@ static void wire_check_message(wire_stream_t *stream, const ome_socket_message_t
 {
     ome_zmtp_item_t item;
     CHECK(wire_next_expected(stream, &item));
-    CHECK(message->kind == (item.kind == OME_ZMTP_PART        ? OME_SOCKET_PART
+    CHECK_EQUAL(message->kind, item.kind == OME_ZMTP_PART     ? OME_SOCKET_PART
                                : item.kind == OME_ZMTP_CANCEL ? OME_SOCKET_CANCEL
-                                                              : OME_SOCKET_SUBSCRIBE));
-    CHECK(message->data_size_bytes == item.data_size_bytes && memcmp(message->data, item.data, item.data_size_bytes) == 0);
+                                                              : OME_SOCKET_SUBSCRIBE);
+    CHECK_EQUAL(message->data_size_bytes, item.data_size_bytes);
+    CHECK_BYTES_EQUAL(message->data, item.data, item.data_size_bytes);
 }
 
 /* Sends the stream in pieces, lets the listener work, and looks at each message. Returns whether the stream had no fault. */
@@ -118,7 +123,8 @@ static bool wire_read_stream(const uint8_t *bytes, uint32_t size_bytes, ome_zmtp
     uint32_t idle_count = 0;
     bool is_gone = false;
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    CHECK(fd >= 0 && connect(fd, (const struct sockaddr *)&wire->address, sizeof(wire->address)) == 0);
+    CHECK(fd >= 0);
+    CHECK_EQUAL(connect(fd, (const struct sockaddr *)&wire->address, sizeof(wire->address)), 0);
     while (idle_count < 3 || sent_bytes < size_bytes)
     {
         const uint32_t left_bytes = size_bytes - sent_bytes;
@@ -139,7 +145,8 @@ static bool wire_read_stream(const uint8_t *bytes, uint32_t size_bytes, ome_zmtp
         idle_count = is_idle ? idle_count + 1 : 0;
         if (status == OME_OK && message.kind == OME_SOCKET_GONE)
         {
-            CHECK(!is_gone && message.peer == peer);
+            CHECK(!is_gone);
+            CHECK_EQUAL(message.peer, peer);
             is_gone = true;
         }
         else if (status == OME_OK)
@@ -147,13 +154,13 @@ static bool wire_read_stream(const uint8_t *bytes, uint32_t size_bytes, ome_zmtp
             wire_check_message(&stream, &message);
             CHECK(peer == 0 || message.peer == peer);
             peer = message.peer;
-            CHECK(table->admit(table->context, peer, 1) == OME_OK);
+            CHECK_EQUAL(table->admit(table->context, peer, 1), OME_OK);
         }
         wire_time_ns += WIRE_TICK_NS;
     }
     /* What the codec still has is what the listener has not handed out because it closed before: only a stranger, that was late. */
     const bool was_closed = ome_counter_get(&wire->counters[0]) == 0;
-    CHECK(close(fd) == 0);
+    CHECK_EQUAL(close(fd), 0);
     while (ome_counter_get(&wire->counters[0]) > 0)
     {
         ome_socket_message_t message;
@@ -162,7 +169,7 @@ static bool wire_read_stream(const uint8_t *bytes, uint32_t size_bytes, ome_zmtp
         {
             wire_check_message(&stream, &message);
             peer = message.peer;
-            CHECK(table->admit(table->context, peer, 1) == OME_OK);
+            CHECK_EQUAL(table->admit(table->context, peer, 1), OME_OK);
         }
         is_gone = is_gone || (status == OME_OK && message.kind == OME_SOCKET_GONE);
         wire_time_ns += WIRE_TICK_NS;
@@ -170,11 +177,15 @@ static bool wire_read_stream(const uint8_t *bytes, uint32_t size_bytes, ome_zmtp
     ome_socket_message_t message;
     if (table->receive(table->context, &message) == OME_OK)
     {
-        CHECK(message.kind == OME_SOCKET_GONE && message.peer == peer && !is_gone);
+        CHECK_EQUAL(message.kind, OME_SOCKET_GONE);
+        CHECK_EQUAL(message.peer, peer);
+        CHECK(!is_gone);
         is_gone = true;
     }
-    CHECK(is_gone == (peer != 0) && table->receive(table->context, &message) == OME_EMPTY);
-    CHECK(ome_counter_get(&wire->counters[6]) == 0 && ome_counter_get(&wire->counters[4]) == 0);
+    CHECK_EQUAL(is_gone, peer != 0);
+    CHECK_EQUAL(table->receive(table->context, &message), OME_EMPTY);
+    CHECK_EQUAL(ome_counter_get(&wire->counters[6]), 0);
+    CHECK_EQUAL(ome_counter_get(&wire->counters[4]), 0);
     ome_zmtp_item_t item;
     const bool has_more = wire_next_expected(&stream, &item);
     CHECK(!has_more || (was_closed && peer == 0));

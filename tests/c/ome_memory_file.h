@@ -1,11 +1,13 @@
 /* A file system in memory for tests: ome_file_system_t whose calls can be made to fail and whose power can be cut.
  *
- * It has two images: what the processes see (the page cache), and what is on the disk. A write marks sectors of 512 bytes as dirty; a sync takes
- * the dirty ones of a file to the disk; names reach it by sync_directory. A sync that fails marks the sectors as clean without writing them, as
- * Linux does: from then on only the processes see them. A power cut makes the disk's image the only one, after any part of what was dirty,
- * sector by sector, has reached it, and any number of the changes of names, in order.
+ * It has two images: what the processes see (the page cache), and what is on the disk. A write marks sectors of 512
+ * bytes as dirty; a sync takes the dirty ones of a file to the disk; names reach it by sync_directory. A sync that
+ * fails marks the sectors as clean without writing them, as Linux does: from then on only the processes see them. A
+ * power cut makes the disk's image the only one, after any part of what was dirty, sector by sector, has reached it,
+ * and any number of the changes of names, in order.
  *
- * A sync that fails is told once to each descriptor that the file had open then, as Linux does: whoever opens it later hears nothing of it.
+ * A sync that fails is told once to each descriptor that the file had open then, as Linux does: whoever opens it later
+ * hears nothing of it.
  *
  * One directory; a path counts from its last slash on. One thread. */
 #ifndef OME_MEMORY_FILE_H

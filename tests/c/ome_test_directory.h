@@ -34,11 +34,11 @@ static inline void directory_remove(const directory_t *directory)
         snprintf(path, sizeof(path), "%s/%s", directory->path, entry->d_name);
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
         {
-            CHECK(remove(path) == 0);
+            CHECK_EQUAL(remove(path), 0);
         }
     }
     closedir(opened);
-    CHECK(rmdir(directory->path) == 0);
+    CHECK_EQUAL(rmdir(directory->path), 0);
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/ome_hash.h"
+#include "commands/ome_apply.h"
 #include "engine/ome_engine.h"
 #include "ome_test.h"
 
@@ -25,7 +26,7 @@ static inline ome_engine_t *market_engine(const ome_limits_t *limits)
     const uint64_t size_bytes = ome_engine_size_bytes(limits);
     ome_engine_t *engine = NULL;
     CHECK(size_bytes > 0);
-    CHECK(ome_engine_init(&engine, market_memory(size_bytes), size_bytes, limits) == OME_OK);
+    CHECK_EQUAL(ome_engine_init(&engine, market_memory(size_bytes), size_bytes, limits), OME_OK);
     return engine;
 }
 
@@ -263,7 +264,11 @@ static inline uint32_t flow_new_terms(flow_t *flow, const ome_command_t *command
     }
     if (count < 6 && flow_one_in(flow, 50))
     {
-        flow_add_term(terms, &count, (uint8_t)flow_below(flow, 14), 1 + flow_below(flow, 20));
+        flow_add_term(terms, &count, (uint8_t)flow_below(flow, OME_TERM_COUNT + 3), 1 + flow_below(flow, 20));
+    }
+    for (uint32_t i = 0; i < OME_ATTRIBUTE_COUNT && count < 6 && flow_one_in(flow, 8); i++)
+    {
+        flow_add_term(terms, &count, OME_ATTRIBUTES[i].term, 1 + flow_below(flow, OME_ATTRIBUTES[i].value_max));
     }
     return count;
 }

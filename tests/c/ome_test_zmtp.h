@@ -1,4 +1,5 @@
-/* What the tests of the wire share: the bytes that a ZMTP client sends, put together by hand from the specification (rfc.zeromq.org/spec/37). */
+/* What the tests of the wire share: the bytes that a ZMTP client sends, put together by hand from the specification
+ * (rfc.zeromq.org/spec/37). */
 #ifndef OME_TEST_ZMTP_H
 #define OME_TEST_ZMTP_H
 
@@ -52,7 +53,7 @@ static inline void put_greeting(bytes_t *bytes, uint8_t minor_version)
     put_bytes(bytes, "NULL", 4);
     put_bytes(bytes, zeros, 16);
     put_bytes(bytes, zeros, 32);
-    CHECK(bytes->size_bytes % 64 == 0);
+    CHECK_EQUAL(bytes->size_bytes % 64, 0);
 }
 
 /* The header of a frame; long where the flags say so. */

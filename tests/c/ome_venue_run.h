@@ -1,16 +1,19 @@
-/* A venue over the file system in memory, one process after another, and what it has promised: for tests that let calls fail, cut the power or spoil files.
+/* A venue over the file system in memory, one process after another, and what it has promised: for tests that let calls
+ * fail, cut the power or spoil files.
  *
- * A life is what one process does to the disk, step by step in one thread and by the code that a server uses: it starts (replay from the newest snapshot, recovery, a segment
- * of the next epoch), takes groups of commands through ring, journal stage and gate, with a follower beside it that reads the journal and writes
- * snapshots, and closes. What is decided outside the core, in ome/server.py and ome/recovery/follower.py, is done here in the same order.
+ * A life is what one process does to the disk, step by step in one thread and by the code that a server uses: it starts
+ * (replay from the newest snapshot, recovery, a segment of the next epoch), takes groups of commands through ring,
+ * journal stage and gate, with a follower beside it that reads the journal and writes snapshots, and closes. What is
+ * decided outside the core, in ome/server/ and ome/recovery/follower.py, is done here in the same order.
  *
- * Noted are the state and the event hash after each command, the last command that the gate has let out, and the newest snapshot that was told to be on disk. A start must
- * find exactly a beginning of what was sequenced, with all that was let out, from a snapshot that is not older than the newest; otherwise `wrong` says
- * what it found. No command is sequenced twice: what is lost is followed by others, so that what comes back from an earlier life is not
- * taken for right.
+ * Noted are the state and the event hash after each command, the last command that the gate has let out, and the newest
+ * snapshot that was told to be on disk. A start must find exactly a beginning of what was sequenced, with all that was
+ * let out, from a snapshot that is not older than the newest; otherwise `wrong` says what it found. No command is
+ * sequenced twice: what is lost is followed by others, so that what comes back from an earlier life is not taken for
+ * right.
  *
- * This file has the memory of base/ome_memory.c, too, so that asking for it is a call that can fail, and a step behind it is seen by the address sanitizer. A program includes
- * it once. */
+ * This file has the memory of base/ome_memory.c, too, so that asking for it is a call that can fail, and a step behind
+ * it is seen by the address sanitizer. A program includes it once. */
 #ifndef OME_VENUE_RUN_H
 #define OME_VENUE_RUN_H
 
@@ -21,6 +24,7 @@
 #include "pipeline/ome_event_log.h"
 #include "pipeline/ome_journal_stage.h"
 #include "pipeline/ome_replay.h"
+#include "state/ome_state.h"
 
 #include <malloc.h>
 
@@ -92,7 +96,7 @@ typedef struct
     ome_ring_t *ring;
     ome_stream_t *stream;
     ome_event_log_t log;
-    ome_gate_t gate;
+    ome_published_t published;
     ome_counters_t counters;
     ome_journal_writer_t writer;
     ome_journal_stage_t stage;
@@ -337,14 +341,15 @@ static inline void run_make_stage(void)
 {
     const ome_ring_config_t ring = {
         .slot_count = RUN_RING_SLOT_COUNT, .consumer_count = 1, .initial_sequence = run.found, .wait_strategy = OME_WAIT_YIELD};
-    CHECK(ome_ring_init(&run.ring, run_ring_memory, sizeof(run_ring_memory), &ring) == OME_OK);
+    CHECK_EQUAL(ome_ring_init(&run.ring, run_ring_memory, sizeof(run_ring_memory), &ring), OME_OK);
     memset(run_counters_memory, 0, sizeof(run_counters_memory));
-    CHECK(ome_counters_init(&run.counters, run_counters_memory, sizeof(run_counters_memory), &ome_venue_counters_table, 1) == OME_OK);
-    run.gate.waits = true;
-    ome_gate_open(&run.gate, run.found);
+    CHECK_EQUAL(ome_counters_init(&run.counters, run_counters_memory, sizeof(run_counters_memory), &ome_venue_counters_table, 1), OME_OK);
+    const ome_stream_config_t stream = {.slot_count = RUN_STREAM_SLOT_COUNT, .reader_count = 1, .wait_strategy = OME_WAIT_YIELD};
+    CHECK_EQUAL(ome_stream_init(&run.stream, run_stream_memory, sizeof(run_stream_memory), &stream), OME_OK);
+    ome_published_init(&run.published, run.stream, 1u << OME_GATE_DURABLE, run.found);
     const ome_journal_stage_config_t stage = {.writer = &run.writer,
         .ring = run.ring,
-        .gate = &run.gate,
+        .published = &run.published,
         .counters = &run.counters,
         .first_sequence = run.found + 1,
         .batch_count = 1};
@@ -358,11 +363,11 @@ static inline ome_status_t run_open_log(void)
     const ome_event_log_config_t config = {
         .segment_size_bytes = OME_JOURNAL_SEGMENT_SIZE_MIN, .epoch = run.writer.epoch, .event_count = run.engine->event_count};
     const ome_status_t status = ome_event_log_open(&run.log, run.replay, &config);
-    const ome_stream_config_t stream = {.slot_count = RUN_STREAM_SLOT_COUNT, .reader_count = 1, .wait_strategy = OME_WAIT_YIELD};
-    CHECK(ome_stream_init(&run.stream, run_stream_memory, sizeof(run_stream_memory), &stream) == OME_OK);
     if (status == OME_OK)
     {
-        ome_event_log_attach(&run.log, run.stream, 0, &run.gate, &run.counters);
+        ome_reader_t reader;
+        CHECK_EQUAL(ome_published_register(&run.published, "event log", false, &reader), OME_OK);
+        ome_event_log_attach(&run.log, reader, &run.counters);
     }
     else if (status != OME_IO_ERROR && status != OME_NO_MEMORY)
     {
@@ -496,7 +501,8 @@ static inline void run_sequence_commands(uint32_t count)
 {
     uint64_t first = 0;
     CHECK(run.sequenced + count <= RUN_COMMAND_COUNT_MAX);
-    CHECK(ome_ring_try_claim(run.ring, count, &first) == OME_OK && first == run.sequenced + 1);
+    CHECK_EQUAL(ome_ring_try_claim(run.ring, count, &first), OME_OK);
+    CHECK_EQUAL(first, run.sequenced + 1);
     for (uint64_t sequence = first; sequence < first + count; sequence++)
     {
         ome_command_t command = run_command(sequence);
@@ -525,7 +531,7 @@ static inline ome_status_t run_group(uint32_t count)
     run_enter(run_rotates(count) ? RUN_ROTATION : RUN_GROUP);
     run_sequence_commands(count);
     (void)ome_journal_stage_do_work(&run.stage);
-    run.spoken = ome_gate_limit(&run.gate);
+    run.spoken = ome_published_limit(&run.published);
     if (run.stage.status == OME_OK && run.spoken != run.sequenced && !run_is_dead())
     {
         run_is_wrong("the gate does not let out what was journaled");
@@ -628,7 +634,7 @@ static inline void run_process_end(void)
     run.engine = NULL;
     run.recorder = NULL;
     run.is_follower_due = false;
-    CHECK(memory_open_count(&run.memory) == 0);
+    CHECK_EQUAL(memory_open_count(&run.memory), 0);
 }
 
 /* One process, from its start to its end. OME_OK: it came to its end as it should; otherwise what ended it. */
@@ -678,7 +684,7 @@ static inline void run_check_whole(void)
         }
     }
     run_replay_free(replay);
-    CHECK(memory_open_count(&run.memory) == 0);
+    CHECK_EQUAL(memory_open_count(&run.memory), 0);
 }
 
 /* Spoils a byte of the newest snapshot, where there is one. */

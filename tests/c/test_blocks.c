@@ -35,11 +35,11 @@ static void check_look(const ome_blocks_t *blocks, const model_t *model, uint32_
     for (uint32_t i = 0; i < count; i++)
     {
         CHECK(pieces[i].iov_len > 0 && pieces[i].iov_len <= model->size_bytes - at);
-        CHECK(memcmp(pieces[i].iov_base, model->bytes + at, pieces[i].iov_len) == 0);
+        CHECK_BYTES_EQUAL(pieces[i].iov_base, model->bytes + at, pieces[i].iov_len);
         at += (uint32_t)pieces[i].iov_len;
     }
     const uint32_t most = blocks_of(model);
-    CHECK(count == (most < count_max ? most : count_max));
+    CHECK_EQUAL(count, most < count_max ? most : count_max);
     CHECK(count == count_max || at == model->size_bytes);
 }
 
@@ -52,10 +52,11 @@ static void append(ome_blocks_t *blocks, model_t *model, uint64_t *random, const
     model_t after = *model;
     after.size_bytes += size_bytes;
     const bool fits = used_before + blocks_of(&after) - blocks_of(model) <= BLOCK_COUNT;
-    CHECK(ome_block_queue_append(blocks, &model->queue, data, size_bytes) == fits);
+    CHECK_EQUAL(ome_block_queue_append(blocks, &model->queue, data, size_bytes), fits);
     if (!fits)
     {
-        CHECK(memcmp(&before, &model->queue, sizeof(before)) == 0 && blocks->used_count == used_before);
+        CHECK_BYTES_EQUAL(&before, &model->queue, sizeof(before));
+        CHECK_EQUAL(blocks->used_count, used_before);
         return;
     }
     memcpy(model->bytes + model->size_bytes, data, size_bytes);
@@ -75,7 +76,7 @@ static void take_all(ome_blocks_t *blocks, model_t *model)
     uint8_t *taken = malloc(model->size_bytes + 1);
     CHECK(taken != NULL);
     ome_block_queue_take_all(blocks, &model->queue, taken);
-    CHECK(memcmp(taken, model->bytes, model->size_bytes) == 0);
+    CHECK_BYTES_EQUAL(taken, model->bytes, model->size_bytes);
     free(taken);
     model->size_bytes = 0;
     model->first_offset = 0;
@@ -89,7 +90,7 @@ static void queues_agree_with_arrays(void)
     model_t models[QUEUE_COUNT] = {0};
     uint64_t random = seed;
     uint32_t full_count = 0;
-    CHECK(ome_blocks_create(&blocks, POOL_SIZE) == OME_OK);
+    CHECK_EQUAL(ome_blocks_create(&blocks, POOL_SIZE), OME_OK);
     for (uint32_t i = 0; i < sizeof(noise); i++)
     {
         noise[i] = (uint8_t)test_random(&random);
@@ -120,11 +121,11 @@ static void queues_agree_with_arrays(void)
         uint32_t used_count = 0;
         for (uint32_t i = 0; i < QUEUE_COUNT; i++)
         {
-            CHECK(models[i].queue.size_bytes == models[i].size_bytes);
+            CHECK_EQUAL(models[i].queue.size_bytes, models[i].size_bytes);
             used_count += blocks_of(&models[i]);
         }
-        CHECK(blocks.used_count == used_count);
-        CHECK(ome_blocks_free_bytes(&blocks) == (uint64_t)(BLOCK_COUNT - used_count) * OME_BLOCK_SIZE);
+        CHECK_EQUAL(blocks.used_count, used_count);
+        CHECK_EQUAL(ome_blocks_free_bytes(&blocks), (uint64_t)(BLOCK_COUNT - used_count) * OME_BLOCK_SIZE);
         full_count += used_count == BLOCK_COUNT;
     }
     CHECK(full_count > 100);
@@ -133,7 +134,8 @@ static void queues_agree_with_arrays(void)
         drop(&blocks, &models[i], models[i].size_bytes);
         free(models[i].bytes);
     }
-    CHECK(blocks.used_count == 0 && ome_blocks_free_bytes(&blocks) == POOL_SIZE);
+    CHECK_EQUAL(blocks.used_count, 0);
+    CHECK_EQUAL(ome_blocks_free_bytes(&blocks), POOL_SIZE);
     ome_blocks_destroy(&blocks);
 }
 
@@ -144,15 +146,18 @@ static void a_pool_takes_exactly_its_size(void)
     ome_blocks_t blocks;
     ome_block_queue_t queue = {0};
     ome_block_queue_t other = {0};
-    CHECK(ome_blocks_create(&blocks, POOL_SIZE) == OME_OK);
+    CHECK_EQUAL(ome_blocks_create(&blocks, POOL_SIZE), OME_OK);
     CHECK(!ome_block_queue_append(&blocks, &queue, all, POOL_SIZE) || blocks.used_count == BLOCK_COUNT);
     ome_block_queue_drop(&blocks, &queue, queue.size_bytes);
     CHECK(ome_block_queue_append(&blocks, &queue, all, POOL_SIZE - 1));
-    CHECK(ome_block_queue_append(&blocks, &other, all, 0) && other.first == 0);
-    CHECK(!ome_block_queue_append(&blocks, &other, all, 1) && other.size_bytes == 0);
+    CHECK(ome_block_queue_append(&blocks, &other, all, 0));
+    CHECK_EQUAL(other.first, 0);
+    CHECK(!ome_block_queue_append(&blocks, &other, all, 1));
+    CHECK_EQUAL(other.size_bytes, 0);
     CHECK(!ome_block_queue_append(&blocks, &queue, all, 2));
     CHECK(ome_block_queue_append(&blocks, &queue, all, 1));
-    CHECK(!ome_block_queue_append(&blocks, &queue, all, 1) && queue.size_bytes == POOL_SIZE);
+    CHECK(!ome_block_queue_append(&blocks, &queue, all, 1));
+    CHECK_EQUAL(queue.size_bytes, POOL_SIZE);
     ome_block_queue_drop(&blocks, &queue, OME_BLOCK_SIZE - 1);
     CHECK(!ome_block_queue_append(&blocks, &other, all, 1));
     ome_block_queue_drop(&blocks, &queue, 1);
@@ -164,8 +169,9 @@ static void a_pool_takes_exactly_its_size(void)
 static uint64_t resident_count(const ome_blocks_t *blocks)
 {
     static uint8_t pages[1u << 16];
-    CHECK(blocks->block_count <= sizeof(pages) && (uintptr_t)blocks->memory % OME_BLOCK_SIZE == 0);
-    CHECK(mincore(blocks->memory, (size_t)blocks->block_count * OME_BLOCK_SIZE, pages) == 0);
+    CHECK(blocks->block_count <= sizeof(pages));
+    CHECK_EQUAL((uintptr_t)blocks->memory % OME_BLOCK_SIZE, 0);
+    CHECK_EQUAL(mincore(blocks->memory, (size_t)blocks->block_count * OME_BLOCK_SIZE, pages), 0);
     uint64_t count = 0;
     for (uint32_t i = 0; i < blocks->block_count; i++)
     {
@@ -181,8 +187,8 @@ static void memory_goes_back_after_a_flood(void)
     const uint32_t block_count = 4096;
     ome_blocks_t blocks;
     memset(block, 7, sizeof(block));
-    CHECK(ome_blocks_create(&blocks, (uint64_t)block_count * OME_BLOCK_SIZE) == OME_OK);
-    CHECK(resident_count(&blocks) == 0);
+    CHECK_EQUAL(ome_blocks_create(&blocks, (uint64_t)block_count * OME_BLOCK_SIZE), OME_OK);
+    CHECK_EQUAL(resident_count(&blocks), 0);
     for (uint32_t round = 0; round < 3; round++)
     {
         ome_block_queue_t queues[2] = {0};
@@ -196,11 +202,13 @@ static void memory_goes_back_after_a_flood(void)
         for (uint32_t i = 0; i < block_count / 2; i++)
         {
             struct iovec piece;
-            CHECK(ome_block_queue_look(&blocks, &queues[1 - round % 2], &piece, 1) == 1);
-            CHECK(piece.iov_len == OME_BLOCK_SIZE && memcmp(piece.iov_base, block, OME_BLOCK_SIZE) == 0);
+            CHECK_EQUAL(ome_block_queue_look(&blocks, &queues[1 - round % 2], &piece, 1), 1);
+            CHECK_EQUAL(piece.iov_len, OME_BLOCK_SIZE);
+            CHECK_BYTES_EQUAL(piece.iov_base, block, OME_BLOCK_SIZE);
             ome_block_queue_drop(&blocks, &queues[1 - round % 2], OME_BLOCK_SIZE);
         }
-        CHECK(blocks.used_count == 0 && resident_count(&blocks) == 0);
+        CHECK_EQUAL(blocks.used_count, 0);
+        CHECK_EQUAL(resident_count(&blocks), 0);
     }
     ome_blocks_destroy(&blocks);
 }

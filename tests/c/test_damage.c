@@ -1,8 +1,11 @@
-/* Damage: whatever is done to the files of a venue at rest, its start finds it, or finds a beginning that a crash could have left; it never finds anything else.
+/* Damage: whatever is done to the files of a venue at rest, its start finds it, or finds a beginning that a crash could
+ * have left; it never finds anything else.
  *
- * test_journal.c and test_snapshot.c turn over every bit and take records and blocks out of their places. Here it is whole files: every length of every segment, sectors as a disk
- * spoils them, files that are missing or in another's place, and journal and snapshots together, as a start reads them. */
+ * test_journal_damage.c, test_journal_seals.c and test_snapshot_damage.c turn over every bit and take records and
+ * blocks out of their places. Here it is whole files: every length of every segment, sectors as a disk spoils them,
+ * files that are missing or in another's place, and journal and snapshots together, as a start reads them. */
 #include "ome_venue_run.h"
+#include "state/ome_state.h"
 
 #define SEGMENT_COUNT 3u
 #define SECTOR MEMORY_SECTOR_SIZE
@@ -40,7 +43,8 @@ static void note_segments(void)
         segments[index].seal_offset = status == OME_OK ? reader->report.offset : segments[index].seal_offset;
         segments[index].end = segments[index].seal_offset + OME_JOURNAL_SEAL_SIZE;
     }
-    CHECK(status == OME_EMPTY && replay->reader.segment_count == SEGMENT_COUNT);
+    CHECK_EQUAL(status, OME_EMPTY);
+    CHECK_EQUAL(replay->reader.segment_count, SEGMENT_COUNT);
     run_replay_free(replay);
 }
 
@@ -56,7 +60,7 @@ static void note_snapshots(void)
             snapshots[snapshot_count++] = sequence;
         }
     }
-    CHECK(snapshot_count == OME_SNAPSHOT_KEEP_COUNT_DEFAULT);
+    CHECK_EQUAL(snapshot_count, OME_SNAPSHOT_KEEP_COUNT_DEFAULT);
 }
 
 static void make_venue(void)
@@ -69,12 +73,13 @@ static void make_venue(void)
     };
     for (uint32_t number = 0; number < SEGMENT_COUNT; number++)
     {
-        CHECK(run_live(&lives[number]) == OME_OK);
+        CHECK_EQUAL(run_live(&lives[number]), OME_OK);
     }
     CHECK(run.wrong == NULL);
     note_segments();
     note_snapshots();
-    CHECK(snapshots[snapshot_count - 1] == run.sequenced && segments[SEGMENT_COUNT - 1].last_sequence == run.sequenced);
+    CHECK_EQUAL(snapshots[snapshot_count - 1], run.sequenced);
+    CHECK_EQUAL(segments[SEGMENT_COUNT - 1].last_sequence, run.sequenced);
 }
 
 /* Without snapshots only the journal says what there was. */
@@ -108,21 +113,24 @@ static ome_status_t start(void)
     refused_count = replay->refused_count;
     CHECK(found_sequence <= run.sequenced);
     CHECK(replay->engine == NULL || ome_engine_state_hash(replay->engine) == run.state_hashes[found_sequence]);
-    CHECK(ome_replay_event_hash(replay) == run.event_hashes[found_sequence]);
+    CHECK_EQUAL(ome_replay_event_hash(replay), run.event_hashes[found_sequence]);
     run_replay_free(replay);
     return status;
 }
 
 static void check_all_is_there(void)
 {
-    CHECK(start() == OME_EMPTY && found_sequence == run.sequenced && refused_count == 0);
+    CHECK_EQUAL(start(), OME_EMPTY);
+    CHECK_EQUAL(found_sequence, run.sequenced);
+    CHECK_EQUAL(refused_count, 0);
 }
 
 /* ---- tests ---- */
 
-/* A segment that another one follows is found at every length but those that only lack zeros. The last one may end early, as a crash could have left it; with a snapshot of its
- * end beside it that is found, too, unless nothing but the seal is gone. */
-static void every_length_of_every_segment(void)
+/* A segment that another one follows is found at every length but those that only lack zeros. The last one may end
+ * early, as a crash could have left it; with a snapshot of its end beside it that is found, too, unless nothing but the
+ * seal is gone. */
+static void a_segment_is_found_at_every_wrong_length(void)
 {
     for (uint32_t has_snapshots = 0; has_snapshots < 2; has_snapshots++)
     {
@@ -142,7 +150,7 @@ static void every_length_of_every_segment(void)
                 const ome_status_t status = start();
                 const bool is_whole = file->seen_size >= segments[index].end || !is_needed;
                 const bool may_end = is_last && file->seen_size >= (has_snapshots ? segments[index].seal_offset : OME_JOURNAL_HEADER_SIZE);
-                CHECK((status == OME_EMPTY) == (is_whole || may_end));
+                CHECK_EQUAL(status == OME_EMPTY, is_whole || may_end);
                 CHECK(!is_whole || found_sequence == run.sequenced);
                 CHECK(!may_end || found_sequence >= segments[index - 1].last_sequence);
             }
@@ -153,28 +161,31 @@ static void every_length_of_every_segment(void)
     }
 }
 
-/* Without a snapshot a journal that lacks its last segment is a journal like any other: this is what cannot be found. A snapshot of a command in it finds it. */
+/* Without a snapshot a journal that lacks its last segment is a journal like any other: this is what cannot be found. A
+ * snapshot of a command in it finds it. */
 static void a_last_segment_that_is_gone_is_found_by_a_snapshot(void)
 {
     make_venue();
     const memory_directory_t before = run.memory.seen;
     memory_set(&run.memory.seen, segments[SEGMENT_COUNT - 1].name, -1);
-    CHECK(start() == OME_NOT_FOUND);
+    CHECK_EQUAL(start(), OME_NOT_FOUND);
     drop_snapshots();
-    CHECK(start() == OME_EMPTY && found_sequence == segments[SEGMENT_COUNT - 2].last_sequence);
+    CHECK_EQUAL(start(), OME_EMPTY);
+    CHECK_EQUAL(found_sequence, segments[SEGMENT_COUNT - 2].last_sequence);
     memory_set(&run.memory.seen, segments[SEGMENT_COUNT - 2].name, -1);
-    CHECK(start() == OME_EMPTY && found_sequence == segments[0].last_sequence);
+    CHECK_EQUAL(start(), OME_EMPTY);
+    CHECK_EQUAL(found_sequence, segments[0].last_sequence);
     run.memory.seen = before;
     drop_snapshots();
     memory_set(&run.memory.seen, segments[0].name, -1);
-    CHECK(start() == OME_NOT_FOUND);
+    CHECK_EQUAL(start(), OME_NOT_FOUND);
     run.memory.seen = before;
     check_all_is_there();
     run_end();
 }
 
-/* A change of the bytes from `first` to `last` of a segment, and what a start may make of it: only where the seal of the last segment is changed may it be a beginning, since only that looks like a
- * process that died. */
+/* A change of the bytes from `first` to `last` of a segment, and what a start may make of it: only where the seal of
+ * the last segment is changed may it be a beginning, since only that looks like a process that died. */
 static void check_change(uint32_t index, uint64_t first, uint64_t last, const uint8_t *kept)
 {
     const uint8_t *bytes = segments[index].file->seen;
@@ -229,55 +240,93 @@ static void sectors_lost_doubled_and_swapped_are_found(void)
     run_end();
 }
 
-/* The journal is the state: whatever becomes of the snapshots, a start ends where it should, with those that are right or without any. */
-static void damage_to_snapshots_costs_time_only(void)
+/* The entry of each snapshot in the directory, oldest first. */
+static void find_snapshots(memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT])
 {
-    make_venue();
-    const memory_directory_t before = run.memory.seen;
-    memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT];
     for (uint32_t index = 0; index < snapshot_count; index++)
     {
         char name[OME_SNAPSHOT_NAME_SIZE];
         ome_snapshot_name(name, snapshots[index]);
         entries[index] = &run.memory.seen.entries[memory_find(&run.memory.seen, name)];
     }
-    /* Every byte of the newest, and every length. */
+}
+
+/* The start ends where it should, whatever the snapshots are: the journal is the state. */
+static void check_start_refuses(uint64_t count)
+{
+    CHECK_EQUAL(start(), OME_EMPTY);
+    CHECK_EQUAL(found_sequence, run.sequenced);
+    CHECK_EQUAL(refused_count, count);
+}
+
+/* Every byte of the newest, and every length: the one before is used. */
+static void a_damaged_snapshot_costs_time_only(void)
+{
+    make_venue();
+    memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT];
+    find_snapshots(entries);
     memory_node_t *newest = memory_file(&run.memory, entries[snapshot_count - 1]->name);
     const size_t size = newest->seen_size;
     for (size_t offset = 0; offset < size; offset++)
     {
         const uint8_t bit = (uint8_t)(1u << run_below(8));
         newest->seen[offset] ^= bit;
-        CHECK(start() == OME_EMPTY && found_sequence == run.sequenced && refused_count == 1);
+        check_start_refuses(1);
         newest->seen[offset] ^= bit;
         newest->seen_size = offset;
-        CHECK(start() == OME_EMPTY && found_sequence == run.sequenced && refused_count == 1);
+        check_start_refuses(1);
         newest->seen_size = size;
     }
-    /* One in the place of another, and the two in each other's. */
+    check_all_is_there();
+    run_end();
+}
+
+/* One in the place of another, and the two in each other's. */
+static void a_snapshot_in_the_place_of_another_costs_time_only(void)
+{
+    make_venue();
+    const memory_directory_t before = run.memory.seen;
+    memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT];
+    find_snapshots(entries);
     for (uint32_t index = 0; index < snapshot_count; index++)
     {
         for (uint32_t other = 0; other < snapshot_count; other++)
         {
             const int node = entries[index]->node;
             entries[index]->node = entries[other]->node;
-            CHECK(start() == OME_EMPTY && found_sequence == run.sequenced);
-            CHECK(refused_count == (index != other && index + 1 == snapshot_count));
+            check_start_refuses(index != other && index + 1 == snapshot_count);
             entries[other]->node = node;
-            CHECK(start() == OME_EMPTY && found_sequence == run.sequenced);
+            CHECK_EQUAL(start(), OME_EMPTY);
+            CHECK_EQUAL(found_sequence, run.sequenced);
             run.memory.seen = before;
         }
     }
-    drop_snapshots();
     check_all_is_there();
-    run.memory.seen = before;
-    /* One that is older than its name says, where no other is. */
+    run_end();
+}
+
+static void a_start_without_snapshots_costs_time_only(void)
+{
+    make_venue();
+    drop_snapshots();
+    check_start_refuses(0);
+    check_all_is_there();
+    run_end();
+}
+
+/* Also where there is no other. */
+static void a_snapshot_that_is_older_than_its_name_costs_time_only(void)
+{
+    make_venue();
+    const memory_directory_t before = run.memory.seen;
+    memory_entry_t *entries[OME_SNAPSHOT_KEEP_COUNT_DEFAULT];
+    find_snapshots(entries);
     char name[OME_SNAPSHOT_NAME_SIZE];
     const int node = entries[0]->node;
     drop_snapshots();
     ome_snapshot_name(name, snapshots[0] + 1);
     memory_set(&run.memory.seen, name, node);
-    CHECK(start() == OME_EMPTY && found_sequence == run.sequenced && refused_count == 1);
+    check_start_refuses(1);
     run.memory.seen = before;
     check_all_is_there();
     run_end();
@@ -286,9 +335,12 @@ static void damage_to_snapshots_costs_time_only(void)
 int main(void)
 {
     seed = test_seed(33);
-    RUN(every_length_of_every_segment);
+    RUN(a_segment_is_found_at_every_wrong_length);
     RUN(a_last_segment_that_is_gone_is_found_by_a_snapshot);
     RUN(sectors_lost_doubled_and_swapped_are_found);
-    RUN(damage_to_snapshots_costs_time_only);
+    RUN(a_damaged_snapshot_costs_time_only);
+    RUN(a_snapshot_in_the_place_of_another_costs_time_only);
+    RUN(a_start_without_snapshots_costs_time_only);
+    RUN(a_snapshot_that_is_older_than_its_name_costs_time_only);
     return 0;
 }

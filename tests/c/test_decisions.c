@@ -1,4 +1,5 @@
-/* Decisions: what was decided comes back, what a cut makes void does not count, and a failed call or a power cut leaves those that were made before. */
+/* Decisions: what was decided comes back, what a cut makes void does not count, and a failed call or a power cut leaves
+ * those that were made before. */
 #include "ome_memory_file.h"
 #include "ome_test.h"
 #include "pipeline/ome_decisions.h"
@@ -21,7 +22,7 @@ static ome_status_t decide(uint64_t sequence, ome_decision_kind_t kind)
     const ome_decision_t decision = decision_of(sequence, kind);
     ome_error_t error = {0};
     const ome_status_t status = ome_decisions_write(&memory.table, DIRECTORY, &decision, &error);
-    CHECK((status == OME_IO_ERROR) == (error.call != NULL));
+    CHECK_EQUAL(status == OME_IO_ERROR, error.call != NULL);
     return status;
 }
 
@@ -37,113 +38,127 @@ static ome_status_t find(uint64_t sequence, uint32_t checksum)
 }
 
 /* Rule: decisions are kept in order, one after the other, and found by the commands that they are about. */
-static void test_decisions_come_back(void)
+static void decisions_come_back(void)
 {
     memory_start(&memory, seed);
-    CHECK(read_decisions() == OME_OK && decisions.count == 0 && find(1, 0) == OME_EMPTY);
+    CHECK_EQUAL(read_decisions(), OME_OK);
+    CHECK_EQUAL(decisions.count, 0);
+    CHECK_EQUAL(find(1, 0), OME_EMPTY);
     for (uint64_t number = 1; number <= 20; number++)
     {
-        CHECK(decide(1000 - number * 7, OME_DECISION_QUARANTINE) == OME_OK);
-        CHECK(read_decisions() == OME_OK && decisions.count == number);
+        CHECK_EQUAL(decide(1000 - number * 7, OME_DECISION_QUARANTINE), OME_OK);
+        CHECK_EQUAL(read_decisions(), OME_OK);
+        CHECK_EQUAL(decisions.count, number);
     }
     for (uint32_t index = 0; index < 20; index++)
     {
         const ome_decision_t expected = decision_of(993 - index * 7, OME_DECISION_QUARANTINE);
-        CHECK(memcmp(&decisions.entries[index], &expected, sizeof(expected)) == 0);
+        CHECK_BYTES_EQUAL(&decisions.entries[index], &expected, sizeof(expected));
     }
     for (uint64_t sequence = 1; sequence < 1010; sequence++)
     {
         const bool is_bad = sequence >= 860 && sequence <= 993 && (1000 - sequence) % 7 == 0;
-        CHECK(find(sequence, (uint32_t)sequence * 7) == (is_bad ? OME_OK : OME_EMPTY));
+        CHECK_EQUAL(find(sequence, (uint32_t)sequence * 7), is_bad ? OME_OK : OME_EMPTY);
     }
     memory_end(&memory);
 }
 
-/* Rule: after a cut, decisions from its sequence on are void, since other commands get these sequences; what is decided about them later counts. */
-static void test_a_cut_makes_earlier_decisions_void(void)
+/* Rule: after a cut, decisions from its sequence on are void, since other commands get these sequences; what is decided
+ * about them later counts. */
+static void a_cut_makes_earlier_decisions_void(void)
 {
     memory_start(&memory, seed);
-    CHECK(decide(10, OME_DECISION_QUARANTINE) == OME_OK);
-    CHECK(decide(20, OME_DECISION_QUARANTINE) == OME_OK);
-    CHECK(decide(30, OME_DECISION_QUARANTINE) == OME_OK);
-    CHECK(decide(20, OME_DECISION_CUT) == OME_OK);
-    CHECK(decide(30, OME_DECISION_QUARANTINE) == OME_OK);
-    CHECK(decide(5, OME_DECISION_BEGIN) == OME_OK);
-    CHECK(read_decisions() == OME_OK && decisions.count == 6);
-    CHECK(find(10, 70) == OME_OK);
-    CHECK(find(20, 1) == OME_EMPTY);
-    CHECK(find(30, 210) == OME_OK);
-    CHECK(read_decisions() == OME_OK && find(30, 211) == OME_DAMAGED && decisions.reason != NULL);
+    CHECK_EQUAL(decide(10, OME_DECISION_QUARANTINE), OME_OK);
+    CHECK_EQUAL(decide(20, OME_DECISION_QUARANTINE), OME_OK);
+    CHECK_EQUAL(decide(30, OME_DECISION_QUARANTINE), OME_OK);
+    CHECK_EQUAL(decide(20, OME_DECISION_CUT), OME_OK);
+    CHECK_EQUAL(decide(30, OME_DECISION_QUARANTINE), OME_OK);
+    CHECK_EQUAL(decide(5, OME_DECISION_BEGIN), OME_OK);
+    CHECK_EQUAL(read_decisions(), OME_OK);
+    CHECK_EQUAL(decisions.count, 6);
+    CHECK_EQUAL(find(10, 70), OME_OK);
+    CHECK_EQUAL(find(20, 1), OME_EMPTY);
+    CHECK_EQUAL(find(30, 210), OME_OK);
+    CHECK_EQUAL(read_decisions(), OME_OK);
+    CHECK_EQUAL(find(30, 211), OME_DAMAGED);
+    CHECK(decisions.reason != NULL);
     memory_end(&memory);
 }
 
 /* Rule: there are at most so many, and only kinds that are known. */
-static void test_decisions_are_bounded_and_of_known_kinds(void)
+static void decisions_are_bounded_and_of_known_kinds(void)
 {
     memory_start(&memory, seed);
-    CHECK(read_decisions() == OME_OK);
+    CHECK_EQUAL(read_decisions(), OME_OK);
     for (uint32_t number = 0; number < OME_DECISION_COUNT_MAX; number++)
     {
         const ome_decision_t decision = decision_of(number + 1, OME_DECISION_QUARANTINE);
-        CHECK(ome_decisions_take(&decisions, &decision) == OME_OK);
+        CHECK_EQUAL(ome_decisions_take(&decisions, &decision), OME_OK);
     }
     const ome_decision_t decision = decision_of(5000, OME_DECISION_QUARANTINE);
-    CHECK(ome_decisions_take(&decisions, &decision) == OME_FULL && decisions.reason != NULL);
-    CHECK(decide(7, (ome_decision_kind_t)0) == OME_UNSUPPORTED);
-    CHECK(decide(7, (ome_decision_kind_t)(OME_DECISION_BEGIN + 1)) == OME_UNSUPPORTED);
-    CHECK(read_decisions() == OME_OK && decisions.count == 0);
+    CHECK_EQUAL(ome_decisions_take(&decisions, &decision), OME_FULL);
+    CHECK(decisions.reason != NULL);
+    CHECK_EQUAL(decide(7, (ome_decision_kind_t)0), OME_UNSUPPORTED);
+    CHECK_EQUAL(decide(7, (ome_decision_kind_t)(OME_DECISION_BEGIN + 1)), OME_UNSUPPORTED);
+    CHECK_EQUAL(read_decisions(), OME_OK);
+    CHECK_EQUAL(decisions.count, 0);
     memory_end(&memory);
 }
 
 /* Rule: every flipped bit of a decision's record is found, or leaves the decision that was last made undone; none is misread. */
-static void test_flipped_bits_are_found(void)
+static void flipped_bits_are_found(void)
 {
     memory_start(&memory, seed);
-    CHECK(decide(10, OME_DECISION_QUARANTINE) == OME_OK);
-    CHECK(decide(20, OME_DECISION_QUARANTINE) == OME_OK);
+    CHECK_EQUAL(decide(10, OME_DECISION_QUARANTINE), OME_OK);
+    CHECK_EQUAL(decide(20, OME_DECISION_QUARANTINE), OME_OK);
     memory_node_t *file = memory_file(&memory, "decisions-00000000000000000001.ome");
     const size_t size = OME_JOURNAL_HEADER_SIZE + OME_JOURNAL_ENVELOPE_SIZE + sizeof(ome_decision_t) + OME_JOURNAL_SEAL_SIZE;
     for (size_t bit = 0; bit < size * 8; bit++)
     {
         file->seen[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        CHECK(read_decisions() == OME_DAMAGED);
-        CHECK(decide(30, OME_DECISION_QUARANTINE) == OME_DAMAGED);
+        CHECK_EQUAL(read_decisions(), OME_DAMAGED);
+        CHECK_EQUAL(decide(30, OME_DECISION_QUARANTINE), OME_DAMAGED);
         file->seen[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
-    CHECK(read_decisions() == OME_OK && decisions.count == 2);
+    CHECK_EQUAL(read_decisions(), OME_OK);
+    CHECK_EQUAL(decisions.count, 2);
     memory_end(&memory);
 }
 
-/* Makes the third decision, dies at the n-th call, and checks that the first two are there and the third may be made again. True while n is a call. */
+/* Makes the third decision, dies at the n-th call, and checks that the first two are there and the third may be made
+ * again. True while n is a call. */
 static bool check_interrupted(uint64_t call, bool cuts_power, uint64_t variant)
 {
     memory_start(&memory, seed + call + 1000 * variant);
-    CHECK(decide(10, OME_DECISION_QUARANTINE) == OME_OK);
-    CHECK(decide(20, OME_DECISION_QUARANTINE) == OME_OK);
+    CHECK_EQUAL(decide(10, OME_DECISION_QUARANTINE), OME_OK);
+    CHECK_EQUAL(decide(20, OME_DECISION_QUARANTINE), OME_OK);
     memory.call_count = 0;
     memory.fail_call = call;
     memory.fails_ever_after = true;
     memory.fail = MEMORY_FAIL_TORN;
     const ome_status_t status = decide(30, OME_DECISION_QUARANTINE);
     const bool is_reached = memory.call_count >= call;
-    CHECK(status == (is_reached ? OME_IO_ERROR : OME_OK));
+    CHECK_EQUAL(status, is_reached ? OME_IO_ERROR : OME_OK);
     memory_restart(&memory);
     if (cuts_power)
     {
         memory_cut_power(&memory);
     }
-    CHECK(read_decisions() == OME_OK);
+    CHECK_EQUAL(read_decisions(), OME_OK);
     CHECK(decisions.count == 3 || (is_reached && decisions.count == 2));
     const uint32_t count = decisions.count;
-    CHECK(decide(40, OME_DECISION_QUARANTINE) == OME_OK);
-    CHECK(read_decisions() == OME_OK && decisions.count == count + 1);
-    CHECK(find(10, 70) == OME_OK && find(20, 140) == OME_OK && find(40, 280) == OME_OK);
+    CHECK_EQUAL(decide(40, OME_DECISION_QUARANTINE), OME_OK);
+    CHECK_EQUAL(read_decisions(), OME_OK);
+    CHECK_EQUAL(decisions.count, count + 1);
+    CHECK_EQUAL(find(10, 70), OME_OK);
+    CHECK_EQUAL(find(20, 140), OME_OK);
+    CHECK_EQUAL(find(40, 280), OME_OK);
     memory_end(&memory);
     return is_reached;
 }
 
 /* Rule: a call that fails, or a power cut at any call, loses no decision that was made. */
-static void test_a_decision_is_made_or_not_and_those_before_stay(void)
+static void a_decision_is_made_or_not_and_those_before_stay(void)
 {
     bool is_reached = true;
     uint64_t call = 1;
@@ -161,10 +176,10 @@ static void test_a_decision_is_made_or_not_and_those_before_stay(void)
 int main(void)
 {
     seed = test_seed(41);
-    RUN(test_decisions_come_back);
-    RUN(test_a_cut_makes_earlier_decisions_void);
-    RUN(test_decisions_are_bounded_and_of_known_kinds);
-    RUN(test_flipped_bits_are_found);
-    RUN(test_a_decision_is_made_or_not_and_those_before_stay);
+    RUN(decisions_come_back);
+    RUN(a_cut_makes_earlier_decisions_void);
+    RUN(decisions_are_bounded_and_of_known_kinds);
+    RUN(flipped_bits_are_found);
+    RUN(a_decision_is_made_or_not_and_those_before_stay);
     return 0;
 }

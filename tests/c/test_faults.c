@@ -1,7 +1,9 @@
-/* Faults: every single call that a venue makes to the disk, and every time that it asks for memory, fails in turn, and what was promised is there afterwards.
+/* Faults: every single call that a venue makes to the disk, and every time that it asks for memory, fails in turn, and
+ * what was promised is there afterwards.
  *
- * A script of three processes has every sort of call: a start over nothing, groups, a rotation, a prepared segment, snapshots, a clean end; a start from a snapshot and a death
- * in the middle of a write; a start with a torn tail to cut and a broken snapshot to set aside. */
+ * A script of three processes has every sort of call: a start over nothing, groups, a rotation, a prepared segment,
+ * snapshots, a clean end; a start from a snapshot and a death in the middle of a write; a start with a torn tail to cut
+ * and a broken snapshot to set aside. */
 #include "ome_venue_run.h"
 
 static uint64_t seed;
@@ -130,12 +132,17 @@ static void the_script_has_every_sort_of_call(void)
         broken_count += strstr(name, OME_SNAPSHOT_NAME_BROKEN) != NULL;
         snapshot_count += ome_snapshot_name_sequence(name, &sequence);
     }
-    CHECK(segment_count >= 4 && torn_count == 1 && broken_count == 1 && snapshot_count == OME_SNAPSHOT_KEEP_COUNT_DEFAULT);
-    CHECK(run.spoken == run.sequenced && run.snapshot_sequence == run.sequenced);
+    CHECK(segment_count >= 4);
+    CHECK_EQUAL(torn_count, 1);
+    CHECK_EQUAL(broken_count, 1);
+    CHECK_EQUAL(snapshot_count, OME_SNAPSHOT_KEEP_COUNT_DEFAULT);
+    CHECK_EQUAL(run.spoken, run.sequenced);
+    CHECK_EQUAL(run.snapshot_sequence, run.sequenced);
     run_end();
 }
 
-/* Whichever call fails, however, and whether the power goes with it: the next start finds a beginning of what was sequenced, all that was spoken of in it, and goes on. */
+/* Whichever call fails, however, and whether the power goes with it: the next start finds a beginning of what was
+ * sequenced, all that was spoken of in it, and goes on. */
 static void fail_every_call(bool with_log)
 {
     uint64_t call = 1;
@@ -164,12 +171,12 @@ static void fail_every_call(bool with_log)
     }
 }
 
-static void any_failing_call_loses_nothing_that_was_spoken_of(void)
+static void any_failing_call_loses_nothing_that_was_published(void)
 {
     fail_every_call(false);
 }
 
-static void nor_does_it_where_there_is_an_event_log(void)
+static void any_failing_call_loses_nothing_that_was_published_with_an_event_log(void)
 {
     fail_every_call(true);
 }
@@ -178,7 +185,7 @@ int main(void)
 {
     seed = test_seed(31);
     RUN(the_script_has_every_sort_of_call);
-    RUN(any_failing_call_loses_nothing_that_was_spoken_of);
-    RUN(nor_does_it_where_there_is_an_event_log);
+    RUN(any_failing_call_loses_nothing_that_was_published);
+    RUN(any_failing_call_loses_nothing_that_was_published_with_an_event_log);
     return 0;
 }

@@ -21,12 +21,12 @@ static void check_price(const ome_instrument_t *instrument, int64_t price)
     uint64_t tick_index = 0;
     CHECK(ome_instrument_price_in_range(instrument, price));
     const bool is_on_tick = ome_instrument_tick_index(instrument, price, &tick_index);
-    CHECK(is_on_tick == (price % instrument->tick == 0));
+    CHECK_EQUAL(is_on_tick, price % instrument->tick == 0);
     if (is_on_tick)
     {
         const __int128 distance = (__int128)price - (int64_t)instrument->base;
         CHECK(distance >= 0);
-        CHECK(tick_index == (uint64_t)(distance / instrument->tick));
+        CHECK_EQUAL(tick_index, (uint64_t)(distance / instrument->tick));
     }
 }
 
@@ -85,7 +85,8 @@ static void the_tick_index_of_a_price_is_its_quotient(void)
     for (uint32_t round = 0; round < 4000; round++)
     {
         const ome_instrument_t instrument = instrument_of(random_tick(&state), 0);
-        CHECK(instrument.base == 0 && instrument.price_min == 1);
+        CHECK_EQUAL(instrument.base, 0);
+        CHECK_EQUAL(instrument.price_min, 1);
         check_prices(&instrument, 1, &state);
     }
 }
@@ -98,15 +99,16 @@ static void the_tick_index_of_a_signed_price_counts_from_the_base(void)
     {
         const ome_instrument_t instrument = instrument_of(random_tick(&state), OME_INSTRUMENT_FLAGS_SIGNED_PRICES);
         const int64_t lowest = -OME_PRICE_MAX / instrument.tick * instrument.tick;
-        CHECK((int64_t)instrument.base % instrument.tick == 0);
-        CHECK(instrument.price_min == -OME_PRICE_MAX);
+        CHECK_EQUAL((int64_t)instrument.base % instrument.tick, 0);
+        CHECK_EQUAL(instrument.price_min, -OME_PRICE_MAX);
         check_prices(&instrument, lowest, &state);
         check_price(&instrument, lowest);
         check_price(&instrument, 0);
     }
 }
 
-/* Rules, "Order of checks": a price is on the tick when it is a multiple of it, down to -2^62 itself; the base is at or below every price in range. */
+/* Rules, "Order of checks": a price is on the tick when it is a multiple of it, down to -2^62 itself; the base is at or
+ * below every price in range. */
 static void the_lowest_signed_prices_are_on_the_tick_only_where_they_are_multiples(void)
 {
     uint64_t state = seed ^ 2;
@@ -153,7 +155,7 @@ static void a_name_is_printable_and_zero_padded(void)
     for (uint32_t value = 0; value < 256; value++)
     {
         const char text[2] = {'A', (char)value};
-        CHECK(name_is_valid(text, 2) == (value == 0 || (value > 0x20 && value < 0x7F)));
+        CHECK_EQUAL(name_is_valid(text, 2), value == 0 || (value > 0x20 && value < 0x7F));
     }
 }
 
@@ -185,7 +187,7 @@ static void a_definition_is_valid_only_within_every_limit(void)
     {
         changed.instrument_flags = (uint16_t)(1u << flag);
         const bool is_known = changed.instrument_flags <= OME_INSTRUMENT_FLAGS_POST_ONLY_SLIDES;
-        CHECK(ome_instrument_is_valid(&changed) == is_known);
+        CHECK_EQUAL(ome_instrument_is_valid(&changed), is_known);
     }
     changed.instrument_flags = 0;
     changed.symbol[0] = 0;
@@ -201,9 +203,12 @@ static void an_instrument_keeps_its_definition(void)
     definition.collar_ticks = 77;
     ome_instrument_t instrument;
     ome_instrument_init(&instrument, &definition);
-    CHECK(instrument.collar_ticks == 77);
-    CHECK(instrument.tick == 12 && instrument.price_decimals == 3 && instrument.quantity_decimals == 4);
-    CHECK(instrument.flags == OME_INSTRUMENT_FLAGS_SIGNED_PRICES && memcmp(instrument.symbol, "ABCDEFGHIJKLMNOP", 16) == 0);
+    CHECK_EQUAL(instrument.collar_ticks, 77);
+    CHECK_EQUAL(instrument.tick, 12);
+    CHECK_EQUAL(instrument.price_decimals, 3);
+    CHECK_EQUAL(instrument.quantity_decimals, 4);
+    CHECK_EQUAL(instrument.flags, OME_INSTRUMENT_FLAGS_SIGNED_PRICES);
+    CHECK_BYTES_EQUAL(instrument.symbol, "ABCDEFGHIJKLMNOP", 16);
 }
 
 int main(void)

@@ -1,6 +1,8 @@
-/* Repair of a journal: whatever is damaged, it ends up readable, nothing before the damage is lost, and a failed call or a power cut leaves what can be repaired again.
+/* Repair of a journal: whatever is damaged, it ends up readable, nothing before the damage is lost, and a failed call
+ * or a power cut leaves what can be repaired again.
  *
- * On the file system in memory (ome_memory_file.h). The journal has three runs and six segments; the second run was killed. */
+ * On the file system in memory (ome_memory_file.h). The journal has three runs and six segments; the second run was
+ * killed. */
 #include "journal/ome_journal_recover.h"
 #include "journal/ome_journal_repair.h"
 #include "journal/ome_journal_writer.h"
@@ -42,7 +44,7 @@ static void open_reader(uint64_t first_sequence, const uint32_t *before)
         .first_sequence = first_sequence,
         .has_previous_checksum = before != NULL,
         .previous_checksum = before != NULL ? *before : 0};
-    CHECK(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config) == OME_OK);
+    CHECK_EQUAL(ome_journal_reader_open(&reader, reader_memory, sizeof(reader_memory), &config), OME_OK);
 }
 
 /* Reads from a sequence on, checks what comes, and gives what the reader says at the end. */
@@ -56,7 +58,9 @@ static ome_status_t read_from(uint64_t first_sequence, const uint32_t *before)
     {
         uint8_t data[OME_BODY_SIZE];
         data_of(sequence, data);
-        CHECK(record.sequence == sequence && record.length == OME_BODY_SIZE && memcmp(record.data, data, OME_BODY_SIZE) == 0);
+        CHECK_EQUAL(record.sequence, sequence);
+        CHECK_EQUAL(record.length, OME_BODY_SIZE);
+        CHECK_BYTES_EQUAL(record.data, data, OME_BODY_SIZE);
     }
     ome_journal_reader_close(&reader);
     return status;
@@ -71,7 +75,7 @@ static void open_writer(void)
         .epoch = reader.epoch + 1,
         .first_sequence = reader.last_sequence + 1,
         .previous_checksum = reader.chain_checksum};
-    CHECK(ome_journal_writer_open(&writer, writer_memory, sizeof(writer_memory), &config) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_open(&writer, writer_memory, sizeof(writer_memory), &config), OME_OK);
 }
 
 static void write_to(uint64_t last_sequence)
@@ -80,17 +84,17 @@ static void write_to(uint64_t last_sequence)
     {
         uint8_t data[OME_BODY_SIZE];
         data_of(writer.next_sequence, data);
-        CHECK(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, OME_BODY_SIZE) == OME_OK);
+        CHECK_EQUAL(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, OME_BODY_SIZE), OME_OK);
         if (writer.next_sequence - 1 <= RECORD_COUNT)
         {
             chain[writer.next_sequence - 1] = writer.checksum;
         }
         if (writer.next_sequence % 7 == 0)
         {
-            CHECK(ome_journal_writer_commit(&writer) == OME_OK);
+            CHECK_EQUAL(ome_journal_writer_commit(&writer), OME_OK);
         }
     }
-    CHECK(ome_journal_writer_commit(&writer) == OME_OK);
+    CHECK_EQUAL(ome_journal_writer_commit(&writer), OME_OK);
 }
 
 static void make_journal(uint64_t random)
@@ -98,8 +102,8 @@ static void make_journal(uint64_t random)
     memory_start(&memory, random);
     for (uint32_t run = 0; run < RUN_COUNT; run++)
     {
-        CHECK(read_from(1, NULL) == OME_EMPTY);
-        CHECK(ome_journal_recover(&reader) == OME_OK);
+        CHECK_EQUAL(read_from(1, NULL), OME_EMPTY);
+        CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
         open_writer();
         write_to(run_ends[run]);
         atomic_store(&writer.is_stopped, run == 1); /* killed: without a seal */
@@ -116,8 +120,10 @@ static void make_journal(uint64_t random)
         }
     }
     first_of[segment_count] = RECORD_COUNT + 1;
-    CHECK(segment_count == 6);
-    CHECK(read_from(1, NULL) == OME_EMPTY && reader.last_sequence == RECORD_COUNT && reader.epoch == RUN_COUNT);
+    CHECK_EQUAL(segment_count, 6);
+    CHECK_EQUAL(read_from(1, NULL), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, RECORD_COUNT);
+    CHECK_EQUAL(reader.epoch, RUN_COUNT);
 }
 
 static const char *name_of(uint32_t segment)
@@ -212,14 +218,17 @@ static void sync_damage(void)
 static void check_goes_on(uint64_t from, uint64_t last_sequence)
 {
     const uint32_t *const before = from > 1 ? &chain[from - 1] : NULL;
-    CHECK(read_from(from, before) == OME_EMPTY);
-    CHECK(reader.last_sequence == last_sequence && reader.epoch >= RUN_COUNT);
-    CHECK(ome_journal_recover(&reader) == OME_OK);
+    CHECK_EQUAL(read_from(from, before), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, last_sequence);
+    CHECK(reader.epoch >= RUN_COUNT);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
     open_writer();
     write_to(last_sequence + 5);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
-    CHECK(read_from(from, before) == OME_EMPTY && reader.report.verdict == OME_JOURNAL_CLEAN);
-    CHECK(reader.last_sequence == last_sequence + 5 && reader.epoch > RUN_COUNT);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
+    CHECK_EQUAL(read_from(from, before), OME_EMPTY);
+    CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+    CHECK_EQUAL(reader.last_sequence, last_sequence + 5);
+    CHECK(reader.epoch > RUN_COUNT);
 }
 
 /* How many valid records there are in all files, whatever their names; those that are in two files count twice. */
@@ -244,7 +253,7 @@ static uint64_t count_everywhere(void)
 /* ---- tests ---- */
 
 /* Rule: whatever is damaged, the journal is cut before the first record that cannot be read, says what it loses, and removes nothing. */
-static void test_a_cut_ends_the_journal_before_any_damage(void)
+static void a_cut_ends_the_journal_before_any_damage(void)
 {
     for (uint32_t segment = 0; segment < 5; segment++)
     {
@@ -256,16 +265,18 @@ static void test_a_cut_ends_the_journal_before_any_damage(void)
             }
             make_journal(seed);
             const uint64_t lost = damage(segment, kind);
-            CHECK(read_from(1, NULL) == OME_DAMAGED && reader.report.sequence_expected == lost);
+            CHECK_EQUAL(read_from(1, NULL), OME_DAMAGED);
+            CHECK_EQUAL(reader.report.sequence_expected, lost);
             const uint64_t readable = count_everywhere();
             ome_journal_loss_t loss;
-            CHECK(ome_journal_survey(&reader, &loss) == OME_OK);
-            CHECK(loss.last_sequence == RECORD_COUNT);
-            CHECK(loss.record_count == readable - (lost - 1));
-            CHECK(ome_journal_cut(&reader) == OME_OK);
-            CHECK(read_from(1, NULL) == OME_EMPTY && reader.report.verdict == OME_JOURNAL_CLEAN);
-            CHECK(reader.last_sequence == lost - 1);
-            CHECK(count_everywhere() == readable);
+            CHECK_EQUAL(ome_journal_survey(&reader, &loss), OME_OK);
+            CHECK_EQUAL(loss.last_sequence, RECORD_COUNT);
+            CHECK_EQUAL(loss.record_count, readable - (lost - 1));
+            CHECK_EQUAL(ome_journal_cut(&reader), OME_OK);
+            CHECK_EQUAL(read_from(1, NULL), OME_EMPTY);
+            CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+            CHECK_EQUAL(reader.last_sequence, lost - 1);
+            CHECK_EQUAL(count_everywhere(), readable);
             check_goes_on(1, lost - 1);
             memory_end(&memory);
         }
@@ -273,15 +284,15 @@ static void test_a_cut_ends_the_journal_before_any_damage(void)
 }
 
 /* Rule: a journal that is not damaged is not cut. */
-static void test_only_damage_is_cut(void)
+static void only_damage_is_cut(void)
 {
     make_journal(seed);
     ome_journal_loss_t loss;
-    CHECK(ome_journal_survey(&reader, &loss) == OME_INVALID);
-    CHECK(ome_journal_cut(&reader) == OME_INVALID);
+    CHECK_EQUAL(ome_journal_survey(&reader, &loss), OME_INVALID);
+    CHECK_EQUAL(ome_journal_cut(&reader), OME_INVALID);
     open_reader(1, NULL);
-    CHECK(ome_journal_cut(&reader) == OME_INVALID);
-    CHECK(ome_journal_begin(&reader) == OME_INVALID); /* without a checksum */
+    CHECK_EQUAL(ome_journal_cut(&reader), OME_INVALID);
+    CHECK_EQUAL(ome_journal_begin(&reader), OME_INVALID); /* without a checksum */
     check_goes_on(1, RECORD_COUNT);
     memory_end(&memory);
 }
@@ -305,7 +316,7 @@ static bool check_interrupted_cut(damage_t kind, uint64_t call, bool cuts_power,
     memory.fail = MEMORY_FAIL_TORN;
     const ome_status_t status = cut();
     const bool is_reached = memory.call_count >= call;
-    CHECK(status == (is_reached ? OME_IO_ERROR : OME_OK));
+    CHECK_EQUAL(status, is_reached ? OME_IO_ERROR : OME_OK);
     for (int repeat = 0; repeat < 2; repeat++)
     {
         memory_restart(&memory);
@@ -313,20 +324,23 @@ static bool check_interrupted_cut(damage_t kind, uint64_t call, bool cuts_power,
         {
             memory_cut_power(&memory);
         }
-        CHECK(cut() == OME_OK);
-        CHECK(read_from(1, NULL) == OME_EMPTY && reader.last_sequence == lost - 1);
+        CHECK_EQUAL(cut(), OME_OK);
+        CHECK_EQUAL(read_from(1, NULL), OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, lost - 1);
     }
-    CHECK(read_from(1, NULL) == OME_EMPTY && ome_journal_recover(&reader) == OME_OK);
+    CHECK_EQUAL(read_from(1, NULL), OME_EMPTY);
+    CHECK_EQUAL(ome_journal_recover(&reader), OME_OK);
     open_writer();
     write_to(lost + 4);
-    CHECK(ome_journal_writer_close(&writer) == OME_OK);
-    CHECK(read_from(1, NULL) == OME_EMPTY && reader.last_sequence == lost + 4);
+    CHECK_EQUAL(ome_journal_writer_close(&writer), OME_OK);
+    CHECK_EQUAL(read_from(1, NULL), OME_EMPTY);
+    CHECK_EQUAL(reader.last_sequence, lost + 4);
     memory_end(&memory);
     return is_reached;
 }
 
 /* Rule: a cut may die at any call, with the power or without, and the next one completes it: nothing before the damage is lost. */
-static void test_a_cut_may_be_interrupted_and_repeated(void)
+static void a_cut_may_be_interrupted_and_repeated(void)
 {
     static const damage_t kinds[] = {DAMAGE_RECORD, DAMAGE_HEADER, DAMAGE_SEAL};
     for (size_t which = 0; which < sizeof(kinds) / sizeof(kinds[0]); which++)
@@ -346,7 +360,7 @@ static void test_a_cut_may_be_interrupted_and_repeated(void)
 }
 
 /* Rule: a cut and a new beginning that were told to be done are on disk. */
-static void test_what_was_done_survives_a_power_cut(void)
+static void a_finished_repair_survives_a_power_cut(void)
 {
     for (uint64_t variant = 0; variant < 100; variant++)
     {
@@ -354,18 +368,20 @@ static void test_what_was_done_survives_a_power_cut(void)
         make_journal(seed + variant);
         const uint64_t lost = damage(segment, variant % 2 == 0 ? DAMAGE_RECORD : DAMAGE_NO_SEAL);
         sync_damage();
-        CHECK(cut() == OME_OK);
+        CHECK_EQUAL(cut(), OME_OK);
         memory_cut_power(&memory);
-        CHECK(read_from(1, NULL) == OME_EMPTY && reader.last_sequence == lost - 1);
+        CHECK_EQUAL(read_from(1, NULL), OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, lost - 1);
         memory_end(&memory);
         make_journal(seed + variant);
         const uint64_t sequence = damage(segment, DAMAGE_RECORD) + 9;
         sync_damage();
         open_reader(sequence + 1, &chain[sequence]);
-        CHECK(ome_journal_begin(&reader) == OME_OK);
+        CHECK_EQUAL(ome_journal_begin(&reader), OME_OK);
         memory_cut_power(&memory);
         CHECK(memory_find(&memory.seen, name_of(segment)) < 0);
-        CHECK(read_from(sequence + 1, &chain[sequence]) == OME_EMPTY && reader.last_sequence == RECORD_COUNT);
+        CHECK_EQUAL(read_from(sequence + 1, &chain[sequence]), OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, RECORD_COUNT);
         memory_end(&memory);
     }
 }
@@ -378,7 +394,7 @@ static ome_status_t begin_behind(uint64_t sequence)
 }
 
 /* Rule: whatever is damaged before or at a snapshot, the journal can be made to begin behind it, and then has all records from there on. */
-static void test_a_journal_begins_behind_a_snapshot_whatever_is_damaged_before(void)
+static void a_journal_begins_behind_a_snapshot_whatever_is_damaged_before(void)
 {
     for (uint32_t segment = 0; segment < 5; segment++)
     {
@@ -392,11 +408,12 @@ static void test_a_journal_begins_behind_a_snapshot_whatever_is_damaged_before(v
                 const uint64_t end = kind == DAMAGE_MISSING || kind == DAMAGE_FIRST_RECORD ? first_of[segment + 1] : lost + 1;
                 const uint64_t places[] = {end, end + 1, first_of[segment + 1] + 10, RECORD_COUNT};
                 const uint64_t sequence = places[place] > lost ? places[place] : lost + 1;
-                CHECK(begin_behind(sequence) == OME_OK);
-                CHECK(read_from(sequence + 1, &chain[sequence]) == OME_EMPTY);
-                CHECK(reader.report.verdict == OME_JOURNAL_CLEAN && reader.last_sequence == RECORD_COUNT);
+                CHECK_EQUAL(begin_behind(sequence), OME_OK);
+                CHECK_EQUAL(read_from(sequence + 1, &chain[sequence]), OME_EMPTY);
+                CHECK_EQUAL(reader.report.verdict, OME_JOURNAL_CLEAN);
+                CHECK_EQUAL(reader.last_sequence, RECORD_COUNT);
                 CHECK(count_everywhere() >= readable);
-                CHECK(begin_behind(sequence) == OME_OK); /* it begins there already */
+                CHECK_EQUAL(begin_behind(sequence), OME_OK); /* it begins there already */
                 check_goes_on(sequence + 1, RECORD_COUNT);
                 memory_end(&memory);
             }
@@ -405,7 +422,7 @@ static void test_a_journal_begins_behind_a_snapshot_whatever_is_damaged_before(v
 }
 
 /* Rule: a header is not needed to find the records, and where a seal is spoiled the next header proves that they are complete. */
-static void test_records_are_found_without_header_and_seal(void)
+static void records_are_found_without_header_and_seal(void)
 {
     for (uint32_t segment = 0; segment < 5; segment++)
     {
@@ -413,8 +430,9 @@ static void test_records_are_found_without_header_and_seal(void)
         (void)damage(segment, DAMAGE_HEADER);
         (void)damage(segment, DAMAGE_NO_SEAL);
         const uint64_t sequence = first_of[segment] + 100;
-        CHECK(begin_behind(sequence) == OME_OK);
-        CHECK(read_from(sequence + 1, &chain[sequence]) == OME_EMPTY && reader.last_sequence == RECORD_COUNT);
+        CHECK_EQUAL(begin_behind(sequence), OME_OK);
+        CHECK_EQUAL(read_from(sequence + 1, &chain[sequence]), OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, RECORD_COUNT);
         check_goes_on(sequence + 1, RECORD_COUNT);
         memory_end(&memory);
         make_journal(seed);
@@ -423,37 +441,40 @@ static void test_records_are_found_without_header_and_seal(void)
         if (segment > 0)
         {
             const uint64_t before = first_of[segment] - 1;
-            CHECK(read_from(before + 1, &chain[before]) == OME_EMPTY && reader.last_sequence == RECORD_COUNT);
+            CHECK_EQUAL(read_from(before + 1, &chain[before]), OME_EMPTY);
+            CHECK_EQUAL(reader.last_sequence, RECORD_COUNT);
         }
         memory_end(&memory);
     }
 }
 
 /* Rule: damage behind the snapshot stays damage: it is not hidden by the new beginning, and to cut it is another decision. */
-static void test_damage_behind_the_snapshot_is_still_there(void)
+static void damage_behind_the_snapshot_is_still_there(void)
 {
     make_journal(seed);
     const uint64_t lost = damage(2, DAMAGE_RECORD);
     memory_file(&memory, name_of(2))->seen[offset_of(2, lost + 50) + 3] ^= 1;
     const uint64_t sequence = lost + 20;
-    CHECK(begin_behind(sequence) == OME_OK);
-    CHECK(read_from(sequence + 1, &chain[sequence]) == OME_DAMAGED && reader.last_sequence == lost + 49);
-    CHECK(ome_journal_cut(&reader) == OME_OK);
+    CHECK_EQUAL(begin_behind(sequence), OME_OK);
+    CHECK_EQUAL(read_from(sequence + 1, &chain[sequence]), OME_DAMAGED);
+    CHECK_EQUAL(reader.last_sequence, lost + 49);
+    CHECK_EQUAL(ome_journal_cut(&reader), OME_OK);
     check_goes_on(sequence + 1, lost + 49);
     memory_end(&memory);
 
     make_journal(seed); /* the very next record */
     memory_file(&memory, name_of(2))->seen[offset_of(2, lost) + 3] ^= 1;
     memory_file(&memory, name_of(2))->seen[offset_of(2, sequence + 1) + 3] ^= 1;
-    CHECK(begin_behind(sequence) == OME_OK);
-    CHECK(read_from(sequence + 1, &chain[sequence]) == OME_DAMAGED && reader.last_sequence == sequence);
-    CHECK(ome_journal_cut(&reader) == OME_OK);
+    CHECK_EQUAL(begin_behind(sequence), OME_OK);
+    CHECK_EQUAL(read_from(sequence + 1, &chain[sequence]), OME_DAMAGED);
+    CHECK_EQUAL(reader.last_sequence, sequence);
+    CHECK_EQUAL(ome_journal_cut(&reader), OME_OK);
     check_goes_on(sequence + 1, sequence);
     memory_end(&memory);
 }
 
 /* Rule: what is not the journal of the snapshot is refused, and nothing is changed. */
-static void test_a_snapshot_of_another_journal_is_refused(void)
+static void a_snapshot_of_another_journal_is_refused(void)
 {
     for (uint32_t segment = 2; segment < 6; segment++)
     {
@@ -463,8 +484,10 @@ static void test_a_snapshot_of_another_journal_is_refused(void)
         const uint32_t wrong = chain[sequence] ^ 1;
         const int name_count = memory.seen.count;
         open_reader(sequence + 1, &wrong);
-        CHECK(ome_journal_begin(&reader) == OME_DAMAGED && reader.report.reason != NULL);
-        CHECK(memory.seen.count == name_count && memory.change_count == 0);
+        CHECK_EQUAL(ome_journal_begin(&reader), OME_DAMAGED);
+        CHECK(reader.report.reason != NULL);
+        CHECK_EQUAL(memory.seen.count, name_count);
+        CHECK_EQUAL(memory.change_count, 0);
         memory_end(&memory);
     }
 }
@@ -481,7 +504,7 @@ static bool check_interrupted_begin(damage_t kind, uint64_t call, bool cuts_powe
     memory.fail = MEMORY_FAIL_TORN;
     const ome_status_t status = begin_behind(sequence);
     const bool is_reached = memory.call_count >= call;
-    CHECK(status == (is_reached ? OME_IO_ERROR : OME_OK));
+    CHECK_EQUAL(status, is_reached ? OME_IO_ERROR : OME_OK);
     for (int repeat = 0; repeat < 2; repeat++)
     {
         memory_restart(&memory);
@@ -489,8 +512,9 @@ static bool check_interrupted_begin(damage_t kind, uint64_t call, bool cuts_powe
         {
             memory_cut_power(&memory);
         }
-        CHECK(begin_behind(sequence) == OME_OK);
-        CHECK(read_from(sequence + 1, &chain[sequence]) == OME_EMPTY && reader.last_sequence == RECORD_COUNT);
+        CHECK_EQUAL(begin_behind(sequence), OME_OK);
+        CHECK_EQUAL(read_from(sequence + 1, &chain[sequence]), OME_EMPTY);
+        CHECK_EQUAL(reader.last_sequence, RECORD_COUNT);
     }
     check_goes_on(sequence + 1, RECORD_COUNT);
     memory_end(&memory);
@@ -498,7 +522,7 @@ static bool check_interrupted_begin(damage_t kind, uint64_t call, bool cuts_powe
 }
 
 /* Rule: it may die at any call, with the power or without, and the next one completes it: no record behind the snapshot is lost. */
-static void test_a_new_beginning_may_be_interrupted_and_repeated(void)
+static void a_new_beginning_may_be_interrupted_and_repeated(void)
 {
     static const damage_t kinds[] = {DAMAGE_RECORD, DAMAGE_HEADER};
     for (size_t which = 0; which < sizeof(kinds) / sizeof(kinds[0]); which++)
@@ -520,14 +544,14 @@ static void test_a_new_beginning_may_be_interrupted_and_repeated(void)
 int main(void)
 {
     seed = test_seed(67);
-    RUN(test_a_cut_ends_the_journal_before_any_damage);
-    RUN(test_only_damage_is_cut);
-    RUN(test_a_cut_may_be_interrupted_and_repeated);
-    RUN(test_what_was_done_survives_a_power_cut);
-    RUN(test_a_journal_begins_behind_a_snapshot_whatever_is_damaged_before);
-    RUN(test_records_are_found_without_header_and_seal);
-    RUN(test_damage_behind_the_snapshot_is_still_there);
-    RUN(test_a_snapshot_of_another_journal_is_refused);
-    RUN(test_a_new_beginning_may_be_interrupted_and_repeated);
+    RUN(a_cut_ends_the_journal_before_any_damage);
+    RUN(only_damage_is_cut);
+    RUN(a_cut_may_be_interrupted_and_repeated);
+    RUN(a_finished_repair_survives_a_power_cut);
+    RUN(a_journal_begins_behind_a_snapshot_whatever_is_damaged_before);
+    RUN(records_are_found_without_header_and_seal);
+    RUN(damage_behind_the_snapshot_is_still_there);
+    RUN(a_snapshot_of_another_journal_is_refused);
+    RUN(a_new_beginning_may_be_interrupted_and_repeated);
     return 0;
 }

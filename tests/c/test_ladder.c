@@ -1,4 +1,5 @@
-/* The price ladder against a sorted array: whatever the keys, it finds what is there, in order, with few nodes, and gives everything back. */
+/* The price ladder against a sorted array: whatever the keys, it finds what is there, in order, with few nodes, and
+ * gives everything back. */
 #define _GNU_SOURCE
 
 #include <stdbool.h>
@@ -60,7 +61,8 @@ static bool model_has(const model_t *model, uint64_t key)
 
 /* ---- invariants ---- */
 
-/* The path from the root to a key: every node is where its parent says, is on the key's way, and if it is no leaf has two children or more. */
+/* The path from the root to a key: every node is where its parent says, is on the key's way, and if it is no leaf has
+ * two children or more. */
 static void check_path(const model_t *model, const ome_ladder_pool_t *pool, const entry_t *entry)
 {
     uint32_t parent = 0;
@@ -69,17 +71,18 @@ static void check_path(const model_t *model, const ome_ladder_pool_t *pool, cons
     {
         const ome_ladder_node_t *node = &pool->nodes[index];
         const uint32_t digit = (uint32_t)(entry->key >> node->shift) & 63u;
-        CHECK(node->parent == parent);
-        CHECK(node->shift % 6 == 0 && node->shift <= 60);
+        CHECK_EQUAL(node->parent, parent);
+        CHECK_EQUAL(node->shift % 6, 0);
+        CHECK(node->shift <= 60);
         CHECK(parent == 0 || node->shift < pool->nodes[parent].shift);
-        CHECK(node->prefix == entry->key >> node->shift >> 6);
+        CHECK_EQUAL(node->prefix, entry->key >> node->shift >> 6);
         CHECK(parent == 0 || pool->nodes[parent].child[node->digit] == index);
         CHECK((node->bitmap >> digit & 1) != 0);
         if (node->shift == 0)
         {
-            CHECK(node->child[digit] == entry->level);
-            CHECK(pool->levels[entry->level].leaf == index);
-            CHECK(pool->levels[entry->level].key == entry->key);
+            CHECK_EQUAL(node->child[digit], entry->level);
+            CHECK_EQUAL(pool->levels[entry->level].leaf, index);
+            CHECK_EQUAL(pool->levels[entry->level].key, entry->key);
             return;
         }
         CHECK(__builtin_popcountll(node->bitmap) >= 2);
@@ -98,21 +101,24 @@ static void check_all(const model_t *models, const ome_ladder_pool_t *pool)
         uint32_t level = model->ladder.best;
         for (uint32_t at = 0; at < model->count; at++)
         {
-            CHECK(level == model->entries[at].level);
+            CHECK_EQUAL(level, model->entries[at].level);
             check_path(model, pool, &model->entries[at]);
             level = ome_ladder_next(pool, level);
         }
-        CHECK(level == 0);
+        CHECK_EQUAL(level, 0);
         if (model->count == 0)
         {
             /* Never used, or with the last leaf at hand. */
             const ome_ladder_node_t *root = &pool->nodes[model->ladder.root];
-            CHECK(model->ladder.reach == 0 && root->bitmap == 0 && root->shift == 0 && root->parent == 0);
+            CHECK_EQUAL(model->ladder.reach, 0);
+            CHECK_EQUAL(root->bitmap, 0);
+            CHECK_EQUAL(root->shift, 0);
+            CHECK_EQUAL(root->parent, 0);
             empty_leaf_count += model->ladder.root != 0;
         }
         level_count += model->count;
     }
-    CHECK(pool->level_count == level_count);
+    CHECK_EQUAL(pool->level_count, level_count);
     CHECK(pool->node_count <= 2 * level_count + empty_leaf_count);
 }
 
@@ -129,8 +135,8 @@ static void check_free_lists(const ome_ladder_pool_t *pool)
     {
         CHECK(++free_nodes <= pool->nodes_ever_used);
     }
-    CHECK(free_levels + pool->level_count == pool->levels_ever_used);
-    CHECK(free_nodes + pool->node_count == pool->nodes_ever_used);
+    CHECK_EQUAL(free_levels + pool->level_count, pool->levels_ever_used);
+    CHECK_EQUAL(free_nodes + pool->node_count, pool->nodes_ever_used);
     CHECK(pool->nodes_ever_used <= pool->node_count_max);
 }
 
@@ -141,7 +147,7 @@ static void insert(model_t *model, ome_ladder_pool_t *pool, uint64_t key)
     const uint32_t at = model_position(model, key);
     const bool is_there = model_has(model, key);
     const uint32_t found = ome_ladder_find(&model->ladder, pool, key);
-    CHECK(found == (is_there ? model->entries[at].level : 0));
+    CHECK_EQUAL(found, is_there ? model->entries[at].level : 0);
     if (!is_there && (model->count == MODEL_COUNT_MAX || ome_ladder_pool_is_full(pool)))
     {
         return;
@@ -150,14 +156,16 @@ static void insert(model_t *model, ome_ladder_pool_t *pool, uint64_t key)
     CHECK(level != 0);
     if (is_there)
     {
-        CHECK(level == found);
+        CHECK_EQUAL(level, found);
         return;
     }
-    CHECK(pool->levels[level].order_count == 0 && pool->levels[level].quantity == 0 && pool->levels[level].head == 0);
+    CHECK_EQUAL(pool->levels[level].order_count, 0);
+    CHECK_EQUAL(pool->levels[level].quantity, 0);
+    CHECK_EQUAL(pool->levels[level].head, 0);
     memmove(&model->entries[at + 1], &model->entries[at], (model->count - at) * sizeof(entry_t));
     model->entries[at] = (entry_t){.key = key, .level = level};
     model->count++;
-    CHECK(model->ladder.best == model->entries[0].level);
+    CHECK_EQUAL(model->ladder.best, model->entries[0].level);
 }
 
 static void remove_at(model_t *model, ome_ladder_pool_t *pool, uint32_t at)
@@ -166,8 +174,8 @@ static void remove_at(model_t *model, ome_ladder_pool_t *pool, uint32_t at)
     memmove(&model->entries[at], &model->entries[at + 1], (model->count - at - 1) * sizeof(entry_t));
     model->count--;
     ome_ladder_remove(&model->ladder, pool, entry.level);
-    CHECK(ome_ladder_find(&model->ladder, pool, entry.key) == 0);
-    CHECK(model->ladder.best == (model->count > 0 ? model->entries[0].level : 0));
+    CHECK_EQUAL(ome_ladder_find(&model->ladder, pool, entry.key), 0);
+    CHECK_EQUAL(model->ladder.best, model->count > 0 ? model->entries[0].level : 0);
 }
 
 /* Keys at both ends, near each other, far from each other, and beside powers of two, where digits and shifts change. */
@@ -218,7 +226,7 @@ static void ladders_agree_with_sorted_arrays_for_keys_of_every_kind(void)
                 remove_at(model, &pool, (uint32_t)(test_random(&state) % (test_random(&state) % 2 == 0 ? 1 : model->count)));
             }
             const uint64_t key = random_key(&state);
-            CHECK((ome_ladder_find(&model->ladder, &pool, key) != 0) == model_has(model, key));
+            CHECK_EQUAL(ome_ladder_find(&model->ladder, &pool, key) != 0, model_has(model, key));
             if (step % 100 == 0)
             {
                 check_all(models, &pool);
@@ -234,7 +242,8 @@ static void ladders_agree_with_sorted_arrays_for_keys_of_every_kind(void)
         }
         check_all(models, &pool);
         check_free_lists(&pool);
-        CHECK(pool.level_count == 0 && pool.node_count <= LADDER_COUNT);
+        CHECK_EQUAL(pool.level_count, 0);
+        CHECK(pool.node_count <= LADDER_COUNT);
         free(memory);
     }
 }
@@ -254,20 +263,23 @@ static void the_root_moves_to_the_digit_in_which_keys_differ(void)
             insert(&models[0], &pool, order == 0 ? low : high);
             insert(&models[0], &pool, order == 0 ? high : low);
             check_all(models, &pool);
-            CHECK(pool.nodes[models[0].ladder.root].shift == differing_bit / 6 * 6);
-            CHECK(pool.node_count == (differing_bit < 6 ? 1 : 3));
+            CHECK_EQUAL(pool.nodes[models[0].ladder.root].shift, differing_bit / 6 * 6);
+            CHECK_EQUAL(pool.node_count, differing_bit < 6 ? 1 : 3);
             /* One alone is a leaf again, whichever stays. */
             remove_at(&models[0], &pool, order);
             check_all(models, &pool);
-            CHECK(pool.node_count == 1 && pool.nodes[models[0].ladder.root].shift == 0);
+            CHECK_EQUAL(pool.node_count, 1);
+            CHECK_EQUAL(pool.nodes[models[0].ladder.root].shift, 0);
             remove_at(&models[0], &pool, 0);
-            CHECK(pool.node_count == 1 && models[0].ladder.best == 0);
+            CHECK_EQUAL(pool.node_count, 1);
+            CHECK_EQUAL(models[0].ladder.best, 0);
         }
     }
     free(memory);
 }
 
-/* The leaf of an empty ladder moves to another key, is freed, and comes back as an inner node whose prefix is that of a key near which the leaf once was: that key is not found. */
+/* The leaf of an empty ladder moves to another key, is freed, and comes back as an inner node whose prefix is that of a
+ * key near which the leaf once was: that key is not found. */
 static void a_leaf_that_moved_is_not_found_where_it_was(void)
 {
     static model_t models[LADDER_COUNT];
@@ -275,18 +287,18 @@ static void a_leaf_that_moved_is_not_found_where_it_was(void)
     void *memory = pool_make(&pool, 8);
     const uint64_t far = UINT64_C(1) << 26;
     const uint64_t inner_prefix = far >> 12; /* of the node above far + 64 and far + 128 */
-    CHECK(inner_prefix % OME_LADDER_NEAR_COUNT == 0);
+    CHECK_EQUAL(inner_prefix % OME_LADDER_NEAR_COUNT, 0);
     insert(&models[0], &pool, 0);
     remove_at(&models[0], &pool, 0);
     insert(&models[0], &pool, far);
     insert(&models[0], &pool, far + 64);
     remove_at(&models[0], &pool, 0);
     insert(&models[0], &pool, far + 128);
-    CHECK(pool.node_count == 3);
+    CHECK_EQUAL(pool.node_count, 3);
     for (uint32_t digit = 0; digit < 64; digit++)
     {
-        CHECK(ome_ladder_find(&models[0].ladder, &pool, inner_prefix << 6 | digit) == 0);
-        CHECK(ome_ladder_find_near(&models[0].ladder, &pool, inner_prefix << 6 | digit) == 0);
+        CHECK_EQUAL(ome_ladder_find(&models[0].ladder, &pool, inner_prefix << 6 | digit), 0);
+        CHECK_EQUAL(ome_ladder_find_near(&models[0].ladder, &pool, inner_prefix << 6 | digit), 0);
     }
     check_all(models, &pool);
     free(memory);
@@ -305,7 +317,8 @@ static void a_node_holds_sixty_four_children(void)
         {
             insert(&models[0], &pool, (uint64_t)(i * 37 & 63) << shift);
         }
-        CHECK(models[0].count == 64 && pool.node_count == (shift == 0 ? 1 : 65));
+        CHECK_EQUAL(models[0].count, 64);
+        CHECK_EQUAL(pool.node_count, shift == 0 ? 1 : 65);
         check_all(models, &pool);
         while (models[0].count > 0)
         {
@@ -319,7 +332,7 @@ static void a_node_holds_sixty_four_children(void)
 static uint64_t cpu_time_ns(void)
 {
     struct timespec now;
-    CHECK(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) == 0);
+    CHECK_EQUAL(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), 0);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
@@ -341,20 +354,23 @@ static void a_million_levels_take_less_than_two_seconds(void)
         pool.levels[ome_ladder_find_or_insert(&ladder, &pool, key)].price = (int64_t)key;
     }
     CHECK(ome_ladder_pool_is_full(&pool));
-    CHECK(pool.node_count == count / 64 + count / 64 / 64 + count / 64 / 64 / 64 + 1);
+    CHECK_EQUAL(pool.node_count, count / 64 + count / 64 / 64 + count / 64 / 64 / 64 + 1);
     int64_t expected = 0;
     for (uint32_t level = ladder.best; level != 0; level = ome_ladder_next(&pool, level))
     {
-        CHECK(pool.levels[level].price == expected);
+        CHECK_EQUAL(pool.levels[level].price, expected);
         expected++;
     }
-    CHECK(expected == count);
+    CHECK_EQUAL(expected, count);
     for (uint32_t i = 0; i < count; i++)
     {
         const uint64_t key = i * 1597334677u & (count - 1);
         ome_ladder_remove(&ladder, &pool, ome_ladder_find(&ladder, &pool, key));
     }
-    CHECK(pool.level_count == 0 && pool.node_count == 1 && ladder.best == 0 && ladder.reach == 0);
+    CHECK_EQUAL(pool.level_count, 0);
+    CHECK_EQUAL(pool.node_count, 1);
+    CHECK_EQUAL(ladder.best, 0);
+    CHECK_EQUAL(ladder.reach, 0);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     CHECK(cpu_time_ns() - start_ns < UINT64_C(2000000000));
 #else
@@ -369,10 +385,11 @@ static void check_prices(const ome_book_t *book, const ome_ladder_pool_t *pool, 
     uint32_t level = ome_book_best(book, side);
     for (uint32_t i = 0; i < count; i++)
     {
-        CHECK(level != 0 && pool->levels[level].price == prices[i]);
+        CHECK(level != 0);
+        CHECK_EQUAL(pool->levels[level].price, prices[i]);
         level = ome_ladder_next(pool, level);
     }
-    CHECK(level == 0);
+    CHECK_EQUAL(level, 0);
 }
 
 /* The lowest and the highest price that an instrument allows order rightly on both sides, together with their neighbours. */
@@ -416,8 +433,10 @@ static void the_ends_of_a_price_range_are_in_order_on_both_sides(void)
             ome_book_unlink(book, &pools, slot);
             ome_book_release(&pools, slot);
         }
-        CHECK(pools.ladder.level_count == 0 && pools.ladder.node_count <= 2);
-        CHECK(book->open_quantity[0] == 0 && book->open_quantity[1] == 0);
+        CHECK_EQUAL(pools.ladder.level_count, 0);
+        CHECK(pools.ladder.node_count <= 2);
+        CHECK_EQUAL(book->open_quantity[0], 0);
+        CHECK_EQUAL(book->open_quantity[1], 0);
         free(book);
         free(arena.memory);
     }

@@ -73,21 +73,21 @@ static void remove_at(model_t *model, uint32_t at)
 
 static void check_all_are_found(const model_t *model)
 {
-    CHECK(model->index.count == model->count);
+    CHECK_EQUAL(model->index.count, model->count);
     for (uint32_t i = 0; i < model->count; i++)
     {
         const ome_order_t *order = order_of(model, model->slots[i]);
-        CHECK(index_find(model, (uint16_t)(order->owner >> 32), order->client_order_id) == model->slots[i]);
+        CHECK_EQUAL(index_find(model, (uint16_t)(order->owner >> 32), order->client_order_id), model->slots[i]);
     }
 }
 
 /* The table has no entry left that nobody counts. */
 static void check_is_empty(const model_t *model)
 {
-    CHECK(model->index.count == 0);
+    CHECK_EQUAL(model->index.count, 0);
     for (uint32_t at = 0; at <= model->index.mask; at++)
     {
-        CHECK(model->index.entries[at] == 0);
+        CHECK_EQUAL(model->index.entries[at], 0);
     }
 }
 
@@ -127,14 +127,14 @@ static void the_index_finds_exactly_what_was_inserted_and_not_removed(void)
     uint64_t state = seed;
     model_t model;
     model_init(&model);
-    CHECK(model.index.mask + 1 == ORDER_COUNT_MAX / 3 * 4);
+    CHECK_EQUAL(model.index.mask + 1, ORDER_COUNT_MAX / 3 * 4);
     bool was_full = false;
     for (uint32_t step = 0; step < 100000; step++)
     {
         const uint16_t participant = (uint16_t)(test_random(&state) % 3 * 0x7FFF);
         const uint64_t id = random_id(&state);
         const uint32_t found = index_find(&model, participant, id);
-        CHECK(found == model_find(&model, participant, id));
+        CHECK_EQUAL(found, model_find(&model, participant, id));
         const bool grows = test_random(&state) % 100 < (step / 5000 % 2 == 0 ? 70u : 30u);
         if (grows && found == 0 && model.count < ORDER_COUNT_MAX)
         {
@@ -189,7 +189,8 @@ static bool next_permutation(uint32_t *order, uint32_t count)
     return true;
 }
 
-/* Entries of the table's last two homes and its first go around the end; they are removed in each of the 720 orders, and those left are found each time. */
+/* Entries of the table's last two homes and its first go around the end; they are removed in each of the 720 orders,
+ * and those left are found each time. */
 static void entries_that_wrap_around_the_tables_end_are_removed_in_any_order(void)
 {
     static const uint32_t homes_from_end[6] = {2, 1, 1, 2, 1, 0}; /* 0 is the first entry of the table */
@@ -217,7 +218,7 @@ static void entries_that_wrap_around_the_tables_end_are_removed_in_any_order(voi
                 CHECK(++at < model.count);
             }
             remove_at(&model, at);
-            CHECK(index_find(&model, 9, ids[order[i]]) == 0);
+            CHECK_EQUAL(index_find(&model, 9, ids[order[i]]), 0);
             check_all_are_found(&model);
         }
         check_is_empty(&model);
@@ -237,8 +238,8 @@ static void a_table_filled_by_ids_of_one_home_still_ends_its_search(void)
         add(&model, 3, from++);
     }
     check_all_are_found(&model);
-    CHECK(index_find(&model, 3, id_with_home(&model, 3, 100, from)) == 0);
-    CHECK(index_find(&model, 4, order_of(&model, model.slots[0])->client_order_id) == 0);
+    CHECK_EQUAL(index_find(&model, 3, id_with_home(&model, 3, 100, from)), 0);
+    CHECK_EQUAL(index_find(&model, 4, order_of(&model, model.slots[0])->client_order_id), 0);
     while (model.count > 0)
     {
         remove_at(&model, 0);
@@ -266,12 +267,13 @@ static void check_are_told_apart(uint64_t first, uint64_t second)
     model_t model;
     model_init(&model);
     add(&model, 5, first);
-    CHECK(index_find(&model, 5, second) == 0);
+    CHECK_EQUAL(index_find(&model, 5, second), 0);
     add(&model, 5, second);
     check_all_are_found(&model);
     CHECK(index_find(&model, 5, first) != index_find(&model, 5, second));
     remove_at(&model, 0);
-    CHECK(index_find(&model, 5, first) == 0 && index_find(&model, 5, second) != 0);
+    CHECK_EQUAL(index_find(&model, 5, first), 0);
+    CHECK(index_find(&model, 5, second) != 0);
     free(model.memory);
 }
 
@@ -304,7 +306,8 @@ static void ids_with_the_same_hash_are_told_apart(void)
     free(tried);
 }
 
-/* Entries that are looked at to find each order, on the average, times 100: `client_order_id` i of participant p is p * participant_step + i * id_step + 1. */
+/* Entries that are looked at to find each order, on the average, times 100: `client_order_id` i of participant p is p *
+ * participant_step + i * id_step + 1. */
 static uint64_t mean_probe_count(uint32_t participant_count, uint32_t id_count, uint64_t participant_step, uint64_t id_step)
 {
     const uint32_t order_count = participant_count * id_count;
@@ -328,8 +331,8 @@ static uint64_t mean_probe_count(uint32_t participant_count, uint32_t id_count, 
     return probe_count * 100 / order_count;
 }
 
-/* Clients count, each from its own number, in steps of their own: blocks of neighbours share their homes with those of others, and cost tens of entries at the worst; they
- * never form one long run. */
+/* Clients count, each from its own number, in steps of their own: blocks of neighbours share their homes with those of
+ * others, and cost tens of entries at the worst; they never form one long run. */
 static void orders_of_clients_that_count_never_form_one_long_run(void)
 {
     static const uint32_t participant_counts[] = {1, 10, 64, 500};
@@ -362,15 +365,16 @@ static void a_table_is_never_fuller_than_three_quarters(void)
         ome_arena_t arena = {0};
         ome_order_index_t index;
         ome_order_index_init(&index, &arena, order_count_max);
-        CHECK((index.mask & (index.mask + 1)) == 0);
+        CHECK_EQUAL(index.mask & (index.mask + 1), 0);
         CHECK((uint64_t)order_count_max * 4 <= ((uint64_t)index.mask + 1) * 3);
-        CHECK(arena.used_bytes == ((uint64_t)index.mask + 1) * sizeof(uint64_t));
+        CHECK_EQUAL(arena.used_bytes, ((uint64_t)index.mask + 1) * sizeof(uint64_t));
     }
 }
 
 /* ---- the pool ---- */
 
-/* Rules, "Order ids": the slot freed last is taken first, a slot never used only when none is free, and each taking is the slot's next generation: no id comes twice. */
+/* Rules, "Order ids": the slot freed last is taken first, a slot never used only when none is free, and each taking is
+ * the slot's next generation: no id comes twice. */
 static void the_pool_hands_out_the_slot_freed_last_and_never_the_same_id_twice(void)
 {
     uint64_t state = seed ^ 1;
@@ -383,18 +387,18 @@ static void the_pool_hands_out_the_slot_freed_last_and_never_the_same_id_twice(v
     for (uint32_t step = 0; step < 50000; step++)
     {
         const bool is_full = free_count == 0 && slots_ever_used == ORDER_COUNT_MAX;
-        CHECK(ome_order_pool_is_full(&model.pool) == is_full);
+        CHECK_EQUAL(ome_order_pool_is_full(&model.pool), is_full);
         const bool grows = test_random(&state) % 100 < (step / 2000 % 2 == 0 ? 60u : 40u);
         if (grows && !is_full)
         {
             const uint32_t expected = free_count > 0 ? free_slots[--free_count] : ++slots_ever_used;
             const uint32_t slot = ome_order_pool_take(&model.pool);
-            CHECK(slot == expected);
+            CHECK_EQUAL(slot, expected);
             const uint64_t id = (uint64_t)++generations[slot] << 32 | slot;
-            CHECK(ome_order_id(&model.pool, slot) == id);
-            CHECK(ome_order_pool_state(&model.pool, id) == OME_ORDER_CLOSED); /* until it has lots at rest */
+            CHECK_EQUAL(ome_order_id(&model.pool, slot), id);
+            CHECK_EQUAL(ome_order_pool_state(&model.pool, id), OME_ORDER_CLOSED); /* until it has lots at rest */
             model.pool.orders[slot].leaves_quantity = 1;
-            CHECK(ome_order_pool_state(&model.pool, id) == OME_ORDER_LIVE);
+            CHECK_EQUAL(ome_order_pool_state(&model.pool, id), OME_ORDER_LIVE);
             model.slots[model.count++] = slot;
         }
         else if (!grows && model.count > 0)
@@ -403,39 +407,40 @@ static void the_pool_hands_out_the_slot_freed_last_and_never_the_same_id_twice(v
             const uint32_t slot = model.slots[at];
             const uint64_t id = ome_order_id(&model.pool, slot);
             ome_order_pool_free(&model.pool, slot);
-            CHECK(ome_order_pool_state(&model.pool, id) == OME_ORDER_CLOSED);
+            CHECK_EQUAL(ome_order_pool_state(&model.pool, id), OME_ORDER_CLOSED);
             model.slots[at] = model.slots[--model.count];
             free_slots[free_count++] = slot;
         }
     }
-    CHECK(slots_ever_used == ORDER_COUNT_MAX);
+    CHECK_EQUAL(slots_ever_used, ORDER_COUNT_MAX);
     free(model.memory);
 }
 
-/* Rules, "Order of checks": never used, or of no or a later generation, is unknown; an earlier generation, or this one when it is over, is closed. */
+/* Rules, "Order of checks": never used, or of no or a later generation, is unknown; an earlier generation, or this one
+ * when it is over, is closed. */
 static void an_order_id_is_live_or_closed_or_unknown(void)
 {
     model_t model;
     model_init(&model);
     const ome_order_pool_t *pool = &model.pool;
-    CHECK(ome_order_pool_state(pool, 0) == OME_ORDER_UNKNOWN);
-    CHECK(ome_order_pool_state(pool, UINT64_C(1) << 32 | 1) == OME_ORDER_UNKNOWN);
+    CHECK_EQUAL(ome_order_pool_state(pool, 0), OME_ORDER_UNKNOWN);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(1) << 32 | 1), OME_ORDER_UNKNOWN);
     const uint32_t slot = ome_order_pool_take(&model.pool);
-    CHECK(slot == 1);
+    CHECK_EQUAL(slot, 1);
     ome_order_pool_free(&model.pool, slot);
-    CHECK(ome_order_pool_take(&model.pool) == 1);
+    CHECK_EQUAL(ome_order_pool_take(&model.pool), 1);
     model.pool.orders[1].leaves_quantity = 7;
-    CHECK(ome_order_pool_state(pool, UINT64_C(0) << 32 | 1) == OME_ORDER_UNKNOWN);
-    CHECK(ome_order_pool_state(pool, UINT64_C(1) << 32 | 1) == OME_ORDER_CLOSED);
-    CHECK(ome_order_pool_state(pool, UINT64_C(2) << 32 | 1) == OME_ORDER_LIVE);
-    CHECK(ome_order_pool_state(pool, UINT64_C(3) << 32 | 1) == OME_ORDER_UNKNOWN);
-    CHECK(ome_order_pool_state(pool, UINT64_C(2) << 32 | 0) == OME_ORDER_UNKNOWN);
-    CHECK(ome_order_pool_state(pool, UINT64_C(1) << 32 | 2) == OME_ORDER_UNKNOWN);
-    CHECK(ome_order_pool_state(pool, UINT64_C(1) << 32 | UINT32_MAX) == OME_ORDER_UNKNOWN);
-    CHECK(ome_order_pool_state(pool, UINT64_MAX) == OME_ORDER_UNKNOWN);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(0) << 32 | 1), OME_ORDER_UNKNOWN);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(1) << 32 | 1), OME_ORDER_CLOSED);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(2) << 32 | 1), OME_ORDER_LIVE);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(3) << 32 | 1), OME_ORDER_UNKNOWN);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(2) << 32 | 0), OME_ORDER_UNKNOWN);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(1) << 32 | 2), OME_ORDER_UNKNOWN);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(1) << 32 | UINT32_MAX), OME_ORDER_UNKNOWN);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_MAX), OME_ORDER_UNKNOWN);
     ome_order_pool_free(&model.pool, 1);
-    CHECK(ome_order_pool_state(pool, UINT64_C(2) << 32 | 1) == OME_ORDER_CLOSED);
-    CHECK(ome_order_pool_state(pool, UINT64_C(3) << 32 | 1) == OME_ORDER_UNKNOWN);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(2) << 32 | 1), OME_ORDER_CLOSED);
+    CHECK_EQUAL(ome_order_pool_state(pool, UINT64_C(3) << 32 | 1), OME_ORDER_UNKNOWN);
     free(model.memory);
 }
 
@@ -447,13 +452,13 @@ static void a_slot_whose_generation_is_used_up_is_retired(void)
     const uint32_t slot = ome_order_pool_take(&model.pool);
     ome_order_pool_free(&model.pool, slot);
     model.pool.orders[slot].generation = UINT32_MAX - 1;
-    CHECK(ome_order_pool_take(&model.pool) == slot);
+    CHECK_EQUAL(ome_order_pool_take(&model.pool), slot);
     const uint64_t last_id = (uint64_t)UINT32_MAX << 32 | slot;
-    CHECK(ome_order_id(&model.pool, slot) == last_id);
+    CHECK_EQUAL(ome_order_id(&model.pool, slot), last_id);
     model.pool.orders[slot].leaves_quantity = 1;
-    CHECK(ome_order_pool_state(&model.pool, last_id) == OME_ORDER_LIVE);
+    CHECK_EQUAL(ome_order_pool_state(&model.pool, last_id), OME_ORDER_LIVE);
     ome_order_pool_free(&model.pool, slot);
-    CHECK(ome_order_pool_state(&model.pool, last_id) == OME_ORDER_CLOSED);
+    CHECK_EQUAL(ome_order_pool_state(&model.pool, last_id), OME_ORDER_CLOSED);
     for (uint32_t i = 1; i < ORDER_COUNT_MAX; i++)
     {
         CHECK(!ome_order_pool_is_full(&model.pool));

@@ -1,10 +1,12 @@
-/* Power cuts: a venue is cut off at random calls, again and again on one disk, and all that it has spoken of is there at each start.
+/* Power cuts: a venue is cut off at random calls, again and again on one disk, and all that it has spoken of is there
+ * at each start.
  *
  *     test_power_cuts [CUTS SEED]          as tools/powercuts starts it; without arguments as many as a test may take
  *
- * At a cut what was written and not synced reaches the disk in any part, sector by sector of 512 bytes and in any order, and of the changes of names any number. The call at which the
- * power goes is any that a process makes: of replay, recovery, a group, rotation, preparation, a snapshot, closing. So the next start may be cut, too.
- * Some processes are killed while the power stays, so that what they have not synced is still to come. */
+ * At a cut what was written and not synced reaches the disk in any part, sector by sector of 512 bytes and in any
+ * order, and of the changes of names any number. The call at which the power goes is any that a process makes: of
+ * replay, recovery, a group, rotation, preparation, a snapshot, closing. So the next start may be cut, too. Some
+ * processes are killed while the power stays, so that what they have not synced is still to come. */
 #include "journal/ome_journal_repair.h"
 #include "ome_venue_run.h"
 
@@ -111,7 +113,7 @@ static void say_phases(void)
 
 /* ---- tests ---- */
 
-static void a_power_cut_loses_nothing_that_was_spoken_of(void)
+static void a_power_cut_loses_nothing_that_was_published(void)
 {
     for (uint64_t done = 0, venue = 0; done < cut_count; done += CUTS_OF_A_VENUE, venue++)
     {
@@ -171,7 +173,8 @@ static void cut_a_repair(uint64_t repair_seed)
 {
     const run_life_t life = {.group_count = 25, .group_size_max = RUN_RING_SLOT_COUNT, .snapshot_every = 99, .prepare_every = 9};
     run_begin(repair_seed);
-    CHECK(run_live(&life) == OME_OK && run_live(&life) == OME_OK);
+    CHECK_EQUAL(run_live(&life), OME_OK);
+    CHECK_EQUAL(run_live(&life), OME_OK);
     memory_remove_all(&run.memory, "snapshot-");
     spoil_segment();
     uint64_t damaged = UINT64_MAX;
@@ -221,7 +224,7 @@ static void without_syncs_each_power_cut_loses_something(void)
         run.memory.syncs_nothing = true;
         const run_life_t life = {
             .group_count = 20, .group_size_max = RUN_RING_SLOT_COUNT, .snapshot_every = 99, .prepare_every = 9, .is_killed = true};
-        CHECK(run_live(&life) == OME_OK);
+        CHECK_EQUAL(run_live(&life), OME_OK);
         CHECK(run.wrong == NULL && run.spoken > 500);
         memory_cut_power(&run.memory);
         ome_replay_t *replay = run_replay_new();
@@ -251,7 +254,7 @@ int main(int argument_count, char **arguments)
     }
     cut_count = argument_count == 3 ? strtoull(arguments[1], NULL, 0) : CUT_COUNT_STANDARD;
     seed = argument_count == 3 ? strtoull(arguments[2], NULL, 0) : test_seed(32);
-    RUN(a_power_cut_loses_nothing_that_was_spoken_of);
+    RUN(a_power_cut_loses_nothing_that_was_published);
     RUN(a_power_cut_in_a_repair_loses_nothing_before_the_damage);
     RUN(without_syncs_each_power_cut_loses_something);
     return 0;

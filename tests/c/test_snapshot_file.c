@@ -1,10 +1,12 @@
-/* Snapshots as files: which are kept, which is loaded, and that neither a failing call nor a power cut ever loses one that was promised or passes a wrong one off. */
+/* Snapshots as files: which are kept, which is loaded, and that neither a failing call nor a power cut ever loses one
+ * that was promised or passes a wrong one off. */
 #include "base/ome_checksum.h"
 #include "base/ome_memory.h"
 #include "ome_memory_file.h"
 #include "ome_test_directory.h"
 #include "ome_test_market.h"
 #include "pipeline/ome_snapshot_file.h"
+#include "state/ome_state.h"
 
 #define DIRECTORY "data"
 #define SNAPSHOT_COUNT 6u
@@ -73,7 +75,8 @@ static char refused_reason[128];
 
 static void refused(void *context, const char *path, ome_status_t status, const char *reason, uint64_t offset)
 {
-    CHECK(context == &files && offset <= memory_file(&memory, path)->seen_size);
+    CHECK(context == &files);
+    CHECK(offset <= memory_file(&memory, path)->seen_size);
     refused_count++;
     refused_status = status;
     snprintf(refused_path, sizeof(refused_path), "%s", path);
@@ -85,7 +88,7 @@ static void refused(void *context, const char *path, ome_status_t status, const 
 static void open_files(void)
 {
     memset(&files, 0, sizeof(files));
-    CHECK(ome_snapshot_files_open(&files, &memory.table, DIRECTORY) == OME_OK);
+    CHECK_EQUAL(ome_snapshot_files_open(&files, &memory.table, DIRECTORY), OME_OK);
     files.refused = refused;
     files.context = &files;
     refused_count = 0;
@@ -103,7 +106,7 @@ static void start_with(uint32_t count)
     open_files();
     for (uint32_t number = 0; number < count; number++)
     {
-        CHECK(write_number(number) == OME_OK);
+        CHECK_EQUAL(write_number(number), OME_OK);
     }
 }
 
@@ -122,9 +125,9 @@ static int load_number(ome_status_t *status)
     {
         if (engines[number]->sequence == loaded.engine->sequence)
         {
-            CHECK(ome_engine_state_hash(engines[number]) == ome_engine_state_hash(loaded.engine));
-            CHECK(loaded.past.event_hash == past_of(number).event_hash);
-            CHECK(loaded.past.journal_checksum == past_of(number).journal_checksum);
+            CHECK_EQUAL(ome_engine_state_hash(engines[number]), ome_engine_state_hash(loaded.engine));
+            CHECK_EQUAL(loaded.past.event_hash, past_of(number).event_hash);
+            CHECK_EQUAL(loaded.past.journal_checksum, past_of(number).journal_checksum);
             found = (int)number;
         }
     }
@@ -137,7 +140,7 @@ static int loaded_number(void)
 {
     ome_status_t status;
     const int number = load_number(&status);
-    CHECK(status == (number < 0 ? OME_NOT_FOUND : OME_OK));
+    CHECK_EQUAL(status, number < 0 ? OME_NOT_FOUND : OME_OK);
     return number;
 }
 
@@ -168,16 +171,18 @@ static void a_missing_snapshot_is_no_error(void)
     static const char *const others[] = {"snapshot-1.ome", "snapshot-0000000000000000001a.ome", "snapshot-99999999999999999999.ome",
         "snapshot-00000000000000000001.ome.broken", "journal-00000000000000000001.ome", OME_SNAPSHOT_NAME_NEW, "counters.dat"};
     start_with(0);
-    CHECK(loaded_number() == -1);
+    CHECK_EQUAL(loaded_number(), -1);
     for (uint32_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
     {
         CHECK(memory_open(&memory, others[i], OME_FILE_CREATE) >= 0);
     }
-    CHECK(loaded_number() == -1);
-    CHECK(refused_count == 0 && memory.seen.count == sizeof(others) / sizeof(others[0]));
+    CHECK_EQUAL(loaded_number(), -1);
+    CHECK_EQUAL(refused_count, 0);
+    CHECK_EQUAL(memory.seen.count, sizeof(others) / sizeof(others[0]));
     memory_end(&memory);
     uint64_t sequence = 5;
-    CHECK(ome_snapshot_name_sequence("snapshot-18446744073709551615.ome", &sequence) && sequence == UINT64_MAX);
+    CHECK(ome_snapshot_name_sequence("snapshot-18446744073709551615.ome", &sequence));
+    CHECK_EQUAL(sequence, UINT64_MAX);
     CHECK(!ome_snapshot_name_sequence("snapshot-18446744073709551616.ome", &sequence));
 }
 
@@ -187,20 +192,32 @@ static void the_newest_few_are_kept_and_the_newest_is_loaded(void)
     start_with(0);
     for (uint32_t number = 0; number < SNAPSHOT_COUNT; number++)
     {
-        CHECK(write_number(number) == OME_OK);
-        CHECK(write_number(number) == OME_OK);
-        CHECK(loaded_number() == (int)number);
+        CHECK_EQUAL(write_number(number), OME_OK);
+        CHECK_EQUAL(write_number(number), OME_OK);
+        CHECK_EQUAL(loaded_number(), (int)number);
         for (uint32_t other = 0; other < SNAPSHOT_COUNT; other++)
         {
-            CHECK(number_is_there(other) == (other <= number && other + KEEP_COUNT > number));
+            CHECK_EQUAL(number_is_there(other), other <= number && other + KEEP_COUNT > number);
         }
-        CHECK(!is_there(OME_SNAPSHOT_NAME_NEW) && refused_count == 0);
+        CHECK(!is_there(OME_SNAPSHOT_NAME_NEW));
+        CHECK_EQUAL(refused_count, 0);
     }
-    /* Fewer are kept when fewer are asked for, but not none. */
-    CHECK(ome_snapshot_file_write(&files, engines[5], past_of(5), 0) == OME_INVALID);
+    memory_end(&memory);
+}
+
+/* But not none. */
+static void fewer_snapshots_are_kept_when_fewer_are_asked_for(void)
+{
+    start_with(0);
+    for (uint32_t number = 0; number < 6; number++)
+    {
+        CHECK_EQUAL(write_number(number), OME_OK);
+    }
+    CHECK_EQUAL(ome_snapshot_file_write(&files, engines[5], past_of(5), 0), OME_INVALID);
     CHECK(number_is_there(3));
-    CHECK(ome_snapshot_file_write(&files, engines[5], past_of(5), 1) == OME_OK);
-    CHECK(memory.seen.count == 1 && loaded_number() == 5);
+    CHECK_EQUAL(ome_snapshot_file_write(&files, engines[5], past_of(5), 1), OME_OK);
+    CHECK_EQUAL(memory.seen.count, 1);
+    CHECK_EQUAL(loaded_number(), 5);
     memory_end(&memory);
 }
 
@@ -218,19 +235,25 @@ static void a_broken_snapshot_is_set_aside_and_the_one_before_is_used(void)
         CHECK(file->seen_size > 0);
         file->seen[test_random(&memory.random) % file->seen_size] ^= 1;
         files.is_read_only = true;
-        CHECK(loaded_number() == (int)number - 1 - (number == 1));
-        CHECK(number_is_there(number) && !is_there(broken) && refused_count == 1);
+        CHECK_EQUAL(loaded_number(), (int)number - 1 - (number == 1));
+        CHECK(number_is_there(number));
+        CHECK(!is_there(broken));
+        CHECK_EQUAL(refused_count, 1);
         files.is_read_only = false;
-        CHECK(loaded_number() == (int)number - 1 - (number == 1));
-        CHECK(!number_is_there(number) && is_there(broken) && refused_count == 2);
-        CHECK(refused_status == OME_DAMAGED && strlen(refused_reason) > 5);
-        CHECK(strcmp(strrchr(refused_path, '/') + 1, name) == 0);
-        CHECK(loaded_number() == (int)number - 1 - (number == 1) && refused_count == 2);
+        CHECK_EQUAL(loaded_number(), (int)number - 1 - (number == 1));
+        CHECK(!number_is_there(number));
+        CHECK(is_there(broken));
+        CHECK_EQUAL(refused_count, 2);
+        CHECK_EQUAL(refused_status, OME_DAMAGED);
+        CHECK(strlen(refused_reason) > 5);
+        CHECK_TEXT_EQUAL(strrchr(refused_path, '/') + 1, name);
+        CHECK_EQUAL(loaded_number(), (int)number - 1 - (number == 1));
+        CHECK_EQUAL(refused_count, 2);
         refused_count = 0;
         memory_cut_power(&memory); /* it is set aside for good */
         CHECK(is_there(broken));
     }
-    CHECK(memory.seen.count == 3); /* the broken ones */
+    CHECK_EQUAL(memory.seen.count, 3); /* the broken ones */
     memory_end(&memory);
 }
 
@@ -242,9 +265,10 @@ static void a_name_of_another_sequence_is_damage(void)
     start_with(2);
     name_of(name, 1);
     ome_snapshot_name(other, engines[1]->sequence + 1);
-    CHECK(memory_rename(&memory, name, other) == 0);
-    CHECK(loaded_number() == 0);
-    CHECK(refused_count == 1 && strstr(refused_reason, "another sequence") != NULL);
+    CHECK_EQUAL(memory_rename(&memory, name, other), 0);
+    CHECK_EQUAL(loaded_number(), 0);
+    CHECK_EQUAL(refused_count, 1);
+    CHECK(strstr(refused_reason, "another sequence") != NULL);
     memory_end(&memory);
 }
 
@@ -257,8 +281,10 @@ static void another_version_is_left_alone(void)
     memcpy(file->seen + offsetof(ome_snapshot_header_t, version), &version, sizeof(version));
     const uint32_t checksum = ome_crc32c(0, file->seen, offsetof(ome_snapshot_header_t, checksum));
     memcpy(file->seen + offsetof(ome_snapshot_header_t, checksum), &checksum, sizeof(checksum));
-    CHECK(loaded_number() == 0);
-    CHECK(refused_count == 1 && refused_status == OME_UNSUPPORTED && number_is_there(1));
+    CHECK_EQUAL(loaded_number(), 0);
+    CHECK_EQUAL(refused_count, 1);
+    CHECK_EQUAL(refused_status, OME_UNSUPPORTED);
+    CHECK(number_is_there(1));
     memory_end(&memory);
 }
 
@@ -286,10 +312,11 @@ static bool check_failing_call(uint64_t call, memory_fail_t fail, bool cuts_powe
     const int count = write_until_failure(&status);
     const bool is_reached = memory.call_count >= call;
     /* What is not told is that the new file could not be removed after another failure. */
-    CHECK(status == (is_reached ? OME_IO_ERROR : OME_OK));
+    CHECK_EQUAL(status, is_reached ? OME_IO_ERROR : OME_OK);
     if (is_reached)
     {
-        CHECK(files.error.number == EIO && files.error.call != NULL);
+        CHECK_EQUAL(files.error.number, EIO);
+        CHECK(files.error.call != NULL);
         CHECK(strncmp(files.error.path, DIRECTORY, strlen(DIRECTORY)) == 0);
     }
     memory_restart(&memory);
@@ -298,11 +325,14 @@ static bool check_failing_call(uint64_t call, memory_fail_t fail, bool cuts_powe
         memory_cut_power(&memory);
     }
     open_files();
-    CHECK(loaded_number() >= count - 1 && refused_count == 0);
+    CHECK(loaded_number() >= count - 1);
+    CHECK_EQUAL(refused_count, 0);
     /* And goes on. */
-    CHECK(write_number(SNAPSHOT_COUNT - 1) == OME_OK);
+    CHECK_EQUAL(write_number(SNAPSHOT_COUNT - 1), OME_OK);
     memory_cut_power(&memory);
-    CHECK(loaded_number() == SNAPSHOT_COUNT - 1 && refused_count == 0 && !is_there(OME_SNAPSHOT_NAME_NEW));
+    CHECK_EQUAL(loaded_number(), SNAPSHOT_COUNT - 1);
+    CHECK_EQUAL(refused_count, 0);
+    CHECK(!is_there(OME_SNAPSHOT_NAME_NEW));
     memory_end(&memory);
     return is_reached;
 }
@@ -338,18 +368,23 @@ static void a_failed_sync_is_not_made_again(void)
     memory.table.sync_all = counted_sync;
     sync_count = 0;
     sync_fails_at = 1;
-    CHECK(write_number(1) == OME_IO_ERROR);
-    CHECK(sync_count == 1 && strcmp(files.error.call, "fdatasync") == 0);
-    CHECK(strcmp(files.error.path, DIRECTORY "/" OME_SNAPSHOT_NAME_NEW) == 0);
-    CHECK(!is_there(OME_SNAPSHOT_NAME_NEW) && !number_is_there(1) && loaded_number() == 0);
+    CHECK_EQUAL(write_number(1), OME_IO_ERROR);
+    CHECK_EQUAL(sync_count, 1);
+    CHECK_TEXT_EQUAL(files.error.call, "fdatasync");
+    CHECK_TEXT_EQUAL(files.error.path, DIRECTORY "/" OME_SNAPSHOT_NAME_NEW);
+    CHECK(!is_there(OME_SNAPSHOT_NAME_NEW));
+    CHECK(!number_is_there(1));
+    CHECK_EQUAL(loaded_number(), 0);
     const int node_count = memory.node_count;
-    CHECK(write_number(1) == OME_OK);
-    CHECK(sync_count == 2 && memory.node_count == node_count + 1 && loaded_number() == 1);
+    CHECK_EQUAL(write_number(1), OME_OK);
+    CHECK_EQUAL(sync_count, 2);
+    CHECK_EQUAL(memory.node_count, node_count + 1);
+    CHECK_EQUAL(loaded_number(), 1);
     memory_end(&memory);
 }
 
 /* Whichever call of loading fails, with a broken snapshot in the way: it is told, and the next time the right one is loaded. */
-static void any_failing_call_of_loading_is_told_and_changes_nothing_for_good(void)
+static void any_failing_call_of_loading_is_reported_and_changes_nothing_for_good(void)
 {
     uint64_t call = 1;
     for (bool is_reached = true; is_reached; call++)
@@ -364,7 +399,7 @@ static void any_failing_call_of_loading_is_told_and_changes_nothing_for_good(voi
         CHECK(is_reached ? status == OME_IO_ERROR : number == 1);
         CHECK(!is_reached || (files.error.number == EIO && files.error.call != NULL));
         memory_restart(&memory);
-        CHECK(loaded_number() == 1);
+        CHECK_EQUAL(loaded_number(), 1);
         CHECK(number_is_there(1) && number_is_there(0) && !number_is_there(2));
         memory_end(&memory);
     }
@@ -429,10 +464,11 @@ static uint32_t lost_over_all(syncs_t syncs, uint64_t variant_count)
     return lost;
 }
 
-/* A power cut at any moment loses no snapshot that was written, and never leaves half of one under a name. The controls: without the sync of the file, or of the directory, some are lost. */
+/* A power cut at any moment loses no snapshot that was written, and never leaves half of one under a name. The
+ * controls: without the sync of the file, or of the directory, some are lost. */
 static void a_power_cut_loses_no_snapshot(void)
 {
-    CHECK(lost_over_all(SYNCS_ALL, 20) == 0);
+    CHECK_EQUAL(lost_over_all(SYNCS_ALL, 20), 0);
     const uint32_t without_file = lost_over_all(SYNCS_NO_FILE, 3);
     const uint32_t without_directory = lost_over_all(SYNCS_NO_DIRECTORY, 3);
     printf("   lost without the sync of files %u, of the directory %u\n", without_file, without_directory);
@@ -440,27 +476,30 @@ static void a_power_cut_loses_no_snapshot(void)
 }
 
 /* On a real file system. */
-static void a_directory_of_the_system_keeps_them(void)
+static void snapshots_are_kept_in_a_real_directory(void)
 {
     const directory_t directory = directory_new();
     char *longest = malloc(2 * OME_PATH_SIZE);
     CHECK(longest != NULL);
     memset(longest, 'x', OME_PATH_SIZE);
     longest[OME_PATH_SIZE - 20] = 0;
-    CHECK(ome_snapshot_files_open(&files, ome_file_system_posix(), longest) == OME_INVALID);
+    CHECK_EQUAL(ome_snapshot_files_open(&files, ome_file_system_posix(), longest), OME_INVALID);
     free(longest);
     memset(&files, 0, sizeof(files));
-    CHECK(ome_snapshot_files_open(&files, ome_file_system_posix(), directory.path) == OME_OK);
-    CHECK(loaded_number() == -1);
+    CHECK_EQUAL(ome_snapshot_files_open(&files, ome_file_system_posix(), directory.path), OME_OK);
+    CHECK_EQUAL(loaded_number(), -1);
     for (uint32_t number = 0; number < SNAPSHOT_COUNT; number++)
     {
-        CHECK(write_number(number) == OME_OK);
-        CHECK(loaded_number() == (int)number);
+        CHECK_EQUAL(write_number(number), OME_OK);
+        CHECK_EQUAL(loaded_number(), (int)number);
     }
     directory_remove(&directory);
     ome_status_t status;
-    CHECK(write_number(0) == OME_IO_ERROR && files.error.number == ENOENT);
-    CHECK(load_number(&status) == -1 && status == OME_IO_ERROR && strcmp(files.error.call, "readdir") == 0);
+    CHECK_EQUAL(write_number(0), OME_IO_ERROR);
+    CHECK_EQUAL(files.error.number, ENOENT);
+    CHECK_EQUAL(load_number(&status), -1);
+    CHECK_EQUAL(status, OME_IO_ERROR);
+    CHECK_TEXT_EQUAL(files.error.call, "readdir");
 }
 
 int main(void)
@@ -469,14 +508,15 @@ int main(void)
     make_engines();
     RUN(a_missing_snapshot_is_no_error);
     RUN(the_newest_few_are_kept_and_the_newest_is_loaded);
+    RUN(fewer_snapshots_are_kept_when_fewer_are_asked_for);
     RUN(a_broken_snapshot_is_set_aside_and_the_one_before_is_used);
     RUN(a_name_of_another_sequence_is_damage);
     RUN(another_version_is_left_alone);
     RUN(any_failing_call_of_writing_loses_nothing);
     RUN(a_failed_sync_is_not_made_again);
-    RUN(any_failing_call_of_loading_is_told_and_changes_nothing_for_good);
+    RUN(any_failing_call_of_loading_is_reported_and_changes_nothing_for_good);
     RUN(a_power_cut_loses_no_snapshot);
-    RUN(a_directory_of_the_system_keeps_them);
+    RUN(snapshots_are_kept_in_a_real_directory);
     free_engines();
     return 0;
 }

@@ -1,4 +1,5 @@
-/* Subscriptions and the sending of frames against a plain list: everyone gets what it wants, once, and an answer when it asked and reads. */
+/* Subscriptions and the sending of frames against a plain list: everyone gets what it wants, once, and an answer when
+ * it asked and reads. */
 #include <string.h>
 
 #include "ome_test_market.h"
@@ -54,8 +55,9 @@ static uint64_t peer_number(const house_t *house, uint32_t slot)
 static ome_status_t house_send(void *context, uint64_t number, const uint8_t *data, uint32_t size_bytes)
 {
     house_t *house = context;
-    CHECK(number == peer_number(house, (uint32_t)number) && size_bytes == house->frame_size_bytes);
-    CHECK(memcmp(data, &house->frame, sizeof(uint64_t)) == 0);
+    CHECK_EQUAL(number, peer_number(house, (uint32_t)number));
+    CHECK_EQUAL(size_bytes, house->frame_size_bytes);
+    CHECK_BYTES_EQUAL(data, &house->frame, sizeof(uint64_t));
     house->peers[(uint32_t)number].got_count++;
     return house->peers[(uint32_t)number].status;
 }
@@ -63,7 +65,7 @@ static ome_status_t house_send(void *context, uint64_t number, const uint8_t *da
 static uint32_t house_queued(void *context, uint64_t number)
 {
     const house_t *house = context;
-    CHECK(number == peer_number(house, (uint32_t)number));
+    CHECK_EQUAL(number, peer_number(house, (uint32_t)number));
     return house->peers[(uint32_t)number].queued_bytes;
 }
 
@@ -171,7 +173,7 @@ static void add(house_t *house, uint32_t slot, const uint8_t *prefix, uint32_t s
     const ome_status_t status = ome_subscribers_add(&house->subscribers, peer_number(house, slot), prefix, size_bytes);
     if (!is_possible(prefix, size_bytes))
     {
-        CHECK(status == OME_NOT_FOUND);
+        CHECK_EQUAL(status, OME_NOT_FOUND);
         return;
     }
     wish_t *wish = find_wish(house, slot, prefix, size_bytes);
@@ -179,7 +181,7 @@ static void add(house_t *house, uint32_t slot, const uint8_t *prefix, uint32_t s
     {
         if (size_bytes < OME_TOPIC_SIZE && count_of(house, slot, true) == OME_SUBSCRIBER_PREFIX_COUNT_MAX)
         {
-            CHECK(status == OME_FULL);
+            CHECK_EQUAL(status, OME_FULL);
             return;
         }
         CHECK(house->wish_count < MODEL_COUNT_MAX);
@@ -191,7 +193,7 @@ static void add(house_t *house, uint32_t slot, const uint8_t *prefix, uint32_t s
         *wish = (wish_t){.slot = slot, .prefix_size_bytes = size_bytes};
         memcpy(wish->prefix, prefix, size_bytes);
     }
-    CHECK(status == OME_OK);
+    CHECK_EQUAL(status, OME_OK);
     need_all(wish);
 }
 
@@ -231,12 +233,13 @@ static void check_got(house_t *house, ome_publication_t publication, const bool 
     ome_publication_t expected = {0};
     for (uint32_t slot = 1; slot <= SLOT_COUNT; slot++)
     {
-        CHECK(house->peers[slot].got_count == due[slot]);
+        CHECK_EQUAL(house->peers[slot].got_count, due[slot]);
         expected.sent_count += due[slot] && house->peers[slot].status == OME_OK;
         expected.dropped_count += due[slot] && house->peers[slot].status == OME_FULL;
         house->peers[slot].got_count = 0;
     }
-    CHECK(publication.sent_count == expected.sent_count && publication.dropped_count == expected.dropped_count);
+    CHECK_EQUAL(publication.sent_count, expected.sent_count);
+    CHECK_EQUAL(publication.dropped_count, expected.dropped_count);
 }
 
 static void publish(house_t *house, uint32_t channel, uint32_t instrument)
@@ -250,7 +253,7 @@ static void publish(house_t *house, uint32_t channel, uint32_t instrument)
             due[house->wishes[i].slot] = is_wanted = true;
         }
     }
-    CHECK(ome_subscribers_want(&house->subscribers, channel, instrument) == is_wanted);
+    CHECK_EQUAL(ome_subscribers_want(&house->subscribers, channel, instrument), is_wanted);
     house->frame++;
     check_got(
         house, ome_subscribers_publish(&house->subscribers, channel, instrument, (uint8_t *)&house->frame, sizeof(house->frame)), due);
@@ -295,7 +298,7 @@ static void answer(house_t *house, uint32_t channel, uint32_t instrument, bool i
             wish->is_owed = wish->is_owed && wish->prefix_size_bytes < OME_TOPIC_SIZE;
         }
     }
-    CHECK(ome_subscribers_ask(&house->subscribers, channel, instrument) == has_reader);
+    CHECK_EQUAL(ome_subscribers_ask(&house->subscribers, channel, instrument), has_reader);
     if (is_answered)
     {
         house->frame++;
@@ -354,7 +357,7 @@ static void retry(house_t *house)
         CHECK(before - house->want_count <= most); /* one connection at a time */
         CHECK(has_more || before == house->want_count);
     }
-    CHECK(house->want_count == 0);
+    CHECK_EQUAL(house->want_count, 0);
     for (uint32_t i = 0; i < house->wish_count; i++)
     {
         if (is_to_want[i])
@@ -424,14 +427,14 @@ static void subscribers_agree_with_a_list(void)
         {
             retry(house);
         }
-        CHECK(house->subscribers.count == house->wish_count);
+        CHECK_EQUAL(house->subscribers.count, house->wish_count);
         uint32_t owed_count = 0;
         for (uint32_t i = 1; i <= SLOT_COUNT; i++)
         {
-            CHECK(ome_subscribers_has(&house->subscribers, peer_number(house, i)) == (count_of(house, i, false) > 0));
+            CHECK_EQUAL(ome_subscribers_has(&house->subscribers, peer_number(house, i)), count_of(house, i, false) > 0);
             owed_count += house->peers[i].is_owed;
         }
-        CHECK(house->subscribers.owed_count == owed_count);
+        CHECK_EQUAL(house->subscribers.owed_count, owed_count);
     }
     for (uint32_t slot = 1; slot <= SLOT_COUNT; slot++)
     {
@@ -439,7 +442,9 @@ static void subscribers_agree_with_a_list(void)
         house->peers[slot].queued_bytes = 0;
     }
     retry(house);
-    CHECK(house->subscribers.count == 0 && house->subscribers.owed_count == 0 && house->subscribers.first_prefix == 0);
+    CHECK_EQUAL(house->subscribers.count, 0);
+    CHECK_EQUAL(house->subscribers.owed_count, 0);
+    CHECK_EQUAL(house->subscribers.first_prefix, 0);
     house_free(house);
 }
 
@@ -453,39 +458,42 @@ static void there_are_only_so_many_subscriptions(void)
     for (uint32_t i = 0; i < OME_SUBSCRIBER_PREFIX_COUNT_MAX; i++)
     {
         topic_bytes(topic, 1, i << 8);
-        CHECK(ome_subscribers_add(subscribers, peer_number(house, 1), topic, 7) == OME_OK);
+        CHECK_EQUAL(ome_subscribers_add(subscribers, peer_number(house, 1), topic, 7), OME_OK);
     }
     topic_bytes(topic, 2, 0);
-    CHECK(ome_subscribers_add(subscribers, peer_number(house, 1), topic, 4) == OME_FULL);
+    CHECK_EQUAL(ome_subscribers_add(subscribers, peer_number(house, 1), topic, 4), OME_FULL);
     ome_subscribers_remove(subscribers, peer_number(house, 1), (const uint8_t[7]){0, 0, 0, 1}, 7);
-    CHECK(ome_subscribers_add(subscribers, peer_number(house, 1), topic, 4) == OME_OK);
+    CHECK_EQUAL(ome_subscribers_add(subscribers, peer_number(house, 1), topic, 4), OME_OK);
     uint32_t count = OME_SUBSCRIBER_PREFIX_COUNT_MAX;
     for (uint32_t i = 0; count < OME_SUBSCRIPTION_COUNT_MAX; i++, count++)
     {
         topic_bytes(topic, 1 + i / instrument_count_max, 1 + i % instrument_count_max);
-        CHECK(ome_subscribers_add(subscribers, peer_number(house, 1), topic, OME_TOPIC_SIZE) == OME_OK);
+        CHECK_EQUAL(ome_subscribers_add(subscribers, peer_number(house, 1), topic, OME_TOPIC_SIZE), OME_OK);
     }
-    CHECK(subscribers->count == OME_SUBSCRIPTION_COUNT_MAX);
-    CHECK(ome_subscribers_add(subscribers, peer_number(house, 1), topic, OME_TOPIC_SIZE) == OME_OK); /* it has that one */
-    CHECK(ome_subscribers_add(subscribers, peer_number(house, 2), topic, OME_TOPIC_SIZE) == OME_FULL);
-    CHECK(ome_subscribers_add(subscribers, peer_number(house, 2), topic, 0) == OME_FULL &&
-          !ome_subscribers_has(subscribers, peer_number(house, 2)));
+    CHECK_EQUAL(subscribers->count, OME_SUBSCRIPTION_COUNT_MAX);
+    CHECK_EQUAL(ome_subscribers_add(subscribers, peer_number(house, 1), topic, OME_TOPIC_SIZE), OME_OK); /* it has that one */
+    CHECK_EQUAL(ome_subscribers_add(subscribers, peer_number(house, 2), topic, OME_TOPIC_SIZE), OME_FULL);
+    CHECK_EQUAL(ome_subscribers_add(subscribers, peer_number(house, 2), topic, 0), OME_FULL);
+    CHECK(!ome_subscribers_has(subscribers, peer_number(house, 2)));
     ome_subscribers_remove_peer(subscribers, peer_number(house, 1));
-    CHECK(subscribers->count == 0 && subscribers->first_prefix == 0);
+    CHECK_EQUAL(subscribers->count, 0);
+    CHECK_EQUAL(subscribers->first_prefix, 0);
     house->peers[1].generation++;
     for (uint32_t i = 0; i < 1000; i++)
     {
         topic_bytes(topic, 3, 1 + i);
-        CHECK(ome_subscribers_add(subscribers, peer_number(house, 1 + i % 2), topic, OME_TOPIC_SIZE) == OME_OK);
+        CHECK_EQUAL(ome_subscribers_add(subscribers, peer_number(house, 1 + i % 2), topic, OME_TOPIC_SIZE), OME_OK);
     }
-    CHECK(subscribers->count == 1000 && subscribers->fresh <= OME_SUBSCRIPTION_COUNT_MAX + 1);
+    CHECK_EQUAL(subscribers->count, 1000);
+    CHECK(subscribers->fresh <= OME_SUBSCRIPTION_COUNT_MAX + 1);
     house_free(house);
 }
 
 static void want_one(void *context, const uint8_t *prefix, uint32_t prefix_size_bytes, uint32_t first_instrument)
 {
     (void)prefix;
-    CHECK(prefix_size_bytes == OME_TOPIC_SIZE && first_instrument == 1);
+    CHECK_EQUAL(prefix_size_bytes, OME_TOPIC_SIZE);
+    CHECK_EQUAL(first_instrument, 1);
     (*(uint32_t *)context)++;
 }
 
@@ -502,22 +510,22 @@ static void a_long_answer_goes_to_a_few_at_a_time(void)
     topic_bytes(topic, 2, 1);
     for (uint32_t slot = 1; slot <= 5; slot++)
     {
-        CHECK(ome_subscribers_add(subscribers, peer_number(house, slot), topic, OME_TOPIC_SIZE) == OME_OK);
+        CHECK_EQUAL(ome_subscribers_add(subscribers, peer_number(house, slot), topic, OME_TOPIC_SIZE), OME_OK);
     }
     for (uint32_t left = 5; left > 0; left -= left < 2 ? left : 2)
     {
         CHECK(ome_subscribers_ask(subscribers, 2, 1));
-        CHECK(ome_subscribers_answer(subscribers, 2, 1, frame, size_bytes).sent_count == (left < 2 ? left : 2));
+        CHECK_EQUAL(ome_subscribers_answer(subscribers, 2, 1, frame, size_bytes).sent_count, left < 2 ? left : 2);
         uint32_t want_count = 0;
         while (ome_subscribers_retry(subscribers, want_one, &want_count))
         {
         }
-        CHECK(want_count == (left < 2 ? 0 : left - 2));
+        CHECK_EQUAL(want_count, left < 2 ? 0 : left - 2);
     }
     CHECK(!ome_subscribers_ask(subscribers, 2, 1));
     for (uint32_t slot = 1; slot <= 5; slot++)
     {
-        CHECK(house->peers[slot].got_count == 1);
+        CHECK_EQUAL(house->peers[slot].got_count, 1);
     }
     free(frame);
     house_free(house);

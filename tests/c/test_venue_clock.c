@@ -1,4 +1,5 @@
-/* The venue's time: follows a wall clock that agrees, waits where it jumps, goes back only when it is accepted, and is read whole while it is written. No clock is read. */
+/* The venue's time: follows a wall clock that agrees, waits where it jumps, goes back only when it is accepted, and is
+ * read whole while it is written. No clock is read. */
 #include "base/ome_venue_clock.h"
 #include "ome_test.h"
 
@@ -31,7 +32,8 @@ static uint64_t now(const machine_t *machine)
     return ome_venue_clock_at_ns(&machine->clock, machine->steady_ns);
 }
 
-/* Time passes on both clocks, and is followed each period. The venue's never goes back, and never runs more than a part in 512 faster or slower. */
+/* Time passes on both clocks, and is followed each period. The venue's never goes back, and never runs more than a part
+ * in 512 faster or slower. */
 static void run_for(machine_t *machine, uint64_t duration_ns)
 {
     for (uint64_t passed = 0; passed < duration_ns; passed += PERIOD)
@@ -43,19 +45,22 @@ static void run_for(machine_t *machine, uint64_t duration_ns)
         CHECK(passed_ns >= PERIOD - (PERIOD >> 9) && passed_ns <= PERIOD + (PERIOD >> 9));
         const uint64_t unfollowed_ns = now(machine);
         ome_venue_clock_follow(&machine->clock, machine->steady_ns, machine->wall_ns);
-        CHECK(now(machine) == unfollowed_ns); /* no step where the base changes */
+        CHECK_EQUAL(now(machine), unfollowed_ns); /* no step where the base changes */
     }
 }
 
-static void test_time_is_the_wall_clocks_while_both_agree(void)
+static void time_is_the_wall_clocks_while_both_agree(void)
 {
     machine_t machine = machine_at_noon();
     run_for(&machine, 10 * SECOND);
-    CHECK(now(&machine) == machine.wall_ns && now(&machine) == NOON + 10 * SECOND);
-    CHECK(!machine.clock.is_held && machine.clock.jump_count == 0 && machine.clock.difference_ns == 0);
+    CHECK_EQUAL(now(&machine), machine.wall_ns);
+    CHECK_EQUAL(now(&machine), NOON + 10 * SECOND);
+    CHECK(!machine.clock.is_held);
+    CHECK_EQUAL(machine.clock.jump_count, 0);
+    CHECK_EQUAL(machine.clock.difference_ns, 0);
 }
 
-static void test_small_difference_is_made_up_for_slowly_and_exactly(void)
+static void a_small_difference_is_made_up_for_slowly_and_exactly(void)
 {
     const int64_t steps_ns[] = {
         1, -1, 400000000, -400000000, (int64_t)SECOND, -(int64_t)SECOND, OME_VENUE_CLOCK_LIMIT_NS, -OME_VENUE_CLOCK_LIMIT_NS};
@@ -64,16 +69,17 @@ static void test_small_difference_is_made_up_for_slowly_and_exactly(void)
         machine_t machine = machine_at_noon();
         machine.wall_ns += (uint64_t)steps_ns[i];
         ome_venue_clock_follow(&machine.clock, machine.steady_ns, machine.wall_ns);
-        CHECK(now(&machine) == NOON);
+        CHECK_EQUAL(now(&machine), NOON);
         run_for(&machine, 400 * SECOND);
-        CHECK((now(&machine) == machine.wall_ns) == (steps_ns[i] >= -400000000 && steps_ns[i] <= 400000000));
+        CHECK_EQUAL(now(&machine) == machine.wall_ns, steps_ns[i] >= -400000000 && steps_ns[i] <= 400000000);
         run_for(&machine, 400 * SECOND);
-        CHECK(now(&machine) == machine.wall_ns);
-        CHECK(!machine.clock.is_held && machine.clock.jump_count == 0);
+        CHECK_EQUAL(now(&machine), machine.wall_ns);
+        CHECK(!machine.clock.is_held);
+        CHECK_EQUAL(machine.clock.jump_count, 0);
     }
 }
 
-static void test_jump_holds_the_time_until_the_clock_is_right_again(void)
+static void a_jump_holds_the_time_until_the_clock_is_right_again(void)
 {
     const int64_t jumps_ns[] = {
         OME_VENUE_CLOCK_LIMIT_NS + 1, -OME_VENUE_CLOCK_LIMIT_NS - 1, INT64_C(4) * 365 * 86400 * (int64_t)SECOND, -(int64_t)NOON};
@@ -83,18 +89,23 @@ static void test_jump_holds_the_time_until_the_clock_is_right_again(void)
         run_for(&machine, SECOND);
         machine.wall_ns += (uint64_t)jumps_ns[i];
         run_for(&machine, 3 * SECOND);
-        CHECK(now(&machine) == NOON + 4 * SECOND);
-        CHECK(machine.clock.is_held && machine.clock.jump_count == 1 && machine.clock.difference_ns == jumps_ns[i]);
+        CHECK_EQUAL(now(&machine), NOON + 4 * SECOND);
+        CHECK(machine.clock.is_held);
+        CHECK_EQUAL(machine.clock.jump_count, 1);
+        CHECK_EQUAL(machine.clock.difference_ns, jumps_ns[i]);
         machine.wall_ns -= (uint64_t)jumps_ns[i];
         run_for(&machine, SECOND);
-        CHECK(now(&machine) == NOON + 5 * SECOND && !machine.clock.is_held && machine.clock.jump_count == 1);
+        CHECK_EQUAL(now(&machine), NOON + 5 * SECOND);
+        CHECK(!machine.clock.is_held);
+        CHECK_EQUAL(machine.clock.jump_count, 1);
         machine.wall_ns += (uint64_t)jumps_ns[i];
         run_for(&machine, SECOND);
-        CHECK(machine.clock.is_held && machine.clock.jump_count == 2);
+        CHECK(machine.clock.is_held);
+        CHECK_EQUAL(machine.clock.jump_count, 2);
     }
 }
 
-static void test_jump_ends_a_correction_that_is_being_made(void)
+static void a_jump_ends_a_correction_that_is_being_made(void)
 {
     machine_t machine = machine_at_noon();
     machine.wall_ns += SECOND;
@@ -103,10 +114,10 @@ static void test_jump_ends_a_correction_that_is_being_made(void)
     ome_venue_clock_follow(&machine.clock, machine.steady_ns, machine.wall_ns);
     const uint64_t held_ns = now(&machine);
     run_for(&machine, 100 * SECOND);
-    CHECK(now(&machine) == held_ns + 100 * SECOND);
+    CHECK_EQUAL(now(&machine), held_ns + 100 * SECOND);
 }
 
-static void test_accepted_clock_is_the_time_later_or_earlier(void)
+static void an_accepted_clock_is_the_time_later_or_earlier(void)
 {
     const int64_t jumps_ns[] = {INT64_C(86400) * (int64_t)SECOND, -INT64_C(86400) * (int64_t)SECOND, 5};
     for (size_t i = 0; i < sizeof(jumps_ns) / sizeof(jumps_ns[0]); i++)
@@ -115,28 +126,36 @@ static void test_accepted_clock_is_the_time_later_or_earlier(void)
         machine.wall_ns += (uint64_t)jumps_ns[i];
         ome_venue_clock_follow(&machine.clock, machine.steady_ns, machine.wall_ns);
         ome_venue_clock_accept(&machine.clock, machine.steady_ns, machine.wall_ns);
-        CHECK(now(&machine) == machine.wall_ns && !machine.clock.is_held && machine.clock.difference_ns == 0);
+        CHECK_EQUAL(now(&machine), machine.wall_ns);
+        CHECK(!machine.clock.is_held);
+        CHECK_EQUAL(machine.clock.difference_ns, 0);
         run_for(&machine, SECOND);
-        CHECK(now(&machine) == machine.wall_ns && machine.clock.jump_count == (i < 2 ? 1 : 0));
+        CHECK_EQUAL(now(&machine), machine.wall_ns);
+        CHECK_EQUAL(machine.clock.jump_count, i < 2 ? 1 : 0);
     }
 }
 
-static void test_time_begins_no_earlier_than_the_last_command(void)
+static void time_begins_no_earlier_than_the_last_command(void)
 {
     ome_venue_clock_t clock;
     ome_venue_clock_init(&clock, STEADY, NOON, NOON - 3600 * SECOND);
-    CHECK(ome_venue_clock_at_ns(&clock, STEADY) == NOON && !clock.is_held);
+    CHECK_EQUAL(ome_venue_clock_at_ns(&clock, STEADY), NOON);
+    CHECK(!clock.is_held);
     ome_venue_clock_init(&clock, STEADY, NOON, NOON + SECOND);
-    CHECK(ome_venue_clock_at_ns(&clock, STEADY) == NOON + SECOND && !clock.is_held && clock.difference_ns == -(int64_t)SECOND);
+    CHECK_EQUAL(ome_venue_clock_at_ns(&clock, STEADY), NOON + SECOND);
+    CHECK(!clock.is_held);
+    CHECK_EQUAL(clock.difference_ns, -(int64_t)SECOND);
     ome_venue_clock_init(&clock, STEADY, NOON, NOON + 3600 * SECOND);
-    CHECK(ome_venue_clock_at_ns(&clock, STEADY) == NOON + 3600 * SECOND && clock.is_held && clock.jump_count == 1);
-    CHECK(clock.difference_ns == -INT64_C(3600) * (int64_t)SECOND);
+    CHECK_EQUAL(ome_venue_clock_at_ns(&clock, STEADY), NOON + 3600 * SECOND);
+    CHECK(clock.is_held);
+    CHECK_EQUAL(clock.jump_count, 1);
+    CHECK_EQUAL(clock.difference_ns, -INT64_C(3600) * (int64_t)SECOND);
 }
 
-static void test_moment_before_the_base_has_its_time(void)
+static void a_moment_before_the_base_has_its_time(void)
 {
     machine_t machine = machine_at_noon();
-    CHECK(ome_venue_clock_at_ns(&machine.clock, STEADY - SECOND) == NOON); /* read before another thread followed */
+    CHECK_EQUAL(ome_venue_clock_at_ns(&machine.clock, STEADY - SECOND), NOON); /* read before another thread followed */
 }
 
 /* One thread follows, with clocks that agree but for a second or so; readers see a time that belongs to their moment, whole. */
@@ -162,7 +181,7 @@ static void *read_times(void *argument)
     return NULL;
 }
 
-static void test_time_is_read_whole_while_another_thread_follows(void)
+static void time_is_read_whole_while_another_thread_follows(void)
 {
     ome_venue_clock_init(&shared, STEADY, NOON, 0);
     atomic_store(&is_done, false);
@@ -170,7 +189,7 @@ static void test_time_is_read_whole_while_another_thread_follows(void)
     uint64_t counts[2];
     for (int i = 0; i < 2; i++)
     {
-        CHECK(pthread_create(&readers[i], NULL, read_times, &counts[i]) == 0);
+        CHECK_EQUAL(pthread_create(&readers[i], NULL, read_times, &counts[i]), 0);
     }
     uint64_t steady_ns = STEADY;
     for (uint32_t i = 0; i < 200000; i++)
@@ -181,7 +200,7 @@ static void test_time_is_read_whole_while_another_thread_follows(void)
     atomic_store(&is_done, true);
     for (int i = 0; i < 2; i++)
     {
-        CHECK(pthread_join(readers[i], NULL) == 0);
+        CHECK_EQUAL(pthread_join(readers[i], NULL), 0);
         printf("read %" PRIu64 " times\n", counts[i]);
     }
     CHECK(!shared.is_held);
@@ -190,13 +209,13 @@ static void test_time_is_read_whole_while_another_thread_follows(void)
 int main(void)
 {
     seed = test_seed(8);
-    RUN(test_time_is_the_wall_clocks_while_both_agree);
-    RUN(test_small_difference_is_made_up_for_slowly_and_exactly);
-    RUN(test_jump_holds_the_time_until_the_clock_is_right_again);
-    RUN(test_jump_ends_a_correction_that_is_being_made);
-    RUN(test_accepted_clock_is_the_time_later_or_earlier);
-    RUN(test_time_begins_no_earlier_than_the_last_command);
-    RUN(test_moment_before_the_base_has_its_time);
-    RUN(test_time_is_read_whole_while_another_thread_follows);
+    RUN(time_is_the_wall_clocks_while_both_agree);
+    RUN(a_small_difference_is_made_up_for_slowly_and_exactly);
+    RUN(a_jump_holds_the_time_until_the_clock_is_right_again);
+    RUN(a_jump_ends_a_correction_that_is_being_made);
+    RUN(an_accepted_clock_is_the_time_later_or_earlier);
+    RUN(time_begins_no_earlier_than_the_last_command);
+    RUN(a_moment_before_the_base_has_its_time);
+    RUN(time_is_read_whole_while_another_thread_follows);
     return 0;
 }

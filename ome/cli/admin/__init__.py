@@ -1,4 +1,4 @@
-"""The `ome-admin` command: read the journal of a venue, look at a running one."""
+"""The `ome-admin` command: read and repair the journal of a venue, and look at a running venue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ __all__ = ["main"]
 def main() -> None:
     """Administration of a venue. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity.
 
-    Whatever only reads a journal changes nothing, and also works while a server runs on the directory: it ends at the last complete record.
+    All commands are read-only except snapshot, manifest, archive, repair and clock --accept. Read-only commands also
+    work while a server runs on the directory: they end at the last complete record.
     """
 
 

@@ -1,4 +1,4 @@
-"""`ome-admin archive`: the oldest segments of a journal, to another place or away."""
+"""`ome-admin archive`: move or remove the oldest segments of a journal."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ __all__ = ["archive"]
 
 @click.command()
 @directory_argument
-@click.option("--before", type=click.IntRange(1), required=True, help="Only segments whose records are all older than this sequence.")
-@click.option("--to", "target", type=click.Path(path_type=Path), help="Move them to this directory, which is made where there is none.")
-@click.option("--remove", is_flag=True, help="Remove them for good.")
+@click.option(
+    "--before", type=click.IntRange(1), required=True, help="Archive only segments whose records are all older than this sequence."
+)
+@click.option("--to", "target", type=click.Path(path_type=Path), help="Move them to this directory, and make it if needed.")
+@click.option("--remove", is_flag=True, help="Remove them permanently.")
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and do nothing.")
 @json_option
 @failing
 def archive(directory: Path, before: int, target: Path | None, remove: bool, dry_run: bool, as_json: bool) -> None:
-    """Take the oldest segments out of DIRECTORY, on which no server may run. They are sealed and in the manifest, or nothing is done.
+    """Take the oldest segments out of DIRECTORY. No server may run on it.
 
-    The last segment always stays, and so does what a start from the oldest snapshot needs.
+    All of them must be sealed and in the manifest, or nothing is done. The last segment always stays, and so
+    do the segments that a start from the oldest snapshot needs.
     """
     if (target is None) != remove:
         raise click.UsageError("give either --to or --remove")

@@ -16,24 +16,24 @@ directory_argument = click.argument("directory", type=click.Path(exists=True, fi
 
 
 def hash_text(value: int | None) -> str | None:
-    """A hash of 64 bits as it is written everywhere."""
+    """A hash of 64 bits as all commands print it."""
     return None if value is None else f"{value:016x}"
 
 
 def beginning_line(begins_behind: int) -> str | None:
-    """What to say of a journal that begins behind a command; None where it begins with the first."""
+    """The line for a journal that begins after a command; None if it begins with the first."""
     if begins_behind == 0:
         return None
-    return f"begins behind command {begins_behind:,}, with its snapshot: the first segments are not there"
+    return f"begins after command {begins_behind:,}, with its snapshot: the first segments are missing"
 
 
 def tail_line(report: JournalReport) -> str | None:
-    """What to say of a torn tail; None where there is none."""
+    """The line for a torn tail; None if there is none."""
     if report.verdict is not Verdict.TORN:
         return None
     return (
         f"torn tail: {report.torn_bytes:,} bytes in {report.path} from offset {report.offset:,}; "
-        "the next start cuts them off and keeps them beside"
+        "the next start truncates them and saves them to a file"
     )
 
 

@@ -16,7 +16,7 @@ __all__ = ["clock"]
 
 @click.command()
 @directory_argument
-@click.option("--accept", is_flag=True, help="The machine's clock is right: make it the venue's time, earlier or later.")
+@click.option("--accept", is_flag=True, help="Confirm that the machine's clock is right, and make it the venue's time, earlier or later.")
 @click.option("--yes", is_flag=True, help="With --accept: do not ask.")
 @click.option(
     "--timeout", type=click.FloatRange(0, 86_400), default=10.0, show_default=True, help="Seconds to wait for the running server."
@@ -24,9 +24,10 @@ __all__ = ["clock"]
 @json_option
 @failing
 def clock(directory: Path, accept: bool, yes: bool, timeout: float, as_json: bool) -> None:
-    """Show the machine's clock and the time of the venue that runs on DIRECTORY. With --accept, after a jump, take the clock as it is.
+    """Show the machine's clock and the time of the venue that runs on DIRECTORY. With --accept, after a jump, accept
+    the clock as it is.
 
-    Accepting a later time expires the orders whose deadline is over by then; what has expired does not come back by an earlier one.
+    A later time expires the orders whose deadline is over by then. An earlier time does not bring back expired orders.
     """
     found = clock_state(directory)
     if accept and found.is_held:

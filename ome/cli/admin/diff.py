@@ -1,4 +1,4 @@
-"""`ome-admin diff`: where two journals part."""
+"""`ome-admin diff`: the first difference between two journals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIELD_COUNT = 12  # names that are printed
 @click.command()
 @click.argument("left", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("right", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--ignore-time", is_flag=True, help="Leave the timestamps of commands and events out.")
+@click.option("--ignore-time", is_flag=True, help="Ignore the timestamps of commands and events.")
 @json_option
 @failing
 def diff(left: Path, right: Path, ignore_time: bool, as_json: bool) -> None:
@@ -54,7 +54,7 @@ def diff(left: Path, right: Path, ignore_time: bool, as_json: bool) -> None:
 def _print(found: Difference) -> None:
     sides = (("left", found.left), ("right", found.right))
     if found.kind is DifferenceKind.BEGINNING:
-        click.echo(f"different in state behind command {found.sequence:,}, the first that both are there from")
+        click.echo(f"different in state after command {found.sequence:,}, from which on both journals are there")
         return
     if found.kind is DifferenceKind.LENGTH:
         lengths = ", ".join(f"{name} {side.length:,} ({side.directory})" for name, side in sides)

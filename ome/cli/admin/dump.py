@@ -1,4 +1,4 @@
-"""`ome-admin dump`: the commands of a journal, in words."""
+"""`ome-admin dump`: print the commands of a journal in words."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ _KINDS = {kind.name.lower(): int(kind) for kind in CommandKind}
 
 @click.command()
 @directory_argument
-@click.option("--from", "first", type=click.IntRange(1), default=1, help="First sequence.")
-@click.option("--to", "last", type=click.IntRange(1), help="Last sequence.")
-@click.option("--since", callback=moment, help="Not before: nanoseconds since 1970, or ISO 8601 with zone.")
-@click.option("--until", callback=moment, help="Not after; as --since.")
-@click.option("--instrument", help="Commands that name this symbol.")
-@click.option("--participant", help="Commands of this participant, by name or number.")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(list(_KINDS)), help="Commands of this kind; may be repeated.")
-@click.option("--order", type=click.IntRange(1), help="Commands that name this client order id or order id, or had an event that does.")
-@click.option("--events", is_flag=True, help="Also the events that each caused, by replay.")
-@click.option("-f", "--follow", is_flag=True, help="Go on as a server writes, until Ctrl-C.")
+@click.option("--from", "first", type=click.IntRange(1), default=1, help="First sequence to print.")
+@click.option("--to", "last", type=click.IntRange(1), help="Last sequence to print.")
+@click.option("--since", callback=moment, help="Only commands from this time on: nanoseconds since 1970, or ISO 8601 with zone.")
+@click.option("--until", callback=moment, help="Only commands up to this time; format as --since.")
+@click.option("--instrument", help="Only commands that name this symbol.")
+@click.option("--participant", help="Only commands of this participant, by name or number.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(list(_KINDS)), help="Only commands of this kind; may be repeated.")
+@click.option(
+    "--order", type=click.IntRange(1), help="Only commands that name this client order id or order id, or that caused an event with it."
+)
+@click.option("--events", is_flag=True, help="Also print the events that each command caused, by replay.")
+@click.option("-f", "--follow", is_flag=True, help="Continue while a server writes, until Ctrl-C.")
 @json_option
 @failing
 def dump(
@@ -47,14 +49,15 @@ def dump(
     follow: bool,
     as_json: bool,
 ) -> None:
-    """Print the commands of a journal, one a line. With --json, one object a line. Changes nothing.
+    """Print the commands of a journal, one on each line. With --json, one object on each line. Read-only.
 
-    Where the first segments are not there it begins with the first that is, or with --events and --order behind the oldest snapshot.
+    If the first segments are missing, the output begins with the first command that is there, or with --events and
+    --order after the oldest snapshot.
     """
     if not follow:
         require_journal(directory)
     if (begin := first_sequence(directory)) > 1:
-        click.echo(f"the journal begins with command {begin:,}: the segments before are not there", err=True)
+        click.echo(f"the journal begins with command {begin:,}: the segments before are missing", err=True)
     selection = Selection(
         first=first,
         last=last,

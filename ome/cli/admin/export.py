@@ -1,4 +1,4 @@
-"""`ome-admin export`: a journal as Parquet."""
+"""`ome-admin export`: write a journal as Parquet."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["export"]
 @click.command()
 @directory_argument
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--events", is_flag=True, help="Also the events, by replay, to <name of FILE>-events beside it.")
+@click.option("--events", is_flag=True, help="Also write the events, by replay, to <name of FILE>-events in the same directory.")
 @json_option
 @failing
 def export(directory: Path, file: Path, events: bool, as_json: bool) -> None:
-    """Write the commands of a journal to a Parquet file, a row each. Needs the extra ome[parquet]. Changes nothing in DIRECTORY."""
+    """Write the commands of a journal to a Parquet file, one row for each. Needs the extra ome[parquet]. Read-only for DIRECTORY."""
     require_journal(directory)
     with progress_bar(f"exporting {directory}", command_count(directory), hidden=as_json) as progress:
         written = export_journal(directory, file, events=events, live=is_served(directory), progress=progress)
@@ -29,7 +29,7 @@ def export(directory: Path, file: Path, events: bool, as_json: bool) -> None:
         print_json(written)
         return
     if written.first_sequence > 1:
-        click.echo(f"begins with command {written.first_sequence:,}: the segments before are not there")
+        click.echo(f"begins with command {written.first_sequence:,}: the segments before are missing")
     click.echo(f"{written.commands_path}: {written.command_count:,} commands")
     if written.events_path is not None:
         click.echo(f"{written.events_path}: {written.event_count:,} events")

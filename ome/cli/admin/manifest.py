@@ -1,4 +1,4 @@
-"""`ome-admin manifest`: digests of the sealed segments of a journal, brought up to date."""
+"""`ome-admin manifest`: update the digests of the sealed segments of a journal."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ def _print_verifier(context: click.Context, _option: click.Parameter, is_wanted:
     is_eager=True,
     expose_value=False,
     callback=_print_verifier,
-    help="Print the program that checks a manifest (Python, nothing else needed) and do nothing else.",
+    help="Only print the program that checks a manifest (it needs Python and nothing else).",
 )
 @json_option
 @failing
 def manifest(directory: Path, as_json: bool) -> None:
-    """Add a line for each sealed segment to the manifest in DIRECTORY, on which no server may run. --verifier prints what checks it."""
+    """Add a line for each sealed segment to the manifest in DIRECTORY. No server may run on it.
+
+    --verifier prints the program that checks a manifest.
+    """
     require_journal(directory)
     with hold(directory):
         added = append_manifest(directory)

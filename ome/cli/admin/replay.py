@@ -1,4 +1,4 @@
-"""`ome-admin replay`: where a journal leads."""
+"""`ome-admin replay`: replay a journal and print the resulting state."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ __all__ = ["replay"]
 @click.option(
     "--until", callback=moment, help="Stop before the first command that is later: nanoseconds since 1970, or ISO 8601 with zone."
 )
-@click.option("--from-snapshot", is_flag=True, help="Begin with the newest snapshot that is whole, as a start does.")
-@click.option("--live", is_flag=True, help="A server may be writing: end at the last complete record. Found out where one runs.")
+@click.option("--from-snapshot", is_flag=True, help="Begin with the newest whole snapshot, as a start does.")
+@click.option("--live", is_flag=True, help="End at the last complete record, because a server may be writing. Automatic if a server runs.")
 @json_option
 @failing
 def replay(directory: Path, to: int | None, until: int | None, from_snapshot: bool, live: bool, as_json: bool) -> None:
-    """Replay a journal and print where it leads. Changes nothing. A damaged journal: the place, and exit 3."""
+    """Replay a journal and print the resulting state. Read-only.
+
+    If the journal is damaged, the command prints the place and exits with 3.
+    """
     if to is not None and until is not None:
         raise click.UsageError("--to and --until exclude each other: give one")
     live = live or is_served(directory)

@@ -1,4 +1,4 @@
-"""`ome-admin snapshot`: a snapshot of the state, now."""
+"""`ome-admin snapshot`: make a snapshot of the state now."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["snapshot"]
 @json_option
 @failing
 def snapshot(directory: Path, timeout: float, as_json: bool) -> None:
-    """Make a snapshot of the state now: a running server makes it, which goes on meanwhile; otherwise the journal is replayed for it."""
+    """Make a snapshot of the state now. A running server makes it without stopping. Without a server, the command replays the journal."""
     made = make_snapshot(directory, timeout)
     if as_json:
         print_json(made)

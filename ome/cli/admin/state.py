@@ -1,4 +1,4 @@
-"""`ome-admin state`: the books as they were."""
+"""`ome-admin state`: print the books as they were after a command."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ __all__ = ["state"]
 
 @click.command()
 @directory_argument
-@click.option("--at", type=click.IntRange(0), help="After this command. [default: the last]")
+@click.option("--at", type=click.IntRange(0), help="Show the state after this command. [default: the last]")
 @click.option("--instrument", help="Only this symbol.")
-@click.option("--orders", is_flag=True, help="Every order too: at rest as they would trade, then waiting as they would trigger.")
+@click.option(
+    "--orders",
+    is_flag=True,
+    help="Also print every order: resting orders in the order of trading, then waiting orders in the order of triggering.",
+)
 @json_option
 @failing
 def state(directory: Path, at: int | None, instrument: str | None, orders: bool, as_json: bool) -> None:
-    """Print the books as they were after a command, by replay. Changes nothing."""
+    """Print the books as they were after a command, by replay. Read-only."""
     require_journal(directory)
     with progress_bar(f"replaying {directory}", at or command_count(directory), hidden=as_json) as progress:
         found = market_state(directory, at=at, symbol=instrument, with_orders=orders, live=is_served(directory), progress=progress)

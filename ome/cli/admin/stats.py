@@ -20,12 +20,15 @@ _STORAGE_ALARMS = ("", "  STORAGE IS LOW: new orders are refused", "  STORAGE IS
 
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("data"))
-@click.option("-i", "--interval", type=float, help="Repeat every so many seconds, with rates over the interval, until Ctrl-C.")
-@click.option("-n", "--count", type=click.IntRange(1), help="With --interval: end after so many lines.")
+@click.option("-i", "--interval", type=float, help="Repeat after this many seconds, with rates over the interval, until Ctrl-C.")
+@click.option("-n", "--count", type=click.IntRange(1), help="With --interval: end after this many lines.")
 @json_option
 @failing
 def stats(directory: Path, interval: float | None, count: int | None, as_json: bool) -> None:
-    """Statistics of the venue that runs on DIRECTORY, read from its counters file: no socket, right at any load."""
+    """Print statistics of the venue that runs on DIRECTORY.
+
+    The command reads the counters file and uses no socket, so it works at any load.
+    """
     with Counters(directory) as counters:
         if interval is None:
             _print_totals(counters, as_json)
@@ -61,7 +64,7 @@ class _Look:
 
     @property
     def lag(self) -> int:
-        """Commands matched and not on disk yet; none where there is no journal."""
+        """Commands that are matched and not on disk yet; 0 without a journal."""
         if self.values["venue.policy"] == Policy.MEMORY:
             return 0
         return max(0, self.values["match.sequence"] - self.values["journal.sequence"])

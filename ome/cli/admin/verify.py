@@ -1,4 +1,4 @@
-"""`ome-admin verify`: whether a journal is what was written, and leads to what it led to."""
+"""`ome-admin verify`: check that a journal is what was written, and that its replay gives the same state and events."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ __all__ = ["print_verification", "verify"]
 @click.command()
 @directory_argument
 @click.option(
-    "--reference", is_flag=True, help="Also apply every command to the reference model, and compare every event and the state. Slow."
+    "--reference",
+    is_flag=True,
+    help="Also apply every command to the reference model, and compare every event and the state. This is slow.",
 )
 @json_option
 @failing
 def verify(directory: Path, reference: bool, as_json: bool) -> None:
-    """Read a whole journal, replay it, and print what each check found. Changes nothing. Where one fails: the place, and exit 3."""
+    """Read a whole journal, replay it, and print the result of each check. Read-only.
+
+    If a check fails, the command prints the place and exits with 3.
+    """
     require_journal(directory)
     label = f"verifying {directory}" + (" against the reference" if reference else "")
     with progress_bar(label, command_count(directory), hidden=as_json) as progress:
@@ -57,12 +62,12 @@ def _values(found: Verification) -> dict[str, object]:
 
 
 def print_verification(found: Verification) -> None:
-    """A line for each check, then where the journal leads."""
+    """Prints a line for each check, then the resulting state."""
     report = found.report
     for check in found.checks:
         click.echo(f"{check.name:<10} {'ok' if check.is_ok else 'FAILED':<7} {check.count:>14,} {check.unit}  {check.detail}".rstrip())
         if not check.is_ok:
-            click.echo(f"  ome-admin repair finds out what helps: {', '.join(remedies_of(check.name))}")
+            click.echo(f"  possible remedies of ome-admin repair: {', '.join(remedies_of(check.name))}")
     if found.disagreement is not None:
         click.echo(command_line(found.disagreement.command))
         for name, events in (("core", found.disagreement.core), ("reference", found.disagreement.reference)):

@@ -1,0 +1,94 @@
+"""What an engine is made with and what is in it, in numbers: limits, counts, sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ome._native import CData, ffi, lib
+from ome.errors import InvalidValueError
+from ome.messages import Limits
+
+__all__ = ["EngineState", "SessionState", "limits_in", "limits_of", "misfit", "sessions_of", "state_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineState:
+    """The counts of an engine since its first command: records, not commands, in `sequence`; what lives now in levels and special orders.
+
+    `order_slot_count`: slots that orders ever used at once; an order id is never given twice, so they stay.
+    """
+
+    sequence: int
+    time_ns: int
+    trade_count: int
+    event_count: int
+    instrument_count: int
+    session_count: int
+    participant_count: int
+    level_count: int
+    special_count: int
+    order_slot_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionState:
+    """A session that is defined: its number, its participant's name and number, and which of the participant's sessions it is."""
+
+    session: int
+    participant: int
+    participant_name: str
+    session_number: int
+
+
+def state_of(engine: CData) -> EngineState:
+    """All counts of an engine at once."""
+    status = ffi.new("ome_engine_status_t *")
+    lib.ome_engine_status(engine, status)
+    return EngineState(**{name: getattr(status, name) for name in EngineState.__slots__})
+
+
+def sessions_of(engine: CData) -> list[SessionState]:
+    """Every session that is defined in an engine, by rising number."""
+    status = ffi.new("ome_engine_status_t *")
+    lib.ome_engine_status(engine, status)
+    found = ffi.new("ome_session_view_t *")
+    result: list[SessionState] = []
+    for number in range(1, status.session_count_max + 1):
+        if len(result) == status.session_count:
+            break
+        if lib.ome_engine_session(engine, number, found) != lib.OME_OK:
+            continue
+        name = ffi.string(found.participant_name, 16).decode("ascii")
+        result.append(
+            SessionState(session=number, participant=found.participant, participant_name=name, session_number=found.session_number)
+        )
+    return result
+
+
+def limits_in(engine: CData) -> Limits:
+    """The limits that an engine has."""
+    status = ffi.new("ome_engine_status_t *")
+    lib.ome_engine_status(engine, status)
+    return Limits(**{name: getattr(status, name) for name in Limits.__slots__})
+
+
+def limits_of(limits: Limits) -> CData:
+    """Limits for C, an ome_limits_t *."""
+    return ffi.new("ome_limits_t *", {name: getattr(limits, name) for name in Limits.__slots__})
+
+
+def misfit(state: EngineState, sessions: Iterable[SessionState], limits: Limits, where: str) -> InvalidValueError:
+    """What of an engine in this state, with these sessions, does not fit into other limits."""
+    used = {
+        "order_count_max": state.order_slot_count,
+        "level_count_max": state.level_count,
+        "instrument_count_max": state.instrument_count,
+        # There may be gaps below the highest number of a session or participant.
+        "session_count_max": max((max(session.session, session.participant) for session in sessions), default=0),
+        "special_count_max": state.special_count,
+    }
+    too_few = [name for name, count in used.items() if getattr(limits, name) < count]
+    found = ", ".join(f"{name} {getattr(limits, name):,}" for name in too_few)
+    allowed = "at least " + ", ".join(f"{name} {used[name]:,}" for name in too_few) + ", which are in use"
+    return InvalidValueError("limits", where=where, found=found, allowed=allowed)

@@ -1,0 +1,586 @@
+/* What the tests of the gateway share: a socket that is a table in memory, and a house of engine, ring, stream and gateway that a test
+ * works by hand. */
+#ifndef GATEWAY_FIXTURE_H
+#define GATEWAY_FIXTURE_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/ome_clock.h"
+#include "commands/ome_apply.h"
+#include "ome_venue_face.h"
+#include "ome_test_directory.h"
+#include "ome_test_market.h"
+#include "pipeline/ome_match_stage.h"
+#include "state/ome_state.h"
+#include "wire/ome_frame.h"
+#include "wire/ome_gateway.h"
+
+#define PEER_COUNT 6u /* their slots; 0 is not used */
+#define FRAME_COUNT_MAX 4096u
+#define REPORT_SIZE sizeof(ome_execution_report_t)
+#define LONG_NS UINT64_C(20000000000) /* a wait this long means that something hangs */
+
+static const ome_limits_t standard_limits = {.order_count_max = 64,
+    .level_count_max = 32,
+    .instrument_count_max = 4,
+    .session_count_max = 4,
+    .special_count_max = 32};
+
+static inline void set_header(void *message, uint16_t template_id)
+{
+    ome_message_header_set(message, template_id, OME_BODY_SIZE);
+}
+
+/* ---- a socket that is a table in memory ---- */
+
+typedef struct
+{
+    uint32_t peer; /* its slot */
+    uint32_t generation;
+    uint32_t size_bytes;
+    ome_socket_kind_t kind; /* of what came in */
+    bool is_last; /* of what went out: the connection ended with it */
+    uint8_t *data;
+} wire_frame_t;
+
+/* What the gateway did to a connection. */
+typedef struct
+{
+    uint32_t generation; /* counts the connections that had the slot before */
+    bool is_admitted;
+    bool is_ended; /* nothing is sent to it any more, and nothing comes from it */
+    uint32_t pause_count;
+    uint32_t pause_ms; /* the last one's */
+    ome_status_t status; /* what sending to it gives */
+} wire_peer_t;
+
+typedef struct
+{
+    ome_socket_t table;
+    pthread_mutex_t lock;
+    int event_fd; /* readable when a frame was put in */
+    wire_frame_t in[FRAME_COUNT_MAX];
+    uint32_t in_count;
+    uint32_t in_read;
+    uint8_t *handed_over; /* until the next receive */
+    wire_frame_t out[FRAME_COUNT_MAX];
+    uint32_t out_count;
+    uint32_t out_read; /* by the test */
+    uint32_t send_count; /* tried, also those refused */
+    wire_peer_t peers[PEER_COUNT];
+    bool is_closed;
+    bool closes_in_wait;
+    const ome_published_t *published; /* no report of a command beyond it may be sent; NULL: not checked */
+} wire_t;
+
+/* The number of the connection that has the slot now. */
+static inline uint64_t peer_number(const wire_t *wire, uint32_t peer)
+{
+    return (uint64_t)(wire->peers[peer].generation + 1) << 32 | peer;
+}
+
+/* The connection of that number, if it is the one that has the slot now and has not ended. */
+static inline wire_peer_t *peer_at(wire_t *wire, uint64_t number)
+{
+    const uint32_t slot = (uint32_t)number;
+    CHECK(slot >= 1 && slot < PEER_COUNT);
+    return number == peer_number(wire, slot) && !wire->peers[slot].is_ended ? &wire->peers[slot] : NULL;
+}
+
+/* What came from those that have ended meanwhile is left out, as a listener does. */
+static inline const wire_frame_t *next_in(wire_t *wire)
+{
+    while (wire->in_read < wire->in_count)
+    {
+        const wire_frame_t *frame = &wire->in[wire->in_read++];
+        const wire_peer_t *peer = &wire->peers[frame->peer];
+        if (frame->kind == OME_SOCKET_GONE || (!peer->is_ended && peer->generation == frame->generation))
+        {
+            return frame;
+        }
+        free(frame->data);
+    }
+    return NULL;
+}
+
+static inline ome_status_t wire_receive(void *context, ome_socket_message_t *message)
+{
+    wire_t *wire = context;
+    pthread_mutex_lock(&wire->lock);
+    free(wire->handed_over);
+    wire->handed_over = NULL;
+    ome_status_t status = wire->is_closed ? OME_STOPPED : OME_EMPTY;
+    const wire_frame_t *frame = wire->is_closed ? NULL : next_in(wire);
+    if (frame != NULL)
+    {
+        wire->handed_over = frame->data;
+        *message = (ome_socket_message_t){.peer = (uint64_t)(frame->generation + 1) << 32 | frame->peer,
+            .data = frame->data,
+            .data_size_bytes = frame->size_bytes,
+            .kind = frame->kind};
+        status = OME_OK;
+    }
+    pthread_mutex_unlock(&wire->lock);
+    return status;
+}
+
+static inline void wire_keep(wire_t *wire, uint64_t peer, const uint8_t *data, uint32_t size_bytes, bool is_last)
+{
+    CHECK(wire->out_count < FRAME_COUNT_MAX);
+    wire_frame_t *frame = &wire->out[wire->out_count++];
+    *frame = (wire_frame_t){.peer = (uint32_t)peer, .size_bytes = size_bytes, .is_last = is_last, .data = malloc(size_bytes)};
+    CHECK(frame->data != NULL);
+    memcpy(frame->data, data, size_bytes);
+}
+
+static inline ome_status_t wire_send(void *context, uint64_t peer, const uint8_t *data, uint32_t size_bytes)
+{
+    wire_t *wire = context;
+    pthread_mutex_lock(&wire->lock);
+    wire->send_count++;
+    const wire_peer_t *to = peer_at(wire, peer);
+    const ome_status_t status = to != NULL ? to->status : OME_NOT_FOUND;
+    if (status == OME_OK)
+    {
+        wire_keep(wire, peer, data, size_bytes, false);
+        for (uint32_t offset = 0; wire->published != NULL && size_bytes % REPORT_SIZE == 0 && offset < size_bytes; offset += REPORT_SIZE)
+        {
+            ome_execution_report_t report;
+            memcpy(&report, data + offset, sizeof(report));
+            CHECK(report.engine_sequence <= ome_published_limit(wire->published));
+        }
+    }
+    pthread_mutex_unlock(&wire->lock);
+    return status;
+}
+
+static inline uint32_t wire_queued(void *context, uint64_t peer)
+{
+    (void)context;
+    (void)peer;
+    return 0;
+}
+
+static inline ome_status_t wire_admit(void *context, uint64_t peer, int is_admitted)
+{
+    wire_peer_t *admitted = peer_at(context, peer);
+    if (admitted == NULL)
+    {
+        return OME_NOT_FOUND;
+    }
+    admitted->is_admitted = is_admitted != 0;
+    return OME_OK;
+}
+
+static inline void wire_pause(void *context, uint64_t peer, uint32_t duration_ms)
+{
+    wire_peer_t *paused = peer_at(context, peer);
+    CHECK(paused != NULL);
+    paused->pause_count++;
+    paused->pause_ms = duration_ms;
+}
+
+/* As a listener does: the last message goes out whatever sending to the peer gives. */
+static inline void wire_end(void *context, uint64_t peer, const uint8_t *data, uint32_t size_bytes)
+{
+    wire_t *wire = context;
+    wire_peer_t *ended = peer_at(wire, peer);
+    if (ended == NULL)
+    {
+        return;
+    }
+    pthread_mutex_lock(&wire->lock);
+    ended->is_ended = true;
+    wire_keep(wire, peer, data, size_bytes, true);
+    pthread_mutex_unlock(&wire->lock);
+}
+
+static inline ome_status_t wire_wait(void *context, int event_fd, uint32_t timeout_ms)
+{
+    wire_t *wire = context;
+    struct pollfd items[2] = {{.fd = event_fd, .events = POLLIN}, {.fd = wire->event_fd, .events = POLLIN}};
+    if (wire->closes_in_wait)
+    {
+        return OME_STOPPED;
+    }
+    (void)poll(items, 2, (int)timeout_ms);
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        uint64_t count;
+        CHECK((items[i].revents & POLLIN) == 0 || read(items[i].fd, &count, sizeof(count)) == sizeof(count));
+    }
+    return OME_OK;
+}
+
+static inline wire_t *wire_new(void)
+{
+    wire_t *wire = calloc(1, sizeof(wire_t));
+    CHECK(wire != NULL);
+    CHECK_EQUAL(pthread_mutex_init(&wire->lock, NULL), 0);
+    wire->event_fd = eventfd(0, EFD_NONBLOCK);
+    CHECK(wire->event_fd >= 0);
+    wire->table = (ome_socket_t){.context = wire,
+        .receive = wire_receive,
+        .send = wire_send,
+        .queued = wire_queued,
+        .admit = wire_admit,
+        .pause = wire_pause,
+        .end = wire_end,
+        .wait = wire_wait};
+    return wire;
+}
+
+static inline void wire_free(wire_t *wire)
+{
+    while (wire->in_read < wire->in_count)
+    {
+        free(wire->in[wire->in_read++].data);
+    }
+    free(wire->handed_over);
+    for (uint32_t i = 0; i < wire->out_count; i++)
+    {
+        free(wire->out[i].data);
+    }
+    CHECK_EQUAL(close(wire->event_fd), 0);
+    pthread_mutex_destroy(&wire->lock);
+    free(wire);
+}
+
+static inline void wire_put_kind(wire_t *wire, uint32_t peer, ome_socket_kind_t kind, const void *data, uint32_t size_bytes)
+{
+    const uint64_t one = 1;
+    pthread_mutex_lock(&wire->lock);
+    CHECK(wire->in_count < FRAME_COUNT_MAX);
+    wire_frame_t *frame = &wire->in[wire->in_count++];
+    *frame = (wire_frame_t){.peer = peer,
+        .generation = wire->peers[peer].generation,
+        .size_bytes = size_bytes,
+        .kind = kind,
+        .data = malloc(size_bytes > 0 ? size_bytes : 1)};
+    CHECK(frame->data != NULL);
+    memcpy(frame->data, data, size_bytes);
+    pthread_mutex_unlock(&wire->lock);
+    CHECK_EQUAL(write(wire->event_fd, &one, sizeof(one)), sizeof(one));
+}
+
+/* A client sends a frame. */
+static inline void wire_put(wire_t *wire, uint32_t peer, const void *data, uint32_t size_bytes)
+{
+    wire_put_kind(wire, peer, OME_SOCKET_PART, data, size_bytes);
+}
+
+/* Another client connects and gets the slot. */
+static inline void wire_reconnect(wire_t *wire, uint32_t peer)
+{
+    wire->peers[peer] = (wire_peer_t){.generation = wire->peers[peer].generation + 1};
+}
+
+/* ---- a house: engine, ring, stream and gateway, worked by hand ---- */
+
+typedef struct
+{
+    ome_engine_t *engine;
+    ome_ring_t *ring;
+    ome_stream_t *stream;
+    ome_counters_t counters;
+    ome_match_stage_t *stage;
+    ome_gateway_t *gateway;
+    wire_t *wire;
+    ome_venue_clock_t clock;
+    int event_fd;
+    atomic_bool is_abandoned;
+    bool is_open;
+    uint8_t storage; /* ome_storage_t */
+    ome_published_t published;
+} house_t;
+
+/* Commands up to this one may be published. */
+static inline void open_gate(house_t *house, uint64_t sequence)
+{
+    ome_published_advance(&house->published, OME_GATE_DURABLE, sequence);
+}
+
+static inline bool house_is_open(void *context)
+{
+    return ((const house_t *)context)->is_open;
+}
+
+static inline uint8_t house_storage(void *context)
+{
+    return ((const house_t *)context)->storage;
+}
+
+static inline uint64_t count_of(const house_t *house, ome_venue_counter_t counter)
+{
+    return ome_counter_get(ome_counters_counter(&house->counters, counter));
+}
+
+static inline ome_gateway_counters_t gateway_counters(const ome_counters_t *counters)
+{
+    return (ome_gateway_counters_t){.frames_in = ome_counters_counter(counters, OME_COUNT_FRAMES_IN),
+        .messages_in = ome_counters_counter(counters, OME_COUNT_MESSAGES_IN),
+        .frames_rejected = ome_counters_counter(counters, OME_COUNT_FRAMES_REJECTED),
+        .messages_busy = ome_counters_counter(counters, OME_COUNT_MESSAGES_BUSY),
+        .reports = ome_counters_counter(counters, OME_COUNT_REPORTS),
+        .reports_undelivered = ome_counters_counter(counters, OME_COUNT_REPORTS_UNDELIVERED),
+        .sessions = ome_counters_counter(counters, OME_COUNT_SESSIONS),
+        .sessions_ended = ome_counters_counter(counters, OME_COUNT_SESSIONS_ENDED),
+        .orders = ome_counters_counter(counters, OME_COUNT_ORDERS),
+        .cancels = ome_counters_counter(counters, OME_COUNT_CANCELS),
+        .rejects = ome_counters_counter(counters, OME_COUNT_REJECTS),
+        .orders_storage_low = ome_counters_counter(counters, OME_COUNT_ORDERS_STORAGE_LOW),
+        .report_latency = ome_counters_histogram(counters, OME_LATENCY_REPORT)};
+}
+
+static inline void make_gateway(house_t *house)
+{
+    ome_reader_t reader;
+    CHECK_EQUAL(ome_published_register(&house->published, "gateway", true, &reader), OME_OK);
+    const ome_gateway_config_t config = {.ingress = {.ring = house->ring, .clock = &house->clock},
+        .reader = reader,
+        .is_open = house_is_open,
+        .storage = house_storage,
+        .context = house,
+        .socket = &house->wire->table,
+        .counters = gateway_counters(&house->counters),
+        .order_count_max = house->engine->limits.order_count_max,
+        .session_count_max = house->engine->limits.session_count_max,
+        .connection_slot_max = PEER_COUNT - 1,
+        .event_fd = house->event_fd};
+    const uint64_t size_bytes = ome_gateway_size_bytes(&config);
+    void *memory = market_memory(size_bytes);
+    CHECK_EQUAL(ome_gateway_init(&house->gateway, memory, size_bytes - 1, &config, house->engine), OME_NO_MEMORY);
+    CHECK_EQUAL(ome_gateway_init(&house->gateway, memory, size_bytes, &config, house->engine), OME_OK);
+}
+
+/* A house around an engine, which has a history or not. */
+static inline house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_count, uint32_t stream_slot_count)
+{
+    house_t *house = calloc(1, sizeof(house_t));
+    CHECK(house != NULL);
+    house->engine = engine;
+    ome_venue_clock_init(&house->clock, ome_clock_steady_ns(), ome_clock_realtime_ns(), 0);
+    house->is_open = true;
+    house->wire = wire_new();
+    house->event_fd = eventfd(0, EFD_NONBLOCK);
+    CHECK(house->event_fd >= 0);
+    const ome_ring_config_t ring = {
+        .slot_count = ring_slot_count, .consumer_count = 1, .initial_sequence = engine->sequence, .wait_strategy = OME_WAIT_BLOCK};
+    const ome_stream_config_t stream = {.slot_count = stream_slot_count, .reader_count = 1, .wait_strategy = OME_WAIT_BLOCK};
+    const uint64_t ring_size_bytes = ome_ring_size_bytes(ring_slot_count);
+    const uint64_t stream_size_bytes = ome_stream_size_bytes(stream_slot_count);
+    const uint64_t counters_size_bytes = ome_counters_size_bytes(OME_COUNT_COUNT, OME_LATENCY_COUNT);
+    CHECK_EQUAL(ome_ring_init(&house->ring, market_memory(ring_size_bytes), ring_size_bytes, &ring), OME_OK);
+    CHECK_EQUAL(ome_stream_init(&house->stream, market_memory(stream_size_bytes), stream_size_bytes, &stream), OME_OK);
+    CHECK_EQUAL(
+        ome_counters_init(&house->counters, market_memory(counters_size_bytes), counters_size_bytes, &ome_venue_counters_table, 1), OME_OK);
+    house->stage = market_memory(sizeof(ome_match_stage_t));
+    ome_match_stage_init(house->stage, engine, house->ring, 0, house->stream, &house->counters, &house->is_abandoned);
+    ome_published_init(&house->published, house->stream, 1u << OME_GATE_DURABLE, UINT64_MAX);
+    make_gateway(house);
+    return house;
+}
+
+static inline void house_free(house_t *house)
+{
+    CHECK(ome_engine_check(house->engine) == NULL);
+    free(house->gateway);
+    free(house->stage);
+    free(house->counters.header);
+    free(house->stream);
+    free(house->ring);
+    free(house->engine);
+    wire_free(house->wire);
+    CHECK_EQUAL(close(house->event_fd), 0);
+    free(house);
+}
+
+static inline ome_gateway_outcome_t run(house_t *house)
+{
+    return ome_gateway_run(house->gateway, 0);
+}
+
+static inline uint32_t match(house_t *house)
+{
+    uint32_t total = 0;
+    for (uint32_t count = 1; count > 0; total += count)
+    {
+        count = ome_match_stage_do_work(house->stage);
+    }
+    return total;
+}
+
+/* Takes frames, matches, and speaks, until there is nothing left to do. */
+static inline void work(house_t *house)
+{
+    for (;;)
+    {
+        const uint64_t before = ome_stream_reader_position(house->stream, 0);
+        const uint32_t read_before = house->wire->in_read;
+        CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+        const uint32_t matched = match(house);
+        if (matched == 0 && ome_stream_reader_position(house->stream, 0) == before && house->wire->in_read == read_before)
+        {
+            return;
+        }
+    }
+}
+
+/* The embedder's own command. */
+static inline void submit(house_t *house, const ome_command_t *command)
+{
+    uint64_t sequence;
+    CHECK_EQUAL(ome_ring_try_claim(house->ring, 1, &sequence), OME_OK);
+    uint8_t *slot = ome_ring_slot(house->ring, sequence);
+    memcpy(slot + 8, (const uint8_t *)command + 8, OME_BODY_SIZE);
+    ome_ring_publish(house->ring, sequence, 1);
+}
+
+/* A session that the engine knows logs on, as its own participant and under its own number. */
+static inline ome_gateway_logon_t logon_of(const house_t *house, uint16_t session, uint32_t peer)
+{
+    ome_gateway_logon_t logon = {
+        .peer = peer_number(house->wire, peer), .participant = session, .session_number = 0, .is_defined = 1, .participant_name = {0}};
+    logon.participant_name[0] = (char)('A' + session - 1);
+    return logon;
+}
+
+static inline void bind(house_t *house, uint16_t session, uint32_t peer)
+{
+    const ome_gateway_logon_t logon = logon_of(house, session, peer);
+    CHECK_EQUAL(ome_gateway_bind(house->gateway, session, &logon), OME_OK);
+    CHECK(house->wire->peers[peer].is_admitted);
+}
+
+static inline uint16_t session_of(const house_t *house, uint32_t peer)
+{
+    return ome_gateway_session_of(house->gateway, peer_number(house->wire, peer));
+}
+
+static inline ome_gateway_session_t look(const house_t *house, uint16_t session)
+{
+    ome_gateway_session_t seen;
+    ome_gateway_look(house->gateway, session, &seen);
+    return seen;
+}
+
+/* An engine with one instrument and three sessions; session s is participant s's. */
+static inline ome_engine_t *defined_engine(void)
+{
+    ome_engine_t *engine = market_engine(&standard_limits);
+    recorder_t *recorder = recorder_new(1);
+    const ome_command_t definitions[4] = {
+        define_instrument(1, "ONE", 1, 0), define_session(1, 1, "A", 0), define_session(2, 2, "B", 0), define_session(3, 3, "C", 0)};
+    ome_engine_apply_many(engine, definitions, 4, &recorder->sink);
+    CHECK_EQUAL(engine->session_count, 3);
+    recorder_free(recorder);
+    return engine;
+}
+
+/* A house where sessions 1 and 2 are connected as peers 1 and 2. */
+static inline house_t *simple_house(uint32_t ring_slot_count)
+{
+    house_t *house = house_around(defined_engine(), ring_slot_count, 4096);
+    bind(house, 1, 1);
+    bind(house, 2, 2);
+    return house;
+}
+
+/* A client sends commands in one frame. */
+static inline void send_commands(house_t *house, uint32_t peer, const ome_command_t *commands, uint32_t count)
+{
+    uint8_t *frame = malloc(count * OME_RECORD_SIZE);
+    CHECK(frame != NULL);
+    memcpy(frame, commands, count * OME_RECORD_SIZE);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        set_header(frame + i * OME_RECORD_SIZE, commands[i].kind);
+    }
+    wire_put(house->wire, peer, frame, count * OME_RECORD_SIZE);
+    free(frame);
+}
+
+static inline void send_command(house_t *house, uint32_t peer, ome_command_t command)
+{
+    send_commands(house, peer, &command, 1);
+}
+
+/* The next frame that was sent to a peer. */
+static inline const wire_frame_t *next_frame(house_t *house, uint32_t peer)
+{
+    CHECK(house->wire->out_read < house->wire->out_count);
+    const wire_frame_t *frame = &house->wire->out[house->wire->out_read++];
+    CHECK_EQUAL(frame->peer, peer);
+    return frame;
+}
+
+static inline void check_silence(const house_t *house)
+{
+    CHECK_EQUAL(house->wire->out_read, house->wire->out_count);
+}
+
+static inline ome_frame_reject_t next_reject(house_t *house, uint32_t peer)
+{
+    const wire_frame_t *frame = next_frame(house, peer);
+    ome_frame_reject_t reject;
+    CHECK_EQUAL(frame->size_bytes, sizeof(reject));
+    memcpy(&reject, frame->data, sizeof(reject));
+    ome_message_header_t header;
+    memcpy(&header, &reject, sizeof(header));
+    CHECK_EQUAL(header.template_id, OME_TEMPLATE_FRAME_REJECT);
+    CHECK_EQUAL(header.block_length, OME_BLOCK_FRAME_REJECT);
+    CHECK_EQUAL(header.schema_id, OME_SCHEMA_ID);
+    CHECK_EQUAL(header.version, OME_SCHEMA_VERSION);
+    return reject;
+}
+
+static inline void check_counts(const ome_frame_reject_t *reject, uint8_t reason, uint32_t accepted_count, uint32_t rejected_count)
+{
+    CHECK_EQUAL(reject->reason, reason);
+    CHECK_EQUAL(reject->accepted_count, accepted_count);
+    CHECK_EQUAL(reject->rejected_count, rejected_count);
+}
+
+/* ---- frames that have been read ---- */
+
+static inline void forget_frames(house_t *house)
+{
+    for (uint32_t i = 0; i < house->wire->out_count; i++)
+    {
+        free(house->wire->out[i].data);
+    }
+    house->wire->out_count = house->wire->out_read = 0;
+    CHECK_EQUAL(house->wire->in_read, house->wire->in_count);
+    house->wire->in_count = house->wire->in_read = 0;
+}
+
+/* The last frame to a peer is a Logout that says why, and the connection ends with it. */
+static inline void check_logout(house_t *house, uint32_t peer, uint8_t reason)
+{
+    const wire_frame_t *frame = next_frame(house, peer);
+    ome_logout_t expected = {.reason = reason};
+    ome_message_header_set(&expected, OME_TEMPLATE_LOGOUT, OME_BLOCK_LOGOUT);
+    CHECK(frame->is_last);
+    CHECK_EQUAL(frame->size_bytes, sizeof(expected));
+    CHECK_BYTES_EQUAL(frame->data, &expected, sizeof(expected));
+    CHECK(house->wire->peers[peer].is_ended);
+    CHECK_EQUAL(session_of(house, peer), 0);
+}
+
+/* ---- commands in sequence ---- */
+
+static inline void set_sequences(ome_command_t *commands, uint32_t count, uint32_t first)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        commands[i] = limit_order(OME_SIDE_BUY, 10, 1, first + i);
+        commands[i].session_sequence = first + i;
+    }
+}
+
+#endif
