@@ -98,8 +98,8 @@ static inline void *ome_ring_slot(ome_ring_t *ring, uint64_t sequence)
     return &ring->slots[sequence & (ring->slot_count - 1)];
 }
 
-/* Publishes claimed and filled slots to the consumers, in the order of their sequences, and wakes sleepers. A claim may
- * be published in parts. */
+/* Publishes claimed and filled slots to the consumers, and wakes sleepers. A consumer sees none of them or all. A claim
+ * may be published in parts. */
 void ome_ring_publish(ome_ring_t *ring, uint64_t first_sequence, uint32_t count);
 
 /* No claim succeeds from now on; claimed slots are still published and processed. Any thread; permanent. */
