@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from ome.codec import define_instrument, define_session, encode_commands
 from ome.codec.wire import encode_message
 from ome.engine import SessionState
 from ome.enums import CommandKind, EventKind, Reason
+from ome.errors import InvalidValueError
 from ome.gateway.registry import SessionRegistry
 from ome.instruments import Instrument
 from ome.messages import Limits
@@ -179,21 +181,39 @@ def test_an_instrument_defined_past_the_gateway_trades(tmp_path: Path) -> None:
             assert client.wait_for(client.buy("GOLD", 1, at="1.5")).kind == EventKind.ACCEPTED
 
 
-def test_a_session_defined_past_the_gateway_keeps_its_numbers(tmp_path: Path) -> None:
-    """The embedder defines a session itself: the venue goes on, and no client is lent its numbers, nor is it defined again."""
+@pytest.mark.parametrize("session", [1, 2, 60_000])
+def test_sessions_are_defined_at_a_logon_alone(tmp_path: Path, session: int) -> None:
+    """The embedder may not define one: a client may have borrowed its numbers, and would be the embedder's session at its next logon."""
+    with few_sessions(tmp_path) as server, Wire(server.orders_endpoint) as wire:
+        assert wire.log_on("FIRM1")["session"] == 1
+        house = define_session("HOUSE", participant=session, session=session, session_number=0)
+        gold = define_instrument(Instrument("GOLD"), 3)
+        with pytest.raises(InvalidValueError, match="DefineSession"):
+            server.submit(encode_commands([gold, house]))
+        wire.say(new_order())
+        assert wire.hear_report()["kind"] == EventKind.ACCEPTED
+    assert defined_sessions(tmp_path) == [("FIRM1", 0, 1)]
+    assert not any(row["instrument"] == 3 for row in journal_commands(tmp_path) if row["kind"] == CommandKind.DEFINE_INSTRUMENT)
+
+
+def test_each_answer_to_a_definition_is_of_its_command(tmp_path: Path) -> None:
+    """The same number again and again, refused before and after it is taken: clients are told the instrument that the engine has."""
+    gold, iron, zinc = Instrument("GOLD", tick="0.1"), Instrument("IRON", tick="5"), Instrument("ZINC")
     with few_sessions(tmp_path) as server:
-        house = define_session("HOUSE", participant=2, session=2, session_number=0)
-        assert server.submit(encode_commands([house])) == 0
+        for number in range(40):  # more than there are: nothing of a refused one stays
+            assert server.submit(encode_commands([define_instrument(zinc, 1 + number % 2)])) == 0
+        taken = define_instrument(gold, 3)
+        spoiled = dataclasses.replace(taken, tick=0)
+        assert server.submit(encode_commands([spoiled, taken, define_instrument(iron, 3)])) == 0
+        assert server.submit(encode_commands([define_instrument(iron, 4), define_instrument(zinc, 4)])) == 0
         with Wire(server.orders_endpoint) as wire:
-            given = []
-            for name in ("FIRM1", "FIRM2", "FIRM3"):
-                answer = wire.log_on(name)
-                assert answer["reason"] == Reason.NONE
-                given.append((answer["participant"], answer["session"]))
-                wire.say(new_order())
-                assert wire.hear_report()["kind"] == EventKind.ACCEPTED
-    assert given == [(1, 1), (3, 3), (4, 4)]
-    assert sorted(defined_sessions(tmp_path)) == [("FIRM1", 0, 1), ("FIRM2", 0, 3), ("FIRM3", 0, 4), ("HOUSE", 0, 2)]
+            wire.log_on("FIRM1")
+            wire.say(new_order())
+            assert wire.hear_report()["kind"] == EventKind.ACCEPTED, "what was submitted before has been applied"
+        with OrderEntry(server.orders_endpoint, "FIRM2") as client:
+            assert (client.instruments["GOLD"], client.instruments["IRON"]) == (gold, iron)
+            assert "ZINC" not in client.instruments
+            assert client.wait_for(client.buy("IRON", 1, at="10")).kind == EventKind.ACCEPTED
 
 
 # The registry by itself

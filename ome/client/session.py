@@ -164,7 +164,7 @@ class Session:
             end = session_end(logout_reason(frame), self._where)
             self._lose(end.what, str(end.found), end.allowed, end.reason)
         elif template != HEARTBEAT:
-            allowed = "ExecutionReport, FrameReject, Heartbeat or Logout"
+            allowed = "ExecutionReport, AttributesReport, FrameReject, Heartbeat or Logout"
             raise InvalidValueError("template", where=self._where, found=template, allowed=allowed)
 
     def _read_rejection(self, reject: np.void) -> None:

@@ -95,17 +95,9 @@ class SessionRegistry:
         return Lease(entry.participant, session, entry.is_defined, entry.former is not None)
 
     def define(self, session: int, participant: int) -> None:
-        """The engine knows the session, or will when it has read what is on its way.
-
-        One that was defined past the gateway is found here without its name: its numbers are nobody else's, and no client can log on as it
-        before the next start.
-        """
-        entry = self._entries.get(session)
-        if entry is None:
-            self._free_sessions.remove(session)
-            self._free_participants.remove(participant)
-            self._enter(session, _Entry(b"%d past the gateway" % participant, session, participant, True))
-        elif not entry.is_defined:
+        """The engine knows the session, or will when it has read what is on its way."""
+        entry = self._entries[session]
+        if not entry.is_defined:
             entry.is_defined = True
             self._lent.pop(session, None)
             former, entry.former = entry.former, None
@@ -202,24 +194,16 @@ class _Free:
         taken = set(used)
         self._next = max(taken, default=0) + 1
         self._given = [number for number in range(self._next - 1, 0, -1) if number not in taken]
-        self._removed: set[int] = set()
 
     def take(self) -> int:
         """A free number, or 0."""
-        while self._given or self._next <= self._most:
-            if self._given:
-                number = self._given.pop()
-            else:
-                number, self._next = self._next, self._next + 1
-            if number not in self._removed:
-                return number
-        return 0
-
-    def remove(self, number: int) -> None:
-        """The number is never given again, except after `give`."""
-        self._removed.add(number)
+        if self._given:
+            return self._given.pop()
+        if self._next > self._most:
+            return 0
+        self._next += 1
+        return self._next - 1
 
     def give(self, number: int) -> None:
         """The number is free again."""
-        self._removed.discard(number)
         self._given.append(number)

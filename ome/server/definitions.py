@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
+from ome._native import lib
 from ome.codec import Records, decode_commands, define_instrument, define_limits, instrument_of
 from ome.config import ServerConfig, listed
 from ome.engine import EngineView
@@ -28,30 +30,22 @@ class Definitions:
         self._changed = threading.Condition()
         self._left = 0
         self._refused: list[str] = []
-        self._instruments: dict[int, Instrument] = {}
-        self._noted: dict[int, DefineInstrument] = {}
+        self._awaited: deque[DefineInstrument] = deque()  # sent and not answered yet; the answers come in this order
         self._missing: list[Command] = []
         if view.state.sequence == 0 or has_new_limits:
             self._missing.append(define_limits(config.limits))
         known = view.instruments
-        self._instruments.update(known.values())
-        self._known_count = len(known)
-        for wanted in config.instruments:
-            if wanted.symbol not in known:
-                number = len(self._instruments) + 1
-                self._instruments[number] = wanted
-                self._missing.append(define_instrument(wanted, number))
+        self._known = tuple(known.values())
+        wanted = [instrument for instrument in config.instruments if instrument.symbol not in known]
+        self._missing += [define_instrument(instrument, number) for number, instrument in enumerate(wanted, len(self._known) + 1)]
+        self.instrument_count = len(self._known) + len(wanted)
+        """Instruments once all is defined."""
 
     def tell(self, on_instrument: Callable[[int, Instrument], None]) -> None:
         """Tells the number of each instrument that the engine has: those that it has now, and those that it gets."""
         self._on_instrument = on_instrument
-        for number in range(1, self._known_count + 1):
-            on_instrument(number, self._instruments[number])
-
-    @property
-    def instrument_count(self) -> int:
-        """Instruments once all is defined."""
-        return len(self._instruments)
+        for number, instrument in self._known:
+            on_instrument(number, instrument)
 
     def send_limits(self, submit: Callable[[Command], bool]) -> None:
         """Sends the limits, where they are to be sent, before any other command: from then on a replay has an engine of these sizes."""
@@ -63,6 +57,7 @@ class Definitions:
         """Sends the rest, and waits until all has taken effect. Raises what `raise_failure` raises, or ServerError."""
         with self._changed:
             self._left += len(self._missing)
+            self._awaited.extend(command for command in self._missing if isinstance(command, DefineInstrument))
         for command in self._missing:
             if not submit(command):
                 break
@@ -79,22 +74,25 @@ class Definitions:
                 allowed="definitions that the engine takes",
             )
 
-    def note(self, commands: Records) -> None:
-        """Commands are about to be sent that the configuration does not have: an instrument that one defines is told when it is there."""
-        if (commands["kind"] == CommandKind.DEFINE_INSTRUMENT).any():
-            with self._changed:
-                for command in decode_commands(commands):
-                    if isinstance(command, DefineInstrument):
-                        self._noted[command.instrument] = command
+    def submit(self, commands: Records, send: Callable[[Records], int]) -> int:
+        """Sends commands that the configuration does not have: an instrument that one of them defines is told when it is there."""
+        sent = decode_commands(commands[commands["kind"] == CommandKind.DEFINE_INSTRUMENT])
+        if not sent:
+            return send(commands)
+        with self._changed:
+            status = send(commands)
+            if status == lib.OME_OK:
+                self._awaited.extend(command for command in sent if isinstance(command, DefineInstrument))
+            return status
 
     def on_defined(self, kind: int, instrument: int, reason: Reason) -> None:
         """The engine has answered a definition."""
         with self._changed:
-            if reason is not Reason.NONE:
-                self._refused.append(f"{CommandKind(kind).name} {instrument}: {reason.name}")
-            elif kind == CommandKind.DEFINE_INSTRUMENT:
-                if instrument in self._noted:
-                    self._instruments[instrument] = instrument_of(self._noted.pop(instrument))
-                self._on_instrument(instrument, self._instruments[instrument])
-            self._left = max(0, self._left - 1)
-            self._changed.notify_all()
+            command = self._awaited.popleft() if kind == CommandKind.DEFINE_INSTRUMENT else None
+            if reason is Reason.NONE and command is not None:
+                self._on_instrument(instrument, instrument_of(command))
+            if self._left:
+                if reason is not Reason.NONE:
+                    self._refused.append(f"{CommandKind(kind).name} {instrument}: {reason.name}")
+                self._left -= 1
+                self._changed.notify_all()

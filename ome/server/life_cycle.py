@@ -20,8 +20,8 @@ from ome.codec import Records
 from ome.config import ServerConfig
 from ome.descriptors import connections_that_fit
 from ome.engine import EngineState
-from ome.enums import Policy
-from ome.errors import NotCopyable, OmeError
+from ome.enums import CommandKind, Policy
+from ome.errors import InvalidValueError, NotCopyable, OmeError
 from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway
 from ome.messages import Limits
 from ome.publisher import Publisher
@@ -334,12 +334,16 @@ class Server(NotCopyable):
     def submit(self, commands: Records) -> int:
         """Sequences commands that do not come over the wire, as ome.codec.COMMAND records, of the embedder or for a participant.
 
-        Returns ome_status_t: OME_OK, OME_FULL while the ring is full, OME_STOPPED. The server must run.
+        Returns ome_status_t: OME_OK, OME_FULL while the ring is full, OME_STOPPED. The server must run. Raises InvalidValueError for a
+        DefineSession, and sends nothing: the numbers of sessions are the gateway's, which gives them at a logon.
         """
+        if (commands["kind"] == CommandKind.DEFINE_SESSION).any():
+            raise InvalidValueError(
+                "command", where="Server.submit", found="DefineSession", allowed="any other: a session is defined when its client logs on"
+            )
         assert self._venue is not None, "the server runs"
         assert self._definitions is not None, "the server runs"
-        self._definitions.note(commands)
-        return self._venue.submit(commands)
+        return self._definitions.submit(commands, self._venue.submit)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until `stop` is called, or for `timeout` seconds; True when it was.
