@@ -54,18 +54,25 @@ static void book_insert_behind(ome_order_t *orders, queue_t queue, uint32_t prev
 {
     uint32_t *const to_this = previous != 0 ? &orders[previous].next : queue.head;
     const uint32_t next = *to_this;
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(slot != previous && slot != next);
     uint32_t *const back_to_this = next != 0 ? &orders[next].previous : queue.tail;
     orders[slot].next = next;
     orders[slot].previous = previous;
     *to_this = slot;
     *back_to_this = slot;
+    OME_EXPECT(*queue.head != 0);
+    OME_EXPECT(*queue.tail != 0);
 }
 
 static void book_detach(ome_order_t *orders, queue_t queue, uint32_t slot)
 {
     const ome_order_t *order = &orders[slot];
+    OME_EXPECT(*(order->previous != 0 ? &orders[order->previous].next : queue.head) == slot);
+    OME_EXPECT(*(order->next != 0 ? &orders[order->next].previous : queue.tail) == slot);
     *(order->previous != 0 ? &orders[order->previous].next : queue.head) = order->next;
     *(order->next != 0 ? &orders[order->next].previous : queue.tail) = order->previous;
+    OME_EXPECT((*queue.head == 0) == (*queue.tail == 0));
 }
 
 static ome_special_t *book_special_of(ome_book_pools_t *pools, const ome_order_t *order)
@@ -239,6 +246,8 @@ static void book_stand(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot,
 static void book_stand_no_longer(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, ome_special_t *special)
 {
     ome_level_t *level = &pools->stops.levels[special->level];
+    OME_EXPECT(special->level != 0);
+    OME_EXPECT(level->order_count > 0);
     book_detach(pools->orders.orders, (queue_t){&level->head, &level->tail}, slot);
     if (--level->order_count == 0)
     {

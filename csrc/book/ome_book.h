@@ -82,6 +82,8 @@ static inline void ome_book_unlink(ome_book_t *book, ome_book_pools_t *pools, ui
 static inline void ome_book_reduce(ome_book_t *book, ome_book_pools_t *pools, uint32_t slot, int64_t quantity)
 {
     ome_order_t *order = &pools->orders.orders[slot];
+    OME_EXPECT(slot != 0);
+    OME_EXPECT(quantity > 0);
     ome_quantity_shrink_displayed(book, &pools->ladder.levels[order->level], order, quantity);
 }
 

@@ -166,6 +166,8 @@ static uint32_t ladder_find_leaf(const ome_ladder_t *ladder, const ome_ladder_po
 /* The only leaf of an empty ladder becomes that of another key. */
 static void ladder_move_empty_leaf(ome_ladder_t *ladder, ome_ladder_node_t *leaf, uint64_t key)
 {
+    OME_EXPECT(ladder->best == 0);
+    OME_EXPECT(leaf->bitmap == 0 && leaf->shift == 0);
     ladder->near[leaf->prefix % OME_LADDER_NEAR_COUNT] = 0;
     leaf->prefix = ladder_prefix_of(key, 0);
 }
@@ -174,6 +176,7 @@ static void ladder_move_empty_leaf(ome_ladder_t *ladder, ome_ladder_node_t *leaf
 static uint32_t ladder_insert_leaf(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint64_t key)
 {
     uint32_t index = ladder->root;
+    OME_EXPECT(ladder_find_leaf(ladder, pool, key) == 0);
     if (ladder->best == 0 && index != 0)
     {
         ladder_move_empty_leaf(ladder, &pool->nodes[index], key);
@@ -225,6 +228,7 @@ uint32_t ome_ladder_find_or_insert_anywhere(ome_ladder_t *ladder, ome_ladder_poo
     if (OME_UNLIKELY(index == 0))
     {
         index = ladder_insert_leaf(ladder, pool, key);
+        OME_EXPECT(ladder_find_leaf(ladder, pool, key) == index);
     }
     ladder->near[ladder_prefix_of(key, 0) % OME_LADDER_NEAR_COUNT] = index;
     const ome_ladder_node_t *leaf = &pool->nodes[index];

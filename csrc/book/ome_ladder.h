@@ -139,6 +139,8 @@ uint32_t ome_ladder_find_or_insert_anywhere(ome_ladder_t *ladder, ome_ladder_poo
 /* Enters an empty level into its leaf. */
 static inline void ome_ladder_enter(ome_ladder_t *ladder, ome_ladder_pool_t *pool, uint32_t leaf, uint64_t key, uint32_t level)
 {
+    OME_EXPECT(leaf != 0 && level != 0);
+    OME_EXPECT((pool->nodes[leaf].bitmap >> (key & 63) & 1) == 0);
     pool->nodes[leaf].child[key & 63] = level;
     pool->nodes[leaf].bitmap |= UINT64_C(1) << (key & 63);
     pool->levels[level] = (ome_level_t){.key = key, .leaf = leaf};
@@ -147,6 +149,7 @@ static inline void ome_ladder_enter(ome_ladder_t *ladder, ome_ladder_pool_t *poo
         ladder->best = level;
         ladder->reach = ~key;
     }
+    OME_EXPECT(ladder->reach == ~pool->levels[ladder->best].key);
 }
 
 /* The level of this key, made empty where it is not there. The pool must not be full then. The caller fills price,

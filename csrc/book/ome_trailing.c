@@ -170,6 +170,8 @@ static void trailing_end_group(ome_book_t *book, ome_book_pools_t *pools, uint32
 /* A group takes in the orders of another, which was removed from its heap of bests and ends. */
 static void trailing_absorb(ome_book_t *book, ome_book_pools_t *pools, uint32_t group, uint32_t other)
 {
+    OME_EXPECT(group != 0 && other != 0);
+    OME_EXPECT(group != other);
     const uint32_t first =
         ome_meld_heap_meld(pools->trailing.orders, trailing_group_at(pools, group)->first, trailing_group_at(pools, other)->first);
     trailing_end_group(book, pools, other);
@@ -270,6 +272,7 @@ static void trailing_merge_passed(ome_book_t *book, ome_book_pools_t *pools, uin
         trailing_absorb(book, pools, group, other);
     }
     *root = ome_meld_heap_meld(bests, *root, group);
+    OME_EXPECT(trailing_best_of(pools, *root) == last);
 }
 
 void ome_trailing_move(ome_book_t *book, ome_book_pools_t *pools, uint8_t side)
@@ -320,6 +323,8 @@ uint32_t ome_trailing_trigger(ome_book_t *book, ome_book_pools_t *pools, uint8_t
     {
         const uint32_t group = *fronts;
         const uint32_t index = trailing_group_at(pools, group)->first;
+        OME_EXPECT(book->waiting_count > 0);
+        OME_EXPECT(ome_special_waits(&pools->specials.records[index]));
         head = trailing_chain(book, pools, group, index, head);
         ome_trailing_leave(book, pools, index);
         pools->specials.records[index].flags &= (uint8_t)~OME_SPECIAL_WAITS;

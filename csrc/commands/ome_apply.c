@@ -94,9 +94,11 @@ static uint8_t apply_admitted(ome_engine_t *engine, const ome_command_t *command
 /* A whole command, with its terms; and the stops that it has elected, which may elect others. */
 OME_NEVER_INLINE void apply_whole(ome_engine_t *engine, const ome_command_t *command, const ome_given_t *given, ome_sink_t *sink)
 {
+    OME_EXPECT(engine->elected_head == 0);
     const uint8_t reason = apply_admitted(engine, command, given, sink);
     if (reason != OME_REASON_NONE)
     {
+        OME_EXPECT(engine->elected_head == 0);
         ome_event_rejected(engine, sink, command, reason);
         return;
     }

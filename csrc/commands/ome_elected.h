@@ -12,6 +12,8 @@ static inline void ome_elected_run(ome_engine_t *engine, uint64_t timestamp_ns, 
     {
         ome_entry_triggered(engine, slot, timestamp_ns, sink);
     }
+    OME_EXPECT(engine->elected_head == 0);
+    OME_EXPECT(engine->elected_tail == 0);
 }
 
 #endif

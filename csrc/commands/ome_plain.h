@@ -96,6 +96,8 @@ OME_ALWAYS_INLINE bool plain_take_one(
     {
         return false;
     }
+    OME_EXPECT(quantity > 0);
+    OME_EXPECT(level->quantity >= leaves);
     const uint32_t aggressor_slot = ome_order_pool_take(&pools->orders);
     const ome_subject_t aggressor = {.order_id = ome_order_id(&pools->orders, aggressor_slot),
         .client_order_id = command->client_order_id,
@@ -116,8 +118,10 @@ OME_ALWAYS_INLINE bool plain_take_one(
     {
         ome_quantity_trade(order, quantity);
         ome_order_pool_free(&pools->orders, aggressor_slot);
+        OME_EXPECT(order->leaves_quantity == leaves - quantity);
         return true;
     }
+    OME_EXPECT((level->order_count == 1) == (order->next == 0));
     level->head = order->next;
     orders[order->next].previous = 0;
     ome_book_release(pools, slot);
@@ -151,6 +155,7 @@ OME_ALWAYS_INLINE void plain_rest(ome_engine_t *engine, const ome_command_t *com
     const ome_index_place_t home = {.hash = hash, .place = ome_order_index_home(&engine->pools.index, hash)};
     ome_order_index_insert_at(&engine->pools.index, home, slot);
     ome_event_rested(engine, sink, subject, command->price, leaves, OME_EVENT_FLAGS_RESTS);
+    OME_EXPECT(ome_order_pool_state(&engine->pools.orders, subject->order_id) == OME_ORDER_LIVE);
 }
 
 /* An order that passes every check and does not simply join the book: it trades what crosses; what is left rests or is cancelled. */
@@ -171,6 +176,7 @@ OME_ALWAYS_INLINE void plain_take(
         .side = command->side};
     ome_event_accepted(engine, sink, &subject, limit, command->quantity, 0);
     const int64_t leaves = ome_match(engine, book, &subject, key, command->quantity, sink);
+    OME_EXPECT(leaves >= 0 && leaves <= command->quantity);
     if (leaves != 0 && has_limit && command->time_in_force == OME_TIME_IN_FORCE_GTC)
     {
         plain_rest(engine, command, &subject, book, key, hash, leaves, sink);
@@ -195,6 +201,8 @@ OME_NEVER_INLINE void plain_take_limit(
 OME_NEVER_INLINE void plain_take_and_trigger(
     ome_engine_t *engine, const ome_command_t *command, ome_book_t *book, uint64_t key, uint32_t hash, ome_sink_t *sink)
 {
+    OME_EXPECT(book->waiting_count != 0);
+    OME_EXPECT(engine->elected_head == 0);
     ome_stop_watch(engine, book, command->side, key);
     plain_take_limit(engine, command, book, key, hash, sink);
     ome_stop_look_after(engine, book);
@@ -239,6 +247,8 @@ OME_ALWAYS_INLINE void plain_join(
     const uint32_t side_index = ome_side_index(side);
     const int64_t quantity = command->quantity;
     const uint64_t client_order_id = command->client_order_id;
+    OME_EXPECT(quantity > 0);
+    OME_EXPECT(!ome_book_crosses(book, side, key));
     const uint32_t level_index = ome_ladder_find_or_insert(&book->ladders[side_index], &pools->ladder, key);
     ome_order_t *const orders = pools->orders.orders;
     const uint32_t slot = ome_order_pool_take(&pools->orders);
@@ -277,6 +287,7 @@ OME_ALWAYS_INLINE void plain_join(
         .instrument = command->instrument,
         .side = side};
     ome_event_accepted(engine, sink, &subject, command->price, quantity, OME_EVENT_FLAGS_RESTS);
+    OME_EXPECT(ome_order_pool_state(&pools->orders, subject.order_id) == OME_ORDER_LIVE);
 }
 
 /* A new order whose form is plain. `hash` is that of its client order id. */
@@ -367,6 +378,7 @@ OME_ALWAYS_INLINE void plain_cancel(
     ome_quantity_leave_displayed(book, side_index, level, quantity);
     const ome_subject_t subject = plain_subject(command, order, slot, client_order_id, level); /* the slot says still who was in it */
     ome_event_cancelled(engine, sink, &subject, level->price, quantity, OME_REASON_REQUESTED, OME_EVENT_FLAGS_WAS_RESTING);
+    OME_EXPECT((level->order_count == 1) == (level->head == 0));
     if (--level->order_count == 0 && level->hidden_head == 0)
     {
         ome_ladder_remove(&book->ladders[side_index], &pools->ladder, level_index);
@@ -399,9 +411,11 @@ OME_ALWAYS_INLINE bool plain_move(
     {
         return false;
     }
+    OME_EXPECT(leaves > 0);
     ome_book_unlink(book, pools, slot);
     ome_quantity_set_open(&pools->orders.orders[slot], leaves);
     ome_book_add(book, pools, slot, side, price, key);
+    OME_EXPECT(pools->ladder.levels[pools->orders.orders[slot].level].tail == slot);
     return true;
 }
 
@@ -448,6 +462,7 @@ OME_ALWAYS_INLINE bool ome_plain_amend(ome_engine_t *engine, const ome_command_t
         }
     }
     ome_event_amended(engine, sink, &subject, price, leaves, flags);
+    OME_EXPECT(order->leaves_quantity == leaves);
     return true;
 }
 

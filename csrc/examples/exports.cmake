@@ -1,4 +1,5 @@
 # Fails unless the symbols that LIBRARY shows are exactly those that the version script EXPECTED names, and each begins with ome_.
+cmake_minimum_required(VERSION 3.20)
 execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
 string(REGEX MATCHALL "[0-9a-f]+ [A-Za-z] [^\n]+" found "${symbols}")
 list(TRANSFORM found REPLACE "^[0-9a-f]+ [A-Za-z] ([^@]+).*$" "\\1")

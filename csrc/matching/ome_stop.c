@@ -97,6 +97,7 @@ void ome_stop_look_after(ome_engine_t *engine, ome_book_t *book)
     {
         ome_stop_look(engine, book, last);
     }
+    OME_EXPECT(book->last_trade_price == last);
 }
 
 uint32_t ome_stop_next_elected(ome_engine_t *engine)

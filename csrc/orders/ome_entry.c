@@ -128,6 +128,8 @@ static int64_t entry_trade(ome_engine_t *engine, ome_incoming_t *incoming, ome_s
 /* 4, for an order without limit that is not filled. */
 static void entry_finish_without_limit(ome_engine_t *engine, ome_incoming_t *incoming, bool has_traded, ome_sink_t *sink)
 {
+    OME_EXPECT(!incoming->has_limit);
+    OME_EXPECT(incoming->leaves > 0);
     const bool becomes_limit = (incoming->book->instrument.flags & OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT) != 0;
     if (becomes_limit && has_traded && ome_time_in_force_rests(incoming->time_in_force))
     {
@@ -295,9 +297,11 @@ static void entry_new_stop(ome_engine_t *engine, const ome_incoming_t *incoming,
 {
     const int64_t stop_price = ome_resting_special(engine, incoming->slot)->stop_price;
     const bool is_past = ome_stop_is_past(incoming->book, incoming->subject.side, stop_price);
+    OME_EXPECT(incoming->leaves > 0);
     entry_keep(engine, incoming);
     entry_say_accepted(engine, incoming, is_past ? 0 : OME_EVENT_FLAGS_WAITING, sink);
     ome_entry_wait(engine, incoming->book, incoming->slot, is_past);
+    OME_EXPECT(ome_special_waits(ome_resting_special(engine, incoming->slot)) != is_past);
 }
 
 void ome_entry_new(ome_engine_t *engine, const ome_admission_t *admission, ome_sink_t *sink)
@@ -372,6 +376,7 @@ void ome_entry_triggered(ome_engine_t *engine, uint32_t slot, uint64_t timestamp
 {
     const int64_t stop_price = ome_resting_special(engine, slot)->stop_price;
     ome_incoming_t incoming = entry_incoming_stop(engine, slot, timestamp_ns);
+    OME_EXPECT(incoming.leaves > 0);
     ome_event_triggered(engine, sink, &incoming.subject, stop_price, incoming.leaves);
     const uint8_t reason = ome_admit_triggered(engine, &incoming);
     if (reason != OME_REASON_NONE)

@@ -17,4 +17,5 @@ void ome_expiry_run(ome_engine_t *engine, uint64_t timestamp_ns, ome_sink_t *sin
         const uint32_t slot = (uint32_t)engine->pools.specials.records[first].order_id;
         ome_resting_cancel(engine, slot, timestamp_ns, OME_REASON_EXPIRED, sink);
     }
+    OME_EXPECT(engine->pools.specials.heap_count == 0 || ome_expiry_next_ns(engine) > engine->time_ns);
 }

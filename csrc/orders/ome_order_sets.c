@@ -136,6 +136,7 @@ void ome_order_sets_mass_cancel(ome_engine_t *engine, const ome_command_t *comma
     const uint32_t head = is_for_anybody ? sets_chain_all(engine, command, sets_mass_cancel_means)
                                          : sets_chain_participant(engine, command, sets_mass_cancel_means);
     const int64_t count = sets_cancel(engine, command, head, OME_REASON_MASS_CANCELLED, sink);
+    OME_EXPECT((is_for_anybody ? sets_chain_all : sets_chain_participant)(engine, command, sets_mass_cancel_means) == 0);
     ome_event_completed(engine, sink, command, command->client_order_id, 0, count, command->side);
 }
 
@@ -159,5 +160,6 @@ void ome_order_sets_expire(ome_engine_t *engine, const ome_command_t *command, o
     const uint32_t head =
         is_end_of_day ? sets_chain_all(engine, command, sets_expire_means) : sets_chain_dated(engine, command, sets_expire_means);
     const int64_t count = sets_cancel(engine, command, head, OME_REASON_EXPIRED, sink);
+    OME_EXPECT((is_end_of_day ? sets_chain_all : sets_chain_dated)(engine, command, sets_expire_means) == 0);
     ome_event_completed(engine, sink, command, 0, 0, count, 0);
 }
