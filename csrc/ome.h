@@ -264,7 +264,11 @@ typedef struct
     char participant_name[16]; /* zero padded */
     uint16_t participant;
     uint16_t session_number;
-    uint32_t reserved;
+    uint16_t flags; /* OME_SESSION_FLAGS_ */
+    uint16_t reserved;
+    uint32_t command_sequence; /* of the last record that was taken from it; 0: none was */
+    uint32_t reserved_too;
+    uint64_t report_sequence; /* events so far that are reported to it */
 } ome_session_view_t;
 
 /* Both return OME_OK, or OME_NOT_FOUND if nothing has this number. To list all sessions, try the numbers from 1 on
@@ -289,8 +293,8 @@ typedef struct
     uint32_t instrument_count_max;
     uint32_t session_count_max;
     uint32_t special_count_max;
+    uint32_t rules_version;
     uint32_t order_slot_count; /* slots that orders ever used: order_count_max cannot become less */
-    uint32_t reserved;
 } ome_engine_status_t;
 
 void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status);

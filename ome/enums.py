@@ -21,6 +21,7 @@ __all__ = [
     "Reason",
     "SelfTradePrevention",
     "SelfTradeScope",
+    "SessionFlags",
     "Side",
     "Term",
     "TimeInForce",
@@ -59,6 +60,7 @@ class EventKind(IntEnum):
     PREVENTED = 75
     COMPLETED = 76
     ATTRIBUTES = 77
+    STOP_SET = 78
 
 
 class Side(IntEnum):
@@ -159,6 +161,14 @@ class CommandFlags(IntFlag):
     ANY_PARTICIPANT = 128
     END_OF_DAY = 256
     SET_TIME = 512
+    ON_DISCONNECT = 1024
+
+
+class SessionFlags(IntFlag):
+    """Options of a session, chosen at its logon."""
+
+    CANCEL_ON_DISCONNECT = 1
+    CANCEL_ON_LOGOUT = 2
 
 
 class InstrumentFlags(IntFlag):
@@ -221,6 +231,8 @@ class Reason(IntEnum):
     NO_LAST_PRICE = 26
     ALREADY_EXPIRED = 27
     SPECIAL_LIMIT_REACHED = 28
+    SEQUENCE_SEEN = 29
+    SEQUENCE_GAP = 30
     REQUESTED = 64
     IMMEDIATE_OR_CANCEL = 65
     FILL_OR_KILL = 66
@@ -233,6 +245,7 @@ class Reason(IntEnum):
     SELF_TRADE_PREVENTION = 73
     EXPIRED = 74
     MASS_CANCELLED = 75
+    DISCONNECTED = 76
     FRAME_EMPTY = 128
     FRAME_TRUNCATED = 129
     FRAME_TOO_LONG = 130
@@ -282,6 +295,8 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.NO_LAST_PRICE: "A trailing stop needs a last trade price or a stop price",
     Reason.ALREADY_EXPIRED: "The deadline is not after the engine's time",
     Reason.SPECIAL_LIMIT_REACHED: "The engine holds as many orders with special terms as its limits allow",
+    Reason.SEQUENCE_SEEN: "The session's sequence is not above that of the last command taken from it",
+    Reason.SEQUENCE_GAP: "The session's sequence is more than one above that of the last command taken from it",
     Reason.REQUESTED: "Cancelled because its owner asked for it",
     Reason.IMMEDIATE_OR_CANCEL: "What an IOC order left unfilled is cancelled",
     Reason.FILL_OR_KILL: "Not all of the order could trade, so none did",
@@ -294,6 +309,7 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.SELF_TRADE_PREVENTION: "It met an order of its own group",
     Reason.EXPIRED: "Its time is over",
     Reason.MASS_CANCELLED: "A mass cancel meant it",
+    Reason.DISCONNECTED: "The session that sent it has lost its connection, and had asked for this",
     Reason.FRAME_EMPTY: "The frame has no bytes",
     Reason.FRAME_TRUNCATED: "The frame ends inside a message",
     Reason.FRAME_TOO_LONG: "The frame has more messages than are allowed in one",

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define OME_SCHEMA_ID 28525u
-#define OME_SCHEMA_VERSION 1u
+#define OME_SCHEMA_VERSION 2u
 #define OME_MESSAGE_HEADER_SIZE 8u
 #define OME_NULL_VALUE INT64_MIN
 
@@ -51,8 +51,9 @@ enum
     OME_EVENT_KIND_TRIGGERED = 73, /* A stop's price was reached: it is an aggressor now */
     OME_EVENT_KIND_DISPLAYED = 74, /* What an order with a peak displays has changed */
     OME_EVENT_KIND_PREVENTED = 75, /* Two orders of one group met and did not trade */
-    OME_EVENT_KIND_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done */
+    OME_EVENT_KIND_COMPLETED = 76, /* A command is done that is not about an order of its sender's session alone */
     OME_EVENT_KIND_ATTRIBUTES = 77, /* The attributes of the order accepted right before */
+    OME_EVENT_KIND_STOP_SET = 78, /* The stop price of the waiting order accepted or amended right before */
 };
 
 /* Buy or sell. */
@@ -155,6 +156,14 @@ enum
     OME_COMMAND_FLAGS_ANY_PARTICIPANT = 128, /* A mass cancel means everybody's orders; not for clients */
     OME_COMMAND_FLAGS_END_OF_DAY = 256, /* DAY orders expire too */
     OME_COMMAND_FLAGS_SET_TIME = 512, /* The engine's time becomes that of this command, even where it was later */
+    OME_COMMAND_FLAGS_ON_DISCONNECT = 1024, /* A mass cancel means that a session has lost its connection; not for clients */
+};
+
+/* Options of a session, chosen at its logon. */
+enum
+{
+    OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT = 1, /* When its connection is lost, the orders that it sent are cancelled */
+    OME_SESSION_FLAGS_CANCEL_ON_LOGOUT = 2, /* When it logs out, too */
 };
 
 /* Options of an instrument. */
@@ -217,6 +226,8 @@ enum
     OME_REASON_NO_LAST_PRICE = 26, /* A trailing stop needs a last trade price or a stop price */
     OME_REASON_ALREADY_EXPIRED = 27, /* The deadline is not after the engine's time */
     OME_REASON_SPECIAL_LIMIT_REACHED = 28, /* The engine holds as many orders with special terms as its limits allow */
+    OME_REASON_SEQUENCE_SEEN = 29, /* The session's sequence is not above that of the last command taken from it */
+    OME_REASON_SEQUENCE_GAP = 30, /* The session's sequence is more than one above that of the last command taken from it */
     OME_REASON_REQUESTED = 64, /* Cancelled because its owner asked for it */
     OME_REASON_IMMEDIATE_OR_CANCEL = 65, /* What an IOC order left unfilled is cancelled */
     OME_REASON_FILL_OR_KILL = 66, /* Not all of the order could trade, so none did */
@@ -229,6 +240,7 @@ enum
     OME_REASON_SELF_TRADE_PREVENTION = 73, /* It met an order of its own group */
     OME_REASON_EXPIRED = 74, /* Its time is over */
     OME_REASON_MASS_CANCELLED = 75, /* A mass cancel meant it */
+    OME_REASON_DISCONNECTED = 76, /* The session that sent it has lost its connection, and had asked for this */
     OME_REASON_FRAME_EMPTY = 128, /* The frame has no bytes */
     OME_REASON_FRAME_TRUNCATED = 129, /* The frame ends inside a message */
     OME_REASON_FRAME_TOO_LONG = 130, /* The frame has more messages than are allowed in one */
@@ -273,8 +285,9 @@ enum
     OME_TEMPLATE_TRIGGERED = 73, /* A stop's price was reached. What follows in the same command happened to it as an aggressor */
     OME_TEMPLATE_DISPLAYED = 74, /* What an order with a peak displays has changed. Not reported to its owner */
     OME_TEMPLATE_PREVENTED = 75, /* An aggressor met a resting order of its own group. Not a trade; what becomes of the two follows */
-    OME_TEMPLATE_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done */
+    OME_TEMPLATE_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done, or a command on an order of another session of the participant */
     OME_TEMPLATE_ATTRIBUTES = 77, /* The attributes of an order that has some, right after its Accepted */
+    OME_TEMPLATE_STOP_SET = 78, /* The stop price of an order that waits, after its Accepted and Attributes or its Amended */
     OME_TEMPLATE_LOGON = 128, /* Opens a session. The first message of a connection, alone in its frame */
     OME_TEMPLATE_LOGON_ANSWER = 129, /* Answers a logon; followed in the same frame by a DefineInstrument for each instrument */
     OME_TEMPLATE_LOGOUT = 130, /* Ends a session; sent by either side. The server answers a client's with its own */
@@ -315,6 +328,7 @@ enum
     OME_BLOCK_PREVENTED = 56,
     OME_BLOCK_COMPLETED = 56,
     OME_BLOCK_ATTRIBUTES = 56,
+    OME_BLOCK_STOP_SET = 56,
     OME_BLOCK_LOGON = 56,
     OME_BLOCK_LOGON_ANSWER = 56,
     OME_BLOCK_LOGOUT = 56,
@@ -348,6 +362,7 @@ enum
  *     32    2 target_session
  *     32    4 special_count_max
  *     32    8 tick
+ *     36    4 rules_version
  *     40    4 account
  *     40    4 collar_ticks
  *     44    2 participant
@@ -366,6 +381,7 @@ enum
  *     59    1 term_3
  *     60    2 flags
  *     60    2 instrument_flags
+ *     60    2 session_flags
  *     62    1 self_trade_prevention
  *     62    2 reserved
  *     63    1 self_trade_scope
@@ -425,7 +441,7 @@ typedef struct
         struct
         {
             uint32_t special_count_max;
-            uint8_t reserved_36[4]; /* zero; named by its offset */
+            uint32_t rules_version;
         };
         struct
         {
@@ -510,6 +526,10 @@ typedef struct
         {
             uint16_t instrument_flags;
         };
+        struct
+        {
+            uint16_t session_flags;
+        };
     };
     union
     {
@@ -542,6 +562,7 @@ static_assert(offsetof(ome_command_t, value_3) == 32, "ome_command_t.value_3 is 
 static_assert(offsetof(ome_command_t, target_session) == 32, "ome_command_t.target_session is in place");
 static_assert(offsetof(ome_command_t, special_count_max) == 32, "ome_command_t.special_count_max is in place");
 static_assert(offsetof(ome_command_t, tick) == 32, "ome_command_t.tick is in place");
+static_assert(offsetof(ome_command_t, rules_version) == 36, "ome_command_t.rules_version is in place");
 static_assert(offsetof(ome_command_t, account) == 40, "ome_command_t.account is in place");
 static_assert(offsetof(ome_command_t, collar_ticks) == 40, "ome_command_t.collar_ticks is in place");
 static_assert(offsetof(ome_command_t, participant) == 44, "ome_command_t.participant is in place");
@@ -560,11 +581,12 @@ static_assert(offsetof(ome_command_t, time_in_force) == 59, "ome_command_t.time_
 static_assert(offsetof(ome_command_t, term_3) == 59, "ome_command_t.term_3 is in place");
 static_assert(offsetof(ome_command_t, flags) == 60, "ome_command_t.flags is in place");
 static_assert(offsetof(ome_command_t, instrument_flags) == 60, "ome_command_t.instrument_flags is in place");
+static_assert(offsetof(ome_command_t, session_flags) == 60, "ome_command_t.session_flags is in place");
 static_assert(offsetof(ome_command_t, self_trade_prevention) == 62, "ome_command_t.self_trade_prevention is in place");
 static_assert(offsetof(ome_command_t, reserved) == 62, "ome_command_t.reserved is in place");
 static_assert(offsetof(ome_command_t, self_trade_scope) == 63, "ome_command_t.self_trade_scope is in place");
 
-/* Accepted, Rejected, Trade, Cancelled, Reduced, Amended, Rested, Defined, Triggered, Displayed, Prevented, Completed, Attributes.
+/* Accepted, Rejected, Trade, Cancelled, Reduced, Amended, Rested, Defined, Triggered, Displayed, Prevented, Completed, Attributes, StopSet.
  *
  * OFFSET SIZE FIELD
  *      8    8 order_id
@@ -585,6 +607,7 @@ static_assert(offsetof(ome_command_t, self_trade_scope) == 63, "ome_command_t.se
  *     62    1 reason
  *     63    1 flags
  *     63    1 command_kind
+ *     63    1 order_type
  */
 typedef struct
 {
@@ -642,6 +665,10 @@ typedef struct
         {
             uint8_t command_kind;
         };
+        struct
+        {
+            uint8_t order_type;
+        };
     };
 } ome_event_t;
 static_assert(sizeof(ome_event_t) == 64, "ome_event_t has no padding");
@@ -663,6 +690,7 @@ static_assert(offsetof(ome_event_t, side) == 61, "ome_event_t.side is in place")
 static_assert(offsetof(ome_event_t, reason) == 62, "ome_event_t.reason is in place");
 static_assert(offsetof(ome_event_t, flags) == 63, "ome_event_t.flags is in place");
 static_assert(offsetof(ome_event_t, command_kind) == 63, "ome_event_t.command_kind is in place");
+static_assert(offsetof(ome_event_t, order_type) == 63, "ome_event_t.order_type is in place");
 
 /* Logon.
  *
@@ -1056,6 +1084,7 @@ static inline uint8_t ome_message_class(uint16_t template_id)
     case OME_TEMPLATE_PREVENTED:
     case OME_TEMPLATE_COMPLETED:
     case OME_TEMPLATE_ATTRIBUTES:
+    case OME_TEMPLATE_STOP_SET:
         return OME_MESSAGE_CLASS_EVENT;
     case OME_TEMPLATE_LOGON:
     case OME_TEMPLATE_LOGOUT:

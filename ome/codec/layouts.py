@@ -12,7 +12,7 @@ import numpy as np
 from ome.enums import MessageClass
 
 SCHEMA_ID = 28525
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 HEADER_SIZE = 8
 NULL_VALUE = -(2**63)
 _HEADER = [("block_length", "<u2", 0), ("template_id", "<u2", 2), ("schema_id", "<u2", 4), ("version", "<u2", 6)]
@@ -43,6 +43,7 @@ _COMMAND_FIELDS = [
     ("target_session", "<u2", 32),
     ("special_count_max", "<u4", 32),
     ("tick", "<i8", 32),
+    ("rules_version", "<u4", 36),
     ("account", "<u4", 40),
     ("collar_ticks", "<u4", 40),
     ("participant", "<u2", 44),
@@ -61,6 +62,7 @@ _COMMAND_FIELDS = [
     ("term_3", "u1", 59),
     ("flags", "<u2", 60),
     ("instrument_flags", "<u2", 60),
+    ("session_flags", "<u2", 60),
     ("self_trade_prevention", "u1", 62),
     ("reserved", "<u2", 62),
     ("self_trade_scope", "u1", 63),
@@ -87,6 +89,7 @@ _EVENT_FIELDS = [
     ("reason", "u1", 62),
     ("flags", "u1", 63),
     ("command_kind", "u1", 63),
+    ("order_type", "u1", 63),
 ]
 EVENT = _dtype(_SEQUENCE + _EVENT_FIELDS, 64)
 EVENT_MESSAGE = _dtype(_HEADER + _EVENT_FIELDS, 64)
@@ -237,6 +240,7 @@ TEMPLATES: dict[int, tuple[str, int, np.dtype[np.void]]] = {
     75: ("Prevented", 56, EVENT_MESSAGE),
     76: ("Completed", 56, EVENT_MESSAGE),
     77: ("Attributes", 56, EVENT_MESSAGE),
+    78: ("StopSet", 56, EVENT_MESSAGE),
     128: ("Logon", 56, LOGON_MESSAGE),
     129: ("LogonAnswer", 56, LOGON_ANSWER_MESSAGE),
     130: ("Logout", 56, LOGOUT_MESSAGE),
@@ -275,6 +279,7 @@ MESSAGE_CLASSES: dict[int, MessageClass] = {
     75: MessageClass.EVENT,
     76: MessageClass.EVENT,
     77: MessageClass.EVENT,
+    78: MessageClass.EVENT,
     128: MessageClass.SESSION,
     129: MessageClass.ANSWER,
     130: MessageClass.SESSION,

@@ -33,12 +33,19 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionState:
-    """A session that is defined: its number, its participant's name and number, and which of the participant's sessions it is."""
+    """A session that is defined: its number, its participant's name and number, and which of the participant's sessions it is.
+
+    `flags`: what it has chosen, SessionFlags. `command_sequence`: of the last message taken from it. `report_sequence`: how many reports it has. These
+    three are 0 where the engine follows the first version of the rules.
+    """
 
     session: int
     participant: int
     participant_name: str
     session_number: int
+    flags: int
+    command_sequence: int
+    report_sequence: int
 
 
 def state_of(engine: CData) -> EngineState:
@@ -61,7 +68,15 @@ def sessions_of(engine: CData) -> list[SessionState]:
             continue
         name = ffi.string(found.participant_name, 16).decode("ascii")
         result.append(
-            SessionState(session=number, participant=found.participant, participant_name=name, session_number=found.session_number)
+            SessionState(
+                session=number,
+                participant=found.participant,
+                participant_name=name,
+                session_number=found.session_number,
+                flags=found.flags,
+                command_sequence=found.command_sequence,
+                report_sequence=found.report_sequence,
+            )
         )
     return result
 

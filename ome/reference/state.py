@@ -28,7 +28,8 @@ def state_words(market: Market) -> Iterator[Words]:
     for number, book in enumerate(market.books, 1):  # 2
         yield _instrument_words(number, book)
     for number, session in sorted(market.sessions.items()):  # 3
-        yield (number, session.participant, session.session_number, *_name_words(session.participant_name), 0, 0, 0)
+        name = _name_words(session.participant_name)
+        yield (number, session.participant, session.session_number, *name, *_progress_words(market, number))
     for book in market.books:  # 4
         for level in chain(book.bids, book.asks):
             for order in level:
@@ -43,6 +44,12 @@ def state_words(market: Market) -> Iterator[Words]:
             yield from _attribute_words(order)
     if market.continued is not None:  # 6
         yield from _continued_words(market.continued)
+
+
+def _progress_words(market: Market, number: int) -> tuple[int, int, int]:
+    if not market.has_sessions:
+        return 0, 0, 0
+    return market.sessions[number].session_flags, market.command_sequences[number], market.events.report_sequences[number]
 
 
 def _instrument_words(number: int, book: Book) -> Words:

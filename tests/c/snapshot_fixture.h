@@ -78,7 +78,8 @@ static inline ome_engine_t *restore(bytes_t *bytes, ome_status_t *status)
     bytes->read_at = 0;
     bytes->call_count = 0;
     *status = ome_snapshot_open(&reader, bytes_get, bytes);
-    const uint64_t size_bytes = *status == OME_OK ? ome_engine_size_bytes(&reader.header.limits) : 0;
+    const ome_limits_t limits = ome_snapshot_limits(&reader.header);
+    const uint64_t size_bytes = *status == OME_OK ? ome_engine_size_bytes(&limits) : 0;
     if (size_bytes == 0 || size_bytes > ENGINE_SIZE_MAX)
     {
         return NULL;

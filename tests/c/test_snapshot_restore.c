@@ -373,11 +373,11 @@ static void a_snapshot_past_the_limits_is_refused(void)
     ome_engine_t *engine = full_engine();
     bytes_t bytes = snapshot_of(engine);
     ome_snapshot_header_t *header = (void *)bytes.data;
-    header->limits.level_count_max = 3;
+    header->level_count_max = 3;
     seal(&bytes);
     check_is_damaged(&bytes);
     CHECK(strstr(reader.reason, "price levels") != NULL);
-    header->limits.level_count_max = 4;
+    header->level_count_max = 4;
     uint8_t *const fifth = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_ORDERS) + 4 * sizeof(ome_snapshot_order_t);
     const int64_t price = 1;
     memcpy(fifth + offsetof(ome_snapshot_order_t, price), &price, sizeof(price));
@@ -457,7 +457,8 @@ static void the_memory_must_be_large_enough_and_aligned(void)
     uint8_t *memory = market_memory(size_bytes + 64);
     ome_engine_t *made = NULL;
     CHECK_EQUAL(ome_snapshot_open(&reader, bytes_get, &bytes), OME_OK);
-    CHECK_BYTES_EQUAL(&reader.header.limits, &engine->limits, sizeof(ome_limits_t));
+    const ome_limits_t limits = ome_snapshot_limits(&reader.header);
+    CHECK_BYTES_EQUAL(&limits, &engine->limits, sizeof(ome_limits_t));
     CHECK_EQUAL(ome_snapshot_restore(&reader, &made, memory, size_bytes - 1), OME_NO_MEMORY);
     CHECK_EQUAL(ome_snapshot_restore(&reader, &made, memory + 8, size_bytes), OME_INVALID);
     CHECK(made == NULL);
