@@ -14,7 +14,7 @@
 static_assert(sizeof(ome_depth_t) == 24, "ome_depth_t has no padding");
 static_assert(sizeof(ome_order_view_t) == 128, "ome_order_view_t has no padding");
 static_assert(sizeof(ome_instrument_view_t) == 40, "ome_instrument_view_t has no padding");
-static_assert(sizeof(ome_session_view_t) == 40, "ome_session_view_t has no padding");
+static_assert(sizeof(ome_session_view_t) == 48, "ome_session_view_t has no padding");
 static_assert(sizeof(ome_event_row_t) == 104, "ome_event_row_t has no padding");
 
 ome_status_t ome_engine_create(const ome_limits_t *limits, ome_engine_t **engine)
@@ -346,6 +346,7 @@ ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome
         session->flags = from->flags;
         session->command_sequence = engine->progress[number].command_sequence;
         session->report_sequence = engine->progress[number].report_sequence;
+        session->defined_sequence = engine->progress[number].defined_sequence;
     }
     memcpy(session->participant_name, from->participant_name, sizeof(session->participant_name));
     return OME_OK;

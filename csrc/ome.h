@@ -269,6 +269,7 @@ typedef struct
     uint32_t command_sequence; /* of the last record that was taken from it; 0: none was */
     uint32_t reserved_too;
     uint64_t report_sequence; /* events so far that are reported to it */
+    uint64_t defined_sequence; /* of the command that defined it */
 } ome_session_view_t;
 
 /* Both return OME_OK, or OME_NOT_FOUND if nothing has this number. To list all sessions, try the numbers from 1 on

@@ -172,6 +172,10 @@ static ome_gateway_counters_t venue_gateway_counters(const ome_venue_t *venue)
         .messages_in = venue_counter_of(venue, OME_COUNT_MESSAGES_IN),
         .frames_rejected = venue_counter_of(venue, OME_COUNT_FRAMES_REJECTED),
         .messages_busy = venue_counter_of(venue, OME_COUNT_MESSAGES_BUSY),
+        .messages_seen = venue_counter_of(venue, OME_COUNT_MESSAGES_SEEN),
+        .messages_throttled = venue_counter_of(venue, OME_COUNT_MESSAGES_THROTTLED),
+        .reports_resent = venue_counter_of(venue, OME_COUNT_REPORTS_RESENT),
+        .disconnect_cancels = venue_counter_of(venue, OME_COUNT_DISCONNECT_CANCELS),
         .reports = venue_counter_of(venue, OME_COUNT_REPORTS),
         .reports_undelivered = venue_counter_of(venue, OME_COUNT_REPORTS_UNDELIVERED),
         .sessions = venue_counter_of(venue, OME_COUNT_SESSIONS),
@@ -235,8 +239,14 @@ ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, ui
 
 /* ---- Gateway ---- */
 
-ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, int event_fd, ome_gateway_t **gateway)
+ome_status_t ome_gateway_create(
+    ome_venue_t *venue, ome_listener_t *listener, int event_fd, const ome_gateway_options_t *options, ome_gateway_t **gateway)
 {
+    const bool is_power_of_two = (options->history_count & (options->history_count - 1)) == 0;
+    if (options->history_count < OME_GATEWAY_HISTORY_COUNT_MIN || !is_power_of_two)
+    {
+        return OME_INVALID;
+    }
     ome_reader_t reader;
     const ome_status_t status = ome_published_register(&venue->published, "gateway", true, &reader);
     if (status != OME_OK)
@@ -253,6 +263,8 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, in
         .counters = venue_gateway_counters(venue),
         .order_count_max = venue->engine->limits.order_count_max,
         .session_count_max = venue->engine->limits.session_count_max,
+        .history_count = options->history_count,
+        .throttle = {.message_rate_max = options->message_rate_max, .in_flight_max = options->in_flight_max},
         .event_fd = event_fd};
     const uint64_t size_bytes = ome_gateway_size_bytes(&config);
     void *memory = venue_sized_map(size_bytes);

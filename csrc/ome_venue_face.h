@@ -109,25 +109,37 @@ void ome_listener_abandon(const ome_listener_t *listener);
 typedef struct ome_gateway ome_gateway_t;
 
 /* Registers as the reader "gateway"; before the venue starts. `event_fd` is an eventfd that wakes it. OME_OK;
- * OME_NO_MEMORY; as ome_venue_register. */
-ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, int event_fd, ome_gateway_t **gateway);
+ * OME_INVALID: the options; OME_NO_MEMORY; as ome_venue_register. */
+ome_status_t ome_gateway_create(
+    ome_venue_t *venue, ome_listener_t *listener, int event_fd, const ome_gateway_options_t *options, ome_gateway_t **gateway);
 void ome_gateway_destroy(ome_gateway_t *gateway);
 
 /* Works until there is something for the caller, or for about `timeout_ms`. */
 ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
 
-/* The connection and the 64 bytes of a message; the event (64 bytes) of a definition. Valid until the next run. */
+/* The connection and the 88 bytes of a message, zeros behind a shorter one; the event (64 bytes) of a definition. Valid
+ * until the next run. */
 uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
-/* Binds a session to a connection, and ends earlier bindings of both; or unbinds it. A session that is not defined yet
- * is defined with its first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
+/* Binds a session to a connection, and ends earlier bindings of both. A session that is not defined yet is defined with
+ * its first command. OME_OK; OME_NOT_FOUND: the connection is gone. `begin` comes after the answer to the logon: the
+ * session's reports follow from that number on; 0: only new ones. */
 ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
-void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
+void ome_gateway_begin(ome_gateway_t *gateway, uint16_t session, uint64_t next_report_sequence);
 
-/* The session of a connection, or 0; what is known about a session, from 1 to the limit. */
+/* A session has logged out; or the server ends it, with a Logout that says why. */
+void ome_gateway_log_out(ome_gateway_t *gateway, uint16_t session);
+void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t reason);
+
+/* A session that has ended since the last call; session 0: none. */
+ome_gateway_end_t ome_gateway_take_end(ome_gateway_t *gateway);
+
+/* The first session of a connection, or 0; the next one of the same connection, or 0; what is known about a session,
+ * from 1 to the limit. */
 uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer);
+uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session);
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
 
 /* The engine refused to define a session: its client has to log on again. */
@@ -136,6 +148,11 @@ void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);
 /* Sends one frame to a connection; or reads nothing from it for `duration_ms`. OME_OK; OME_FULL; OME_NOT_FOUND. */
 ome_status_t ome_gateway_send(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
 void ome_gateway_pause(ome_gateway_t *gateway, uint64_t peer, uint32_t duration_ms);
+
+/* After OME_GATEWAY_REPORTS_WANTED: which reports. They are given at any time: whole messages of that session, up to
+ * 4096, from the number wanted on, or from a later one where those before are gone; none: there are none any more. */
+void ome_gateway_wanted(const ome_gateway_t *gateway, ome_gateway_wanted_t *wanted);
+void ome_gateway_give_reports(ome_gateway_t *gateway, uint32_t request, const uint8_t *reports, uint32_t count);
 
 /* ---- Feed: market data ---- */
 

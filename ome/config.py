@@ -69,6 +69,9 @@ class ServerConfig:
     check_bytes_per_second: int = 4 << 20
     snapshot_levels: int = 65_536
     participants: tuple[str, ...] = ()
+    messages_per_second: int = 0
+    messages_in_flight: int = 0
+    logons_per_minute: int = 0
     add_instruments: bool = False
     day_end: time | None = None
     limits: Limits = field(default_factory=Limits)
@@ -96,6 +99,8 @@ class ServerConfig:
         self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 17)
         self._in_range("server.connections", self.connections, 1, 100_000)
         self._in_range("server.sessions_per_participant", self.sessions_per_participant, 1, 65_535)
+        for key in ("messages_per_second", "messages_in_flight", "logons_per_minute"):
+            self._in_range(f"server.{key}", getattr(self, key), 0, (1 << 32) - 1)
         for name in self.participants:
             if not 1 <= len(name) <= NAME_SIZE or not all("!" <= character <= "~" for character in name):
                 allowed = f"1 to {NAME_SIZE} printable ASCII characters without space"
@@ -173,6 +178,9 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "connections": _Key("connections", int),
         "sessions_per_participant": _Key("sessions_per_participant", int),
         "participants": _Key("participants", list, tuple),
+        "messages_per_second": _Key("messages_per_second", int),
+        "messages_in_flight": _Key("messages_in_flight", int),
+        "logons_per_minute": _Key("logons_per_minute", int),
         "day_end": _Key("day_end", str, _day_end),
         "add_instruments": _Key("add_instruments", bool),
     },
@@ -234,7 +242,7 @@ def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConf
             if known is None:
                 raise ConfigError(f"key {table}.{key}", where=source, found=key, allowed=one_of(_KEYS[table]))
             values[known.field] = _converted(known, f"{table}.{key}", value, source)
-    limit_names = {name.name for name in dataclasses.fields(Limits)}
+    limit_names = set(LIMIT_KEYS)
     limits = {name: values.pop(name) for name in list(values) if name in limit_names}
     try:
         values["limits"] = Limits(**limits)

@@ -15,6 +15,7 @@ __all__ = [
     "EventFlags",
     "EventKind",
     "InstrumentFlags",
+    "LogonFlags",
     "MessageClass",
     "OrderType",
     "Policy",
@@ -171,6 +172,13 @@ class SessionFlags(IntFlag):
     CANCEL_ON_LOGOUT = 2
 
 
+class LogonFlags(IntFlag):
+    """Options of a logon."""
+
+    NO_TAKEOVER = 1
+    ADD_SESSION = 2
+
+
 class InstrumentFlags(IntFlag):
     """Options of an instrument."""
 
@@ -263,6 +271,12 @@ class Reason(IntEnum):
     SLOW_CONSUMER = 142
     HEARTBEAT_TIMEOUT = 143
     SESSION_ALLOWANCE_REACHED = 144
+    BAD_SECRET = 145
+    SESSION_IN_USE = 146
+    NOT_PERMITTED = 147
+    THROTTLED = 148
+    REPORTS_GONE = 149
+    BAD_HEARTBEAT = 150
 
 
 DESCRIPTIONS: dict[Reason, str] = {
@@ -327,4 +341,10 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.SLOW_CONSUMER: "The session did not read its reports fast enough, and its queue is full",
     Reason.HEARTBEAT_TIMEOUT: "The session sent nothing for three of its heartbeat intervals",
     Reason.SESSION_ALLOWANCE_REACHED: "The participant has as many sessions as one may have",
+    Reason.BAD_SECRET: "The secret or the key is not the participant's",
+    Reason.SESSION_IN_USE: "The session has a connection, and the logon was not to take it over",
+    Reason.NOT_PERMITTED: "The key has no role that allows this",
+    Reason.THROTTLED: "The participant sends more than it may: send again what was not accepted, later",
+    Reason.REPORTS_GONE: "The server does not have reports that old",
+    Reason.BAD_HEARTBEAT: "The heartbeat interval is out of range",
 }

@@ -17,10 +17,10 @@ from typing import Any, Final
 import zmq
 
 from ome.codec import COMMAND, Records, records_of
-from ome.codec.layouts import HEADER_SIZE, TEMPLATES
+from ome.codec.layouts import HEADER_SIZE, MESSAGE_CLASSES, TEMPLATES
 from ome.codec.wire import decode_message, encode_message
 from ome.config import ServerConfig
-from ome.enums import EventKind, OrderType, Side, TimeInForce
+from ome.enums import EventKind, MessageClass, OrderType, Side, TimeInForce
 from ome.instruments import Instrument
 from ome.messages import Limits
 
@@ -32,6 +32,7 @@ _SEGMENT_HEADER_SIZE: Final = 4_096
 _PREFIX: Final = struct.Struct("<QHI")  # sequence, type, length; data and a checksum of 4 bytes follow
 
 Message = tuple[str, dict[str, Any]]
+_CLIENT_COMMANDS: Final = frozenset(template for template, sent in MESSAGE_CLASSES.items() if sent is MessageClass.ORDER)
 
 
 def venue_config(directory: Path | None, **fields: Any) -> ServerConfig:
@@ -70,8 +71,22 @@ def messages_of(frame: bytes) -> list[Message]:
     return found
 
 
+def numbered(frame: bytes, last: int) -> tuple[bytes, int]:
+    """A frame whose commands without a session sequence have those after `last`; and the last one's. Anything else is left as it is."""
+    messages = bytearray(frame)
+    for offset in range(0, len(frame) - len(frame) % 64, 64):
+        template = int.from_bytes(frame[offset + 2 : offset + 4], "little")
+        if template in _CLIENT_COMMANDS and frame[offset + 48 : offset + 52] == bytes(4):
+            last = last % (2**32 - 1) + 1
+            messages[offset + 48 : offset + 52] = last.to_bytes(4, "little")
+    return bytes(messages), last
+
+
 class Wire:
-    """A connection that says any bytes, and hears messages as name and fields."""
+    """A connection that says any bytes, and hears messages as name and fields.
+
+    It numbers the commands that have no session sequence, from what the last logon's answer says on; not where `numbers` is False.
+    """
 
     def __init__(self, endpoint: str, routing_id: bytes = b"") -> None:
         self._context = zmq.Context()
@@ -81,6 +96,8 @@ class Wire:
             self._socket.setsockopt(zmq.ROUTING_ID, routing_id)
         self._socket.connect(endpoint)
         self._heard: list[Message] = []
+        self.numbers = True
+        self.last_number = 0
 
     def __enter__(self) -> Wire:
         return self
@@ -95,7 +112,12 @@ class Wire:
 
     def say(self, *parts: bytes) -> None:
         """Sends one message of these parts."""
-        self._socket.send_multipart(list(parts))
+        sent = []
+        for part in parts:
+            frame, last = numbered(part, self.last_number)
+            sent.append(frame if self.numbers else part)
+            self.last_number = last if self.numbers else self.last_number
+        self._socket.send_multipart(sent)
 
     def hear(self) -> Message:
         """The next message that came. Fails where none comes."""
@@ -119,11 +141,12 @@ class Wire:
         self.say(frame)
         return self.hear()
 
-    def log_on(self, name: bytes | str, number: int = 0) -> dict[str, Any]:
+    def log_on(self, name: bytes | str, number: int = 0, **fields: Any) -> dict[str, Any]:
         """The answer to a logon; what follows it in the frame is dropped."""
         participant = name.encode("ascii") if isinstance(name, str) else name
-        kind, answer = self.ask(encode_message("Logon", participant_name=participant, session_number=number))
+        kind, answer = self.ask(encode_message("Logon", participant_name=participant, session_number=number, **fields))
         assert kind == "LogonAnswer", (kind, answer)
+        self.last_number = answer["command_sequence"]
         definitions, self._heard = self._heard[: answer["instrument_count"]], self._heard[answer["instrument_count"] :]
         return answer | {"instruments": [fields for _, fields in definitions]}
 

@@ -166,6 +166,13 @@ enum
     OME_SESSION_FLAGS_CANCEL_ON_LOGOUT = 2, /* When it logs out, too */
 };
 
+/* Options of a logon. */
+enum
+{
+    OME_LOGON_FLAGS_NO_TAKEOVER = 1, /* The logon is refused where the session has a connection */
+    OME_LOGON_FLAGS_ADD_SESSION = 2, /* The connection keeps the sessions that it has; for keys with the role gateway */
+};
+
 /* Options of an instrument. */
 enum
 {
@@ -258,6 +265,12 @@ enum
     OME_REASON_SLOW_CONSUMER = 142, /* The session did not read its reports fast enough, and its queue is full */
     OME_REASON_HEARTBEAT_TIMEOUT = 143, /* The session sent nothing for three of its heartbeat intervals */
     OME_REASON_SESSION_ALLOWANCE_REACHED = 144, /* The participant has as many sessions as one may have */
+    OME_REASON_BAD_SECRET = 145, /* The secret or the key is not the participant's */
+    OME_REASON_SESSION_IN_USE = 146, /* The session has a connection, and the logon was not to take it over */
+    OME_REASON_NOT_PERMITTED = 147, /* The key has no role that allows this */
+    OME_REASON_THROTTLED = 148, /* The participant sends more than it may: send again what was not accepted, later */
+    OME_REASON_REPORTS_GONE = 149, /* The server does not have reports that old */
+    OME_REASON_BAD_HEARTBEAT = 150, /* The heartbeat interval is out of range */
 };
 
 /* Template ids. */
@@ -288,11 +301,14 @@ enum
     OME_TEMPLATE_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done, or a command on an order of another session of the participant */
     OME_TEMPLATE_ATTRIBUTES = 77, /* The attributes of an order that has some, right after its Accepted */
     OME_TEMPLATE_STOP_SET = 78, /* The stop price of an order that waits, after its Accepted and Attributes or its Amended */
-    OME_TEMPLATE_LOGON = 128, /* Opens a session. The first message of a connection, alone in its frame */
+    OME_TEMPLATE_LOGON = 128, /* Opens a session, or comes back to it. Alone in its frame */
     OME_TEMPLATE_LOGON_ANSWER = 129, /* Answers a logon; followed in the same frame by a DefineInstrument for each instrument */
     OME_TEMPLATE_LOGOUT = 130, /* Ends a session; sent by either side. The server answers a client's with its own */
-    OME_TEMPLATE_HEARTBEAT = 133, /* Shows that its sender is alive; alone in its frame. The server answers a client's with its own */
     OME_TEMPLATE_FRAME_REJECT = 131, /* The server refused a frame, or the end of one. No message that is counted as rejected reached the engine */
+    OME_TEMPLATE_HEARTBEAT = 133, /* Shows that its sender is alive; alone in its frame. Answers a TestRequest */
+    OME_TEMPLATE_TEST_REQUEST = 135, /* Asks the other side for a Heartbeat with the same id; alone in its frame. Sent by either side */
+    OME_TEMPLATE_RESEND_REQUEST = 136, /* Asks for the session's reports again, from a number on; alone in its frame. New ones follow those */
+    OME_TEMPLATE_RESEND_ANSWER = 137, /* Answers a ResendRequest, before its reports; and tells a logon that asked for reports which there are */
     OME_TEMPLATE_EXECUTION_REPORT = 132, /* What happened to an order, sent to its session */
     OME_TEMPLATE_ATTRIBUTES_REPORT = 134, /* The attributes of an order that has some, right after the ExecutionReport that says ACCEPTED. It counts as a report */
     OME_TEMPLATE_TOP_OF_BOOK = 160, /* Best bid and ask after a batch of commands; quantity 0 where a side is empty */
@@ -329,13 +345,16 @@ enum
     OME_BLOCK_COMPLETED = 56,
     OME_BLOCK_ATTRIBUTES = 56,
     OME_BLOCK_STOP_SET = 56,
-    OME_BLOCK_LOGON = 56,
-    OME_BLOCK_LOGON_ANSWER = 56,
+    OME_BLOCK_LOGON = 80,
+    OME_BLOCK_LOGON_ANSWER = 208,
     OME_BLOCK_LOGOUT = 56,
-    OME_BLOCK_HEARTBEAT = 56,
     OME_BLOCK_FRAME_REJECT = 56,
-    OME_BLOCK_EXECUTION_REPORT = 96,
-    OME_BLOCK_ATTRIBUTES_REPORT = 96,
+    OME_BLOCK_HEARTBEAT = 56,
+    OME_BLOCK_TEST_REQUEST = 56,
+    OME_BLOCK_RESEND_REQUEST = 56,
+    OME_BLOCK_RESEND_ANSWER = 56,
+    OME_BLOCK_EXECUTION_REPORT = 104,
+    OME_BLOCK_ATTRIBUTES_REPORT = 104,
     OME_BLOCK_TOP_OF_BOOK = 72,
     OME_BLOCK_TRADE_PRINT = 72,
     OME_BLOCK_LEVEL_UPDATE = 72,
@@ -697,21 +716,35 @@ static_assert(offsetof(ome_event_t, order_type) == 63, "ome_event_t.order_type i
  * OFFSET SIZE FIELD
  *      8   16 participant_name
  *     24    2 session_number
+ *     26    2 session_flags
  *     28    4 heartbeat_ms
+ *     32    8 next_report_sequence
+ *     40    8 login_id
+ *     48   32 secret
+ *     80    2 logon_flags
  */
 typedef struct
 {
     uint64_t sequence; /* on the wire: ome_message_header_t */
     char participant_name[16];
     uint16_t session_number;
-    uint8_t reserved_26[2]; /* zero; named by its offset */
+    uint16_t session_flags;
     uint32_t heartbeat_ms;
-    uint8_t reserved_32[32]; /* zero; named by its offset */
+    uint64_t next_report_sequence;
+    uint64_t login_id;
+    char secret[32];
+    uint16_t logon_flags;
+    uint8_t reserved_82[6]; /* zero; named by its offset */
 } ome_logon_t;
-static_assert(sizeof(ome_logon_t) == 64, "ome_logon_t has no padding");
+static_assert(sizeof(ome_logon_t) == 88, "ome_logon_t has no padding");
 static_assert(offsetof(ome_logon_t, participant_name) == 8, "ome_logon_t.participant_name is in place");
 static_assert(offsetof(ome_logon_t, session_number) == 24, "ome_logon_t.session_number is in place");
+static_assert(offsetof(ome_logon_t, session_flags) == 26, "ome_logon_t.session_flags is in place");
 static_assert(offsetof(ome_logon_t, heartbeat_ms) == 28, "ome_logon_t.heartbeat_ms is in place");
+static_assert(offsetof(ome_logon_t, next_report_sequence) == 32, "ome_logon_t.next_report_sequence is in place");
+static_assert(offsetof(ome_logon_t, login_id) == 40, "ome_logon_t.login_id is in place");
+static_assert(offsetof(ome_logon_t, secret) == 48, "ome_logon_t.secret is in place");
+static_assert(offsetof(ome_logon_t, logon_flags) == 80, "ome_logon_t.logon_flags is in place");
 
 /* LogonAnswer.
  *
@@ -720,12 +753,20 @@ static_assert(offsetof(ome_logon_t, heartbeat_ms) == 28, "ome_logon_t.heartbeat_
  *     16    8 server_time_ns
  *     24    8 engine_sequence
  *     32    8 report_sequence
- *     40    4 instrument_count
- *     44    4 frame_message_count_max
- *     48    2 participant
- *     50    2 session
- *     52    1 policy
- *     53    1 reason
+ *     40    8 first_report_sequence
+ *     48    8 login_id
+ *     56    4 command_sequence
+ *     60    4 instrument_count
+ *     64    4 frame_message_count_max
+ *     68    4 heartbeat_ms
+ *     72    4 message_rate_max
+ *     76    4 in_flight_max
+ *     80    2 participant
+ *     82    2 session
+ *     84    1 policy
+ *     85    1 reason
+ *     88   64 feed_endpoint
+ *    152   64 requests_endpoint
  */
 typedef struct
 {
@@ -734,62 +775,65 @@ typedef struct
     uint64_t server_time_ns;
     uint64_t engine_sequence;
     uint64_t report_sequence;
+    uint64_t first_report_sequence;
+    uint64_t login_id;
+    uint32_t command_sequence;
     uint32_t instrument_count;
     uint32_t frame_message_count_max;
+    uint32_t heartbeat_ms;
+    uint32_t message_rate_max;
+    uint32_t in_flight_max;
     uint16_t participant;
     uint16_t session;
     uint8_t policy;
     uint8_t reason;
-    uint8_t reserved_54[10]; /* zero; named by its offset */
+    uint8_t reserved_86[2]; /* zero; named by its offset */
+    char feed_endpoint[64];
+    char requests_endpoint[64];
 } ome_logon_answer_t;
-static_assert(sizeof(ome_logon_answer_t) == 64, "ome_logon_answer_t has no padding");
+static_assert(sizeof(ome_logon_answer_t) == 216, "ome_logon_answer_t has no padding");
 static_assert(offsetof(ome_logon_answer_t, epoch) == 8, "ome_logon_answer_t.epoch is in place");
 static_assert(offsetof(ome_logon_answer_t, server_time_ns) == 16, "ome_logon_answer_t.server_time_ns is in place");
 static_assert(offsetof(ome_logon_answer_t, engine_sequence) == 24, "ome_logon_answer_t.engine_sequence is in place");
 static_assert(offsetof(ome_logon_answer_t, report_sequence) == 32, "ome_logon_answer_t.report_sequence is in place");
-static_assert(offsetof(ome_logon_answer_t, instrument_count) == 40, "ome_logon_answer_t.instrument_count is in place");
-static_assert(offsetof(ome_logon_answer_t, frame_message_count_max) == 44, "ome_logon_answer_t.frame_message_count_max is in place");
-static_assert(offsetof(ome_logon_answer_t, participant) == 48, "ome_logon_answer_t.participant is in place");
-static_assert(offsetof(ome_logon_answer_t, session) == 50, "ome_logon_answer_t.session is in place");
-static_assert(offsetof(ome_logon_answer_t, policy) == 52, "ome_logon_answer_t.policy is in place");
-static_assert(offsetof(ome_logon_answer_t, reason) == 53, "ome_logon_answer_t.reason is in place");
+static_assert(offsetof(ome_logon_answer_t, first_report_sequence) == 40, "ome_logon_answer_t.first_report_sequence is in place");
+static_assert(offsetof(ome_logon_answer_t, login_id) == 48, "ome_logon_answer_t.login_id is in place");
+static_assert(offsetof(ome_logon_answer_t, command_sequence) == 56, "ome_logon_answer_t.command_sequence is in place");
+static_assert(offsetof(ome_logon_answer_t, instrument_count) == 60, "ome_logon_answer_t.instrument_count is in place");
+static_assert(offsetof(ome_logon_answer_t, frame_message_count_max) == 64, "ome_logon_answer_t.frame_message_count_max is in place");
+static_assert(offsetof(ome_logon_answer_t, heartbeat_ms) == 68, "ome_logon_answer_t.heartbeat_ms is in place");
+static_assert(offsetof(ome_logon_answer_t, message_rate_max) == 72, "ome_logon_answer_t.message_rate_max is in place");
+static_assert(offsetof(ome_logon_answer_t, in_flight_max) == 76, "ome_logon_answer_t.in_flight_max is in place");
+static_assert(offsetof(ome_logon_answer_t, participant) == 80, "ome_logon_answer_t.participant is in place");
+static_assert(offsetof(ome_logon_answer_t, session) == 82, "ome_logon_answer_t.session is in place");
+static_assert(offsetof(ome_logon_answer_t, policy) == 84, "ome_logon_answer_t.policy is in place");
+static_assert(offsetof(ome_logon_answer_t, reason) == 85, "ome_logon_answer_t.reason is in place");
+static_assert(offsetof(ome_logon_answer_t, feed_endpoint) == 88, "ome_logon_answer_t.feed_endpoint is in place");
+static_assert(offsetof(ome_logon_answer_t, requests_endpoint) == 152, "ome_logon_answer_t.requests_endpoint is in place");
 
 /* Logout.
  *
  * OFFSET SIZE FIELD
  *      8    1 reason
+ *     10    2 session
+ *     12    4 command_sequence
+ *     16    8 report_sequence
  */
 typedef struct
 {
     uint64_t sequence; /* on the wire: ome_message_header_t */
     uint8_t reason;
-    uint8_t reserved_9[55]; /* zero; named by its offset */
+    uint8_t reserved_9[1]; /* zero; named by its offset */
+    uint16_t session;
+    uint32_t command_sequence;
+    uint64_t report_sequence;
+    uint8_t reserved_24[40]; /* zero; named by its offset */
 } ome_logout_t;
 static_assert(sizeof(ome_logout_t) == 64, "ome_logout_t has no padding");
 static_assert(offsetof(ome_logout_t, reason) == 8, "ome_logout_t.reason is in place");
-
-/* Heartbeat.
- *
- * OFFSET SIZE FIELD
- *      8    8 request_id
- *     16    8 server_time_ns
- *     24    8 engine_sequence
- *     32    8 report_sequence
- */
-typedef struct
-{
-    uint64_t sequence; /* on the wire: ome_message_header_t */
-    uint64_t request_id;
-    uint64_t server_time_ns;
-    uint64_t engine_sequence;
-    uint64_t report_sequence;
-    uint8_t reserved_40[24]; /* zero; named by its offset */
-} ome_heartbeat_t;
-static_assert(sizeof(ome_heartbeat_t) == 64, "ome_heartbeat_t has no padding");
-static_assert(offsetof(ome_heartbeat_t, request_id) == 8, "ome_heartbeat_t.request_id is in place");
-static_assert(offsetof(ome_heartbeat_t, server_time_ns) == 16, "ome_heartbeat_t.server_time_ns is in place");
-static_assert(offsetof(ome_heartbeat_t, engine_sequence) == 24, "ome_heartbeat_t.engine_sequence is in place");
-static_assert(offsetof(ome_heartbeat_t, report_sequence) == 32, "ome_heartbeat_t.report_sequence is in place");
+static_assert(offsetof(ome_logout_t, session) == 10, "ome_logout_t.session is in place");
+static_assert(offsetof(ome_logout_t, command_sequence) == 12, "ome_logout_t.command_sequence is in place");
+static_assert(offsetof(ome_logout_t, report_sequence) == 16, "ome_logout_t.report_sequence is in place");
 
 /* FrameReject.
  *
@@ -802,6 +846,7 @@ static_assert(offsetof(ome_heartbeat_t, report_sequence) == 32, "ome_heartbeat_t
  *     48    4 accepted_count
  *     52    4 rejected_count
  *     56    1 reason
+ *     58    2 session
  */
 typedef struct
 {
@@ -814,7 +859,9 @@ typedef struct
     uint32_t accepted_count;
     uint32_t rejected_count;
     uint8_t reason;
-    uint8_t reserved_57[7]; /* zero; named by its offset */
+    uint8_t reserved_57[1]; /* zero; named by its offset */
+    uint16_t session;
+    uint8_t reserved_60[4]; /* zero; named by its offset */
 } ome_frame_reject_t;
 static_assert(sizeof(ome_frame_reject_t) == 64, "ome_frame_reject_t has no padding");
 static_assert(offsetof(ome_frame_reject_t, found) == 8, "ome_frame_reject_t.found is in place");
@@ -825,6 +872,93 @@ static_assert(offsetof(ome_frame_reject_t, byte_offset) == 44, "ome_frame_reject
 static_assert(offsetof(ome_frame_reject_t, accepted_count) == 48, "ome_frame_reject_t.accepted_count is in place");
 static_assert(offsetof(ome_frame_reject_t, rejected_count) == 52, "ome_frame_reject_t.rejected_count is in place");
 static_assert(offsetof(ome_frame_reject_t, reason) == 56, "ome_frame_reject_t.reason is in place");
+static_assert(offsetof(ome_frame_reject_t, session) == 58, "ome_frame_reject_t.session is in place");
+
+/* Heartbeat.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 request_id
+ *     16    8 server_time_ns
+ *     24    8 engine_sequence
+ *     32    8 report_sequence
+ *     40    4 command_sequence
+ *     44    2 session
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t request_id;
+    uint64_t server_time_ns;
+    uint64_t engine_sequence;
+    uint64_t report_sequence;
+    uint32_t command_sequence;
+    uint16_t session;
+    uint8_t reserved_46[18]; /* zero; named by its offset */
+} ome_heartbeat_t;
+static_assert(sizeof(ome_heartbeat_t) == 64, "ome_heartbeat_t has no padding");
+static_assert(offsetof(ome_heartbeat_t, request_id) == 8, "ome_heartbeat_t.request_id is in place");
+static_assert(offsetof(ome_heartbeat_t, server_time_ns) == 16, "ome_heartbeat_t.server_time_ns is in place");
+static_assert(offsetof(ome_heartbeat_t, engine_sequence) == 24, "ome_heartbeat_t.engine_sequence is in place");
+static_assert(offsetof(ome_heartbeat_t, report_sequence) == 32, "ome_heartbeat_t.report_sequence is in place");
+static_assert(offsetof(ome_heartbeat_t, command_sequence) == 40, "ome_heartbeat_t.command_sequence is in place");
+static_assert(offsetof(ome_heartbeat_t, session) == 44, "ome_heartbeat_t.session is in place");
+
+/* TestRequest.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 request_id
+ *     16    2 session
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t request_id;
+    uint16_t session;
+    uint8_t reserved_18[46]; /* zero; named by its offset */
+} ome_test_request_t;
+static_assert(sizeof(ome_test_request_t) == 64, "ome_test_request_t has no padding");
+static_assert(offsetof(ome_test_request_t, request_id) == 8, "ome_test_request_t.request_id is in place");
+static_assert(offsetof(ome_test_request_t, session) == 16, "ome_test_request_t.session is in place");
+
+/* ResendRequest.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 next_report_sequence
+ *     16    2 session
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t next_report_sequence;
+    uint16_t session;
+    uint8_t reserved_18[46]; /* zero; named by its offset */
+} ome_resend_request_t;
+static_assert(sizeof(ome_resend_request_t) == 64, "ome_resend_request_t has no padding");
+static_assert(offsetof(ome_resend_request_t, next_report_sequence) == 8, "ome_resend_request_t.next_report_sequence is in place");
+static_assert(offsetof(ome_resend_request_t, session) == 16, "ome_resend_request_t.session is in place");
+
+/* ResendAnswer.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 next_report_sequence
+ *     16    8 report_sequence
+ *     24    2 session
+ *     26    1 reason
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t next_report_sequence;
+    uint64_t report_sequence;
+    uint16_t session;
+    uint8_t reason;
+    uint8_t reserved_27[37]; /* zero; named by its offset */
+} ome_resend_answer_t;
+static_assert(sizeof(ome_resend_answer_t) == 64, "ome_resend_answer_t has no padding");
+static_assert(offsetof(ome_resend_answer_t, next_report_sequence) == 8, "ome_resend_answer_t.next_report_sequence is in place");
+static_assert(offsetof(ome_resend_answer_t, report_sequence) == 16, "ome_resend_answer_t.report_sequence is in place");
+static_assert(offsetof(ome_resend_answer_t, session) == 24, "ome_resend_answer_t.session is in place");
+static_assert(offsetof(ome_resend_answer_t, reason) == 26, "ome_resend_answer_t.reason is in place");
 
 /* ExecutionReport, AttributesReport.
  *
@@ -848,6 +982,10 @@ static_assert(offsetof(ome_frame_reject_t, reason) == 56, "ome_frame_reject_t.re
  *     98    1 reason
  *     99    1 command_kind
  *    100    1 is_aggressor
+ *    101    1 order_type
+ *    102    1 flags
+ *    104    2 session
+ *    106    2 participant
  */
 typedef struct
 {
@@ -880,9 +1018,14 @@ typedef struct
     uint8_t reason;
     uint8_t command_kind;
     uint8_t is_aggressor;
-    uint8_t reserved_101[3]; /* zero; named by its offset */
+    uint8_t order_type;
+    uint8_t flags;
+    uint8_t reserved_103[1]; /* zero; named by its offset */
+    uint16_t session;
+    uint16_t participant;
+    uint8_t reserved_108[4]; /* zero; named by its offset */
 } ome_execution_report_t;
-static_assert(sizeof(ome_execution_report_t) == 104, "ome_execution_report_t has no padding");
+static_assert(sizeof(ome_execution_report_t) == 112, "ome_execution_report_t has no padding");
 static_assert(offsetof(ome_execution_report_t, report_sequence) == 8, "ome_execution_report_t.report_sequence is in place");
 static_assert(offsetof(ome_execution_report_t, engine_sequence) == 16, "ome_execution_report_t.engine_sequence is in place");
 static_assert(offsetof(ome_execution_report_t, timestamp_ns) == 24, "ome_execution_report_t.timestamp_ns is in place");
@@ -902,6 +1045,10 @@ static_assert(offsetof(ome_execution_report_t, side) == 97, "ome_execution_repor
 static_assert(offsetof(ome_execution_report_t, reason) == 98, "ome_execution_report_t.reason is in place");
 static_assert(offsetof(ome_execution_report_t, command_kind) == 99, "ome_execution_report_t.command_kind is in place");
 static_assert(offsetof(ome_execution_report_t, is_aggressor) == 100, "ome_execution_report_t.is_aggressor is in place");
+static_assert(offsetof(ome_execution_report_t, order_type) == 101, "ome_execution_report_t.order_type is in place");
+static_assert(offsetof(ome_execution_report_t, flags) == 102, "ome_execution_report_t.flags is in place");
+static_assert(offsetof(ome_execution_report_t, session) == 104, "ome_execution_report_t.session is in place");
+static_assert(offsetof(ome_execution_report_t, participant) == 106, "ome_execution_report_t.participant is in place");
 
 /* TopOfBook.
  *
@@ -1089,9 +1236,12 @@ static inline uint8_t ome_message_class(uint16_t template_id)
     case OME_TEMPLATE_LOGON:
     case OME_TEMPLATE_LOGOUT:
     case OME_TEMPLATE_HEARTBEAT:
+    case OME_TEMPLATE_TEST_REQUEST:
+    case OME_TEMPLATE_RESEND_REQUEST:
         return OME_MESSAGE_CLASS_SESSION;
     case OME_TEMPLATE_LOGON_ANSWER:
     case OME_TEMPLATE_FRAME_REJECT:
+    case OME_TEMPLATE_RESEND_ANSWER:
         return OME_MESSAGE_CLASS_ANSWER;
     case OME_TEMPLATE_EXECUTION_REPORT:
     case OME_TEMPLATE_ATTRIBUTES_REPORT:

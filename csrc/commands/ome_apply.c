@@ -158,12 +158,6 @@ OME_NEVER_INLINE void apply_attend(ome_engine_t *engine, const ome_command_t *re
 
 /* ---- the sequence of a session ---- */
 
-/* The number that the next message of a session has: 0 is none. */
-static inline uint32_t apply_next_sequence(uint32_t sequence)
-{
-    return sequence == UINT32_MAX ? 1 : sequence + 1;
-}
-
 OME_NEVER_INLINE void apply_reject_sequence(ome_engine_t *engine, const ome_command_t *record, uint32_t last, ome_sink_t *sink)
 {
     const bool is_seen = (int32_t)(record->session_sequence - last) <= 0;
@@ -183,7 +177,7 @@ OME_ALWAYS_INLINE bool apply_takes_sequence(ome_engine_t *engine, const ome_comm
         return true;
     }
     ome_session_progress_t *const progress = &engine->progress[session];
-    if (OME_UNLIKELY(sequence != apply_next_sequence(progress->command_sequence)))
+    if (OME_UNLIKELY(sequence != ome_session_next_sequence(progress->command_sequence)))
     {
         apply_reject_sequence(engine, record, progress->command_sequence, sink);
         return false;

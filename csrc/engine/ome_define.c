@@ -146,7 +146,7 @@ void ome_define_session(ome_engine_t *engine, uint32_t sender, const char partic
     memcpy(engine->sessions[number].participant_name, participant_name, OME_NAME_SIZE);
     engine->sessions[number].session_number = session_number;
     engine->sessions[number].flags = 0;
-    engine->progress[number] = (ome_session_progress_t){0};
+    engine->progress[number] = (ome_session_progress_t){.defined_sequence = engine->sequence};
     engine->session_count++;
     engine->participant_count += engine->participant_sessions[ome_session_participant(engine, number)]++ == 0;
     OME_EXPECT(ome_session_is_defined(engine, number));

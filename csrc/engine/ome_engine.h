@@ -46,6 +46,7 @@ typedef struct
 typedef struct
 {
     uint64_t report_sequence;  /* events so far that are reported to it */
+    uint64_t defined_sequence; /* of the command that defined it */
     uint32_t command_sequence; /* of the last record that was taken from it; 0: none was */
     uint32_t reserved;
 } ome_session_progress_t;
@@ -105,6 +106,12 @@ OME_ALWAYS_INLINE bool ome_engine_knows_sender(const ome_engine_t *engine, uint3
 {
     const uint32_t session = sender >> 16;
     return sender <= UINT16_MAX || OME_LIKELY(session <= engine->limits.session_count_max && engine->senders[session] == sender);
+}
+
+/* The number of a session's next message: 0 is none. */
+static inline uint32_t ome_session_next_sequence(uint32_t sequence)
+{
+    return sequence == UINT32_MAX ? 1 : sequence + 1;
 }
 
 /* Whether the rules count the commands and reports of sessions. */

@@ -71,7 +71,7 @@ static void resize_set_rules(ome_engine_t *engine, uint32_t rules_version)
     engine->limits.rules_version = rules_version;
     for (uint32_t number = 1; number <= engine->limits.session_count_max && !counted; number++)
     {
-        engine->progress[number] = (ome_session_progress_t){0};
+        engine->progress[number] = (ome_session_progress_t){.defined_sequence = engine->sequence};
         engine->sessions[number].flags = 0;
     }
 }

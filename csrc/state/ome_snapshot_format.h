@@ -207,8 +207,9 @@ static_assert(offsetof(ome_snapshot_instrument_t, flags) == 36, "flags are in pl
  *
  * PROGRESS, behind each session in version 3
  *      0    8 report_sequence     events so far that were reported to it
- *      8    4 command_sequence    of the last record that was taken from it
- *     12    4 reserved */
+ *      8    8 defined_sequence    of the command that defined it
+ *     16    4 command_sequence    of the last record that was taken from it
+ *     20    4 reserved */
 typedef struct
 {
     char participant_name[OME_NAME_SIZE];
@@ -220,11 +221,12 @@ typedef struct
 typedef struct
 {
     uint64_t report_sequence;
+    uint64_t defined_sequence;
     uint32_t command_sequence;
     uint32_t reserved;
 } ome_snapshot_progress_t;
-static_assert(sizeof(ome_snapshot_progress_t) == 16, "a session's progress has no padding");
-static_assert(offsetof(ome_snapshot_progress_t, command_sequence) == 8, "command_sequence is in place");
+static_assert(sizeof(ome_snapshot_progress_t) == 24, "a session's progress has no padding");
+static_assert(offsetof(ome_snapshot_progress_t, command_sequence) == 16, "command_sequence is in place");
 static_assert(sizeof(ome_snapshot_session_t) == 24, "a session has no padding");
 static_assert(offsetof(ome_snapshot_session_t, participant) == 16, "participant is in place");
 static_assert(offsetof(ome_snapshot_session_t, session) == 20, "session is in place");

@@ -64,8 +64,9 @@ static bool restore_session(ome_snapshot_reader_t *reader, ome_engine_t *engine,
     }
     ome_define_session(engine, entry.participant | number << 16, entry.participant_name, entry.session_number);
     engine->sessions[number].flags = entry.flags;
-    engine->progress[number] =
-        (ome_session_progress_t){.report_sequence = progress.report_sequence, .command_sequence = progress.command_sequence};
+    engine->progress[number] = (ome_session_progress_t){.report_sequence = progress.report_sequence,
+        .defined_sequence = progress.defined_sequence,
+        .command_sequence = progress.command_sequence};
     *last = number;
     return true;
 }

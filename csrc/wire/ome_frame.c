@@ -24,6 +24,10 @@ static ome_frame_content_t frame_content_of(uint16_t template_id)
         return OME_FRAME_LOGOUT;
     case OME_TEMPLATE_HEARTBEAT:
         return OME_FRAME_HEARTBEAT;
+    case OME_TEMPLATE_TEST_REQUEST:
+        return OME_FRAME_TEST_REQUEST;
+    case OME_TEMPLATE_RESEND_REQUEST:
+        return OME_FRAME_RESEND_REQUEST;
     default:
         return OME_FRAME_COMMANDS;
     }
@@ -37,6 +41,11 @@ static bool frame_fail(ome_frame_t *frame, uint8_t reason, const char *field, ui
     frame->fault.found = found;
     frame->fault.allowed = allowed;
     return false;
+}
+
+static uint16_t frame_block_length(uint16_t template_id)
+{
+    return template_id == OME_TEMPLATE_LOGON ? OME_BLOCK_LOGON : OME_BODY_SIZE;
 }
 
 /* The message at `offset`; the order of these checks is the order in which a reader could go wrong. */
@@ -60,22 +69,24 @@ static bool frame_inspect_message(ome_frame_t *frame, const uint8_t *data, uint3
     {
         return frame_fail(frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", header->template_id, OME_TEMPLATE_MASS_CANCEL);
     }
-    if (header->block_length != OME_BODY_SIZE)
+    const uint16_t block_length = frame_block_length(header->template_id);
+    if (header->block_length != block_length)
     {
-        return frame_fail(frame, OME_REASON_BAD_BLOCK_LENGTH, "block_length", header->block_length, OME_BODY_SIZE);
+        return frame_fail(frame, OME_REASON_BAD_BLOCK_LENGTH, "block_length", header->block_length, block_length);
     }
-    if (left < OME_RECORD_SIZE)
+    if (left - OME_MESSAGE_HEADER_SIZE < block_length)
     {
-        return frame_fail(frame, OME_REASON_FRAME_TRUNCATED, "block", left - OME_MESSAGE_HEADER_SIZE, OME_BODY_SIZE);
+        return frame_fail(frame, OME_REASON_FRAME_TRUNCATED, "block", left - OME_MESSAGE_HEADER_SIZE, block_length);
     }
     return true;
 }
 
-static_assert(OME_BLOCK_LOGON == OME_BODY_SIZE && OME_BLOCK_LOGOUT == OME_BODY_SIZE && OME_BLOCK_NEW_ORDER == OME_BODY_SIZE &&
+static_assert(OME_BLOCK_LOGOUT == OME_BODY_SIZE && OME_BLOCK_HEARTBEAT == OME_BODY_SIZE && OME_BLOCK_TEST_REQUEST == OME_BODY_SIZE &&
+                  OME_BLOCK_RESEND_REQUEST == OME_BODY_SIZE && OME_BLOCK_NEW_ORDER == OME_BODY_SIZE &&
                   OME_BLOCK_CANCEL_ORDER == OME_BODY_SIZE && OME_BLOCK_REDUCE_ORDER == OME_BODY_SIZE &&
                   OME_BLOCK_AMEND_ORDER == OME_BODY_SIZE && OME_BLOCK_ORDER_TERMS == OME_BODY_SIZE &&
                   OME_BLOCK_MASS_CANCEL == OME_BODY_SIZE,
-    "every message that a client may send has the same size");
+    "every message that a client may send has the same size, but for the logon");
 
 /* The command that the messages so far have left open. */
 typedef struct
@@ -132,7 +143,7 @@ void ome_frame_inspect(
         (void)frame_fail(frame, OME_REASON_FRAME_EMPTY, "frame", 0, OME_RECORD_SIZE);
         return;
     }
-    for (uint32_t offset = 0; offset < size_bytes; offset += OME_RECORD_SIZE)
+    for (uint32_t offset = 0, message_size = 0; offset < size_bytes; offset += message_size)
     {
         frame->fault.message_index = frame->message_count;
         frame->fault.byte_offset = offset;
@@ -142,6 +153,7 @@ void ome_frame_inspect(
             frame->message_count++;
             return;
         }
+        message_size = OME_MESSAGE_HEADER_SIZE + header.block_length;
         const bool is_alone = frame_is_session_message(header.template_id);
         const uint32_t allowed = is_alone || frame->content != OME_FRAME_COMMANDS ? 1 : message_count_max;
         if (frame->message_count >= allowed)

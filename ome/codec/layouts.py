@@ -97,36 +97,44 @@ EVENT_MESSAGE = _dtype(_HEADER + _EVENT_FIELDS, 64)
 _LOGON_FIELDS = [
     ("participant_name", "S16", 8),
     ("session_number", "<u2", 24),
+    ("session_flags", "<u2", 26),
     ("heartbeat_ms", "<u4", 28),
+    ("next_report_sequence", "<u8", 32),
+    ("login_id", "<u8", 40),
+    ("secret", "S32", 48),
+    ("logon_flags", "<u2", 80),
 ]
-LOGON_MESSAGE = _dtype(_HEADER + _LOGON_FIELDS, 64)
+LOGON_MESSAGE = _dtype(_HEADER + _LOGON_FIELDS, 88)
 
 _LOGON_ANSWER_FIELDS = [
     ("epoch", "<u8", 8),
     ("server_time_ns", "<u8", 16),
     ("engine_sequence", "<u8", 24),
     ("report_sequence", "<u8", 32),
-    ("instrument_count", "<u4", 40),
-    ("frame_message_count_max", "<u4", 44),
-    ("participant", "<u2", 48),
-    ("session", "<u2", 50),
-    ("policy", "u1", 52),
-    ("reason", "u1", 53),
+    ("first_report_sequence", "<u8", 40),
+    ("login_id", "<u8", 48),
+    ("command_sequence", "<u4", 56),
+    ("instrument_count", "<u4", 60),
+    ("frame_message_count_max", "<u4", 64),
+    ("heartbeat_ms", "<u4", 68),
+    ("message_rate_max", "<u4", 72),
+    ("in_flight_max", "<u4", 76),
+    ("participant", "<u2", 80),
+    ("session", "<u2", 82),
+    ("policy", "u1", 84),
+    ("reason", "u1", 85),
+    ("feed_endpoint", "S64", 88),
+    ("requests_endpoint", "S64", 152),
 ]
-LOGON_ANSWER_MESSAGE = _dtype(_HEADER + _LOGON_ANSWER_FIELDS, 64)
+LOGON_ANSWER_MESSAGE = _dtype(_HEADER + _LOGON_ANSWER_FIELDS, 216)
 
 _LOGOUT_FIELDS = [
     ("reason", "u1", 8),
+    ("session", "<u2", 10),
+    ("command_sequence", "<u4", 12),
+    ("report_sequence", "<u8", 16),
 ]
 LOGOUT_MESSAGE = _dtype(_HEADER + _LOGOUT_FIELDS, 64)
-
-_HEARTBEAT_FIELDS = [
-    ("request_id", "<u8", 8),
-    ("server_time_ns", "<u8", 16),
-    ("engine_sequence", "<u8", 24),
-    ("report_sequence", "<u8", 32),
-]
-HEARTBEAT_MESSAGE = _dtype(_HEADER + _HEARTBEAT_FIELDS, 64)
 
 _FRAME_REJECT_FIELDS = [
     ("found", "<u8", 8),
@@ -137,8 +145,39 @@ _FRAME_REJECT_FIELDS = [
     ("accepted_count", "<u4", 48),
     ("rejected_count", "<u4", 52),
     ("reason", "u1", 56),
+    ("session", "<u2", 58),
 ]
 FRAME_REJECT_MESSAGE = _dtype(_HEADER + _FRAME_REJECT_FIELDS, 64)
+
+_HEARTBEAT_FIELDS = [
+    ("request_id", "<u8", 8),
+    ("server_time_ns", "<u8", 16),
+    ("engine_sequence", "<u8", 24),
+    ("report_sequence", "<u8", 32),
+    ("command_sequence", "<u4", 40),
+    ("session", "<u2", 44),
+]
+HEARTBEAT_MESSAGE = _dtype(_HEADER + _HEARTBEAT_FIELDS, 64)
+
+_TEST_REQUEST_FIELDS = [
+    ("request_id", "<u8", 8),
+    ("session", "<u2", 16),
+]
+TEST_REQUEST_MESSAGE = _dtype(_HEADER + _TEST_REQUEST_FIELDS, 64)
+
+_RESEND_REQUEST_FIELDS = [
+    ("next_report_sequence", "<u8", 8),
+    ("session", "<u2", 16),
+]
+RESEND_REQUEST_MESSAGE = _dtype(_HEADER + _RESEND_REQUEST_FIELDS, 64)
+
+_RESEND_ANSWER_FIELDS = [
+    ("next_report_sequence", "<u8", 8),
+    ("report_sequence", "<u8", 16),
+    ("session", "<u2", 24),
+    ("reason", "u1", 26),
+]
+RESEND_ANSWER_MESSAGE = _dtype(_HEADER + _RESEND_ANSWER_FIELDS, 64)
 
 _EXECUTION_REPORT_FIELDS = [
     ("report_sequence", "<u8", 8),
@@ -160,8 +199,12 @@ _EXECUTION_REPORT_FIELDS = [
     ("reason", "u1", 98),
     ("command_kind", "u1", 99),
     ("is_aggressor", "u1", 100),
+    ("order_type", "u1", 101),
+    ("flags", "u1", 102),
+    ("session", "<u2", 104),
+    ("participant", "<u2", 106),
 ]
-EXECUTION_REPORT_MESSAGE = _dtype(_HEADER + _EXECUTION_REPORT_FIELDS, 104)
+EXECUTION_REPORT_MESSAGE = _dtype(_HEADER + _EXECUTION_REPORT_FIELDS, 112)
 
 _TOP_OF_BOOK_FIELDS = [
     ("channel_sequence", "<u8", 8),
@@ -241,13 +284,16 @@ TEMPLATES: dict[int, tuple[str, int, np.dtype[np.void]]] = {
     76: ("Completed", 56, EVENT_MESSAGE),
     77: ("Attributes", 56, EVENT_MESSAGE),
     78: ("StopSet", 56, EVENT_MESSAGE),
-    128: ("Logon", 56, LOGON_MESSAGE),
-    129: ("LogonAnswer", 56, LOGON_ANSWER_MESSAGE),
+    128: ("Logon", 80, LOGON_MESSAGE),
+    129: ("LogonAnswer", 208, LOGON_ANSWER_MESSAGE),
     130: ("Logout", 56, LOGOUT_MESSAGE),
-    133: ("Heartbeat", 56, HEARTBEAT_MESSAGE),
     131: ("FrameReject", 56, FRAME_REJECT_MESSAGE),
-    132: ("ExecutionReport", 96, EXECUTION_REPORT_MESSAGE),
-    134: ("AttributesReport", 96, EXECUTION_REPORT_MESSAGE),
+    133: ("Heartbeat", 56, HEARTBEAT_MESSAGE),
+    135: ("TestRequest", 56, TEST_REQUEST_MESSAGE),
+    136: ("ResendRequest", 56, RESEND_REQUEST_MESSAGE),
+    137: ("ResendAnswer", 56, RESEND_ANSWER_MESSAGE),
+    132: ("ExecutionReport", 104, EXECUTION_REPORT_MESSAGE),
+    134: ("AttributesReport", 104, EXECUTION_REPORT_MESSAGE),
     160: ("TopOfBook", 72, TOP_OF_BOOK_MESSAGE),
     161: ("TradePrint", 72, TRADE_PRINT_MESSAGE),
     162: ("LevelUpdate", 72, LEVEL_UPDATE_MESSAGE),
@@ -283,8 +329,11 @@ MESSAGE_CLASSES: dict[int, MessageClass] = {
     128: MessageClass.SESSION,
     129: MessageClass.ANSWER,
     130: MessageClass.SESSION,
-    133: MessageClass.SESSION,
     131: MessageClass.ANSWER,
+    133: MessageClass.SESSION,
+    135: MessageClass.SESSION,
+    136: MessageClass.SESSION,
+    137: MessageClass.ANSWER,
     132: MessageClass.REPORT,
     134: MessageClass.REPORT,
     160: MessageClass.MARKET_DATA,

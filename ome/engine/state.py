@@ -35,8 +35,8 @@ class EngineState:
 class SessionState:
     """A session that is defined: its number, its participant's name and number, and which of the participant's sessions it is.
 
-    `flags`: what it has chosen, SessionFlags. `command_sequence`: of the last message taken from it. `report_sequence`: how many reports it has. These
-    three are 0 where the engine follows the first version of the rules.
+    `flags`: what it has chosen, SessionFlags. `command_sequence`: of the last message taken from it. `report_sequence`: of its last
+    report. `defined_sequence`: of the command that defined it. These are 0 where the engine follows the first version of the rules.
     """
 
     session: int
@@ -46,6 +46,7 @@ class SessionState:
     flags: int
     command_sequence: int
     report_sequence: int
+    defined_sequence: int
 
 
 def state_of(engine: CData) -> EngineState:
@@ -76,6 +77,7 @@ def sessions_of(engine: CData) -> list[SessionState]:
                 flags=found.flags,
                 command_sequence=found.command_sequence,
                 report_sequence=found.report_sequence,
+                defined_sequence=found.defined_sequence,
             )
         )
     return result

@@ -49,7 +49,8 @@ def state_words(market: Market) -> Iterator[Words]:
 def _progress_words(market: Market, number: int) -> tuple[int, int, int]:
     if not market.has_sessions:
         return 0, 0, 0
-    return market.sessions[number].session_flags, market.command_sequences[number], market.events.report_sequences[number]
+    choices = market.sessions[number].session_flags | market.command_sequences[number] << 32
+    return choices, market.events.report_sequences[number], market.defined_sequences[number]
 
 
 def _instrument_words(number: int, book: Book) -> Words:

@@ -22,7 +22,7 @@ from ome.descriptors import connections_that_fit
 from ome.engine import EngineState
 from ome.enums import CommandKind, Policy
 from ome.errors import InvalidValueError, NotCopyable, OmeError
-from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway
+from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway, Throttle
 from ome.messages import Limits
 from ome.publisher import Publisher
 from ome.recovery import JournalError, JournalReport, Replay
@@ -163,7 +163,7 @@ class Server(NotCopyable):
         self.orders_endpoint, self.feed_endpoint = orders.endpoint, feed.endpoint
         # Random, so that no two starts are taken for one, whatever the clock says and whichever journal there is.
         epoch = secrets.randbelow((1 << 32) - 1) + 1
-        gateway, definitions = self._open_gateway(venue, orders, epoch, connections, has_new_limits=found.limits_before is not None)
+        gateway, definitions = self._open_gateway(venue, orders, feed, epoch, connections, has_new_limits=found.limits_before is not None)
         publisher = Publisher(
             venue.pointer,
             feed.serve(venue.pointer, is_feed=True, connections=connections, limits=_FEED_QUEUES),
@@ -252,7 +252,7 @@ class Server(NotCopyable):
         return _Recovered(report=report, state=state, limits_before=change_limits(replay, self.config))
 
     def _open_gateway(
-        self, venue: Venue, orders: Listener, epoch: int, connections: int, *, has_new_limits: bool
+        self, venue: Venue, orders: Listener, feed: Listener, epoch: int, connections: int, *, has_new_limits: bool
     ) -> tuple[Gateway, Definitions]:
         config = self.config
         view = venue.view
@@ -262,7 +262,10 @@ class Server(NotCopyable):
             orders.serve(venue.pointer, is_feed=False, connections=connections, limits=_ORDERS_QUEUES),
             epoch=epoch,
             policy=config.policy,
-            session_count_max=config.limits.session_count_max,
+            limits=config.limits,
+            directory=None if config.policy is Policy.MEMORY else config.directory,
+            endpoints=(feed.endpoint, ""),
+            throttle=Throttle(config.messages_per_second, config.messages_in_flight, config.logons_per_minute),
             sessions_per_participant=config.sessions_per_participant,
             sessions=view.sessions,
             participants=config.participants,
