@@ -6,7 +6,7 @@
  * defines what each command does. docs/EMBEDDING.md shows how to build and link, and a whole program.
  *
  *     ome_limits_t limits = {.order_count_max = 1000, .level_count_max = 1000, .instrument_count_max = 1, .session_count_max = 1,
- *         .special_count_max = 100};
+ *         .special_count_max = 100, .rules_version = OME_RULES_VERSION};
  *     ome_engine_t *engine;
  *     ome_batch_t *batch;
  *     if (ome_engine_create(&limits, &engine) != OME_OK || ome_batch_create(&batch) != OME_OK) ...

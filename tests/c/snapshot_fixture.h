@@ -121,7 +121,8 @@ static const ome_limits_t snapshot_limits = {.order_count_max = 200,
     .level_count_max = 60,
     .instrument_count_max = 4,
     .session_count_max = 4,
-    .special_count_max = 90};
+    .special_count_max = 90,
+    .rules_version = OME_RULES_VERSION};
 
 static inline flow_t flow_of(uint64_t random)
 {
@@ -209,7 +210,8 @@ static const ome_limits_t tiny_limits = {.order_count_max = 24,
     .level_count_max = 12,
     .instrument_count_max = 3,
     .session_count_max = 3,
-    .special_count_max = 12};
+    .special_count_max = 12,
+    .rules_version = OME_RULES_VERSION};
 
 /* Plain orders at so many prices, one behind another: a snapshot of several blocks. */
 static inline ome_engine_t *engine_of_orders(uint32_t order_count)
@@ -218,7 +220,8 @@ static inline ome_engine_t *engine_of_orders(uint32_t order_count)
         .level_count_max = order_count / 4 + 1,
         .instrument_count_max = 1,
         .session_count_max = 1,
-        .special_count_max = 0};
+        .special_count_max = 0,
+        .rules_version = OME_RULES_VERSION};
     ome_engine_t *engine = market_engine(&limits);
     recorder_t *recorder = recorder_new(64);
     const ome_command_t definition = define_instrument(1, "ABC", 1, 0);

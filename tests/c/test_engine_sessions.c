@@ -5,7 +5,8 @@ static const ome_limits_t many_sessions = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 1,
     .session_count_max = 6,
-    .special_count_max = 24};
+    .special_count_max = 24,
+    .rules_version = OME_RULES_VERSION};
 
 static ome_command_t sent_by(ome_command_t command, uint16_t participant, uint16_t session)
 {

@@ -243,7 +243,8 @@ static void trailing_stops_stand_where_each_alone_would_stand(void)
         .level_count_max = 2,
         .instrument_count_max = 1,
         .session_count_max = 1,
-        .special_count_max = TRAILING_COUNT};
+        .special_count_max = TRAILING_COUNT,
+        .rules_version = OME_RULES_VERSION};
     static ome_special_t copies[TRAILING_COUNT + 1];
     market_t market = market_new(&limits, 64);
     uint64_t random = seed;

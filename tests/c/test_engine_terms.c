@@ -389,8 +389,11 @@ static uint32_t count_found(ome_order_pool_t *pool, uint16_t participant)
 static void a_mass_cancel_finds_its_orders_among_those_of_others(void)
 {
     static const uint16_t participants[] = {1, 129, 257, 2, 0, 65535};
-    const ome_limits_t limits = {
-        .order_count_max = CROWD_ORDER_COUNT, .level_count_max = 8, .instrument_count_max = 1, .session_count_max = 1};
+    const ome_limits_t limits = {.order_count_max = CROWD_ORDER_COUNT,
+        .level_count_max = 8,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
     market_t market = market_new(&limits, 64);
     ome_order_pool_t *const pool = &market.engine->pools.orders;
     uint64_t random = seed;
