@@ -156,7 +156,8 @@ typedef struct
     uint8_t reason;
     uint8_t flags; /* OME_EVENT_FLAGS_; 0 in kinds that have none */
     uint8_t command_kind; /* REJECTED, DEFINED and COMPLETED; otherwise 0 */
-    uint8_t reserved[3];
+    uint8_t order_type; /* STOP_SET; otherwise 0 */
+    uint8_t reserved[2];
     uint32_t attributes[4]; /* ATTRIBUTES: by OME_ATTRIBUTE_ (abi/ome_attributes.h), 0 for one that is not given; otherwise 0 */
 } ome_event_row_t;
 

@@ -16,7 +16,7 @@ import pytest
 from conftest import Engine, EngineFactory
 from flows import flow
 
-from ome.codec import COMMAND, EVENT, Records, decode_events, encode_commands, encode_events, join_records, record_bytes
+from ome.codec import COMMAND, EVENT, Records, decode_events, define_limits, encode_commands, encode_events, join_records, record_bytes
 from ome.enums import (
     CommandFlags,
     CommandKind,
@@ -34,6 +34,7 @@ from ome.enums import (
 from ome.errors import InvalidTypeError, InvalidValueError, InvariantError
 from ome.messages import (
     NULL_VALUE,
+    RULES_VERSION,
     Accepted,
     AmendOrder,
     CancelOrder,
@@ -88,11 +89,13 @@ _FLAGLESS: Final = (EventKind.REJECTED, EventKind.DEFINED, EventKind.COMPLETED)
 
 
 def told(events: Sequence[Any]) -> list[str]:
-    """Events as lines: kind, reason, client order id (of the aggressor, then of the resting order), quantity@price, flags."""
+    """Events as lines: kind, reason, client order id (of the aggressor, then of the resting order), quantity@price, flags or order type."""
     lines = []
     for event, what in zip(events, said(events), strict=True):
         name = f"{event.client_order_id}x{event.resting_client_order_id}" if event.kind in _PAIRS else f"{event.client_order_id}"
         flags = [] if event.kind in _FLAGLESS else [flag.name for flag in EventFlags if event.flags & flag]
+        if event.kind == EventKind.STOP_SET:
+            flags = [OrderType(event.order_type).name]
         lines.append(" ".join([what, name, f"{event.quantity}@{event.price}", "|".join(flag or "" for flag in flags)]).rstrip())
     return lines
 
@@ -1070,7 +1073,7 @@ def triggered(events: Sequence[Any]) -> list[tuple[int, int]]:
 def test_stop_triggers_when_the_last_trade_reaches_its_price(venue: Venue, side: Side) -> None:
     """S1: a buy triggers at last >= stop, a sell at last <= stop; until then it waits, outside the book and its levels."""
     worse = 1 if side == BUY else -1
-    assert told(stop(venue, side, 100 + 2 * worse, 5, 1)) == ["ACCEPTED 1 5@0 WAITING"]
+    assert told(stop(venue, side, 100 + 2 * worse, 5, 1)) == ["ACCEPTED 1 5@0 WAITING", f"STOP_SET 1 5@{100 + 2 * worse} STOP"]
     assert venue.book() == ([], [])
     venue.order(other(side), 100 + worse, 1, 2)
     venue.order(other(side), 100 + 2 * worse, 7, 3)
@@ -1088,8 +1091,9 @@ def test_stop_past_its_trigger_on_entry_triggers_at_once(venue: Venue, side: Sid
     """S1: one already past its trigger on entry triggers at once; a price from outside counts as a trade does."""
     venue.last(100)
     assert told(stop(venue, side, 100, 5, 1, limit=90)) == ["ACCEPTED 1 5@90", "TRIGGERED 1 5@100", "RESTED 1 5@90 RESTS"]
-    assert told(stop(venue, side, 101 if side == BUY else 99, 5, 2)) == ["ACCEPTED 2 5@0 WAITING"]
-    assert triggered(venue.last(101 if side == BUY else 99)) == [(2, 101 if side == BUY else 99)]
+    at = 101 if side == BUY else 99
+    assert told(stop(venue, side, at, 5, 2)) == ["ACCEPTED 2 5@0 WAITING", f"STOP_SET 2 5@{at} STOP"]
+    assert triggered(venue.last(at)) == [(2, at)]
     assert told(venue.cancel(1)) == ["CANCELLED REQUESTED 1 5@90 WAS_RESTING"], "having triggered it is an ordinary order"
 
 
@@ -1124,11 +1128,12 @@ def test_amended_stop_stands_behind_others_of_its_price_unless_it_only_shrinks(v
     """S2, A1, A3: less quantity or another limit keeps a waiting order's place; more, or another stop price, loses it."""
     for name in (1, 2, 3, 4):
         stop(venue, BUY, 105, 5, name, limit=110)
-    assert told(venue.change(1, quantity=4, price=111)) == ["AMENDED 1 4@111 KEPT_PRIORITY|WAITING"]
-    assert told(venue.change(1)) == ["AMENDED 1 4@111 KEPT_PRIORITY|WAITING"]
-    assert told(venue.change(2, quantity=6)) == ["AMENDED 2 6@110 WAITING"]
-    assert told(venue.change(3, {Term.STOP_PRICE: 104})) == ["AMENDED 3 5@110 WAITING"]
-    assert told(venue.change(3, {Term.STOP_PRICE: 105})) == ["AMENDED 3 5@110 WAITING"]
+    kept = ["AMENDED 1 4@111 KEPT_PRIORITY|WAITING", "STOP_SET 1 4@105 STOP_LIMIT"]
+    assert told(venue.change(1, quantity=4, price=111)) == kept
+    assert told(venue.change(1)) == kept
+    assert told(venue.change(2, quantity=6)) == ["AMENDED 2 6@110 WAITING", "STOP_SET 2 6@105 STOP_LIMIT"]
+    assert told(venue.change(3, {Term.STOP_PRICE: 104})) == ["AMENDED 3 5@110 WAITING", "STOP_SET 3 5@104 STOP_LIMIT"]
+    assert told(venue.change(3, {Term.STOP_PRICE: 105})) == ["AMENDED 3 5@110 WAITING", "STOP_SET 3 5@105 STOP_LIMIT"]
     assert told(venue.reduce(4, 2)) == ["REDUCED 4 2@110 KEPT_PRIORITY|WAITING"]
     assert [name for name, _ in triggered(venue.last(105))] == [1, 4, 2, 3]
 
@@ -1145,7 +1150,10 @@ def test_waiting_order_amended_past_its_trigger_triggers_at_once(venue: Venue) -
         "RESTED 8 2@102 RESTS",
     ]
     stop(venue, BUY, 110, 5, 3)
-    assert told(venue.change(3, {Term.STOP_PRICE: 109}, price=-7)) == ["AMENDED 3 5@0 WAITING"], "a price means nothing without limit"
+    assert told(venue.change(3, {Term.STOP_PRICE: 109}, price=-7)) == [
+        "AMENDED 3 5@0 WAITING",
+        "STOP_SET 3 5@109 STOP",
+    ], "a price means nothing without limit"
     assert told(venue.change(3, quantity=0)) == ["CANCELLED AMENDED_AWAY 3 5@0 WAITING"]
     assert said(venue.change(8, {Term.STOP_PRICE: 90})) == ["REJECTED BAD_TERM"], "it waits no longer"
 
@@ -1243,7 +1251,7 @@ def test_stop_is_special_while_it_waits_and_later_only_for_what_else_it_has(engi
     assert said(venue.new(BUY, 90, 5, 3, flags=CommandFlags.HIDDEN)) == ["ACCEPTED"]
     assert [event.client_order_id for event in venue.new(SELL, 90, 10, 4) if event.kind == EventKind.DISPLAYED] == [2, 2]
     venue.do(CommandKind.CANCEL_ORDER, client_order_id=2, participant=1)
-    assert said(stop(venue, BUY, 110, 5, 3, participant=2)) == ["ACCEPTED"]
+    assert said(stop(venue, BUY, 110, 5, 3, participant=2)) == ["ACCEPTED", "STOP_SET"]
 
 
 def test_triggered_post_only_order_slides_where_the_instrument_says_so(venue: Venue) -> None:
@@ -1269,7 +1277,10 @@ def test_trailing_stop_follows_the_market_in_its_favour_only(venue: Venue, side:
     up = 1 if side == BUY else -1
     venue.last(1_000)
     terms = {Term.TRAIL_AMOUNT: 10}
-    assert told(venue.new(side, 0, 5, 1, terms, order_type=TRAILING_STOP)) == ["ACCEPTED 1 5@0 WAITING"]
+    assert told(venue.new(side, 0, 5, 1, terms, order_type=TRAILING_STOP)) == [
+        "ACCEPTED 1 5@0 WAITING",
+        f"STOP_SET 1 5@{1_000 + 10 * up} TRAILING_STOP",
+    ]
     for last in (1_000 - 7 * up, 1_000 + 2 * up, 1_000 - 6 * up):
         assert venue.last(last) == []
     assert triggered(venue.last(1_000 + 3 * up)) == [(1, 1_000 + 3 * up)], "10 from the best price seen, 993 or 1007"
@@ -1280,7 +1291,7 @@ def test_trailing_stop_starts_where_it_is_told_or_at_its_distance(venue: Venue) 
     terms = {Term.TRAIL_AMOUNT: 10}
     trailing: Fields = {"order_type": TRAILING_STOP}
     assert said(venue.new(BUY, 0, 5, 1, terms, **trailing)) == ["REJECTED NO_LAST_PRICE"]
-    assert said(venue.new(BUY, 0, 5, 1, terms | {Term.STOP_PRICE: 120}, **trailing)) == ["ACCEPTED"]
+    assert said(venue.new(BUY, 0, 5, 1, terms | {Term.STOP_PRICE: 120}, **trailing)) == ["ACCEPTED", "STOP_SET"]
     venue.last(115)
     venue.new(BUY, 0, 5, 2, terms | {Term.STOP_PRICE: 121}, **trailing)
     venue.new(BUY, 0, 5, 3, terms | {Term.STOP_PRICE: 200}, **trailing)
@@ -1319,10 +1330,11 @@ def test_trailing_stop_limit_has_its_limit_at_a_distance_from_its_stop_price(ven
     """S6: the limit of a trailing stop limit is its stop price plus its signed distance, kept within the prices of the instrument."""
     venue.last(100)
     trailing: Fields = {"order_type": TRAILING_STOP_LIMIT}
-    assert told(venue.new(side, -3, 5, 1, {Term.TRAIL_AMOUNT: 10}, **trailing)) == ["ACCEPTED 1 5@-3 WAITING"]
-    assert told(venue.new(side, -2000, 5, 2, {Term.TRAIL_AMOUNT: 10}, **trailing)) == ["ACCEPTED 2 5@-2000 WAITING"]
-    assert told(venue.change(2, price=-1000)) == ["AMENDED 2 5@-1000 KEPT_PRIORITY|WAITING"]
     at = 110 if side == BUY else 90
+    stop_set = [f"STOP_SET {name} 5@{at} TRAILING_STOP_LIMIT" for name in (1, 2)]
+    assert told(venue.new(side, -3, 5, 1, {Term.TRAIL_AMOUNT: 10}, **trailing)) == ["ACCEPTED 1 5@-3 WAITING", stop_set[0]]
+    assert told(venue.new(side, -2000, 5, 2, {Term.TRAIL_AMOUNT: 10}, **trailing)) == ["ACCEPTED 2 5@-2000 WAITING", stop_set[1]]
+    assert told(venue.change(2, price=-1000)) == ["AMENDED 2 5@-1000 KEPT_PRIORITY|WAITING", stop_set[1]]
     assert told(venue.last(at)) == [
         f"TRIGGERED 1 5@{at}", f"RESTED 1 5@{at - 3} RESTS",
         f"TRIGGERED 2 5@{at}", "RESTED 2 5@1 RESTS",
@@ -1570,9 +1582,9 @@ def test_command_of_several_records_is_one_command(venue: Venue) -> None:
     }  # fmt: skip
     records = records_for(CommandKind.NEW_ORDER, terms, times=venue.times(), **fields)
     assert venue.apply(records[:1]) == venue.apply(records[1:2]) == []
-    (accepted,) = venue.apply(records[2:])
-    assert told([accepted]) == ["ACCEPTED 1 5@105 WAITING"]
-    assert (accepted.sequence, accepted.timestamp_ns) == (6, records[0]["timestamp_ns"])
+    events = venue.apply(records[2:])
+    assert told(events) == ["ACCEPTED 1 5@105 WAITING", "STOP_SET 1 5@105 STOP_LIMIT"]
+    assert {(event.sequence, event.timestamp_ns) for event in events} == {(6, records[0]["timestamp_ns"])}
 
 
 def test_broken_commands_of_several_records_are_rejected(venue: Venue) -> None:
@@ -1748,8 +1760,11 @@ def test_hashes_are_those_of_the_page_word_for_word(engine_factory: EngineFactor
         DefineInstrument(
             timestamp_ns=5, instrument=1, symbol=b"ABCDEFGHI", tick=5, price_decimals=2, quantity_decimals=3, instrument_flags=1
         ),
-        DefineSession(timestamp_ns=6, participant=1, session=1, participant_name=b"FIRM", session_number=9),
-        NewOrder(timestamp_ns=9, instrument=1, participant=1, session=1, client_order_id=70, account=8, side=SELL, price=-10, quantity=10),
+        DefineSession(timestamp_ns=6, participant=1, session=1, participant_name=b"FIRM", session_number=9, session_flags=2),
+        NewOrder(
+            timestamp_ns=9, instrument=1, participant=1, session=1, session_sequence=1, client_order_id=70, account=8, side=SELL, price=-10,
+            quantity=10,
+        ),  # fmt: skip
         NewOrder(timestamp_ns=7, instrument=1, participant=3, side=BUY, price=-10, quantity=4),
         CancelOrder(timestamp_ns=8, client_order_id=5),
     ]
@@ -1762,7 +1777,7 @@ def test_hashes_are_those_of_the_page_word_for_word(engine_factory: EngineFactor
     blocks = [
         (5, 9, 1, 6, 1, 1, 1, 2),
         (1, 5, 2 | 3 << 8 | 1 << 16, abcdefgh, ord("I"), 2**64 - 10, 0, 0),
-        (1, 1, 9, firm, 0, 0, 0, 0),
+        (1, 1, 9, firm, 0, 2, 1, 2),  # flags, the number taken, and reports: ACCEPTED and TRADE
         (1 << 32 | 1, 70, 2**64 - 10, 6, 4, 8 | 1 << 32 | 1 << 48, SELL, 1),
     ]
     state_hash = 0xEB44ACCAB455D165
@@ -1799,7 +1814,7 @@ def test_state_hash_covers_special_waiting_and_continued_orders_word_for_word(en
     null, first = 2**63, int(continued[0]["timestamp_ns"])
     entry_of_5 = 3 + 2 + 1 + 1 + 2 + 3  # records so far, the command's own three included
     blocks = [
-        (entry_of_5 + 2, venue.now_ns - 1, 1, 10, 3, 0, 4, 4),
+        (entry_of_5 + 2, venue.now_ns - 1, 1, 12, 3, 0, 4, 4),
         (1, 1, 0, one, 0, 90, 0, 0),
         (2, 5, 1 << 16, two, 0, null, 0, 0),
         (3, 5, 2 << 16 | 6 << 32, three, 0, null, 0, 0),
@@ -1826,8 +1841,13 @@ def test_state_hash_covers_special_waiting_and_continued_orders_word_for_word(en
 
 
 def rejected_records(commands: Records, events: Records) -> set[int]:
-    """The sequences of all records of commands that were rejected, those of a broken command of several records included."""
+    """The sequences of all records of commands that were rejected, those of a broken command of several records included.
+
+    Not of those that were out of sequence: they are no commands, and nothing that waits ends with them.
+    """
     rejections = np.bincount(events["sequence"][events["kind"] == EventKind.REJECTED].astype(int), minlength=len(commands) + 1)
+    is_out_of_sequence = np.isin(events["reason"], (Reason.SEQUENCE_SEEN, Reason.SEQUENCE_GAP))
+    out_of_sequence = set(events["sequence"][is_out_of_sequence].tolist())
     rejected: set[int] = set()
     waiting: list[int] = []
     owner = None
@@ -1836,6 +1856,8 @@ def rejected_records(commands: Records, events: Records) -> set[int]:
         if waiting and not (record["kind"] == CommandKind.ORDER_TERMS and owner == (record["participant"], record["session"])):
             rejected.update(waiting)
             waiting, is_broken = [], True
+        if sequence in out_of_sequence:
+            continue
         if waiting or record["kind"] in (CommandKind.NEW_ORDER, CommandKind.AMEND_ORDER):
             owner = owner if waiting else (record["participant"], record["session"])
             waiting.append(sequence)
@@ -1855,9 +1877,15 @@ def test_rejected_command_changes_nothing_but_counters(engine_factory: EngineFac
     rejected = rejected_records(commands, events)
     nonsense = np.frombuffer(bytearray(record_bytes(commands)), dtype=COMMAND)
     for sequence in rejected:
-        time_ns = nonsense[sequence - 1]["timestamp_ns"]
+        record = nonsense[sequence - 1].copy()
         nonsense[sequence - 1] = np.zeros(1, dtype=COMMAND)[0]
-        nonsense[sequence - 1]["timestamp_ns"], nonsense[sequence - 1]["kind"] = time_ns, 200
+        kept = ["timestamp_ns"]
+        if record["session_sequence"] and record["kind"] <= CommandKind.MASS_CANCEL:  # it takes its number, one of the counters
+            kept += ["participant", "session", "session_sequence"]
+        for name in kept:
+            nonsense[sequence - 1][name] = record[name]
+        nonsense[sequence - 1]["kind"] = 200 if len(kept) == 1 else CommandKind.CANCEL_ORDER
+        nonsense[sequence - 1]["reserved"] = 1
     same = without.apply_records(nonsense)
     assert len(rejected) > 1_000
     assert record_bytes(events[events["kind"] != EventKind.REJECTED]) == record_bytes(same[same["kind"] != EventKind.REJECTED])
@@ -1962,7 +1990,10 @@ def test_special_order_is_checked_in_the_order_of_the_page(full: Venue) -> None:
         (Reason.NO_LAST_PRICE, {"terms": good, "order_type": STOP_LIMIT}),
         (Reason.DUPLICATE_CLIENT_ORDER_ID, {"client_order_id": 12}),
     ]
-    assert told(assert_order_of_checks(full, CommandKind.NEW_ORDER, wrong, steps)) == ["ACCEPTED 12 1@1000 WAITING"]
+    assert told(assert_order_of_checks(full, CommandKind.NEW_ORDER, wrong, steps)) == [
+        "ACCEPTED 12 1@1000 WAITING",
+        "STOP_SET 12 1@1020 STOP_LIMIT",
+    ]
     first: Fields = wrong | {"price": 1000, "terms": good, "client_order_id": 13}
     assert said(full.do(CommandKind.NEW_ORDER, **first)) == ["REJECTED SPECIAL_LIMIT_REACHED"]
     assert said(full.new(BUY, 1000, 1, 14, {Term.DISPLAY_QUANTITY: 1}, instrument=2, time_in_force=IOC)) == [
@@ -1970,7 +2001,7 @@ def test_special_order_is_checked_in_the_order_of_the_page(full: Venue) -> None:
     ], "whatever becomes of it"
     assert said(full.new(BUY, 0, 1, 14, {Term.MINIMUM_QUANTITY: 1}, instrument=2, order_type=MARKET)) == ["ACCEPTED", "TRADE"]
     full.cancel(12)
-    assert said(full.do(CommandKind.NEW_ORDER, **first)) == ["ACCEPTED"]
+    assert said(full.do(CommandKind.NEW_ORDER, **first)) == ["ACCEPTED", "STOP_SET"]
 
 
 @pytest.mark.parametrize("kind", [CommandKind.CANCEL_ORDER, CommandKind.REDUCE_ORDER, CommandKind.AMEND_ORDER])
@@ -2013,7 +2044,7 @@ def test_commands_on_orders_are_checked_in_the_order_of_the_page(full: Venue, ki
         wrong["flags"] = 2
     events = assert_order_of_checks(full, kind, wrong, steps)
     expected = {2: "CANCELLED REQUESTED", 3: "CANCELLED REDUCED_AWAY", 4: "AMENDED"}[kind]
-    assert said(events) == [expected]
+    assert said(events) == ["COMPLETED", expected], "the order came by session 0"
 
 
 def test_amend_needs_a_free_level_only_where_it_will_rest_at_a_new_price(full: Venue) -> None:
@@ -2116,7 +2147,8 @@ def test_events_carry_the_owner_and_the_time(venue: Venue) -> None:
         sequence=4, timestamp_ns=venue.now_ns, order_id=1 << 32 | 1, client_order_id=4, price=100, quantity=10, side=BUY, account=8,
         participant=1, session=1, instrument=1, flags=RESTS,
     )  # fmt: skip
-    (cancelled,) = venue.cancel(4, account=99, session=0)
+    completed, cancelled = venue.cancel(4, account=99, session=0)
+    assert (completed.timestamp_ns, completed.account, completed.participant, completed.session) == (venue.now_ns, 0, 1, 0)
     assert (cancelled.timestamp_ns, cancelled.account, cancelled.participant, cancelled.session) == (venue.now_ns, 8, 1, 1)
 
 
@@ -2150,8 +2182,9 @@ def test_definitions_take_effect_or_are_refused(engine_factory: EngineFactory) -
         return said([event])[0]
 
     sizes = DefineLimits(
-        timestamp_ns=3, order_count_max=5, level_count_max=4, instrument_count_max=2, session_count_max=3, special_count_max=1
-    )
+        timestamp_ns=3, order_count_max=5, level_count_max=4, instrument_count_max=2, session_count_max=3, special_count_max=1,
+        rules_version=RULES_VERSION,
+    )  # fmt: skip
     assert send(sizes) == "DEFINED"
     assert send(replace(sizes, order_count_max=6)) == "REJECTED BAD_DEFINITION"
     assert send(replace(sizes, reserved=1)) == "REJECTED RESERVED_NOT_ZERO"
@@ -2216,7 +2249,8 @@ def test_a_number_is_used_again_only_where_nothing_lives_under_it(engine_factory
     assert define_session(venue, 1, 1, b"A") == define_session(venue, 2, 1, b"A", 1) == "DEFINED"
     venue.new(BUY, 90, 1, 1, session=1)
     venue.new(BUY, 0, 1, 2, {Term.STOP_PRICE: 120}, order_type=STOP, session=2)
-    assert define_session(venue, 1, 1, b"A") == refused, "an order rests, even for the same session"
+    assert define_session(venue, 1, 1, b"A") == "DEFINED", "it is the same session"
+    assert define_session(venue, 1, 1, b"A", 7) == refused, "an order rests"
     assert define_session(venue, 1, 2, b"B") == refused
     assert define_session(venue, 2, 2, b"B") == refused, "a stop waits"
     venue.do(CommandKind.CANCEL_ORDER, participant=1, session=2, client_order_id=1)
@@ -2243,12 +2277,13 @@ def test_a_command_that_waits_for_terms_does_not_keep_its_session(engine_factory
     assert said(events) == ["REJECTED INCOMPLETE_COMMAND", "DEFINED"]
 
 
-@pytest.mark.parametrize("field", ["order_count_max", "level_count_max", "instrument_count_max", "session_count_max", "special_count_max"])
+@pytest.mark.parametrize("field", Limits.__slots__)
 def test_limits_must_be_those_of_the_engine(engine_factory: EngineFactory, field: str) -> None:
     """Section Definitions: DefineLimits is valid only with exactly the limits of the engine."""
-    sizes = DefineLimits(order_count_max=5, level_count_max=4, instrument_count_max=3, session_count_max=2, special_count_max=2)
-    engine = engine_factory(Limits(order_count_max=5, level_count_max=4, instrument_count_max=3, session_count_max=2, special_count_max=2))
-    wrong = replace(sizes, **{field: 1})
+    limits = Limits(order_count_max=5, level_count_max=4, instrument_count_max=3, session_count_max=2, special_count_max=2)
+    engine = engine_factory(limits)
+    sizes = define_limits(limits)
+    wrong = replace(sizes, **{field: 1 if field != "rules_version" else 0})
     assert said(decode_events(engine.apply_records(encode_commands([wrong, sizes])))) == ["REJECTED BAD_DEFINITION", "DEFINED"]
 
 

@@ -87,6 +87,13 @@ static inline void expect(const market_t *market, uint64_t from_end, uint8_t kin
     CHECK(ome_engine_check(market->engine) == NULL);
 }
 
+/* The event `from_end` before the last says that an order waits for this stop price. */
+static inline void expect_stop_set(
+    const market_t *market, uint64_t from_end, uint64_t client_order_id, int64_t stop_price, int64_t leaves, uint8_t order_type)
+{
+    expect(market, from_end, OME_EVENT_KIND_STOP_SET, client_order_id, stop_price, leaves, OME_REASON_NONE, order_type);
+}
+
 /* Applies a command and one record with its terms, up to three; those that are NONE come last. */
 static inline void apply_with(market_t *market, ome_command_t command, ome_command_t terms, uint64_t event_count)
 {

@@ -243,14 +243,14 @@ static void a_special_order_is_refused_while_no_record_is_free(void)
     market_t market = market_new(&limits, 1);
     apply(&market, define_instrument(1, "ABC", 1, 0), 1);
     ome_command_t stop = with_flags(with_type(limit_order(OME_SIDE_BUY, 0, 5, 1), OME_ORDER_TYPE_STOP), OME_COMMAND_FLAGS_CONTINUED);
-    apply_with(&market, stop, order_terms(OME_TERM_STOP_PRICE, 100), 1);
+    apply_with(&market, stop, order_terms(OME_TERM_STOP_PRICE, 100), 2);
     stop.client_order_id = 2;
     apply(&market, stop, 0);
     apply_rejected(&market, order_terms(OME_TERM_STOP_PRICE, 101), OME_REASON_SPECIAL_LIMIT_REACHED);
     apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 3), 1);
     apply(&market, cancel_order(1), 1);
     expect(&market, 1, OME_EVENT_KIND_CANCELLED, 1, 0, 5, OME_REASON_REQUESTED, OME_EVENT_FLAGS_WAITING);
-    apply_with(&market, stop, order_terms(OME_TERM_STOP_PRICE, 101), 1);
+    apply_with(&market, stop, order_terms(OME_TERM_STOP_PRICE, 101), 2);
     market_free(&market);
 }
 

@@ -113,7 +113,7 @@ static void orders_die_at_their_deadline_before_anything_else(void)
     ome_command_t terms = order_terms(OME_TERM_EXPIRE_TIME, 900);
     terms.term_2 = OME_TERM_STOP_PRICE;
     terms.value_2 = 500;
-    apply_with(&market, stop, terms, 1);
+    apply_with(&market, stop, terms, 2);
     CHECK_EQUAL(apply_at(&market, limit_order(OME_SIDE_SELL, 100, 5, 5), 999), 4);
     expect(&market, 4, OME_EVENT_KIND_CANCELLED, 2, 100, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAS_RESTING);
     expect(&market, 3, OME_EVENT_KIND_CANCELLED, 3, 0, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAITING);

@@ -205,6 +205,7 @@ static void the_status_counts_what_happened(void)
         .instrument_count_max = standard_limits.instrument_count_max,
         .session_count_max = standard_limits.session_count_max,
         .special_count_max = standard_limits.special_count_max,
+        .rules_version = standard_limits.rules_version,
         .order_slot_count = 2}; /* the aggressor's was freed and taken again */
     CHECK_BYTES_EQUAL(&status, &expected, sizeof(status));
     market_end(&market);

@@ -229,7 +229,7 @@ static void a_restored_engine_goes_on_as_the_first_would_have(void)
  * other's place is taken; the comparison of events sees it. */
 static void another_order_of_free_slots_is_seen_in_the_events(void)
 {
-    ome_engine_t *engine = engine_of_everything();
+    ome_engine_t *engine = engine_of_everything(OME_RULES_VERSION);
     bytes_t bytes = snapshot_of(engine);
     CHECK_EQUAL(writer.header.sections[OME_SNAPSHOT_SECTION_FREE_SLOTS - 1].count, 2);
     uint8_t *const first = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_FREE_SLOTS);
@@ -446,7 +446,7 @@ static void gaps_between_the_numbers_of_sessions_come_back(void)
 /* A snapshot of a build whose sessions had no gaps has no numbers of sessions: they count from 1. */
 static void a_snapshot_without_numbers_of_sessions_is_read(void)
 {
-    ome_engine_t *engine = engine_of_everything();
+    ome_engine_t *engine = engine_of_everything(OME_RULES_VERSION);
     bytes_t bytes = snapshot_of(engine);
     uint8_t *sessions = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_SESSIONS);
     for (uint32_t i = 0; i < engine->session_count; i++)
@@ -464,7 +464,7 @@ static void a_snapshot_without_numbers_of_sessions_is_read(void)
 /* Memory that is too small or not aligned is refused before anything is read into it. */
 static void the_memory_must_be_large_enough_and_aligned(void)
 {
-    ome_engine_t *engine = engine_of_everything();
+    ome_engine_t *engine = engine_of_everything(OME_RULES_VERSION);
     bytes_t bytes = snapshot_of(engine);
     const uint64_t size_bytes = ome_engine_size_bytes(&engine->limits);
     uint8_t *memory = market_memory(size_bytes + 64);
