@@ -5,7 +5,8 @@ A docstring starts with the id of the rule, or the section of the page, that the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from conftest import Engine, EngineFactory
 from flows import flow
 
 from ome.codec import COMMAND, EVENT, Records, decode_events, define_limits, encode_commands, encode_events, join_records, record_bytes
+from ome.engine import Engine as CoreEngine
 from ome.enums import (
     CommandFlags,
     CommandKind,
@@ -27,6 +29,7 @@ from ome.enums import (
     Reason,
     SelfTradePrevention,
     SelfTradeScope,
+    SessionFlags,
     Side,
     Term,
     TimeInForce,
@@ -1762,7 +1765,15 @@ def test_hashes_are_those_of_the_page_word_for_word(engine_factory: EngineFactor
         ),
         DefineSession(timestamp_ns=6, participant=1, session=1, participant_name=b"FIRM", session_number=9, session_flags=2),
         NewOrder(
-            timestamp_ns=9, instrument=1, participant=1, session=1, session_sequence=1, client_order_id=70, account=8, side=SELL, price=-10,
+            timestamp_ns=9,
+            instrument=1,
+            participant=1,
+            session=1,
+            session_sequence=1,
+            client_order_id=70,
+            account=8,
+            side=SELL,
+            price=-10,
             quantity=10,
         ),  # fmt: skip
         NewOrder(timestamp_ns=7, instrument=1, participant=3, side=BUY, price=-10, quantity=4),
@@ -2350,3 +2361,499 @@ def test_engine_refuses_what_is_not_commands() -> None:
         engine.levels(1, BUY)
     assert len(engine.apply_records(np.zeros(0, COMMAND))) == 0
     assert engine.sequence == 0
+
+
+# Sessions
+
+
+def progress(engine: Engine, session: int) -> tuple[int, int, int]:
+    """Flags, the number last taken and the count of reports of a session that is defined."""
+    if isinstance(engine, ReferenceEngine):
+        return engine.progress(session)
+    assert isinstance(engine, CoreEngine)
+    (found,) = (one for one in engine.sessions if one.session == session)
+    return found.flags, found.command_sequence, found.report_sequence
+
+
+def counted(venue: Venue) -> dict[int, int]:
+    """The count of reports of each session of `crowd`."""
+    return {session: progress(venue.engine, session)[2] for session in (1, 2, 3)}
+
+
+@pytest.fixture
+def crowd(venue: Venue) -> Venue:
+    """A venue with sessions 1 and 3 of participant 1, and session 2 of participant 2."""
+    assert define_session(venue, 1, 1, b"ONE") == define_session(venue, 3, 1, b"ONE", 1) == define_session(venue, 2, 2, b"TWO") == "DEFINED"
+    return venue
+
+
+def hello(venue: Venue, sequence: int, **fields: int) -> list[str]:
+    """A message of session 1 with this number: a cancel of an order that is not there."""
+    return said(venue.cancel(77, session_sequence=sequence, **({"session": 1} | fields)))
+
+
+TAKEN: Final = ["REJECTED UNKNOWN_ORDER"]
+SEEN, GAP = ["REJECTED SEQUENCE_SEEN"], ["REJECTED SEQUENCE_GAP"]
+
+
+def test_each_number_of_a_session_is_taken_once_and_in_order(crowd: Venue) -> None:
+    """D5: the next number is taken, whatever becomes of its message; one that was there is seen, one further on is a gap."""
+    for sequence, expected in (
+        (2, GAP), (2**31 - 1, GAP), (2**31, SEEN), (2**32 - 1, SEEN), (1, TAKEN), (1, SEEN), (3, GAP), (2, TAKEN), (1, SEEN), (2, SEEN),
+        (2 + 2**31 - 1, GAP), (2 + 2**31, SEEN), (2**32 - 1, SEEN), (3, TAKEN),
+    ):  # fmt: skip
+        before = progress(crowd.engine, 1)[1]
+        assert hello(crowd, sequence) == expected, sequence
+        assert progress(crowd.engine, 1)[1] == (sequence if expected == TAKEN else before)
+    assert progress(crowd.engine, 2) == progress(crowd.engine, 3) == (0, 0, 0)
+
+
+def test_a_message_out_of_sequence_is_echoed_and_does_nothing(crowd: Venue) -> None:
+    """D5: sent again it is rejected in its own words, and the book is as it was."""
+    order: Fields = {"session": 1, "session_sequence": 1, "account": 6}
+    assert said(crowd.order(BUY, 90, 5, 7, **order)) == ["ACCEPTED"]
+    (rejected,) = crowd.order(BUY, 90, 5, 7, **order)
+    assert rejected == Rejected(
+        sequence=crowd.engine.sequence if isinstance(crowd.engine, ReferenceEngine | CoreEngine) else 0, timestamp_ns=crowd.now_ns,
+        order_id=0, client_order_id=7, price=90, quantity=5, side=BUY, account=6, participant=1, session=1, instrument=1,
+        reason=Reason.SEQUENCE_SEEN, command_kind=CommandKind.NEW_ORDER,
+    )  # fmt: skip
+    assert crowd.book() == ([(90, 5)], [])
+    assert said(crowd.cancel(7, session=1, session_sequence=3)) == GAP
+    assert crowd.book() == ([(90, 5)], [])
+    assert said(crowd.cancel(7, session=1, session_sequence=2)) == ["CANCELLED REQUESTED"]
+
+
+def test_after_the_last_number_comes_1() -> None:
+    """D5: numbers are of 32 bits, and 0 is none."""
+    engine = ReferenceEngine(ROOMY)  # nobody sends so many: tests/c/test_engine_sessions.c has it of the core
+    venue = Venue(engine)
+    define_session(venue, 1, 1, b"ONE")
+    engine._market.command_sequences[1] = 2**32 - 2
+    for sequence, expected in (
+        (1, GAP), (2**32 - 1, TAKEN), (2**32 - 1, SEEN), (2, GAP), (2**31 - 2, GAP), (2**31 - 1, SEEN), (1, TAKEN), (2**32 - 1, SEEN),
+        (2, TAKEN),
+    ):  # fmt: skip
+        assert hello(venue, sequence) == expected, sequence
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        (CommandKind.NEW_ORDER, {"order_type": 99}, ["REJECTED BAD_ORDER_TYPE"]),
+        (CommandKind.CANCEL_ORDER, {"reserved": 1}, ["REJECTED RESERVED_NOT_ZERO"]),
+        (CommandKind.REDUCE_ORDER, {}, ["REJECTED UNKNOWN_ORDER"]),
+        (CommandKind.AMEND_ORDER, {}, ["REJECTED UNKNOWN_ORDER"]),
+        (CommandKind.ORDER_TERMS, {}, ["REJECTED INCOMPLETE_COMMAND"]),
+        (CommandKind.MASS_CANCEL, {"instrument": 9}, ["REJECTED UNKNOWN_INSTRUMENT"]),
+        (CommandKind.MASS_CANCEL, {}, ["COMPLETED"]),
+    ],
+)
+def test_every_kind_of_message_takes_its_number_also_where_it_is_rejected(
+    crowd: Venue, kind: CommandKind, fields: Fields, expected: list[str]
+) -> None:
+    """D5: the number is taken before the message is checked, and checked before anything else of it."""
+    message: Fields = {"participant": 1, "session": 1, "instrument": 1, "side": BUY} | fields
+    if kind in (CommandKind.MASS_CANCEL, CommandKind.ORDER_TERMS):
+        message["side"] = 0
+    assert said(crowd.do(kind, **message, session_sequence=2)) == GAP
+    assert said(crowd.do(kind, **message, session_sequence=1)) == expected
+    assert said(crowd.do(kind, **message, session_sequence=1)) == SEEN
+    assert progress(crowd.engine, 1)[1] == 1
+
+
+def test_only_messages_of_clients_by_their_own_session_are_counted(crowd: Venue) -> None:
+    """D5: not a number of 0, not the message of another participant or of no session, and not what a server or its operator sends."""
+    assert hello(crowd, 0) == hello(crowd, 1) == TAKEN
+    assert hello(crowd, 0) == TAKEN
+    for fields in ({"participant": 2}, {"session": 4}, {"session": 2**16 - 1}, {"session": 11}):
+        assert hello(crowd, 9, **fields) == ["REJECTED UNKNOWN_SESSION"]
+    assert hello(crowd, 9, session=0) == TAKEN
+    sender: Fields = {"participant": 1, "session": 1, "session_sequence": 9}
+    assert said(crowd.do(CommandKind.SET_LAST_PRICE, instrument=1, price=100, **sender)) == ["COMPLETED"]
+    assert said(crowd.do(CommandKind.EXPIRE_ORDERS, cutoff_ns=5, **sender)) == ["COMPLETED"]
+    assert said(crowd.do(CommandKind.DEFINE_INSTRUMENT, instrument=3, symbol=b"X", tick=1, **sender)) == ["DEFINED"]
+    assert said(crowd.do(CommandKind.DEFINE_LIMITS, **sender)) == ["REJECTED BAD_DEFINITION"]
+    assert progress(crowd.engine, 1)[1] == 1
+    # The number of a session lies where messages have theirs.
+    assert said(crowd.do(CommandKind.DEFINE_SESSION, session=1, participant=1, participant_name=b"ONE", session_number=0)) == ["DEFINED"]
+    assert said(crowd.do(CommandKind.DEFINE_SESSION, session=1, participant=1, participant_name=b"ONE", session_number=7)) == ["DEFINED"]
+    assert progress(crowd.engine, 1)[1] == 0
+    assert hello(crowd, 2) == GAP
+
+
+def in_two_records(venue: Venue, head: int, terms: int, **fields: int) -> Records:
+    """The two records of an order of session 1 to buy, a stop, with these numbers."""
+    order: Fields = {
+        "participant": 1, "session": 1, "instrument": 1, "side": BUY, "order_type": STOP, "time_in_force": GTC, "quantity": 5,
+        "client_order_id": 1,
+    }  # fmt: skip
+    records = records_for(CommandKind.NEW_ORDER, {Term.STOP_PRICE: 120}, times=venue.times(), **(order | fields))
+    records["session_sequence"] = head, terms
+    return records
+
+
+def test_each_record_of_a_command_has_a_number(crowd: Venue) -> None:
+    """D5: a command goes on waiting while its terms come out of sequence; a head that was rejected has no terms to come."""
+    head, terms = np.split(in_two_records(crowd, 1, 2), [1])
+    assert crowd.apply(head) == []
+    assert progress(crowd.engine, 1)[1] == 1
+    assert said(crowd.apply(head)) == ["REJECTED INCOMPLETE_COMMAND", "REJECTED SEQUENCE_SEEN"], "it is no terms: what waits ends"
+    head, terms = np.split(in_two_records(crowd, 2, 3), [1])
+    assert crowd.apply(head) == []
+    for sequence, expected in ((4, GAP), (2, SEEN)):
+        wrong = terms.copy()
+        wrong["session_sequence"] = sequence
+        (event,) = crowd.apply(wrong)
+        assert said([event]) == expected
+        assert (event.command_kind, event.client_order_id, event.instrument) == (CommandKind.ORDER_TERMS, 0, 0)
+    assert said(crowd.apply(terms)) == ["ACCEPTED", "STOP_SET"]
+    assert progress(crowd.engine, 1) == (0, 3, 6)
+    assert said(crowd.apply(in_two_records(crowd, 9, 4, client_order_id=2))) == [*GAP, "REJECTED INCOMPLETE_COMMAND"]
+    assert progress(crowd.engine, 1)[1] == 4
+    assert said(crowd.apply(in_two_records(crowd, 5, 0, client_order_id=2))) == ["ACCEPTED", "STOP_SET"]
+    assert said(crowd.apply(in_two_records(crowd, 0, 6, client_order_id=3))) == ["ACCEPTED", "STOP_SET"]
+
+
+def test_what_expires_by_time_does_so_before_a_number_is_looked_at(crowd: Venue) -> None:
+    """D5, section Before every record: a message that is out of sequence moves the time."""
+    crowd.new(BUY, 90, 5, 1, {Term.EXPIRE_TIME: crowd.now_ns + 50}, time_in_force=GTD, session=1)
+    crowd.now_ns += 100
+    assert hello(crowd, 5) == ["CANCELLED EXPIRED", "REJECTED SEQUENCE_GAP"]
+
+
+def test_reports_of_a_session_are_counted_without_gaps(crowd: Venue) -> None:
+    """D5: of an order to its session, of a trade or a prevented match to both, of a command to its sender; what is not reported is not counted."""
+    one, two, three = ({"session": 1}, {"session": 2, "participant": 2}, {"session": 3})
+    prevented: Fields = {"self_trade_prevention": NEWEST, "self_trade_scope": SelfTradeScope.PARTICIPANT}
+    stopped: Fields = {"order_type": STOP, "session": 1}
+    terms = {Term.STOP_PRICE: 120, Term.CAPACITY: 1}
+    steps: list[tuple[str, Callable[[], list[Any]], dict[int, int]]] = [
+        ("ACCEPTED", lambda: crowd.order(SELL, 100, 5, 1, **one), {1: 1}),
+        ("ACCEPTED TRADE", lambda: crowd.order(BUY, 100, 2, 2, **two), {2: 2, 1: 1}),
+        ("ACCEPTED TRADE", lambda: crowd.order(BUY, 100, 1, 3, **one), {1: 3}),
+        ("ACCEPTED PREVENTED CANCELLED", lambda: crowd.new(BUY, 100, 1, 4, **three, **prevented), {3: 3, 1: 1}),
+        ("AMENDED", lambda: crowd.amend(1, price=101, **one), {1: 1}),
+        ("COMPLETED REDUCED", lambda: crowd.reduce(1, 1, **three), {3: 1, 1: 1}),
+        ("COMPLETED CANCELLED", lambda: crowd.cancel(1), {1: 1}),
+        ("ACCEPTED DISPLAYED", lambda: iceberg(crowd, BUY, 90, 9, 2, 5, **one), {1: 1}),
+        ("ACCEPTED TRADE DISPLAYED TRADE", lambda: crowd.order(SELL, 90, 3, 6, **two), {2: 3, 1: 2}),
+        ("ACCEPTED TRADE DISPLAYED", lambda: crowd.order(SELL, 90, 1, 7), {1: 1}),
+        ("DISPLAYED CANCELLED COMPLETED", lambda: crowd.do(CommandKind.MASS_CANCEL, participant=1, session=3), {1: 1, 3: 1}),
+        ("ACCEPTED ATTRIBUTES STOP_SET", lambda: crowd.new(BUY, 0, 5, 8, terms, **stopped), {1: 3}),
+        ("AMENDED STOP_SET", lambda: crowd.change(8, quantity=4, session=1), {1: 2}),
+        ("COMPLETED TRIGGERED CANCELLED", lambda: crowd.do(CommandKind.SET_LAST_PRICE, instrument=1, price=120), {1: 2}),
+        ("ACCEPTED TRADE RESTED", lambda: [*crowd.order(SELL, 95, 1, 9, **two), *crowd.order(BUY, 95, 3, 9, **one)][1:], {1: 3, 2: 2}),
+        ("REJECTED", lambda: crowd.cancel(99, **two), {2: 1}),
+        ("REJECTED", lambda: crowd.cancel(99, session=2, participant=1), {2: 1}),
+        ("REJECTED", lambda: crowd.cancel(99, session=5), {}),
+        ("REJECTED", lambda: crowd.cancel(99), {}),
+        ("REJECTED", lambda: crowd.cancel(9, session=1, session_sequence=5), {1: 1}),
+        ("REJECTED", lambda: crowd.do(CommandKind.DEFINE_SESSION, session=3, participant=2, participant_name=b"TWO"), {3: 1}),
+        ("COMPLETED", lambda: crowd.do(CommandKind.SET_LAST_PRICE, instrument=1, price=100, participant=2, session=2), {2: 1}),
+        ("DEFINED", lambda: crowd.do(CommandKind.DEFINE_INSTRUMENT, instrument=3, symbol=b"X", tick=1, session=1), {}),
+        ("ACCEPTED TRADE", lambda: crowd.order(SELL, 95, 1, 1, **three), {3: 2, 1: 1}),
+    ]  # fmt: skip
+    for number, (kinds, step, expected) in enumerate(steps):
+        before = counted(crowd)
+        events = step()
+        assert " ".join(EventKind(event.kind).name for event in events) == kinds, number
+        after = counted(crowd)
+        assert {session: after[session] - before[session] for session in after if after[session] != before[session]} == expected, number
+
+
+def test_reports_are_counted_as_a_reader_of_the_events_would_count_them(engine_factory: EngineFactory) -> None:
+    """D5: over a flow of every rule, by the owners of the orders that the events name."""
+    engine = engine_factory(Limits())
+    commands = flow(61, 6_000, apply=ReferenceEngine().apply_records)
+    events = events_of(engine.apply_records(commands))
+    owners: dict[int, int] = {}
+    last = {
+        int(command["session"]): sequence for sequence, command in enumerate(commands, 1) if command["kind"] == CommandKind.DEFINE_SESSION
+    }
+    assert last
+    reports: Counter[int] = Counter()
+    known: dict[int, tuple[int, bytes, int]] = {}
+    for event in events:
+        command = commands[event.sequence - 1]
+        if event.kind == EventKind.DEFINED:
+            if event.command_kind == CommandKind.DEFINE_SESSION:
+                named = (int(command["participant"]), bytes(command["participant_name"]), int(command["session_number"]))
+                if known.get(event.session) != named:
+                    reports[event.session] = 0
+                known[event.session] = named
+        elif event.kind in _PAIRS:
+            reports.update((owners[event.order_id], owners[event.resting_order_id]))
+        elif event.kind != EventKind.DISPLAYED:
+            if event.kind == EventKind.ACCEPTED:
+                owners[event.order_id] = event.session
+            reports[event.session] += 1
+    assert len(known) >= 6
+    assert {session: progress(engine, session)[2] for session in known} == {session: reports[session] for session in known}
+
+
+def test_a_new_session_under_a_number_begins_at_0_and_a_change_of_flags_keeps_all(crowd: Venue) -> None:
+    """D5, D7: the same session with other flags goes on counting; another one under its number begins with its own flags."""
+    crowd.order(BUY, 90, 5, 1, session=1, session_sequence=1)
+    assert progress(crowd.engine, 1) == (0, 1, 1)
+    define: Fields = {"session": 1, "participant": 1, "participant_name": b"ONE"}
+    for flags in (SessionFlags.CANCEL_ON_DISCONNECT, SessionFlags.CANCEL_ON_LOGOUT, sum(SessionFlags), 0, sum(SessionFlags)):
+        assert said(crowd.do(CommandKind.DEFINE_SESSION, **define, session_flags=flags)) == ["DEFINED"], "though an order lives"
+        assert progress(crowd.engine, 1) == (flags, 1, 1)
+    for flags in (4, 0x8000, 7):
+        assert said(crowd.do(CommandKind.DEFINE_SESSION, **define, session_flags=flags)) == ["REJECTED BAD_DEFINITION"]
+        assert said(crowd.do(CommandKind.DEFINE_SESSION, session=4, participant=4, participant_name=b"NEW", session_flags=flags)) == [
+            "REJECTED BAD_DEFINITION"
+        ]
+    assert progress(crowd.engine, 1) == (3, 1, 4)
+    assert said(crowd.do(CommandKind.DEFINE_SESSION, **define, session_number=5, session_flags=1)) == ["REJECTED BAD_DEFINITION"]
+    crowd.cancel(1, session=1, session_sequence=2)
+    assert said(crowd.do(CommandKind.DEFINE_SESSION, **define, session_number=5, session_flags=1)) == ["DEFINED"]
+    assert progress(crowd.engine, 1) == (1, 0, 0)
+    assert hello(crowd, 1) == TAKEN
+
+
+def test_a_session_that_lost_its_connection_has_its_orders_cancelled(crowd: Venue) -> None:
+    """D7, A7: a mass cancel with ON_DISCONNECT says so of each order at rest and waiting of that session; only its server may send it."""
+    crowd.order(BUY, 90, 5, 1, session=1)
+    crowd.new(BUY, 0, 5, 2, {Term.STOP_PRICE: 120}, order_type=STOP, session=1)
+    crowd.order(BUY, 90, 5, 3, session=3)
+    crowd.order(BUY, 90, 5, 4)
+    crowd.order(BUY, 90, 5, 5, participant=2, session=2)
+    lost: Fields = {"participant": 1, "flags": CommandFlags.ON_DISCONNECT | CommandFlags.BY_SESSION, "target_session": 1}
+    assert said(crowd.do(CommandKind.MASS_CANCEL, **lost, session=1, session_sequence=1)) == ["REJECTED BAD_FLAGS"]
+    assert said(crowd.do(CommandKind.MASS_CANCEL, **lost, session_sequence=1)) == ["REJECTED BAD_FLAGS"]
+    *cancelled, completed = crowd.do(CommandKind.MASS_CANCEL, **lost, session=1)
+    assert told(cancelled) == ["CANCELLED DISCONNECTED 1 5@90 WAS_RESTING", "CANCELLED DISCONNECTED 2 5@0 WAITING"]
+    assert told([completed]) == ["COMPLETED 0 2@0"]
+    assert progress(crowd.engine, 1) == (0, 1, 7)
+    everybody: Fields = {"flags": CommandFlags.ON_DISCONNECT | CommandFlags.ANY_PARTICIPANT}
+    assert said(crowd.do(CommandKind.MASS_CANCEL, **everybody)) == ["CANCELLED DISCONNECTED"] * 3 + ["COMPLETED"]
+
+
+CHANGES: Final[dict[CommandKind, tuple[Fields, str]]] = {
+    CommandKind.CANCEL_ORDER: ({}, "CANCELLED REQUESTED"),
+    CommandKind.REDUCE_ORDER: ({"quantity": 1}, "REDUCED"),
+    CommandKind.AMEND_ORDER: ({"price": NULL_VALUE, "quantity": 4}, "AMENDED"),
+}
+PLAIN: Final[Fields] = {"order_type": LIMIT}
+
+
+@pytest.mark.parametrize("sender", [3, 0], ids=["another session", "no session"])
+@pytest.mark.parametrize("by_order_id", [False, True], ids=["by client id", "by order id"])
+@pytest.mark.parametrize("kind", CHANGES, ids=lambda kind: kind.name.lower())
+@pytest.mark.parametrize(
+    ("order", "before", "after"),
+    [
+        (PLAIN, [], []),
+        ({"order_type": LIMIT, "flags": CommandFlags.HIDDEN}, [], []),
+        ({"order_type": LIMIT, "terms": {Term.EXPIRE_TIME: 10**9}, "time_in_force": GTD}, [], []),
+        ({"order_type": STOP_LIMIT, "terms": {Term.STOP_PRICE: 120}}, [], ["STOP_SET"]),
+    ],
+    ids=["plain", "hidden", "special", "waiting"],
+)
+def test_a_command_on_an_order_of_another_session_is_answered(
+    crowd: Venue, order: Fields, before: list[str], after: list[str], kind: CommandKind, by_order_id: bool, sender: int
+) -> None:
+    """D8, A5: the sender first, with the id by which it means the order; what happens is reported to the order's session."""
+    accepted = crowd.new(BUY, 90, 5, 1, session=1, **order)[0]
+    fields, happens = CHANGES[kind]
+    reference = accepted.order_id if by_order_id else 1
+    flags = CommandFlags.BY_ORDER_ID if by_order_id else 0
+    completed, *events = crowd.do(kind, participant=1, session=sender, account=8, client_order_id=reference, flags=flags, **fields)
+    assert (completed.kind, completed.command_kind, completed.side, completed.quantity) == (EventKind.COMPLETED, kind, 0, 0)
+    assert (completed.order_id, completed.client_order_id) == ((reference, 0) if by_order_id else (0, 1))
+    assert (completed.participant, completed.session, completed.account, completed.price) == (1, sender, 0, 0)
+    assert (completed.instrument, completed.timestamp_ns) == (0, crowd.now_ns)
+    assert said(events) == [happens, *(after if kind == CommandKind.AMEND_ORDER else [])]
+    assert {(event.order_id, event.client_order_id, event.session) for event in events} == {(accepted.order_id, 1, 1)}
+
+
+@pytest.mark.parametrize("order", [PLAIN, {"order_type": LIMIT, "flags": CommandFlags.HIDDEN}], ids=["plain", "hidden"])
+def test_one_answer_is_enough(crowd: Venue, order: Fields) -> None:
+    """D8, A5: the order's own session, and a command that is rejected, have no answer beside what happens."""
+    crowd.new(BUY, 90, 9, 1, session=1, **order)
+    assert said(crowd.reduce(1, 1, session=1)) == ["REDUCED"]
+    assert said(crowd.amend(1, quantity=7, session=1)) == ["AMENDED"]
+    assert said(crowd.reduce(1, 0, session=3)) == ["REJECTED ZERO_QUANTITY"]
+    assert said(crowd.amend(1, price=-5, session=3)) == ["REJECTED PRICE_OUT_OF_RANGE"]
+    assert said(crowd.cancel(1, session=3, instrument=2)) == ["REJECTED WRONG_INSTRUMENT"]
+    assert said(crowd.amend(1, quantity=2, session=3, instrument=1)) == ["COMPLETED", "AMENDED"]
+    assert said(crowd.amend(1, quantity=0, session=3)) == ["COMPLETED", "CANCELLED AMENDED_AWAY"]
+    crowd.new(BUY, 90, 9, 1, session=0, **order)
+    assert said(crowd.reduce(1, 9, session=1)) == ["COMPLETED", "CANCELLED REDUCED_AWAY"]
+
+
+def test_an_amend_of_another_session_that_trades_is_answered_first(crowd: Venue) -> None:
+    """D8, A4: the answer, the amend, and then its trades; the amend has terms in a record of its own."""
+    crowd.order(SELL, 100, 5, 1, participant=2, session=2)
+    crowd.order(BUY, 90, 5, 2, session=1)
+    assert told(crowd.change(2, {Term.NEW_CLIENT_ORDER_ID: 8}, price=100, session=3, instrument=1)) == [
+        "COMPLETED 2 0@0",
+        "AMENDED 8 5@100 WAS_RESTING",
+        "TRADE 8x1 5@100 AGGRESSOR_FILLED|RESTING_FILLED",
+    ]
+
+
+# Stop prices in the reports
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize("order_type", [STOP, STOP_LIMIT, TRAILING_STOP, TRAILING_STOP_LIMIT])
+def test_the_stop_price_of_a_waiting_order_is_told(venue: Venue, side: Side, order_type: OrderType) -> None:
+    """S1, S6: after it is accepted, and after each amend with which it waits; the stop price of then, its leaves and its type."""
+    up = 1 if side == BUY else -1
+    venue.last(1_000)
+    trails = order_type in (TRAILING_STOP, TRAILING_STOP_LIMIT)
+    terms = {Term.TRAIL_AMOUNT: 20, Term.CAPACITY: 2} if trails else {Term.STOP_PRICE: 1_000 + 20 * up, Term.CAPACITY: 2}
+    price = 1_000 if order_type == STOP_LIMIT else 0
+    accepted, attributes, stop_set = venue.new(side, price, 9, 1, terms, order_type=order_type, account=3)
+    assert said([accepted, attributes]) == ["ACCEPTED", "ATTRIBUTES"]
+    assert told([stop_set]) == [f"STOP_SET 1 9@{1_000 + 20 * up} {order_type.name}"]
+    names = ("order_id", "client_order_id", "account", "participant", "session", "instrument", "side", "timestamp_ns", "sequence")
+    assert [getattr(stop_set, name) for name in names] == [getattr(accepted, name) for name in names]
+    assert venue.last(1_000 - 10 * up) == [], "a trailing stop price moves without an event"
+    at = 1_000 + 10 * up if trails else 1_000 + 20 * up
+    for fields, kept in (({"quantity": 8}, True), ({}, True), ({"quantity": 10}, False)):
+        amended, stop_set = venue.change(1, **fields)
+        assert bool(amended.flags & KEPT) == kept
+        assert told([stop_set]) == [f"STOP_SET 1 {amended.quantity}@{at} {order_type.name}"]
+    assert said(venue.reduce(1, 1)) == ["REDUCED"]
+    if not trails:
+        amended, stop_set = venue.change(1, {Term.STOP_PRICE: 1_000 + 30 * up})
+        assert told([stop_set]) == [f"STOP_SET 1 9@{1_000 + 30 * up} {order_type.name}"]
+        assert "STOP_SET" not in said(venue.change(1, {Term.STOP_PRICE: 1_000 - 10 * up})), "past its trigger"
+    assert "STOP_SET" not in said(venue.new(side, price, 9, 2, {Term.STOP_PRICE: 1_000 - 40 * up}, order_type=STOP))
+
+
+# Versions of the rules
+
+
+def commands_of_any_version(seed: int, count: int) -> Records:
+    """Commands of every kind by few names, many of them wrong by the newest rules. The same for ever: it depends on nothing but its seed."""
+    random = Random(seed)
+
+    def one_of(*options: int) -> int:
+        return options[int(random.random() * len(options))]
+
+    now = iter(range(1_000, 10**9))
+    parts = [
+        records_for(CommandKind.DEFINE_INSTRUMENT, times=now, instrument=1, symbol=b"ONE", tick=1),
+        records_for(CommandKind.DEFINE_INSTRUMENT, times=now, instrument=2, symbol=b"TWO", tick=1, instrument_flags=7, collar_ticks=9),
+    ]
+    for session in (1, 2, 3, 4):
+        parts.append(
+            records_for(
+                CommandKind.DEFINE_SESSION, times=now, session=session, participant=(session - 1) % 2 + 1, participant_name=b"F%d" % (session % 2),
+                session_number=session, session_flags=session,
+            )
+        )  # fmt: skip
+    for _ in range(count):
+        session = one_of(0, 1, 2, 3, 4)
+        kind = CommandKind(one_of(1, 1, 1, 1, 1, 1, 2, 3, 4, 4, 6, 35, 36, 34))
+        participant = (session - 1) % 2 + 1 if session else one_of(1, 2)
+        fields: Fields = {"participant": participant, "session": session, "session_sequence": one_of(0, 0, 0, 1, 2, 3, 7, 2**32 - 1)}
+        fields |= {"instrument": one_of(1, 2), "account": one_of(1, 2), "client_order_id": one_of(*range(9))}
+        terms: list[tuple[int, int]] = []
+        if kind == CommandKind.NEW_ORDER:
+            fields |= {"side": one_of(BUY, SELL), "price": one_of(*range(95, 106)), "quantity": one_of(1, 5, 20)}
+            fields |= {
+                "order_type": one_of(1, 1, 1, 2, 3, 4, 5, 6),
+                "time_in_force": one_of(1, 1, 1, 1, 2, 4),
+                "flags": one_of(0, 0, 0, 2, 16),
+            }
+            fields["self_trade_prevention"] = one_of(0, 0, 1, 2, 3, 4)
+            if fields["order_type"] in (3, 4):
+                terms.append((Term.STOP_PRICE, one_of(*range(95, 106))))
+            elif fields["order_type"] in (5, 6):
+                terms.append((Term.TRAIL_AMOUNT, one_of(2, 5)))
+            elif random.random() < 0.2:
+                terms.append((Term.DISPLAY_QUANTITY, 2))
+            if random.random() < 0.1:
+                terms.append((Term.CAPACITY, 1))
+        elif kind == CommandKind.REDUCE_ORDER:
+            fields["quantity"] = one_of(0, 1, 50)
+        elif kind == CommandKind.AMEND_ORDER:
+            fields |= {"price": one_of(NULL_VALUE, 97, 104), "quantity": one_of(NULL_VALUE, 0, 3, 30)}
+            if random.random() < 0.2:
+                terms.append((Term.STOP_PRICE, one_of(*range(95, 106))))
+        elif kind == CommandKind.MASS_CANCEL:
+            fields |= {"flags": one_of(0, 0x20, 0x40, 0x400, 0x440), "side": one_of(0, 1, 2)}
+        elif kind == CommandKind.SET_LAST_PRICE:
+            fields["price"] = one_of(96, 100, 104)
+        elif kind == CommandKind.DEFINE_SESSION:
+            fields = {"session": one_of(1, 2, 3, 4, 5), "participant": one_of(1, 2), "participant_name": b"F%d" % one_of(0, 1)}
+            fields |= {"session_number": one_of(1, 2, 3, 4, 5), "session_flags": one_of(0, 1, 4)}
+        parts.append(records_for(kind, terms, times=now, **fields))
+    return join_records(parts, COMMAND)
+
+
+OF_VERSION_0: Final = replace(ROOMY, rules_version=0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "state_hash", "event_hash"),
+    [
+        (1, 0x5F4538AE85D1851D, 0x5E5FE2FFC00F6C47),
+        (2, 0xEB26176D438BAD97, 0xCD50846424B49294),
+        (3, 0x2E19D306AA6EAD10, 0x403C4928EE894902),
+    ],
+)
+def test_an_engine_of_the_first_rules_is_as_it_was_before_there_were_others(
+    engine_factory: EngineFactory, seed: int, state_hash: int, event_hash: int
+) -> None:
+    """D5, section Versions of the rules: these hashes are those of the last build that knew only the first rules."""
+    engine = engine_factory(OF_VERSION_0)
+    commands = commands_of_any_version(seed, 3_000)
+    events = engine.apply_records(commands)
+    assert (f"{engine.state_hash:016x}", f"{engine.event_hash:016x}") == (f"{state_hash:016x}", f"{event_hash:016x}")
+    newest = engine_factory(ROOMY).apply_records(commands)
+    new_reasons = {Reason.SEQUENCE_SEEN, Reason.SEQUENCE_GAP, Reason.DISCONNECTED}
+    assert not new_reasons & set(events["reason"].tolist())
+    assert new_reasons <= set(newest["reason"].tolist())
+    assert EventKind.STOP_SET not in set(events["kind"].tolist())
+    assert EventKind.STOP_SET in set(newest["kind"].tolist())
+
+
+def test_the_first_rules_have_none_of_the_sessions(engine_factory: EngineFactory) -> None:
+    """D5, D7, D8, section Versions of the rules: numbers, flags, answers and stop prices mean nothing there."""
+    venue = Venue(engine_factory(OF_VERSION_0))
+    one: Fields = {"session": 1, "participant": 1, "participant_name": b"ONE"}
+    assert said(venue.do(CommandKind.DEFINE_SESSION, **one, session_flags=0xFFFF)) == ["DEFINED"]
+    assert define_session(venue, 3, 1, b"ONE", 1) == "DEFINED"
+    assert hello(venue, 5) == hello(venue, 5) == hello(venue, 2) == TAKEN
+    assert said(stop(venue, BUY, 120, 5, 1, session=1)) == ["ACCEPTED"]
+    assert said(venue.change(1, quantity=4, session=3)) == ["AMENDED"]
+    assert said(venue.do(CommandKind.DEFINE_SESSION, **one)) == ["REJECTED BAD_DEFINITION"], "an order of it waits"
+    assert said(venue.do(CommandKind.MASS_CANCEL, participant=1, flags=CommandFlags.ON_DISCONNECT)) == ["REJECTED BAD_FLAGS"]
+    assert said(venue.cancel(1, session=3)) == ["CANCELLED REQUESTED"]
+    assert progress(venue.engine, 1) == progress(venue.engine, 3) == (0, 0, 0)
+
+
+def test_counts_begin_at_0_where_the_version_of_the_rules_rises(engine_factory: EngineFactory) -> None:
+    """D5, section Versions of the rules: whatever there was before. A version never goes down, and none is taken that is not known."""
+    venue = Venue(engine_factory(OF_VERSION_0))
+    engine: Any = venue.engine
+    venue.do(CommandKind.DEFINE_SESSION, session=1, participant=1, participant_name=b"ONE", session_flags=3)
+    venue.order(BUY, 90, 5, 1, session=1, session_sequence=9)
+    stop(venue, BUY, 120, 5, 2, session=1)
+    first_hash = engine.state_hash
+    engine.resize(OF_VERSION_0)
+    assert engine.state_hash == first_hash
+    engine.resize(ROOMY)
+    assert engine.limits == ROOMY
+    assert engine.state_hash == first_hash, "all that is new is 0"
+    assert progress(engine, 1) == (0, 0, 0)
+    with pytest.raises(InvalidValueError, match=r"rules_version.*0.*at least.*1"):
+        engine.resize(OF_VERSION_0)
+    assert said(venue.send(define_limits(OF_VERSION_0))) == ["REJECTED BAD_DEFINITION"]
+    assert said(venue.send(define_limits(ROOMY))) == ["DEFINED"]
+    assert hello(venue, 2) == GAP
+    assert hello(venue, 1) == TAKEN
+    assert said(venue.change(2, quantity=4)) == ["COMPLETED", "AMENDED", "STOP_SET"]
+    assert progress(engine, 1) == (0, 1, 4)
+    engine.resize(replace(ROOMY, order_count_max=2_000))
+    assert progress(engine, 1) == (0, 1, 4)
+    with pytest.raises(InvalidValueError, match="rules_version"):
+        Limits(rules_version=RULES_VERSION + 1)
+    assert said(venue.send(replace(define_limits(ROOMY), rules_version=RULES_VERSION + 1))) == ["REJECTED BAD_DEFINITION"]
