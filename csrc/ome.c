@@ -548,6 +548,10 @@ void ome_event_rows(const void *events, uint64_t count, void *rows)
         case OME_EVENT_KIND_ATTRIBUTES:
             face_complete_attributes(&row, &event);
             break;
+        case OME_EVENT_KIND_STOP_SET:
+            row.order_type = event.order_type;
+            row.flags = 0;
+            break;
         case OME_EVENT_KIND_ACCEPTED:
         case OME_EVENT_KIND_AMENDED:
         case OME_EVENT_KIND_TRIGGERED:

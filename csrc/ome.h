@@ -6,7 +6,7 @@
  * defines what each command does. docs/EMBEDDING.md shows how to build and link, and a whole program.
  *
  *     ome_limits_t limits = {.order_count_max = 1000, .level_count_max = 1000, .instrument_count_max = 1, .session_count_max = 1,
- *         .special_count_max = 100};
+ *         .special_count_max = 100, .rules_version = OME_RULES_VERSION};
  *     ome_engine_t *engine;
  *     ome_batch_t *batch;
  *     if (ome_engine_create(&limits, &engine) != OME_OK || ome_batch_create(&batch) != OME_OK) ...
@@ -156,7 +156,8 @@ typedef struct
     uint8_t reason;
     uint8_t flags; /* OME_EVENT_FLAGS_; 0 in kinds that have none */
     uint8_t command_kind; /* REJECTED, DEFINED and COMPLETED; otherwise 0 */
-    uint8_t reserved[3];
+    uint8_t order_type; /* STOP_SET; otherwise 0 */
+    uint8_t reserved[2];
     uint32_t attributes[4]; /* ATTRIBUTES: by OME_ATTRIBUTE_ (abi/ome_attributes.h), 0 for one that is not given; otherwise 0 */
 } ome_event_row_t;
 

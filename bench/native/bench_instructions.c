@@ -179,7 +179,8 @@ static ome_engine_t *make_engine(void)
         .level_count_max = 4096,
         .instrument_count_max = 1,
         .session_count_max = 1,
-        .special_count_max = STOP_COUNT};
+        .special_count_max = STOP_COUNT,
+        .rules_version = OME_RULES_VERSION};
     const uint64_t size_bytes = ome_engine_size_bytes(&limits);
     void *memory = ome_memory_map(size_bytes);
     ome_engine_t *engine = NULL;

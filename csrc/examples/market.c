@@ -191,8 +191,12 @@ static void run(market_t *market)
 
 int main(void)
 {
-    const ome_limits_t limits = {
-        .order_count_max = 100, .level_count_max = 100, .instrument_count_max = 1, .session_count_max = 1, .special_count_max = 10};
+    const ome_limits_t limits = {.order_count_max = 100,
+        .level_count_max = 100,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .special_count_max = 10,
+        .rules_version = OME_RULES_VERSION};
     market_t market = {0};
     if (ome_engine_create(&limits, &market.engine) != OME_OK || ome_batch_create(&market.batch) != OME_OK)
     {

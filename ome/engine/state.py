@@ -95,8 +95,8 @@ def limits_of(limits: Limits) -> CData:
     return ffi.new("ome_limits_t *", {name: getattr(limits, name) for name in Limits.__slots__})
 
 
-def misfit(state: EngineState, sessions: Iterable[SessionState], limits: Limits, where: str) -> InvalidValueError:
-    """What of an engine in this state, with these sessions, does not fit into other limits."""
+def misfit(state: EngineState, sessions: Iterable[SessionState], rules_version: int, limits: Limits, where: str) -> InvalidValueError:
+    """What of an engine in this state, with these sessions and rules, does not fit into other limits."""
     used = {
         "order_count_max": state.order_slot_count,
         "level_count_max": state.level_count,
@@ -104,6 +104,7 @@ def misfit(state: EngineState, sessions: Iterable[SessionState], limits: Limits,
         # There may be gaps below the highest number of a session or participant.
         "session_count_max": max((max(session.session, session.participant) for session in sessions), default=0),
         "special_count_max": state.special_count,
+        "rules_version": rules_version,
     }
     too_few = [name for name, count in used.items() if getattr(limits, name) < count]
     found = ", ".join(f"{name} {getattr(limits, name):,}" for name in too_few)

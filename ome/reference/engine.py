@@ -41,7 +41,7 @@ from ome.reference.new_order import new_order
 from ome.reference.order_commands import amend_order, cancel_order, reduce_order
 from ome.reference.orders import Order
 from ome.reference.records import CONTINUED, Row, rows_of
-from ome.reference.state import state_words
+from ome.reference.state import session_progress, state_words
 from ome.reference.terms import NO_TERMS, Continued, Terms
 
 __all__ = ["ReferenceEngine"]
@@ -165,6 +165,10 @@ class ReferenceEngine:
         """A copy of the live order with this id; None where there is none."""
         order = self._market.live.get(order_id)
         return None if order is None else dataclasses.replace(order)
+
+    def progress(self, session: int) -> tuple[int, int, int]:
+        """Section Sessions: flags, the last number taken and the count of reports of a session that is defined; 0 each before there are any."""
+        return session_progress(self._market, session)
 
     def check(self) -> None:
         """Asserts every invariant. Raises InvariantError, whose message holds the rule that broke and the whole state."""

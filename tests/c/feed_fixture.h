@@ -178,7 +178,8 @@ static inline venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_
         .level_count_max = level_count_max,
         .instrument_count_max = instrument_limit,
         .session_count_max = 1,
-        .special_count_max = SPECIAL_COUNT_MAX};
+        .special_count_max = SPECIAL_COUNT_MAX,
+        .rules_version = OME_RULES_VERSION};
     CHECK_EQUAL(ome_engine_create(&venue->limits, &venue->engine), OME_OK);
     const ome_stream_config_t stream_config = {.slot_count = slot_count, .reader_count = 2, .wait_strategy = OME_WAIT_BLOCK};
     CHECK_EQUAL(ome_stream_init(

@@ -111,7 +111,8 @@ static const ome_limits_t run_limits = {.order_count_max = 48,
     .level_count_max = 32,
     .instrument_count_max = 2,
     .session_count_max = 3,
-    .special_count_max = 16};
+    .special_count_max = 16,
+    .rules_version = OME_RULES_VERSION};
 
 /* ---- memory ---- */
 

@@ -256,7 +256,8 @@ static void symbols_are_told_apart_up_to_the_limit(void)
         .level_count_max = 1,
         .instrument_count_max = INSTRUMENT_COUNT,
         .session_count_max = 1,
-        .special_count_max = 0};
+        .special_count_max = 0,
+        .rules_version = OME_RULES_VERSION};
     market_t market = market_of(&limits);
     for (uint32_t number = 1; number <= INSTRUMENT_COUNT; number++)
     {

@@ -247,14 +247,16 @@ static void no_command_comes_between_the_records_of_another(void)
     pthread_t thread;
     CHECK_EQUAL(pthread_create(&thread, NULL, intrude, &intruder), 0);
     uint32_t accepted = 0;
+    uint32_t sequence = 0;
     const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
     while (accepted < 400 || atomic_load(&intruder.count) < 400)
     {
         ome_command_t commands[9];
         for (uint32_t i = 0; i < 4; i++)
         {
-            set_iceberg(commands + 2 * i, 1 + 2 * i);
+            set_iceberg(commands + 2 * i, 1 + sequence);
             commands[2 * i].client_order_id = 0;
+            sequence += 2;
         }
         commands[8] = (ome_command_t){.kind = OME_COMMAND_KIND_MASS_CANCEL, .instrument = 1};
         send_commands(house, 1, commands, 9);

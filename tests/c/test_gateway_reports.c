@@ -385,7 +385,11 @@ static void an_amend_that_crosses_is_reported_step_by_step(void)
 /* A sweep of more trades than a turn takes and a frame usually has reaches both sides whole and in order. */
 static void a_sweep_larger_than_a_turn_is_reported_whole(void)
 {
-    const ome_limits_t limits = {.order_count_max = 3000, .level_count_max = 32, .instrument_count_max = 1, .session_count_max = 4};
+    const ome_limits_t limits = {.order_count_max = 3000,
+        .level_count_max = 32,
+        .instrument_count_max = 1,
+        .session_count_max = 4,
+        .rules_version = OME_RULES_VERSION};
     ome_engine_t *engine = market_engine(&limits);
     recorder_t *recorder = recorder_new(1);
     const ome_command_t definitions[3] = {define_instrument(1, "ONE", 1, 0), define_session(1, 1, "A", 0), define_session(2, 2, "B", 0)};
