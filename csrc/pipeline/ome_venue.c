@@ -6,6 +6,7 @@
 #include "base/ome_assert.h"
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
+#include "concurrent/ome_thread.h"
 #include "journal/ome_journal_recover.h"
 
 #define IDLE_WAIT_NS UINT64_C(10000000)
@@ -254,6 +255,7 @@ static void venue_stop_for(ome_venue_t *venue, const ome_error_t *error)
 
 static void *venue_match_loop(void *argument)
 {
+    ome_thread_set_name("ome-match");
     ome_venue_t *venue = argument;
     ome_match_stage_t *stage = &venue->match_stage;
     while (!venue_flag_is_set(&venue->is_failed) && !ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
@@ -269,6 +271,7 @@ static void *venue_match_loop(void *argument)
 
 static void *venue_journal_loop(void *argument)
 {
+    ome_thread_set_name("ome-journal");
     ome_venue_t *venue = argument;
     ome_journal_stage_t *stage = &venue->journal_stage;
     for (;;)
@@ -296,6 +299,7 @@ static void *venue_journal_loop(void *argument)
  * cost. */
 static void *venue_event_log_loop(void *argument)
 {
+    ome_thread_set_name("ome-event-log");
     ome_venue_t *venue = argument;
     ome_event_log_t *log = &venue->event_log;
     const struct timespec pause = {.tv_nsec = EVENT_LOG_PAUSE_NS};
@@ -325,6 +329,7 @@ static void *venue_event_log_loop(void *argument)
  * cannot. */
 static void *venue_prepare_loop(void *argument)
 {
+    ome_thread_set_name("ome-prepare");
     ome_venue_t *venue = argument;
     struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
     while (!venue_flag_is_set(&venue->is_journal_done))
