@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from pathlib import Path
 
-from venues import venue_config
+import pytest
+from venues import VenueProcess, config_file, venue_config
 
 from ome.server import Server
 from ome.supervision import Supervisor
@@ -60,3 +63,40 @@ def test_a_supervised_thread_with_a_long_name_shows_its_beginning() -> None:
     assert done.wait(DEADLINE_S)
     thread.stop()
     assert names == ["ome-a-name-that"]
+
+
+def thread_count_of(program: str, **environment: str) -> int:
+    """How many threads a process has after it ran this program."""
+    count = "import os\nprint(len(os.listdir('/proc/self/task')), os.environ.get('OPENBLAS_NUM_THREADS', '-'))"
+    clean = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{count}"], env=clean | environment, capture_output=True, text=True, check=True
+    )
+    number, setting = done.stdout.split()
+    assert setting == environment.get("OPENBLAS_NUM_THREADS", "-"), "the environment is left as it was"
+    return int(number)
+
+
+@pytest.mark.parametrize("module", ["ome", "ome.server", "ome.cli.main", "ome.cli.admin", "ome.client"])
+def test_an_import_of_ome_starts_no_thread(module: str) -> None:
+    """numpy's library would start one for each further core, and these spin."""
+    assert thread_count_of(f"import {module}") == 1
+
+
+def test_who_imports_numpy_first_or_sets_its_threads_decides_them() -> None:
+    """As many threads as numpy starts by itself; or as the variable says."""
+    alone = thread_count_of("import numpy")
+    assert thread_count_of("import numpy, ome") == alone
+    assert thread_count_of("import ome", OPENBLAS_NUM_THREADS="2") == thread_count_of("import numpy", OPENBLAS_NUM_THREADS="2")
+
+
+def test_a_running_venue_has_no_thread_but_its_own(tmp_path: Path) -> None:
+    """`ome run` in a process of its own: the main thread and those of the page."""
+    with VenueProcess(config_file(tmp_path, low_water_bytes=1)) as venue:
+        venue.start()
+        tasks = Path(f"/proc/{venue.pid}/task")
+        end = time.monotonic() + DEADLINE_S
+        names: list[str] = []
+        while not set(names) >= listed_names() and time.monotonic() < end:
+            names = [(task / "comm").read_text("utf-8").strip() for task in tasks.iterdir() if int(task.name) != venue.pid]
+        assert set(names) == listed_names()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 # Lowest first.
 PYTHON_FLOORS = (
-    ("errors", "units", "enums"),
+    ("errors", "units", "enums", "numerics"),
     ("attributes",),
     ("messages", "instruments"),
     ("config", "codec", "_native", "lock", "supervision"),
