@@ -84,18 +84,60 @@ def segment_end(data: bytes) -> int:
 
 
 def test_the_manifest_is_what_the_page_says(journal: Path) -> None:
-    """Name, bytes to the end of the seal, BLAKE2b-256 of these, BLAKE2b-256 of the chain before and this: from the bytes alone."""
+    """Name, bytes to the end of the seal, SHA-256 of these, SHA-256 of the chain before and this: from the bytes alone."""
     chain = bytes(32)
     expected = ""
     for path in sorted(journal.glob("journal-*.ome")):
         data = path.read_bytes()
-        digest = hashlib.blake2b(data[: segment_end(data)], digest_size=32).digest()
-        chain = hashlib.blake2b(chain + digest, digest_size=32).digest()
-        expected += f"{path.name} {segment_end(data)} {digest.hex()} {chain.hex()}\n"
+        digest = hashlib.sha256(data[: segment_end(data)]).digest()
+        chain = hashlib.sha256(chain + digest).digest()
+        expected += f"{path.name} {segment_end(data)} sha256:{digest.hex()} {chain.hex()}\n"
     assert (journal / MANIFEST_FILE).read_text() == expected
     assert proven(journal) == f"proven: 5 segments, 5 lines, chain digest {chain.hex()}\n"
     assert append_manifest(journal) == []
     assert (journal / MANIFEST_FILE).read_text() == expected
+
+
+def write_earlier_lines(directory: Path, count: int) -> None:
+    """The manifest as earlier versions wrote it, of the first `count` segments: BLAKE2b, which its lines do not name."""
+    chain, text = bytes(32), ""
+    for path in segments(directory)[:count]:
+        data = path.read_bytes()
+        digest = hashlib.blake2b(data[: segment_end(data)], digest_size=32).digest()
+        chain = hashlib.blake2b(chain + digest, digest_size=32).digest()
+        text += f"{path.name} {segment_end(data)} {digest.hex()} {chain.hex()}\n"
+    (directory / MANIFEST_FILE).write_text(text)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_lines_of_earlier_versions_stay_and_are_checked_as_what_they_are(journal: Path, count: int) -> None:
+    """New lines follow them with digests of their own kind, and the chain goes on. A change is found in either part."""
+    write_earlier_lines(journal, count)
+    earlier = (journal / MANIFEST_FILE).read_text()
+    proven(journal, code=0 if count == 5 else 1)
+    assert len(append_manifest(journal)) == 5 - count
+    text = (journal / MANIFEST_FILE).read_text()
+    assert text.startswith(earlier)
+    assert [" sha256:" in line for line in text.splitlines()] == [index >= count for index in range(5)]
+    assert check_manifest(journal) == 5
+    assert proven(journal).startswith("proven: 5 segments, 5 lines")
+    for index in range(5):
+        path = segments(journal)[index]
+        whole = path.read_bytes()
+        damage(journal, f"changed {index}")
+        proven(journal, code=3)
+        with pytest.raises(ManifestError, match="other bytes"):
+            check_manifest(journal)
+        path.write_bytes(whole)
+
+
+def test_a_line_proves_nothing_with_the_other_algorithm(journal: Path) -> None:
+    """Its label is no decoration: another algorithm gives another digest."""
+    text = (journal / MANIFEST_FILE).read_text()
+    (journal / MANIFEST_FILE).write_text(text.replace("sha256:", "", 1))
+    assert "line 1 of" in proven(journal, code=3)
+    with pytest.raises(ManifestError, match="line 1"):
+        read_manifest(journal)
 
 
 def test_only_segments_that_are_sealed_and_have_records_are_named(tmp_path: Path, commands: Records) -> None:
@@ -192,7 +234,7 @@ def damage(directory: Path, case: str) -> None:
         lines[index] = lines[index].replace(" ", " 1", 1)
     elif kind == "digest-changed":
         fields = lines[index].split(" ")
-        fields[2] = ("0" if fields[2][0] != "0" else "1") + fields[2][1:]
+        fields[2] = fields[2][:-1] + ("0" if fields[2][-1] != "0" else "1")
         lines[index] = " ".join(fields)
     elif kind == "line-spoiled":
         lines[index] = lines[index][:60] + "\n"
@@ -523,15 +565,18 @@ def test_another_error_of_the_system_is_not_taken_for_another_file_system(
         archive_segments(tmp_path, before=301, target=None)
 
 
-@pytest.mark.parametrize("archived", [0, 2])
-def test_a_manifest_with_any_byte_damaged_is_made_again_as_it_was(journal: Path, archived: int) -> None:
+@pytest.mark.parametrize(("archived", "earlier"), [(0, 0), (2, 0), (0, 3), (2, 1), (2, 3), (0, 5)])
+def test_a_manifest_with_any_byte_damaged_is_made_again_as_it_was(journal: Path, archived: int, earlier: int) -> None:
     """And is proven by what is left of it, but where the line of an archived segment cannot be read any more; a torn last line is none."""
     manifest = journal / MANIFEST_FILE
+    if earlier:
+        write_earlier_lines(journal, earlier)
+        append_manifest(journal)
     good = manifest.read_bytes()
     lines, _ = read_manifest(journal)
     for line in lines[:archived]:
         (journal / line.name).unlink()
-    length = len(good) // len(lines)
+    archived_end, last_start = sum(len(str(line)) for line in lines[:archived]), len(good) - len(str(lines[-1]))
     unproven = 0
     for offset in range(len(good)):
         data = bytearray(good)
@@ -545,9 +590,9 @@ def test_a_manifest_with_any_byte_damaged_is_made_again_as_it_was(journal: Path,
             proves = [(line.digest, line.chain) for line in lines]
             assert is_proven == ([(line.digest, line.chain) for line in made] == proves), offset
             assert [line.name for line in made[-5 + archived :]] == [line.name for line in lines[archived:]]
-            assert is_proven or offset < archived * length, offset
+            assert is_proven or offset < archived_end, offset
         else:
-            assert offset < archived * length or offset >= len(good) - length - 1, "an archived line, or a last one that is torn"
+            assert offset < archived_end or offset >= last_start - 1, "an archived line, or a last one that is torn"
     assert (unproven > 0) == (archived > 0)
 
 
