@@ -15,11 +15,17 @@ from pathlib import Path
 import pytest
 from venues import VenueProcess, config_file, venue_config
 
+from ome._native import lib
+from ome.messages import Limits
+from ome.metrics import Counters as VenueCounters
+from ome.orderflow import order_flow
 from ome.server import Server
 from ome.supervision import Supervisor
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "OPERATING.md"
 DEADLINE_S = 20.0
+LINUX = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
+FLOW = order_flow(seed=1, count=100_000)
 
 
 def thread_names() -> Counter[str]:
@@ -29,6 +35,16 @@ def thread_names() -> Counter[str]:
         with contextlib.suppress(OSError):  # it has ended
             found[(task / "comm").read_text("utf-8").strip()] += int(task.name) != os.getpid()
     return +found
+
+
+def fault_counts() -> Counter[str]:
+    """How many page faults the threads of this process had, by their names; the field `minflt` of /proc/.../stat."""
+    found: Counter[str] = Counter()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # it has ended
+            name, fields = re.fullmatch(r"\d+ \((.*)\) (.*)\n", (task / "stat").read_text("utf-8")).groups()  # type: ignore[union-attr]
+            found[name] += int(fields.split()[7])
+    return found
 
 
 def listed_names() -> set[str]:
@@ -46,6 +62,22 @@ def test_every_thread_of_a_server_has_the_name_that_the_page_lists(tmp_path: Pat
             time.sleep(0.01)  # a thread takes its name when it first runs
     assert set(names) == listed_names()
     assert max(map(len, names)) <= 15
+
+
+@pytest.mark.skipif(LINUX < (5, 14), reason="the system cannot touch memory ahead")
+def test_the_threads_of_the_pipeline_find_their_memory_touched(tmp_path: Path) -> None:
+    """With the limits of the example: a thread that had to wait for its pages would have 100 faults and more."""
+    with Server(venue_config(tmp_path, event_log=True, limits=Limits())) as server, VenueCounters(tmp_path) as venue_counters:
+        before = fault_counts()
+        for start in range(0, len(FLOW), 1_000):
+            while server.submit(FLOW[start : start + 1_000]) == lib.OME_FULL:
+                time.sleep(0.001)
+        end = time.monotonic() + DEADLINE_S
+        while venue_counters.values()["events.number"] < len(FLOW) and time.monotonic() < end:
+            time.sleep(0.01)
+        faults = fault_counts()
+    faults.subtract(before)
+    assert all(faults[name] < 50 for name in ("ome-match", "ome-journal", "ome-event-log")), faults
 
 
 def test_a_supervised_thread_with_a_long_name_shows_its_beginning() -> None:

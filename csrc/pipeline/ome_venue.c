@@ -169,6 +169,22 @@ static ome_status_t venue_open_event_log(ome_venue_t *venue, ome_replay_t *repla
     return status;
 }
 
+/* What the first commands use. The threads that match and write would otherwise wait for each page to be cleared. */
+static void venue_touch(const ome_venue_t *venue)
+{
+    ome_book_pools_touch(&venue->engine->pools);
+    ome_memory_touch(venue->ring, venue->ring_size_bytes);
+    ome_memory_touch(venue->stream, venue->stream_size_bytes);
+    if (venue->has_journal)
+    {
+        ome_memory_touch(venue->writer_memory, venue->writer_memory_size_bytes);
+    }
+    if (venue->has_event_log)
+    {
+        ome_memory_touch(venue->event_log.memory, venue->event_log.memory_size_bytes);
+    }
+}
+
 static void venue_make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     ome_match_stage_init(
@@ -228,6 +244,7 @@ ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay
     if (status == OME_OK)
     {
         venue_make_stages(venue, config);
+        venue_touch(venue);
     }
     return status;
 }
