@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +19,25 @@ from flows import flow
 from test_recovery import header, seal, write_journal
 from venues import contents, read_json, venue_config
 
+import ome.recovery.follower as follower_module
 from ome.cli.admin import main
 from ome.codec import Records
 from ome.messages import Limits
 from ome.recovery.archive import ArchiveError, archive_segments
 from ome.recovery.directory import segments
-from ome.recovery.manifest import MANIFEST_FILE, ManifestError, append_manifest, check_manifest, read_manifest, read_seal, remake_lines
+from ome.recovery.follower import Follower
+from ome.recovery.manifest import (
+    MANIFEST_FILE,
+    Algorithm,
+    ManifestError,
+    ManifestLine,
+    append_manifest,
+    check_manifest,
+    digest_of,
+    read_manifest,
+    read_seal,
+    remake_lines,
+)
 from ome.recovery.snapshots import make_snapshot
 from ome.server import Server
 
@@ -198,6 +212,48 @@ def test_a_seal_that_is_not_whole_or_not_of_the_segment_is_none(tmp_path: Path) 
     other = tmp_path / "journal-00000000000000000002.ome"
     other.write_bytes(right)
     assert read_seal(other) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 4_096, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_000_000])
+@pytest.mark.parametrize("beyond", [0, 5])
+def test_a_digest_that_waits_for_an_idle_core_is_the_same(tmp_path: Path, size: int, beyond: int) -> None:
+    """Of any size, also of a file that is shorter, and where it stops waiting between two pieces."""
+    path = tmp_path / "file"
+    data = bytes(index % 251 for index in range(size))
+    path.write_bytes(data)
+    turns = itertools.cycle([True, False])
+    for can_wait in (lambda: False, lambda: True, lambda: next(turns)):
+        assert digest_of(path, size + beyond, can_wait=can_wait) == hashlib.sha256(data).digest()
+        assert digest_of(path, size + beyond, Algorithm.BLAKE2B, can_wait) == hashlib.blake2b(data, digest_size=32).digest()
+
+
+def test_a_segment_that_cannot_be_read_is_an_error_of_the_system(tmp_path: Path) -> None:
+    """Whether it is read at once or waits."""
+    for can_wait in (lambda: False, lambda: True):
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            digest_of(Path("/proc/self/mem"), 100, can_wait=can_wait)  # nothing is mapped at 0
+
+
+def test_a_manifest_waits_for_an_idle_core_but_not_for_ever(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute at most; and not at all once somebody stops the thread."""
+    follower = Follower(journal, lambda: 0, lambda count: True, every=0, first=0)
+    asked: list[bool] = []
+
+    def append(directory: Path, *, live: bool, count_max: int | None, can_wait: Callable[[], bool]) -> list[ManifestLine]:
+        asked.append(can_wait())
+        monkeypatch.setattr(follower_module, "_BEHIND_MAX_S", 0.0 if len(asked) == 1 else 60.0)
+        if len(asked) == 3:
+            follower.stop()
+            asked.append(can_wait())
+        return append_manifest(directory, live=live, count_max=count_max, can_wait=can_wait)
+
+    (journal / MANIFEST_FILE).unlink()
+    monkeypatch.setattr(follower_module, "append_manifest", append)
+    for _ in range(5):
+        follower._look_for_sealed_segments()
+    assert asked[:4] == [True, False, True, False]
+    assert len((journal / MANIFEST_FILE).read_text().splitlines()) == 4
+    follower.close()
 
 
 # What it finds

@@ -20,7 +20,7 @@ import hashlib
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -28,6 +28,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from ome._native import ffi, lib
 from ome.errors import OmeError
 from ome.recovery.directory import segment_first_sequence, segments, sync_directory
 
@@ -158,16 +159,41 @@ def _crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def digest_of(path: Path, size_bytes: int, algorithm: Algorithm = Algorithm.SHA256) -> bytes:
-    """The digest of the first `size_bytes` of a file, or of all where it is shorter."""
+def digest_of(path: Path, size_bytes: int, algorithm: Algorithm = Algorithm.SHA256, can_wait: Callable[[], bool] = lambda: False) -> bytes:
+    """The digest of the first `size_bytes` of a file, or of all where it is shorter.
+
+    While `can_wait` says so, it goes on only where a core is idle.
+    """
     digest = algorithm.hasher()
     buffer = memoryview(bytearray(_CHUNK_SIZE))
     with path.open("rb", buffering=0) as file:
-        left = size_bytes
-        while left > 0 and (count := file.readinto(buffer[: min(left, _CHUNK_SIZE)])):
-            digest.update(buffer[:count])
-            left -= count
+        offset = 0
+        while offset < size_bytes:
+            part = buffer[: min(size_bytes - offset, _CHUNK_SIZE)]
+            count = (_read_idle if can_wait() else _read)(file.fileno(), part, offset)
+            if count == 0:
+                break
+            digest.update(part[:count])
+            offset += count
     return digest.digest()
+
+
+def _read(file: int, part: memoryview, offset: int) -> int:
+    return os.preadv(file, [part], offset)
+
+
+def _read_idle(file: int, part: memoryview, offset: int) -> int:
+    """Only the reading waits for an idle core: between two pieces this thread holds what other threads wait for.
+
+    Its share of a busy core is so small that the digests, which follow the reading, get no more than some 10 MiB a second.
+    """
+    read = ffi.new("uint64_t *")
+    status = lib.ome_read_idle(file, offset, ffi.from_buffer(part, require_writable=True), len(part), read)
+    if status == lib.OME_NO_MEMORY:
+        raise MemoryError("no memory for a thread that reads a segment")
+    if status != lib.OME_OK:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return int(read[0])
 
 
 def _line(before: ManifestLine | None, name: str, size_bytes: int, digest: bytes, algorithm: Algorithm) -> ManifestLine:
@@ -215,18 +241,20 @@ def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
     return lines, offset
 
 
-def append_manifest(directory: Path, *, live: bool = False, count_max: int | None = None) -> list[ManifestLine]:
+def append_manifest(
+    directory: Path, *, live: bool = False, count_max: int | None = None, can_wait: Callable[[], bool] = lambda: False
+) -> list[ManifestLine]:
     """Adds a line for each sealed segment that has none, and returns these lines. Safe to repeat, and to be killed or lose power in.
 
     It adds no more than `count_max`, where that is given. With `live` a server is writing, and the last segment is left out: its seal may
-    be seen before it is on disk.
+    be seen before it is on disk. While `can_wait` says so, segments are read only where a core is idle.
 
     Each line is on disk before the next is written, so that only the last can be torn; that one is cut off and made again.
 
     Raises ManifestError where the manifest does not fit the segments, or OSError.
     """
     lines, offset = read_manifest(directory)
-    added = _missing_lines(directory, lines, live, count_max)
+    added = _missing_lines(directory, lines, live=live, count_max=count_max, can_wait=can_wait)
     path = directory / MANIFEST_FILE
     is_new = not path.exists()
     if not added and (is_new or path.stat().st_size == offset):
@@ -244,12 +272,19 @@ def append_manifest(directory: Path, *, live: bool = False, count_max: int | Non
     return added
 
 
-def _missing_lines(directory: Path, lines: list[ManifestLine], live: bool, count_max: int | None) -> list[ManifestLine]:
+def _missing_lines(
+    directory: Path,
+    lines: list[ManifestLine],
+    *,
+    live: bool = False,
+    count_max: int | None = None,
+    can_wait: Callable[[], bool] = lambda: False,
+) -> list[ManifestLine]:
     """The lines that the manifest should have after those that it has."""
     before = lines[-1] if lines else None
     added: list[ManifestLine] = []
     for path, seal in islice(_unlisted(directory, before.first_sequence if before is not None else 0, live), count_max):
-        before = _line(before, path.name, seal.end, digest_of(path, seal.end), Algorithm.SHA256)
+        before = _line(before, path.name, seal.end, digest_of(path, seal.end, can_wait=can_wait), Algorithm.SHA256)
         added.append(before)
     return added
 
@@ -297,7 +332,7 @@ def remake_lines(directory: Path) -> tuple[list[ManifestLine], bool]:
             lines.append(_line(lines[-1] if lines else None, path.name, seal.end, digest(path, seal.end, algorithm), algorithm))
         if _is_proven(old, lines):
             return lines, True
-    return _missing_lines(directory, [], False, None), False
+    return _missing_lines(directory, []), False
 
 
 def _is_proven(old: list[ManifestLine | None], lines: list[ManifestLine]) -> bool:
