@@ -14,6 +14,7 @@ from cffi import FFI
 HEADERS = (
     "abi/ome_status.h",
     "abi/ome_choices.h",
+    "concurrent/ome_thread.h",
     "engine/ome_engine_limits.h",
     "engine/ome_sink.h",
     "ome.h",

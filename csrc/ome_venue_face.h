@@ -2,6 +2,7 @@
 #ifndef OME_VENUE_FACE_H
 #define OME_VENUE_FACE_H
 
+#include "concurrent/ome_thread.h"
 #include "ome_replay_face.h"
 #include "pipeline/ome_venue_config.h"
 

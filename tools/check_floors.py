@@ -17,7 +17,7 @@ from pathlib import Path
 
 # Lowest first.
 PYTHON_FLOORS = (
-    ("errors", "units", "enums"),
+    ("errors", "units", "enums", "numerics"),
     ("attributes",),
     ("messages", "instruments"),
     ("config", "codec", "_native", "lock", "supervision"),
@@ -44,8 +44,8 @@ PYTHON_FLOORS = (
     ("cli",),
     ("__init__", "__main__"),
 )
-# Of strangers, who may use whom all the same: what refuses a value raises an error of ome.
-PYTHON_EXCEPTIONS = {("units", "errors")}
+# Of strangers, who may use whom all the same: what refuses a value raises an error of ome; only the C library can name a thread.
+PYTHON_EXCEPTIONS = {("units", "errors"), ("supervision", "_native")}
 # Libraries that only some modules may import.
 LIBRARIES = {
     "zmq": ("transport", "security"),

@@ -2,11 +2,11 @@
 
 A text file in the journal's directory. One line a segment, in order, four fields with one space between them:
 
-    journal-00000000000000000001.ome 67108812 <digest> <chain>
+    journal-00000000000000000001.ome 67108812 sha256:<digest> <chain>
 
-The name; how many bytes the segment has up to the end of its seal; the BLAKE2b-256 of these bytes; and the chain digest, which is the
-BLAKE2b-256 of the chain digest of the line before (32 bytes, zero before the first) followed by this digest (32 bytes). Digests are written
-in hexadecimal.
+The name; how many bytes the segment has up to the end of its seal; the SHA-256 of these bytes; and the chain digest, which is the SHA-256
+of the chain digest of the line before (32 bytes, zero before the first) followed by this digest (32 bytes). Digests are written in
+hexadecimal. A line without `sha256:` was written by an earlier version: both its digests are BLAKE2b-256. Such lines come first.
 
 Who keeps the last chain digest in another place can prove the whole history: `tools/verify_manifest.py` does, and needs nothing of ome.
 
@@ -20,15 +20,21 @@ import hashlib
 import os
 import re
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from ome._native import ffi, lib
 from ome.errors import OmeError
 from ome.recovery.directory import segment_first_sequence, segments, sync_directory
 
 __all__ = [
     "MANIFEST_FILE",
+    "Algorithm",
     "ManifestError",
     "ManifestLine",
     "Seal",
@@ -36,6 +42,7 @@ __all__ = [
     "check_manifest",
     "check_segment",
     "digest_of",
+    "is_of_line",
     "lines_of_segments",
     "read_manifest",
     "read_seal",
@@ -45,7 +52,10 @@ __all__ = [
 
 MANIFEST_FILE: Final = "manifest"
 
-_LINE: Final = re.compile(rb"(journal-[0-9]{20}\.ome) ([1-9][0-9]{0,15}) ([0-9a-f]{64}) ([0-9a-f]{64})\n")
+_LINE: Final = re.compile(
+    rb"(?P<name>journal-[0-9]{20}\.ome) (?P<size>[1-9][0-9]{0,15}) "
+    rb"(?:(?P<algorithm>sha256):)?(?P<digest>[0-9a-f]{64}) (?P<chain>[0-9a-f]{64})\n"
+)
 _LINE_END: Final = re.compile(rb"(?<=\n)")
 _NO_CHAIN: Final = bytes(32)
 _HEADER: Final = struct.Struct("<8sI")  # magic and version of a segment
@@ -56,6 +66,17 @@ _SEAL_DATA_SIZE: Final = 24
 _KIND_MASK: Final = 0x7FFF
 _CHUNK_SIZE: Final = 1 << 20
 _ZEROS: Final = bytes(_CHUNK_SIZE)
+
+
+class Algorithm(Enum):
+    """Of the digests of a line. New lines have SHA-256, for which processors have instructions."""
+
+    SHA256 = "sha256"
+    BLAKE2B = "blake2b"
+
+    def hasher(self) -> hashlib._Hash | hashlib.blake2b:
+        """One that has taken no bytes yet."""
+        return hashlib.sha256() if self is Algorithm.SHA256 else hashlib.blake2b(digest_size=32)
 
 
 class ManifestError(OmeError):
@@ -73,12 +94,13 @@ class Seal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestLine:
-    """A line of the manifest."""
+    """A line of the manifest. `algorithm` is that of both digests."""
 
     name: str
     size_bytes: int
     digest: bytes
     chain: bytes
+    algorithm: Algorithm = Algorithm.SHA256
 
     @property
     def first_sequence(self) -> int:
@@ -86,7 +108,8 @@ class ManifestLine:
         return segment_first_sequence(self.name)
 
     def __str__(self) -> str:
-        return f"{self.name} {self.size_bytes} {self.digest.hex()} {self.chain.hex()}\n"
+        label = "" if self.algorithm is Algorithm.BLAKE2B else f"{self.algorithm.value}:"
+        return f"{self.name} {self.size_bytes} {label}{self.digest.hex()} {self.chain.hex()}\n"
 
 
 def read_seal(path: Path) -> Seal | None:
@@ -136,19 +159,59 @@ def _crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def digest_of(path: Path, size_bytes: int) -> bytes:
-    """The BLAKE2b-256 of the first `size_bytes` of a file, or of all where it is shorter."""
-    digest = hashlib.blake2b(digest_size=32)
-    with path.open("rb") as file:
-        left = size_bytes
-        while left > 0 and (chunk := file.read(min(left, _CHUNK_SIZE))):
-            digest.update(chunk)
-            left -= len(chunk)
+def digest_of(path: Path, size_bytes: int, algorithm: Algorithm = Algorithm.SHA256, can_wait: Callable[[], bool] = lambda: False) -> bytes:
+    """The digest of the first `size_bytes` of a file, or of all where it is shorter.
+
+    While `can_wait` says so, it goes on only where a core is idle.
+    """
+    digest = algorithm.hasher()
+    buffer = memoryview(bytearray(_CHUNK_SIZE))
+    with path.open("rb", buffering=0) as file:
+        offset = 0
+        while offset < size_bytes:
+            part = buffer[: min(size_bytes - offset, _CHUNK_SIZE)]
+            count = (_read_idle if can_wait() else _read)(file.fileno(), part, offset)
+            if count == 0:
+                break
+            digest.update(part[:count])
+            offset += count
     return digest.digest()
 
 
-def _chain(before: bytes, digest: bytes) -> bytes:
-    return hashlib.blake2b(before + digest, digest_size=32).digest()
+def _read(file: int, part: memoryview, offset: int) -> int:
+    return os.preadv(file, [part], offset)
+
+
+def _read_idle(file: int, part: memoryview, offset: int) -> int:
+    """Only the reading waits for an idle core: between two pieces this thread holds what other threads wait for.
+
+    Its share of a busy core is so small that the digests, which follow the reading, get no more than some 10 MiB a second.
+    """
+    read = ffi.new("uint64_t *")
+    status = lib.ome_read_idle(file, offset, ffi.from_buffer(part, require_writable=True), len(part), read)
+    if status == lib.OME_NO_MEMORY:
+        raise MemoryError("no memory for a thread that reads a segment")
+    if status != lib.OME_OK:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return int(read[0])
+
+
+def _line(before: ManifestLine | None, name: str, size_bytes: int, digest: bytes, algorithm: Algorithm) -> ManifestLine:
+    """The one that follows the line before."""
+    chain = algorithm.hasher()
+    chain.update((_NO_CHAIN if before is None else before.chain) + digest)
+    return ManifestLine(name=name, size_bytes=size_bytes, digest=digest, chain=chain.digest(), algorithm=algorithm)
+
+
+def _line_of(match: re.Match[bytes]) -> ManifestLine:
+    """What a line says."""
+    return ManifestLine(
+        name=match["name"].decode(),
+        size_bytes=int(match["size"]),
+        digest=bytes.fromhex(match["digest"].decode()),
+        chain=bytes.fromhex(match["chain"].decode()),
+        algorithm=Algorithm.BLAKE2B if match["algorithm"] is None else Algorithm.SHA256,
+    )
 
 
 def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
@@ -159,7 +222,7 @@ def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
     path = directory / MANIFEST_FILE
     texts = [text for text in _LINE_END.split(path.read_bytes()) if text] if path.exists() else []
     lines: list[ManifestLine] = []
-    chain, offset, first = _NO_CHAIN, 0, 0
+    offset = 0
     for number, text in enumerate(texts, 1):
         match = _LINE.fullmatch(text)
         if match is None and number == len(texts):
@@ -167,29 +230,31 @@ def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
         where = f"{path} line {number}"
         if match is None:
             raise ManifestError("manifest", where=where, found=text[:80], allowed="name, bytes, digest and chain digest")
-        name, size_bytes, digest = match[1].decode(), int(match[2]), bytes.fromhex(match[3].decode())
-        chain = _chain(chain, digest)
-        line = ManifestLine(name=name, size_bytes=size_bytes, digest=digest, chain=bytes.fromhex(match[4].decode()))
-        if line.chain != chain or line.first_sequence <= first:
-            raise ManifestError("manifest", where=where, found=name, allowed="the segment and digests that follow those of the line before")
+        line, before = _line_of(match), lines[-1] if lines else None
+        follows = line == _line(before, line.name, line.size_bytes, line.digest, line.algorithm)
+        if not follows or line.first_sequence <= (before.first_sequence if before is not None else 0):
+            raise ManifestError(
+                "manifest", where=where, found=line.name, allowed="the segment and digests that follow those of the line before"
+            )
         lines.append(line)
-        first = line.first_sequence
         offset += len(text)
     return lines, offset
 
 
-def append_manifest(directory: Path, *, live: bool = False, count_max: int | None = None) -> list[ManifestLine]:
+def append_manifest(
+    directory: Path, *, live: bool = False, count_max: int | None = None, can_wait: Callable[[], bool] = lambda: False
+) -> list[ManifestLine]:
     """Adds a line for each sealed segment that has none, and returns these lines. Safe to repeat, and to be killed or lose power in.
 
     It adds no more than `count_max`, where that is given. With `live` a server is writing, and the last segment is left out: its seal may
-    be seen before it is on disk.
+    be seen before it is on disk. While `can_wait` says so, segments are read only where a core is idle.
 
     Each line is on disk before the next is written, so that only the last can be torn; that one is cut off and made again.
 
     Raises ManifestError where the manifest does not fit the segments, or OSError.
     """
     lines, offset = read_manifest(directory)
-    added = _missing_lines(directory, lines, live, count_max)
+    added = _missing_lines(directory, lines, live=live, count_max=count_max, can_wait=can_wait)
     path = directory / MANIFEST_FILE
     is_new = not path.exists()
     if not added and (is_new or path.stat().st_size == offset):
@@ -207,26 +272,36 @@ def append_manifest(directory: Path, *, live: bool = False, count_max: int | Non
     return added
 
 
-def _missing_lines(directory: Path, lines: list[ManifestLine], live: bool, count_max: int | None) -> list[ManifestLine]:
+def _missing_lines(
+    directory: Path,
+    lines: list[ManifestLine],
+    *,
+    live: bool = False,
+    count_max: int | None = None,
+    can_wait: Callable[[], bool] = lambda: False,
+) -> list[ManifestLine]:
     """The lines that the manifest should have after those that it has."""
-    chain, first = (lines[-1].chain, lines[-1].first_sequence) if lines else (_NO_CHAIN, 0)
-    expected = 0  # the first sequence of the next segment, where it is known
+    before = lines[-1] if lines else None
     added: list[ManifestLine] = []
+    for path, seal in islice(_unlisted(directory, before.first_sequence if before is not None else 0, live), count_max):
+        before = _line(before, path.name, seal.end, digest_of(path, seal.end, can_wait=can_wait), Algorithm.SHA256)
+        added.append(before)
+    return added
+
+
+def _unlisted(directory: Path, first: int, live: bool) -> Iterator[tuple[Path, Seal]]:
+    """The sealed segments with records behind the one that begins with `first`, 0 for all. Raises ManifestError where there is a hole."""
+    expected = 0  # the first sequence of the next segment, where it is known
     found = segments(directory)
     for path in found[:-1] if live else found:
-        if len(added) == count_max:
-            break
         sequence = segment_first_sequence(path.name)
         if sequence < first or (seal := read_seal(path)) is None:
             continue
         if sequence > first and seal.record_count > 0:
             if expected not in (0, sequence):
                 raise ManifestError("segment", where=str(path), found=sequence, allowed=f"one that begins with sequence {expected:,}")
-            digest = digest_of(path, seal.end)
-            chain = _chain(chain, digest)
-            added.append(ManifestLine(name=path.name, size_bytes=seal.end, digest=digest, chain=chain))
+            yield path, seal
         expected = seal.last_sequence + 1
-    return added
 
 
 def remake_lines(directory: Path) -> tuple[list[ManifestLine], bool]:
@@ -237,40 +312,42 @@ def remake_lines(directory: Path) -> tuple[list[ManifestLine], bool]:
     segments are in no digest, and taken as they stand.
     """
     texts = [text for text in _LINE_END.split((directory / MANIFEST_FILE).read_bytes()) if text]
-    old = [_LINE.fullmatch(text) for text in texts]
-    there = _missing_lines(directory, [], False, None)
-    first, digests = (there[0].first_sequence if there else 0), {line.digest for line in there}
-    lines: list[ManifestLine] = []
-    for match in old:
-        is_archived = (
-            match is not None and segment_first_sequence(match[1].decode()) < first and bytes.fromhex(match[3].decode()) not in digests
-        )
-        if match is None or not is_archived:
+    old = [None if (match := _LINE.fullmatch(text)) is None else _line_of(match) for text in texts]
+    there = list(_unlisted(directory, 0, False))
+    first = segment_first_sequence(there[0][0].name) if there else 0
+    digest = cache(digest_of)
+    readable = {line.digest for line in old if line is not None}
+    known = [next((one for one in Algorithm if digest(path, seal.end, one) in readable), None) for path, seal in there]
+    present = {digest(path, seal.end, one) for (path, seal), one in zip(there, known, strict=True) if one is not None}
+    archived: list[ManifestLine] = []
+    for line in old:
+        if line is None or line.first_sequence >= first or line.digest in present:
             break
-        lines.append(_line(lines, match[1].decode(), int(match[2]), bytes.fromhex(match[3].decode())))
-    for line in there:
-        lines.append(_line(lines, line.name, line.size_bytes, line.digest))
-    return (lines, True) if _is_proven(old, lines) else (there, False)
+        archived.append(_line(archived[-1] if archived else None, line.name, line.size_bytes, line.digest, line.algorithm))
+    # Where a line cannot be read, its algorithm is not known: BLAKE2b up to one of them, SHA-256 from there on.
+    for earlier_count in (0, *(index + 1 for index, one in enumerate(known) if one is None)):
+        lines = list(archived)
+        for index, ((path, seal), one) in enumerate(zip(there, known, strict=True)):
+            algorithm = one or (Algorithm.BLAKE2B if index < earlier_count else Algorithm.SHA256)
+            lines.append(_line(lines[-1] if lines else None, path.name, seal.end, digest(path, seal.end, algorithm), algorithm))
+        if _is_proven(old, lines):
+            return lines, True
+    return _missing_lines(directory, []), False
 
 
-def _line(before: list[ManifestLine], name: str, size_bytes: int, digest: bytes) -> ManifestLine:
-    """The one that follows those before."""
-    return ManifestLine(name=name, size_bytes=size_bytes, digest=digest, chain=_chain(before[-1].chain if before else _NO_CHAIN, digest))
-
-
-def _is_proven(old: list[re.Match[bytes] | None], lines: list[ManifestLine]) -> bool:
+def _is_proven(old: list[ManifestLine | None], lines: list[ManifestLine]) -> bool:
     """A chain digest proves all before it. Where it is damaged itself, so do the digest of its line and the chain digest before."""
-    readable = [match for match in old if match is not None]
-    by_name = {match[1].decode(): match for match in readable}
-    by_digest = {bytes.fromhex(match[3].decode()): match for match in readable}
+    readable = [line for line in old if line is not None]
+    by_name = {line.name: line for line in readable}
+    by_digest = {line.digest: line for line in readable}
     met = set()
     is_proven, has_chain = False, True
     for line in lines:
         match = by_digest.get(line.digest) or by_name.get(line.name)
-        had_chain, has_chain = has_chain, match is not None and bytes.fromhex(match[4].decode()) == line.chain
+        had_chain, has_chain = has_chain, match is not None and match.chain == line.chain
         if match is not None:
             met.add(match)
-            is_proven = has_chain or (had_chain and bytes.fromhex(match[3].decode()) == line.digest)
+            is_proven = has_chain or (had_chain and match.digest == line.digest)
     return is_proven and len(met) == len(readable)
 
 
@@ -315,5 +392,10 @@ def check_segment(path: Path, line: ManifestLine) -> None:
     """Raises ManifestError where the segment at `path` is not what its line says, or OSError."""
     if not path.exists():
         raise ManifestError("segment", where=str(path), found="no such file", allowed="every segment that the manifest names")
-    if path.stat().st_size < line.size_bytes or digest_of(path, line.size_bytes) != line.digest:
+    if path.stat().st_size < line.size_bytes or not is_of_line(path, line):
         raise ManifestError("segment", where=str(path), found="other bytes", allowed="those whose digest is in the manifest")
+
+
+def is_of_line(path: Path, line: ManifestLine) -> bool:
+    """Whether the file begins with the bytes that the line has the digest of, or is all of them."""
+    return digest_of(path, line.size_bytes, line.algorithm) == line.digest

@@ -2,8 +2,8 @@
 """Prove that the segments of a journal are those that were sealed: tools/verify_manifest.py DIR [--manifest FILE] [--chain HEX] [--part]
 
 Needs Python and nothing else. Each line of the manifest (DIR/manifest) has the name of a segment, its bytes up to the end of its seal,
-their BLAKE2b-256, and the BLAKE2b-256 of the chain digest before (32 zero bytes before the first) followed by this digest. See
-docs/JOURNAL.md.
+their SHA-256 after "sha256:", and the SHA-256 of the chain digest before (32 zero bytes before the first) followed by this digest. In
+lines without "sha256:", which are older, both digests are BLAKE2b-256. See docs/JOURNAL.md.
 
 --chain HEX  the last chain digest, kept in another place: proves that the manifest itself was not written anew
 --part       DIR has a part of the journal: the oldest segments were archived, or DIR is the archive
@@ -20,15 +20,19 @@ import re
 import sys
 from pathlib import Path
 
-LINE = re.compile(rb"(journal-[0-9]{20}\.ome) ([1-9][0-9]{0,15}) ([0-9a-f]{64}) ([0-9a-f]{64})\n")
+LINE = re.compile(rb"(journal-[0-9]{20}\.ome) ([1-9][0-9]{0,15}) (sha256:)?([0-9a-f]{64}) ([0-9a-f]{64})\n")
 SEGMENT = f"journal-{'[0-9]' * 20}.ome"
 SEAL_SIZE = 42
 OK, UNPROVEN, BROKEN = 0, 1, 3
 
 
-def digest_of(path: Path, size: int) -> bytes:
-    """The BLAKE2b-256 of the first `size` bytes of a file."""
-    digest = hashlib.blake2b(digest_size=32)
+def hasher(label: bytes | None) -> hashlib._Hash | hashlib.blake2b:
+    """That of a line's digests."""
+    return hashlib.sha256() if label == b"sha256:" else hashlib.blake2b(digest_size=32)
+
+
+def digest_of(path: Path, size: int, digest: hashlib._Hash | hashlib.blake2b) -> bytes:
+    """The digest of the first `size` bytes of a file."""
     with path.open("rb") as file:
         while size > 0 and (data := file.read(min(size, 1 << 20))):
             digest.update(data)
@@ -65,9 +69,11 @@ def verdict(directory: Path, manifest: Path, known_chain: str, part: bool) -> tu
             break
         if match is None:
             return BROKEN, f"line {number} of {manifest} is not one of a manifest"
-        name, size, digest = match[1].decode(), int(match[2]), bytes.fromhex(match[3].decode())
-        chain = hashlib.blake2b(chain + digest, digest_size=32).digest()
-        if chain.hex() != match[4].decode():
+        name, size, digest = match[1].decode(), int(match[2]), bytes.fromhex(match[4].decode())
+        link = hasher(match[3])
+        link.update(chain + digest)
+        chain = link.digest()
+        if chain.hex() != match[5].decode():
             return (
                 BROKEN,
                 f"line {number} of {manifest}: a line is missing, changed, swapped or there twice",
@@ -81,7 +87,7 @@ def verdict(directory: Path, manifest: Path, known_chain: str, part: bool) -> tu
             missing_after = missing_after or (name if count else "")
         elif missing_after:
             return BROKEN, f"{missing_after} is missing, and later segments are there"
-        elif (directory / name).stat().st_size < size or digest_of(directory / name, size) != digest:
+        elif (directory / name).stat().st_size < size or digest_of(directory / name, size, hasher(match[3])) != digest:
             return BROKEN, f"{name} is not what it was when it was sealed"
         else:
             count += 1
