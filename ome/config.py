@@ -69,6 +69,7 @@ class ServerConfig:
     check_bytes_per_second: int = 4 << 20
     snapshot_levels: int = 65_536
     participants: tuple[str, ...] = ()
+    reports_in_memory: int = 262_144
     messages_per_second: int = 0
     messages_in_flight: int = 0
     logons_per_minute: int = 0
@@ -84,9 +85,13 @@ class ServerConfig:
         for key, value, choices in (("ring.wait", self.wait, _WAITS),):
             if value not in choices:
                 raise ConfigError(key, where=self.source, found=value, allowed=one_of(choices))
-        for key, count in (("ring.slots", self.ring_slots), ("ring.stream_slots", self.stream_slots)):
-            if not 2 <= count <= 1 << 24 or count & (count - 1):
-                raise ConfigError(key, where=self.source, found=count, allowed="a power of two, 2 to 16,777,216")
+        for key, count, least in (
+            ("ring.slots", self.ring_slots, 2),
+            ("ring.stream_slots", self.stream_slots, 2),
+            ("server.reports_in_memory", self.reports_in_memory, 4_096),
+        ):
+            if not least <= count <= 1 << 24 or count & (count - 1):
+                raise ConfigError(key, where=self.source, found=count, allowed=f"a power of two, {least:,} to 16,777,216")
         self._in_range("journal.segment_bytes", self.segment_bytes, 64 << 10, 1 << 40)
         if self.segment_bytes % 4096:
             raise ConfigError("journal.segment_bytes", where=self.source, found=self.segment_bytes, allowed="a multiple of 4,096")
@@ -178,6 +183,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "connections": _Key("connections", int),
         "sessions_per_participant": _Key("sessions_per_participant", int),
         "participants": _Key("participants", list, tuple),
+        "reports_in_memory": _Key("reports_in_memory", int),
         "messages_per_second": _Key("messages_per_second", int),
         "messages_in_flight": _Key("messages_in_flight", int),
         "logons_per_minute": _Key("logons_per_minute", int),

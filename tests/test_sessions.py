@@ -246,6 +246,7 @@ class FakeVenue:
                 flags=0,
                 command_sequence=0,
                 report_sequence=0,
+                defined_sequence=0,
             )
             for session, (name, number, participant) in self.known.items()
         ]

@@ -85,7 +85,8 @@ def numbered(frame: bytes, last: int) -> tuple[bytes, int]:
 class Wire:
     """A connection that says any bytes, and hears messages as name and fields.
 
-    It numbers the commands that have no session sequence, from what the last logon's answer says on; not where `numbers` is False.
+    It numbers the commands that have no session sequence, from what the last logon's answer says on, or the refusal of the last frame; not
+    where `numbers` is False.
     """
 
     def __init__(self, endpoint: str, routing_id: bytes = b"") -> None:
@@ -98,6 +99,7 @@ class Wire:
         self._heard: list[Message] = []
         self.numbers = True
         self.last_number = 0
+        self._number_before = 0  # the last frame
 
     def __enter__(self) -> Wire:
         return self
@@ -113,6 +115,7 @@ class Wire:
     def say(self, *parts: bytes) -> None:
         """Sends one message of these parts."""
         sent = []
+        self._number_before = self.last_number
         for part in parts:
             frame, last = numbered(part, self.last_number)
             sent.append(frame if self.numbers else part)
@@ -124,7 +127,10 @@ class Wire:
         while not self._heard:
             assert self._socket.poll(TIMEOUT_MS), "the server said nothing"
             self._heard += messages_of(self._socket.recv())
-        return self._heard.pop(0)
+        name, fields = self._heard.pop(0)
+        if name == "FrameReject":
+            self.last_number = self._number_before + fields["accepted_count"]
+        return name, fields
 
     def hear_report(self) -> dict[str, Any]:
         """The next message, which is an execution report; its kind as an EventKind."""

@@ -158,7 +158,7 @@ void ome_frame_inspect(
         const uint32_t allowed = is_alone || frame->content != OME_FRAME_COMMANDS ? 1 : message_count_max;
         if (frame->message_count >= allowed)
         {
-            frame->message_count = frame_message_count_of(size_bytes);
+            frame->message_count += (size_bytes - offset + message_size - 1) / message_size; /* the rest, if it is like this one */
             (void)frame_fail(frame, OME_REASON_FRAME_TOO_LONG, "message_count", frame->message_count, allowed);
             return;
         }

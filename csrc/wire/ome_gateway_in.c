@@ -268,7 +268,10 @@ static void gateway_take_numbered(ome_gateway_t *gateway, const ome_socket_messa
     uint32_t seen = 0;
     if (!gateway_is_in_row(from->data, count, slot->is_shared, &fault) || !gateway_count_seen(slot, from->data, count, &seen, &fault))
     {
-        fault.allowed = fault.found == 0 ? ome_session_next_sequence(slot->command_sequence) : fault.allowed;
+        if (fault.message_index == 0 && fault.reason == OME_REASON_SEQUENCE_GAP)
+        {
+            fault.allowed = ome_session_next_sequence(slot->command_sequence);
+        }
         gateway_refuse(gateway, from, session, &fault, 0, count);
         gateway_count_noise(gateway, session);
         return;

@@ -25,15 +25,12 @@ from ome.instruments import Instrument
 from ome.messages import Limits
 from ome.supervision import Supervisor
 
-__all__ = ["FRAME_SIZE_MAX_BYTES", "REPORTS_IN_MEMORY", "Gateway", "Throttle"]
+__all__ = ["FRAME_SIZE_MAX_BYTES", "Gateway", "Throttle"]
 
 FRAME_MESSAGE_COUNT_MAX = 256
 # A frame of too many messages is to be answered, not cut off: so the transport lets twice as many through.
 FRAME_SIZE_MAX_BYTES = 2 * 64 * FRAME_MESSAGE_COUNT_MAX
 _TURN_MS = 100
-REPORTS_IN_MEMORY = 262_144
-"""Reports of all sessions that are kept in memory, 128 bytes each."""
-
 _LOGON_AGAIN_MS = 250  # a connection that has logged on may do so again this often; its answers are long
 _MESSAGE_SIZE = 88  # of a logon, the longest that the loop hands over
 _ENDPOINT_SIZE = 64
@@ -109,7 +106,7 @@ class Gateway:
         directory: Path | None,
         endpoints: tuple[str, str],
         throttle: Throttle,
-        reports_in_memory: int = REPORTS_IN_MEMORY,
+        reports_in_memory: int,
         sessions_per_participant: int,
         sessions: Iterable[SessionState],
         participants: Iterable[str],

@@ -265,6 +265,7 @@ class Server(NotCopyable):
             limits=config.limits,
             directory=None if config.policy is Policy.MEMORY else config.directory,
             endpoints=(feed.endpoint, ""),
+            reports_in_memory=config.reports_in_memory,
             throttle=Throttle(config.messages_per_second, config.messages_in_flight, config.logons_per_minute),
             sessions_per_participant=config.sessions_per_participant,
             sessions=view.sessions,
