@@ -20,6 +20,7 @@ HEADERS = (
     "ome_replay_face.h",
     "ome_repair_face.h",
     "pipeline/ome_venue_config.h",
+    "wire/ome_curve_config.h",
     "ome_venue_face.h",
 )
 
