@@ -52,6 +52,9 @@ def log_on(socket: ClientSocket, frame: bytes, *, endpoint: str, where: str, tim
     socket.send(frame)
     while (answer := socket.receive()) is None:
         socket.read_connection()
+        if socket.is_refused:
+            allowed = "a key that the venue admits for order entry"
+            raise LogonRefused("connection", where=where, found="a key that the server does not admit", allowed=allowed)
         if socket.is_lost:
             raise SessionLost("connection", where=where, found="closed before the logon was answered", allowed="a LogonAnswer")
         if time.monotonic() >= deadline:
