@@ -84,6 +84,23 @@ static void curve_count_nonce(ome_curve_t *curve, uint8_t short_nonce[SHORT_NONC
     memcpy(short_nonce, &number, sizeof(number));
 }
 
+/* ---- Boxes ---- */
+
+/* Encrypts in place what stands 16 bytes behind the box's beginning. */
+static void curve_close_box(
+    const ome_curve_primitives_t *primitives, uint8_t *box, uint64_t content_size_bytes, uint8_t nonce[NONCE_SIZE], uint8_t *key)
+{
+    const int result = primitives->secretbox_easy(box, box + MAC_SIZE, content_size_bytes, nonce, key);
+    OME_ASSERT(result == 0);
+}
+
+/* Decrypts in place: the content then stands where the box began. False where it is not what the holder of the key has closed. */
+static bool curve_open_box(
+    const ome_curve_primitives_t *primitives, uint8_t *box, uint64_t content_size_bytes, uint8_t nonce[NONCE_SIZE], uint8_t *key)
+{
+    return primitives->secretbox_open_easy(box, box, MAC_SIZE + content_size_bytes, nonce, key) == 0;
+}
+
 /* ---- The handshake ---- */
 
 static void curve_set_fault(ome_curve_t *curve, ome_zmtp_item_t *item, const char *fault)
@@ -122,11 +139,11 @@ static void curve_put_welcome(
     uint8_t *content = cookie + LONG_NONCE_SIZE + MAC_SIZE;
     memcpy(content, curve->client_key, KEY_SIZE);
     memcpy(content + KEY_SIZE, curve->secret_key, KEY_SIZE);
-    OME_ASSERT(primitives->secretbox_easy(cookie + LONG_NONCE_SIZE, content, COOKIE_CONTENT_SIZE, nonce, curve->key) == 0);
+    curve_close_box(primitives, cookie + LONG_NONCE_SIZE, COOKIE_CONTENT_SIZE, nonce, curve->key);
     memcpy(box + MAC_SIZE, public_key, KEY_SIZE);
     primitives->random_bytes(welcome + WELCOME_NONCE_AT, LONG_NONCE_SIZE);
     curve_long_nonce("WELCOME-", welcome + WELCOME_NONCE_AT, nonce);
-    OME_ASSERT(primitives->secretbox_easy(box, box + MAC_SIZE, KEY_SIZE + COOKIE_SIZE, nonce, hello_key) == 0);
+    curve_close_box(primitives, box, KEY_SIZE + COOKIE_SIZE, nonce, hello_key);
 }
 
 static void curve_take_hello(const ome_curve_server_t *server, ome_curve_t *curve, uint64_t now_ns, uint8_t *hello, uint32_t size_bytes,
@@ -150,8 +167,7 @@ static void curve_take_hello(const ome_curve_server_t *server, ome_curve_t *curv
     curve_short_nonce("CurveZMQHELLO---", hello + HELLO_NONCE_AT, nonce);
     uint8_t *box = hello + HELLO_BOX_AT;
     const bool is_good = primitives->box_beforenm(hello_key, curve->client_key, server_secret_key) == 0 &&
-                         primitives->secretbox_open_easy(box, box, MAC_SIZE + HELLO_ZEROS, nonce, hello_key) == 0 &&
-                         memcmp(box, zeros, HELLO_ZEROS) == 0;
+                         curve_open_box(primitives, box, HELLO_ZEROS, nonce, hello_key) && memcmp(box, zeros, HELLO_ZEROS) == 0;
     explicit_bzero(server_secret_key, sizeof(server_secret_key));
     if (!is_good)
     {
@@ -159,7 +175,8 @@ static void curve_take_hello(const ome_curve_server_t *server, ome_curve_t *curv
         curve_set_fault(curve, item, "box of HELLO, for our key");
         return;
     }
-    OME_ASSERT(primitives->box_keypair(public_key, curve->secret_key) == 0);
+    const int result = primitives->box_keypair(public_key, curve->secret_key);
+    OME_ASSERT(result == 0);
     curve_put_welcome(primitives, curve, public_key, hello_key, answer->data + 2);
     explicit_bzero(hello_key, sizeof(hello_key));
     curve_complete_answer(answer, WELCOME_SIZE);
@@ -179,7 +196,7 @@ static bool curve_is_cookie_good(const ome_curve_primitives_t *primitives, ome_c
         return false;
     }
     curve_long_nonce("COOKIE--", cookie, nonce);
-    return primitives->secretbox_open_easy(content, content, MAC_SIZE + COOKIE_CONTENT_SIZE, nonce, curve->key) == 0 &&
+    return curve_open_box(primitives, content, COOKIE_CONTENT_SIZE, nonce, curve->key) &&
            memcmp(content, curve->client_key, KEY_SIZE) == 0 && memcmp(content + KEY_SIZE, curve->secret_key, KEY_SIZE) == 0;
 }
 
@@ -192,7 +209,7 @@ static bool curve_is_vouched(
     uint8_t vouch_key[KEY_SIZE]; /* of C and S' */
     curve_long_nonce("VOUCH---", vouch_nonce, nonce);
     const bool is_good = primitives->box_beforenm(vouch_key, client_key, curve->secret_key) == 0 &&
-                         primitives->secretbox_open_easy(vouch, vouch, MAC_SIZE + VOUCH_CONTENT_SIZE, nonce, vouch_key) == 0 &&
+                         curve_open_box(primitives, vouch, VOUCH_CONTENT_SIZE, nonce, vouch_key) &&
                          memcmp(vouch, curve->client_key, KEY_SIZE) == 0 &&
                          memcmp(vouch + KEY_SIZE, server->config->public_key, KEY_SIZE) == 0;
     explicit_bzero(vouch_key, sizeof(vouch_key));
@@ -208,7 +225,7 @@ static void curve_put_ready(const ome_curve_server_t *server, ome_curve_t *curve
     curve_count_nonce(curve, ready + READY_NONCE_AT);
     curve_short_nonce("CurveZMQREADY---", ready + READY_NONCE_AT, nonce);
     const uint32_t metadata_size_bytes = ome_zmtp_metadata(server->role, box + MAC_SIZE);
-    OME_ASSERT(server->config->primitives.secretbox_easy(box, box + MAC_SIZE, metadata_size_bytes, nonce, curve->key) == 0);
+    curve_close_box(&server->config->primitives, box, metadata_size_bytes, nonce, curve->key);
     curve_complete_answer(answer, READY_BOX_AT + MAC_SIZE + metadata_size_bytes);
 }
 
@@ -240,7 +257,7 @@ static void curve_take_initiate(const ome_curve_server_t *server, ome_curve_t *c
     }
     curve_short_nonce("CurveZMQINITIATE", initiate + INITIATE_NONCE_AT, nonce);
     if (primitives->box_beforenm(curve->key, curve->client_key, curve->secret_key) != 0 ||
-        primitives->secretbox_open_easy(box, box, size_bytes - INITIATE_BOX_AT, nonce, curve->key) != 0 ||
+        !curve_open_box(primitives, box, size_bytes - INITIATE_BOX_AT - MAC_SIZE, nonce, curve->key) ||
         !curve_is_vouched(server, curve, box, box + VOUCH_NONCE_AT, box + VOUCH_AT))
     {
         curve_set_fault(curve, item, "box and vouch of INITIATE");
@@ -282,7 +299,7 @@ static void curve_take_message(
         return;
     }
     curve_short_nonce("CurveZMQMESSAGEC", message + MESSAGE_NONCE_AT, nonce);
-    if (server->config->primitives.secretbox_open_easy(box, box, size_bytes - MESSAGE_BOX_AT, nonce, curve->key) != 0)
+    if (!curve_open_box(&server->config->primitives, box, size_bytes - MESSAGE_BOX_AT - MAC_SIZE, nonce, curve->key))
     {
         curve_set_fault(curve, item, "box of MESSAGE");
         return;
@@ -400,7 +417,7 @@ uint32_t ome_curve_seal(
     {
         memcpy(box + MAC_SIZE + 1, data, size_bytes);
     }
-    OME_ASSERT(server->config->primitives.secretbox_easy(box, box + MAC_SIZE, 1 + (uint64_t)size_bytes, nonce, curve->key) == 0);
+    curve_close_box(&server->config->primitives, box, 1 + (uint64_t)size_bytes, nonce, curve->key);
     return header_size_bytes + OME_CURVE_OVERHEAD_SIZE + size_bytes;
 }
 
