@@ -15,7 +15,9 @@ __all__ = ["keygen"]
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--participant", help="Also print the entry of this participant for the keys file of the venue.")
-@click.option("--role", "roles", multiple=True, type=click.Choice(list(Role)), help="What the entry allows; may be repeated.")
+@click.option(
+    "--role", "roles", multiple=True, type=click.Choice([role.value for role in Role]), help="What the entry allows; may be repeated."
+)
 @json_option
 @failing
 def keygen(file: Path, participant: str | None, roles: tuple[str, ...], as_json: bool) -> None:
