@@ -109,6 +109,10 @@ class Listener:
                 allowed = "as many as the listener was made for; none where it serves without keys"
                 raise InvalidValueError("keys to admit", where=self.endpoint, found=f"{len(rows):,} keys", allowed=allowed)
 
+    def key_of(self, peer: int) -> int:
+        """The number of the key with which a peer has proved who it is; 0: none, or it is gone. On the listener's thread."""
+        return int(lib.ome_listener_key(self._pointer, peer)) if self._pointer != ffi.NULL else 0
+
     def close(self) -> None:
         """Sends what can be sent within a second, and closes the connections and the socket. C no longer uses it."""
         with self._closing:
