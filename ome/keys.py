@@ -11,6 +11,8 @@ and for what:
     not_after = 2027-06-30T22:00:00Z
 
 A participant may have several keys. To replace one, add the new one, wait until all its clients use it, and remove the old one.
+
+The libraries are imported where they are needed: a command that has nothing to do with keys does not wait for them.
 """
 
 from __future__ import annotations
@@ -26,9 +28,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
-
-from nacl.bindings import crypto_box_keypair, crypto_scalarmult_base
-from zmq.utils import z85
 
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.instruments import NAME_SIZE
@@ -119,12 +118,16 @@ class AdmittedKey:
 
 def make_key_pair() -> KeyPair:
     """A new pair, from the system's random numbers."""
+    from nacl.bindings import crypto_box_keypair
+
     public, secret = crypto_box_keypair()
     return KeyPair(public=public, secret=secret)
 
 
 def key_pair_from_secret(secret: bytes) -> KeyPair:
     """The pair of a secret key of 32 bytes."""
+    from nacl.bindings import crypto_scalarmult_base
+
     return KeyPair(public=crypto_scalarmult_base(secret), secret=secret)
 
 
@@ -134,6 +137,8 @@ def key_text(key: bytes) -> str:
     >>> key_text(bytes(32))
     '0000000000000000000000000000000000000000'
     """
+    from zmq.utils import z85
+
     return z85.encode(key).decode("ascii")
 
 
@@ -145,6 +150,8 @@ def key_from_text(text: object, *, what: str = "key", where: str = "") -> bytes:
     >>> key_from_text("0" * 40) == bytes(32)
     True
     """
+    from zmq.utils import z85
+
     if not isinstance(text, str):
         raise InvalidTypeError(what, where=where, found=text, allowed=_KEY_ALLOWED)
     try:
