@@ -10,8 +10,9 @@ enum
     OME_CURVE_KEY_COUNT_MAX = 65536
 };
 
-/* Functions of NaCl (libsodium), from whichever library has them. Those with a result return 0 where it is good. Both of secretbox
- * may work in place: the box is 16 bytes longer than the message, and begins 16 bytes before it. */
+/* Functions of NaCl (libsodium), from whichever library has them. Those with a result return 0 where it is good. A box is 16 bytes
+ * longer than its message. They are called in place: secretbox_easy with a message that stands 16 bytes behind the beginning of the box,
+ * secretbox_open_easy with one that is to stand where the box begins. */
 typedef struct
 {
     int (*box_keypair)(unsigned char *public_key, unsigned char *secret_key);

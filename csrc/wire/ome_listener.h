@@ -74,7 +74,7 @@ void ome_listener_abandon(const ome_listener_t *listener);
 uint32_t ome_listener_connection_count_max(const ome_listener_t *listener);
 
 /* From any thread: admits these keys and no others, from the thread's next turn on. A connection whose key is no longer admitted, or has
- * another id now, ends within SWEEP_MS: receive() gives OME_SOCKET_GONE. `keys` are in strictly increasing order of the bytes of the public
+ * another id now, ends within half a second: receive() gives OME_SOCKET_GONE. `keys` are in strictly increasing order of the bytes of the public
  * key, with ids from 1. OME_OK; OME_INVALID: they are not, or are too many, or the listener has no keys: nothing has changed. */
 ome_status_t ome_listener_admit_keys(ome_listener_t *listener, const ome_curve_key_t *keys, uint32_t count);
 
