@@ -22,6 +22,7 @@ HEADERS = (
     "ome_repair_face.h",
     "ome_reports_face.h",
     "pipeline/ome_venue_config.h",
+    "wire/ome_curve_config.h",
     "ome_venue_face.h",
 )
 

@@ -225,7 +225,7 @@ static ome_listener_counters_t venue_listener_counters(const ome_venue_t *venue,
 }
 
 ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
-    uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, ome_listener_t **listener)
+    uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve, ome_listener_t **listener)
 {
     const ome_listener_config_t config = {.role = is_feed ? OME_ZMTP_XPUB : OME_ZMTP_ROUTER,
         .listen_fd = listen_fd,
@@ -233,7 +233,8 @@ ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, ui
         .part_size_max_bytes = part_size_max_bytes,
         .queue_size_max_bytes = queue_size_max_bytes,
         .pool_size_bytes = pool_size_bytes,
-        .counters = venue_listener_counters(venue, is_feed ? OME_COUNT_FEED_CONNECTIONS : OME_COUNT_ORDERS_CONNECTIONS)};
+        .counters = venue_listener_counters(venue, is_feed ? OME_COUNT_FEED_CONNECTIONS : OME_COUNT_ORDERS_CONNECTIONS),
+        .curve = curve};
     return ome_listener_create(&config, listener);
 }
 

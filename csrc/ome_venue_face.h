@@ -5,6 +5,7 @@
 #include "concurrent/ome_thread.h"
 #include "ome_replay_face.h"
 #include "pipeline/ome_venue_config.h"
+#include "wire/ome_curve_config.h"
 
 /* ---- Venue: rings, stages and threads around an engine ---- */
 
@@ -93,10 +94,19 @@ typedef struct ome_listener ome_listener_t;
 
 /* Makes a listener for order entry (`is_feed` 0) or market data on a descriptor that is bound, listens and does not
  * block; the descriptor stays the caller's. At most `connection_count_max` connections, which hold at most
- * `pool_size_bytes` together; a connection with `queue_size_max_bytes` waiting gets nothing more. OME_OK; OME_INVALID;
+ * `pool_size_bytes` together; a connection with `queue_size_max_bytes` waiting gets nothing more. With `curve`, which is
+ * copied, connections are encrypted, and at first no key is admitted; NULL: they are not. OME_OK; OME_INVALID;
  * OME_NO_MEMORY; OME_IO_ERROR: errno. */
 ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
-    uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, ome_listener_t **listener);
+    uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve, ome_listener_t **listener);
+
+/* From any thread: admits these keys and no others. They are in strictly increasing order of the bytes of the public key,
+ * with ids from 1. Within half a second the connections end whose key is not among them, or has another id. OME_OK;
+ * OME_INVALID: nothing has changed. */
+ome_status_t ome_listener_admit_keys(ome_listener_t *listener, const ome_curve_key_t *keys, uint32_t count);
+
+/* On the listener's thread: the id of the key with which a peer has proved who it is; 0: none. */
+uint32_t ome_listener_key(const ome_listener_t *listener, uint64_t peer);
 
 /* Tries for up to `linger_ms` to send the waiting bytes, and closes all connections. */
 void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);

@@ -20,7 +20,7 @@ PYTHON_FLOORS = (
     ("errors", "units", "enums", "numerics"),
     ("attributes",),
     ("messages", "instruments"),
-    ("config", "codec", "_native", "lock", "supervision"),
+    ("config", "codec", "_native", "lock", "supervision", "keys"),
     (
         "engine",
         "reference",
@@ -48,7 +48,8 @@ PYTHON_FLOORS = (
 PYTHON_EXCEPTIONS = {("units", "errors"), ("supervision", "_native")}
 # Libraries that only some modules may import.
 LIBRARIES = {
-    "zmq": ("transport", "security"),
+    "zmq": ("transport", "security", "keys"),
+    "nacl": ("transport", "keys"),
     "click": ("cli",),
     "sortedcontainers": ("reference", "marketdata"),
     "pyarrow": ("recovery",),

@@ -86,6 +86,10 @@ void ome_listener_close_connection(ome_listener_t *listener, uint32_t slot)
     {
         listener->current = 0;
     }
+    if (listener->curves != NULL)
+    {
+        ome_curve_end(&listener->curves[slot]);
+    }
     listener->open_count--;
     ome_counter_set(listener->config.counters.connections, listener->open_count);
     ome_listener_count_queued(listener);

@@ -53,6 +53,8 @@ class Library(Protocol):
     OME_STORAGE_ROOM: int
     OME_STORAGE_LOW: int
     OME_STORAGE_SCARCE: int
+    OME_CURVE_KEY_SIZE: int
+    OME_CURVE_KEY_COUNT_MAX: int
     OME_GATEWAY_IDLE: int
     OME_GATEWAY_MESSAGE: int
     OME_GATEWAY_DEFINED: int
@@ -146,9 +148,12 @@ class Library(Protocol):
         part_size_max_bytes: int,
         queue_size_max_bytes: int,
         pool_size_bytes: int,
+        curve: CData,
         listener: CData,
         /,
     ) -> int: ...
+    def ome_listener_admit_keys(self, listener: CData, keys: CData, count: int, /) -> int: ...
+    def ome_listener_key(self, listener: CData, peer: int, /) -> int: ...
     def ome_listener_destroy(self, listener: CData, linger_ms: int, /) -> None: ...
     def ome_listener_abandon(self, listener: CData, /) -> None: ...
     def ome_gateway_create(self, venue: CData, listener: CData, event_fd: int, options: CData, gateway: CData, /) -> int: ...

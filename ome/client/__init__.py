@@ -17,8 +17,10 @@ from ome.client.errors import FrameRejected, LogonRefused, ReportGap, SessionLos
 from ome.client.market_data import MarketData, Top, TradePrint, Update
 from ome.client.order_entry import Logon, Order, OrderEntry
 from ome.client.reports import Report, Reports
+from ome.keys import ClientKeys
 
 __all__ = [
+    "ClientKeys",
     "FrameRejected",
     "InstrumentDirectory",
     "Logon",

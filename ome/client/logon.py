@@ -52,11 +52,16 @@ def log_on(socket: ClientSocket, frame: bytes, *, endpoint: str, where: str, tim
     socket.send(frame)
     while (answer := socket.receive()) is None:
         socket.read_connection()
+        if socket.is_refused:
+            allowed = "a key that the venue admits for order entry"
+            raise LogonRefused("connection", where=where, found="a key that the server does not admit", allowed=allowed)
         if socket.is_lost:
             raise SessionLost("connection", where=where, found="closed before the logon was answered", allowed="a LogonAnswer")
         if time.monotonic() >= deadline:
             is_connected = socket.connection_count > 0
             found = "no answer" if is_connected else f"no connection: {why_no_connection(endpoint)}"
+            if socket.has_failed and not is_connected:
+                found += "; the handshake failed, as it does when only one side has keys, or the server another one"
             raise TimedOut("answer to the logon", where=where, found=found, allowed=f"one within {timeout} s")
         socket.wait(deadline - time.monotonic())
     return _read_answer(answer, where)

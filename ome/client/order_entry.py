@@ -31,6 +31,7 @@ from ome.codec.requests import OrderOptions, logon_message
 from ome.codec.words import SelfTradeName, SelfTradeScopeName, SideName, Time, TimeInForceName
 from ome.enums import Policy, Reason, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError, NotCopyable, OmeError
+from ome.keys import ClientKeys
 from ome.messages import Command
 from ome.transport import Context
 from ome.units import Integer, Number, integer_of
@@ -62,6 +63,8 @@ class OrderEntry(NotCopyable):
     - At most `reports_kept` reports wait here to be read (100 to 400 bytes each). The oldest go first, and `reports_dropped` counts them.
       Of errors that no method has raised yet, 1,000 are kept, and `errors_dropped` counts the others.
 
+    With `keys` (ome.keys) the connection is encrypted, and the server knows who connects; a server that has keys takes no other connection.
+
     Every method may raise SessionLost, those that send before anything is sent. Sending and receiving also raise FrameRejected,
     InvalidValueError for bytes that are not the protocol's, and TimedOut where the server stays busy. The constructor raises LogonRefused,
     TimedOut, EndpointError and InvalidValueError. One thread uses a session.
@@ -80,6 +83,7 @@ class OrderEntry(NotCopyable):
         liveness: float = 5.0,
         heartbeat: float | None = None,
         reports_kept: int = 1_000_000,
+        keys: ClientKeys | None = None,
     ) -> None:
         self._where = f"session {session_number} of {participant} at {endpoint}"
         self._timeout = timeout
@@ -92,7 +96,7 @@ class OrderEntry(NotCopyable):
         shared = context or self._own_context
         assert shared is not None, "a context is given or made"
         try:
-            socket = shared.connect_client(endpoint)
+            socket = shared.connect_client(endpoint, keys=keys)
             try:
                 self.logon, self.instruments = log_on(socket, frame, endpoint=endpoint, where=self._where, timeout=timeout)
             except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ome.transport.context import Context, LibraryError, library_path, library_version
+from ome.transport.curve import ServerCurve
 from ome.transport.endpoints import why_no_connection
 from ome.transport.listener import Listener, QueueLimits
 from ome.transport.sockets import ClientSocket, EndpointError, SendStatus, Socket, SocketClosedError, SubscriberSocket
@@ -15,6 +16,7 @@ __all__ = [
     "Listener",
     "QueueLimits",
     "SendStatus",
+    "ServerCurve",
     "Socket",
     "SocketClosedError",
     "SubscriberSocket",

@@ -14,10 +14,14 @@ import os
 import re
 import socket
 import stat
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from weakref import WeakSet
 
 from ome._native import CData, ffi, lib
+from ome.errors import InvalidValueError
+from ome.transport.curve import ServerCurve, curve_config, key_rows
 from ome.transport.sockets import EndpointError
 
 __all__ = ["Listener", "QueueLimits"]
@@ -53,6 +57,7 @@ class Listener:
         self._path = ""
         self._file = (0, 0)  # device and inode of the path
         self._pointer: CData = ffi.NULL
+        self._closing = threading.Lock()  # keys are replaced by other threads
         _LISTENERS.add(self)
         if endpoint.startswith("tcp://"):
             self._socket = _bind_tcp(endpoint)
@@ -64,23 +69,55 @@ class Listener:
             raise EndpointError("endpoint (Invalid argument)", where="listener", found=endpoint, allowed=_ENDPOINTS)
         self._socket.setblocking(False)
 
-    def serve(self, venue: CData, *, is_feed: bool, connections: int, limits: QueueLimits) -> CData:
-        """Makes the listener in C, an ome_listener_t *. Keep this object while C uses it."""
+    def serve(self, venue: CData, *, is_feed: bool, connections: int, limits: QueueLimits, curve: ServerCurve | None = None) -> CData:
+        """Makes the listener in C, an ome_listener_t *. Keep this object while C uses it.
+
+        With `curve` only clients that have an admitted key come in, and connections are encrypted.
+        """
         made = ffi.new("ome_listener_t **")
         status = lib.ome_venue_listen(
-            venue, self._socket.fileno(), is_feed, connections, limits.part_bytes, limits.queue_bytes, limits.pool_bytes, made
+            venue,
+            self._socket.fileno(),
+            is_feed,
+            connections,
+            limits.part_bytes,
+            limits.queue_bytes,
+            limits.pool_bytes,
+            ffi.NULL if curve is None else curve_config(curve),
+            made,
         )
         if status == lib.OME_IO_ERROR:
             raise OSError(ffi.errno, os.strerror(ffi.errno))
         if status != lib.OME_OK:
             raise MemoryError("no memory for the connections of a listener")
         self._pointer = made[0]
+        if curve is not None:
+            self.admit_keys(curve.admitted)
         return self._pointer
+
+    def admit_keys(self, admitted: Mapping[bytes, int]) -> None:
+        """From now on the listener admits these public keys, each with its number, and no others.
+
+        Within a second it ends the connections whose key is not among them, or has another number. Any thread may call it; after `close`
+        it does nothing.
+
+        Raises InvalidValueError: a key or a number is none, there are too many, or the listener serves without keys.
+        """
+        rows = key_rows(admitted)
+        with self._closing:
+            if self._pointer != ffi.NULL and lib.ome_listener_admit_keys(self._pointer, rows, len(rows)) != lib.OME_OK:
+                allowed = "as many as the listener was made for; none where it serves without keys"
+                raise InvalidValueError("keys to admit", where=self.endpoint, found=f"{len(rows):,} keys", allowed=allowed)
+
+    def key_of(self, peer: int) -> int:
+        """The number of the key with which a peer has proved who it is; 0: none, or it is gone. On the listener's thread."""
+        return int(lib.ome_listener_key(self._pointer, peer)) if self._pointer != ffi.NULL else 0
 
     def close(self) -> None:
         """Sends what can be sent within a second, and closes the connections and the socket. C no longer uses it."""
-        lib.ome_listener_destroy(self._pointer, _LINGER_MS)
-        self._pointer = ffi.NULL
+        with self._closing:
+            lib.ome_listener_destroy(self._pointer, _LINGER_MS)
+            self._pointer = ffi.NULL
         self._socket.close()
         if self._path:
             with contextlib.suppress(OSError):
@@ -93,6 +130,7 @@ class Listener:
         if self._pointer != ffi.NULL:
             lib.ome_listener_abandon(self._pointer)
             self._pointer = ffi.NULL
+        self._closing = threading.Lock()  # another thread of the parent may have had it
         self._path = ""
         if hasattr(self, "_socket"):
             self._socket.close()

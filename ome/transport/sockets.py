@@ -117,6 +117,10 @@ class ConnectingSocket(Socket):
         self.is_connected = False
         self.connection_count = 0
         """Connections that there have been. libzmq makes a new one after each loss."""
+        self.is_refused = False
+        """Whether the server has answered that it does not admit the key. libzmq does not try again then."""
+        self.has_failed = False
+        """Whether a handshake has failed: the other side is no ZeroMQ server, or has other keys than this socket was given."""
         self.loss_count = 0
         """Of them, those that broke."""
         self.monitor = raw.get_monitor_socket(self._EVENTS)
@@ -128,6 +132,10 @@ class ConnectingSocket(Socket):
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.is_connected = True
                 self.connection_count += 1
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self.is_refused = True
+            elif event in (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL):
+                self.has_failed = True
             elif event == zmq.EVENT_DISCONNECTED and self.is_connected:
                 self.is_connected = False
                 self.loss_count += 1

@@ -109,6 +109,13 @@ static inline uint32_t socket_queued(void *context, uint64_t number)
     return peer != NULL ? peer->queued_bytes : 0;
 }
 
+static inline uint32_t socket_key(void *context, uint64_t peer)
+{
+    (void)context;
+    (void)peer;
+    return 0;
+}
+
 static inline ome_status_t socket_admit(void *context, uint64_t number, int is_admitted)
 {
     peer_t *peer = peer_at(context, number);
@@ -197,6 +204,7 @@ static inline venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_
         .send = socket_send,
         .queued = socket_queued,
         .admit = socket_admit,
+        .key = socket_key,
         .end = socket_end,
         .wait = socket_wait};
     venue->frame_number = UINT64_MAX;

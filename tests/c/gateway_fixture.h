@@ -167,6 +167,13 @@ static inline uint32_t wire_queued(void *context, uint64_t peer)
     return 0;
 }
 
+static inline uint32_t wire_key(void *context, uint64_t peer)
+{
+    (void)context;
+    (void)peer;
+    return 0;
+}
+
 static inline ome_status_t wire_admit(void *context, uint64_t peer, int is_admitted)
 {
     wire_peer_t *admitted = peer_at(context, peer);
@@ -231,6 +238,7 @@ static inline wire_t *wire_new(void)
         .queued = wire_queued,
         .admit = wire_admit,
         .pause = wire_pause,
+        .key = wire_key,
         .end = wire_end,
         .wait = wire_wait};
     return wire;
