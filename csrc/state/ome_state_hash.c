@@ -120,9 +120,9 @@ static uint64_t hash_mix_session(uint64_t hash, const ome_engine_t *engine, uint
     uint64_t words[8] = {number, ome_session_participant(engine, number), session->session_number, name[0], name[1], 0, 0, 0};
     if (ome_engine_counts_sessions(engine))
     {
-        words[5] = (uint64_t)session->flags | (uint64_t)engine->progress[number].command_sequence << 32;
-        words[6] = engine->progress[number].report_sequence;
-        words[7] = engine->progress[number].defined_sequence;
+        words[5] = session->flags;
+        words[6] = engine->progress[number].command_sequence;
+        words[7] = engine->progress[number].report_sequence;
     }
     return ome_hash_mix(hash, words);
 }

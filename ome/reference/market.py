@@ -42,7 +42,6 @@ class Market:
         self.symbols: set[bytes] = set()  # of the instruments
         self.sessions: dict[int, DefineSession] = {}  # by number, in the order of their definition
         self.command_sequences: dict[int, int] = {}  # of the last record taken from each session that is defined
-        self.defined_sequences: dict[int, int] = {}  # of the command that defined each
         self.ids = OrderIds(limits.order_count_max)
         self.live: dict[int, Order] = {}  # at rest and waiting, by order id
         self.live_by_client_id: dict[tuple[int, int], Order] = {}  # by participant and client order id
@@ -86,7 +85,6 @@ class Market:
         """Section Sessions: nothing was taken from the session, and nothing reported to it."""
         if self.has_sessions:
             self.command_sequences[number] = 0
-            self.defined_sequences[number] = self.events.sequence
             self.events.report_sequences[number] = 0
 
     # Questions

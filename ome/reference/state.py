@@ -50,8 +50,7 @@ def session_progress(market: Market, number: int) -> tuple[int, int, int]:
     """Flags, the last number taken and the count of reports of a session that is defined; 0 each in the first version of the rules."""
     if not market.has_sessions:
         return 0, 0, 0
-    choices = market.sessions[number].session_flags | market.command_sequences[number] << 32
-    return choices, market.events.report_sequences[number], market.defined_sequences[number]
+    return market.sessions[number].session_flags, market.command_sequences[number], market.events.report_sequences[number]
 
 
 def _instrument_words(number: int, book: Book) -> Words:
