@@ -87,7 +87,7 @@ class ReportArchive:
         """What follows what was read last, of the same session, is read on; anything else from a snapshot on."""
         if self._reader is None or not self._reader.is_before(wanted):
             self._close_reader()
-            self._reader = _Reader.open(directory, self._limits, wanted)
+            self._reader = _Reader.begin(directory, self._limits, wanted)
         reports = self._reader.read(wanted)
         if not reports or len(reports) // REPORT_SIZE + wanted.first > wanted.last:
             self._close_reader()  # it has all that was wanted, or there is no more
@@ -114,7 +114,7 @@ class _Reader:
         self._table: CData = table[0]
 
     @classmethod
-    def open(cls, directory: Path, limits: Limits, wanted: Wanted) -> _Reader:
+    def begin(cls, directory: Path, limits: Limits, wanted: Wanted) -> _Reader:
         """Behind the newest snapshot before which the first report wanted was not made, or at the journal's beginning.
 
         Raises JournalError where that is gone.
