@@ -26,6 +26,7 @@ EXAMPLE_FILE = Path(__file__).with_name("ome.toml")
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
+_CURVES = ("auto", "always", "never")
 _LISTED = 10
 
 
@@ -69,6 +70,9 @@ class ServerConfig:
     check_bytes_per_second: int = 4 << 20
     snapshot_levels: int = 65_536
     participants: tuple[str, ...] = ()
+    keys_file: Path | None = None
+    server_key_file: Path | None = None
+    curve: str = "auto"
     reports_in_memory: int = 262_144
     messages_per_second: int = 0
     messages_in_flight: int = 0
@@ -82,7 +86,7 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if self.policy is not Policy.MEMORY and self.directory is None:
             raise ConfigError("journal.directory", where=self.source, found=None, allowed='a directory, unless journal.policy is "memory"')
-        for key, value, choices in (("ring.wait", self.wait, _WAITS),):
+        for key, value, choices in (("ring.wait", self.wait, _WAITS), ("security.curve", self.curve, _CURVES)):
             if value not in choices:
                 raise ConfigError(key, where=self.source, found=value, allowed=one_of(choices))
         for key, count, least in (
@@ -201,6 +205,11 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "snapshots_kept": _Key("snapshots_kept", int),
         "event_log": _Key("event_log", bool),
         "check_bytes_per_second": _Key("check_bytes_per_second", int),
+    },
+    "security": {
+        "keys": _Key("keys_file", str, lambda value: Path(value) if value else None),
+        "server_key": _Key("server_key_file", str, lambda value: Path(value) if value else None),
+        "curve": _Key("curve", str),
     },
     "ring": {"slots": _Key("ring_slots", int), "stream_slots": _Key("stream_slots", int), "wait": _Key("wait", str)},
     "feed": {"snapshot_levels": _Key("snapshot_levels", int)},

@@ -343,7 +343,7 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.SESSION_ALLOWANCE_REACHED: "The participant has as many sessions as one may have",
     Reason.BAD_SECRET: "The secret or the key is not the participant's",
     Reason.SESSION_IN_USE: "The session has a connection, and the logon was not to take it over",
-    Reason.NOT_PERMITTED: "The key has no role that allows this",
+    Reason.NOT_PERMITTED: "The key or the secret does not allow this, or no longer",
     Reason.THROTTLED: "The participant sends more than it may: send again what was not accepted, later",
     Reason.REPORTS_GONE: "The server does not have reports that old",
     Reason.BAD_HEARTBEAT: "The heartbeat interval is out of range",

@@ -10,7 +10,14 @@ and for what:
     roles = ["trade", "market-data"]
     not_after = 2027-06-30T22:00:00Z
 
-A participant may have several keys. To replace one, add the new one, wait until all its clients use it, and remove the old one.
+    [[secret]]
+    participant = "FIRM2"
+    sha256 = "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925"
+    roles = ["trade"]
+
+A secret proves who a client is on a connection without keys, as on loopback: 32 random bytes, of which the file has the SHA-256.
+
+A participant may have several keys and secrets. To replace one, add the new one, wait until all its clients use it, and remove the old one.
 
 The libraries are imported where they are needed: a command that has nothing to do with keys does not wait for them.
 """
@@ -18,11 +25,13 @@ The libraries are imported where they are needed: a command that has nothing to 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import stat
 import struct
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -35,20 +44,27 @@ from ome.instruments import NAME_SIZE
 __all__ = [
     "KEY_SIZE",
     "AdmittedKey",
+    "AdmittedSecret",
     "ClientKeys",
     "KeyFileError",
     "KeyPair",
     "KeyRegister",
+    "KeysFile",
     "Role",
+    "digest_of_secret",
     "key_from_text",
     "key_pair_from_secret",
     "key_text",
     "keys_file_text",
     "make_key_pair",
+    "make_secret",
     "read_key_pair",
     "read_keys",
+    "read_keys_file",
     "read_public_key",
+    "read_secret",
     "write_key_pair",
+    "write_secret",
 ]
 
 KEY_SIZE: Final = 32
@@ -93,11 +109,10 @@ class ClientKeys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdmittedKey:
-    """An entry of a keys file. `not_after` is the last moment at which the key is good; None: it has none."""
+class _Admitted:
+    """What entries of a keys file have in common. `not_after` is the last moment at which the entry is good; None: it has none."""
 
     participant: str
-    public: bytes
     roles: frozenset[Role]
     not_after: datetime | None = None
 
@@ -109,8 +124,30 @@ class AdmittedKey:
             raise InvalidValueError("participant", found=name, allowed=allowed)
 
     def is_good_at(self, moment: datetime) -> bool:
-        """Whether the key may still be used."""
+        """Whether it may still be used."""
         return self.not_after is None or moment <= self.not_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmittedKey(_Admitted):
+    """An entry [[key]]."""
+
+    public: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmittedSecret(_Admitted):
+    """An entry [[secret]]: `sha256` is the digest of the secret."""
+
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysFile:
+    """The entries of a keys file, in their order, also those whose time is over."""
+
+    keys: tuple[AdmittedKey, ...] = ()
+    secrets: tuple[AdmittedSecret, ...] = ()
 
 
 # ---- Keys ----
@@ -163,6 +200,20 @@ def key_from_text(text: object, *, what: str = "key", where: str = "") -> bytes:
     return key
 
 
+def make_secret() -> bytes:
+    """A new secret, from the system's random numbers."""
+    return os.urandom(KEY_SIZE)
+
+
+def digest_of_secret(secret: bytes) -> bytes:
+    """Its SHA-256, 32 bytes. A secret that is shorter than 32 bytes is padded with zeros, as it is in a Logon.
+
+    >>> digest_of_secret(b"").hex()[:16]
+    '66687aadf862bd77'
+    """
+    return hashlib.sha256(secret.ljust(KEY_SIZE, b"\0")).digest()
+
+
 # ---- Files of one key ----
 
 
@@ -195,6 +246,22 @@ def read_key_pair(path: str | os.PathLike[str]) -> KeyPair:
     except InvalidValueError:  # a message must not show what may be a secret
         allowed = "one line with a secret key: 40 characters of Z85 text"
         raise KeyFileError("secret key", where=source, found=f"{len(text)} characters that are no key", allowed=allowed) from None
+
+
+def write_secret(path: str | os.PathLike[str], secret: bytes) -> None:
+    """Writes a secret to a file that only its owner may read. A file that is there already stays as it is. Raises KeyFileError."""
+    _write_new(Path(path), secret, _SECRET_MODE)
+
+
+def read_secret(path: str | os.PathLike[str]) -> bytes:
+    """The secret in a file. Raises KeyFileError as `read_key_pair`."""
+    source = os.fspath(path)
+    text = _read(source, is_secret=True)
+    try:
+        return key_from_text(text)
+    except InvalidValueError:
+        allowed = "one line with a secret: 40 characters of Z85 text"
+        raise KeyFileError("secret", where=source, found=f"{len(text)} characters that are none", allowed=allowed) from None
 
 
 def read_public_key(path: str | os.PathLike[str]) -> bytes:
@@ -244,10 +311,12 @@ def _read(source: str, *, is_secret: bool) -> str:
 
 
 def read_keys(path: str | os.PathLike[str]) -> tuple[AdmittedKey, ...]:
-    """The entries of a keys file, in their order, also those whose time is over.
+    """The keys of a keys file. Raises as `read_keys_file`."""
+    return read_keys_file(path).keys
 
-    Raises KeyFileError, which names the entry and what is wrong with it.
-    """
+
+def read_keys_file(path: str | os.PathLike[str]) -> KeysFile:
+    """A keys file. Raises KeyFileError, which names the entry and what is wrong with it."""
     source = os.fspath(path)
     try:
         with open(source, "rb") as file:
@@ -256,25 +325,29 @@ def read_keys(path: str | os.PathLike[str]) -> tuple[AdmittedKey, ...]:
         raise KeyFileError("keys file", where=source, found=error.strerror, allowed="a file that can be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KeyFileError("keys file", where=source, found=str(error), allowed="TOML") from None
-    for name in tables:
-        if name != "key":
-            raise KeyFileError("keys file", where=source, found=name, allowed="tables that begin with [[key]]")
-    entries = tables.get("key", [])
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise KeyFileError("key", where=source, found=entries, allowed="tables that begin with [[key]]")
+    for name, entries in tables.items():
+        if name not in ("key", "secret"):
+            raise KeyFileError("keys file", where=source, found=name, allowed=_TABLES)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise KeyFileError(name, where=source, found=entries, allowed=_TABLES)
     numbers: dict[bytes, int] = {}
     keys = []
-    for number, entry in enumerate(entries, 1):
-        key = _entry(entry, f"entry {number} of {source}")
+    for number, entry in enumerate(tables.get("key", []), 1):
+        where = f"entry {number} of {source}"
+        key = AdmittedKey(**_entry(entry, where, "public", lambda text: key_from_text(text, what="public")))
         if key.public in numbers:
             found = f"{key_text(key.public)}, the key of entry {numbers[key.public]}"
-            raise KeyFileError("public", where=f"entry {number} of {source}", found=found, allowed="a key that no other entry has")
+            raise KeyFileError("public", where=where, found=found, allowed="a key that no other entry has")
         numbers[key.public] = number
         keys.append(key)
-    return tuple(keys)
+    secrets = [
+        AdmittedSecret(**_entry(entry, f"secret {number} of {source}", "sha256", _digest))
+        for number, entry in enumerate(tables.get("secret", []), 1)
+    ]
+    return KeysFile(keys=tuple(keys), secrets=tuple(secrets))
 
 
-def keys_file_text(keys: Iterable[AdmittedKey]) -> str:
+def keys_file_text(keys: Iterable[AdmittedKey | AdmittedSecret]) -> str:
     """The text of a keys file with these entries, which `read_keys` reads.
 
     >>> print(keys_file_text([AdmittedKey(participant="FIRM1", public=bytes(32), roles=frozenset({Role.TRADE}))]))
@@ -287,34 +360,43 @@ def keys_file_text(keys: Iterable[AdmittedKey]) -> str:
     return "\n".join(_entry_text(key) for key in keys)
 
 
-def _entry_text(key: AdmittedKey) -> str:
+def _entry_text(key: AdmittedKey | AdmittedSecret) -> str:
     participant = key.participant.replace("\\", "\\\\").replace('"', '\\"')  # Z85 has neither of both
     roles = ", ".join(f'"{role}"' for role in Role if role in key.roles)
-    lines = ["[[key]]", f'participant = "{participant}"', f'public = "{key_text(key.public)}"', f"roles = [{roles}]"]
+    if isinstance(key, AdmittedKey):
+        lines = ["[[key]]", f'participant = "{participant}"', f'public = "{key_text(key.public)}"', f"roles = [{roles}]"]
+    else:
+        lines = ["[[secret]]", f'participant = "{participant}"', f'sha256 = "{key.sha256.hex()}"', f"roles = [{roles}]"]
     if key.not_after is not None:
         lines.append(f"not_after = {key.not_after.isoformat()}")
     return "\n".join(lines) + "\n"
 
 
-_FIELDS: Final = ("participant", "public", "roles", "not_after")
+_TABLES: Final = "tables that begin with [[key]] or [[secret]]"
 
 
-def _entry(entry: dict[str, Any], where: str) -> AdmittedKey:
+def _entry(entry: dict[str, Any], where: str, proof: str, read_proof: Callable[[object], bytes]) -> dict[str, Any]:
+    """The fields of an entry; `proof` is the name of the one that says how its participant proves who it is."""
+    needed = ("participant", proof, "roles")
     for name in entry:
-        if name not in _FIELDS:
-            raise KeyFileError("entry", where=where, found=name, allowed=one_of(_FIELDS))
-    for name in _FIELDS[:-1]:
+        if name not in (*needed, "not_after"):
+            raise KeyFileError("entry", where=where, found=name, allowed=one_of((*needed, "not_after")))
+    for name in needed:
         if name not in entry:
-            raise KeyFileError(name, where=where, found="nothing", allowed=f"entries with {one_of(_FIELDS[:-1])}")
+            raise KeyFileError(name, where=where, found="nothing", allowed=f"entries with {one_of(needed)}")
+    roles, not_after = _roles(entry["roles"], where), _not_after(entry.get("not_after"), where)
+    fields = {"participant": entry["participant"], "roles": roles, "not_after": not_after}
     try:
-        return AdmittedKey(
-            participant=entry["participant"],
-            public=key_from_text(entry["public"], what="public"),
-            roles=_roles(entry["roles"], where),
-            not_after=_not_after(entry.get("not_after"), where),
-        )
+        _Admitted(**fields)
+        return fields | {proof: read_proof(entry[proof])}
     except (InvalidValueError, InvalidTypeError) as error:
         raise KeyFileError(error.what, where=where, found=error.found, allowed=error.allowed) from None
+
+
+def _digest(text: object) -> bytes:
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise InvalidValueError("sha256", found=text, allowed="64 lower-case hexadecimal digits: ome-admin keygen --secret prints them")
+    return bytes.fromhex(text)
 
 
 def _roles(found: object, where: str) -> frozenset[Role]:

@@ -267,7 +267,7 @@ enum
     OME_REASON_SESSION_ALLOWANCE_REACHED = 144, /* The participant has as many sessions as one may have */
     OME_REASON_BAD_SECRET = 145, /* The secret or the key is not the participant's */
     OME_REASON_SESSION_IN_USE = 146, /* The session has a connection, and the logon was not to take it over */
-    OME_REASON_NOT_PERMITTED = 147, /* The key has no role that allows this */
+    OME_REASON_NOT_PERMITTED = 147, /* The key or the secret does not allow this, or no longer */
     OME_REASON_THROTTLED = 148, /* The participant sends more than it may: send again what was not accepted, later */
     OME_REASON_REPORTS_GONE = 149, /* The server does not have reports that old */
     OME_REASON_BAD_HEARTBEAT = 150, /* The heartbeat interval is out of range */

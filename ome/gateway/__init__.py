@@ -8,12 +8,13 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ome._native import CData, ffi, lib
+from ome.admission import OPEN, Admission, Credential
 from ome.codec import EVENT, Records, define_instrument, define_session, encode_commands, logout_message
 from ome.codec.wire import command_messages, decode_message, encode_message
 from ome.engine import SessionState
@@ -22,6 +23,7 @@ from ome.errors import OmeError
 from ome.gateway.archive import REPORT_SIZE, ReportArchive, Wanted
 from ome.gateway.registry import Lease, SessionRegistry
 from ome.instruments import Instrument
+from ome.keys import Role
 from ome.messages import Limits
 from ome.supervision import Supervisor
 
@@ -34,6 +36,7 @@ _TURN_MS = 100
 _LOGON_AGAIN_MS = 250  # a connection that has logged on may do so again this often; its answers are long
 _MESSAGE_SIZE = 88  # of a logon, the longest that the loop hands over
 _ENDPOINT_SIZE = 64
+_WRONG_LOGON_MS = 1_000  # nothing is read for so long from a connection whose logon proved nothing
 _NAMES_COUNTED = 65_536  # participants in a minute whose logons are counted
 _HEARTBEAT_MS_MIN = 100
 _HEARTBEAT_MS_MAX = 60_000
@@ -63,6 +66,8 @@ class _Logon:
     next_report_sequence: int
     login_id: int
     options: int
+    secret: bytes = field(repr=False)
+    credential: Credential = OPEN
 
 
 class _LogonRate:
@@ -90,7 +95,7 @@ class Gateway:
     """The sessions on one listener, and the thread that serves them.
 
     `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `look` gives an ome_venue_view_t *.
-    `participants` are those admitted; none given admits any. `directory` is the journal's, if there is one, and `limits` are the engine's.
+    `admission` decides who may log on; `key_of` gives the number of the key of a connection, 0 where it has none. `directory` is the journal's, if there is one, and `limits` are the engine's.
     `endpoints` are those of market data and of requests, for the answer to a logon. `on_defined` is called with the fields of each
     definition's event but those of sessions, on the gateway's thread.
     """
@@ -109,7 +114,8 @@ class Gateway:
         reports_in_memory: int,
         sessions_per_participant: int,
         sessions: Iterable[SessionState],
-        participants: Iterable[str],
+        admission: Admission,
+        key_of: Callable[[int], int],
         submit: Callable[[Records], int],
         look: Callable[[], CData],
         on_defined: Callable[[int, int, Reason], None],
@@ -129,7 +135,10 @@ class Gateway:
         self._throttle = throttle
         self._endpoints = endpoints
         self._has_journal = directory is not None
-        self._admitted = frozenset(participants)
+        self._admission = admission
+        self._key_of = key_of
+        self._credentials: dict[int, Credential] = {}  # by session, of those that are connected
+        self._has_other_keys = threading.Event()
         self._submit = submit
         self._look_at_venue = look
         self._on_defined = on_defined
@@ -147,6 +156,11 @@ class Gateway:
         """The instrument is in the answer to every logon from now on."""
         self._reference_data += command_messages(encode_commands([define_instrument(instrument, number)])).tobytes()
         self._instrument_count += 1
+
+    def check_credentials(self) -> None:
+        """What clients have proved may no longer count: the sessions for which it does not, end. Any thread."""
+        self._has_other_keys.set()
+        os.eventfd_write(self._event_fd, 1)
 
     def start(self) -> None:
         """Serves from now on."""
@@ -177,7 +191,18 @@ class Gateway:
         self._log_out_all()
         return False
 
+    def _end_without_credentials(self) -> None:
+        self._has_other_keys.clear()
+        for session, credential in tuple(self._credentials.items()):
+            if not self._look(session).peer:
+                del self._credentials[session]
+            elif not self._admission.is_good(credential):
+                del self._credentials[session]
+                lib.ome_gateway_end_session(self._pointer, session, Reason.NOT_PERMITTED)
+
     def _turn(self, timeout_ms: int) -> bool:
+        if self._has_other_keys.is_set():
+            self._end_without_credentials()
         while self._given:
             request, reports = self._given.popleft()
             lib.ome_gateway_give_reports(self._pointer, request, ffi.from_buffer("uint8_t[]", reports), len(reports) // REPORT_SIZE)
@@ -220,6 +245,7 @@ class Gateway:
                 next_report_sequence=fields["next_report_sequence"],
                 login_id=fields["login_id"],
                 options=fields["logon_flags"],
+                secret=fields["secret"],
             )
             self._log_on(logon)
         else:
@@ -228,13 +254,17 @@ class Gateway:
     def _log_on(self, logon: _Logon) -> None:
         if lib.ome_gateway_session_of(self._pointer, logon.peer):
             lib.ome_gateway_pause(self._pointer, logon.peer, _LOGON_AGAIN_MS)
-        refusal = self._refusal(logon)
+        credential = self._proved(logon)
+        if isinstance(credential, Reason):
+            lib.ome_gateway_pause(self._pointer, logon.peer, _WRONG_LOGON_MS)
+        refusal = credential if isinstance(credential, Reason) else self._refusal(logon, credential)
         if refusal is Reason.NONE and not self._logons.allows(logon.name):
             refusal = Reason.THROTTLED
         if refusal is Reason.NONE:
             found = self._registry.log_on(logon.name, logon.number)
             if not isinstance(found, Reason):
-                self._take_lease(logon, found)
+                assert isinstance(credential, Credential), "nothing refuses it"
+                self._take_lease(replace(logon, credential=credential), found)
                 return
             refusal = found
         self._answer(logon, refusal)
@@ -256,17 +286,19 @@ class Gateway:
             self._answer(former, Reason.BUSY)
         self._waiting[lease.session] = logon
 
-    def _refusal(self, logon: _Logon) -> Reason:
+    def _proved(self, logon: _Logon) -> Credential | Reason:
         name = logon.name
         if not 1 <= len(name) <= 16 or not all(0x21 <= byte <= 0x7E for byte in name):
             return Reason.BAD_PARTICIPANT
-        if self._admitted and name.decode("ascii") not in self._admitted:
-            return Reason.BAD_PARTICIPANT
+        return self._admission.admit(name.decode("ascii"), logon.secret, self._key_of(logon.peer))
+
+    @staticmethod
+    def _refusal(logon: _Logon, credential: Credential) -> Reason:
         if not _HEARTBEAT_MS_MIN <= logon.heartbeat_ms <= _HEARTBEAT_MS_MAX:
             return Reason.BAD_HEARTBEAT
         if logon.flags & ~_SESSION_FLAGS or logon.options & ~_LOGON_FLAGS:
             return Reason.BAD_FLAGS
-        if logon.options & LogonFlags.ADD_SESSION:
+        if logon.options & LogonFlags.ADD_SESSION and Role.GATEWAY not in credential.roles:
             return Reason.NOT_PERMITTED
         return Reason.NONE
 
@@ -307,9 +339,11 @@ class Gateway:
         entry.participant = lease.participant
         entry.session_number = logon.number
         entry.flags = logon.flags
+        entry.is_added = logon.options & LogonFlags.ADD_SESSION != 0
         entry.is_defined = lease.is_defined
         ffi.memmove(entry.participant_name, logon.name.ljust(16, b"\0"), 16)
         if lib.ome_gateway_bind(self._pointer, lease.session, entry) == lib.OME_OK:
+            self._credentials[lease.session] = logon.credential
             self._answer(logon, Reason.NONE, lease)
             lib.ome_gateway_begin(self._pointer, lease.session, logon.next_report_sequence)
 

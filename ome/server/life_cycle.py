@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from ome.admission import Admission
 from ome.clock import read_clocks
 from ome.codec import Records
 from ome.config import ServerConfig
@@ -29,6 +30,7 @@ from ome.recovery import JournalError, JournalReport, Replay
 from ome.recovery.checker import Checker
 from ome.recovery.directory import hold
 from ome.recovery.follower import Follower
+from ome.server.curve import check_security, curve_of, has_curve
 from ome.server.definitions import Definitions
 from ome.server.errors import ServerError
 from ome.server.preconditions import change_limits, check_address_space, check_free_space, check_instruments
@@ -157,6 +159,7 @@ class Server(NotCopyable):
         connections = connections_that_fit(config.connections)
         if connections == 0:
             raise ServerError("file descriptors", where="ulimit -n", found="no room for connections", allowed="a higher limit")
+        self._admission = Admission(config.participants, config.keys_file)
         orders, feed = Listener(config.orders_endpoint), Listener(config.feed_endpoint)
         for listener in (orders, feed):
             self._stack.callback(listener.close)  # when nobody works on them, and before the venue closes, in whose counters they count
@@ -166,7 +169,13 @@ class Server(NotCopyable):
         gateway, definitions = self._open_gateway(venue, orders, feed, epoch, connections, has_new_limits=found.limits_before is not None)
         publisher = Publisher(
             venue.pointer,
-            feed.serve(venue.pointer, is_feed=True, connections=connections, limits=_FEED_QUEUES),
+            feed.serve(
+                venue.pointer,
+                is_feed=True,
+                connections=connections,
+                limits=_FEED_QUEUES,
+                curve=curve_of(config, config.feed_endpoint, self._admission.keys_of_feed()),
+            ),
             snapshot_levels=config.snapshot_levels,
             epoch=epoch,
             supervisor=self._supervisor,
@@ -180,6 +189,7 @@ class Server(NotCopyable):
         clock_behind_ns = max(0, last_time_ns - self._clocks()[1])
         clock = open_clock(venue, config, self._clocks, last_time_ns=last_time_ns, accepts_clock=self._accepts_clock)
         self._watch_storage(venue)
+        self._watch_keys(gateway, orders, feed)
         publisher.start()
         gateway.start()
         definitions.send(venue.submit_one, self._raise_failure, lambda: self.failure is not None)
@@ -215,6 +225,7 @@ class Server(NotCopyable):
         found = _Recovered()
         replay = None
         check_address_space(config)
+        check_security(config)
         if config.directory is not None:
             self._lock(config.directory)
         if config.policy is not Policy.MEMORY:
@@ -259,7 +270,13 @@ class Server(NotCopyable):
         self._definitions = definitions = Definitions(config, view, has_new_limits=has_new_limits)
         gateway = Gateway(
             venue.pointer,
-            orders.serve(venue.pointer, is_feed=False, connections=connections, limits=_ORDERS_QUEUES),
+            orders.serve(
+                venue.pointer,
+                is_feed=False,
+                connections=connections,
+                limits=_ORDERS_QUEUES,
+                curve=curve_of(config, config.orders_endpoint, self._admission.keys_of_orders()),
+            ),
             epoch=epoch,
             policy=config.policy,
             limits=config.limits,
@@ -269,7 +286,8 @@ class Server(NotCopyable):
             throttle=Throttle(config.messages_per_second, config.messages_in_flight, config.logons_per_minute),
             sessions_per_participant=config.sessions_per_participant,
             sessions=view.sessions,
-            participants=config.participants,
+            admission=self._admission,
+            key_of=orders.key_of,
             submit=venue.submit,
             look=venue.look,
             on_defined=definitions.on_defined,
@@ -298,6 +316,22 @@ class Server(NotCopyable):
         watch = StorageWatch(config.directory, config.low_water_bytes, venue.set_storage)
         watch.look()
         self._supervise("ome-storage", watch.look, period_s=watch.PERIOD_S)
+
+    def _watch_keys(self, gateway: Gateway, orders: Listener, feed: Listener) -> None:
+        """Follows the keys file: who is no longer admitted goes within a second."""
+        config, admission = self.config, self._admission
+        if config.keys_file is None:
+            return
+
+        def admit() -> None:
+            if has_curve(config, config.orders_endpoint):
+                orders.admit_keys(admission.keys_of_orders())
+            if has_curve(config, config.feed_endpoint):
+                feed.admit_keys(admission.keys_of_feed())
+            gateway.check_credentials()
+
+        admission.on_change = admit
+        self._supervise("ome-keys", admission.look, period_s=Admission.PERIOD_S)
 
     def _check_stored(self, venue: Venue) -> None:
         """Checks stored segments in the background, as long as it runs."""
