@@ -81,7 +81,9 @@ def _line(*parts: object, **values: Any) -> str:
 
 def _tell_command(record: bytes) -> str:
     fields = _ORDER.unpack(record)
-    time, reference, price, quantity, account, participant, session, number, instrument, kind, side, order_type, tif, flags, last, last2 = fields
+    time, reference, price, quantity, account, participant, session, number, instrument, kind, side, order_type, tif, flags, last, last2 = (
+        fields
+    )
     name = _name(CommandKind, kind)
     who = {"participant": participant, "session": session, "session_sequence": number, "time": time}
     flag_names = _name(CommandFlags, flags)

@@ -1024,7 +1024,15 @@ def test_columns_of_apply_mean_what_they_say() -> None:
     assert (rows == event_rows(records)).all()
     assert (event_rows(records[::2])["order_id"] == records["order_id"][::2]).all()
     messages = decode_events(records)
-    assert {type(message).__name__ for message in messages} >= {"Trade", "Rejected", "Completed", "Defined", "Cancelled", "Triggered", "StopSet"}
+    assert {type(message).__name__ for message in messages} >= {
+        "Trade",
+        "Rejected",
+        "Completed",
+        "Defined",
+        "Cancelled",
+        "Triggered",
+        "StopSet",
+    }
     owners: dict[tuple[int, int], OrderEvent] = {}
     for row, message in zip(rows, messages, strict=True):
         if isinstance(message, Accepted | Amended | Triggered):

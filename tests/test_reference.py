@@ -1775,7 +1775,7 @@ def test_hashes_are_those_of_the_page_word_for_word(engine_factory: EngineFactor
             side=SELL,
             price=-10,
             quantity=10,
-        ),  # fmt: skip
+        ),
         NewOrder(timestamp_ns=7, instrument=1, participant=3, side=BUY, price=-10, quantity=4),
         CancelOrder(timestamp_ns=8, client_order_id=5),
     ]
@@ -2523,7 +2523,7 @@ def test_what_expires_by_time_does_so_before_a_number_is_looked_at(crowd: Venue)
 
 
 def test_reports_of_a_session_are_counted_without_gaps(crowd: Venue) -> None:
-    """D5: of an order to its session, of a trade or a prevented match to both, of a command to its sender; what is not reported is not counted."""
+    """D5: an order's to its session, those of a trade or a prevented match to both, a command's to its sender; others are not counted."""
     one, two, three = ({"session": 1}, {"session": 2, "participant": 2}, {"session": 3})
     prevented: Fields = {"self_trade_prevention": NEWEST, "self_trade_scope": SelfTradeScope.PARTICIPANT}
     stopped: Fields = {"order_type": STOP, "session": 1}
@@ -2730,7 +2730,7 @@ def test_the_stop_price_of_a_waiting_order_is_told(venue: Venue, side: Side, ord
 
 
 def commands_of_any_version(seed: int, count: int) -> Records:
-    """Commands of every kind by few names, many of them wrong by the newest rules. The same for ever: it depends on nothing but its seed."""
+    """Commands of every kind by few names, many wrong by the newest rules. The same for ever: they depend on the seed alone."""
     random = Random(seed)
 
     def one_of(*options: int) -> int:
@@ -2744,7 +2744,8 @@ def commands_of_any_version(seed: int, count: int) -> Records:
     for session in (1, 2, 3, 4):
         parts.append(
             records_for(
-                CommandKind.DEFINE_SESSION, times=now, session=session, participant=(session - 1) % 2 + 1, participant_name=b"F%d" % (session % 2),
+                CommandKind.DEFINE_SESSION, times=now, session=session, participant=(session - 1) % 2 + 1,
+                participant_name=b"F%d" % (session % 2),
                 session_number=session, session_flags=session,
             )
         )  # fmt: skip
