@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -194,8 +195,15 @@ FIRST_RULES: Final = replace(SMALL, rules_version=0)
 
 
 def journal_of_two_versions(directory: Path, seed: int) -> tuple[Records, int]:
-    """A journal whose engine follows the first rules, and from the record after the count that is returned on the newest; and its commands."""
+    """A journal whose engine follows the first rules, and behind the count that is returned the newest; and its commands."""
     commands = flow(seed, 1_200, limits=FIRST_RULES)
+    last = Counter[int]()
+    for command in commands[600:]:  # sessions begin to count there
+        session = int(command["session"])
+        is_of_client = command["kind"] <= CommandKind.MASS_CANCEL and command["participant"] == (session - 1) % 3 + 1
+        if session and is_of_client and command["session_sequence"]:
+            last[session] += 1
+            command["session_sequence"] = last[session]
     change = define(SMALL)
     change["timestamp_ns"] = commands["timestamp_ns"][599]
     lower = define(FIRST_RULES)
@@ -251,13 +259,13 @@ def test_the_state_of_each_version_is_shown(tmp_path: Path) -> None:
     before = json.loads(admin("state", tmp_path, "--at", old_count, "--json").stdout)
     after = json.loads(admin("state", tmp_path, "--json").stdout)
     assert (before["rules_version"], after["rules_version"]) == (0, 1)
-    assert {session["command_sequence"] for session in before["sessions"]} == {0}
+    assert {session["command_sequence"] for session in before["sessions"]} == {"0"}
     with Replay(tmp_path) as replay:
         replay.run()
         assert replay.view is not None
         for shown, session in zip(after["sessions"], replay.view.sessions, strict=True):
             assert shown["session"] == session.session
-            assert (shown["command_sequence"], int(shown["report_sequence"])) == (session.command_sequence, session.report_sequence)
+            assert (int(shown["command_sequence"]), int(shown["report_sequence"])) == (session.command_sequence, session.report_sequence)
             assert shown["session_flags"] == [flag.name.lower() for flag in SessionFlags if session.flags & flag]
     text = admin("state", tmp_path).stdout
     assert "  rules 1" in text

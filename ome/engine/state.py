@@ -35,8 +35,8 @@ class EngineState:
 class SessionState:
     """A session that is defined: its number, its participant's name and number, and which of the participant's sessions it is.
 
-    `flags`: what it has chosen, SessionFlags. `command_sequence`: of the last message taken from it. `report_sequence`: how many reports it has. These
-    three are 0 where the engine follows the first version of the rules.
+    `flags`: what it has chosen, SessionFlags. `command_sequence`: of the last message taken from it. `report_sequence`: how many reports
+    it has. These three are 0 where the engine follows the first version of the rules.
     """
 
     session: int

@@ -63,7 +63,7 @@ class EventLog:
             self.report_sequences[session] += 1
 
     def say(self, kind: int, order: Order, quantity: int, *, flags: int = 0, reason: int = 0) -> None:
-        """An event of an order: any that is not Trade or Prevented. Triggered and StopSet carry the stop price, others the order's price."""
+        """An event of an order: any that is not Trade or Prevented. Triggered and StopSet carry the stop price, others the order price."""
         self.count += 1
         if kind != _DISPLAYED:
             self.report_to(order.session)
