@@ -2525,7 +2525,7 @@ def test_what_expires_by_time_does_so_before_a_number_is_looked_at(crowd: Venue)
 def test_reports_of_a_session_are_counted_without_gaps(crowd: Venue) -> None:
     """D5: an order's to its session, those of a trade or a prevented match to both, a command's to its sender; others are not counted."""
     one, two, three = ({"session": 1}, {"session": 2, "participant": 2}, {"session": 3})
-    prevented: Fields = {"self_trade_prevention": NEWEST, "self_trade_scope": SelfTradeScope.PARTICIPANT}
+    prevented: dict[str, int] = {"self_trade_prevention": NEWEST, "self_trade_scope": SelfTradeScope.PARTICIPANT}
     stopped: Fields = {"order_type": STOP, "session": 1}
     terms = {Term.STOP_PRICE: 120, Term.CAPACITY: 1}
     steps: list[tuple[str, Callable[[], list[Any]], dict[int, int]]] = [
