@@ -2527,7 +2527,7 @@ def test_reports_of_a_session_are_counted_without_gaps(crowd: Venue) -> None:
     one: Fields = {"session": 1}
     two: Fields = {"session": 2, "participant": 2}
     three: Fields = {"session": 3}
-    prevented: dict[str, int] = {"self_trade_prevention": NEWEST, "self_trade_scope": SelfTradeScope.PARTICIPANT}
+    prevented: Fields = {"self_trade_prevention": NEWEST, "self_trade_scope": SelfTradeScope.PARTICIPANT}
     stopped: Fields = {"order_type": STOP, "session": 1}
     terms = {Term.STOP_PRICE: 120, Term.CAPACITY: 1}
     steps: list[tuple[str, Callable[[], list[Any]], dict[int, int]]] = [
