@@ -166,8 +166,8 @@ OME_ALWAYS_INLINE void ome_event_trade(ome_engine_t *engine, ome_sink_t *sink, c
 }
 
 /* A match that self-trade prevention did not let happen. */
-OME_ALWAYS_INLINE void ome_event_prevented(ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *aggressor, int64_t price,
-    int64_t quantity, ome_counterpart_t resting)
+OME_ALWAYS_INLINE void ome_event_prevented(
+    ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *aggressor, int64_t price, int64_t quantity, ome_counterpart_t resting)
 {
     event_count_report(engine, aggressor->owner);
     event_count_report(engine, resting.owner);

@@ -303,6 +303,36 @@ static void an_engine_does_not_move_where_something_does_not_fit(void)
     market_end(&market);
 }
 
+/* Rules D5 and D7: what a session has moves with the engine; where the version of the rules rises it begins at 0, and it never falls. */
+static void a_move_keeps_what_sessions_have(void)
+{
+    ome_limits_t limits = standard_limits;
+    limits.rules_version = 0;
+    market_t market = market_of(&limits);
+    ome_command_t commands[] = {define_session(1, 1, "A", 0), {.kind = OME_COMMAND_KIND_MASS_CANCEL}};
+    commands[0].session_flags = OME_SESSION_FLAGS_CANCEL_ON_LOGOUT;
+    commands[1].participant = commands[1].session = 1;
+    commands[1].session_sequence = 1;
+    for (uint32_t i = 0; i < 3; i++)
+    {
+        ome_session_view_t view;
+        const int counts = i > 0;
+        apply(&market, commands, 2);
+        CHECK_EQUAL(ome_engine_session(market.engine, 1, &view), OME_OK);
+        CHECK_EQUAL(view.flags, counts ? OME_SESSION_FLAGS_CANCEL_ON_LOGOUT : 0);
+        CHECK_EQUAL(view.command_sequence, counts ? 1 : 0);
+        CHECK_EQUAL(view.report_sequence, i);
+        limits.rules_version = OME_RULES_VERSION;
+        limits.order_count_max++;
+        CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_OK);
+    }
+    limits.rules_version = 0;
+    CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_FULL);
+    limits.rules_version = OME_RULES_VERSION + 1;
+    CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_INVALID);
+    market_end(&market);
+}
+
 int main(void)
 {
     seed = test_seed(20260101);
@@ -316,5 +346,6 @@ int main(void)
     RUN(the_state_hash_follows_the_commands);
     RUN(an_engine_moves_to_other_limits_and_goes_on);
     RUN(an_engine_does_not_move_where_something_does_not_fit);
+    RUN(a_move_keeps_what_sessions_have);
     return 0;
 }
