@@ -95,9 +95,9 @@ class Gateway:
     """The sessions on one listener, and the thread that serves them.
 
     `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `look` gives an ome_venue_view_t *.
-    `admission` decides who may log on; `key_of` gives the number of the key of a connection, 0 where it has none. `directory` is the journal's, if there is one, and `limits` are the engine's.
-    `endpoints` are those of market data and of requests, for the answer to a logon. `on_defined` is called with the fields of each
-    definition's event but those of sessions, on the gateway's thread.
+    `admission` decides who may log on; `key_of` gives the number of the key of a connection, 0 where it has none. `directory` is the
+    journal's, if there is one, and `limits` are the engine's. `endpoints` are those of market data and of requests, for the answer to a
+    logon. `on_defined` is called with the fields of each definition's event but those of sessions, on the gateway's thread.
     """
 
     def __init__(
