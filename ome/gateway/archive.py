@@ -6,10 +6,10 @@ of each command: the same bytes as before, since they follow from the events alo
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 from ome._native import CData, ffi, lib
@@ -28,7 +28,6 @@ GIVEN_AT_ONCE: Final = 4_096
 REPORT_SIZE: Final = EXECUTION_REPORT_MESSAGE.itemsize
 _COMMANDS_AT_ONCE: Final = 4_096
 _ROOM: Final = 1_024  # reports that are made at once
-_PERIOD_S: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,9 @@ class ReportArchive:
         self._directory = directory
         self._limits = limits
         self._give = give
-        self._questions: deque[Wanted] = deque()
+        self._questions: SimpleQueue[Wanted | None] = SimpleQueue()  # None: stop
         self._reader: _Reader | None = None
-        self._thread = supervisor.thread("ome-archive", self._answer, period_s=_PERIOD_S, in_background=True)
+        self._thread = supervisor.thread("ome-archive", self._answer, period_s=0.0, in_background=True)
 
     def start(self) -> None:
         """Answers from now on."""
@@ -62,19 +61,21 @@ class ReportArchive:
 
     def stop(self) -> None:
         """Ends the thread and frees what it has."""
+        self._questions.put(None)
         self._thread.stop()
         self._close_reader()
 
     def ask(self, wanted: Wanted) -> None:
         """Asks for reports."""
-        self._questions.append(wanted)
+        self._questions.put(wanted)
 
     # ---- the thread ----
 
-    def _answer(self) -> None:
-        if not self._questions:
-            return
-        wanted = self._questions.popleft()
+    def _answer(self) -> bool:
+        """The next question. False: that was the last."""
+        wanted = self._questions.get()
+        if wanted is None:
+            return False
         try:
             reports = b"" if self._directory is None else self._read(self._directory, wanted)
         except OmeError:
@@ -82,6 +83,7 @@ class ReportArchive:
             self._give(wanted.request, b"")
             raise
         self._give(wanted.request, reports)
+        return True
 
     def _read(self, directory: Path, wanted: Wanted) -> bytes:
         """What follows what was read last, of the same session, is read on; anything else from a snapshot on."""
