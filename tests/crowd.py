@@ -138,10 +138,10 @@ class Comers:
         """One of the participants, who has traded with itself, and heard of it unless it is deaf."""
         peer = self._target.trader(f"COMER{self._random.randrange(PARTICIPANTS)}", deaf=deaf)
         self._seed += 1
-        peer.send(Trades(self._seed, instrument=DEEP).frame(4))
+        peer.send(Trades(self._seed, instrument=DEEP).frame(4, peer))
         heard = 0
         while not deaf and heard < 16:  # of each of eight orders: ACCEPTED, TRADE
-            heard += len(peer.receive_message()) // 104
+            heard += len(peer.receive_message()) // 112
         return peer
 
     def _subscriber(self, *, deaf: bool = False) -> Peer:
@@ -203,7 +203,7 @@ class Comers:
         self._stall(peer)
         for _ in range(20):
             self._seed += 1
-            peer.offer(Trades(self._seed, instrument=DEEP).frame(64))
+            peer.offer(Trades(self._seed, instrument=DEEP).frame(64, peer))
 
     def _subscriber_closes(self) -> None:
         with MarketData(self._feed) as feed:
