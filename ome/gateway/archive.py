@@ -45,14 +45,14 @@ class ReportArchive:
     """Reads reports in the background, and gives them to `give` with the number of the question; none where there are none any more.
 
     `directory` is the journal's, or None where there is none. `limits` hold all orders of the journal. `give` is called on the archive's
-    thread. A question that comes before the last one is answered waits.
+    thread. A new question takes the place of one that waits.
     """
 
     def __init__(self, directory: Path | None, limits: Limits, give: Callable[[int, bytes], None], *, supervisor: Supervisor) -> None:
         self._directory = directory
         self._limits = limits
         self._give = give
-        self._questions: deque[Wanted] = deque()
+        self._questions: deque[Wanted] = deque(maxlen=1)
         self._reader: _Reader | None = None
         self._thread = supervisor.thread("ome-archive", self._answer, period_s=_PERIOD_S, in_background=True)
 
@@ -66,7 +66,7 @@ class ReportArchive:
         self._close_reader()
 
     def ask(self, wanted: Wanted) -> None:
-        """Asks for reports."""
+        """Asks for reports. Only the answer to the newest question is of use, so it takes the place of one before."""
         self._questions.append(wanted)
 
     # ---- the thread ----
