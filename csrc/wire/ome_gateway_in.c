@@ -108,6 +108,10 @@ static uint32_t gateway_sequence_commands(ome_gateway_t *gateway, const uint8_t 
     const ome_ingress_t *ingress = &gateway->config.ingress;
     const uint32_t slot_count = ingress->ring->slot_count;
     uint32_t taken = 0;
+    if (count == 0)
+    {
+        return 0; /* what is refused whole leaves no trace: it defines no session */
+    }
     ome_gateway_pay_cancels(gateway);
     if (gateway->table.sessions[session].owes_cancel || !ome_gateway_define_session(gateway, session))
     {

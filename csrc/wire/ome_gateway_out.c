@@ -311,15 +311,25 @@ static void gateway_serve_archived(ome_gateway_t *gateway, uint16_t session_numb
     }
 }
 
+/* Whether the session is still behind: new reports are sent at once to one that is not. */
+static bool gateway_stays_behind(ome_session_slot_t *session)
+{
+    if (session->is_behind && session->sent_sequence != session->report_sequence)
+    {
+        return true;
+    }
+    session->is_behind = false;
+    session->next_kept = 0;
+    return false;
+}
+
 /* Returns false when the session is no longer behind. */
 static bool gateway_serve_one(ome_gateway_t *gateway, uint16_t session_number, uint32_t *served)
 {
     const ome_socket_t *socket = gateway->config.socket;
     ome_session_slot_t *session = &gateway->table.sessions[session_number];
-    if (!session->is_behind || session->sent_sequence == session->report_sequence)
+    if (!gateway_stays_behind(session))
     {
-        session->is_behind = false;
-        session->next_kept = 0;
         return false;
     }
     if (socket->queued(socket->context, session->peer) > BEHIND_QUEUE_BYTES)
@@ -331,7 +341,7 @@ static bool gateway_serve_one(ome_gateway_t *gateway, uint16_t session_number, u
     if (gateway_wants_archive(gateway, session))
     {
         gateway_serve_archived(gateway, session_number, served);
-        return true;
+        return gateway_stays_behind(session);
     }
     if (gateway->archive.session == session_number)
     {
@@ -349,7 +359,7 @@ static bool gateway_serve_one(ome_gateway_t *gateway, uint16_t session_number, u
         session->next_kept = next != 0 ? next : session->last_kept; /* where it goes on */
         ome_counter_add(gateway->config.counters.reports_resent, count);
         *served += count;
-        return true;
+        return gateway_stays_behind(session);
     }
     gateway->is_behind_stuck = true;
     return true;

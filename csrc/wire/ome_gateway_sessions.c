@@ -225,6 +225,7 @@ void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session)
         return; /* it was another one that was to have the number: this one keeps it */
     }
     slot->is_defined = false;
+    slot->command_sequence = 0;
     if (ome_session_table_is_bound(&gateway->table, session))
     {
         ome_gateway_end_session(gateway, session, OME_REASON_SESSION_LIMIT_REACHED);

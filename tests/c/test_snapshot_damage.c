@@ -304,7 +304,7 @@ static const wrong_t wrongs[] = {
     {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_ORDERS, type), 9, "not the one that belongs there"},
     {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_ORDERS, reserved), 1, "not the one that belongs there"},
     {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_PENDING, count), 2, "more than the limits allow"},
-    {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 2 * STOP_SIZE + 1, "not that of what it counts"},
+    {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 4 * STOP_SIZE, "not that of what it counts"},
     {0, AT(header, state_hash), 1, "state hash"},
     {0, AT(header, sequence), 1, "a stop stands behind"},
     {OME_SNAPSHOT_SECTION_INSTRUMENTS, AT(instrument, tick), 0, "can be defined"},
