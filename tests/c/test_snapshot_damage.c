@@ -280,7 +280,7 @@ typedef struct
 #define SECTION_FIELD(type, field)                                                                                                         \
     112 + ((type) - 1) * 24 + offsetof(ome_snapshot_section_t, field), sizeof(((ome_snapshot_section_t *)0)->field)
 
-#define SESSION 40
+#define SESSION 48
 #define ORDER 56
 #define ICEBERG (3 * ORDER)
 #define STOP_SIZE (56 + 32 + 56)
