@@ -7,8 +7,11 @@ static house_t *house_with_truth(truth_t **truth)
     house_t *house = house_around(defined_engine(), 256, 4096);
     *truth = truth_new(defined_engine());
     house->answerer = *truth;
-    bind(house, 1, 1);
-    bind(house, 2, 2);
+    for (uint16_t session = 1; session <= 2; session++)
+    {
+        bind(house, session, session);
+        ome_gateway_begin(house->gateway, session, 0);
+    }
     return house;
 }
 
