@@ -153,7 +153,8 @@ uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer);
 uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session);
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
 
-/* The engine refused to define a session: its client has to log on again. */
+/* After OME_GATEWAY_DEFINED, of a session: the engine refused it, and its client has to log on again, unless it is another
+ * session that has the number; or the session takes its number from another one, of which nothing is known any more. */
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);
 
 /* Sends one frame to a connection; or reads nothing from it for `duration_ms`. OME_OK; OME_FULL; OME_NOT_FOUND. */

@@ -166,8 +166,7 @@ static bool read_check_counts(ome_snapshot_reader_t *reader)
         return ome_snapshot_fault_at(
             reader, offsetof(ome_snapshot_header_t, order_count), "the sections do not hold the orders that it counts");
     }
-    if (header->slots_ever_used > header->order_count_max ||
-        live_count + free_count + header->slots_retired != header->slots_ever_used)
+    if (header->slots_ever_used > header->order_count_max || live_count + free_count + header->slots_retired != header->slots_ever_used)
     {
         return ome_snapshot_fault_at(
             reader, offsetof(ome_snapshot_header_t, slots_ever_used), "the slots are not those of orders, free and retired ones");

@@ -185,9 +185,8 @@ static void write_put_session(ome_snapshot_writer_t *writer, const ome_engine_t 
         return;
     }
     const ome_session_progress_t *from = &engine->progress[number];
-    const ome_snapshot_progress_t progress = {.report_sequence = from->report_sequence,
-        .defined_sequence = from->defined_sequence,
-        .command_sequence = from->command_sequence};
+    const ome_snapshot_progress_t progress = {
+        .report_sequence = from->report_sequence, .defined_sequence = from->defined_sequence, .command_sequence = from->command_sequence};
     entry.flags = session->flags;
     write_put_entry(writer, &entry, sizeof(entry));
     write_put_entry(writer, &progress, sizeof(progress));

@@ -110,7 +110,8 @@ uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session
 /* What is known of a session, from 1 to the most there may be. */
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
 
-/* The engine refused to define a session: it has to log on again. */
+/* After OME_GATEWAY_DEFINED, of a session: the engine refused it, and it has to log on again, unless the number is another one's; or the
+ * number, which was another one's, is this session's now. What was known of the one that had the number is forgotten. */
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);
 
 /* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND. */

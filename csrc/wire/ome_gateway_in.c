@@ -22,8 +22,8 @@ static void gateway_refuse(ome_gateway_t *gateway, const ome_socket_message_t *f
     (void)ome_gateway_send(gateway, from->peer, (const uint8_t *)&reject, sizeof(reject));
 }
 
-/* A session made noise: messages that are answered without being work. A session that makes much noise has to wait. */
-static void gateway_count_noise(ome_gateway_t *gateway, uint16_t session)
+/* A session made noise: so many messages that are answered without being work. A session that makes much noise has to wait. */
+static void gateway_count_noise(ome_gateway_t *gateway, uint16_t session, uint32_t count)
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
     const uint64_t tick = gateway->now_ns / (OME_GATEWAY_TICK_MS * OME_GATEWAY_NS_PER_MS);
@@ -32,7 +32,8 @@ static void gateway_count_noise(ome_gateway_t *gateway, uint16_t session)
         slot->noise_tick = tick;
         slot->noise_count = 0;
     }
-    if (++slot->noise_count >= NOISE_COUNT_MAX)
+    slot->noise_count += count;
+    if (slot->noise_count >= NOISE_COUNT_MAX)
     {
         slot->noise_count = 0;
         ome_gateway_pause(gateway, slot->peer, OME_GATEWAY_TICK_MS);
@@ -93,7 +94,6 @@ static void gateway_note_run(ome_gateway_t *gateway, uint16_t session, const ome
         .session = session,
         .participant = slot->participant};
     slot->last_run = ome_runs_add(&gateway->runs, &run);
-    slot->has_sent = true;
     for (uint32_t i = 0; i < claim->count; i++)
     {
         slot->command_sequence = ome_session_next_sequence(slot->command_sequence);
@@ -108,9 +108,14 @@ static uint32_t gateway_sequence_commands(ome_gateway_t *gateway, const uint8_t 
     const ome_ingress_t *ingress = &gateway->config.ingress;
     const uint32_t slot_count = ingress->ring->slot_count;
     uint32_t taken = 0;
-    if (!ome_gateway_define_session(gateway, session))
+    if (count == 0)
     {
-        return 0;
+        return 0; /* what is refused whole leaves no trace: it defines no session */
+    }
+    ome_gateway_pay_cancels(gateway);
+    if (gateway->table.sessions[session].owes_cancel || !ome_gateway_define_session(gateway, session))
+    {
+        return 0; /* what is owed comes before what the session sends now */
     }
     while (taken < count)
     {
@@ -172,8 +177,7 @@ static bool gateway_count_seen(
     {
         return true;
     }
-    *fault = (ome_frame_fault_t){
-        .found = first, .allowed = expected, .field = "session_sequence", .reason = OME_REASON_SEQUENCE_GAP};
+    *fault = (ome_frame_fault_t){.found = first, .allowed = expected, .field = "session_sequence", .reason = OME_REASON_SEQUENCE_GAP};
     return false;
 }
 
@@ -193,14 +197,15 @@ static void gateway_answer_seen(ome_gateway_t *gateway, const ome_socket_message
         }
         const uint32_t number = gateway_command_at(from->data, i).session_sequence;
         const uint64_t sequence = ome_runs_find(&gateway->runs, slot->last_run, number);
-        const bool is_on_its_way = sequence > answered || slot->is_behind;
-        if (sequence == 0 || (!is_on_its_way && !ome_gateway_repeat(gateway, session, sequence)))
+        const bool is_answered =
+            sequence != 0 && (sequence > answered || ome_gateway_repeat(gateway, session, sequence) || slot->is_behind);
+        if (!is_answered)
         {
             first_unknown = unknown_count++ == 0 ? i : first_unknown;
         }
     }
     ome_counter_add(gateway->config.counters.messages_seen, count);
-    gateway_count_noise(gateway, session);
+    gateway_count_noise(gateway, session, count); /* each is looked for */
     if (unknown_count > 0)
     {
         const ome_frame_fault_t fault = {.found = gateway_command_at(from->data, first_unknown).session_sequence,
@@ -239,8 +244,8 @@ static uint32_t gateway_allows(ome_gateway_t *gateway, const uint8_t *messages, 
 }
 
 /* The messages from `taken` on are refused; they, and those behind them, are to be sent again. */
-static void gateway_refuse_rest(ome_gateway_t *gateway, const ome_socket_message_t *from, uint16_t session, uint8_t reason, uint32_t taken,
-    uint32_t message_count)
+static void gateway_refuse_rest(
+    ome_gateway_t *gateway, const ome_socket_message_t *from, uint16_t session, uint8_t reason, uint32_t taken, uint32_t message_count)
 {
     const uint32_t rest = message_count - taken;
     const ome_frame_fault_t fault = {.found = gateway_command_at(from->data, taken).session_sequence,
@@ -268,12 +273,10 @@ static void gateway_take_numbered(ome_gateway_t *gateway, const ome_socket_messa
     uint32_t seen = 0;
     if (!gateway_is_in_row(from->data, count, slot->is_shared, &fault) || !gateway_count_seen(slot, from->data, count, &seen, &fault))
     {
-        if (fault.message_index == 0 && fault.reason == OME_REASON_SEQUENCE_GAP)
-        {
-            fault.allowed = ome_session_next_sequence(slot->command_sequence);
-        }
+        const bool is_unnumbered = fault.found == 0 && fault.reason == OME_REASON_SEQUENCE_GAP;
+        fault.allowed = is_unnumbered ? ome_session_next_sequence(slot->command_sequence) : fault.allowed;
         gateway_refuse(gateway, from, session, &fault, 0, count);
-        gateway_count_noise(gateway, session);
+        gateway_count_noise(gateway, session, 1);
         return;
     }
     if (seen < count && gateway_template_at(from->data, seen) == OME_TEMPLATE_ORDER_TERMS)
@@ -348,7 +351,7 @@ static void gateway_take_session_message(ome_gateway_t *gateway, const ome_socke
         return;
     }
     gateway->table.sessions[session].heard_ns = gateway->now_ns;
-    gateway_count_noise(gateway, session);
+    gateway_count_noise(gateway, session, 1);
     if (content == OME_FRAME_TEST_REQUEST)
     {
         ome_gateway_send_heartbeat(gateway, session, test.request_id);
@@ -383,7 +386,7 @@ static bool gateway_take_frame(ome_gateway_t *gateway, const ome_socket_message_
         if (session != 0)
         {
             gateway->table.sessions[session].heard_ns = gateway->now_ns;
-            gateway_count_noise(gateway, session);
+            gateway_count_noise(gateway, session, 1);
         }
         return false;
     default:

@@ -51,9 +51,9 @@ static void gateway_keep_report(ome_gateway_t *gateway, ome_execution_report_t *
         return; /* the embedder's own, or one that there cannot be */
     }
     ome_session_slot_t *session = &gateway->table.sessions[report->session];
-    if (!session->is_defined)
+    if (!session->is_defined || report->engine_sequence <= session->defined_sequence)
     {
-        return;
+        return; /* of nobody, or of one that had the number before */
     }
     report->report_sequence = ++session->report_sequence;
     const uint64_t number = ome_report_history_add(&gateway->history, &gateway->table, report->session, report);
@@ -134,6 +134,23 @@ static bool gateway_is_definition_answer(const ome_event_t *event)
            (event->kind == OME_EVENT_KIND_REJECTED && ome_message_class(event->command_kind) == OME_MESSAGE_CLASS_DEFINITION);
 }
 
+/* Somebody else than the gateway has defined a session: its reports count from here on, though its client has not logged on yet. A session
+ * that has a connection, or that this definition may only have changed, stays what it is. */
+static void gateway_note_definition(ome_gateway_t *gateway, const ome_event_t *event)
+{
+    if (event->kind != OME_EVENT_KIND_DEFINED || event->command_kind != OME_COMMAND_KIND_DEFINE_SESSION ||
+        event->session > gateway->table.session_count_max)
+    {
+        return;
+    }
+    const ome_session_slot_t *slot = &gateway->table.sessions[event->session];
+    if (!ome_gateway_has_defined(gateway, event->session, event->sequence) && slot->peer == 0 &&
+        (!slot->is_defined || slot->participant != event->participant))
+    {
+        ome_gateway_begin_anew(gateway, event->session, event->participant, event->sequence);
+    }
+}
+
 /* The messages up to this command are answered. */
 static void gateway_answer_runs(ome_gateway_t *gateway, uint64_t sequence)
 {
@@ -168,6 +185,7 @@ static uint32_t gateway_read_events(ome_gateway_t *gateway)
         gateway_count_event(gateway, event, now_ns);
         if (gateway_is_definition_answer(event))
         {
+            gateway_note_definition(gateway, event);
             gateway->event = *event;
             gateway->has_event = true;
         }
@@ -265,9 +283,10 @@ static void gateway_serve_archived(ome_gateway_t *gateway, uint16_t session_numb
 {
     ome_gateway_archive_t *archive = &gateway->archive;
     ome_session_slot_t *session = &gateway->table.sessions[session_number];
-    if (archive->session == 0)
+    if (archive->session == 0 || (archive->session != session_number && archive->is_stuck))
     {
         archive->session = session_number;
+        archive->is_stuck = false;
         archive->request++;
         archive->is_asked = archive->is_to_be_told = true;
         return;
@@ -276,11 +295,14 @@ static void gateway_serve_archived(ome_gateway_t *gateway, uint16_t session_numb
     {
         return; /* another one's turn, or the caller's */
     }
+    archive->is_stuck = false;
     const uint32_t count = gateway_take_archived(gateway);
     if (gateway_send_frame(gateway, session, count) != OME_OK)
     {
+        gateway->is_behind_stuck = true;
         return;
     }
+    ome_counter_add(gateway->config.counters.reports_resent, count);
     *served += count;
     archive->next += count;
     if (archive->next == archive->count)
@@ -289,26 +311,41 @@ static void gateway_serve_archived(ome_gateway_t *gateway, uint16_t session_numb
     }
 }
 
+/* Whether the session is still behind: new reports are sent at once to one that is not. */
+static bool gateway_stays_behind(ome_session_slot_t *session)
+{
+    if (session->is_behind && session->sent_sequence != session->report_sequence)
+    {
+        return true;
+    }
+    session->is_behind = false;
+    session->next_kept = 0;
+    return false;
+}
+
 /* Returns false when the session is no longer behind. */
 static bool gateway_serve_one(ome_gateway_t *gateway, uint16_t session_number, uint32_t *served)
 {
     const ome_socket_t *socket = gateway->config.socket;
     ome_session_slot_t *session = &gateway->table.sessions[session_number];
-    if (!session->is_behind || session->sent_sequence == session->report_sequence)
+    if (!gateway_stays_behind(session))
     {
-        session->is_behind = false;
-        session->next_kept = 0;
         return false;
     }
     if (socket->queued(socket->context, session->peer) > BEHIND_QUEUE_BYTES)
     {
         gateway->is_behind_stuck = true;
+        gateway->archive.is_stuck |= gateway->archive.session == session_number && !gateway->archive.is_asked;
         return true;
     }
     if (gateway_wants_archive(gateway, session))
     {
         gateway_serve_archived(gateway, session_number, served);
-        return true;
+        return gateway_stays_behind(session);
+    }
+    if (gateway->archive.session == session_number)
+    {
+        gateway->archive.session = 0; /* the rest of what the caller gave is in memory too */
     }
     if (!gateway_find_kept(gateway, session))
     {
@@ -319,10 +356,12 @@ static bool gateway_serve_one(ome_gateway_t *gateway, uint16_t session_number, u
     const uint32_t count = gateway_take_kept(gateway, session, &next);
     if (gateway_send_frame(gateway, session, count) == OME_OK)
     {
-        session->next_kept = next;
+        session->next_kept = next != 0 ? next : session->last_kept; /* where it goes on */
         ome_counter_add(gateway->config.counters.reports_resent, count);
         *served += count;
+        return gateway_stays_behind(session);
     }
+    gateway->is_behind_stuck = true;
     return true;
 }
 
@@ -377,9 +416,13 @@ void ome_gateway_give_reports(ome_gateway_t *gateway, uint32_t request, const ui
     }
     OME_ASSERT(count <= OME_GATEWAY_ARCHIVE_COUNT_MAX);
     memcpy(archive->reports, reports, (size_t)count * sizeof(ome_execution_report_t));
+    while (count > 0 && archive->reports[count - 1].report_sequence > session->report_sequence)
+    {
+        count--; /* the journal is ahead of what may be published */
+    }
     archive->count = count;
     archive->next = 0;
-    archive->is_asked = archive->is_to_be_told = false;
+    archive->is_asked = archive->is_to_be_told = archive->is_stuck = false;
     archive->session = count == 0 ? 0 : session_number;
     const uint64_t first = count == 0 ? gateway_first_kept(gateway, session) : archive->reports[0].report_sequence;
     OME_ASSERT(first > session->sent_sequence);
@@ -391,42 +434,54 @@ void ome_gateway_give_reports(ome_gateway_t *gateway, uint32_t request, const ui
 
 /* ---- answers again ---- */
 
-bool ome_gateway_repeat(ome_gateway_t *gateway, uint16_t session_number, uint64_t sequence)
+/* The session's first report of this command; 0 where it is not in memory, or too far back. */
+static uint64_t gateway_first_of_command(const ome_gateway_t *gateway, const ome_session_slot_t *session, uint64_t sequence)
 {
     const ome_report_history_t *history = &gateway->history;
-    const ome_session_slot_t *session = &gateway->table.sessions[session_number];
     uint64_t number = session->last_kept;
     uint64_t first = 0;
-    for (uint32_t looks = 0; looks < LOOKS_MAX && ome_report_history_has(history, number); looks++)
+    uint32_t looks = 0;
+    while (looks++ < LOOKS_MAX && ome_report_history_has(history, number))
     {
         const ome_kept_report_t *kept = ome_report_history_at(history, number);
         if (kept->report.engine_sequence < sequence)
         {
-            break;
+            return first;
         }
         first = kept->report.engine_sequence == sequence ? number : first;
         number = kept->previous;
     }
-    if (first == 0)
+    return looks <= LOOKS_MAX ? first : 0;
+}
+
+bool ome_gateway_repeat(ome_gateway_t *gateway, uint16_t session_number, uint64_t sequence)
+{
+    const ome_session_slot_t *session = &gateway->table.sessions[session_number];
+    uint64_t number = ome_report_history_covers(&gateway->history, sequence) ? gateway_first_of_command(gateway, session, sequence) : 0;
+    if (number == 0)
     {
         return false;
     }
-    uint32_t count = 0;
-    for (number = first; number != 0 && count < OME_GATEWAY_REPORT_COUNT_MAX; count++)
+    while (number != 0)
     {
-        const ome_kept_report_t *kept = ome_report_history_at(history, number);
-        if (kept->report.engine_sequence != sequence || kept->report.report_sequence > session->sent_sequence)
+        uint32_t count = 0;
+        while (number != 0 && count < OME_GATEWAY_REPORT_COUNT_MAX)
         {
-            break; /* the rest has not been sent, and comes */
+            const ome_kept_report_t *kept = ome_report_history_at(&gateway->history, number);
+            if (kept->report.engine_sequence != sequence || kept->report.report_sequence > session->sent_sequence)
+            {
+                number = 0; /* the rest has not been sent, and comes */
+                break;
+            }
+            gateway->frame[count++] = kept->report;
+            number = kept->next;
         }
-        gateway->frame[count] = kept->report;
-        number = kept->next;
-    }
-    if (count > 0)
-    {
-        (void)ome_gateway_send(
-            gateway, session->peer, (const uint8_t *)gateway->frame, (uint32_t)(count * sizeof(ome_execution_report_t)));
-        ome_counter_add(gateway->config.counters.reports_resent, count);
+        if (count > 0)
+        {
+            (void)ome_gateway_send(
+                gateway, session->peer, (const uint8_t *)gateway->frame, (uint32_t)(count * sizeof(ome_execution_report_t)));
+            ome_counter_add(gateway->config.counters.reports_resent, count);
+        }
     }
     return true;
 }

@@ -48,7 +48,7 @@ static void gateway_unbind(ome_gateway_t *gateway, uint16_t session)
 static void gateway_owe_cancel(ome_gateway_t *gateway, uint16_t session)
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
-    const bool may_have_orders = slot->has_sent || gateway->reports.order_counts[session] > 0;
+    const bool may_have_orders = ome_runs_waits(&gateway->runs, slot->last_run) || gateway->reports.order_counts[session] > 0;
     if (slot->is_defined && may_have_orders && !slot->owes_cancel)
     {
         slot->owes_cancel = true;
@@ -113,16 +113,35 @@ void ome_gateway_log_out(ome_gateway_t *gateway, uint16_t session)
     }
 }
 
-/* The session is another one than the number had before, or was never defined: nothing was taken from it, and nothing reported. */
-static void gateway_begin_session(ome_session_slot_t *slot, const ome_gateway_logon_t *logon)
+void ome_gateway_begin_anew(ome_gateway_t *gateway, uint16_t session, uint16_t participant, uint64_t defined_sequence)
 {
-    const bool is_same = slot->session_number == logon->session_number && slot->participant == logon->participant &&
-                         memcmp(slot->participant_name, logon->participant_name, OME_NAME_SIZE) == 0;
+    ome_session_slot_t *slot = &gateway->table.sessions[session];
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < gateway->owing_count; i++)
+    {
+        gateway->owing[left] = gateway->owing[i];
+        left += gateway->owing[i] != session;
+    }
+    gateway->owing_count = left;
+    OME_ASSERT(slot->peer == 0);
+    *slot = (ome_session_slot_t){.participant = participant, .defined_sequence = defined_sequence, .is_defined = defined_sequence != 0};
+}
+
+/* The session may be another one than the number had before: nothing was taken from it then, and nothing reported. */
+static void gateway_begin_session(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon)
+{
+    ome_session_slot_t *slot = &gateway->table.sessions[session];
+    const bool has_name = slot->participant_name[0] != 0;
+    const bool is_same = has_name ? slot->session_number == logon->session_number && slot->participant == logon->participant &&
+                                        memcmp(slot->participant_name, logon->participant_name, OME_NAME_SIZE) == 0
+                                  : slot->is_defined && logon->is_defined != 0 && slot->participant == logon->participant;
     if (!is_same)
     {
-        *slot = (ome_session_slot_t){.participant = logon->participant, .session_number = logon->session_number};
-        memcpy(slot->participant_name, logon->participant_name, OME_NAME_SIZE);
+        ome_gateway_begin_anew(gateway, session, logon->participant, 0);
     }
+    slot->session_number = logon->session_number;
+    memcpy(slot->participant_name, logon->participant_name, OME_NAME_SIZE);
+    slot->is_defined = slot->is_defined || logon->is_defined != 0; /* its first command may be on its way */
 }
 
 ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon)
@@ -143,15 +162,14 @@ ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const om
         ome_gateway_log_out(gateway, other);
     }
     (void)socket->admit(socket->context, logon->peer, 1); /* again, if it had a session before */
-    gateway_begin_session(slot, logon);
+    gateway_begin_session(gateway, session, logon);
     ome_session_table_bind(&gateway->table, session, logon->peer);
-    slot->is_defined = logon->is_defined != 0;
     slot->flags = logon->flags;
     slot->heartbeat_ms = logon->heartbeat_ms;
     slot->heard_ns = slot->spoke_ns = gateway->now_ns;
     slot->sent_sequence = slot->report_sequence;
     slot->noise_count = 0;
-    slot->is_told = slot->has_sent = slot->is_tested = false;
+    slot->is_told = slot->is_tested = false;
     ome_counter_set(gateway->config.counters.sessions, gateway->table.connected_count);
     if (slot->is_defined)
     {
@@ -191,6 +209,8 @@ bool ome_gateway_define_session(ome_gateway_t *gateway, uint16_t session)
     memcpy(definition.participant_name, slot->participant_name, OME_NAME_SIZE);
     (void)ome_ingress_put(ingress, &claim, 0, &definition);
     ome_ingress_publish(ingress, &claim);
+    slot->defined_sequence = slot->is_defined ? slot->defined_sequence : claim.first_sequence;
+    slot->definition_sequence = claim.first_sequence;
     slot->is_defined = true;
     slot->defined_flags = slot->flags;
     return true;
@@ -200,12 +220,18 @@ void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session)
 {
     OME_ASSERT(session <= gateway->table.session_count_max);
     ome_session_slot_t *slot = &gateway->table.sessions[session];
+    if (gateway->event.kind == OME_EVENT_KIND_REJECTED && !ome_gateway_has_defined(gateway, session, gateway->event.sequence))
+    {
+        return; /* it was another one that was to have the number: this one keeps it */
+    }
     slot->is_defined = false;
     slot->command_sequence = 0;
     if (ome_session_table_is_bound(&gateway->table, session))
     {
         ome_gateway_end_session(gateway, session, OME_REASON_SESSION_LIMIT_REACHED);
     }
+    const bool is_taken = gateway->event.kind == OME_EVENT_KIND_DEFINED && gateway->event.session == session;
+    ome_gateway_begin_anew(gateway, session, gateway->event.participant, is_taken ? gateway->event.sequence : 0);
 }
 
 /* ---- questions ---- */
@@ -273,10 +299,8 @@ void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t r
     const ome_socket_t *socket = gateway->config.socket;
     const ome_session_slot_t *slot = &gateway->table.sessions[session];
     const uint64_t peer = slot->peer;
-    ome_logout_t logout = {.reason = reason,
-        .session = session,
-        .command_sequence = slot->command_sequence,
-        .report_sequence = slot->report_sequence};
+    ome_logout_t logout = {
+        .reason = reason, .session = session, .command_sequence = slot->command_sequence, .report_sequence = slot->report_sequence};
     ome_message_header_set(&logout, OME_TEMPLATE_LOGOUT, OME_BLOCK_LOGOUT);
     ome_gateway_lose(gateway, session, reason);
     if (ome_session_table_find(&gateway->table, peer) != 0)

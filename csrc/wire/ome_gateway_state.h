@@ -28,6 +28,7 @@ typedef struct
     uint16_t session;  /* that wants or has some; 0: none does */
     bool is_asked;     /* the caller has not answered yet */
     bool is_to_be_told; /* that it is wanted */
+    bool is_stuck;      /* the session has some and does not read: another one that wants some comes first */
 } ome_gateway_archive_t;
 
 struct ome_gateway
@@ -63,6 +64,16 @@ struct ome_gateway
 /* Its connection is gone, by itself or because it is ended: its orders are cancelled where it has chosen so. `reason`: NONE for a connection
  * that is gone. */
 void ome_gateway_lose(ome_gateway_t *gateway, uint16_t session, uint8_t reason);
+
+/* The number is another session's from this command on, of which only the participant is known yet. */
+void ome_gateway_begin_anew(ome_gateway_t *gateway, uint16_t session, uint16_t participant, uint64_t defined_sequence);
+
+/* Whether a definition with this sequence is one that the gateway itself had sequenced for the session. */
+static inline bool ome_gateway_has_defined(const ome_gateway_t *gateway, uint16_t session, uint64_t sequence)
+{
+    const ome_session_slot_t *slot = &gateway->table.sessions[session];
+    return sequence >= slot->defined_sequence && sequence <= slot->definition_sequence;
+}
 
 /* Has the definition of a session sequenced. False while the ring is full. */
 bool ome_gateway_define_session(ome_gateway_t *gateway, uint16_t session);

@@ -35,6 +35,14 @@ static inline bool ome_report_history_has(const ome_report_history_t *history, u
     return number != 0 && number + history->count_max > history->made_count;
 }
 
+/* All reports of this command and of later ones that were made are here. */
+static inline bool ome_report_history_covers(const ome_report_history_t *history, uint64_t engine_sequence)
+{
+    const uint64_t oldest = history->made_count - history->count_max + 1;
+    return history->made_count <= history->count_max ||
+           history->reports[oldest & (history->count_max - 1)].report.engine_sequence < engine_sequence;
+}
+
 static inline const ome_kept_report_t *ome_report_history_at(const ome_report_history_t *history, uint64_t number)
 {
     return &history->reports[number & (history->count_max - 1)];

@@ -8,6 +8,7 @@ void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order
     reports->order_counts = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(uint32_t));
     reports->orders = ome_arena_take(arena, ((uint64_t)order_count_max + 1) * sizeof(ome_report_order_t));
     reports->trade_count = 0;
+    reports->sequence = 0;
     reports->timestamp_ns = 0;
 }
 

@@ -43,10 +43,10 @@ const ome_run_t *ome_runs_answer(ome_runs_t *runs, uint64_t sequence)
 
 uint64_t ome_runs_find(const ome_runs_t *runs, uint64_t last, uint32_t number)
 {
-    for (uint32_t looks = 0; looks < RUNS_LOOKS_MAX && last != 0 && last + runs->count_max > runs->made_count; looks++)
+    for (uint32_t looks = 0; looks < RUNS_LOOKS_MAX && number != 0 && last != 0 && last + runs->count_max > runs->made_count; looks++)
     {
         const ome_run_t *run = runs_at(runs, last);
-        const uint32_t index = number - run->first_number;
+        const uint32_t index = number - run->first_number - (number < run->first_number); /* 0 is no number: after 2^32 - 1 comes 1 */
         if (index < run->count)
         {
             return run->first_sequence + index;

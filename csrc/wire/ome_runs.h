@@ -39,6 +39,12 @@ static inline bool ome_runs_is_full(const ome_runs_t *runs)
     return runs->made_count - runs->answered_count == runs->count_max;
 }
 
+/* Not all of the messages up to this run are answered. */
+static inline bool ome_runs_waits(const ome_runs_t *runs, uint64_t number)
+{
+    return number > runs->answered_count;
+}
+
 /* Adds a run; there is room. Returns its number, from 1. */
 uint64_t ome_runs_add(ome_runs_t *runs, const ome_run_t *run);
 

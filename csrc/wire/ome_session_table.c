@@ -32,6 +32,7 @@ void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engi
             slot->flags = slot->defined_flags = engine->sessions[number].flags;
             slot->command_sequence = engine->progress[number].command_sequence;
             slot->report_sequence = engine->progress[number].report_sequence;
+            slot->defined_sequence = engine->progress[number].defined_sequence;
         }
     }
 }

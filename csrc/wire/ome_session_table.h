@@ -24,6 +24,8 @@ typedef struct
     uint64_t spoke_ns;         /* when it was last sent something */
     uint64_t noise_tick;
     uint64_t last_run;         /* its last messages (ome_runs.h); 0: none */
+    uint64_t defined_sequence; /* of the command that defined it: reports of commands up to it are not its own; 0: it is not known */
+    uint64_t definition_sequence; /* of the last definition that the gateway itself had sequenced for it; 0: none */
     uint32_t noise_count;      /* bad frames and other messages that are no work, in this tick */
     uint32_t heartbeat_ms;
     uint32_t command_sequence; /* of the last message that was taken from it */
@@ -37,7 +39,6 @@ typedef struct
     bool is_dirty;             /* there are reports to be sent at the end of the turn */
     bool is_behind;            /* it is sent reports of before, at its own pace, until it has caught up */
     bool is_told;              /* it has been told where those begin */
-    bool has_sent;             /* messages, by this connection */
     bool is_tested;            /* it was silent, and has been sent a TestRequest */
     bool owes_cancel;          /* its orders are to be cancelled, as soon as the ring has room */
     char participant_name[OME_NAME_SIZE];

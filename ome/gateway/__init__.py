@@ -312,6 +312,7 @@ class Gateway:
             if int(event["kind"]) == EventKind.DEFINED:
                 self._registry.define(session, int(event["participant"]))
                 if logon is not None:
+                    lib.ome_gateway_undefine(self._pointer, session)  # whose number it was
                     self._admit(logon, Lease(int(event["participant"]), session, is_defined=True, is_reused=False))
                 return
             lib.ome_gateway_undefine(self._pointer, session)

@@ -44,7 +44,7 @@ class ReportArchive:
     """Reads reports in the background, and gives them to `give` with the number of the question; none where there are none any more.
 
     `directory` is the journal's, or None where there is none. `limits` hold all orders of the journal. `give` is called on the archive's
-    thread. A question that comes before the last one is answered waits.
+    thread. A new question takes the place of one that waits.
     """
 
     def __init__(self, directory: Path | None, limits: Limits, give: Callable[[int, bytes], None], *, supervisor: Supervisor) -> None:

@@ -520,7 +520,7 @@ static void a_session_is_found_as_it_was_defined(void)
     ome_session_view_t session;
     memset(&session, 0xFF, sizeof(session));
     CHECK_EQUAL(ome_engine_session(market.engine, 2, &session), OME_OK);
-    const ome_session_view_t expected_session = {.participant_name = "B", .participant = 2, .session_number = 7};
+    const ome_session_view_t expected_session = {.participant_name = "B", .defined_sequence = 4, .participant = 2, .session_number = 7};
     CHECK_BYTES_EQUAL(&session, &expected_session, sizeof(session));
     CHECK_EQUAL(ome_engine_session(market.engine, 0, &session), OME_NOT_FOUND);
     CHECK_EQUAL(ome_engine_session(market.engine, 3, &session), OME_NOT_FOUND);

@@ -280,7 +280,7 @@ typedef struct
 #define SECTION_FIELD(type, field)                                                                                                         \
     112 + ((type) - 1) * 24 + offsetof(ome_snapshot_section_t, field), sizeof(((ome_snapshot_section_t *)0)->field)
 
-#define SESSION 40
+#define SESSION 48
 #define ORDER 56
 #define ICEBERG (3 * ORDER)
 #define STOP_SIZE (56 + 32 + 56)
@@ -307,6 +307,7 @@ static const wrong_t wrongs[] = {
     {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 2 * STOP_SIZE - 1, "not that of what it counts"},
     {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 2 * (STOP_SIZE + sizeof(ome_snapshot_attributes_t)) + 1,
         "not that of what it counts"},
+    {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 4 * STOP_SIZE, "not that of what it counts"},
     {0, AT(header, state_hash), 1, "state hash"},
     {0, AT(header, sequence), 1, "a stop stands behind"},
     {OME_SNAPSHOT_SECTION_INSTRUMENTS, AT(instrument, tick), 0, "can be defined"},
