@@ -18,9 +18,9 @@ from pathlib import Path
 # Lowest first.
 PYTHON_FLOORS = (
     ("errors", "units", "enums"),
-    ("attributes",),
+    ("attributes", "flood"),
     ("messages", "instruments"),
-    ("config", "codec", "_native", "lock", "supervision"),
+    ("config", "codec", "_native", "lock", "supervision", "log"),
     (
         "engine",
         "reference",
@@ -35,6 +35,7 @@ PYTHON_FLOORS = (
         "orderflow",
         "descriptors",
         "storage",
+        "audit",
     ),
     ("recovery", "clock"),
     ("transport",),
