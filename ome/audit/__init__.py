@@ -7,6 +7,17 @@
 from __future__ import annotations
 
 from ome.audit.file import Audit, AuditFile, NoAudit, note_act
-from ome.audit.lines import AUDIT_FILE, AuditIntegrityError, AuditLine, AuditReader, find_end
+from ome.audit.lines import AUDIT_FILE, AuditIntegrityError, AuditLine, AuditReader, begin_line, find_end
 
-__all__ = ["AUDIT_FILE", "Audit", "AuditFile", "AuditIntegrityError", "AuditLine", "AuditReader", "NoAudit", "find_end", "note_act"]
+__all__ = [
+    "AUDIT_FILE",
+    "Audit",
+    "AuditFile",
+    "AuditIntegrityError",
+    "AuditLine",
+    "AuditReader",
+    "NoAudit",
+    "begin_line",
+    "find_end",
+    "note_act",
+]

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Final
 
 from ome.errors import OmeError
-from ome.log import utc_text
+from ome.log import bounded_fields, utc_text
 
 __all__ = [
     "AUDIT_FILE",
@@ -39,6 +39,7 @@ __all__ = [
     "AuditIntegrityError",
     "AuditLine",
     "AuditReader",
+    "begin_line",
     "find_end",
 ]
 
@@ -124,6 +125,12 @@ class AuditLine:
         digest = self.fields.get("digest")
         is_begin = self.kind == BEGIN_KIND and isinstance(digest, str) and _DIGEST.fullmatch(digest)
         return bytes.fromhex(str(digest)) if is_begin else None
+
+
+def begin_line(behind: int, digest: bytes, time_ns: int, fields: Mapping[str, object]) -> AuditLine:
+    """The first line of a file that a repair begins anew, behind line `behind`, which had this chain digest."""
+    bounded = bounded_fields({"digest": digest.hex()} | dict(fields))
+    return AuditLine.following(digest, behind + 1, behind, time_ns, BEGIN_KIND, bounded)
 
 
 def _is_torn(texts: Iterator[bytes], expected: int) -> bool:

@@ -10,12 +10,20 @@ in hexadecimal.
 
 Who keeps the last chain digest in another place can prove the whole history: `tools/verify_manifest.py` does, and needs nothing of ome.
 
+Another kind of line is an anchor of the audit file (ome/audit/). It stands before the line of a segment, where the audit file has grown:
+
+    audit.log 57 <digest> <chain>
+
+How many lines the audit file had, and the chain digest of the last of them; the chain digest of the manifest goes through it as through the
+digest of a segment.
+
 What has a line: segments of format version 2 that are sealed and have records. A sealed segment without records is replaced by the next
 start.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -24,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ome.audit import AUDIT_FILE, AuditIntegrityError, AuditReader, find_end
 from ome.errors import OmeError
 from ome.recovery.directory import segment_first_sequence, segments, sync_directory
 
@@ -37,6 +46,8 @@ __all__ = [
     "check_segment",
     "digest_of",
     "lines_of_segments",
+    "read_anchors",
+    "read_entries",
     "read_manifest",
     "read_seal",
     "remake_lines",
@@ -45,7 +56,9 @@ __all__ = [
 
 MANIFEST_FILE: Final = "manifest"
 
-_LINE: Final = re.compile(rb"(journal-[0-9]{20}\.ome) ([1-9][0-9]{0,15}) ([0-9a-f]{64}) ([0-9a-f]{64})\n")
+_LINE: Final = re.compile(rb"(journal-[0-9]{20}\.ome|audit\.log) ([1-9][0-9]{0,15}) ([0-9a-f]{64}) ([0-9a-f]{64})\n")
+_ANCHOR_COUNT: Final = re.compile(rb".{9} ([1-9][0-9]{0,15}) ")  # of one that may be damaged
+_ANCHOR_DIGEST: Final = re.compile(rb" ([0-9a-f]{64})[^0-9a-f].{63,}", re.DOTALL)
 _LINE_END: Final = re.compile(rb"(?<=\n)")
 _NO_CHAIN: Final = bytes(32)
 _HEADER: Final = struct.Struct("<8sI")  # magic and version of a segment
@@ -73,12 +86,22 @@ class Seal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestLine:
-    """A line of the manifest."""
+    """A line of the manifest: of a segment, or an anchor of the audit file, whose `size_bytes` is a count of lines."""
 
     name: str
     size_bytes: int
     digest: bytes
     chain: bytes
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether it is of the audit file."""
+        return self.name == AUDIT_FILE
+
+    @property
+    def place(self) -> int:
+        """What grows from one line to the next of the same kind: the first sequence of the segment, or the count of an anchor."""
+        return self.size_bytes if self.is_anchor else self.first_sequence
 
     @property
     def first_sequence(self) -> int:
@@ -152,14 +175,26 @@ def _chain(before: bytes, digest: bytes) -> bytes:
 
 
 def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
-    """The lines, and how many bytes of the file they are. What follows is a last line that was torn by a crash, or nothing.
+    """The lines of segments, and how many bytes of the file all lines are. What follows is a last line that a crash has torn, or nothing.
 
     Raises ManifestError where lines do not follow from each other.
     """
+    entries, offset = read_entries(directory)
+    return [line for line in entries if not line.is_anchor], offset
+
+
+def read_anchors(directory: Path) -> list[ManifestLine]:
+    """The anchors of the audit file. Raises ManifestError where lines do not follow from each other."""
+    return [line for line in read_entries(directory)[0] if line.is_anchor]
+
+
+def read_entries(directory: Path) -> tuple[list[ManifestLine], int]:
+    """All lines, of segments and anchors, and how many bytes of the file they are. Raises ManifestError as `read_manifest` does."""
     path = directory / MANIFEST_FILE
     texts = [text for text in _LINE_END.split(path.read_bytes()) if text] if path.exists() else []
     lines: list[ManifestLine] = []
-    chain, offset, first = _NO_CHAIN, 0, 0
+    chain, offset = _NO_CHAIN, 0
+    places = {True: 0, False: 0}  # of the last anchor and of the last segment
     for number, text in enumerate(texts, 1):
         match = _LINE.fullmatch(text)
         if match is None and number == len(texts):
@@ -170,16 +205,17 @@ def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
         name, size_bytes, digest = match[1].decode(), int(match[2]), bytes.fromhex(match[3].decode())
         chain = _chain(chain, digest)
         line = ManifestLine(name=name, size_bytes=size_bytes, digest=digest, chain=bytes.fromhex(match[4].decode()))
-        if line.chain != chain or line.first_sequence <= first:
+        if line.chain != chain or line.place <= places[line.is_anchor]:
             raise ManifestError("manifest", where=where, found=name, allowed="the segment and digests that follow those of the line before")
         lines.append(line)
-        first = line.first_sequence
+        places[line.is_anchor] = line.place
         offset += len(text)
     return lines, offset
 
 
 def append_manifest(directory: Path, *, live: bool = False, count_max: int | None = None) -> list[ManifestLine]:
-    """Adds a line for each sealed segment that has none, and returns these lines. Safe to repeat, and to be killed or lose power in.
+    """Adds a line for each sealed segment that has none, and returns these lines; before the first an anchor of the audit file, where that
+    has grown. Safe to repeat, and to be killed or lose power in.
 
     It adds no more than `count_max`, where that is given. With `live` a server is writing, and the last segment is left out: its seal may
     be seen before it is on disk.
@@ -188,8 +224,11 @@ def append_manifest(directory: Path, *, live: bool = False, count_max: int | Non
 
     Raises ManifestError where the manifest does not fit the segments, or OSError.
     """
-    lines, offset = read_manifest(directory)
+    lines, offset = read_entries(directory)
     added = _missing_lines(directory, lines, live, count_max)
+    anchor = _next_anchor(directory, lines) if added else None
+    if anchor is not None:
+        added = _missing_lines(directory, [*lines, anchor], live, len(added))
     path = directory / MANIFEST_FILE
     is_new = not path.exists()
     if not added and (is_new or path.stat().st_size == offset):
@@ -200,16 +239,33 @@ def append_manifest(directory: Path, *, live: bool = False, count_max: int | Non
         os.fsync(file.fileno())
         if is_new:
             sync_directory(directory)
-        for line in added:
+        for line in added if anchor is None else [anchor, *added]:
             file.write(str(line).encode())
             file.flush()
             os.fsync(file.fileno())
     return added
 
 
+def _next_anchor(directory: Path, lines: list[ManifestLine]) -> ManifestLine | None:
+    """The anchor to follow these lines, of audit lines that are on disk now; None where there are no new ones, or none that can be read.
+
+    An audit file that cannot be read or synced keeps no segment out of the manifest.
+    """
+    path = directory / AUDIT_FILE
+    try:
+        end = find_end(path)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    except (OSError, AuditIntegrityError):
+        return None
+    former = next((line.place for line in reversed(lines) if line.is_anchor), 0)
+    return _line(lines, AUDIT_FILE, end.sequence, end.chain) if end.sequence > former else None
+
+
 def _missing_lines(directory: Path, lines: list[ManifestLine], live: bool, count_max: int | None) -> list[ManifestLine]:
-    """The lines that the manifest should have after those that it has."""
-    chain, first = (lines[-1].chain, lines[-1].first_sequence) if lines else (_NO_CHAIN, 0)
+    """The lines of segments that the manifest should have after those that it has."""
+    chain = lines[-1].chain if lines else _NO_CHAIN
+    first = next((line.first_sequence for line in reversed(lines) if not line.is_anchor), 0)
     expected = 0  # the first sequence of the next segment, where it is known
     added: list[ManifestLine] = []
     found = segments(directory)
@@ -230,27 +286,68 @@ def _missing_lines(directory: Path, lines: list[ManifestLine], live: bool, count
 
 
 def remake_lines(directory: Path) -> tuple[list[ManifestLine], bool]:
-    """The lines made again: those of archived segments as they stand, then one for each sealed segment that is there.
+    """The lines made again: those of archived segments as they stand, then one for each sealed segment that is there; anchors between them.
 
     The second value says whether the damaged manifest proves them: its last line that can be read, or the one before, has the chain
-    digest that the new lines lead to. Where it does not, the lines begin with the segments that are there. Names and sizes of archived
-    segments are in no digest, and taken as they stand.
+    digest that the new lines lead to. Where it does not, the lines begin with the segments that are there, without anchors. Names and sizes
+    of archived segments are in no digest, and taken as they stand.
     """
     texts = [text for text in _LINE_END.split((directory / MANIFEST_FILE).read_bytes()) if text]
     old = [_LINE.fullmatch(text) for text in texts]
     there = _missing_lines(directory, [], False, None)
+    anchors = _anchors_of(directory, texts)
+    lines = _remade(old, there, anchors)
+    return (lines, True) if _is_proven(old, lines) else (there, False)
+
+
+def _anchors_of(directory: Path, texts: list[bytes]) -> dict[int, tuple[int, bytes] | None]:
+    """Count and chain digest of each anchor, by its index; None where neither can be read. The audit file has what is damaged in it."""
+    said: dict[int, tuple[int, bytes]] = {}
+    for index, text in enumerate(texts):
+        if text[:1] == AUDIT_FILE[:1].encode() or text[1 : len(AUDIT_FILE)] == AUDIT_FILE[1:].encode():
+            is_count, is_digest = _ANCHOR_COUNT.match(text), _ANCHOR_DIGEST.search(text)
+            said[index] = (int(is_count[1]) if is_count else 0, bytes.fromhex(is_digest[1].decode()) if is_digest else b"")
+    counts, digests = {count for count, _ in said.values()}, {digest for _, digest in said.values()}
+    by_count: dict[int, bytes] = {}
+    by_digest: dict[bytes, int] = {}
+    with contextlib.suppress(AuditIntegrityError, OSError):
+        for line in AuditReader(directory) if said else ():
+            if line.sequence in counts or line.chain in digests:
+                by_count[line.sequence], by_digest[line.chain] = line.chain, line.sequence
+    found: dict[int, tuple[int, bytes] | None] = {}
+    for index, (count, digest) in said.items():
+        if digest in by_digest:
+            found[index] = (by_digest[digest], digest)
+        elif count in by_count:
+            found[index] = (count, by_count[count])
+        else:
+            found[index] = (count, digest) if count and digest else None
+    return found
+
+
+def _remade(
+    old: list[re.Match[bytes] | None], there: list[ManifestLine], anchors: dict[int, tuple[int, bytes] | None]
+) -> list[ManifestLine]:
+    """Lines in the order of the old ones: what is no anchor is, one after another, an archived segment and then one that is there."""
     first, digests = (there[0].first_sequence if there else 0), {line.digest for line in there}
+    left = iter(there)
     lines: list[ManifestLine] = []
-    for match in old:
-        is_archived = (
+    is_archive = True
+    for index, match in enumerate(old):
+        if index in anchors:
+            if (anchor := anchors[index]) is not None:
+                lines.append(_line(lines, AUDIT_FILE, *anchor))
+            continue
+        is_archive = is_archive and (
             match is not None and segment_first_sequence(match[1].decode()) < first and bytes.fromhex(match[3].decode()) not in digests
         )
-        if match is None or not is_archived:
-            break
-        lines.append(_line(lines, match[1].decode(), int(match[2]), bytes.fromhex(match[3].decode())))
-    for line in there:
+        if is_archive and match is not None:
+            lines.append(_line(lines, match[1].decode(), int(match[2]), bytes.fromhex(match[3].decode())))
+        elif (line := next(left, None)) is not None:
+            lines.append(_line(lines, line.name, line.size_bytes, line.digest))
+    for line in left:
         lines.append(_line(lines, line.name, line.size_bytes, line.digest))
-    return (lines, True) if _is_proven(old, lines) else (there, False)
+    return lines
 
 
 def _line(before: list[ManifestLine], name: str, size_bytes: int, digest: bytes) -> ManifestLine:
@@ -261,12 +358,12 @@ def _line(before: list[ManifestLine], name: str, size_bytes: int, digest: bytes)
 def _is_proven(old: list[re.Match[bytes] | None], lines: list[ManifestLine]) -> bool:
     """A chain digest proves all before it. Where it is damaged itself, so do the digest of its line and the chain digest before."""
     readable = [match for match in old if match is not None]
-    by_name = {match[1].decode(): match for match in readable}
+    by_name = {match[0].split()[0 if match[1] != AUDIT_FILE.encode() else 1]: match for match in readable}  # an anchor's name is its count
     by_digest = {bytes.fromhex(match[3].decode()): match for match in readable}
     met = set()
     is_proven, has_chain = False, True
     for line in lines:
-        match = by_digest.get(line.digest) or by_name.get(line.name)
+        match = by_digest.get(line.digest) or by_name.get((str(line.size_bytes) if line.is_anchor else line.name).encode())
         had_chain, has_chain = has_chain, match is not None and bytes.fromhex(match[4].decode()) == line.chain
         if match is not None:
             met.add(match)

@@ -187,7 +187,14 @@ class Server(NotCopyable):
         definitions.send_limits(venue.submit_one)
         last_time_ns = found.state.time_ns if found.state is not None else 0
         clock_behind_ns = max(0, last_time_ns - self._clocks()[1])
-        clock = open_clock(venue, config, self._clocks, last_time_ns=last_time_ns, accepts_clock=self._accepts_clock)
+        clock = open_clock(
+            venue,
+            config,
+            self._clocks,
+            last_time_ns=last_time_ns,
+            accepts_clock=self._accepts_clock,
+            on_accepted=lambda difference_ns: self.audit.append(LogKind.CLOCK, act="accepted", changed_ns=difference_ns),
+        )
         self._watch_storage(venue)
         publisher.start()
         gateway.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ome.cli.admin.archive import archive
+from ome.cli.admin.audit import audit
 from ome.cli.admin.clock import clock
 from ome.cli.admin.diff import diff
 from ome.cli.admin.dump import dump
@@ -31,5 +32,5 @@ def main() -> None:
     """
 
 
-for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, repair, stats, clock):
+for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, repair, stats, clock, audit):
     main.add_command(command)
