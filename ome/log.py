@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from ome.errors import OmeError
 from ome.flood import Flood
@@ -250,35 +250,48 @@ class OperatorLog:
 
 
 class _Target:
-    """Standard error, or a file that is opened again when somebody has moved it away."""
+    """Standard error, or a file that is opened again when somebody has moved it away.
+
+    It writes to the descriptor: a stream's lock, held by a thread that waits for a terminal, would keep others from that stream.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._file = sys.stderr if path is None else _opened(path)
+        self._stream = sys.stderr if path is None else None
+        self._descriptor = -1
+        if path is not None:
+            self._descriptor = _opened(path)
+        else:
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # a stream in memory has none
+                self._descriptor = sys.stderr.fileno()
 
     def write(self, text: str) -> None:
         """May raise OSError or ValueError."""
         if self._path is not None and not self._is_in_place(self._path):
-            moved, self._file = self._file, _opened(self._path)
-            moved.close()
-        self._file.write(text)
-        self._file.flush()
+            moved, self._descriptor = self._descriptor, _opened(self._path)
+            os.close(moved)
+        if self._descriptor < 0:
+            print(text, end="", file=self._stream, flush=True)
+            return
+        data = text.encode("ascii", "backslashreplace")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
 
     def _is_in_place(self, path: Path) -> bool:
         try:
             found = path.stat()
         except OSError:
             return False
-        own = os.fstat(self._file.fileno())
+        own = os.fstat(self._descriptor)
         return (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
 
     def close(self) -> None:
         if self._path is not None:
-            self._file.close()
+            os.close(self._descriptor)
 
 
-def _opened(path: Path) -> TextIO:
-    return path.open("a", encoding="ascii", errors="backslashreplace")
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
 
 class _Handler(logging.Handler):
