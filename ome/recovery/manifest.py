@@ -60,6 +60,7 @@ _LINE: Final = re.compile(rb"(journal-[0-9]{20}\.ome|audit\.log) ([1-9][0-9]{0,1
 _ANCHOR_COUNT: Final = re.compile(rb".{9} ([1-9][0-9]{0,15}) ")  # of one that may be damaged
 _ANCHOR_DIGEST: Final = re.compile(rb" ([0-9a-f]{64})[^0-9a-f].{63,}", re.DOTALL)
 _LINE_END: Final = re.compile(rb"(?<=\n)")
+_LINE_BEGIN: Final = re.compile(rb"(?<=\n)|(?=(?:journal-[0-9]{20}\.ome|audit\.log) )")  # where the line feed before may be damaged
 _NO_CHAIN: Final = bytes(32)
 _HEADER: Final = struct.Struct("<8sI")  # magic and version of a segment
 _MAGIC: Final = b"\nOMEJRNL"
@@ -292,7 +293,7 @@ def remake_lines(directory: Path) -> tuple[list[ManifestLine], bool]:
     digest that the new lines lead to. Where it does not, the lines begin with the segments that are there, without anchors. Names and sizes
     of archived segments are in no digest, and taken as they stand.
     """
-    texts = [text for text in _LINE_END.split((directory / MANIFEST_FILE).read_bytes()) if text]
+    texts = [text for text in _LINE_BEGIN.split((directory / MANIFEST_FILE).read_bytes()) if text]
     old = [_LINE.fullmatch(text) for text in texts]
     there = _missing_lines(directory, [], False, None)
     anchors = _anchors_of(directory, texts)
