@@ -127,7 +127,7 @@ def _bounded(value: object) -> str | int | bool | None:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
-        return _cut(value.name)
+        return _cut(value.value if isinstance(value.value, str) else value.name)
     if isinstance(value, int) and abs(value) < _INTEGER_MAX:
         return int(value)
     try:

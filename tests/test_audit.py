@@ -329,7 +329,7 @@ def test_a_repair_begins_anew_behind_the_last_anchor(journal: Path, is_there: bo
     first, act = lines_of(journal)
     assert (first.sequence, first.kind, first.fields["act"]) == (43, "repair", "set audit file aside")
     assert first.fields["set_aside"] == (f"{AUDIT_FILE}.set-aside" if is_there else None)
-    assert (act.kind, act.fields["finding"]) == ("repair", "AUDIT")
+    assert (act.kind, act.fields["finding"]) == ("repair", "damaged audit file")
     write_audit(journal, 5)
     state = check_audit(journal)
     assert (state.begins_behind, state.sequence, state.anchors) == (42, 49, 1)
