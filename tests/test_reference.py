@@ -1775,7 +1775,7 @@ def test_hashes_are_those_of_the_page_word_for_word(engine_factory: EngineFactor
             side=SELL,
             price=-10,
             quantity=10,
-        ),  # fmt: skip
+        ),
         NewOrder(timestamp_ns=7, instrument=1, participant=3, side=BUY, price=-10, quantity=4),
         CancelOrder(timestamp_ns=8, client_order_id=5),
     ]
@@ -2523,8 +2523,10 @@ def test_what_expires_by_time_does_so_before_a_number_is_looked_at(crowd: Venue)
 
 
 def test_reports_of_a_session_are_counted_without_gaps(crowd: Venue) -> None:
-    """D5: of an order to its session, of a trade or a prevented match to both, of a command to its sender; what is not reported is not counted."""
-    one, two, three = ({"session": 1}, {"session": 2, "participant": 2}, {"session": 3})
+    """D5: of an order to its session, of a trade or a prevented match to both, of a command to its sender; nothing else is."""
+    one: Fields = {"session": 1}
+    two: Fields = {"session": 2, "participant": 2}
+    three: Fields = {"session": 3}
     prevented: Fields = {"self_trade_prevention": NEWEST, "self_trade_scope": SelfTradeScope.PARTICIPANT}
     stopped: Fields = {"order_type": STOP, "session": 1}
     terms = {Term.STOP_PRICE: 120, Term.CAPACITY: 1}
@@ -2714,7 +2716,8 @@ def test_the_stop_price_of_a_waiting_order_is_told(venue: Venue, side: Side, ord
     assert [getattr(stop_set, name) for name in names] == [getattr(accepted, name) for name in names]
     assert venue.last(1_000 - 10 * up) == [], "a trailing stop price moves without an event"
     at = 1_000 + 10 * up if trails else 1_000 + 20 * up
-    for fields, kept in (({"quantity": 8}, True), ({}, True), ({"quantity": 10}, False)):
+    changes: tuple[tuple[Fields, bool], ...] = (({"quantity": 8}, True), ({}, True), ({"quantity": 10}, False))
+    for fields, kept in changes:
         amended, stop_set = venue.change(1, **fields)
         assert bool(amended.flags & KEPT) == kept
         assert told([stop_set]) == [f"STOP_SET 1 {amended.quantity}@{at} {order_type.name}"]
@@ -2730,7 +2733,7 @@ def test_the_stop_price_of_a_waiting_order_is_told(venue: Venue, side: Side, ord
 
 
 def commands_of_any_version(seed: int, count: int) -> Records:
-    """Commands of every kind by few names, many of them wrong by the newest rules. The same for ever: it depends on nothing but its seed."""
+    """Commands of every kind by few names, many of them wrong by the newest rules. Always the same: it depends on nothing but its seed."""
     random = Random(seed)
 
     def one_of(*options: int) -> int:
@@ -2744,10 +2747,15 @@ def commands_of_any_version(seed: int, count: int) -> Records:
     for session in (1, 2, 3, 4):
         parts.append(
             records_for(
-                CommandKind.DEFINE_SESSION, times=now, session=session, participant=(session - 1) % 2 + 1, participant_name=b"F%d" % (session % 2),
-                session_number=session, session_flags=session,
+                CommandKind.DEFINE_SESSION,
+                times=now,
+                session=session,
+                participant=(session - 1) % 2 + 1,
+                participant_name=b"F%d" % (session % 2),
+                session_number=session,
+                session_flags=session,
             )
-        )  # fmt: skip
+        )
     for _ in range(count):
         session = one_of(0, 1, 2, 3, 4)
         kind = CommandKind(one_of(1, 1, 1, 1, 1, 1, 2, 3, 4, 4, 6, 35, 36, 34))

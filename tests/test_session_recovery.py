@@ -86,7 +86,9 @@ def test_a_message_that_comes_again_is_answered_from_what_happened_and_does_noth
         ]
         again = [asked(wire, frame, count) for frame, count in frames]
         assert again == first
-        assert asked(wire, b"".join(frame for frame, _ in frames), sum(count for _, count in frames)) == sum(first, [])
+        assert asked(wire, b"".join(frame for frame, _ in frames), sum(count for _, count in frames)) == [
+            report for reports in first for report in reports
+        ]
         assert wire.ask(encode_message("TestRequest", request_id=1))[1]["command_sequence"] == 5
 
 

@@ -1,7 +1,8 @@
 """Commands, events and orders as people read them: names for numbers, decimals for units; as fields for a program, or as a line.
 
 This is the only place that turns records into words. `names.Names` knows what the numbers mean; `describe_commands`, `describe_events`,
-`describe_order` and `describe_session` give fields by name, `command_line`, `event_line`, `order_line` and `session_line` make a line of those.
+`describe_order` and `describe_session` give fields by name, `command_line`, `event_line`, `order_line` and `session_line` make a line of
+those.
 
 Prices and quantities are decimals, as `price` and `quantity`, where the instrument is known, and otherwise integers, as `price_units` and
 `quantity_lots`. Values that no enumeration has stay numbers.

@@ -167,7 +167,7 @@ class ReferenceEngine:
         return None if order is None else dataclasses.replace(order)
 
     def progress(self, session: int) -> tuple[int, int, int]:
-        """Section Sessions: flags, the last number taken and the count of reports of a session that is defined; 0 each before there are any."""
+        """Section Sessions: flags, last number taken and count of reports of a session that is defined; 0 each before there are any."""
         return session_progress(self._market, session)
 
     def check(self) -> None:
