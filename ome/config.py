@@ -27,6 +27,7 @@ EXAMPLE_FILE = Path(__file__).with_name("ome.toml")
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
 _CURVES = ("auto", "always", "never")
+_LOG_FORMATS = ("text", "json")
 _LISTED = 10
 
 
@@ -69,6 +70,8 @@ class ServerConfig:
     event_log: bool = True
     check_bytes_per_second: int = 4 << 20
     snapshot_levels: int = 65_536
+    log_format: str = "text"
+    log_file: str = ""
     participants: tuple[str, ...] = ()
     keys_file: Path | None = None
     server_key_file: Path | None = None
@@ -86,7 +89,11 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if self.policy is not Policy.MEMORY and self.directory is None:
             raise ConfigError("journal.directory", where=self.source, found=None, allowed='a directory, unless journal.policy is "memory"')
-        for key, value, choices in (("ring.wait", self.wait, _WAITS), ("security.curve", self.curve, _CURVES)):
+        for key, value, choices in (
+            ("ring.wait", self.wait, _WAITS),
+            ("log.format", self.log_format, _LOG_FORMATS),
+            ("security.curve", self.curve, _CURVES),
+        ):
             if value not in choices:
                 raise ConfigError(key, where=self.source, found=value, allowed=one_of(choices))
         for key, count, least in (
@@ -213,6 +220,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
     },
     "ring": {"slots": _Key("ring_slots", int), "stream_slots": _Key("stream_slots", int), "wait": _Key("wait", str)},
     "feed": {"snapshot_levels": _Key("snapshot_levels", int)},
+    "log": {"format": _Key("log_format", str), "file": _Key("log_file", str)},
     "limits": {
         "orders": _Key("order_count_max", int),
         "levels": _Key("level_count_max", int),

@@ -441,11 +441,12 @@ def test_verify_agrees_with_the_core_and_with_the_reference(journal: Journal) ->
         ("events", True, 0, "events"),
         ("snapshots", True, 0, "snapshots"),
         ("manifest", True, 0, "segments"),
+        ("audit", True, 0, "lines"),
     ]
     assert (found["ok"], found["sequence"], found["epochs"], found["segments"], found["verdict"]) == (True, records, 1, 2, "clean")
     assert (found["state_hash"], found["event_hash"]) == (f"{journal.state_hash:016x}", f"{journal.event_hash:016x}")
     lines = admin("verify", journal.directory).stdout.splitlines()
-    names = ("journal", "replay", "events", "snapshots", "manifest")
+    names = ("journal", "replay", "events", "snapshots", "manifest", "audit")
     assert [line.split()[:2] for line in lines[:-1]] == [[name, "ok"] for name in names]
     assert f"state {journal.state_hash:016x}" in lines[-1]
 
@@ -473,7 +474,7 @@ def test_verify_shows_both_sides_where_the_reference_says_something_else(
 
     monkeypatch.setattr(ReferenceEngine, "apply_records", lie)
     found = json_of("verify", tmp_path, "--reference", code=3)
-    assert [check["is_ok"] for check in found["checks"]] == [True, True, False, True, True, True]
+    assert [check["is_ok"] for check in found["checks"]] == [True, True, False, True, True, True, True]
     disagreement = found["disagreement"]
     assert (disagreement["sequence"], disagreement["command"]["client_order_id"]) == (5, 6)
     assert [event["kind"] for event in disagreement["core"]] == ["accepted", "trade"]

@@ -452,7 +452,10 @@ def test_the_command_brings_it_up_to_date_where_no_server_runs(tmp_path: Path) -
             (tmp_path / MANIFEST_FILE).unlink()
         added = read_json(admin("manifest", tmp_path, "--json").stdout)
         assert (len(added["added"]), added["segments"]) == (int(count == 2), 1)
-        assert (tmp_path / MANIFEST_FILE).read_bytes() == written
+        if count == 2:  # the new anchor is of an audit file that has grown
+            assert (tmp_path / MANIFEST_FILE).read_bytes().splitlines()[1].split()[:3] == written.splitlines()[1].split()[:3]
+        else:
+            assert (tmp_path / MANIFEST_FILE).read_bytes() == written
         assert added["chain"] in proven(tmp_path)
         assert "1 segments in the manifest" in admin("manifest", tmp_path).stdout
         assert read_json(admin("verify", tmp_path, "--json").stdout)["ok"]

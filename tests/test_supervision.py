@@ -27,7 +27,7 @@ from ome.server import Server
 from ome.supervision import THREADS_FILE, Supervisor, ThreadFailedError, ThreadStatus
 
 DEADLINE_S = 20.0
-THREADS = {"ome-gateway", "ome-publisher", "ome-follower", "ome-clock", "ome-checker"}
+THREADS = {"ome-gateway", "ome-publisher", "ome-follower", "ome-clock", "ome-checker", "ome-audit", "ome-archive"}
 
 
 @pytest.fixture(autouse=True)

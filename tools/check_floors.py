@@ -18,9 +18,9 @@ from pathlib import Path
 # Lowest first.
 PYTHON_FLOORS = (
     ("errors", "units", "enums", "numerics"),
-    ("attributes",),
+    ("attributes", "flood"),
     ("messages", "instruments"),
-    ("config", "codec", "_native", "lock", "supervision", "keys"),
+    ("config", "codec", "_native", "lock", "supervision", "keys", "log"),
     (
         "engine",
         "reference",
@@ -35,6 +35,7 @@ PYTHON_FLOORS = (
         "orderflow",
         "descriptors",
         "storage",
+        "audit",
     ),
     ("recovery", "clock"),
     ("transport",),
@@ -45,7 +46,7 @@ PYTHON_FLOORS = (
     ("__init__", "__main__"),
 )
 # Of strangers, who may use whom all the same: what refuses a value raises an error of ome; only the C library can name a thread.
-PYTHON_EXCEPTIONS = {("units", "errors"), ("supervision", "_native")}
+PYTHON_EXCEPTIONS = {("units", "errors"), ("supervision", "_native"), ("log", "_native")}
 # Libraries that only some modules may import.
 LIBRARIES = {
     "zmq": ("transport", "security", "keys"),

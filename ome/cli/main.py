@@ -26,6 +26,7 @@ from ome.config import EXAMPLE_FILE, LIMIT_KEYS, ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
 from ome.enums import EventKind, Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.instruments import Instrument
+from ome.log import open_log
 from ome.recovery.directory import segments
 from ome.server import Server
 
@@ -76,7 +77,13 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
 @failing
 def run(config: str | None, policy: str | None, accept_clock: bool, as_json: bool, **overrides: object) -> None:
     """Run a venue until SIGINT, SIGTERM or SIGHUP. Every start recovers the journal."""
-    server = Server(_config(config, overrides | {"policy": Policy[policy.upper()] if policy else None}), accept_clock=accept_clock)
+    settings = _config(config, overrides | {"policy": Policy[policy.upper()] if policy else None})
+    with open_log(settings.log_format, settings.log_file):
+        _run(Server(settings, accept_clock=accept_clock), as_json=as_json)
+
+
+def _run(server: Server, *, as_json: bool) -> None:
+    """From its start to its end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup makes the process ignore it
             signal.signal(number, lambda *_: server.stop())  # writes to a descriptor: safe at any moment, and more than once

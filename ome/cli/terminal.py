@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from ome.audit import AuditIntegrityError
 from ome.codec import COMMAND, EVENT, time_ns
 from ome.codec.layouts import TEMPLATES
 from ome.config import ConfigError
@@ -76,7 +77,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _code(error: Exception) -> ExitCode:
-    if isinstance(error, JournalIntegrityError | ManifestError):
+    if isinstance(error, JournalIntegrityError | ManifestError | AuditIntegrityError):
         return ExitCode.INTEGRITY
     if isinstance(error, ConfigError | InvalidValueError | InvalidTypeError) and not isinstance(error, Mismatch):
         return ExitCode.USAGE

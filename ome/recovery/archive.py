@@ -90,7 +90,7 @@ def _events_before(directory: Path, before: int) -> dict[Path, ManifestLine]:
         seal = read_seal(path)
         if seal is None or _last_command(path, seal) >= before:
             break
-        going[path] = ManifestLine(name=path.name, size_bytes=seal.end, digest=digest_of(path, seal.end), chain=b"")
+        going[path] = ManifestLine(name=path.name, size_bytes=seal.end, digest=digest_of(path, seal.end))
     return going
 
 

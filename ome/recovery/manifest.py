@@ -8,6 +8,13 @@ The name; how many bytes the segment has up to the end of its seal; the SHA-256 
 of the chain digest of the line before (32 bytes, zero before the first) followed by this digest (32 bytes). Digests are written in
 hexadecimal. A line without `sha256:` was written by an earlier version: both its digests are BLAKE2b-256. Such lines come first.
 
+Another kind of line is an anchor of the audit file (ome/audit/). It stands before the line of a segment, where the audit file has grown:
+
+    audit.log 57 sha256:<digest> <chain>
+
+How many lines the audit file had; the chain digest of the last of them, a SHA-256 that this line has too; and the chain digest of the
+manifest, which goes through it as through the digest of a segment. No earlier version wrote anchors.
+
 Who keeps the last chain digest in another place can prove the whole history: `tools/verify_manifest.py` does, and needs nothing of ome.
 
 What has a line: segments of format version 2 that are sealed and have records. A sealed segment without records is replaced by the next
@@ -16,12 +23,13 @@ start.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from itertools import islice
@@ -29,6 +37,7 @@ from pathlib import Path
 from typing import Final
 
 from ome._native import ffi, lib
+from ome.audit import AUDIT_FILE, AuditIntegrityError, AuditReader, find_end
 from ome.errors import OmeError
 from ome.recovery.directory import segment_first_sequence, segments, sync_directory
 
@@ -44,6 +53,8 @@ __all__ = [
     "digest_of",
     "is_of_line",
     "lines_of_segments",
+    "read_anchors",
+    "read_entries",
     "read_manifest",
     "read_seal",
     "remake_lines",
@@ -53,10 +64,15 @@ __all__ = [
 MANIFEST_FILE: Final = "manifest"
 
 _LINE: Final = re.compile(
-    rb"(?P<name>journal-[0-9]{20}\.ome) (?P<size>[1-9][0-9]{0,15}) "
+    rb"(?P<name>journal-[0-9]{20}\.ome|audit\.log) (?P<size>[1-9][0-9]{0,15}) "
     rb"(?:(?P<algorithm>sha256):)?(?P<digest>[0-9a-f]{64}) (?P<chain>[0-9a-f]{64})\n"
 )
 _LINE_END: Final = re.compile(rb"(?<=\n)")
+# Of lines of which any one byte may be damaged, also into a line feed:
+_LINE_BEGIN: Final = re.compile(rb"(?<=\n)(?=jou|aud|.{3}(?:rnal-|it\.log))|(?=(?:journal-[0-9]{20}\.ome|audit\.log) )", re.DOTALL)
+_ANCHOR_BEGIN: Final = re.compile(rb"aud|.{3}it\.log", re.DOTALL)
+_ANCHOR_COUNT: Final = re.compile(rb".{9} ([1-9][0-9]{0,15}) ", re.DOTALL)
+_ANCHOR_DIGEST: Final = re.compile(rb"[^0-9a-f]([0-9a-f]{64})[^0-9a-f].{63,}", re.DOTALL)  # not the chain digest: that follows it
 _NO_CHAIN: Final = bytes(32)
 _HEADER: Final = struct.Struct("<8sI")  # magic and version of a segment
 _MAGIC: Final = b"\nOMEJRNL"
@@ -94,13 +110,26 @@ class Seal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestLine:
-    """A line of the manifest. `algorithm` is that of both digests."""
+    """A line of the manifest: of a segment, or an anchor of the audit file, whose `size_bytes` is a count of lines.
+
+    `algorithm` is that of both digests. Without `chain` it follows no line yet.
+    """
 
     name: str
     size_bytes: int
     digest: bytes
-    chain: bytes
+    chain: bytes = b""
     algorithm: Algorithm = Algorithm.SHA256
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether it is of the audit file."""
+        return self.name == AUDIT_FILE
+
+    @property
+    def place(self) -> int:
+        """What grows from one line to the next of the same kind: the first sequence of the segment, or the count of an anchor."""
+        return self.size_bytes if self.is_anchor else self.first_sequence
 
     @property
     def first_sequence(self) -> int:
@@ -196,11 +225,16 @@ def _read_idle(file: int, part: memoryview, offset: int) -> int:
     return int(read[0])
 
 
-def _line(before: ManifestLine | None, name: str, size_bytes: int, digest: bytes, algorithm: Algorithm) -> ManifestLine:
-    """The one that follows the line before."""
-    chain = algorithm.hasher()
-    chain.update((_NO_CHAIN if before is None else before.chain) + digest)
-    return ManifestLine(name=name, size_bytes=size_bytes, digest=digest, chain=chain.digest(), algorithm=algorithm)
+def _chained(lines: Iterable[ManifestLine], before: ManifestLine | None = None) -> list[ManifestLine]:
+    """These lines with the chain digests that they have behind the line `before`, or as the first ones."""
+    chain = _NO_CHAIN if before is None else before.chain
+    chained: list[ManifestLine] = []
+    for line in lines:
+        hasher = line.algorithm.hasher()
+        hasher.update(chain + line.digest)
+        chain = hasher.digest()
+        chained.append(replace(line, chain=chain))
+    return chained
 
 
 def _line_of(match: re.Match[bytes]) -> ManifestLine:
@@ -215,14 +249,26 @@ def _line_of(match: re.Match[bytes]) -> ManifestLine:
 
 
 def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
-    """The lines, and how many bytes of the file they are. What follows is a last line that was torn by a crash, or nothing.
+    """The lines of segments, and how many bytes of the file all lines are. What follows is a last line that a crash has torn, or nothing.
 
     Raises ManifestError where lines do not follow from each other.
     """
+    entries, offset = read_entries(directory)
+    return [line for line in entries if not line.is_anchor], offset
+
+
+def read_anchors(directory: Path) -> list[ManifestLine]:
+    """The anchors of the audit file. Raises ManifestError where lines do not follow from each other."""
+    return [line for line in read_entries(directory)[0] if line.is_anchor]
+
+
+def read_entries(directory: Path) -> tuple[list[ManifestLine], int]:
+    """All lines, of segments and anchors, and how many bytes of the file they are. Raises ManifestError as `read_manifest` does."""
     path = directory / MANIFEST_FILE
     texts = [text for text in _LINE_END.split(path.read_bytes()) if text] if path.exists() else []
     lines: list[ManifestLine] = []
     offset = 0
+    places = {True: 0, False: 0}  # of the last anchor and of the last segment
     for number, text in enumerate(texts, 1):
         match = _LINE.fullmatch(text)
         if match is None and number == len(texts):
@@ -230,13 +276,13 @@ def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
         where = f"{path} line {number}"
         if match is None:
             raise ManifestError("manifest", where=where, found=text[:80], allowed="name, bytes, digest and chain digest")
-        line, before = _line_of(match), lines[-1] if lines else None
-        follows = line == _line(before, line.name, line.size_bytes, line.digest, line.algorithm)
-        if not follows or line.first_sequence <= (before.first_sequence if before is not None else 0):
+        line = _line_of(match)
+        if [line] != _chained([line], lines[-1] if lines else None) or line.place <= places[line.is_anchor]:
             raise ManifestError(
                 "manifest", where=where, found=line.name, allowed="the segment and digests that follow those of the line before"
             )
         lines.append(line)
+        places[line.is_anchor] = line.place
         offset += len(text)
     return lines, offset
 
@@ -244,7 +290,8 @@ def read_manifest(directory: Path) -> tuple[list[ManifestLine], int]:
 def append_manifest(
     directory: Path, *, live: bool = False, count_max: int | None = None, can_wait: Callable[[], bool] = lambda: False
 ) -> list[ManifestLine]:
-    """Adds a line for each sealed segment that has none, and returns these lines. Safe to repeat, and to be killed or lose power in.
+    """Adds a line for each sealed segment that has none, and returns these lines; before the first an anchor of the audit file, where that
+    has grown. Safe to repeat, and to be killed or lose power in.
 
     It adds no more than `count_max`, where that is given. With `live` a server is writing, and the last segment is left out: its seal may
     be seen before it is on disk. While `can_wait` says so, segments are read only where a core is idle.
@@ -253,8 +300,14 @@ def append_manifest(
 
     Raises ManifestError where the manifest does not fit the segments, or OSError.
     """
-    lines, offset = read_manifest(directory)
-    added = _missing_lines(directory, lines, live=live, count_max=count_max, can_wait=can_wait)
+    lines, offset = read_entries(directory)
+    first = next((line.first_sequence for line in reversed(lines) if not line.is_anchor), 0)
+    missing = [
+        ManifestLine(name=path.name, size_bytes=seal.end, digest=digest_of(path, seal.end, can_wait=can_wait))
+        for path, seal in islice(_unlisted(directory, first, live), count_max)
+    ]
+    anchor = _next_anchor(directory, lines) if missing else None
+    added = _chained(missing if anchor is None else [anchor, *missing], lines[-1] if lines else None)
     path = directory / MANIFEST_FILE
     is_new = not path.exists()
     if not added and (is_new or path.stat().st_size == offset):
@@ -269,24 +322,23 @@ def append_manifest(
             file.write(str(line).encode())
             file.flush()
             os.fsync(file.fileno())
-    return added
+    return [line for line in added if not line.is_anchor]
 
 
-def _missing_lines(
-    directory: Path,
-    lines: list[ManifestLine],
-    *,
-    live: bool = False,
-    count_max: int | None = None,
-    can_wait: Callable[[], bool] = lambda: False,
-) -> list[ManifestLine]:
-    """The lines that the manifest should have after those that it has."""
-    before = lines[-1] if lines else None
-    added: list[ManifestLine] = []
-    for path, seal in islice(_unlisted(directory, before.first_sequence if before is not None else 0, live), count_max):
-        before = _line(before, path.name, seal.end, digest_of(path, seal.end, can_wait=can_wait), Algorithm.SHA256)
-        added.append(before)
-    return added
+def _next_anchor(directory: Path, lines: list[ManifestLine]) -> ManifestLine | None:
+    """The anchor to follow these lines, of audit lines that are on disk now; None where there are no new ones, or none that can be read.
+
+    An audit file that cannot be read or synced keeps no segment out of the manifest.
+    """
+    path = directory / AUDIT_FILE
+    try:
+        end = find_end(path)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    except (OSError, AuditIntegrityError):
+        return None
+    former = next((line.place for line in reversed(lines) if line.is_anchor), 0)
+    return ManifestLine(name=AUDIT_FILE, size_bytes=end.sequence, digest=end.chain) if end.sequence > former else None
 
 
 def _unlisted(directory: Path, first: int, live: bool) -> Iterator[tuple[Path, Seal]]:
@@ -305,45 +357,85 @@ def _unlisted(directory: Path, first: int, live: bool) -> Iterator[tuple[Path, S
 
 
 def remake_lines(directory: Path) -> tuple[list[ManifestLine], bool]:
-    """The lines made again: those of archived segments as they stand, then one for each sealed segment that is there.
+    """The lines made again: those of archived segments as they stand, then one for each sealed segment that is there; anchors between them.
 
     The second value says whether the damaged manifest proves them: its last line that can be read, or the one before, has the chain
-    digest that the new lines lead to. Where it does not, the lines begin with the segments that are there. Names and sizes of archived
-    segments are in no digest, and taken as they stand.
+    digest that the new lines lead to. Where it does not, the lines begin with the segments that are there, without anchors. Names and sizes
+    of archived segments are in no digest, and taken as they stand.
     """
-    texts = [text for text in _LINE_END.split((directory / MANIFEST_FILE).read_bytes()) if text]
+    texts = [text for text in _LINE_BEGIN.split((directory / MANIFEST_FILE).read_bytes()) if text]
     old = [None if (match := _LINE.fullmatch(text)) is None else _line_of(match) for text in texts]
     there = list(_unlisted(directory, 0, False))
-    first = segment_first_sequence(there[0][0].name) if there else 0
     digest = cache(digest_of)
+
+    def lines_there(algorithms: list[Algorithm]) -> list[ManifestLine]:
+        return [
+            ManifestLine(name=path.name, size_bytes=seal.end, digest=digest(path, seal.end, one), algorithm=one)
+            for (path, seal), one in zip(there, algorithms, strict=True)
+        ]
+
     readable = {line.digest for line in old if line is not None}
     known = [next((one for one in Algorithm if digest(path, seal.end, one) in readable), None) for path, seal in there]
-    present = {digest(path, seal.end, one) for (path, seal), one in zip(there, known, strict=True) if one is not None}
-    archived: list[ManifestLine] = []
-    for line in old:
-        if line is None or line.first_sequence >= first or line.digest in present:
-            break
-        archived.append(_line(archived[-1] if archived else None, line.name, line.size_bytes, line.digest, line.algorithm))
+    kept = _kept_lines(old, _anchors_of(directory, texts), lines_there([one or Algorithm.SHA256 for one in known]))
     # Where a line cannot be read, its algorithm is not known: BLAKE2b up to one of them, SHA-256 from there on.
     for earlier_count in (0, *(index + 1 for index, one in enumerate(known) if one is None)):
-        lines = list(archived)
-        for index, ((path, seal), one) in enumerate(zip(there, known, strict=True)):
-            algorithm = one or (Algorithm.BLAKE2B if index < earlier_count else Algorithm.SHA256)
-            lines.append(_line(lines[-1] if lines else None, path.name, seal.end, digest(path, seal.end, algorithm), algorithm))
+        made = iter(
+            lines_there([one or (Algorithm.BLAKE2B if index < earlier_count else Algorithm.SHA256) for index, one in enumerate(known)])
+        )
+        filled = [line for one in kept if (line := one or next(made, None)) is not None]
+        lines = _chained([*filled, *made])
         if _is_proven(old, lines):
             return lines, True
-    return _missing_lines(directory, []), False
+    return _chained(lines_there([Algorithm.SHA256] * len(there))), False
+
+
+def _anchors_of(directory: Path, texts: list[bytes]) -> dict[int, ManifestLine | None]:
+    """The anchors by their indexes; None where neither count nor digest can be read. The audit file has what is damaged in one."""
+    said: dict[int, tuple[int, bytes]] = {}
+    for index, text in enumerate(texts):
+        if _ANCHOR_BEGIN.match(text):
+            is_count, is_digest = _ANCHOR_COUNT.match(text), _ANCHOR_DIGEST.search(text)
+            said[index] = (int(is_count[1]) if is_count else 0, bytes.fromhex(is_digest[1].decode()) if is_digest else b"")
+    by_count: dict[int, bytes] = {}
+    by_digest: dict[bytes, int] = {}
+    counts, digests = {count for count, _ in said.values()}, {digest for _, digest in said.values()}
+    with contextlib.suppress(AuditIntegrityError, OSError):
+        for line in AuditReader(directory) if said else ():
+            if line.sequence in counts or line.chain in digests:
+                by_count[line.sequence], by_digest[line.chain] = line.chain, line.sequence
+    found: dict[int, ManifestLine | None] = {}
+    for index, (said_count, said_digest) in said.items():
+        count = by_digest.get(said_digest, said_count)
+        digest = said_digest if said_digest in by_digest else by_count.get(said_count, said_digest)
+        found[index] = ManifestLine(name=AUDIT_FILE, size_bytes=count, digest=digest) if count and digest else None
+    return found
+
+
+def _kept_lines(
+    old: list[ManifestLine | None], anchors: dict[int, ManifestLine | None], there: list[ManifestLine]
+) -> list[ManifestLine | None]:
+    """In the order of the old lines: anchors, those of archived segments as they stand, and None for each of a segment that is there."""
+    first, digests = (there[0].first_sequence if there else 0), {line.digest for line in there}
+    kept: list[ManifestLine | None] = []
+    is_archive = True
+    for index, line in enumerate(old):
+        if index in anchors:
+            kept += [anchor] if (anchor := anchors[index]) is not None else []
+        else:
+            is_archive = is_archive and line is not None and line.first_sequence < first and line.digest not in digests
+            kept.append(line if is_archive else None)
+    return kept
 
 
 def _is_proven(old: list[ManifestLine | None], lines: list[ManifestLine]) -> bool:
     """A chain digest proves all before it. Where it is damaged itself, so do the digest of its line and the chain digest before."""
     readable = [line for line in old if line is not None]
-    by_name = {line.name: line for line in readable}
+    by_place = {(line.is_anchor, line.place): line for line in readable}
     by_digest = {line.digest: line for line in readable}
     met = set()
     is_proven, has_chain = False, True
     for line in lines:
-        match = by_digest.get(line.digest) or by_name.get(line.name)
+        match = by_digest.get(line.digest) or by_place.get((line.is_anchor, line.place))
         had_chain, has_chain = has_chain, match is not None and match.chain == line.chain
         if match is not None:
             met.add(match)

@@ -44,10 +44,9 @@ class InstrumentState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
-    """Everything after command `sequence`; `time_ns` is the latest timestamp so far. `state_hash` and `rules_version` are None before
-    the first command.
+    """Everything after command `sequence`; `time_ns` is the latest timestamp so far. `state_hash` and `rules_version` are None before the
+    first command. `sessions` are by number, those of every instrument.
 
-    `sessions` are by number, those of every instrument.
     What came before `begins_behind` is from a snapshot, 0 where all is from the journal.
     """
 

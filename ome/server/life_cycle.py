@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ome.admission import Admission
+from ome.audit import Audit, AuditFile, NoAudit
 from ome.clock import read_clocks
 from ome.codec import Records
 from ome.config import ServerConfig
@@ -24,6 +25,7 @@ from ome.engine import EngineState
 from ome.enums import CommandKind, Policy
 from ome.errors import InvalidValueError, NotCopyable, OmeError
 from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway, Throttle
+from ome.log import LogKind, OperatorLog
 from ome.messages import Limits
 from ome.publisher import Publisher
 from ome.recovery import JournalError, JournalReport, Replay
@@ -107,6 +109,8 @@ class Server(NotCopyable):
 
     Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start. `clocks` gives the steady
     clock and the machine's clock of one moment. With `accept_clock` that clock is right, even where it is far ahead of the journal.
+
+    `log` takes events for the operator, `audit` what is to be recorded: nothing is where there is no journal.
     """
 
     _use_instead = "its `config` for another server; its journal or a snapshot for its state (ome.recovery.Replay)"
@@ -124,6 +128,10 @@ class Server(NotCopyable):
         self._stop_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         weakref.finalize(self, os.close, self._stop_fd)
         self._supervisor = Supervisor(config.directory, self._count_threads)
+        self.log = OperatorLog()
+        self.audit: Audit = NoAudit()
+        self._stop_reason = ""
+        self._is_closed = False
         self.orders_endpoint = ""
         self.feed_endpoint = ""
         self.summary: StartSummary | None = None
@@ -151,6 +159,7 @@ class Server(NotCopyable):
         except BaseException:
             self._stack.close()
             raise
+        self._record_start(self.summary)
         return self.summary
 
     def _start(self, progress: Callable[[int], None] | None) -> StartSummary:
@@ -187,7 +196,14 @@ class Server(NotCopyable):
         definitions.send_limits(venue.submit_one)
         last_time_ns = found.state.time_ns if found.state is not None else 0
         clock_behind_ns = max(0, last_time_ns - self._clocks()[1])
-        clock = open_clock(venue, config, self._clocks, last_time_ns=last_time_ns, accepts_clock=self._accepts_clock)
+        clock = open_clock(
+            venue,
+            config,
+            self._clocks,
+            last_time_ns=last_time_ns,
+            accepts_clock=self._accepts_clock,
+            on_accepted=lambda difference_ns: self.audit.append(LogKind.CLOCK, act="accepted", changed_ns=difference_ns),
+        )
         self._watch_storage(venue)
         self._watch_keys(gateway, orders, feed)
         publisher.start()
@@ -251,6 +267,12 @@ class Server(NotCopyable):
             self._stack.callback(follower.close)  # when the journal is sealed
             found = dataclasses.replace(found, seconds=time.perf_counter() - begun)
         self._stack.callback(venue.close)
+        if found.report is not None:
+            assert config.directory is not None, "the configuration was checked"
+            self.audit = audit = AuditFile(config.directory, supervisor=self._supervisor)
+            audit.start()
+            self._stack.callback(audit.close)  # when nobody logs on any more; before the follower closes, whose manifest has its digest
+        self._stack.callback(self._record_stop)
         return venue, follower, found
 
     def _recovered(self, replay: Replay) -> _Recovered:
@@ -355,6 +377,16 @@ class Server(NotCopyable):
         except JournalError as error:
             raise ServerError("journal.directory", where=error.where, found=error.found, allowed=error.allowed) from None
 
+    def _record_start(self, summary: StartSummary) -> None:
+        fields = {"sequence": summary.next_sequence, "starts": summary.starts, "epoch": summary.epoch, "policy": summary.policy}
+        self.log.event(LogKind.STARTED, **fields, orders=self.orders_endpoint, feed=self.feed_endpoint)
+        self.audit.append(LogKind.STARTED, **fields, configuration=f"{self.config.behaviour_hash:016x}")
+
+    def _record_stop(self) -> None:
+        """Of a server that has started; the sessions have ended."""
+        if self.summary is not None:
+            self.audit.append(LogKind.STOPPED, reason=self._stop_reason)
+
     # ---- while it runs ----
 
     @property
@@ -397,6 +429,7 @@ class Server(NotCopyable):
             if poll.poll(max(0.0, left) * 1_000):
                 return True
             self._raise_failure()
+            self.log.tell_suppressed()
             if deadline is not None and time.monotonic() >= deadline:
                 return False
 
@@ -431,5 +464,10 @@ class Server(NotCopyable):
             if self.failure is None:
                 view = venue.view
                 summary = StopSummary(state=view.state, state_hash=view.state_hash)
+            self._stop_reason = "asked" if self.failure is None else str(self.failure)
         self._stack.close()
+        if self._stop_reason and not self._is_closed:
+            self._is_closed = True
+            self.log.tell_suppressed(all_of_them=True)
+            self.log.event(LogKind.STOPPED, reason=self._stop_reason, **({} if summary is None else {"sequence": summary.state.sequence}))
         return summary

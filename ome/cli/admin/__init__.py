@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ome.cli.admin.archive import archive
+from ome.cli.admin.audit import audit
 from ome.cli.admin.clock import clock
 from ome.cli.admin.diff import diff
 from ome.cli.admin.dump import dump
@@ -32,5 +33,5 @@ def main() -> None:
     """
 
 
-for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, repair, stats, clock, keygen):
+for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, repair, stats, clock, audit, keygen):
     main.add_command(command)
