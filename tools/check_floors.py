@@ -31,7 +31,7 @@ PYTHON_FLOORS = (
         "marketdata",
         "clearing",
         "metrics",
-        "security",
+        "admission",
         "orderflow",
         "descriptors",
         "storage",
@@ -49,7 +49,7 @@ PYTHON_FLOORS = (
 PYTHON_EXCEPTIONS = {("units", "errors"), ("supervision", "_native"), ("log", "_native")}
 # Libraries that only some modules may import.
 LIBRARIES = {
-    "zmq": ("transport", "security", "keys"),
+    "zmq": ("transport", "keys"),
     "nacl": ("transport", "keys"),
     "click": ("cli",),
     "sortedcontainers": ("reference", "marketdata"),
