@@ -73,6 +73,11 @@ class Context:
         self._sockets: list[zmq.Socket[bytes]] = []
         self._raw = _RawContext(io_threads=1)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._raw.closed
+
     def connect_client(self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES) -> ClientSocket:
         """A client's order entry socket. It connects in the background, and says when it lost its connection."""
         raw = self._make_client(zmq.DEALER, endpoint, high_water_mark_frames)
