@@ -36,6 +36,7 @@ class Pace:
         self._rate = self._left = float(message_rate_max)
         self._filled_at = self._progress_at = now
         self._window = _WINDOW_FRAMES
+        self._is_refused = False
         self._busy_pause, self._throttled_pause = _BUSY_PAUSE_MIN, _THROTTLED_PAUSE_MIN
         self.resume_at = now
         """Before that nothing may be sent."""
@@ -60,12 +61,13 @@ class Pace:
     def note_sent(self, count: int, now: float, *, is_first: bool) -> None:
         """A frame of so many messages was sent; `is_first`: nothing else was unanswered."""
         self._left -= count
-        if is_first:
+        if is_first and not self._is_refused:
             self._progress_at = now
 
     def note_answered(self, now: float) -> None:
         """The server answered commands."""
         self._progress_at = now
+        self._is_refused = False
         self._window = min(_WINDOW_FRAMES, 2 * self._window)
         self._busy_pause = _BUSY_PAUSE_MIN
 
@@ -76,6 +78,7 @@ class Pace:
             found = f"{unanswered} commands unanswered ({reason.name})"
             self._failures.add(TimedOut("server is busy", where=self._where, found=found, allowed=f"room within {self._timeout} s"))
         self._window = 1
+        self._is_refused = True
         if reason is Reason.THROTTLED:
             self._rate, self._left = max(1.0, self._rate / 2), 0.0
             self._filled_at = now
