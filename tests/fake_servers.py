@@ -63,7 +63,7 @@ def bound(context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str) -> 
             return socket
 
 
-_ANSWERS = {
+_ANSWERS: dict[int, EventKind] = {
     CommandKind.NEW_ORDER: EventKind.ACCEPTED,
     CommandKind.CANCEL_ORDER: EventKind.CANCELLED,
     CommandKind.REDUCE_ORDER: EventKind.REDUCED,

@@ -105,7 +105,7 @@ class OrderEntryProtocol:
         self._looked_at = self._connect_at = self._opened_at = now
         self._logon_until = float("inf")  # of the first, its caller says
         self._pause = _RETURN_PAUSE_MIN
-        self._last_loss = session_end(Reason.NONE, where)
+        self._cause: SessionLost | None = None  # of the outage
         self._away = 0.0  # seconds since the session was open and stayed so
         self._asked_reports_at: float | None = None  # the reports from the next on are asked for
         self._request_id = 0
@@ -221,11 +221,11 @@ class OrderEntryProtocol:
         seconds = now - self._looked_at
         self._looked_at = now
         if self.phase is Phase.OPEN and now - self._opened_at >= _STABLE_S:
-            self._away, self._pause = 0.0, _RETURN_PAUSE_MIN
+            self._away, self._pause, self._cause = 0.0, _RETURN_PAUSE_MIN, None
         elif self.logon_count:
             self._away += min(max(0.0, seconds), LOOK_EVERY_S)  # what the program did meanwhile does not count
-        if self.phase is Phase.WAITING and self.failures.loss is None and self.logon_count and self._away > self._reconnect:
-            self._lose(self._last_loss)
+        if self.phase is Phase.WAITING and self._cause is not None and self.logon_count and self._away > self._reconnect:
+            self._lose(self._cause)
         elif self.phase is Phase.LOGGING_ON and now >= self._logon_until:
             self._fall(self._silence("the logon was not answered"), now)
         elif self.phase in (Phase.OPEN, Phase.LOGGING_OUT):
@@ -397,11 +397,12 @@ class OrderEntryProtocol:
     def _fall(self, loss: SessionLost, now: float, *, returns: bool = True) -> None:
         """The connection is of no use any more: the session waits for the next, or is over."""
         self._control.clear()
+        if self._cause is None or loss.reason is not Reason.NONE:  # why it went says more than why it does not come back
+            self._cause = loss
         is_first = self._logon is None and loss.reason is Reason.BUSY
         if not is_first and (self._logon is None or not returns or self.phase is Phase.LOGGING_OUT or self._away >= self._reconnect):
-            self._lose(loss)
+            self._lose(self._cause)
             return
-        self._last_loss = loss
         self.phase = Phase.WAITING
         self._connect_at = now + self._pause
         self._pause = min(_RETURN_PAUSE_MAX, 2 * self._pause)
