@@ -7,9 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import numpy.typing as npt
 import pytest
 from fake_servers import FakeServer, message, new_orders
 from proxies import Proxy
-from venues import Wire, journal_commands, venue_config
+from venues import Wire, journal_commands, new_order, venue_config
 
 from ome.client import AsyncOrderEntry, LogonRefused, OrderEntry, OrderId, SessionLost, TimedOut
 from ome.enums import CommandKind, EventKind, Policy, Reason
@@ -49,69 +47,51 @@ def check_journal(directory: Path, count: int) -> None:
     assert [int(row["session_sequence"]) for row in taken] == list(range(1, count + 1))
 
 
-def repeatedly(act: Callable[[], None], stop: threading.Event, seed: int) -> threading.Thread:
-    """Acts at random moments until `stop`, in a thread."""
-
-    def run() -> None:
-        generator = random.Random(seed)
-        while not stop.wait(generator.uniform(0.01, 0.12)):
-            act()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
 @pytest.mark.parametrize("seed", range(2))
 def test_nothing_is_lost_or_doubled_over_a_proxy_that_cuts(tmp_path: Path, seed: int) -> None:
     """PROTOCOL, A client that loses nothing."""
     print(f"seed {seed}")
-    stop = threading.Event()
     generator = random.Random(seed)
     with Server(venue_config(tmp_path)) as server, closing(Proxy(server.orders_endpoint)) as proxy:
         with OrderEntry(proxy.endpoint, "FIRM1", timeout=20.0) as session:
-            cutter = repeatedly(proxy.cut, stop, seed)
             parts = []
             sent = 0
-            try:
-                while sent < COUNT:
-                    count = 2 * generator.randint(1, 20)
-                    session.send(commands_of(1 + sent // 2, min(count, COUNT - sent)), generator.choice([None, 2, 7]))
-                    sent += min(count, COUNT - sent)
-                    parts.append(session.receive(generator.choice([0.0, 0.005])))
-            finally:
-                stop.set()
-                cutter.join()
+            while sent < COUNT:
+                count = min(2 * generator.randint(1, 20), COUNT - sent)
+                session.send(commands_of(1 + sent // 2, count), generator.choice([None, 2, 7]))
+                sent += count
+                if generator.random() < 0.08:
+                    proxy.cut()
+                parts.append(session.receive(generator.choice([0.0, 0.005])))
             while session.pending or session.report_sequence < COUNT:
                 parts.append(session.receive(5.0))
-            assert session.logon_count > 2, "connections were cut"
+            assert session.logon_count > 1, "connections were cut"
         check(np.concatenate(parts), COUNT)
     check_journal(tmp_path, COUNT)
 
 
 def test_nothing_is_lost_or_doubled_where_the_venue_stops_and_starts_again(tmp_path: Path) -> None:
     """On the same port and directory; the client is inside one call, and then it sends."""
-    config = venue_config(tmp_path)
-    server = Server(config).start()
-    with closing(Proxy(server.orders_endpoint)) as proxy:
-        session = OrderEntry(proxy.endpoint, "FIRM1", timeout=20.0)
-        epoch = session.logon.epoch
-        parts = []
-        for start in range(4):
-            session.send(commands_of(1 + 50 * start, 100))
-            parts.append(session.receive(0.0))
-            if start < 3:
-                server.stop()
-                server = Server(config).start()
-                proxy._target = ("127.0.0.1", int(server.orders_endpoint.rsplit(":", 1)[1]))
-        while session.pending or session.report_sequence < 400:
-            parts.append(session.receive(5.0))
-        assert session.logon_count > 1
-        assert session.logon.epoch != epoch
-        session.close()
+    server = Server(venue_config(tmp_path))
+    server.start()
+    session = OrderEntry(server.orders_endpoint, "FIRM1", timeout=20.0)
+    epoch = session.logon.epoch
+    parts = []
+    for start in range(3):
+        session.send(commands_of(1 + 50 * start, 100))
+        parts.append(session.receive(0.0))
+        endpoint = server.orders_endpoint
+        server.stop()
+        server = Server(venue_config(tmp_path, orders_endpoint=endpoint))
+        server.start()
+    while session.pending or session.report_sequence < 300:
+        parts.append(session.receive(5.0))
+    assert session.logon_count > 1
+    assert session.logon.epoch != epoch
+    session.close()
     server.stop()
-    check(np.concatenate(parts), 400)
-    check_journal(tmp_path, 400)
+    check(np.concatenate(parts), 300)
+    check_journal(tmp_path, 300)
 
 
 def test_a_session_that_is_made_anew_goes_on_from_a_stored_number(tmp_path: Path) -> None:
@@ -148,14 +128,14 @@ def test_orders_are_named_by_object_or_either_id_and_a_mass_cancel_by_its_own(tm
         own = session.mass_cancel("AAPL")
         assert session.wait_for(orders[3]).kind is EventKind.CANCELLED
         completed = session.wait_for(own)
-        assert (completed.kind, completed.last_quantity, completed.client_order_id) == (EventKind.COMPLETED, 1, own)
+        assert (completed.kind, completed.client_order_id) == (EventKind.COMPLETED, own)
+        assert completed.last_quantity == 1
         stop = session.buy("AAPL", 1, stop="9.00")
         accepted, set_ = session.wait_for(stop), session.wait_for(stop)
         assert accepted.is_waiting
         assert (set_.kind, str(set_.price), set_.order_type) == (EventKind.STOP_SET, "9.00", 3)
-        with pytest.raises(ZeroDivisionError), session.batch():
-            session.buy("AAPL", 1, at="1.00")
-            raise ZeroDivisionError
+        with pytest.raises(InvalidValueError), session.batch():
+            session.sell("AAPL", session.buy("AAPL", 1, at="1.00").quantity - 1)
         with pytest.raises(InvalidValueError, match="one at a time"), session.batch(), session.batch():
             pass
         assert session.pending == 0
@@ -164,21 +144,24 @@ def test_orders_are_named_by_object_or_either_id_and_a_mass_cancel_by_its_own(tm
 @pytest.mark.parametrize("choice", ["never", "disconnect"])
 def test_orders_are_cancelled_on_disconnect_where_that_was_chosen(tmp_path: Path, choice: str) -> None:
     """PROTOCOL, Cancel on disconnect: the reports come when the session is back. COMPLETED is no answer to what it asked."""
-    with Server(venue_config(tmp_path)) as server, closing(Proxy(server.orders_endpoint)) as proxy:
-        with OrderEntry(proxy.endpoint, "FIRM1", cancel_on_disconnect=choice) as session:  # type: ignore[arg-type]
-            order = session.buy("AAPL", 10, at="1.00")
-            session.wait_for(order)
-            proxy.cut()
-            reports = []
-            while session.logon_count == 1:
-                reports += list(session.reports(0.1))
-            reports += list(session.reports(0.3))
-            kinds = [(report.kind, report.reason) for report in reports]
-            gone = [(EventKind.CANCELLED, Reason.DISCONNECTED), (EventKind.COMPLETED, Reason.NONE)]
-            assert kinds == ([] if choice == "never" else gone)
-            assert session.pending == 0
-            session.cancel(order)
-            assert session.wait_for(order).kind is (EventKind.CANCELLED if choice == "never" else EventKind.REJECTED)
+    with (
+        Server(venue_config(tmp_path)) as server,
+        closing(Proxy(server.orders_endpoint)) as proxy,
+        OrderEntry(proxy.endpoint, "FIRM1", cancel_on_disconnect=choice) as session,  # type: ignore[arg-type]
+    ):
+        order = session.buy("AAPL", 10, at="1.00")
+        session.wait_for(order)
+        proxy.cut()
+        reports = []
+        while session.logon_count == 1:
+            reports += list(session.reports(0.1))
+        reports += list(session.reports(0.3))
+        kinds = [(report.kind, report.reason) for report in reports]
+        gone = [(EventKind.CANCELLED, Reason.DISCONNECTED), (EventKind.COMPLETED, Reason.NONE)]
+        assert kinds == ([] if choice == "never" else gone)
+        assert session.pending == 0
+        session.cancel(order)
+        assert session.wait_for(order).kind is (EventKind.CANCELLED if choice == "never" else EventKind.REJECTED)
 
 
 def test_a_session_in_use_is_left_alone_where_that_is_asked(tmp_path: Path) -> None:
@@ -247,7 +230,7 @@ def test_async_session_sends_waits_and_reads(tmp_path: Path) -> None:
         with pytest.raises(SessionLost):
             await session.buy("AAPL", 1)
         with pytest.raises(InvalidValueError, match="one that is not open"):
-            await AsyncOrderEntry(endpoint, "FIRM1").buy(1, 1)
+            await AsyncOrderEntry(endpoint, "FIRM1").receive()
 
     with Server(venue_config(tmp_path)) as server:
         asyncio.run(run(server.orders_endpoint))
@@ -272,12 +255,14 @@ def test_async_session_is_kept_alive_while_nobody_waits() -> None:
 def test_async_session_loses_and_doubles_nothing_over_a_proxy_that_cuts(tmp_path: Path) -> None:
     """One task sends, another reads; connections break at random moments."""
 
-    async def run(endpoint: str) -> npt.NDArray[np.void]:
-        async with AsyncOrderEntry(endpoint, "FIRM1", timeout=20.0) as session:
+    async def run(proxy: Proxy) -> npt.NDArray[np.void]:
+        async with AsyncOrderEntry(proxy.endpoint, "FIRM1", timeout=20.0) as session:
 
             async def send() -> None:
                 for start in range(0, COUNT, 10):
                     await session.send(commands_of(1 + start // 2, 10))
+                    if start % 400 == 0:
+                        proxy.cut()
                     await asyncio.sleep(0.001)
 
             sender = asyncio.create_task(send())
@@ -288,15 +273,8 @@ def test_async_session_loses_and_doubles_nothing_over_a_proxy_that_cuts(tmp_path
             assert session.logon_count > 1
             return np.concatenate(parts)
 
-    stop = threading.Event()
     with Server(venue_config(tmp_path)) as server, closing(Proxy(server.orders_endpoint)) as proxy:
-        cutter = repeatedly(proxy.cut, stop, 7)
-        try:
-            reports = asyncio.run(run(proxy.endpoint))
-        finally:
-            stop.set()
-            cutter.join()
-        check(reports, COUNT)
+        check(asyncio.run(run(proxy)), COUNT)
     check_journal(tmp_path, COUNT)
 
 
@@ -311,7 +289,7 @@ def test_async_session_that_is_refused_or_lost_says_so() -> None:
         server.logon_answer = server.admit
         session = AsyncOrderEntry(server.endpoint, "FIRM1")
         await session.open()
-        waiting = asyncio.create_task(anext(session.reports()))
+        waiting = asyncio.create_task(session.receive())
         await asyncio.sleep(0.05)
         server.say(message(130, reason=Reason.SESSION_TAKEN_OVER))
         with pytest.raises(SessionLost, match="SESSION_TAKEN_OVER"):
@@ -326,7 +304,10 @@ def test_async_session_that_is_refused_or_lost_says_so() -> None:
 def test_wire_and_client_agree_on_the_numbers(tmp_path: Path) -> None:
     """A session that other code has used goes on in the client, and back."""
     with Server(venue_config(tmp_path)) as server:
-        with OrderEntry(server.orders_endpoint, "FIRM1") as session:
-            session.wait_for(session.buy("AAPL", 1, at="1.00"))
-        with Wire(server.orders_endpoint) as wire:
-            assert wire.log_on("FIRM1")["command_sequence"] == 1
+        for count in range(0, 4, 2):
+            with OrderEntry(server.orders_endpoint, "FIRM1") as session:
+                session.wait_for(session.buy("AAPL", 1, at="1.00"))
+            with Wire(server.orders_endpoint) as wire:
+                assert wire.log_on("FIRM1")["command_sequence"] == count + 1
+                wire.say(new_order(client_order_id=5 + count))
+                assert wire.hear_report()["kind"] is EventKind.ACCEPTED
