@@ -60,7 +60,7 @@ def test_nothing_is_lost_or_doubled_over_a_proxy_that_cuts(tmp_path: Path, seed:
                 count = min(2 * generator.randint(1, 20), COUNT - sent)
                 session.send(commands_of(1 + sent // 2, count), generator.choice([None, 2, 7]))
                 sent += count
-                if generator.random() < 0.08:
+                if generator.random() < 0.04:
                     proxy.cut()
                 parts.append(session.receive(generator.choice([0.0, 0.005])))
             while session.pending or session.report_sequence < COUNT:
@@ -81,7 +81,7 @@ def test_nothing_is_lost_or_doubled_where_the_venue_stops_and_starts_again(tmp_p
         session.send(commands_of(1 + 50 * start, 100))
         parts.append(session.receive(0.0))
         endpoint = server.orders_endpoint
-        server.stop()
+        server.close()
         server = Server(venue_config(tmp_path, orders_endpoint=endpoint))
         server.start()
     while session.pending or session.report_sequence < 300:
@@ -89,7 +89,7 @@ def test_nothing_is_lost_or_doubled_where_the_venue_stops_and_starts_again(tmp_p
     assert session.logon_count > 1
     assert session.logon.epoch != epoch
     session.close()
-    server.stop()
+    server.close()
     check(np.concatenate(parts), 300)
     check_journal(tmp_path, 300)
 
