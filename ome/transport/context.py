@@ -76,6 +76,11 @@ class Context:
         self._sockets: list[zmq.Socket[bytes]] = []
         self._raw = _RawContext(io_threads=1)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._raw.closed
+
     def connect_client(
         self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES, keys: ClientKeys | None = None
     ) -> ClientSocket:

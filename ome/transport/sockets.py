@@ -87,6 +87,19 @@ class Socket:
         except zmq.ZMQError as error:
             raise self._closed(error) from None
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """File descriptors that become readable when something may have happened, for an event loop.
+
+        Each does so once: before waiting again, receive until there is nothing, and look at `has_input` after anything else.
+        """
+        return (int(self._raw.getsockopt(zmq.FD)),)
+
+    @property
+    def has_input(self) -> bool:
+        """Whether there is something to receive."""
+        return not self._raw.closed and bool(int(self._raw.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
     def close(self, linger_ms: int | None = None) -> None:
         """Closes the socket. What was not sent yet is tried for `linger_ms`, by default the socket's own. Closing twice does nothing."""
         self._raw.close(linger_ms)
@@ -124,6 +137,15 @@ class ConnectingSocket(Socket):
         self.loss_count = 0
         """Of them, those that broke."""
         self.monitor = raw.get_monitor_socket(self._EVENTS)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return (*super().descriptors, int(self.monitor.getsockopt(zmq.FD)))
+
+    @property
+    def has_input(self) -> bool:
+        is_open = not self._raw.closed
+        return super().has_input or (is_open and bool(int(self.monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN))
 
     def read_connection(self) -> None:
         """Brings `is_connected` and the counts up to date."""
