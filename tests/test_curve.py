@@ -18,38 +18,42 @@ from zmq.utils.monitor import recv_monitor_message
 
 from ome.client import ClientKeys, LogonRefused, MarketData, OrderEntry, SessionLost, TimedOut
 from ome.errors import InvalidValueError
-from ome.keys import KeyPair, make_key_pair
+from ome.keys import AdmittedKey, KeyPair, Role, keys_file_text, make_key_pair, write_key_pair
 from ome.server import Server
 from ome.transport import Context, Listener, ServerCurve
 
-FIRM_KEY = 7
-"""The number of the client's key."""
 FIRST_PEER = 1 << 32 | 1
 """The first connection of a listener."""
 
 
 class Venue:
-    """A server whose listeners have keys, and one client that it admits."""
+    """A server that has keys, and one client, of FIRM1, that it admits."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pair = make_key_pair()
         self.client = make_key_pair()
         self.keys = ClientKeys(server=self.pair.public, pair=self.client)
         self.listeners: list[Listener] = []
+        self._keys_file = directory / "keys.toml"
+        write_key_pair(directory / "server", self.pair)
+        self.admit({self.client: "FIRM1"})
         plain = Listener.serve
 
         def serve(listener: Listener, *arguments: Any, **options: Any) -> Any:
             self.listeners.append(listener)
-            curve = ServerCurve(pair=self.pair, admitted={self.client.public: FIRM_KEY})
-            return plain(listener, *arguments, curve=curve, **options)
+            return plain(listener, *arguments, **options)
 
         monkeypatch.setattr(Listener, "serve", serve)
-        self.server = Server(venue_config(directory))
+        config = venue_config(directory / "journal", keys_file=self._keys_file, server_key_file=directory / "server", curve="always")
+        self.server = Server(config)
 
-    def admit(self, admitted: dict[bytes, int]) -> None:
-        """Replaces the admitted keys of both listeners."""
-        for listener in self.listeners:
-            listener.admit_keys(admitted)
+    def admit(self, admitted: dict[KeyPair, str]) -> None:
+        """Replaces the keys file: participants by key."""
+        roles = frozenset({Role.TRADE})
+        entries = [AdmittedKey(participant=name, public=pair.public, roles=roles) for pair, name in admitted.items()]
+        new = self._keys_file.with_suffix(".new")
+        new.write_text(keys_file_text(entries), encoding="utf-8")
+        new.replace(self._keys_file)
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def test_orders_and_market_data_are_as_they_are_without_keys(venue: Venue) -> No
     ):
         feed.subscribe("AAPL")
         feed.synchronize()
-        assert [listener.key_of(FIRST_PEER) for listener in venue.listeners] == [FIRM_KEY, FIRM_KEY]
+        assert len({listener.key_of(FIRST_PEER) for listener in venue.listeners} - {0}) == 1
         orders = [session.buy("AAPL", 100, at="150.25") for _ in range(500)]
         reports = [session.wait_for(order) for order in orders]
         assert len({report.order_id for report in reports}) == 500
@@ -157,27 +161,25 @@ def wait_for_the_end(session: OrderEntry, deadline: float) -> None:
     pytest.fail("the session goes on")
 
 
-@pytest.mark.parametrize("number", [None, FIRM_KEY + 1], ids=["removed", "another number"])
-def test_a_live_session_ends_within_a_second_when_its_key_is_no_longer_admitted(venue: Venue, number: int | None) -> None:
+@pytest.mark.parametrize("owner", [None, "FIRM3"], ids=["removed", "another participant's"])
+def test_a_live_session_ends_within_a_second_when_its_key_is_no_longer_admitted(venue: Venue, owner: str | None) -> None:
     """Removing a key ends what it has opened; another key goes on undisturbed, and its orders stay."""
     other = make_key_pair()
-    venue.admit({venue.client.public: FIRM_KEY, other.public: 2})
-    time.sleep(0.6)
-    admitted = {other.public: 2} | ({} if number is None else {venue.client.public: number})
+    venue.admit({venue.client: "FIRM1", other: "FIRM2"})
+    time.sleep(1)
     with OrderEntry(venue.server.orders_endpoint, "FIRM2", keys=keys_with(venue, pair=other)) as stays:
         order = stays.buy("AAPL", 5, at="2.00")
         stays.wait_for(order)
         lost = order_entry(venue, keys=venue.keys)
         lost.wait_for(lost.buy("AAPL", 5, at="2.00"))
         begin = time.monotonic()
-        venue.admit(admitted)
+        venue.admit({other: "FIRM2"} | ({} if owner is None else {venue.client: owner}))
         with pytest.raises(SessionLost):
-            wait_for_the_end(lost, begin + 1)
-        if number is None:
-            with pytest.raises(LogonRefused):
-                order_entry(venue, keys=venue.keys)
-        else:
-            order_entry(venue, keys=venue.keys).close()
+            wait_for_the_end(lost, begin + 2)
+        with pytest.raises(LogonRefused):
+            order_entry(venue, keys=venue.keys)
+        if owner is not None:
+            OrderEntry(venue.server.orders_endpoint, owner, keys=venue.keys).close()
         stays.cancel(order)
         stays.wait_for(order)
     with contextlib.suppress(SessionLost):
@@ -220,7 +222,7 @@ def test_a_flood_of_handshakes_delays_neither_sessions_nor_newcomers_for_long(ve
             session.wait_for(session.buy("AAPL", 1, at="1.00"))
             worst = max(worst, time.monotonic() - begin)
         assert worst < 1
-        OrderEntry(venue.server.orders_endpoint, "FIRM2", keys=venue.keys).close()
+        OrderEntry(venue.server.orders_endpoint, "FIRM1", 1, keys=venue.keys).close()
 
 
 def test_bytes_that_are_no_handshake_end_the_connection(venue: Venue) -> None:
@@ -238,23 +240,24 @@ def test_bytes_that_are_no_handshake_end_the_connection(venue: Venue) -> None:
 
 def test_keys_to_admit_are_checked_before_anything_changes(venue: Venue) -> None:
     """A key of another length, a number that is none, and too many keys are refused; a closed listener ignores keys."""
+    orders = venue.listeners[0]
     with pytest.raises(InvalidValueError, match=r"key: found 'bytes of length 31', allowed: bytes of length 32"):
-        venue.admit({bytes(31): 1})
+        orders.admit_keys({bytes(31): 1})
     for number in (0, 1 << 32):
         with pytest.raises(InvalidValueError, match=r"number of a key"):
-            venue.admit({bytes(32): number})
+            orders.admit_keys({bytes(32): number})
     with pytest.raises(InvalidValueError, match=r"keys to admit in tcp://.*: found '4,097 keys'"):
-        venue.admit({number.to_bytes(32, "big"): 1 for number in range(4_097)})
+        orders.admit_keys({number.to_bytes(32, "big"): 1 for number in range(4_097)})
     order_entry(venue, keys=venue.keys).close()
     venue.server.close()
-    venue.admit({})
+    orders.admit_keys({})
 
 
 def test_a_listener_is_not_made_for_more_keys_than_there_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the number and what is allowed."""
     plain = Listener.serve
     curve = ServerCurve(pair=make_key_pair(), admitted={}, key_count_max=65_537)
-    monkeypatch.setattr(Listener, "serve", lambda *arguments, **options: plain(*arguments, curve=curve, **options))
+    monkeypatch.setattr(Listener, "serve", lambda *arguments, **options: plain(*arguments, **options | {"curve": curve}))
     with pytest.raises(InvalidValueError, match=r"key_count_max: found 65537, allowed: 1 to 65536"), Server(venue_config(tmp_path)):
         pass
 

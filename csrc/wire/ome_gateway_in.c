@@ -273,7 +273,7 @@ static void gateway_take_numbered(ome_gateway_t *gateway, const ome_socket_messa
     uint32_t seen = 0;
     if (!gateway_is_in_row(from->data, count, slot->is_shared, &fault) || !gateway_count_seen(slot, from->data, count, &seen, &fault))
     {
-        const bool is_unnumbered = fault.found == 0 && fault.reason == OME_REASON_SEQUENCE_GAP;
+        const bool is_unnumbered = fault.found == 0 && fault.message_index == 0 && fault.reason == OME_REASON_SEQUENCE_GAP;
         fault.allowed = is_unnumbered ? ome_session_next_sequence(slot->command_sequence) : fault.allowed;
         gateway_refuse(gateway, from, session, &fault, 0, count);
         gateway_count_noise(gateway, session, 1);
