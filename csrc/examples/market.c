@@ -38,6 +38,8 @@ static const char *kind_name(uint8_t kind)
         return "triggered";
     case OME_EVENT_KIND_DISPLAYED:
         return "displayed";
+    case OME_EVENT_KIND_STOP_SET:
+        return "stop set";
     default:
         return "other";
     }
