@@ -53,8 +53,8 @@ static void archive_work(archive_t *archive)
     house_t *house = archive->house;
     for (uint32_t idle = 0; idle < 3;)
     {
-        const ome_gateway_outcome_t outcome = run_and_note(house);
         const uint32_t before = house->wire->send_count;
+        const ome_gateway_outcome_t outcome = run_and_note(house);
         const bool has_matched = ome_match_stage_do_work(house->stage) > 0;
         truth_follow(archive->truth, house);
         const bool has_read = house->wire->in_read == house->wire->in_count;
