@@ -77,6 +77,8 @@ typedef struct
     wire_peer_t peers[PEER_COUNT];
     bool is_closed;
     bool closes_in_wait;
+    void (*before_receive)(void *context); /* NULL: nothing happens then */
+    void *before_receive_context;
     const ome_published_t *published; /* no report of a command beyond it may be sent; NULL: not checked */
 } wire_t;
 
@@ -125,6 +127,10 @@ static inline const wire_frame_t *next_in(wire_t *wire)
 static inline ome_status_t wire_receive(void *context, ome_socket_message_t *message)
 {
     wire_t *wire = context;
+    if (wire->before_receive != NULL)
+    {
+        wire->before_receive(wire->before_receive_context);
+    }
     pthread_mutex_lock(&wire->lock);
     free(wire->handed_over);
     wire->handed_over = NULL;

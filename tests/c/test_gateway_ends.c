@@ -131,6 +131,35 @@ static void a_cancel_that_waits_comes_before_what_is_sent_later(void)
     house_free(house);
 }
 
+static void match_now(void *context)
+{
+    (void)match(context);
+}
+
+/* Also where the ring gets room in the middle of a turn, right before the session's next order is taken. */
+static void a_cancel_that_waits_is_paid_before_the_next_order(void)
+{
+    house_t *house = house_with_flags(OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT, 4);
+    ome_command_t commands[4] = {cancel_order(7), cancel_order(7), cancel_order(7), cancel_order(7)};
+    send_commands(house, 2, commands, 4);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE); /* full */
+    wire_leave(house->wire, 1);
+    CHECK_EQUAL(run_and_note(house), OME_GATEWAY_ENDED);
+    wire_reconnect(house->wire, 1);
+    bind_with(house, 1, 1, OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT, 0);
+    send_command(house, 1, limit_order(OME_SIDE_BUY, 11, 6, 2));
+    house->wire->before_receive = match_now;
+    house->wire->before_receive_context = house;
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    house->wire->before_receive = NULL;
+    work(house);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_BUSY), 0);
+    CHECK_EQUAL(count_of(house, OME_COUNT_DISCONNECT_CANCELS), 1);
+    CHECK_EQUAL(house->engine->books[1].open_quantity[0], 6);
+    CHECK_EQUAL(look(house, 1).order_count, 1);
+    house_free(house);
+}
+
 /* A closed ring takes no cancel: nothing waits for it. */
 static void a_closed_ring_owes_nothing(void)
 {
@@ -467,6 +496,7 @@ int main(void)
     RUN(orders_are_cancelled_as_the_session_has_chosen);
     RUN(orders_under_way_are_cancelled_too);
     RUN(a_cancel_that_waits_comes_before_what_is_sent_later);
+    RUN(a_cancel_that_waits_is_paid_before_the_next_order);
     RUN(a_closed_ring_owes_nothing);
     RUN(orders_are_cancelled_at_the_start);
     RUN(a_number_that_goes_to_another_session_begins_anew);
