@@ -202,6 +202,24 @@ def test_a_client_that_is_stopped_for_longer_than_its_heartbeat_goes_on() -> Non
         process.stdout.close()
 
 
+@pytest.mark.parametrize("limits", [{"messages_per_second": 500}, {"messages_in_flight": 20}])
+def test_sessions_that_share_an_allowance_are_throttled_and_go_on(tmp_path: Path, limits: dict[str, int]) -> None:
+    """PROTOCOL, THROTTLED: each session keeps to the limits; where both together exceed them, nothing is lost and neither is ended."""
+    with (
+        Server(venue_config(tmp_path, **limits)) as server,
+        OrderEntry(server.orders_endpoint, "FIRM1", 1) as one,
+        OrderEntry(server.orders_endpoint, "FIRM1", 2) as other,
+    ):
+        for start in range(0, 400, 40):
+            for place, session in enumerate((one, other)):
+                session.send(commands_of(1 + start // 2 + place * 1_000, 40))
+                session.receive()
+        for session in (one, other):
+            while session.pending:
+                session.receive(5.0)
+            assert (session.report_sequence, session.logon_count) == (400, 1)
+
+
 # ---- asyncio ----
 
 
