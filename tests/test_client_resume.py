@@ -20,7 +20,7 @@ from venues import Wire, journal_commands, new_order, venue_config
 
 from ome.client import AsyncOrderEntry, LogonRefused, OrderEntry, OrderId, SessionLost, TimedOut
 from ome.enums import CommandKind, EventKind, Policy, Reason
-from ome.errors import InvalidValueError
+from ome.errors import InvalidTypeError, InvalidValueError
 from ome.server import Server
 
 COUNT = 1_500  # commands: orders, each cancelled right behind it, so that the limits of the venue hold
@@ -125,6 +125,8 @@ def test_orders_are_named_by_object_or_either_id_and_a_mass_cancel_by_its_own(tm
         assert [session.wait_for(order).kind for order in orders[:3]] == [EventKind.CANCELLED] * 3
         assert session.amend(OrderId(found[3].order_id), "1.02", symbol=1) == found[3].order_id
         assert session.wait_for(orders[3]).kind is EventKind.AMENDED
+        with pytest.raises(InvalidTypeError, match="a client order id: reports are found by these"):
+            session.wait_for(found[3].order_id)
         own = session.mass_cancel("AAPL")
         assert session.wait_for(orders[3]).kind is EventKind.CANCELLED
         completed = session.wait_for(own)
