@@ -119,8 +119,8 @@ class AsyncOrderEntry(Entry):
     async def wait_for(self, order: Order | Integer, timeout: float | None = None) -> Report:
         """The next report about an order, given itself or by its client order id; reports of other orders stay for `reports`.
 
-        The id that `mass_cancel` returns is one, too; an OrderId is not. Raises TimedOut when none comes within `timeout` seconds (by default
-        the session's).
+        The id that `mass_cancel` returns is one, too; an OrderId is not. Raises TimedOut when none comes within `timeout` seconds (by
+        default the session's).
         """
         wanted = client_order_id_of(order)
         seconds = self._timeout if timeout is None else timeout
