@@ -41,7 +41,7 @@ class Load:
     """Sessions whose orders trade with each other or are cancelled: the book stays as deep as it is."""
 
     def __init__(self, endpoint: str, rate: float) -> None:
-        self._entries = [OrderEntry(endpoint, f"LOAD{number}", timeout=_SETTLE_S) for number in range(LOAD_SESSIONS)]
+        self._entries = [OrderEntry(endpoint, f"LOAD{number}", timeout=_SETTLE_S, reconnect=None) for number in range(LOAD_SESSIONS)]
         self._next_ids = [entry.logon.session << 48 | (time.time_ns() // 1000 & (1 << 47) - 1) for entry in self._entries]
         self._orders_a_tick = max(4, round(rate * _TICK_S / LOAD_SESSIONS / 4) * 4)
         self._tick_s = self._orders_a_tick * LOAD_SESSIONS / rate
@@ -247,7 +247,7 @@ class Guest:
     """Trades a little and reads the feed, until its process is killed or stopped."""
 
     def __init__(self, orders: str, feed: str, name: str) -> None:
-        self._entry = OrderEntry(orders, name, timeout=_SETTLE_S)
+        self._entry = OrderEntry(orders, name, timeout=_SETTLE_S, reconnect=None)
         self._feed = MarketData(feed, self._entry.instruments)
         self._feed.subscribe(DEEP, OTHER)
 

@@ -131,7 +131,7 @@ class Trader:
     def connect(self, endpoint: str) -> None:
         """A new epoch."""
         self.heard, self.sent, self.refused = [], [], []
-        self._entry = OrderEntry(endpoint, self.name, timeout=20.0)
+        self._entry = OrderEntry(endpoint, self.name, timeout=20.0, reconnect=None)
         self.session, self.participant = self.entry.logon.session, self.entry.logon.participant
         must(self.entry.logon.report_sequence == 0, "a new epoch begins with reports that were sent")
 

@@ -251,7 +251,7 @@ class Siege:
         """Somebody new logs on, trades, and logs out."""
         assert not self.venue.has_ended, "the venue has ended"
         self._newcomer_count += 1
-        with OrderEntry(self.venue.orders_endpoint, f"NEW{self._newcomer_count}", timeout=NEWCOMER_S) as entry:
+        with OrderEntry(self.venue.orders_endpoint, f"NEW{self._newcomer_count}", timeout=NEWCOMER_S, reconnect=None) as entry:
             entry.sell("NEW", 1, at="10")
             bought = entry.buy("NEW", 1, at="10")
             entry.wait_for(bought)
@@ -327,7 +327,7 @@ def _place_deep_book(endpoint: str) -> None:
     commands["quantity"] = 1
     commands["order_type"] = OrderType.LIMIT
     commands["time_in_force"] = TimeInForce.GTC
-    with OrderEntry(endpoint, "DEEP", timeout=20) as entry:
+    with OrderEntry(endpoint, "DEEP", timeout=20, reconnect=None) as entry:
         for start in range(0, DEEP_LEVELS, 2_000):
             entry.send(commands[start : start + 2_000])
             while entry.pending:

@@ -20,7 +20,7 @@ from venues import Wire, journal_commands, new_order, venue_config
 
 from ome.client import AsyncOrderEntry, LogonRefused, OrderEntry, OrderId, SessionLost, TimedOut
 from ome.enums import CommandKind, EventKind, Policy, Reason
-from ome.errors import InvalidValueError
+from ome.errors import InvalidTypeError, InvalidValueError
 from ome.server import Server
 
 COUNT = 1_500  # commands: orders, each cancelled right behind it, so that the limits of the venue hold
@@ -125,6 +125,8 @@ def test_orders_are_named_by_object_or_either_id_and_a_mass_cancel_by_its_own(tm
         assert [session.wait_for(order).kind for order in orders[:3]] == [EventKind.CANCELLED] * 3
         assert session.amend(OrderId(found[3].order_id), "1.02", symbol=1) == found[3].order_id
         assert session.wait_for(orders[3]).kind is EventKind.AMENDED
+        with pytest.raises(InvalidTypeError, match="a client order id: reports are found by these"):
+            session.wait_for(found[3].order_id)
         own = session.mass_cancel("AAPL")
         assert session.wait_for(orders[3]).kind is EventKind.CANCELLED
         completed = session.wait_for(own)
@@ -200,6 +202,24 @@ def test_a_client_that_is_stopped_for_longer_than_its_heartbeat_goes_on() -> Non
         assert process.stdout.readline() == "2\n"
         assert process.wait(10) == 0
         process.stdout.close()
+
+
+@pytest.mark.parametrize("limits", [{"messages_per_second": 500}, {"messages_in_flight": 20}])
+def test_sessions_that_share_an_allowance_are_throttled_and_go_on(tmp_path: Path, limits: dict[str, int]) -> None:
+    """PROTOCOL, THROTTLED: each session keeps to the limits; where both together exceed them, nothing is lost and neither is ended."""
+    with (
+        Server(venue_config(tmp_path, **limits)) as server,
+        OrderEntry(server.orders_endpoint, "FIRM1", 1) as one,
+        OrderEntry(server.orders_endpoint, "FIRM1", 2) as other,
+    ):
+        for start in range(0, 400, 40):
+            for place, session in enumerate((one, other)):
+                session.send(commands_of(1 + start // 2 + place * 1_000, 40))
+                session.receive()
+        for session in (one, other):
+            while session.pending:
+                session.receive(5.0)
+            assert (session.report_sequence, session.logon_count) == (400, 1)
 
 
 # ---- asyncio ----

@@ -932,7 +932,7 @@ def test_sigterm_stops_cleanly_and_the_next_start_goes_on(tmp_path: Path) -> Non
     """`ome run` on SIGTERM: clients are logged out, the journal is sealed, it exits 0, and what it prints is what a replay finds."""
     with VenueProcess(config_file(tmp_path)) as venue:
         assert venue.start()["epoch"] > 0
-        session = OrderEntry(venue.orders_endpoint, "FIRM1")
+        session = OrderEntry(venue.orders_endpoint, "FIRM1", reconnect=None)
         session.wait_for(session.buy("AAPL", 10, at="1.00"))
         stopped = venue.stop()
         with pytest.raises(SessionLost, match="ENGINE_STOPPED"):

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from venues import Wire, journal_commands, new_order, venue_config
 
 from ome.cli.admin import main as admin
-from ome.client import OrderEntry, Report
+from ome.client import OrderEntry, OrdersRefused
 from ome.codec.wire import encode_message
 from ome.enums import CommandKind, EventKind, Policy, Reason
 from ome.metrics import Counters
@@ -110,8 +110,10 @@ def test_a_venue_that_starts_with_low_storage_refuses_orders_and_takes_all_else(
         assert (refused["accepted_count"], refused["rejected_count"], refused["message_index"]) == (1, 2, 1)
         assert (cancelled["kind"], cancelled["report_sequence"], cancelled["client_order_id"]) == (EventKind.CANCELLED, 5, 1)
         with OrderEntry(server.orders_endpoint, participant="FIRM2") as client:  # a new session is defined all the same
-            report = client.wait_for(client.buy("AAPL", 1, at="1.00", stop="1.00", hidden=True))
-            assert (report.reason, report.engine_sequence, report.is_final) == (Reason.STORAGE_LOW, 0, True)
+            order = client.buy("AAPL", 1, at="1.00", stop="1.00", hidden=True)
+            with pytest.raises(OrdersRefused, match="STORAGE_LOW") as caught:
+                client.wait_for(order)
+            assert caught.value.client_order_ids == (order.client_order_id,)
             assert client.pending == 0
         wire.say(encode_message("ReduceOrder", client_order_id=2, instrument=1, quantity=1))
         wire.say(encode_message("AmendOrder", client_order_id=3, instrument=1, price=102, quantity=10))
@@ -161,11 +163,17 @@ def test_orders_are_taken_again_when_there_is_room_again(disk: Disk, tmp_path: P
         OrderEntry(server.orders_endpoint, "FIRM1") as client,
     ):
 
+        def answer() -> Reason:
+            try:
+                return client.wait_for(client.buy("AAPL", 1, at="1.00")).reason
+            except OrdersRefused as refused:
+                assert client.pending == 0
+                return refused.reason
+
         def answers_change_to(reason: Reason) -> bool:
             deadline = time.monotonic() + 5
             while time.monotonic() < deadline:
-                report: Report = client.wait_for(client.buy("AAPL", 1, at="1.00"))
-                if report.reason is reason:
+                if answer() is reason:
                     return True
             return False
 
@@ -174,6 +182,6 @@ def test_orders_are_taken_again_when_there_is_room_again(disk: Disk, tmp_path: P
         assert answers_change_to(Reason.STORAGE_LOW)
         disk.free_bytes = 1_248
         time.sleep(0.5)
-        assert client.wait_for(client.buy("AAPL", 1, at="1.00")).reason is Reason.STORAGE_LOW, "between the two marks"
+        assert answer() is Reason.STORAGE_LOW, "between the two marks"
         disk.free_bytes = 1_252
         assert answers_change_to(Reason.NONE)

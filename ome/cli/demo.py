@@ -155,7 +155,7 @@ def _run_client(work: _Work, feed: str, journal: Path, symbol: str, quiet: bool)
     there.close()
     try:
         total = int(_receive(here, client)["commands"])
-        with OrderEntry(work.endpoint, "WATCHER") as session:
+        with OrderEntry(work.endpoint, "WATCHER", reconnect=None) as session:
             instruments = session.instruments
         with MarketData(feed, instruments) as market, Counters(journal) as counters:
             market.subscribe(symbol)
@@ -270,7 +270,7 @@ def _drive(work: _Work, pipe: Any) -> None:
         flow = order_flow(work.seed, work.order_count, participants=_SESSIONS, tick=100)
         flows = [flow[flow["participant"] == number] for number in range(1, _SESSIONS + 1)]
     with contextlib.ExitStack() as stack:
-        sessions = [stack.enter_context(OrderEntry(work.endpoint, f"FIRM{number}")) for number in range(1, len(flows) + 1)]
+        sessions = [stack.enter_context(OrderEntry(work.endpoint, f"FIRM{number}", reconnect=None)) for number in range(1, len(flows) + 1)]
         drivers = [_Driver(session, flow) for session, flow in zip(sessions, flows, strict=True)]
         pipe.send({"commands": sum(len(flow) for flow in flows)})
         start = time.perf_counter()

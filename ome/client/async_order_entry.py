@@ -14,7 +14,7 @@ from ome.client.async_session import AsyncSession
 from ome.client.entry import Entry, describe
 from ome.client.errors import TimedOut
 from ome.client.orders import Order, Orders, client_order_id_of
-from ome.client.reports import OrderId, Report, Reports, report_object
+from ome.client.reports import Report, Reports, report_object
 from ome.enums import Side
 from ome.errors import InvalidValueError, OmeError
 from ome.messages import Command
@@ -116,10 +116,11 @@ class AsyncOrderEntry(Entry):
         while (row := await self._opened.receive_unread(timeout, None)) is not None:
             yield report_object(row, self.instruments)
 
-    async def wait_for(self, order: Order | OrderId | Integer, timeout: float | None = None) -> Report:
+    async def wait_for(self, order: Order | Integer, timeout: float | None = None) -> Report:
         """The next report about an order, given itself or by its client order id; reports of other orders stay for `reports`.
 
-        The id that `mass_cancel` returns is one, too. Raises TimedOut when none comes within `timeout` seconds (by default the session's).
+        The id that `mass_cancel` returns is one, too; an OrderId is not. Raises TimedOut when none comes within `timeout` seconds (by
+        default the session's).
         """
         wanted = client_order_id_of(order)
         seconds = self._timeout if timeout is None else timeout

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ome.client.entry import RECONNECT_S, Entry, describe
 from ome.client.errors import TimedOut
 from ome.client.orders import Order, Orders, client_order_id_of
-from ome.client.reports import OrderId, Report, Reports, report_object
+from ome.client.reports import Report, Reports, report_object
 from ome.client.session import Session
 from ome.codec.requests import CancelOnDisconnectName
 from ome.enums import Side
@@ -180,10 +180,11 @@ class OrderEntry(Entry):
             if row is not None:
                 yield report_object(row, self.instruments)
 
-    def wait_for(self, order: Order | OrderId | Integer, timeout: float | None = None) -> Report:
+    def wait_for(self, order: Order | Integer, timeout: float | None = None) -> Report:
         """The next report about an order, given itself or by its client order id; reports of other orders stay for `reports`.
 
-        The id that `mass_cancel` returns is one, too. Raises TimedOut when none comes within `timeout` seconds (by default the session's).
+        The id that `mass_cancel` returns is one, too; an OrderId is not. Raises TimedOut when none comes within `timeout` seconds (by
+        default the session's).
         """
         wanted = client_order_id_of(order)
         seconds = self._timeout if timeout is None else timeout

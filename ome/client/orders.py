@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import NoReturn, TypeVar, Unpack
+from typing import TypeVar, Unpack
 
 from ome.attributes import AttributeOptions
 from ome.client.directory import InstrumentDirectory
@@ -238,7 +238,7 @@ class Orders:
         """The id of an order, whether it is the engine's, and the number of its instrument, 0 where that is not known."""
         number = 0 if symbol is None else self._instruments.number(symbol)
         if not isinstance(order, Order):
-            return client_order_id_of(order), isinstance(order, OrderId), number
+            return _id_of(order), isinstance(order, OrderId), number
         own = self._instruments.number(order.symbol)
         if number not in (0, own):
             raise InvalidValueError("symbol", where=f"order of {order.symbol}", found=symbol, allowed=f"{order.symbol}, or None")
@@ -252,15 +252,16 @@ class Orders:
 
 
 def client_order_id_of(order: object) -> int:
-    """The client order id of an order given itself or by that id, or an OrderId as it is. Raises InvalidTypeError for anything else."""
-    if isinstance(order, Order):
-        return order.client_order_id
+    """The client order id of an order given itself or by that id. Raises InvalidTypeError for anything else, also for an OrderId."""
+    if isinstance(order, OrderId):
+        raise InvalidTypeError("order", found=order, allowed="an Order or a client order id: reports are found by these")
+    return order.client_order_id if isinstance(order, Order) else _id_of(order)
+
+
+def _id_of(order: object) -> int:
+    """An id as it is given."""
     try:
         return integer_of(order, "order")  # type: ignore[arg-type]
     except InvalidTypeError:
-        _refuse(order)
-
-
-def _refuse(order: object) -> NoReturn:
-    allowed = "an Order, as `buy` and `sell` return it, a client order id, or an OrderId"
-    raise InvalidTypeError("order", found=order, allowed=allowed) from None
+        allowed = "an Order, as `buy` and `sell` return it, a client order id, or an OrderId"
+        raise InvalidTypeError("order", found=order, allowed=allowed) from None

@@ -11,10 +11,9 @@ from ome.enums import Reason
 __all__ = ["Pace"]
 
 _WINDOW_FRAMES: Final = 512  # sent without an answer, at most; after a refusal one, then twice as many with each answer
-_BUSY_PAUSE_MIN: Final = 0.001  # seconds before what a busy server refused is sent again; doubles to the maximum
-_BUSY_PAUSE_MAX: Final = 0.05
-_THROTTLED_PAUSE_MIN: Final = 0.1  # a session that is refused too often is ended
-_THROTTLED_PAUSE_MAX: Final = 0.8
+_PAUSE_MIN: Final = 0.001  # seconds before what was refused is sent again; doubles to the maximum
+_PAUSE_MAX: Final = 0.05
+_REFUSED_IN_A_SECOND: Final = 1_000  # messages (THROTTLED); a session with more than 4,096, with the participant's others, is ended
 _REGAINED: Final = 0.1  # of the message rate in a second without a refusal: after one, it is half of what it was
 
 
@@ -37,7 +36,7 @@ class Pace:
         self._filled_at = self._progress_at = now
         self._window = _WINDOW_FRAMES
         self._is_refused = False
-        self._busy_pause, self._throttled_pause = _BUSY_PAUSE_MIN, _THROTTLED_PAUSE_MIN
+        self._pause = _PAUSE_MIN
         self.resume_at = now
         """Before that nothing may be sent."""
 
@@ -69,29 +68,30 @@ class Pace:
         self._progress_at = now
         self._is_refused = False
         self._window = min(_WINDOW_FRAMES, 2 * self._window)
-        self._busy_pause = _BUSY_PAUSE_MIN
+        self._pause = _PAUSE_MIN
 
-    def note_refused(self, reason: Reason, unanswered: int, now: float) -> None:
-        """The server took no more for now, and so many commands are unanswered. Complains where that has lasted for too long."""
+    def note_refused(self, reason: Reason, count: int, unanswered: int, now: float) -> None:
+        """The server did not take `count` messages of a frame for now, and so many commands are unanswered.
+
+        Complains where that has lasted for too long.
+        """
         if now - self._progress_at > self._timeout:
             self._progress_at = now
             found = f"{unanswered} commands unanswered ({reason.name})"
             self._failures.add(TimedOut("server is busy", where=self._where, found=found, allowed=f"room within {self._timeout} s"))
         self._window = 1
         self._is_refused = True
+        pause = self._pause
         if reason is Reason.THROTTLED:
-            self._rate, self._left = max(1.0, self._rate / 2), 0.0
-            self._filled_at = now
-            self.resume_at = now + self._throttled_pause
-            self._throttled_pause = min(_THROTTLED_PAUSE_MAX, 2 * self._throttled_pause)
-        else:
-            self.resume_at = now + self._busy_pause
-            self._busy_pause = min(_BUSY_PAUSE_MAX, 2 * self._busy_pause)
+            if not self._in_flight_max:  # otherwise it is probably that: the participant's other sessions have the rest
+                self._rate, self._left = max(1.0, self._rate / 2), 0.0
+                self._filled_at = now
+            pause = max(pause, count / _REFUSED_IN_A_SECOND)
+        self.resume_at = now + pause
+        self._pause = min(_PAUSE_MAX, 2 * self._pause)
 
     def _fill(self, now: float) -> None:
         seconds = max(0.0, now - self._filled_at)
         self._filled_at = now
         self._rate = min(self._rate_max, self._rate + _REGAINED * self._rate_max * seconds)
         self._left = min(self._rate_max, self._left + self._rate * seconds)
-        if self._rate == self._rate_max:
-            self._throttled_pause = _THROTTLED_PAUSE_MIN

@@ -355,7 +355,7 @@ class OrderEntryProtocol:
             error.client_order_ids = refused
             self.failures.add(error)
         else:
-            self._pace.note_refused(reason, self.sent.pending, now)
+            self._pace.note_refused(reason, int(reject["rejected_count"]), self.sent.pending, now)
 
     # ---- what it asks the server ----
 
