@@ -108,6 +108,9 @@ ome_status_t ome_listener_admit_keys(ome_listener_t *listener, const ome_curve_k
 /* On the listener's thread: the id of the key with which a peer has proved who it is; 0: none. */
 uint32_t ome_listener_key(const ome_listener_t *listener, uint64_t peer);
 
+/* On the listener's thread: the descriptor of a peer's connection, which stays the listener's; -1: the peer is gone. */
+int ome_listener_descriptor(const ome_listener_t *listener, uint64_t peer);
+
 /* Tries for up to `linger_ms` to send the waiting bytes, and closes all connections. */
 void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);
 

@@ -52,11 +52,11 @@ class Admission:
         self._register = KeyRegister()
         self._secrets: tuple[AdmittedSecret, ...] = ()
         self._version: tuple[int, int, int] | None = None
-        self._admitted: tuple[object, ...] = ()
         self.on_change: Callable[[], None] = lambda: None
         if keys_file is not None:
             self._version = _version(keys_file)
             self._take(read_keys_file(keys_file))
+        self._admitted = self._good()
 
     def admit(self, name: str, secret: bytes, key_id: int) -> Credential | Reason:
         """What a client that logs on as `name` has proved by its connection's key, or else by its secret; or why it is refused."""
@@ -101,6 +101,12 @@ class Admission:
         """The public keys that may connect to market data, with their numbers."""
         return self._register.admitted(_FEED)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many keys and secrets are admitted now."""
+        orders, feed, secrets = self._good()
+        return {"keys": len(orders | feed), "secrets": len(secrets)}
+
     def look(self) -> None:
         """Reads the file again where it has changed; a time may also be over."""
         if self._path is None:
@@ -110,7 +116,6 @@ class Admission:
             if version != self._version:
                 self._version = version
                 self._take(read_keys_file(self._path))
-                _log.info("keys file %s was read again", self._path)
         except (KeyFileError, OSError) as error:
             _log.warning("the keys file was not read again, and those of before are admitted: %s", error)
         self._tell()
@@ -120,11 +125,15 @@ class Admission:
         self._secrets = file.secrets
 
     def _tell(self) -> None:
-        now = datetime.now(UTC)
-        admitted = (self.keys_of_orders(), self.keys_of_feed(), tuple(secret for secret in self._secrets if secret.is_good_at(now)))
+        admitted = self._good()
         if admitted != self._admitted:
             self._admitted = admitted
             self.on_change()
+
+    def _good(self) -> tuple[dict[bytes, int], dict[bytes, int], tuple[AdmittedSecret, ...]]:
+        """Who is admitted now."""
+        now = datetime.now(UTC)
+        return self.keys_of_orders(), self.keys_of_feed(), tuple(secret for secret in self._secrets if secret.is_good_at(now))
 
 
 def _may_act_for(name: str, participant: str, roles: frozenset[Role]) -> bool:

@@ -66,6 +66,7 @@ class LogKind(StrEnum):
     TAKEOVER = "takeover"
     THROTTLE = "throttle"
     KILL = "kill"
+    KEYS = "keys"
     STARTED = "started"
     STOPPED = "stopped"
     CLOCK = "clock"
@@ -77,7 +78,9 @@ class LogKind(StrEnum):
     AUDIT = "audit"
 
 
-_USUAL: Final = frozenset({LogKind.LOGON, LogKind.LOGOUT, LogKind.STARTED, LogKind.STOPPED, LogKind.SNAPSHOT, LogKind.GATEWAY})
+_USUAL: Final = frozenset(
+    {LogKind.LOGON, LogKind.LOGOUT, LogKind.STARTED, LogKind.STOPPED, LogKind.SNAPSHOT, LogKind.GATEWAY, LogKind.KEYS}
+)
 """What is no warning."""
 
 _LOGGERS: Final = {
@@ -88,6 +91,7 @@ _LOGGERS: Final = {
     "checker": LogKind.CHECK,
     "audit": LogKind.AUDIT,
     "gateway": LogKind.GATEWAY,
+    "admission": LogKind.KEYS,
 }
 """The kind of a sentence, by the last part of its logger's name that is here; of others it is that part itself."""
 

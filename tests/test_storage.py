@@ -110,10 +110,10 @@ def test_a_venue_that_starts_with_low_storage_refuses_orders_and_takes_all_else(
         assert (refused["accepted_count"], refused["rejected_count"], refused["message_index"]) == (1, 2, 1)
         assert (cancelled["kind"], cancelled["report_sequence"], cancelled["client_order_id"]) == (EventKind.CANCELLED, 5, 1)
         with OrderEntry(server.orders_endpoint, participant="FIRM2") as client:  # a new session is defined all the same
-            order = client.buy("AAPL", 1, at="1.00", stop="1.00", hidden=True)
+            stop = client.buy("AAPL", 1, at="1.00", stop="1.00", hidden=True)
             with pytest.raises(OrdersRefused, match="STORAGE_LOW") as caught:
-                client.wait_for(order)
-            assert caught.value.client_order_ids == (order.client_order_id,)
+                client.wait_for(stop)
+            assert caught.value.client_order_ids == (stop.client_order_id,)
             assert client.pending == 0
         wire.say(encode_message("ReduceOrder", client_order_id=2, instrument=1, quantity=1))
         wire.say(encode_message("AmendOrder", client_order_id=3, instrument=1, price=102, quantity=10))

@@ -81,6 +81,9 @@ ome_status_t ome_listener_admit_keys(ome_listener_t *listener, const ome_curve_k
 /* As ome_socket_t.key. */
 uint32_t ome_listener_key(const ome_listener_t *listener, uint64_t peer);
 
+/* The descriptor of a peer's connection, which stays the listener's; -1: the peer is gone. */
+int ome_listener_descriptor(const ome_listener_t *listener, uint64_t peer);
+
 /* The table of functions over it. */
 const ome_socket_t *ome_listener_socket(ome_listener_t *listener);
 

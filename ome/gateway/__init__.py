@@ -24,8 +24,10 @@ from ome.gateway.archive import REPORT_SIZE, ReportArchive, Wanted
 from ome.gateway.registry import Lease, SessionRegistry
 from ome.instruments import Instrument
 from ome.keys import Role
+from ome.log import LogKind
 from ome.messages import Limits
 from ome.supervision import Supervisor
+from ome.transport import Listener
 
 __all__ = ["FRAME_SIZE_MAX_BYTES", "Gateway", "Throttle"]
 
@@ -42,6 +44,8 @@ _HEARTBEAT_MS_MIN = 100
 _HEARTBEAT_MS_MAX = 60_000
 _HEARTBEAT_MS_DEFAULT = 10_000
 _SESSION_FLAGS = int(SessionFlags.CANCEL_ON_DISCONNECT | SessionFlags.CANCEL_ON_LOGOUT)
+_END_KINDS = {Reason.THROTTLED: LogKind.THROTTLE, Reason.NOT_PERMITTED: LogKind.KILL}
+"""Of sessions that the venue ended for what they, or their keys, did; the others have logged out or lost their connections."""
 _LOGON_FLAGS = int(LogonFlags.NO_TAKEOVER | LogonFlags.ADD_SESSION)
 
 
@@ -67,6 +71,7 @@ class _Logon:
     login_id: int
     options: int
     secret: bytes = field(repr=False)
+    address: str
     credential: Credential = OPEN
 
 
@@ -95,9 +100,9 @@ class Gateway:
     """The sessions on one listener, and the thread that serves them.
 
     `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `look` gives an ome_venue_view_t *.
-    `admission` decides who may log on; `key_of` gives the number of the key of a connection, 0 where it has none. `directory` is the
-    journal's, if there is one, and `limits` are the engine's. `endpoints` are those of market data and of requests, for the answer to a
-    logon. `on_defined` is called with the fields of each definition's event but those of sessions, on the gateway's thread.
+    `admission` decides who may log on; `connections` knows their keys and addresses. `directory` is the journal's, if there is one, and
+    `limits` are the engine's. `endpoints` are those of market data and of requests, for the answer to a logon. `note` takes what operators
+    and auditors look for. `on_defined` is called with the fields of each definition's event but those of sessions, on the gateway's thread.
     """
 
     def __init__(
@@ -115,9 +120,10 @@ class Gateway:
         sessions_per_participant: int,
         sessions: Iterable[SessionState],
         admission: Admission,
-        key_of: Callable[[int], int],
+        connections: Listener,
         submit: Callable[[Records], int],
         look: Callable[[], CData],
+        note: Callable[..., None],
         on_defined: Callable[[int, int, Reason], None],
         supervisor: Supervisor,
     ) -> None:
@@ -136,8 +142,9 @@ class Gateway:
         self._endpoints = endpoints
         self._has_journal = directory is not None
         self._admission = admission
-        self._key_of = key_of
-        self._credentials: dict[int, Credential] = {}  # by session, of those that are connected
+        self._connections = connections
+        self._note = note
+        self._connected: dict[int, _Logon] = {}  # by session
         self._has_other_keys = threading.Event()
         self._submit = submit
         self._look_at_venue = look
@@ -193,11 +200,8 @@ class Gateway:
 
     def _end_without_credentials(self) -> None:
         self._has_other_keys.clear()
-        for session, credential in tuple(self._credentials.items()):
-            if not self._look(session).peer:
-                del self._credentials[session]
-            elif not self._admission.is_good(credential):
-                del self._credentials[session]
+        for session, logon in tuple(self._connected.items()):
+            if not self._admission.is_good(logon.credential):
                 lib.ome_gateway_end_session(self._pointer, session, Reason.NOT_PERMITTED)
 
     def _turn(self, timeout_ms: int) -> bool:
@@ -208,14 +212,13 @@ class Gateway:
             lib.ome_gateway_give_reports(self._pointer, request, ffi.from_buffer("uint8_t[]", reports), len(reports) // REPORT_SIZE)
         outcome = lib.ome_gateway_run(self._pointer, timeout_ms)
         self._said_something = outcome != lib.OME_GATEWAY_IDLE
+        self._take_ends()  # those come before what a session does next
         if outcome == lib.OME_GATEWAY_MESSAGE:
             self._take_message()
         elif outcome == lib.OME_GATEWAY_DEFINED:
             self._take_definition()
         elif outcome == lib.OME_GATEWAY_REPORTS_WANTED:
             self._ask_for_reports()
-        elif outcome == lib.OME_GATEWAY_ENDED:
-            self._take_ends()
         return bool(outcome != lib.OME_GATEWAY_STOPPED)
 
     def _ask_for_reports(self) -> None:
@@ -229,8 +232,18 @@ class Gateway:
         os.eventfd_write(self._event_fd, 1)
 
     def _take_ends(self) -> None:
-        while lib.ome_gateway_take_end(self._pointer).session:
-            pass
+        while (end := lib.ome_gateway_take_end(self._pointer)).session:
+            reason = Reason(end.reason)
+            self._note_end(_END_KINDS.get(reason, LogKind.LOGOUT), end.session, reason)
+
+    def _note_logon(self, kind: LogKind, logon: _Logon, **fields: object) -> None:
+        name = logon.name.decode("ascii", "backslashreplace")
+        self._note(kind, participant=name, number=logon.number, login_id=logon.login_id, peer=logon.address, **fields)
+
+    def _note_end(self, kind: LogKind, session: int, reason: Reason) -> None:
+        logon = self._connected.pop(session, None)
+        if logon is not None:
+            self._note_logon(kind, logon, session=session, reason="CONNECTION_LOST" if reason is Reason.NONE else reason.name)
 
     def _take_message(self) -> None:
         peer = int(lib.ome_gateway_peer(self._pointer))
@@ -246,6 +259,7 @@ class Gateway:
                 login_id=fields["login_id"],
                 options=fields["logon_flags"],
                 secret=fields["secret"],
+                address=self._connections.address_of(peer),
             )
             self._log_on(logon)
         else:
@@ -290,7 +304,7 @@ class Gateway:
         name = logon.name
         if not 1 <= len(name) <= 16 or not all(0x21 <= byte <= 0x7E for byte in name):
             return Reason.BAD_PARTICIPANT
-        return self._admission.admit(name.decode("ascii"), logon.secret, self._key_of(logon.peer))
+        return self._admission.admit(name.decode("ascii"), logon.secret, self._connections.key_of(logon.peer))
 
     @staticmethod
     def _refusal(logon: _Logon, credential: Credential) -> Reason:
@@ -334,6 +348,7 @@ class Gateway:
                 self._answer(logon, Reason.SESSION_IN_USE)
                 return
             self._say_logout(former, lease.session, Reason.SESSION_TAKEN_OVER)
+            self._note_logon(LogKind.TAKEOVER, logon, session=lease.session, former=self._connected[lease.session].address)
         entry = ffi.new("ome_gateway_logon_t *")
         entry.peer = logon.peer
         entry.heartbeat_ms = logon.heartbeat_ms
@@ -343,8 +358,12 @@ class Gateway:
         entry.is_added = logon.options & LogonFlags.ADD_SESSION != 0
         entry.is_defined = lease.is_defined
         ffi.memmove(entry.participant_name, logon.name.ljust(16, b"\0"), 16)
+        others = [] if entry.is_added else [session for session in self._sessions_of(logon.peer) if session != lease.session]
         if lib.ome_gateway_bind(self._pointer, lease.session, entry) == lib.OME_OK:
-            self._credentials[lease.session] = logon.credential
+            for session in others:
+                self._note_end(LogKind.LOGOUT, session, Reason.REQUESTED)
+            self._connected[lease.session] = logon
+            self._note_logon(LogKind.LOGON, logon, session=lease.session, reports=logon.next_report_sequence)
             self._answer(logon, Reason.NONE, lease)
             lib.ome_gateway_begin(self._pointer, lease.session, logon.next_report_sequence)
 
@@ -360,6 +379,7 @@ class Gateway:
             "reason": reason,
         }
         if lease is None:
+            self._note_logon(LogKind.REFUSAL, logon, reason=reason.name)
             self._send(logon.peer, encode_message("LogonAnswer", **fields))
             return
         look = self._look(lease.session)
@@ -383,20 +403,29 @@ class Gateway:
 
     def _log_out(self, peer: int, named: int) -> None:
         """The session that the message names, of those of the connection; of one that has one only, that one."""
-        session = lib.ome_gateway_session_of(self._pointer, peer)
-        while session and named and session != named and lib.ome_gateway_next_session(self._pointer, session):
-            session = lib.ome_gateway_next_session(self._pointer, session)
-        if session:
-            self._say_logout(peer, session, Reason.REQUESTED)
-        else:
+        sessions = self._sessions_of(peer)
+        session = named if named in sessions else sessions[0] if len(sessions) == 1 else 0
+        if not session:
             self._send(peer, logout_message(Reason.REQUESTED))
+            return
+        self._say_logout(peer, session, Reason.REQUESTED)
         lib.ome_gateway_log_out(self._pointer, session)
+        self._note_end(LogKind.LOGOUT, session, Reason.REQUESTED)
+
+    def _sessions_of(self, peer: int) -> list[int]:
+        sessions = []
+        session = int(lib.ome_gateway_session_of(self._pointer, peer))
+        while session:
+            sessions.append(session)
+            session = int(lib.ome_gateway_next_session(self._pointer, session))
+        return sessions
 
     def _log_out_all(self) -> None:
         for session in self._registry.sessions():
             peer = int(self._look(session).peer)
             if peer:
                 self._say_logout(peer, session, Reason.ENGINE_STOPPED)
+                self._note_end(LogKind.LOGOUT, session, Reason.ENGINE_STOPPED)
 
     def _say_logout(self, peer: int, session: int, reason: Reason) -> None:
         look = self._look(session)

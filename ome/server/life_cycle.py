@@ -309,9 +309,10 @@ class Server(NotCopyable):
             sessions_per_participant=config.sessions_per_participant,
             sessions=view.sessions,
             admission=self._admission,
-            key_of=orders.key_of,
+            connections=orders,
             submit=venue.submit,
             look=venue.look,
+            note=self._note,
             on_defined=definitions.on_defined,
             supervisor=self._supervisor,
         )
@@ -351,6 +352,7 @@ class Server(NotCopyable):
             if has_curve(config, config.feed_endpoint):
                 feed.admit_keys(admission.keys_of_feed())
             gateway.check_credentials()
+            self._note(LogKind.KEYS, act="changed", **admission.counts)
 
         admission.on_change = admit
         self._supervise("ome-keys", admission.look, period_s=Admission.PERIOD_S)
@@ -376,6 +378,11 @@ class Server(NotCopyable):
             ) from None
         except JournalError as error:
             raise ServerError("journal.directory", where=error.where, found=error.found, allowed=error.allowed) from None
+
+    def _note(self, kind: LogKind, /, **fields: object) -> None:
+        """For the operator and for the auditor."""
+        self.log.event(kind, **fields)
+        self.audit.append(kind, **fields)
 
     def _record_start(self, summary: StartSummary) -> None:
         fields = {"sequence": summary.next_sequence, "starts": summary.starts, "epoch": summary.epoch, "policy": summary.policy}

@@ -113,6 +113,20 @@ class Listener:
         """The number of the key with which a peer has proved who it is; 0: none, or it is gone. On the listener's thread."""
         return int(lib.ome_listener_key(self._pointer, peer)) if self._pointer != ffi.NULL else 0
 
+    def address_of(self, peer: int) -> str:
+        """Where a peer's connection comes from: host and port, "ipc", or nothing where it is gone. On the listener's thread."""
+        descriptor = int(lib.ome_listener_descriptor(self._pointer, peer)) if self._pointer != ffi.NULL else -1
+        if descriptor < 0:
+            return ""
+        if not self.endpoint.startswith("tcp://"):
+            return "ipc"
+        try:
+            with socket.socket(fileno=os.dup(descriptor)) as connection:
+                host, port = connection.getpeername()[:2]
+        except OSError:  # it has just broken
+            return ""
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
     def close(self) -> None:
         """Sends what can be sent within a second, and closes the connections and the socket. C no longer uses it."""
         with self._closing:
