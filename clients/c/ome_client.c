@@ -1,0 +1,863 @@
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
+#include "ome_client.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#ifdef OME_CLIENT_OWN_ZMQ
+#include "ome_zmq.h"
+#else
+#include <zmq.h>
+#endif
+
+#define TERMS_PER_MESSAGE 3u
+#define MESSAGES_PER_FRAME 64u
+#define LOGON_MS 5000u                                   /* the answer to a logon has so long */
+#define BUSY_PAUSE_MIN_MS 1u
+#define BUSY_PAUSE_MAX_MS 50u
+#define CONNECT_PAUSE_MIN_MS 50u
+#define CONNECT_PAUSE_MAX_MS 2000u
+#define LOSSES                                                                                                                             \
+    (ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |              \
+        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+
+/* A message that came; all commands have the layout of their kind, and the fields that are used here at the same offsets. */
+typedef union
+{
+    ome_header_t header;
+    ome_logon_answer_t logon_answer;
+    ome_define_instrument_t instrument;
+    ome_logout_t logout;
+    ome_frame_reject_t reject;
+    ome_test_request_t test_request;
+    ome_resend_answer_t resend_answer;
+    ome_execution_report_t report;
+} message_t;
+
+typedef union
+{
+    ome_header_t header;
+    ome_new_order_t order;
+    ome_order_terms_t terms;
+} command_t;
+
+typedef enum
+{
+    WAITING, /* to connect again */
+    LOGGING_ON,
+    LOGGED_ON,
+    ENDED
+} state_t;
+
+/* The ring: the messages with the positions first to next - 1 have no answer. Those before `sent` are on the connection; those before
+ * `taken` were with the server at the last logon. The message at `first` has the session sequence after `answered_number`. */
+struct ome_client
+{
+    char endpoint[256], server_key[41], public_key[41], secret_key[41];
+    ome_logon_t logon;
+    void *context, *socket, *monitor;
+    state_t state;
+    uint64_t now_ms, connect_at_ms, resend_at_ms, sent_at_ms, heard_at_ms, progress_at_ms;
+    uint32_t connect_pause_ms, busy_pause_ms, heartbeat_ms, frame_message_count;
+    uint64_t connection_count;
+    bool is_lost, is_known, is_asked, is_resend_asked, is_leaving, is_logout_sent;
+    bool has_frame, is_news_logged_on, is_news_changed, is_news_ended;
+    zmq_msg_t frame;
+    size_t frame_offset;
+    uint64_t next_report; /* 0: that after the newest at the first logon */
+    uint64_t first, sent, next, taken, refuse_end;
+    uint32_t answered_number, last_number, command_count_max;
+    uint32_t instrument_count, instrument_count_max;
+    uint8_t end_reason;
+    char error[256];
+    ome_define_instrument_t *instruments;
+    command_t commands[];
+};
+
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+static void client_explain(ome_client_t *client, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    (void)vsnprintf(client->error, sizeof(client->error), format, values);
+    va_end(values);
+}
+
+static command_t *client_at(ome_client_t *client, uint64_t position)
+{
+    return &client->commands[position % client->command_count_max];
+}
+
+static uint32_t number_after(uint32_t number)
+{
+    return number == UINT32_MAX ? 1u : number + 1u;
+}
+
+/* How many messages after `from` the number `to` is: numbers skip 0. */
+static uint32_t number_distance(uint32_t from, uint32_t to)
+{
+    return to >= from ? to - from : to - from - 1u;
+}
+
+static void client_close_frame(ome_client_t *client)
+{
+    if (client->has_frame)
+    {
+        (void)zmq_msg_close(&client->frame);
+    }
+    client->has_frame = false;
+}
+
+static void client_end(ome_client_t *client, uint8_t reason)
+{
+    client->state = ENDED;
+    client->end_reason = reason;
+    client->is_news_ended = true;
+}
+
+/* Closes the sockets: libzmq must not connect again by itself, and send what it holds to a server that does not know the connection. */
+static void client_close(ome_client_t *client)
+{
+    client_close_frame(client);
+    if (client->socket != NULL)
+    {
+        (void)zmq_socket_monitor(client->socket, NULL, 0); /* first: an event that nobody reads would block libzmq */
+        (void)zmq_close(client->socket);
+    }
+    if (client->monitor != NULL)
+    {
+        (void)zmq_close(client->monitor);
+    }
+    client->monitor = client->socket = NULL;
+}
+
+/* Connects again after a pause that grows until a logon succeeds. */
+static ome_client_event_kind_t client_disconnect(ome_client_t *client)
+{
+    bool was_logged_on = client->state == LOGGED_ON;
+    client_close(client);
+    if (client->is_logout_sent)
+    {
+        client_explain(client, "%s: the connection ended before the server answered the logout", client->endpoint);
+        client_end(client, OME_REASON_NONE);
+        return OME_CLIENT_NOTHING;
+    }
+    client->state = WAITING;
+    client->connect_at_ms = client->now_ms + client->connect_pause_ms;
+    client->connect_pause_ms = client->connect_pause_ms * 2u > CONNECT_PAUSE_MAX_MS ? CONNECT_PAUSE_MAX_MS : client->connect_pause_ms * 2u;
+    return was_logged_on ? OME_CLIENT_DISCONNECTED : OME_CLIENT_NOTHING;
+}
+
+static bool client_transmit(ome_client_t *client, const void *data, size_t size)
+{
+    if (zmq_send(client->socket, data, size, ZMQ_DONTWAIT) < 0)
+    {
+        return false;
+    }
+    client->sent_at_ms = client->now_ms;
+    return true;
+}
+
+static bool client_open(ome_client_t *client)
+{
+    char name[64];
+    int zero = 0, never = -1, yes = 1;
+    (void)snprintf(name, sizeof(name), "inproc://ome-client-%p-%llu", (void *)client, (unsigned long long)++client->connection_count);
+    client->socket = zmq_socket(client->context, ZMQ_DEALER);
+    client->monitor = zmq_socket(client->context, ZMQ_PAIR);
+    if (client->socket == NULL || client->monitor == NULL)
+    {
+        return false;
+    }
+    bool is_set = zmq_setsockopt(client->socket, ZMQ_LINGER, &zero, sizeof(zero)) == 0 &&
+                  zmq_setsockopt(client->monitor, ZMQ_LINGER, &zero, sizeof(zero)) == 0 &&
+                  zmq_setsockopt(client->socket, ZMQ_RECONNECT_IVL, &never, sizeof(never)) == 0 &&
+                  zmq_setsockopt(client->socket, ZMQ_IPV6, &yes, sizeof(yes)) == 0;
+    if (client->server_key[0] != '\0')
+    {
+        is_set = is_set && zmq_setsockopt(client->socket, ZMQ_CURVE_SERVERKEY, client->server_key, sizeof(client->server_key)) == 0 &&
+                 zmq_setsockopt(client->socket, ZMQ_CURVE_PUBLICKEY, client->public_key, sizeof(client->public_key)) == 0 &&
+                 zmq_setsockopt(client->socket, ZMQ_CURVE_SECRETKEY, client->secret_key, sizeof(client->secret_key)) == 0;
+    }
+    return is_set && zmq_socket_monitor(client->socket, name, LOSSES) == 0 && zmq_connect(client->monitor, name) == 0 &&
+           zmq_connect(client->socket, client->endpoint) == 0;
+}
+
+static void client_connect(ome_client_t *client)
+{
+    if (!client_open(client))
+    {
+        client_explain(client, "%s: no connection can be made: %s", client->endpoint, zmq_strerror(zmq_errno()));
+        client_close(client);
+        client_end(client, OME_REASON_NONE);
+        return;
+    }
+    client->is_lost = client->is_asked = client->is_resend_asked = false;
+    client->logon.next_report_sequence = client->next_report;
+    client->logon.login_id = client->connection_count;
+    client->heard_at_ms = client->now_ms;
+    client->state = LOGGING_ON;
+    (void)client_transmit(client, &client->logon, sizeof(client->logon)); /* no answer in time: it tries again */
+}
+
+static void client_release_to(ome_client_t *client, uint64_t position)
+{
+    if (position > client->first)
+    {
+        client->answered_number = client_at(client, position - 1)->order.session_sequence;
+        client->first = position;
+    }
+}
+
+/* Where the venue is in the client's messages: what comes behind was not taken, and is sent again. */
+static void client_resume(ome_client_t *client, uint32_t taken_number)
+{
+    uint64_t taken_count = number_distance(client->answered_number, taken_number);
+    if (client->is_known && taken_count > client->next - client->first)
+    {
+        client->is_news_changed = true;
+    }
+    if (!client->is_known || client->is_news_changed)
+    {
+        client->first = client->next;
+        client->answered_number = client->last_number = taken_number;
+        taken_count = 0;
+    }
+    client->is_known = true;
+    client->taken = client->sent = client->refuse_end = client->first + taken_count;
+}
+
+static ome_client_event_kind_t client_read_logon_answer(ome_client_t *client, const ome_logon_answer_t *answer)
+{
+    if (answer->reason != OME_REASON_NONE)
+    {
+        client_explain(client, "%s: the logon of %.16s, session %u, is refused: found reason %u; allowed: 0", client->endpoint,
+            client->logon.participant_name, client->logon.session_number, answer->reason);
+        if (answer->reason == OME_REASON_BUSY || answer->reason == OME_REASON_THROTTLED || answer->reason == OME_REASON_SESSION_IN_USE ||
+            answer->reason == OME_REASON_ENGINE_STOPPED)
+        {
+            return client_disconnect(client);
+        }
+        client_end(client, answer->reason);
+        return OME_CLIENT_NOTHING;
+    }
+    client->state = LOGGED_ON;
+    client->is_news_logged_on = true;
+    client->connect_pause_ms = CONNECT_PAUSE_MIN_MS;
+    client->busy_pause_ms = BUSY_PAUSE_MIN_MS;
+    client->resend_at_ms = 0;
+    client->progress_at_ms = client->now_ms;
+    client->heartbeat_ms = answer->heartbeat_ms;
+    client->frame_message_count =
+        answer->frame_message_count_max < MESSAGES_PER_FRAME ? answer->frame_message_count_max : MESSAGES_PER_FRAME;
+    client->instrument_count = 0;
+    client->next_report = client->next_report == 0 ? answer->report_sequence + 1u : client->next_report;
+    client_resume(client, answer->command_sequence);
+    return OME_CLIENT_NOTHING;
+}
+
+/* Whether the report answers this command: its kind fits, and it names the same order. */
+static bool client_answers(ome_client_t *client, const ome_execution_report_t *report)
+{
+    const ome_new_order_t *command = &client_at(client, client->first)->order;
+    uint16_t template_id = command->header.template_id;
+    uint8_t kind = report->kind, reason = report->reason;
+    bool is_cancel = kind == OME_EVENT_KIND_CANCELLED;
+    bool fits =
+        ((kind == OME_EVENT_KIND_REJECTED || kind == OME_EVENT_KIND_COMPLETED) && report->command_kind == template_id) ||
+        (template_id == OME_TEMPLATE_NEW_ORDER && kind == OME_EVENT_KIND_ACCEPTED) ||
+        (template_id == OME_TEMPLATE_CANCEL_ORDER && is_cancel && reason == OME_REASON_REQUESTED) ||
+        (template_id == OME_TEMPLATE_REDUCE_ORDER &&
+            ((kind == OME_EVENT_KIND_REDUCED && reason == OME_REASON_NONE) || (is_cancel && reason == OME_REASON_REDUCED_AWAY))) ||
+        (template_id == OME_TEMPLATE_AMEND_ORDER && (kind == OME_EVENT_KIND_AMENDED || (is_cancel && reason == OME_REASON_AMENDED_AWAY)));
+    bool by_order_id = (command->flags & OME_COMMAND_FLAGS_BY_ORDER_ID) != 0;
+    if (!fits || (by_order_id ? report->order_id : report->client_order_id) == command->client_order_id)
+    {
+        return fits;
+    }
+    for (uint64_t at = client->first + 1; at < client->next && client_at(client, at)->header.template_id == OME_TEMPLATE_ORDER_TERMS; at++)
+    {
+        const ome_order_terms_t *terms = &client_at(client, at)->terms;
+        if ((terms->term_1 == OME_TERM_NEW_CLIENT_ORDER_ID && (uint64_t)terms->value_1 == report->client_order_id) ||
+            (terms->term_2 == OME_TERM_NEW_CLIENT_ORDER_ID && (uint64_t)terms->value_2 == report->client_order_id) ||
+            (terms->term_3 == OME_TERM_NEW_CLIENT_ORDER_ID && (uint64_t)terms->value_3 == report->client_order_id))
+        {
+            return true; /* its reports have the new id */
+        }
+    }
+    return false;
+}
+
+static bool client_ask_again(ome_client_t *client)
+{
+    ome_resend_request_t request;
+    ome_message_init(&request, OME_TEMPLATE_RESEND_REQUEST);
+    request.next_report_sequence = client->next_report;
+    return client_transmit(client, &request, sizeof(request));
+}
+
+static ome_client_event_kind_t client_read_report(ome_client_t *client, const ome_execution_report_t *report, ome_client_event_t *event)
+{
+    if (report->report_sequence != client->next_report)
+    {
+        if (report->report_sequence > client->next_report && !client->is_resend_asked)
+        {
+            client->is_resend_asked = client_ask_again(client);
+        }
+        return OME_CLIENT_NOTHING; /* it came before, or comes again */
+    }
+    client->next_report++;
+    if (client->first < client->sent && report->header.template_id == OME_TEMPLATE_EXECUTION_REPORT && client_answers(client, report))
+    {
+        uint64_t end = client->first + 1;
+        while (end < client->next && client_at(client, end)->header.template_id == OME_TEMPLATE_ORDER_TERMS)
+        {
+            end++;
+        }
+        client_release_to(client, end);
+        client->progress_at_ms = client->now_ms;
+        client->busy_pause_ms = BUSY_PAUSE_MIN_MS;
+    }
+    memcpy(&event->of.report, report, sizeof(event->of.report));
+    event->reason = report->reason;
+    return OME_CLIENT_REPORT;
+}
+
+static ome_client_event_kind_t client_read_resend_answer(ome_client_t *client, const ome_resend_answer_t *answer, ome_client_event_t *event)
+{
+    client->is_resend_asked = false;
+    if (answer->reason == OME_REASON_NONE)
+    {
+        return OME_CLIENT_NOTHING;
+    }
+    client_explain(client, "%s: reports are lost: found %llu; allowed: from %llu", client->endpoint,
+        (unsigned long long)client->next_report, (unsigned long long)answer->next_report_sequence);
+    client->next_report = answer->next_report_sequence;
+    client_release_to(client, client->taken); /* their answers may be among the lost */
+    event->reason = answer->reason;
+    return OME_CLIENT_REPORTS_LOST;
+}
+
+/* The server did not take the messages from this number on: they are sent again, in order, after a pause. */
+static void client_go_back(ome_client_t *client, const ome_frame_reject_t *reject)
+{
+    uint64_t position = client->first + number_distance(client->answered_number, (uint32_t)reject->found) - 1u;
+    if (position < client->first || position >= client->sent)
+    {
+        return;
+    }
+    client->refuse_end = reject->reason == OME_REASON_STORAGE_LOW ? client->next : position;
+    client->sent = position;
+    client->busy_pause_ms = reject->accepted_count > 0 ? BUSY_PAUSE_MIN_MS : client->busy_pause_ms;
+    client->resend_at_ms = client->now_ms + client->busy_pause_ms;
+    client->busy_pause_ms = client->busy_pause_ms * 2u > BUSY_PAUSE_MAX_MS ? BUSY_PAUSE_MAX_MS : client->busy_pause_ms * 2u;
+}
+
+static ome_client_event_kind_t client_read_reject(ome_client_t *client, const ome_frame_reject_t *reject)
+{
+    switch (reject->reason)
+    {
+    case OME_REASON_BUSY:
+    case OME_REASON_THROTTLED:
+    case OME_REASON_STORAGE_LOW:
+        client_go_back(client, reject);
+        return OME_CLIENT_NOTHING;
+    case OME_REASON_SEQUENCE_GAP: /* stood behind one that was refused, and is sent again with it */
+        return OME_CLIENT_NOTHING;
+    case OME_REASON_SEQUENCE_SEEN:
+        client->is_resend_asked = client->is_resend_asked || client_ask_again(client);
+        return OME_CLIENT_NOTHING;
+    case OME_REASON_NOT_LOGGED_ON:
+    case OME_REASON_ENGINE_STOPPED:
+        return client_disconnect(client);
+    default:
+        client_explain(client, "%s: a frame is refused: field %.16s, found %llu; allowed: %llu; reason %u", client->endpoint, reject->field,
+            (unsigned long long)reject->found, (unsigned long long)reject->allowed, reject->reason);
+        client_end(client, reject->reason);
+        return OME_CLIENT_NOTHING;
+    }
+}
+
+static ome_client_event_kind_t client_read_logout(ome_client_t *client, const ome_logout_t *logout, ome_client_event_t *event)
+{
+    event->reason = logout->reason;
+    client_explain(client, "%s: the server ended the session: reason %u", client->endpoint, logout->reason);
+    if (logout->reason == OME_REASON_REQUESTED || logout->reason == OME_REASON_SESSION_TAKEN_OVER ||
+        logout->reason == OME_REASON_NOT_PERMITTED)
+    {
+        client_end(client, logout->reason);
+        return OME_CLIENT_NOTHING;
+    }
+    return client_disconnect(client);
+}
+
+static ome_client_event_kind_t client_read(ome_client_t *client, const message_t *message, ome_client_event_t *event)
+{
+    ome_heartbeat_t heartbeat;
+    switch (message->header.template_id)
+    {
+    case OME_TEMPLATE_EXECUTION_REPORT:
+    case OME_TEMPLATE_ATTRIBUTES_REPORT:
+        return client_read_report(client, &message->report, event);
+    case OME_TEMPLATE_LOGON_ANSWER:
+        return client_read_logon_answer(client, &message->logon_answer);
+    case OME_TEMPLATE_DEFINE_INSTRUMENT:
+        if (client->instrument_count < client->instrument_count_max)
+        {
+            client->instruments[client->instrument_count++] = message->instrument;
+        }
+        return OME_CLIENT_NOTHING;
+    case OME_TEMPLATE_RESEND_ANSWER:
+        return client_read_resend_answer(client, &message->resend_answer, event);
+    case OME_TEMPLATE_FRAME_REJECT:
+        return client_read_reject(client, &message->reject);
+    case OME_TEMPLATE_LOGOUT:
+        return client_read_logout(client, &message->logout, event);
+    case OME_TEMPLATE_TEST_REQUEST:
+        ome_message_init(&heartbeat, OME_TEMPLATE_HEARTBEAT);
+        heartbeat.request_id = message->test_request.request_id;
+        (void)client_transmit(client, &heartbeat, sizeof(heartbeat));
+        return OME_CLIENT_NOTHING;
+    default:
+        return OME_CLIENT_NOTHING; /* heartbeats, and what is newer than this client */
+    }
+}
+
+/* Goes through the frame in hand until something happened. */
+static ome_client_event_kind_t client_read_frame(ome_client_t *client, ome_client_event_t *event)
+{
+    ome_client_event_kind_t kind = OME_CLIENT_NOTHING;
+    while (kind == OME_CLIENT_NOTHING && client->has_frame && client->state != ENDED)
+    {
+        message_t message;
+        size_t left = zmq_msg_size(&client->frame) - client->frame_offset, size = 0;
+        const unsigned char *at = (const unsigned char *)zmq_msg_data(&client->frame) + client->frame_offset;
+        if (left >= sizeof(ome_header_t))
+        {
+            memcpy(&message.header, at, sizeof(message.header));
+            size = sizeof(message.header) + message.header.block_length;
+        }
+        if (size == 0 || size > left ||
+            (size != sizeof(message.header) + ome_block_length(message.header.template_id) &&
+                ome_block_length(message.header.template_id) != 0))
+        {
+            client_close_frame(client); /* its end; what is broken is asked for again, or noticed as silence */
+            break;
+        }
+        memset(&message, 0, sizeof(message));
+        memcpy(&message, at, size < sizeof(message) ? size : sizeof(message));
+        client->frame_offset += size;
+        kind = client_read(client, &message, event);
+    }
+    return kind;
+}
+
+/* STORAGE_LOW: leaves out the next new order that was refused, and numbers what is behind it anew. */
+static bool client_leave_out(ome_client_t *client, uint64_t *client_order_id)
+{
+    uint64_t at = client->sent, end;
+    while (at < client->refuse_end && client_at(client, at)->header.template_id != OME_TEMPLATE_NEW_ORDER)
+    {
+        at++;
+    }
+    if (at >= client->refuse_end)
+    {
+        client->refuse_end = client->sent;
+        return false;
+    }
+    *client_order_id = client_at(client, at)->order.client_order_id;
+    for (end = at + 1; end < client->next && client_at(client, end)->header.template_id == OME_TEMPLATE_ORDER_TERMS; end++)
+    {
+    }
+    uint64_t count = end - at;
+    for (; at + count < client->next; at++)
+    {
+        uint32_t number = client_at(client, at)->order.session_sequence;
+        *client_at(client, at) = *client_at(client, at + count);
+        client_at(client, at)->order.session_sequence = number;
+    }
+    client->next -= count;
+    client->refuse_end -= count;
+    client->last_number =
+        client->next == client->first ? client->answered_number : client_at(client, client->next - 1)->order.session_sequence;
+    return true;
+}
+
+/* Sends what waits, in frames that end between commands. */
+static void client_flush(ome_client_t *client)
+{
+    command_t messages[MESSAGES_PER_FRAME];
+    while (client->state == LOGGED_ON && !client->is_lost && client->sent < client->next && client->now_ms >= client->resend_at_ms &&
+           client->refuse_end <= client->sent)
+    {
+        uint32_t count = 0, whole = 0;
+        while (count < client->frame_message_count && client->sent + count < client->next)
+        {
+            messages[count] = *client_at(client, client->sent + count);
+            count++;
+            if (client->sent + count == client->next ||
+                client_at(client, client->sent + count)->header.template_id != OME_TEMPLATE_ORDER_TERMS)
+            {
+                whole = count;
+            }
+        }
+        if (whole == 0 || !client_transmit(client, messages, whole * sizeof(command_t)))
+        {
+            return;
+        }
+        client->progress_at_ms = client->sent == client->first ? client->now_ms : client->progress_at_ms;
+        client->sent += whole;
+    }
+    if (client->state == LOGGED_ON && client->is_leaving && client->first == client->next && !client->is_logout_sent)
+    {
+        ome_logout_t logout;
+        ome_message_init(&logout, OME_TEMPLATE_LOGOUT);
+        client->is_logout_sent = client_transmit(client, &logout, sizeof(logout));
+    }
+}
+
+/* Signs of life: sends them, asks for them, and gives a silent connection up. */
+static ome_client_event_kind_t client_keep_alive(ome_client_t *client)
+{
+    uint64_t silence_ms = client->now_ms - client->heard_at_ms;
+    if (client->state == WAITING && client->now_ms >= client->connect_at_ms)
+    {
+        client_connect(client);
+    }
+    if (client->state == LOGGING_ON && silence_ms >= LOGON_MS)
+    {
+        client_explain(client, "%s: no answer to the logon: found none; allowed: one within %u ms", client->endpoint, LOGON_MS);
+        return client_disconnect(client);
+    }
+    if (client->state != LOGGED_ON)
+    {
+        return OME_CLIENT_NOTHING;
+    }
+    bool is_stuck = client->first < client->sent && client->now_ms - client->progress_at_ms >= 3u * client->heartbeat_ms;
+    if (silence_ms >= 3u * client->heartbeat_ms || is_stuck)
+    {
+        client_explain(client, "%s: found no %s; allowed: one within %u ms", client->endpoint, is_stuck ? "answer" : "sign of life",
+            3u * client->heartbeat_ms);
+        return client_disconnect(client);
+    }
+    if (silence_ms >= 2u * client->heartbeat_ms && !client->is_asked)
+    {
+        ome_test_request_t request;
+        ome_message_init(&request, OME_TEMPLATE_TEST_REQUEST);
+        request.request_id = client->now_ms + 1u;
+        client->is_asked = client_transmit(client, &request, sizeof(request));
+    }
+    if (client->now_ms - client->sent_at_ms >= client->heartbeat_ms / 2u)
+    {
+        ome_heartbeat_t heartbeat;
+        ome_message_init(&heartbeat, OME_TEMPLATE_HEARTBEAT);
+        (void)client_transmit(client, &heartbeat, sizeof(heartbeat));
+    }
+    return OME_CLIENT_NOTHING;
+}
+
+/* What the monitor says: the connection is lost, or the key is not admitted. */
+static void client_watch(ome_client_t *client)
+{
+    unsigned char data[256];
+    uint16_t event;
+    while (zmq_recv(client->monitor, data, sizeof(data), ZMQ_DONTWAIT) >= (int)sizeof(event))
+    {
+        memcpy(&event, data, sizeof(event));
+        (void)zmq_recv(client->monitor, data, sizeof(data), ZMQ_DONTWAIT); /* the address */
+        client->is_lost = true;
+        if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+        {
+            client_explain(client, "%s: found a key that the venue does not admit; allowed: one of its keys file", client->endpoint);
+            client_end(client, OME_REASON_NOT_PERMITTED);
+        }
+    }
+}
+
+/* Takes the next frame in hand. What came before the connection was lost is read first. */
+static ome_client_event_kind_t client_receive(ome_client_t *client)
+{
+    if (client->socket == NULL || client->state == ENDED)
+    {
+        return OME_CLIENT_NOTHING;
+    }
+    client_watch(client); /* before the look: a frame that came before the loss is there now */
+    (void)zmq_msg_init(&client->frame);
+    if (zmq_msg_recv(&client->frame, client->socket, ZMQ_DONTWAIT) >= 0)
+    {
+        client->has_frame = true;
+        client->frame_offset = 0;
+        client->heard_at_ms = client->now_ms;
+        client->is_asked = false;
+        return OME_CLIENT_NOTHING;
+    }
+    (void)zmq_msg_close(&client->frame);
+    if (client->is_lost && client->state != ENDED)
+    {
+        client_explain(client, "%s: the connection is lost, or there is no server", client->endpoint);
+        return client_disconnect(client);
+    }
+    return OME_CLIENT_NOTHING;
+}
+
+/* News that stand outside of the frame in hand. */
+static ome_client_event_kind_t client_news(ome_client_t *client, ome_client_event_t *event)
+{
+    if (client->is_news_ended)
+    {
+        client->is_news_ended = false;
+        client_close(client);
+        event->reason = client->end_reason;
+        return OME_CLIENT_ENDED;
+    }
+    if (client->has_frame)
+    {
+        return OME_CLIENT_NOTHING;
+    }
+    if (client->is_news_changed)
+    {
+        client->is_news_changed = false;
+        return OME_CLIENT_SESSION_CHANGED;
+    }
+    if (client->is_news_logged_on)
+    {
+        client->is_news_logged_on = false;
+        return OME_CLIENT_LOGGED_ON;
+    }
+    if (client->refuse_end > client->sent && client_leave_out(client, &event->client_order_id))
+    {
+        event->reason = OME_REASON_STORAGE_LOW;
+        return OME_CLIENT_ORDER_REFUSED;
+    }
+    return OME_CLIENT_NOTHING;
+}
+
+/* Sleeps until something comes or is due. */
+static void client_wait(ome_client_t *client, uint64_t deadline_ms)
+{
+    zmq_pollitem_t items[2] = {{client->socket, 0, ZMQ_POLLIN, 0}, {client->monitor, 0, ZMQ_POLLIN, 0}};
+    uint64_t until_ms = deadline_ms;
+    uint64_t due_ms = client->state == WAITING      ? client->connect_at_ms
+                      : client->state == LOGGING_ON ? client->heard_at_ms + LOGON_MS
+                                                    : client->sent_at_ms + client->heartbeat_ms / 2u;
+    until_ms = due_ms < until_ms ? due_ms : until_ms;
+    if (client->state == LOGGED_ON && client->sent < client->next && client->resend_at_ms > client->now_ms)
+    {
+        until_ms = client->resend_at_ms < until_ms ? client->resend_at_ms : until_ms;
+    }
+    long sleep_ms = until_ms > client->now_ms ? (long)(until_ms - client->now_ms) : 0;
+    (void)zmq_poll(items, client->socket == NULL ? 0 : 2, sleep_ms);
+}
+
+ome_client_event_kind_t ome_client_poll(ome_client_t *client, ome_client_event_t *event, uint32_t timeout_ms)
+{
+    uint64_t deadline_ms = clock_ms() + timeout_ms;
+    memset(event, 0, sizeof(*event));
+    if (client->state == ENDED && !client->is_news_ended)
+    {
+        event->reason = client->end_reason;
+        return event->kind = OME_CLIENT_ENDED;
+    }
+    for (bool is_over = false;;)
+    {
+        client->now_ms = clock_ms();
+        ome_client_event_kind_t kind = client_read_frame(client, event);
+        kind = kind != OME_CLIENT_NOTHING ? kind : client_news(client, event);
+        kind = kind != OME_CLIENT_NOTHING || client->has_frame ? kind : client_receive(client);
+        kind = kind != OME_CLIENT_NOTHING ? kind : client_keep_alive(client);
+        client_flush(client);
+        if (kind != OME_CLIENT_NOTHING)
+        {
+            return event->kind = kind;
+        }
+        if (client->has_frame || client->is_news_ended)
+        {
+            continue;
+        }
+        if (is_over)
+        {
+            return event->kind = OME_CLIENT_NOTHING;
+        }
+        client_wait(client, deadline_ms);
+        is_over = clock_ms() >= deadline_ms;
+    }
+}
+
+ome_client_status_t ome_client_send(ome_client_t *client, const void *command, const ome_client_term_t *terms, uint32_t term_count)
+{
+    command_t first;
+    uint32_t count = 1u + (term_count + TERMS_PER_MESSAGE - 1u) / TERMS_PER_MESSAGE;
+    memcpy(&first, command, sizeof(first));
+    uint16_t template_id = first.header.template_id;
+    bool may_have_terms = template_id == OME_TEMPLATE_NEW_ORDER || template_id == OME_TEMPLATE_AMEND_ORDER;
+    if (template_id < OME_TEMPLATE_NEW_ORDER || template_id > OME_TEMPLATE_MASS_CANCEL || template_id == OME_TEMPLATE_ORDER_TERMS ||
+        term_count > OME_CLIENT_TERM_COUNT_MAX || (term_count > 0 && !may_have_terms) || count > client->command_count_max)
+    {
+        return OME_CLIENT_INVALID;
+    }
+    if (client->state == ENDED || client->is_leaving)
+    {
+        return OME_CLIENT_LEAVING;
+    }
+    if (!client->is_known)
+    {
+        return OME_CLIENT_NOT_YET;
+    }
+    if (client->next - client->first + count > client->command_count_max)
+    {
+        return OME_CLIENT_FULL;
+    }
+    for (uint32_t index = 0; index < count; index++)
+    {
+        command_t *message = client_at(client, client->next + index);
+        if (index == 0)
+        {
+            *message = first;
+            message->order.flags &= (uint16_t)~OME_COMMAND_FLAGS_CONTINUED;
+        }
+        else
+        {
+            ome_client_term_t rest[TERMS_PER_MESSAGE] = {{0, 0}, {0, 0}, {0, 0}};
+            uint32_t at = (index - 1u) * TERMS_PER_MESSAGE, left = term_count - at;
+            memcpy(rest, terms + at, (left < TERMS_PER_MESSAGE ? left : TERMS_PER_MESSAGE) * sizeof(*terms));
+            ome_message_init(message, OME_TEMPLATE_ORDER_TERMS);
+            message->terms.term_1 = rest[0].term;
+            message->terms.value_1 = rest[0].value;
+            message->terms.term_2 = rest[1].term;
+            message->terms.value_2 = rest[1].value;
+            message->terms.term_3 = rest[2].term;
+            message->terms.value_3 = rest[2].value;
+        }
+        message->order.flags |= index + 1u < count ? (uint16_t)OME_COMMAND_FLAGS_CONTINUED : 0u;
+        client->last_number = number_after(client->last_number);
+        message->order.session_sequence = client->last_number;
+    }
+    client->next += count;
+    client->now_ms = clock_ms();
+    client_flush(client);
+    return OME_CLIENT_OK;
+}
+
+ome_client_status_t ome_client_new_order(
+    ome_client_t *client, const ome_new_order_t *order, const ome_client_term_t *terms, uint32_t term_count)
+{
+    return ome_client_send(client, order, terms, term_count);
+}
+
+ome_client_status_t ome_client_amend(
+    ome_client_t *client, const ome_amend_order_t *amend, const ome_client_term_t *terms, uint32_t term_count)
+{
+    return ome_client_send(client, amend, terms, term_count);
+}
+
+ome_client_status_t ome_client_cancel(ome_client_t *client, uint64_t client_order_id)
+{
+    ome_cancel_order_t cancel;
+    ome_message_init(&cancel, OME_TEMPLATE_CANCEL_ORDER);
+    cancel.client_order_id = client_order_id;
+    return ome_client_send(client, &cancel, NULL, 0);
+}
+
+/* Copies a text that may be as long as its place; zeros behind it. */
+static bool client_copy(char *place, size_t size, const char *text)
+{
+    size_t length = text == NULL ? 0 : strlen(text);
+    if (length > size)
+    {
+        return false;
+    }
+    memset(place, 0, size);
+    memcpy(place, text == NULL ? "" : text, length);
+    return true;
+}
+
+ome_client_t *ome_client_create(const ome_client_options_t *options)
+{
+    uint32_t command_count_max = options->message_count_max == 0 ? 1024u : options->message_count_max;
+    uint32_t instrument_count_max = options->instrument_count_max == 0 ? 1024u : options->instrument_count_max;
+    ome_client_t *client = calloc(1, sizeof(*client) + command_count_max * sizeof(command_t));
+    if (client == NULL)
+    {
+        return NULL;
+    }
+    client->instruments = calloc(instrument_count_max, sizeof(*client->instruments));
+    client->context = zmq_ctx_new();
+    ome_message_init(&client->logon, OME_TEMPLATE_LOGON);
+    bool is_good = client->instruments != NULL && client->context != NULL && options->endpoint != NULL && options->participant != NULL &&
+                   client_copy(client->endpoint, sizeof(client->endpoint) - 1, options->endpoint) &&
+                   client_copy(client->logon.participant_name, sizeof(client->logon.participant_name), options->participant) &&
+                   client_copy(client->logon.secret, sizeof(client->logon.secret), options->secret) &&
+                   client_copy(client->server_key, sizeof(client->server_key) - 1, options->server_key) &&
+                   client_copy(client->public_key, sizeof(client->public_key) - 1, options->public_key) &&
+                   client_copy(client->secret_key, sizeof(client->secret_key) - 1, options->secret_key);
+    if (!is_good)
+    {
+        ome_client_destroy(client);
+        return NULL;
+    }
+    client->logon.session_number = options->session_number;
+    client->logon.session_flags = options->session_flags;
+    client->logon.heartbeat_ms = options->heartbeat_ms;
+    client->next_report = options->next_report_sequence;
+    client->command_count_max = command_count_max;
+    client->instrument_count_max = instrument_count_max;
+    client->connect_pause_ms = CONNECT_PAUSE_MIN_MS;
+    return client;
+}
+
+void ome_client_destroy(ome_client_t *client)
+{
+    if (client == NULL)
+    {
+        return;
+    }
+    client_close(client);
+    if (client->context != NULL)
+    {
+        (void)zmq_ctx_term(client->context);
+    }
+    free(client->instruments);
+    free(client);
+}
+
+void ome_client_log_out(ome_client_t *client)
+{
+    client->is_leaving = true;
+}
+
+const ome_define_instrument_t *ome_client_instrument(const ome_client_t *client, const char *symbol)
+{
+    for (uint32_t index = 0; index < client->instrument_count; index++)
+    {
+        if (strncmp(client->instruments[index].symbol, symbol, sizeof(client->instruments[index].symbol)) == 0)
+        {
+            return &client->instruments[index];
+        }
+    }
+    return NULL;
+}
+
+uint64_t ome_client_next_report_sequence(const ome_client_t *client)
+{
+    return client->next_report;
+}
+
+uint32_t ome_client_unanswered_count(const ome_client_t *client)
+{
+    return (uint32_t)(client->next - client->first);
+}
+
+const char *ome_client_error(const ome_client_t *client)
+{
+    return client->error;
+}
