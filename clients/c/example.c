@@ -139,7 +139,6 @@ static void trade(run_t *run, uint64_t round_count)
         {
             take_event(run, iceberg_id);
         }
-        fflush(stdout);
     }
 }
 
@@ -150,6 +149,7 @@ int main(int count, char **arguments)
         fprintf(stderr, "usage: example ENDPOINT PARTICIPANT SYMBOL ROUNDS\n");
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* each line when it happens, also into a file */
     uint64_t round_count = strtoull(arguments[4], NULL, 10);
     ome_client_options_t options = {0};
     options.endpoint = arguments[1];

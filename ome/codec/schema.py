@@ -18,9 +18,9 @@ _OME = "{urn:ome:schema}"
 
 
 def plain_schema() -> str:
-    """The schema in plain SBE: each order attribute is a field, nothing is left of the namespace `ome`, and bytes between fields are fields.
+    """The schema in plain SBE: order attributes are fields, nothing is left of the namespace `ome`, and bytes between fields are fields.
 
-    So tools that do not know the extensions, or ignore offsets, read and write the same bytes.
+    Tools that do not know the extensions, or ignore offsets, read and write the same bytes.
     """
     ElementTree.register_namespace("sbe", _SBE[1:-1])
     root = ElementTree.parse(SCHEMA_FILE).getroot()
