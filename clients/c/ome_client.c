@@ -529,11 +529,11 @@ static void client_flush(ome_client_t *client)
 /* Signs of life: sends them, asks for them, and gives a silent connection up. */
 static ome_client_event_kind_t client_keep_alive(ome_client_t *client)
 {
-    uint64_t silence_ms = client->now_ms - client->heard_at_ms;
     if (client->state == WAITING && client->now_ms >= client->connect_at_ms)
     {
         client_connect(client);
     }
+    uint64_t silence_ms = client->now_ms - client->heard_at_ms;
     if (client->state == LOGGING_ON && silence_ms >= LOGON_MS)
     {
         client_explain(client, "%s: no answer to the logon: found none; allowed: one within %u ms", client->endpoint, LOGON_MS);
