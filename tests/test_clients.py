@@ -218,7 +218,7 @@ def test_the_c_example_survives_a_server_that_stops_and_starts_again(example: Pa
     """It trades on with the server that has recovered the journal."""
     config = venue_config(tmp_path / "journal")
     with Server(config) as server, Proxy(server.orders_endpoint) as proxy:
-        running = Example(example, proxy.endpoint, tmp_path, 300)
+        running = Example(example, proxy.endpoint, tmp_path, 80)
         running.wait_for("cancelled")
         server.close()
         with Server(config) as again:
@@ -232,8 +232,8 @@ def test_the_c_example_survives_a_server_that_is_killed(example: Path, tmp_path:
     venue.start()
     try:
         with Proxy(venue.orders_endpoint) as proxy:
-            running = Example(example, proxy.endpoint, tmp_path, 300)
-            for round in (20, 150):
+            running = Example(example, proxy.endpoint, tmp_path, 80)
+            for round in (10, 40):
                 running.wait_for(f"order {3 * round}  ")
                 venue.kill()
                 venue.start()
