@@ -27,6 +27,7 @@ from ome.enums import CommandFlags, CommandKind, EventKind, OrderType, Policy, R
 from ome.server import Server
 
 HEADER = CLIENTS / "ome_messages.h"
+LIBRARY = (CLIENTS / "ome_client.c", CLIENTS / "ome_unanswered.c")
 PAGE = (ROOT / "docs" / "CLIENTS.md").read_text("utf-8")
 WIRE = sorted(re.findall(r"^### (\w+) \(template", (ROOT / "docs" / "PROTOCOL.md").read_text("utf-8"), re.MULTILINE))
 ROUNDS = 12
@@ -143,7 +144,7 @@ def test_null_values_are_none_in_the_plain_schema() -> None:
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example, built as its page says."""
     program = tmp_path_factory.mktemp("example") / "example"
-    sources = (CLIENTS / "example.c", CLIENTS / "ome_client.c")
+    sources = (CLIENTS / "example.c", *LIBRARY)
     run_compiler(compiler("gcc", "clang", "cc"), "-std=c11", "-O2", *STRICT, "-Wconversion", "-Wshadow", *sources, *libzmq(), "-o", program)
     return program
 
@@ -152,9 +153,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C library as a shared one, to be called from here."""
     path = tmp_path_factory.mktemp("library") / "libome_client.so"
-    run_compiler(
-        compiler("gcc", "clang", "cc"), "-std=c11", "-O2", "-shared", "-fPIC", *STRICT, CLIENTS / "ome_client.c", *libzmq(), "-o", path
-    )
+    run_compiler(compiler("gcc", "clang", "cc"), "-std=c11", "-O2", "-shared", "-fPIC", *STRICT, *LIBRARY, *libzmq(), "-o", path)
     return path
 
 

@@ -1,5 +1,7 @@
+/* The connection of a client: see ome_client.h. Keeping and numbering messages is in ome_unanswered.c. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "ome_client.h"
+#include "ome_unanswered.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -14,7 +16,6 @@
 #include <zmq.h>
 #endif
 
-#define TERMS_PER_MESSAGE 3u
 #define MESSAGES_PER_FRAME 64u
 #define LOGON_MS 5000u                                   /* the answer to a logon has so long */
 #define BUSY_PAUSE_MIN_MS 1u
@@ -25,7 +26,7 @@
     (ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |              \
         ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 
-/* A message that came; all commands have the layout of their kind, and the fields that are used here at the same offsets. */
+/* A message that came. */
 typedef union
 {
     ome_header_t header;
@@ -38,13 +39,6 @@ typedef union
     ome_execution_report_t report;
 } message_t;
 
-typedef union
-{
-    ome_header_t header;
-    ome_new_order_t order;
-    ome_order_terms_t terms;
-} command_t;
-
 typedef enum
 {
     WAITING, /* to connect again */
@@ -53,8 +47,6 @@ typedef enum
     ENDED
 } state_t;
 
-/* The ring: the messages with the positions first to next - 1 have no answer. Those before `sent` are on the connection; those before
- * `taken` were with the server at the last logon. The message at `first` has the session sequence after `answered_number`. */
 struct ome_client
 {
     char endpoint[256], server_key[41], public_key[41], secret_key[41];
@@ -64,18 +56,17 @@ struct ome_client
     uint64_t now_ms, connect_at_ms, resend_at_ms, sent_at_ms, heard_at_ms, progress_at_ms;
     uint32_t connect_pause_ms, busy_pause_ms, heartbeat_ms, frame_message_count;
     uint64_t connection_count;
-    bool is_lost, is_known, is_asked, is_resend_asked, is_leaving, is_logout_sent;
+    bool is_lost, is_asked, is_resend_asked, is_leaving, is_logout_sent;
     bool has_frame, is_news_logged_on, is_news_changed, is_news_ended;
     zmq_msg_t frame;
     size_t frame_offset;
     uint64_t next_report; /* 0: that after the newest at the first logon */
-    uint64_t first, sent, next, taken, refuse_end;
-    uint32_t answered_number, last_number, command_count_max;
+    ome_unanswered_t ring;
     uint32_t instrument_count, instrument_count_max;
     uint8_t end_reason;
     char error[256];
     ome_define_instrument_t *instruments;
-    command_t commands[];
+    ome_unanswered_message_t messages[];
 };
 
 static uint64_t clock_ms(void)
@@ -91,22 +82,6 @@ static void client_explain(ome_client_t *client, const char *format, ...)
     va_start(values, format);
     (void)vsnprintf(client->error, sizeof(client->error), format, values);
     va_end(values);
-}
-
-static command_t *client_at(ome_client_t *client, uint64_t position)
-{
-    return &client->commands[position % client->command_count_max];
-}
-
-static uint32_t number_after(uint32_t number)
-{
-    return number == UINT32_MAX ? 1u : number + 1u;
-}
-
-/* How many messages after `from` the number `to` is: numbers skip 0. */
-static uint32_t number_distance(uint32_t from, uint32_t to)
-{
-    return to >= from ? to - from : to - from - 1u;
 }
 
 static void client_close_frame(ome_client_t *client)
@@ -210,33 +185,6 @@ static void client_connect(ome_client_t *client)
     (void)client_transmit(client, &client->logon, sizeof(client->logon)); /* no answer in time: it tries again */
 }
 
-static void client_release_to(ome_client_t *client, uint64_t position)
-{
-    if (position > client->first)
-    {
-        client->answered_number = client_at(client, position - 1)->order.session_sequence;
-        client->first = position;
-    }
-}
-
-/* Where the venue is in the client's messages: what comes behind was not taken, and is sent again. */
-static void client_resume(ome_client_t *client, uint32_t taken_number)
-{
-    uint64_t taken_count = number_distance(client->answered_number, taken_number);
-    if (client->is_known && taken_count > client->next - client->first)
-    {
-        client->is_news_changed = true;
-    }
-    if (!client->is_known || client->is_news_changed)
-    {
-        client->first = client->next;
-        client->answered_number = client->last_number = taken_number;
-        taken_count = 0;
-    }
-    client->is_known = true;
-    client->taken = client->sent = client->refuse_end = client->first + taken_count;
-}
-
 static ome_client_event_kind_t client_read_logon_answer(ome_client_t *client, const ome_logon_answer_t *answer)
 {
     if (answer->reason != OME_REASON_NONE)
@@ -262,40 +210,8 @@ static ome_client_event_kind_t client_read_logon_answer(ome_client_t *client, co
         answer->frame_message_count_max < MESSAGES_PER_FRAME ? answer->frame_message_count_max : MESSAGES_PER_FRAME;
     client->instrument_count = 0;
     client->next_report = client->next_report == 0 ? answer->report_sequence + 1u : client->next_report;
-    client_resume(client, answer->command_sequence);
+    client->is_news_changed = !ome_unanswered_resume(&client->ring, answer->command_sequence) || client->is_news_changed;
     return OME_CLIENT_NOTHING;
-}
-
-/* Whether the report answers this command: its kind fits, and it names the same order. */
-static bool client_answers(ome_client_t *client, const ome_execution_report_t *report)
-{
-    const ome_new_order_t *command = &client_at(client, client->first)->order;
-    uint16_t template_id = command->header.template_id;
-    uint8_t kind = report->kind, reason = report->reason;
-    bool is_cancel = kind == OME_EVENT_KIND_CANCELLED;
-    bool fits =
-        ((kind == OME_EVENT_KIND_REJECTED || kind == OME_EVENT_KIND_COMPLETED) && report->command_kind == template_id) ||
-        (template_id == OME_TEMPLATE_NEW_ORDER && kind == OME_EVENT_KIND_ACCEPTED) ||
-        (template_id == OME_TEMPLATE_CANCEL_ORDER && is_cancel && reason == OME_REASON_REQUESTED) ||
-        (template_id == OME_TEMPLATE_REDUCE_ORDER &&
-            ((kind == OME_EVENT_KIND_REDUCED && reason == OME_REASON_NONE) || (is_cancel && reason == OME_REASON_REDUCED_AWAY))) ||
-        (template_id == OME_TEMPLATE_AMEND_ORDER && (kind == OME_EVENT_KIND_AMENDED || (is_cancel && reason == OME_REASON_AMENDED_AWAY)));
-    bool by_order_id = (command->flags & OME_COMMAND_FLAGS_BY_ORDER_ID) != 0;
-    if (!fits || (by_order_id ? report->order_id : report->client_order_id) == command->client_order_id)
-    {
-        return fits;
-    }
-    for (uint64_t at = client->first + 1; at < client->next && client_at(client, at)->header.template_id == OME_TEMPLATE_ORDER_TERMS; at++)
-    {
-        const ome_order_terms_t *terms = &client_at(client, at)->terms;
-        if ((terms->term_1 == OME_TERM_NEW_CLIENT_ORDER_ID && (uint64_t)terms->value_1 == report->client_order_id) ||
-            (terms->term_2 == OME_TERM_NEW_CLIENT_ORDER_ID && (uint64_t)terms->value_2 == report->client_order_id) ||
-            (terms->term_3 == OME_TERM_NEW_CLIENT_ORDER_ID && (uint64_t)terms->value_3 == report->client_order_id))
-        {
-            return true; /* its reports have the new id */
-        }
-    }
-    return false;
 }
 
 static bool client_ask_again(ome_client_t *client)
@@ -317,14 +233,8 @@ static ome_client_event_kind_t client_read_report(ome_client_t *client, const om
         return OME_CLIENT_NOTHING; /* it came before, or comes again */
     }
     client->next_report++;
-    if (client->first < client->sent && report->header.template_id == OME_TEMPLATE_EXECUTION_REPORT && client_answers(client, report))
+    if (report->header.template_id == OME_TEMPLATE_EXECUTION_REPORT && ome_unanswered_answer(&client->ring, report))
     {
-        uint64_t end = client->first + 1;
-        while (end < client->next && client_at(client, end)->header.template_id == OME_TEMPLATE_ORDER_TERMS)
-        {
-            end++;
-        }
-        client_release_to(client, end);
         client->progress_at_ms = client->now_ms;
         client->busy_pause_ms = BUSY_PAUSE_MIN_MS;
     }
@@ -343,7 +253,7 @@ static ome_client_event_kind_t client_read_resend_answer(ome_client_t *client, c
     client_explain(client, "%s: reports are lost: found %llu; allowed: from %llu", client->endpoint,
         (unsigned long long)client->next_report, (unsigned long long)answer->next_report_sequence);
     client->next_report = answer->next_report_sequence;
-    client_release_to(client, client->taken); /* their answers may be among the lost */
+    ome_unanswered_drop_taken(&client->ring); /* their answers may be among the lost */
     event->reason = answer->reason;
     return OME_CLIENT_REPORTS_LOST;
 }
@@ -351,13 +261,10 @@ static ome_client_event_kind_t client_read_resend_answer(ome_client_t *client, c
 /* The server did not take the messages from this number on: they are sent again, in order, after a pause. */
 static void client_go_back(ome_client_t *client, const ome_frame_reject_t *reject)
 {
-    uint64_t position = client->first + number_distance(client->answered_number, (uint32_t)reject->found) - 1u;
-    if (position < client->first || position >= client->sent)
+    if (!ome_unanswered_go_back(&client->ring, (uint32_t)reject->found, reject->reason == OME_REASON_STORAGE_LOW))
     {
         return;
     }
-    client->refuse_end = reject->reason == OME_REASON_STORAGE_LOW ? client->next : position;
-    client->sent = position;
     client->busy_pause_ms = reject->accepted_count > 0 ? BUSY_PAUSE_MIN_MS : client->busy_pause_ms;
     client->resend_at_ms = client->now_ms + client->busy_pause_ms;
     client->busy_pause_ms = client->busy_pause_ms * 2u > BUSY_PAUSE_MAX_MS ? BUSY_PAUSE_MAX_MS : client->busy_pause_ms * 2u;
@@ -462,63 +369,22 @@ static ome_client_event_kind_t client_read_frame(ome_client_t *client, ome_clien
     return kind;
 }
 
-/* STORAGE_LOW: leaves out the next new order that was refused, and numbers what is behind it anew. */
-static bool client_leave_out(ome_client_t *client, uint64_t *client_order_id)
-{
-    uint64_t at = client->sent, end;
-    while (at < client->refuse_end && client_at(client, at)->header.template_id != OME_TEMPLATE_NEW_ORDER)
-    {
-        at++;
-    }
-    if (at >= client->refuse_end)
-    {
-        client->refuse_end = client->sent;
-        return false;
-    }
-    *client_order_id = client_at(client, at)->order.client_order_id;
-    for (end = at + 1; end < client->next && client_at(client, end)->header.template_id == OME_TEMPLATE_ORDER_TERMS; end++)
-    {
-    }
-    uint64_t count = end - at;
-    for (; at + count < client->next; at++)
-    {
-        uint32_t number = client_at(client, at)->order.session_sequence;
-        *client_at(client, at) = *client_at(client, at + count);
-        client_at(client, at)->order.session_sequence = number;
-    }
-    client->next -= count;
-    client->refuse_end -= count;
-    client->last_number =
-        client->next == client->first ? client->answered_number : client_at(client, client->next - 1)->order.session_sequence;
-    return true;
-}
-
 /* Sends what waits, in frames that end between commands. */
 static void client_flush(ome_client_t *client)
 {
-    command_t messages[MESSAGES_PER_FRAME];
-    while (client->state == LOGGED_ON && !client->is_lost && client->sent < client->next && client->now_ms >= client->resend_at_ms &&
-           client->refuse_end <= client->sent)
+    ome_unanswered_message_t messages[MESSAGES_PER_FRAME];
+    ome_unanswered_t *ring = &client->ring;
+    while (client->state == LOGGED_ON && !client->is_lost && client->now_ms >= client->resend_at_ms && ring->refuse_end <= ring->sent)
     {
-        uint32_t count = 0, whole = 0;
-        while (count < client->frame_message_count && client->sent + count < client->next)
+        uint32_t count = ome_unanswered_copy(ring, messages, client->frame_message_count);
+        if (count == 0 || !client_transmit(client, messages, count * sizeof(messages[0])))
         {
-            messages[count] = *client_at(client, client->sent + count);
-            count++;
-            if (client->sent + count == client->next ||
-                client_at(client, client->sent + count)->header.template_id != OME_TEMPLATE_ORDER_TERMS)
-            {
-                whole = count;
-            }
+            break;
         }
-        if (whole == 0 || !client_transmit(client, messages, whole * sizeof(command_t)))
-        {
-            return;
-        }
-        client->progress_at_ms = client->sent == client->first ? client->now_ms : client->progress_at_ms;
-        client->sent += whole;
+        client->progress_at_ms = ring->sent == ring->first ? client->now_ms : client->progress_at_ms;
+        ring->sent += count;
     }
-    if (client->state == LOGGED_ON && client->is_leaving && client->first == client->next && !client->is_logout_sent)
+    if (client->state == LOGGED_ON && client->is_leaving && ring->first == ring->next && !client->is_logout_sent)
     {
         ome_logout_t logout;
         ome_message_init(&logout, OME_TEMPLATE_LOGOUT);
@@ -543,7 +409,7 @@ static ome_client_event_kind_t client_keep_alive(ome_client_t *client)
     {
         return OME_CLIENT_NOTHING;
     }
-    bool is_stuck = client->first < client->sent && client->now_ms - client->progress_at_ms >= 3u * client->heartbeat_ms;
+    bool is_stuck = client->ring.first < client->ring.sent && client->now_ms - client->progress_at_ms >= 3u * client->heartbeat_ms;
     if (silence_ms >= 3u * client->heartbeat_ms || is_stuck)
     {
         client_explain(client, "%s: found no %s; allowed: one within %u ms", client->endpoint, is_stuck ? "answer" : "sign of life",
@@ -634,7 +500,7 @@ static ome_client_event_kind_t client_news(ome_client_t *client, ome_client_even
         client->is_news_logged_on = false;
         return OME_CLIENT_LOGGED_ON;
     }
-    if (client->refuse_end > client->sent && client_leave_out(client, &event->client_order_id))
+    if (client->ring.refuse_end > client->ring.sent && ome_unanswered_leave_out(&client->ring, &event->client_order_id))
     {
         event->reason = OME_REASON_STORAGE_LOW;
         return OME_CLIENT_ORDER_REFUSED;
@@ -651,7 +517,7 @@ static void client_wait(ome_client_t *client, uint64_t deadline_ms)
                       : client->state == LOGGING_ON ? client->heard_at_ms + LOGON_MS
                                                     : client->sent_at_ms + client->heartbeat_ms / 2u;
     until_ms = due_ms < until_ms ? due_ms : until_ms;
-    if (client->state == LOGGED_ON && client->sent < client->next && client->resend_at_ms > client->now_ms)
+    if (client->state == LOGGED_ON && client->ring.sent < client->ring.next && client->resend_at_ms > client->now_ms)
     {
         until_ms = client->resend_at_ms < until_ms ? client->resend_at_ms : until_ms;
     }
@@ -695,13 +561,12 @@ ome_client_event_kind_t ome_client_poll(ome_client_t *client, ome_client_event_t
 
 ome_client_status_t ome_client_send(ome_client_t *client, const void *command, const ome_client_term_t *terms, uint32_t term_count)
 {
-    command_t first;
-    uint32_t count = 1u + (term_count + TERMS_PER_MESSAGE - 1u) / TERMS_PER_MESSAGE;
+    ome_unanswered_message_t first;
     memcpy(&first, command, sizeof(first));
     uint16_t template_id = first.header.template_id;
     bool may_have_terms = template_id == OME_TEMPLATE_NEW_ORDER || template_id == OME_TEMPLATE_AMEND_ORDER;
     if (template_id < OME_TEMPLATE_NEW_ORDER || template_id > OME_TEMPLATE_MASS_CANCEL || template_id == OME_TEMPLATE_ORDER_TERMS ||
-        term_count > OME_CLIENT_TERM_COUNT_MAX || (term_count > 0 && !may_have_terms) || count > client->command_count_max)
+        term_count > (may_have_terms ? OME_CLIENT_TERM_COUNT_MAX : 0u))
     {
         return OME_CLIENT_INVALID;
     }
@@ -709,40 +574,14 @@ ome_client_status_t ome_client_send(ome_client_t *client, const void *command, c
     {
         return OME_CLIENT_LEAVING;
     }
-    if (!client->is_known)
+    if (!client->ring.is_known)
     {
         return OME_CLIENT_NOT_YET;
     }
-    if (client->next - client->first + count > client->command_count_max)
+    if (!ome_unanswered_put(&client->ring, &first, terms, term_count))
     {
         return OME_CLIENT_FULL;
     }
-    for (uint32_t index = 0; index < count; index++)
-    {
-        command_t *message = client_at(client, client->next + index);
-        if (index == 0)
-        {
-            *message = first;
-            message->order.flags &= (uint16_t)~OME_COMMAND_FLAGS_CONTINUED;
-        }
-        else
-        {
-            ome_client_term_t rest[TERMS_PER_MESSAGE] = {{0, 0}, {0, 0}, {0, 0}};
-            uint32_t at = (index - 1u) * TERMS_PER_MESSAGE, left = term_count - at;
-            memcpy(rest, terms + at, (left < TERMS_PER_MESSAGE ? left : TERMS_PER_MESSAGE) * sizeof(*terms));
-            ome_message_init(message, OME_TEMPLATE_ORDER_TERMS);
-            message->terms.term_1 = rest[0].term;
-            message->terms.value_1 = rest[0].value;
-            message->terms.term_2 = rest[1].term;
-            message->terms.value_2 = rest[1].value;
-            message->terms.term_3 = rest[2].term;
-            message->terms.value_3 = rest[2].value;
-        }
-        message->order.flags |= index + 1u < count ? (uint16_t)OME_COMMAND_FLAGS_CONTINUED : 0u;
-        client->last_number = number_after(client->last_number);
-        message->order.session_sequence = client->last_number;
-    }
-    client->next += count;
     client->now_ms = clock_ms();
     client_flush(client);
     return OME_CLIENT_OK;
@@ -783,9 +622,9 @@ static bool client_copy(char *place, size_t size, const char *text)
 
 ome_client_t *ome_client_create(const ome_client_options_t *options)
 {
-    uint32_t command_count_max = options->message_count_max == 0 ? 1024u : options->message_count_max;
+    uint32_t message_count_max = options->message_count_max == 0 ? 1024u : options->message_count_max;
     uint32_t instrument_count_max = options->instrument_count_max == 0 ? 1024u : options->instrument_count_max;
-    ome_client_t *client = calloc(1, sizeof(*client) + command_count_max * sizeof(command_t));
+    ome_client_t *client = calloc(1, sizeof(*client) + message_count_max * sizeof(ome_unanswered_message_t));
     if (client == NULL)
     {
         return NULL;
@@ -809,7 +648,8 @@ ome_client_t *ome_client_create(const ome_client_options_t *options)
     client->logon.session_flags = options->session_flags;
     client->logon.heartbeat_ms = options->heartbeat_ms;
     client->next_report = options->next_report_sequence;
-    client->command_count_max = command_count_max;
+    client->ring.messages = client->messages;
+    client->ring.count_max = message_count_max;
     client->instrument_count_max = instrument_count_max;
     client->connect_pause_ms = CONNECT_PAUSE_MIN_MS;
     return client;
@@ -854,7 +694,7 @@ uint64_t ome_client_next_report_sequence(const ome_client_t *client)
 
 uint32_t ome_client_unanswered_count(const ome_client_t *client)
 {
-    return (uint32_t)(client->next - client->first);
+    return (uint32_t)(client->ring.next - client->ring.first);
 }
 
 const char *ome_client_error(const ome_client_t *client)
