@@ -27,7 +27,7 @@ from ome.enums import CommandFlags, CommandKind, EventKind, OrderType, Policy, R
 from ome.server import Server
 
 HEADER = CLIENTS / "ome_messages.h"
-LIBRARY = (CLIENTS / "ome_client.c", CLIENTS / "ome_unanswered.c")
+LIBRARY = tuple(CLIENTS / f"ome_{part}.c" for part in ("client", "connection", "unanswered"))
 PAGE = (ROOT / "docs" / "CLIENTS.md").read_text("utf-8")
 WIRE = sorted(re.findall(r"^### (\w+) \(template", (ROOT / "docs" / "PROTOCOL.md").read_text("utf-8"), re.MULTILINE))
 ROUNDS = 12

@@ -1,6 +1,6 @@
 /* Trades with itself in rounds, and goes on whatever happens to the connection or the server:
  *
- *     cc -std=c11 example.c ome_client.c ome_unanswered.c $(pkg-config --cflags --libs libzmq) -o example
+ *     cc -std=c11 example.c ome_client.c ome_connection.c ome_unanswered.c $(pkg-config --cflags --libs libzmq) -o example
  *     ./example tcp://127.0.0.1:5555 FIRM1 AAPL 10
  *
  * Each round sells an iceberg of 100 that displays 10, leaves a stop to buy 20, buys 30 at once, which triggers the stop, and cancels the

@@ -1,20 +1,14 @@
-/* The connection of a client: see ome_client.h. Keeping and numbering messages is in ome_unanswered.c. */
+/* The session of a client: see ome_client.h. ome_connection.c has its connection, ome_unanswered.c its messages. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "ome_client.h"
+#include "ome_connection.h"
 #include "ome_unanswered.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-#ifdef OME_CLIENT_OWN_ZMQ
-#include "ome_zmq.h"
-#else
-#include <zmq.h>
-#endif
 
 #define MESSAGES_PER_FRAME 64u
 #define LOGON_MS 5000u                                   /* the answer to a logon has so long */
@@ -22,23 +16,6 @@
 #define BUSY_PAUSE_MAX_MS 50u
 #define CONNECT_PAUSE_MIN_MS 50u
 #define CONNECT_PAUSE_MAX_MS 2000u
-#define LOSSES                                                                                                                             \
-    (ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |              \
-        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-
-/* A message that came. */
-typedef union
-{
-    ome_header_t header;
-    ome_logon_answer_t logon_answer;
-    ome_define_instrument_t instrument;
-    ome_logout_t logout;
-    ome_frame_reject_t reject;
-    ome_test_request_t test_request;
-    ome_resend_answer_t resend_answer;
-    ome_execution_report_t report;
-} message_t;
-
 typedef enum
 {
     WAITING, /* to connect again */
@@ -49,17 +26,13 @@ typedef enum
 
 struct ome_client
 {
-    char endpoint[256], server_key[41], public_key[41], secret_key[41];
+    ome_connection_t connection;
     ome_logon_t logon;
-    void *context, *socket, *monitor;
     state_t state;
     uint64_t now_ms, connect_at_ms, resend_at_ms, sent_at_ms, heard_at_ms, progress_at_ms;
     uint32_t connect_pause_ms, busy_pause_ms, heartbeat_ms, frame_message_count;
-    uint64_t connection_count;
-    bool is_lost, is_asked, is_resend_asked, is_leaving, is_logout_sent;
-    bool has_frame, is_news_logged_on, is_news_changed, is_news_ended;
-    zmq_msg_t frame;
-    size_t frame_offset;
+    bool is_asked, is_resend_asked, is_leaving, is_logout_sent;
+    bool is_news_logged_on, is_news_changed, is_news_ended;
     uint64_t next_report; /* 0: that after the newest at the first logon */
     ome_unanswered_t ring;
     uint32_t instrument_count, instrument_count_max;
@@ -84,15 +57,6 @@ static void client_explain(ome_client_t *client, const char *format, ...)
     va_end(values);
 }
 
-static void client_close_frame(ome_client_t *client)
-{
-    if (client->has_frame)
-    {
-        (void)zmq_msg_close(&client->frame);
-    }
-    client->has_frame = false;
-}
-
 static void client_end(ome_client_t *client, uint8_t reason)
 {
     client->state = ENDED;
@@ -100,30 +64,14 @@ static void client_end(ome_client_t *client, uint8_t reason)
     client->is_news_ended = true;
 }
 
-/* Closes the sockets: libzmq must not connect again by itself, and send what it holds to a server that does not know the connection. */
-static void client_close(ome_client_t *client)
-{
-    client_close_frame(client);
-    if (client->socket != NULL)
-    {
-        (void)zmq_socket_monitor(client->socket, NULL, 0); /* first: an event that nobody reads would block libzmq */
-        (void)zmq_close(client->socket);
-    }
-    if (client->monitor != NULL)
-    {
-        (void)zmq_close(client->monitor);
-    }
-    client->monitor = client->socket = NULL;
-}
-
 /* Connects again after a pause that grows until a logon succeeds. */
 static ome_client_event_kind_t client_disconnect(ome_client_t *client)
 {
     bool was_logged_on = client->state == LOGGED_ON;
-    client_close(client);
+    ome_connection_close(&client->connection);
     if (client->is_logout_sent)
     {
-        client_explain(client, "%s: the connection ended before the server answered the logout", client->endpoint);
+        client_explain(client, "%s: the connection ended before the server answered the logout", client->connection.endpoint);
         client_end(client, OME_REASON_NONE);
         return OME_CLIENT_NOTHING;
     }
@@ -135,7 +83,7 @@ static ome_client_event_kind_t client_disconnect(ome_client_t *client)
 
 static bool client_transmit(ome_client_t *client, const void *data, size_t size)
 {
-    if (zmq_send(client->socket, data, size, ZMQ_DONTWAIT) < 0)
+    if (!ome_connection_send(&client->connection, data, size))
     {
         return false;
     }
@@ -143,43 +91,18 @@ static bool client_transmit(ome_client_t *client, const void *data, size_t size)
     return true;
 }
 
-static bool client_open(ome_client_t *client)
-{
-    char name[64];
-    int zero = 0, never = -1, yes = 1;
-    (void)snprintf(name, sizeof(name), "inproc://ome-client-%p-%llu", (void *)client, (unsigned long long)++client->connection_count);
-    client->socket = zmq_socket(client->context, ZMQ_DEALER);
-    client->monitor = zmq_socket(client->context, ZMQ_PAIR);
-    if (client->socket == NULL || client->monitor == NULL)
-    {
-        return false;
-    }
-    bool is_set = zmq_setsockopt(client->socket, ZMQ_LINGER, &zero, sizeof(zero)) == 0 &&
-                  zmq_setsockopt(client->monitor, ZMQ_LINGER, &zero, sizeof(zero)) == 0 &&
-                  zmq_setsockopt(client->socket, ZMQ_RECONNECT_IVL, &never, sizeof(never)) == 0 &&
-                  zmq_setsockopt(client->socket, ZMQ_IPV6, &yes, sizeof(yes)) == 0;
-    if (client->server_key[0] != '\0')
-    {
-        is_set = is_set && zmq_setsockopt(client->socket, ZMQ_CURVE_SERVERKEY, client->server_key, sizeof(client->server_key)) == 0 &&
-                 zmq_setsockopt(client->socket, ZMQ_CURVE_PUBLICKEY, client->public_key, sizeof(client->public_key)) == 0 &&
-                 zmq_setsockopt(client->socket, ZMQ_CURVE_SECRETKEY, client->secret_key, sizeof(client->secret_key)) == 0;
-    }
-    return is_set && zmq_socket_monitor(client->socket, name, LOSSES) == 0 && zmq_connect(client->monitor, name) == 0 &&
-           zmq_connect(client->socket, client->endpoint) == 0;
-}
-
 static void client_connect(ome_client_t *client)
 {
-    if (!client_open(client))
+    if (!ome_connection_open(&client->connection))
     {
-        client_explain(client, "%s: no connection can be made: %s", client->endpoint, zmq_strerror(zmq_errno()));
-        client_close(client);
+        client_explain(client, "%s: no connection can be made: %s", client->connection.endpoint, ome_connection_error());
+        ome_connection_close(&client->connection);
         client_end(client, OME_REASON_NONE);
         return;
     }
-    client->is_lost = client->is_asked = client->is_resend_asked = false;
+    client->is_asked = client->is_resend_asked = false;
     client->logon.next_report_sequence = client->next_report;
-    client->logon.login_id = client->connection_count;
+    client->logon.login_id = client->connection.count;
     client->heard_at_ms = client->now_ms;
     client->state = LOGGING_ON;
     (void)client_transmit(client, &client->logon, sizeof(client->logon)); /* no answer in time: it tries again */
@@ -189,7 +112,7 @@ static ome_client_event_kind_t client_read_logon_answer(ome_client_t *client, co
 {
     if (answer->reason != OME_REASON_NONE)
     {
-        client_explain(client, "%s: the logon of %.16s, session %u, is refused: found reason %u; allowed: 0", client->endpoint,
+        client_explain(client, "%s: the logon of %.16s, session %u, is refused: found reason %u; allowed: 0", client->connection.endpoint,
             client->logon.participant_name, client->logon.session_number, answer->reason);
         if (answer->reason == OME_REASON_BUSY || answer->reason == OME_REASON_THROTTLED || answer->reason == OME_REASON_SESSION_IN_USE ||
             answer->reason == OME_REASON_ENGINE_STOPPED)
@@ -250,7 +173,7 @@ static ome_client_event_kind_t client_read_resend_answer(ome_client_t *client, c
     {
         return OME_CLIENT_NOTHING;
     }
-    client_explain(client, "%s: reports are lost: found %llu; allowed: from %llu", client->endpoint,
+    client_explain(client, "%s: reports are lost: found %llu; allowed: from %llu", client->connection.endpoint,
         (unsigned long long)client->next_report, (unsigned long long)answer->next_report_sequence);
     client->next_report = answer->next_report_sequence;
     ome_unanswered_drop_taken(&client->ring); /* their answers may be among the lost */
@@ -288,8 +211,8 @@ static ome_client_event_kind_t client_read_reject(ome_client_t *client, const om
     case OME_REASON_ENGINE_STOPPED:
         return client_disconnect(client);
     default:
-        client_explain(client, "%s: a frame is refused: field %.16s, found %llu; allowed: %llu; reason %u", client->endpoint, reject->field,
-            (unsigned long long)reject->found, (unsigned long long)reject->allowed, reject->reason);
+        client_explain(client, "%s: a frame is refused: field %.16s, found %llu; allowed: %llu; reason %u", client->connection.endpoint,
+            reject->field, (unsigned long long)reject->found, (unsigned long long)reject->allowed, reject->reason);
         client_end(client, reject->reason);
         return OME_CLIENT_NOTHING;
     }
@@ -298,7 +221,7 @@ static ome_client_event_kind_t client_read_reject(ome_client_t *client, const om
 static ome_client_event_kind_t client_read_logout(ome_client_t *client, const ome_logout_t *logout, ome_client_event_t *event)
 {
     event->reason = logout->reason;
-    client_explain(client, "%s: the server ended the session: reason %u", client->endpoint, logout->reason);
+    client_explain(client, "%s: the server ended the session: reason %u", client->connection.endpoint, logout->reason);
     if (logout->reason == OME_REASON_REQUESTED || logout->reason == OME_REASON_SESSION_TAKEN_OVER ||
         logout->reason == OME_REASON_NOT_PERMITTED)
     {
@@ -308,7 +231,7 @@ static ome_client_event_kind_t client_read_logout(ome_client_t *client, const om
     return client_disconnect(client);
 }
 
-static ome_client_event_kind_t client_read(ome_client_t *client, const message_t *message, ome_client_event_t *event)
+static ome_client_event_kind_t client_read(ome_client_t *client, const ome_connection_message_t *message, ome_client_event_t *event)
 {
     ome_heartbeat_t heartbeat;
     switch (message->header.template_id)
@@ -344,26 +267,9 @@ static ome_client_event_kind_t client_read(ome_client_t *client, const message_t
 static ome_client_event_kind_t client_read_frame(ome_client_t *client, ome_client_event_t *event)
 {
     ome_client_event_kind_t kind = OME_CLIENT_NOTHING;
-    while (kind == OME_CLIENT_NOTHING && client->has_frame && client->state != ENDED)
+    ome_connection_message_t message;
+    while (kind == OME_CLIENT_NOTHING && client->state != ENDED && ome_connection_next(&client->connection, &message))
     {
-        message_t message;
-        size_t left = zmq_msg_size(&client->frame) - client->frame_offset, size = 0;
-        const unsigned char *at = (const unsigned char *)zmq_msg_data(&client->frame) + client->frame_offset;
-        if (left >= sizeof(ome_header_t))
-        {
-            memcpy(&message.header, at, sizeof(message.header));
-            size = sizeof(message.header) + message.header.block_length;
-        }
-        if (size == 0 || size > left ||
-            (size != sizeof(message.header) + ome_block_length(message.header.template_id) &&
-                ome_block_length(message.header.template_id) != 0))
-        {
-            client_close_frame(client); /* its end; what is broken is asked for again, or noticed as silence */
-            break;
-        }
-        memset(&message, 0, sizeof(message));
-        memcpy(&message, at, size < sizeof(message) ? size : sizeof(message));
-        client->frame_offset += size;
         kind = client_read(client, &message, event);
     }
     return kind;
@@ -374,7 +280,8 @@ static void client_flush(ome_client_t *client)
 {
     ome_unanswered_message_t messages[MESSAGES_PER_FRAME];
     ome_unanswered_t *ring = &client->ring;
-    while (client->state == LOGGED_ON && !client->is_lost && client->now_ms >= client->resend_at_ms && ring->refuse_end <= ring->sent)
+    while (client->state == LOGGED_ON && !client->connection.is_lost && client->now_ms >= client->resend_at_ms &&
+           ring->refuse_end <= ring->sent)
     {
         uint32_t count = ome_unanswered_copy(ring, messages, client->frame_message_count);
         if (count == 0 || !client_transmit(client, messages, count * sizeof(messages[0])))
@@ -402,7 +309,7 @@ static ome_client_event_kind_t client_keep_alive(ome_client_t *client)
     uint64_t silence_ms = client->now_ms - client->heard_at_ms;
     if (client->state == LOGGING_ON && silence_ms >= LOGON_MS)
     {
-        client_explain(client, "%s: no answer to the logon: found none; allowed: one within %u ms", client->endpoint, LOGON_MS);
+        client_explain(client, "%s: no answer to the logon: found none; allowed: one within %u ms", client->connection.endpoint, LOGON_MS);
         return client_disconnect(client);
     }
     if (client->state != LOGGED_ON)
@@ -412,8 +319,8 @@ static ome_client_event_kind_t client_keep_alive(ome_client_t *client)
     bool is_stuck = client->ring.first < client->ring.sent && client->now_ms - client->progress_at_ms >= 3u * client->heartbeat_ms;
     if (silence_ms >= 3u * client->heartbeat_ms || is_stuck)
     {
-        client_explain(client, "%s: found no %s; allowed: one within %u ms", client->endpoint, is_stuck ? "answer" : "sign of life",
-            3u * client->heartbeat_ms);
+        client_explain(client, "%s: found no %s; allowed: one within %u ms", client->connection.endpoint,
+            is_stuck ? "answer" : "sign of life", 3u * client->heartbeat_ms);
         return client_disconnect(client);
     }
     if (silence_ms >= 2u * client->heartbeat_ms && !client->is_asked)
@@ -432,45 +339,28 @@ static ome_client_event_kind_t client_keep_alive(ome_client_t *client)
     return OME_CLIENT_NOTHING;
 }
 
-/* What the monitor says: the connection is lost, or the key is not admitted. */
-static void client_watch(ome_client_t *client)
-{
-    unsigned char data[256];
-    uint16_t event;
-    while (zmq_recv(client->monitor, data, sizeof(data), ZMQ_DONTWAIT) >= (int)sizeof(event))
-    {
-        memcpy(&event, data, sizeof(event));
-        (void)zmq_recv(client->monitor, data, sizeof(data), ZMQ_DONTWAIT); /* the address */
-        client->is_lost = true;
-        if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-        {
-            client_explain(client, "%s: found a key that the venue does not admit; allowed: one of its keys file", client->endpoint);
-            client_end(client, OME_REASON_NOT_PERMITTED);
-        }
-    }
-}
-
 /* Takes the next frame in hand. What came before the connection was lost is read first. */
 static ome_client_event_kind_t client_receive(ome_client_t *client)
 {
-    if (client->socket == NULL || client->state == ENDED)
+    if (client->state == ENDED || client->state == WAITING)
     {
         return OME_CLIENT_NOTHING;
     }
-    client_watch(client); /* before the look: a frame that came before the loss is there now */
-    (void)zmq_msg_init(&client->frame);
-    if (zmq_msg_recv(&client->frame, client->socket, ZMQ_DONTWAIT) >= 0)
+    if (ome_connection_receive(&client->connection))
     {
-        client->has_frame = true;
-        client->frame_offset = 0;
         client->heard_at_ms = client->now_ms;
         client->is_asked = false;
         return OME_CLIENT_NOTHING;
     }
-    (void)zmq_msg_close(&client->frame);
-    if (client->is_lost && client->state != ENDED)
+    if (client->connection.is_refused)
     {
-        client_explain(client, "%s: the connection is lost, or there is no server", client->endpoint);
+        client_explain(client, "%s: found a key that the venue does not admit; allowed: one of its keys file", client->connection.endpoint);
+        client_end(client, OME_REASON_NOT_PERMITTED);
+        return OME_CLIENT_NOTHING;
+    }
+    if (client->connection.is_lost)
+    {
+        client_explain(client, "%s: the connection is lost, or there is no server", client->connection.endpoint);
         return client_disconnect(client);
     }
     return OME_CLIENT_NOTHING;
@@ -482,11 +372,11 @@ static ome_client_event_kind_t client_news(ome_client_t *client, ome_client_even
     if (client->is_news_ended)
     {
         client->is_news_ended = false;
-        client_close(client);
+        ome_connection_close(&client->connection);
         event->reason = client->end_reason;
         return OME_CLIENT_ENDED;
     }
-    if (client->has_frame)
+    if (client->connection.has_frame)
     {
         return OME_CLIENT_NOTHING;
     }
@@ -511,7 +401,6 @@ static ome_client_event_kind_t client_news(ome_client_t *client, ome_client_even
 /* Sleeps until something comes or is due. */
 static void client_wait(ome_client_t *client, uint64_t deadline_ms)
 {
-    zmq_pollitem_t items[2] = {{client->socket, 0, ZMQ_POLLIN, 0}, {client->monitor, 0, ZMQ_POLLIN, 0}};
     uint64_t until_ms = deadline_ms;
     uint64_t due_ms = client->state == WAITING      ? client->connect_at_ms
                       : client->state == LOGGING_ON ? client->heard_at_ms + LOGON_MS
@@ -522,7 +411,7 @@ static void client_wait(ome_client_t *client, uint64_t deadline_ms)
         until_ms = client->resend_at_ms < until_ms ? client->resend_at_ms : until_ms;
     }
     long sleep_ms = until_ms > client->now_ms ? (long)(until_ms - client->now_ms) : 0;
-    (void)zmq_poll(items, client->socket == NULL ? 0 : 2, sleep_ms);
+    ome_connection_wait(&client->connection, sleep_ms);
 }
 
 ome_client_event_kind_t ome_client_poll(ome_client_t *client, ome_client_event_t *event, uint32_t timeout_ms)
@@ -539,14 +428,14 @@ ome_client_event_kind_t ome_client_poll(ome_client_t *client, ome_client_event_t
         client->now_ms = clock_ms();
         ome_client_event_kind_t kind = client_read_frame(client, event);
         kind = kind != OME_CLIENT_NOTHING ? kind : client_news(client, event);
-        kind = kind != OME_CLIENT_NOTHING || client->has_frame ? kind : client_receive(client);
+        kind = kind != OME_CLIENT_NOTHING || client->connection.has_frame ? kind : client_receive(client);
         kind = kind != OME_CLIENT_NOTHING ? kind : client_keep_alive(client);
         client_flush(client);
         if (kind != OME_CLIENT_NOTHING)
         {
             return event->kind = kind;
         }
-        if (client->has_frame || client->is_news_ended)
+        if (client->connection.has_frame || client->is_news_ended)
         {
             continue;
         }
@@ -630,15 +519,15 @@ ome_client_t *ome_client_create(const ome_client_options_t *options)
         return NULL;
     }
     client->instruments = calloc(instrument_count_max, sizeof(*client->instruments));
-    client->context = zmq_ctx_new();
     ome_message_init(&client->logon, OME_TEMPLATE_LOGON);
-    bool is_good = client->instruments != NULL && client->context != NULL && options->endpoint != NULL && options->participant != NULL &&
-                   client_copy(client->endpoint, sizeof(client->endpoint) - 1, options->endpoint) &&
+    bool is_good = client->instruments != NULL && ome_connection_create(&client->connection) && options->endpoint != NULL &&
+                   options->participant != NULL &&
+                   client_copy(client->connection.endpoint, sizeof(client->connection.endpoint) - 1, options->endpoint) &&
                    client_copy(client->logon.participant_name, sizeof(client->logon.participant_name), options->participant) &&
                    client_copy(client->logon.secret, sizeof(client->logon.secret), options->secret) &&
-                   client_copy(client->server_key, sizeof(client->server_key) - 1, options->server_key) &&
-                   client_copy(client->public_key, sizeof(client->public_key) - 1, options->public_key) &&
-                   client_copy(client->secret_key, sizeof(client->secret_key) - 1, options->secret_key);
+                   client_copy(client->connection.server_key, sizeof(client->connection.server_key) - 1, options->server_key) &&
+                   client_copy(client->connection.public_key, sizeof(client->connection.public_key) - 1, options->public_key) &&
+                   client_copy(client->connection.secret_key, sizeof(client->connection.secret_key) - 1, options->secret_key);
     if (!is_good)
     {
         ome_client_destroy(client);
@@ -661,11 +550,7 @@ void ome_client_destroy(ome_client_t *client)
     {
         return;
     }
-    client_close(client);
-    if (client->context != NULL)
-    {
-        (void)zmq_ctx_term(client->context);
-    }
+    ome_connection_destroy(&client->connection);
     free(client->instruments);
     free(client);
 }
