@@ -124,7 +124,7 @@ class Client:
 
     def send(self, message: bytes, *terms: tuple[int, int]) -> int:
         """Sends a command; its status."""
-        array = (Term * max(1, len(terms)))(*terms)
+        array = (Term * max(1, len(terms)))(*(Term(*term) for term in terms))
         return int(self._functions.ome_client_send(self._client, message, array, len(terms)))
 
     def log_out(self) -> None:

@@ -1,4 +1,4 @@
-/* The part of libzmq's interface (4.2 or later) that ome_connection.c uses, for a machine that has the library and not its header.
+/* The part of libzmq's interface (4.3 or later) that ome_connection.c uses, for a machine that has the library and not its header.
  *
  * Compile it with -DOME_CLIENT_OWN_ZMQ to use it; otherwise <zmq.h> is used. The values are part of libzmq's ABI.
  */
