@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +51,7 @@ def test_nothing_is_lost_or_doubled_over_a_proxy_that_cuts(tmp_path: Path, seed:
     """PROTOCOL, A client that loses nothing."""
     print(f"seed {seed}")
     generator = random.Random(seed)
-    with Server(venue_config(tmp_path)) as server, closing(Proxy(server.orders_endpoint)) as proxy:
+    with Server(venue_config(tmp_path)) as server, Proxy(server.orders_endpoint) as proxy:
         with OrderEntry(proxy.endpoint, "FIRM1", timeout=20.0) as session:
             parts = []
             sent = 0
@@ -148,7 +147,7 @@ def test_orders_are_cancelled_on_disconnect_where_that_was_chosen(tmp_path: Path
     """PROTOCOL, Cancel on disconnect: the reports come when the session is back. COMPLETED is no answer to what it asked."""
     with (
         Server(venue_config(tmp_path)) as server,
-        closing(Proxy(server.orders_endpoint)) as proxy,
+        Proxy(server.orders_endpoint) as proxy,
         OrderEntry(proxy.endpoint, "FIRM1", cancel_on_disconnect=choice) as session,  # type: ignore[arg-type]
     ):
         order = session.buy("AAPL", 10, at="1.00")
@@ -293,7 +292,7 @@ def test_async_session_loses_and_doubles_nothing_over_a_proxy_that_cuts(tmp_path
             assert session.logon_count > 1
             return np.concatenate(parts)
 
-    with Server(venue_config(tmp_path)) as server, closing(Proxy(server.orders_endpoint)) as proxy:
+    with Server(venue_config(tmp_path)) as server, Proxy(server.orders_endpoint) as proxy:
         check(asyncio.run(run(proxy)), COUNT)
     check_journal(tmp_path, COUNT)
 

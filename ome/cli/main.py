@@ -22,6 +22,7 @@ from ome.cli.terminal import Commands, ExitCode, failing, json_option, moment, p
 from ome.client import MarketData, OrderEntry, Report
 from ome.clock import apart
 from ome.codec import OrderOptions, encode_commands, new_order, side_of
+from ome.codec.schema import HEADER_FILE, SCHEMA_FILE, plain_schema
 from ome.config import EXAMPLE_FILE, LIMIT_KEYS, ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
 from ome.enums import EventKind, Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
@@ -134,6 +135,17 @@ def _run(server: Server, *, as_json: bool) -> None:
 def print_config() -> None:
     """Print a configuration with every key, its default and its meaning: ome config > ome.toml"""
     click.echo(EXAMPLE_FILE.read_text(encoding="utf-8"), nl=False)
+
+
+@main.command(name="schema")
+@click.option("--plain", is_flag=True, help="In plain SBE, for tools that do not know ome's extensions, or ignore offsets.")
+@click.option("--header", is_flag=True, help="As a header for C and C++: every message as a struct.")
+@failing
+def print_schema(plain: bool, header: bool) -> None:
+    """Print the schema of the wire (FIX Simple Binary Encoding): ome schema > ome.xml"""
+    if plain and header:
+        raise click.UsageError("found --plain and --header; allowed: one of them")
+    click.echo(plain_schema() if plain else (HEADER_FILE if header else SCHEMA_FILE).read_text(encoding="utf-8"), nl=False)
 
 
 @main.command()
