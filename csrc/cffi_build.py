@@ -43,7 +43,9 @@ def main(csrc: str, output: str) -> None:
     builder.cdef(RECORDS)
     for header in HEADERS:
         builder.cdef(declarations(Path(csrc) / header))
-    builder.set_source("ome._native._ome", '#include "ome_repair_face.h"\n#include "ome_reports_face.h"\n#include "ome_venue_face.h"', py_limited_api=True)
+    builder.set_source(
+        "ome._native._ome", '#include "ome_repair_face.h"\n#include "ome_reports_face.h"\n#include "ome_venue_face.h"', py_limited_api=True
+    )
     builder.emit_c_code(output)
 
 
