@@ -143,8 +143,8 @@ def test_overrides_replace_what_the_file_says(tmp_path: Path) -> None:
         ("", "journal.directory", None, 'a directory, unless journal.policy is "memory"'),
         ('[journal]\npolicy = "sync"', "journal.policy", "sync", "commit, async, memory"),
         ("[journal]\npolicy = 1", "journal.policy", 1, "a value of type str"),
-        ("[jurnal]\n", "table [jurnal]", "jurnal", "server, journal, ring, feed, log, limits, instruments"),
-        ("server = 1\n", "table [server]", "server", "server, journal, ring, feed, log, limits, instruments"),
+        ("[jurnal]\n", "table [jurnal]", "jurnal", "server, journal, security, ring, feed, log, limits, instruments"),
+        ("server = 1\n", "table [server]", "server", "server, journal, security, ring, feed, log, limits, instruments"),
         (JOURNAL + "segment = 1", "key journal.segment", "segment", "directory, policy, segment_bytes, low_water_bytes, flush_records"),
         (JOURNAL + "segment_bytes = 65535", "journal.segment_bytes", 65_535, "65,536 to 1,099,511,627,776"),
         (JOURNAL + "segment_bytes = 65537", "journal.segment_bytes", 65_537, "a multiple of 4,096"),
@@ -255,7 +255,9 @@ def _leaves_encoding_open(call: ast.Call) -> bool:
     receiver = call.func.value.id if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) else ""
     if name in ("read_text", "write_text"):
         return True
-    if name not in ("open", "fdopen") or (receiver in ("os", "archive") and name == "open"):  # descriptors, and members of a zip: bytes
+    if name not in ("open", "fdopen") or (
+        receiver in ("os", "archive", "self") and name == "open"
+    ):  # descriptors, members of a zip: bytes; no file
         return False
     parts = [part for argument in (*call.args, *given.values()) for part in ast.walk(argument)]
     modes = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]

@@ -2482,6 +2482,20 @@ def test_only_messages_of_clients_by_their_own_session_are_counted(crowd: Venue)
     assert hello(crowd, 2) == GAP
 
 
+def test_a_quarantined_record_takes_its_number(crowd: Venue) -> None:
+    """D5: the messages behind it go on from there; it is rejected all the same."""
+
+    def quarantined(number: int) -> list[str]:
+        record = records_for(CommandKind.CANCEL_ORDER, times=crowd.times(), participant=1, session=1, instrument=1, session_sequence=number)
+        record["kind"] = 0
+        return said(crowd.apply(record))
+
+    assert hello(crowd, 1) == TAKEN
+    assert quarantined(2) == ["REJECTED UNKNOWN_COMMAND"]
+    assert quarantined(4) == GAP
+    assert hello(crowd, 3) == TAKEN
+
+
 def in_two_records(venue: Venue, head: int, terms: int, **fields: int) -> Records:
     """The two records of an order of session 1 to buy, a stop, with these numbers."""
     order: Fields = {

@@ -170,7 +170,8 @@ OME_ALWAYS_INLINE bool apply_takes_sequence(ome_engine_t *engine, const ome_comm
 {
     const uint32_t sequence = record->session_sequence;
     const uint32_t session = record->session;
-    const bool is_numbered = sequence != 0 && ome_message_class(record->kind) == OME_MESSAGE_CLASS_ORDER;
+    const bool is_of_client = ome_message_class(record->kind) == OME_MESSAGE_CLASS_ORDER || record->kind == 0; /* 0: quarantined */
+    const bool is_numbered = sequence != 0 && is_of_client;
     if (!is_numbered || session > engine->limits.session_count_max || engine->senders[session] != ome_command_sender(record) ||
         !ome_engine_counts_sessions(engine))
     {

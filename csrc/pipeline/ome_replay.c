@@ -227,7 +227,7 @@ static ome_status_t replay_make_engine(ome_replay_t *replay, const ome_command_t
     return memory == NULL ? OME_NO_MEMORY : ome_engine_init(&replay->engine, memory, replay->engine_size_bytes, &limits);
 }
 
-/* A quarantined command gets kind 0. */
+/* A quarantined command gets kind 0. That of a client still takes its number, for the session's next ones go on from there. */
 static ome_status_t replay_decide(ome_replay_t *replay, const ome_journal_record_t *record, ome_command_t *command)
 {
     const ome_status_t status = ome_decisions_find(&replay->decisions, record);
@@ -238,6 +238,10 @@ static ome_status_t replay_decide(ome_replay_t *replay, const ome_journal_record
     }
     if (status == OME_OK)
     {
+        if (ome_message_class(command->kind) != OME_MESSAGE_CLASS_ORDER)
+        {
+            command->session_sequence = 0;
+        }
         command->kind = 0;
         replay->quarantined_count++;
     }

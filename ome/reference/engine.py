@@ -48,7 +48,8 @@ __all__ = ["ReferenceEngine"]
 
 NEW_ORDER, AMEND_ORDER, ORDER_TERMS = int(CommandKind.NEW_ORDER), int(CommandKind.AMEND_ORDER), int(CommandKind.ORDER_TERMS)
 _DEFINITIONS: Final = frozenset((int(CommandKind.DEFINE_LIMITS), int(CommandKind.DEFINE_INSTRUMENT), int(CommandKind.DEFINE_SESSION)))
-_OF_CLIENTS: Final = frozenset(kind.value for kind in CommandKind if MESSAGE_CLASSES[kind] is MessageClass.ORDER)
+_QUARANTINED: Final = 0
+_OF_CLIENTS: Final = frozenset(kind.value for kind in CommandKind if MESSAGE_CLASSES[kind] is MessageClass.ORDER) | {_QUARANTINED}
 _SEQUENCE_MAX: Final = 2**32 - 1
 _WITH_TERMS: Final = frozenset((NEW_ORDER, AMEND_ORDER))
 _WITHOUT_TERMS: Final = {
