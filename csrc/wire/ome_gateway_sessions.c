@@ -221,6 +221,11 @@ uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session
     return gateway->table.sessions[session].next_of_peer;
 }
 
+bool ome_gateway_is_connected(const ome_gateway_t *gateway, uint16_t session)
+{
+    return ome_session_table_is_connected(&gateway->table, session);
+}
+
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look)
 {
     OME_ASSERT(session <= gateway->table.session_count_max);
@@ -273,10 +278,8 @@ void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t r
     const ome_socket_t *socket = gateway->config.socket;
     const ome_session_slot_t *slot = &gateway->table.sessions[session];
     const uint64_t peer = slot->peer;
-    ome_logout_t logout = {.reason = reason,
-        .session = session,
-        .command_sequence = slot->command_sequence,
-        .report_sequence = slot->report_sequence};
+    ome_logout_t logout = {
+        .reason = reason, .session = session, .command_sequence = slot->command_sequence, .report_sequence = slot->report_sequence};
     ome_message_header_set(&logout, OME_TEMPLATE_LOGOUT, OME_BLOCK_LOGOUT);
     ome_gateway_lose(gateway, session, reason);
     if (ome_session_table_find(&gateway->table, peer) != 0)
