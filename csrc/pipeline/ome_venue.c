@@ -408,6 +408,10 @@ ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t
 
 ome_status_t ome_venue_ask(ome_venue_t *venue, ome_query_work_t work, void *context, uint64_t timeout_ns)
 {
+    if (venue_flag_is_set(&venue->is_match_done))
+    {
+        return OME_STOPPED;
+    }
     ome_query_post(&venue->query, work, context);
     ome_wait_notify(&venue->ring->wait);
     const ome_status_t status = ome_query_take(&venue->query, timeout_ns);

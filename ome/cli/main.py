@@ -34,6 +34,7 @@ __all__ = ["DEFAULT_INSTRUMENTS", "main"]
 DEFAULT_INSTRUMENTS = tuple(Instrument(symbol, tick="0.01") for symbol in ("AAPL", "AMZN", "MSFT"))
 _ORDERS = "tcp://127.0.0.1:5555"
 _FEED = "tcp://127.0.0.1:5557"
+_REQUESTS = "tcp://127.0.0.1:5556"
 
 orders_option = click.option("--orders", default=_ORDERS, show_default=True, help="Endpoint of order entry.")
 feed_option = click.option("--feed", default=_FEED, show_default=True, help="Endpoint of market data.")
@@ -65,6 +66,7 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
 @click.option("--directory", type=click.Path(path_type=Path), help="Directory of the journal and the counters.")
 @click.option("--orders", "orders_endpoint", help=f"Endpoint of order entry. [default: {_ORDERS}]")
 @click.option("--feed", "feed_endpoint", help=f"Endpoint of market data. [default: {_FEED}]")
+@click.option("--requests", "requests_endpoint", help=f"Endpoint of requests; empty for none. [default: {_REQUESTS}]")
 @click.option(
     "--policy", type=click.Choice([policy.name.lower() for policy in Policy]), help="How durable a command is before it is reported."
 )
@@ -83,7 +85,7 @@ def run(config: str | None, policy: str | None, accept_clock: bool, as_json: boo
     summary = server.start()
     try:
         if as_json:
-            print_json({"orders": server.orders_endpoint, "feed": server.feed_endpoint, "summary": summary})
+            print_json({"orders": server.orders_endpoint, "feed": server.feed_endpoint, "requests": server.requests_endpoint, "summary": summary})
         else:
             torn = f" (a torn tail of {summary.torn_bytes:,} bytes was truncated and saved to a file)" if summary.torn_bytes else ""
             snapshot = f", {summary.snapshot_sequence:,} of them from a snapshot" if summary.snapshot_sequence else ""
@@ -107,7 +109,8 @@ def run(config: str | None, policy: str | None, accept_clock: bool, as_json: boo
                 f"recovered {summary.recovered_commands:,} commands{snapshot} in {summary.recovery_seconds:.1f} s{torn}{events}  "
                 f"ready at sequence {summary.next_sequence:,}"
             )
-            click.echo(f"orders {server.orders_endpoint}  market data {server.feed_endpoint}")
+            asked = f"  requests {server.requests_endpoint}" if server.requests_endpoint else ""
+            click.echo(f"orders {server.orders_endpoint}  market data {server.feed_endpoint}{asked}")
         server.wait()
     finally:
         stopped = server.close()

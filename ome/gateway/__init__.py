@@ -143,6 +143,11 @@ class Gateway:
         self._stop = threading.Event()
         self._thread = supervisor.thread("ome-gateway", self._serve, period_s=0.0, attempts=1)
 
+    @property
+    def pointer(self) -> CData:
+        """The gateway of the C library, which other threads may ask who is connected."""
+        return self._pointer
+
     def add_instrument(self, number: int, instrument: Instrument) -> None:
         """The instrument is in the answer to every logon from now on."""
         self._reference_data += command_messages(encode_commands([define_instrument(instrument, number)])).tobytes()

@@ -23,6 +23,7 @@ from ome.engine import EngineState
 from ome.enums import CommandKind, Policy
 from ome.errors import InvalidValueError, NotCopyable, OmeError
 from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway, Throttle
+from ome.gateway.requests import REQUEST_SIZE_MAX_BYTES, RequestServer
 from ome.messages import Limits
 from ome.publisher import Publisher
 from ome.recovery import JournalError, JournalReport, Replay
@@ -36,13 +37,14 @@ from ome.server.timing import open_clock
 from ome.server.venue import Venue
 from ome.storage import StorageWatch
 from ome.supervision import Supervisor, ThreadStatus
-from ome.transport import Listener, QueueLimits
+from ome.transport import Listener, ListenerUse, QueueLimits
 
 __all__ = ["Server", "StartSummary", "StopSummary"]
 
 # What may wait for connections. A session that is far behind is ended; a subscriber misses frames early, since it can ask for a snapshot.
 _ORDERS_QUEUES = QueueLimits(part_bytes=FRAME_SIZE_MAX_BYTES, queue_bytes=24 << 20, pool_bytes=40 << 20)
 _FEED_QUEUES = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=40 << 20)
+_REQUESTS_QUEUES = QueueLimits(part_bytes=REQUEST_SIZE_MAX_BYTES, queue_bytes=1 << 20, pool_bytes=16 << 20)
 _ATTEMPTS = 5  # of a thread that the venue depends on: 1.5 seconds
 _LOOK_S = 0.05  # how often `wait` looks whether the venue still runs
 
@@ -57,8 +59,8 @@ class StartSummary:
     machine's clock was behind the time of the last command, 0 where it was not. `limits_before` are those
     that the configuration has changed, None where it has changed none.
 
-    `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each of the two
-    addresses takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
+    `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each
+    address takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
     """
 
     recovered_commands: int
@@ -100,8 +102,8 @@ class _Recovered:
 class Server(NotCopyable):
     """A venue in this process: `start`, then `wait` until somebody calls `stop` from another thread or a signal handler, then `close`.
 
-    Or as a context manager, which starts and closes. `orders_endpoint` and `feed_endpoint` are the addresses that it got. A server starts
-    once: after `close`, or a start that failed, make another one. A child of fork cannot use its parent's server, and ends nothing of it.
+    Or as a context manager, which starts and closes. `orders_endpoint`, `feed_endpoint` and `requests_endpoint` (empty where there is none)
+    are the addresses that it got. A server starts once: after `close`, or a start that failed, make another one. A child of fork cannot use its parent's server, and ends nothing of it.
 
     Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start. `clocks` gives the steady
     clock and the machine's clock of one moment. With `accept_clock` that clock is right, even where it is far ahead of the journal.
@@ -124,6 +126,7 @@ class Server(NotCopyable):
         self._supervisor = Supervisor(config.directory, self._count_threads)
         self.orders_endpoint = ""
         self.feed_endpoint = ""
+        self.requests_endpoint = ""
         self.summary: StartSummary | None = None
 
     def __enter__(self) -> Server:
@@ -154,19 +157,21 @@ class Server(NotCopyable):
     def _start(self, progress: Callable[[int], None] | None) -> StartSummary:
         config = self.config
         venue, follower, found = self._open_venue(progress)
-        connections = connections_that_fit(config.connections)
+        connections = connections_that_fit(config.connections, 3 if config.requests_endpoint else 2)
         if connections == 0:
             raise ServerError("file descriptors", where="ulimit -n", found="no room for connections", allowed="a higher limit")
         orders, feed = Listener(config.orders_endpoint), Listener(config.feed_endpoint)
-        for listener in (orders, feed):
+        requests = Listener(config.requests_endpoint) if config.requests_endpoint else None
+        for listener in (orders, feed, *([requests] if requests is not None else [])):
             self._stack.callback(listener.close)  # when nobody works on them, and before the venue closes, in whose counters they count
         self.orders_endpoint, self.feed_endpoint = orders.endpoint, feed.endpoint
+        self.requests_endpoint = requests.endpoint if requests is not None else ""
         # Random, so that no two starts are taken for one, whatever the clock says and whichever journal there is.
         epoch = secrets.randbelow((1 << 32) - 1) + 1
         gateway, definitions = self._open_gateway(venue, orders, feed, epoch, connections, has_new_limits=found.limits_before is not None)
         publisher = Publisher(
             venue.pointer,
-            feed.serve(venue.pointer, is_feed=True, connections=connections, limits=_FEED_QUEUES),
+            feed.serve(venue.pointer, ListenerUse.FEED, connections=connections, limits=_FEED_QUEUES),
             snapshot_levels=config.snapshot_levels,
             epoch=epoch,
             supervisor=self._supervisor,
@@ -174,6 +179,7 @@ class Server(NotCopyable):
         venue.after_close(publisher.close)
         self._stack.callback(publisher.stop)
         self._stack.callback(gateway.stop)
+        answering = None if requests is None else self._open_requests(venue, gateway, requests, epoch, connections)
         venue.start()
         definitions.send_limits(venue.submit_one)
         last_time_ns = found.state.time_ns if found.state is not None else 0
@@ -182,6 +188,8 @@ class Server(NotCopyable):
         self._watch_storage(venue)
         publisher.start()
         gateway.start()
+        if answering is not None:
+            answering.start()
         definitions.send(venue.submit_one, self._raise_failure, lambda: self.failure is not None)
         self._supervise("ome-clock", clock.look, period_s=clock.PERIOD_S)
         if follower is not None:
@@ -259,12 +267,12 @@ class Server(NotCopyable):
         self._definitions = definitions = Definitions(config, view, has_new_limits=has_new_limits)
         gateway = Gateway(
             venue.pointer,
-            orders.serve(venue.pointer, is_feed=False, connections=connections, limits=_ORDERS_QUEUES),
+            orders.serve(venue.pointer, ListenerUse.ORDERS, connections=connections, limits=_ORDERS_QUEUES),
             epoch=epoch,
             policy=config.policy,
             limits=config.limits,
             directory=None if config.policy is Policy.MEMORY else config.directory,
-            endpoints=(feed.endpoint, ""),
+            endpoints=(feed.endpoint, self.requests_endpoint),
             reports_in_memory=config.reports_in_memory,
             throttle=Throttle(config.messages_per_second, config.messages_in_flight, config.logons_per_minute),
             sessions_per_participant=config.sessions_per_participant,
@@ -278,6 +286,26 @@ class Server(NotCopyable):
         venue.after_close(gateway.close)
         definitions.tell(gateway.add_instrument)
         return gateway, definitions
+
+    def _open_requests(self, venue: Venue, gateway: Gateway, listener: Listener, epoch: int, connections: int) -> RequestServer:
+        config = self.config
+        made = RequestServer(
+            venue.pointer,
+            gateway.pointer,
+            listener.serve(venue.pointer, ListenerUse.REQUESTS, connections=connections, limits=_REQUESTS_QUEUES),
+            epoch=epoch,
+            policy=config.policy,
+            limits=config.limits,
+            directory=None if config.policy is Policy.MEMORY else config.directory,
+            endpoints=(self.feed_endpoint, self.requests_endpoint),
+            participants=config.participants,
+            day_end=config.day_end,
+            look=venue.look,
+            supervisor=self._supervisor,
+        )
+        self._stack.callback(made.close)  # it uses venue and gateway, so it is gone before them
+        self._stack.callback(made.stop)
+        return made
 
     def _supervise(self, name: str, work: Callable[[], object], *, period_s: float) -> None:
         """A thread that the venue cannot do without, until it closes."""
