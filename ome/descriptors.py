@@ -14,8 +14,10 @@ _RESERVE_MIN = 16
 
 
 def connections_that_fit(wanted: int, listeners: int) -> int:
-    """How many connections each of so many listeners may have, at most `wanted`: raises the soft limit of descriptors as far as that needs and the hard
-    limit allows. 0 where there is no room for any."""
+    """How many connections each of so many listeners may have, at most `wanted`; 0 where there is no room for any.
+
+    Raises the soft limit of descriptors as far as that needs and the hard limit allows.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = len(os.listdir("/proc/self/fd"))
     needed = used + _RESERVE + listeners * wanted

@@ -303,7 +303,9 @@ def test_segments_that_the_disk_has_no_room_for_are_refused_before_anything_is_w
     (tmp_path / "data").mkdir()
     free_bytes = shutil.disk_usage(tmp_path).free
     segment_bytes = min(1 << 40, (free_bytes // 4096 + 1) * 4096)
-    config = ServerConfig(directory=tmp_path / "data", segment_bytes=segment_bytes, orders_endpoint=ANY, feed_endpoint=ANY, requests_endpoint="")
+    config = ServerConfig(
+        directory=tmp_path / "data", segment_bytes=segment_bytes, orders_endpoint=ANY, feed_endpoint=ANY, requests_endpoint=""
+    )
     with pytest.raises(ServerError, match=rf"free space in .*journal\.segment_bytes = {segment_bytes:,}"):
         Server(config).start()
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["lock"]

@@ -103,7 +103,8 @@ class Server(NotCopyable):
     """A venue in this process: `start`, then `wait` until somebody calls `stop` from another thread or a signal handler, then `close`.
 
     Or as a context manager, which starts and closes. `orders_endpoint`, `feed_endpoint` and `requests_endpoint` (empty where there is none)
-    are the addresses that it got. A server starts once: after `close`, or a start that failed, make another one. A child of fork cannot use its parent's server, and ends nothing of it.
+    are the addresses that it got. A server starts once: after `close`, or a start that failed, make another one. A child of fork cannot use
+    its parent's server, and ends nothing of it.
 
     Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start. `clocks` gives the steady
     clock and the machine's clock of one moment. With `accept_clock` that clock is right, even where it is far ahead of the journal.

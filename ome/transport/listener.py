@@ -78,9 +78,7 @@ class Listener:
             raise EndpointError("endpoint (Invalid argument)", where="listener", found=endpoint, allowed=_ENDPOINTS)
         self._socket.setblocking(False)
 
-    def serve(
-        self, venue: CData, use: ListenerUse, *, connections: int, limits: QueueLimits, curve: ServerCurve | None = None
-    ) -> CData:
+    def serve(self, venue: CData, use: ListenerUse, *, connections: int, limits: QueueLimits, curve: ServerCurve | None = None) -> CData:
         """Makes the listener in C, an ome_listener_t *. Keep this object while C uses it.
 
         With `curve` only clients that have an admitted key come in, and connections are encrypted.
