@@ -33,6 +33,7 @@ from ome.enums import (
     Term,
     TimeInForce,
 )
+from ome.gateway import fills
 from ome.gateway.requests import day_start_ns
 from ome.instruments import Instrument
 from ome.messages import Limits
@@ -413,6 +414,37 @@ def test_fills_are_the_trade_reports_that_were_sent_over_starts_and_snapshots(tm
                 answer, messages = request(asking, "FillsRequest", since_ns=1, cursor=cursor)
                 assert messages == [one for one in sent if one["trade_id"] > cursor]
                 assert answer["engine_sequence"] == sent[-1]["engine_sequence"]
+
+
+def test_pages_of_fills_go_on_where_another_participant_asks_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question then begins anew behind a snapshot or the journal's beginning, and pages end before there is a trade in them."""
+    monkeypatch.setattr(fills, "_COMMANDS_AT_ONCE", 7)
+    monkeypatch.setattr(fills, "_COMMANDS_IN_PAGE", 20)
+    monkeypatch.setattr(fills, "FILLS_IN_PAGE", 16)
+    with Server(venue_config(tmp_path)) as server, Wire(server.orders_endpoint) as one, Wire(server.orders_endpoint) as two:
+        one.log_on("FIRM1")
+        two.log_on("FIRM2")
+        enter_many(one, range(1, 101), instrument=2)
+        sent = trade(one, two, 50, 1_000)
+        enter_many(one, range(201, 301), instrument=2)
+        sent += trade(one, two, 50, 2_000)
+        with Wire(server.requests_endpoint) as asking, Wire(server.requests_endpoint) as other:
+            asking.log_on("FIRM1")
+            other.log_on("FIRM2")
+            found: dict[Wire, list[dict[str, Any]]] = {asking: [], other: []}
+            cursors: dict[Wire, int] = dict.fromkeys(found, 0)
+            open_ones = [asking, other]
+            while open_ones:
+                for wire in list(open_ones):
+                    answer, messages = request(wire, "FillsRequest", since_ns=1, cursor=cursors[wire])
+                    assert len(messages) <= 16
+                    found[wire] += messages
+                    assert answer["next_cursor"] == 0 or answer["next_cursor"] > cursors[wire]
+                    cursors[wire] = answer["next_cursor"]
+                    if not answer["next_cursor"]:
+                        open_ones.remove(wire)
+            assert found[asking] == sent
+            assert [fill["trade_id"] for fill in found[other]] == [fill["trade_id"] for fill in sent]
 
 
 def test_without_a_journal_there_are_no_fills(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ those of its sessions, may be another's later or have been before.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ class FillsArchive:
         self._give = give
         self._questions: deque[WantedFills] = deque()
         self._reader: _Reader | None = None
+        self._stopping = threading.Event()  # a page may take long
         self._thread = supervisor.thread("ome-fills", self._answer, period_s=_PERIOD_S, in_background=True)
 
     def start(self) -> None:
@@ -77,6 +79,7 @@ class FillsArchive:
 
     def stop(self) -> None:
         """Ends the thread and frees what it has."""
+        self._stopping.set()
         self._thread.stop()
         self._close_reader()
 
@@ -106,7 +109,7 @@ class FillsArchive:
         until = self._until()
         if self._reader is None or not self._reader.is_before(wanted):
             self._close_reader()
-            self._reader = _Reader.begin(directory, self._limits, wanted)
+            self._reader = _Reader.begin(directory, self._limits, wanted, self._stopping.is_set)
         reports, next_cursor = self._reader.read(wanted, until)
         answer = encode_message(
             "RequestAnswer",
@@ -129,8 +132,9 @@ class FillsArchive:
 class _Reader:
     """A replay, and the table of reports that follows it."""
 
-    def __init__(self, replay: Replay, limits: Limits, wanted: WantedFills) -> None:
+    def __init__(self, replay: Replay, limits: Limits, wanted: WantedFills, is_stopping: Callable[[], bool]) -> None:
         self._replay = replay
+        self._is_stopping = is_stopping
         self._name, self._since_ns = wanted.name, wanted.since_ns
         self._next = wanted.cursor
         self._pending = bytearray()  # made, and not given yet: whole commands are read
@@ -149,17 +153,17 @@ class _Reader:
         self._table: CData = table[0]
 
     @classmethod
-    def begin(cls, directory: Path, limits: Limits, wanted: WantedFills) -> _Reader:
+    def begin(cls, directory: Path, limits: Limits, wanted: WantedFills, is_stopping: Callable[[], bool]) -> _Reader:
         """Behind the newest snapshot before all that is wanted, or at the journal's beginning. Raises JournalError where that is gone."""
         for sequence in reversed(snapshot_sequences(directory)):
             replay = Replay(directory, live=True, snapshot=sequence)
             assert replay.view is not None, "a snapshot is of an engine"
             state = replay.view.state
             if state.trade_count <= wanted.cursor or state.time_ns < wanted.since_ns:
-                return cls(replay, limits, wanted)
+                return cls(replay, limits, wanted, is_stopping)
             replay.close()
         replay = replay_from_beginning(directory, live=True)
-        reader = cls(replay, limits, wanted)
+        reader = cls(replay, limits, wanted, is_stopping)
         reader.is_cut = replay.report.snapshot_sequence > 0
         return reader
 
@@ -185,7 +189,8 @@ class _Reader:
         most = FILLS_IN_PAGE * _REPORT_SIZE
         end = self.sequence + _COMMANDS_IN_PAGE
         is_over = False
-        while len(self._pending) <= most and (self.sequence < end or self._trade_count == 0):  # without a trade there is no cursor
+        # A page that ends early has a cursor above that of the page before, so that asking comes to an end.
+        while len(self._pending) <= most and (self.sequence < end or self._trade_count <= wanted.cursor) and not self._is_stopping():
             batch = self._replay.read(min(_COMMANDS_AT_ONCE, until - self.sequence)) if self.sequence < until else None
             if batch is None:
                 is_over = True
