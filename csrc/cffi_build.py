@@ -24,6 +24,7 @@ HEADERS = (
     "pipeline/ome_venue_config.h",
     "wire/ome_curve_config.h",
     "ome_venue_face.h",
+    "ome_requests_face.h",
 )
 
 # Python reads and writes records as arrays: their fields are not declared to cffi.
@@ -44,7 +45,9 @@ def main(csrc: str, output: str) -> None:
     for header in HEADERS:
         builder.cdef(declarations(Path(csrc) / header))
     builder.set_source(
-        "ome._native._ome", '#include "ome_repair_face.h"\n#include "ome_reports_face.h"\n#include "ome_venue_face.h"', py_limited_api=True
+        "ome._native._ome",
+        '#include "ome_repair_face.h"\n#include "ome_reports_face.h"\n#include "ome_requests_face.h"',
+        py_limited_api=True,
     )
     builder.emit_c_code(output)
 

@@ -26,4 +26,22 @@ typedef struct
 void ome_report_table_make(
     ome_report_table_t *table, const void *events, uint64_t count, ome_report_wanted_t *wanted, uint8_t *reports, uint32_t count_max);
 
+/* Which trades are wanted. */
+typedef struct
+{
+    uint64_t since_ns; /* of this time or later */
+    uint64_t after_trade_id; /* with a higher id */
+    uint64_t event_count; /* out: events that were read: all, unless there was no more room */
+    uint32_t report_count; /* out */
+    uint32_t reserved;
+} ome_trades_wanted_t;
+
+/* As ome_report_table_make, for the trades of several sessions: those whose byte in `sessions`, by number from 0 to the limit, is not 0.
+ * All events since the table was created are to be read, each once, and none by ome_report_table_make: reports are counted for each session. */
+void ome_report_table_trades(ome_report_table_t *table, const void *events, uint64_t count, const uint8_t *sessions,
+    ome_trades_wanted_t *wanted, uint8_t *reports, uint32_t count_max);
+
+/* The reports of a session, from 1 to the limit, begin anew with 1: its number is another one's. */
+void ome_report_table_restart(ome_report_table_t *table, uint32_t session);
+
 #endif

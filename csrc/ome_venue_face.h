@@ -16,6 +16,7 @@ typedef struct
     uint64_t epoch;
     uint64_t cursor; /* last command sequenced */
     uint64_t durable; /* last command on disk */
+    uint64_t published; /* last command whose events may be published; the highest possible number where all may */
     uint64_t deadline_ns; /* when the next order expires; 0: none does */
     uint64_t time_ns; /* the timestamp that a command would get now */
     uint64_t events_durable; /* number of the last event that the event log has on disk; without a log, the highest possible number */
@@ -92,13 +93,14 @@ uint32_t ome_venue_read(ome_venue_t *venue, const char *name, void *events, uint
 
 typedef struct ome_listener ome_listener_t;
 
-/* Makes a listener for order entry (`is_feed` 0) or market data on a descriptor that is bound, listens and does not
+/* Makes a listener for `use` (ome_listen_use_t) on a descriptor that is bound, listens and does not
  * block; the descriptor stays the caller's. At most `connection_count_max` connections, which hold at most
  * `pool_size_bytes` together; a connection with `queue_size_max_bytes` waiting gets nothing more. With `curve`, which is
  * copied, connections are encrypted, and at first no key is admitted; NULL: they are not. OME_OK; OME_INVALID;
  * OME_NO_MEMORY; OME_IO_ERROR: errno. */
-ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
-    uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve, ome_listener_t **listener);
+ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, ome_listen_use_t use, uint32_t connection_count_max,
+    uint32_t part_size_max_bytes, uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve,
+    ome_listener_t **listener);
 
 /* From any thread: admits these keys and no others. They are in strictly increasing order of the bytes of the public key,
  * with ids from 1. Within half a second the connections end whose key is not among them, or has another id. OME_OK;

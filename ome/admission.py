@@ -17,9 +17,13 @@ from typing import Final
 from ome.enums import Reason
 from ome.keys import AdmittedSecret, KeyFileError, KeyRegister, KeysFile, Role, digest_of_secret, read_keys_file
 
-__all__ = ["OPEN", "Admission", "Credential"]
+__all__ = ["OPEN", "WRONG_LOGON_MS", "Admission", "Credential"]
+
+WRONG_LOGON_MS: Final = 1_000
+"""Nothing is read for so long from a connection whose logon proved nothing: guessing costs the guesser time."""
 
 _log = logging.getLogger("ome.admission")
+_NAME_SIZE_MAX: Final = 16
 _ORDERS: Final = (Role.TRADE, Role.GATEWAY)
 _FEED: Final = (Role.TRADE, Role.GATEWAY, Role.MARKET_DATA)
 
@@ -58,8 +62,11 @@ class Admission:
             self._take(read_keys_file(keys_file))
         self._admitted = self._good()
 
-    def admit(self, name: str, secret: bytes, key_id: int) -> Credential | Reason:
-        """What a client that logs on as `name` has proved by its connection's key, or else by its secret; or why it is refused."""
+    def admit(self, participant_name: bytes, secret: bytes, key_id: int) -> Credential | Reason:
+        """What a client that logs on under a name has proved by its connection's key, or else by its secret; or why it is refused."""
+        if not 1 <= len(participant_name) <= _NAME_SIZE_MAX or not all(0x21 <= byte <= 0x7E for byte in participant_name):
+            return Reason.BAD_PARTICIPANT
+        name = participant_name.decode("ascii")
         if key_id:
             return self._admit_key(name, key_id)
         if self._participants and name not in self._participants:

@@ -55,6 +55,7 @@ class ServerConfig:
     directory: Path | None = None
     orders_endpoint: str = "tcp://127.0.0.1:5555"
     feed_endpoint: str = "tcp://127.0.0.1:5557"
+    requests_endpoint: str = "tcp://127.0.0.1:5556"
     policy: Policy = Policy.COMMIT
     connections: int = 1_000
     sessions_per_participant: int = 32
@@ -191,6 +192,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
     "server": {
         "orders": _Key("orders_endpoint", str),
         "feed": _Key("feed_endpoint", str),
+        "requests": _Key("requests_endpoint", str),
         "connections": _Key("connections", int),
         "sessions_per_participant": _Key("sessions_per_participant", int),
         "participants": _Key("participants", list, tuple),

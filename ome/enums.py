@@ -17,6 +17,7 @@ __all__ = [
     "InstrumentFlags",
     "LogonFlags",
     "MessageClass",
+    "OrderFlags",
     "OrderType",
     "Policy",
     "Reason",
@@ -147,6 +148,7 @@ class MessageClass(IntEnum):
     ANSWER = 6
     REPORT = 7
     MARKET_DATA = 8
+    REQUEST = 9
 
 
 class CommandFlags(IntFlag):
@@ -197,6 +199,15 @@ class EventFlags(IntFlag):
     WAS_RESTING = 16
     HIDDEN = 32
     WAITING = 64
+
+
+class OrderFlags(IntFlag):
+    """What an open order is."""
+
+    WAITING = 1
+    HIDDEN = 2
+    POST_ONLY = 4
+    DAY = 8
 
 
 class Policy(IntEnum):

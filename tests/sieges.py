@@ -300,6 +300,7 @@ def _config(directory: Path, *, small_segments: bool) -> Path:
         [server]
         orders = "{ANY}"
         feed = "{ANY}"
+        requests = "{ANY}"
         [journal]
         directory = "{directory / "journal"}"
         policy = "commit"

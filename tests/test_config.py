@@ -305,7 +305,9 @@ def test_segments_that_the_disk_has_no_room_for_are_refused_before_anything_is_w
     (tmp_path / "data").mkdir()
     free_bytes = shutil.disk_usage(tmp_path).free
     segment_bytes = min(1 << 40, (free_bytes // 4096 + 1) * 4096)
-    config = ServerConfig(directory=tmp_path / "data", segment_bytes=segment_bytes, orders_endpoint=ANY, feed_endpoint=ANY)
+    config = ServerConfig(
+        directory=tmp_path / "data", segment_bytes=segment_bytes, orders_endpoint=ANY, feed_endpoint=ANY, requests_endpoint=""
+    )
     with pytest.raises(ServerError, match=rf"free space in .*journal\.segment_bytes = {segment_bytes:,}"):
         Server(config).start()
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["lock"]
@@ -313,7 +315,7 @@ def test_segments_that_the_disk_has_no_room_for_are_refused_before_anything_is_w
 
 def test_limits_that_the_machine_cannot_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than its memory, or than the process may reserve: the message has both sizes and what to change."""
-    config = ServerConfig(policy=Policy.MEMORY, orders_endpoint=ANY, feed_endpoint=ANY)
+    config = ServerConfig(policy=Policy.MEMORY, orders_endpoint=ANY, feed_endpoint=ANY, requests_endpoint="")
     sysconf = os.sysconf
     with monkeypatch.context() as patch:
         patch.setattr(os, "sysconf", lambda name: 10_000 if name == "SC_PHYS_PAGES" else sysconf(name))
@@ -328,7 +330,7 @@ def test_limits_that_the_machine_cannot_hold_are_refused(monkeypatch: pytest.Mon
 def test_a_limited_address_space_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     """As on shared hosts and in batch queues."""
     limit = 500_000_000
-    options = ["--directory", str(tmp_path / "data"), "--orders", ANY, "--feed", ANY]
+    options = ["--directory", str(tmp_path / "data"), "--orders", ANY, "--feed", ANY, "--requests", ""]
     ended = subprocess.run(
         [sys.executable, "-c", "from ome.cli.main import main; main()", "run", *options],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),

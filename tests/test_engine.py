@@ -840,7 +840,13 @@ def test_an_engine_is_not_copied_and_says_what_to_use_instead(market: Engine, co
 
 def test_what_holds_memory_sockets_or_files_is_not_copied(tmp_path: Path) -> None:
     """Of every public class that does."""
-    config = ServerConfig(policy=Policy.MEMORY, orders_endpoint="tcp://127.0.0.1:0", feed_endpoint="tcp://127.0.0.1:0", directory=tmp_path)
+    config = ServerConfig(
+        policy=Policy.MEMORY,
+        orders_endpoint="tcp://127.0.0.1:0",
+        feed_endpoint="tcp://127.0.0.1:0",
+        requests_endpoint="",
+        directory=tmp_path,
+    )
     with (
         Server(config) as server,
         OrderEntry(server.orders_endpoint, "FIRM") as session,

@@ -967,6 +967,7 @@ def quick_server() -> Iterator[Server]:
         policy=Policy.MEMORY,
         orders_endpoint="tcp://127.0.0.1:0",
         feed_endpoint="tcp://127.0.0.1:0",
+        requests_endpoint="",
         instruments=(Instrument("AAPL", tick="0.01", collar_ticks=500, market_to_limit=True),),
     )
     with Server(config) as server:

@@ -123,7 +123,11 @@ def test_a_venue_that_starts_with_low_storage_refuses_orders_and_takes_all_else(
         assert kinds == [EventKind.REDUCED, EventKind.AMENDED, *cancels, EventKind.COMPLETED]
         with Counters(tmp_path) as counters:
             values = counters.values()
-        assert (values["gateway.orders_storage_low"], values["storage.is_low"], values["gateway.orders_accepted"]) == (4, 1, 0)  # messages, with those behind
+        assert (values["gateway.orders_storage_low"], values["storage.is_low"], values["gateway.orders_accepted"]) == (
+            4,
+            1,
+            0,
+        )  # messages, with those behind
         assert 0 < values["storage.free_bytes"] < 2 * free_bytes(tmp_path)
         first = CliRunner().invoke(admin, ["stats", str(tmp_path)]).output.splitlines()[0]
         assert first.endswith("STORAGE IS LOW: new orders are refused")

@@ -40,6 +40,7 @@ def venue_config(directory: Path | None, **fields: Any) -> ServerConfig:
     defaults: dict[str, Any] = {
         "orders_endpoint": ANY,
         "feed_endpoint": ANY,
+        "requests_endpoint": ANY,
         "segment_bytes": 1 << 20,
         "low_water_bytes": 0,
         "limits": LIMITS,
@@ -224,6 +225,7 @@ class VenueProcess:
         self._process: subprocess.Popen[str] | None = None
         self.orders_endpoint = ""
         self.feed_endpoint = ""
+        self.requests_endpoint = ""
 
     def start(self) -> dict[str, Any]:
         """Starts it and returns the start's summary. Fails with what it printed where it does not start."""
@@ -234,7 +236,7 @@ class VenueProcess:
         if not line:
             raise AssertionError(f"the venue did not start: {process.communicate()[1]}")
         started = read_json(line)
-        self.orders_endpoint, self.feed_endpoint = started["orders"], started["feed"]
+        self.orders_endpoint, self.feed_endpoint, self.requests_endpoint = started["orders"], started["feed"], started["requests"]
         summary: dict[str, Any] = started["summary"]
         return summary
 
@@ -302,6 +304,7 @@ def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int
         [server]
         orders = "{ANY}"
         feed = "{ANY}"
+        requests = "{ANY}"
         [journal]
         directory = "{directory / "journal"}"
         policy = "{policy}"

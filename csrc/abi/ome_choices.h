@@ -59,6 +59,33 @@ typedef enum
     OME_GATEWAY_ENDED = 5 /* sessions have ended: ome_gateway_take_end */
 } ome_gateway_outcome_t;
 
+/* What a listener is for. */
+typedef enum
+{
+    OME_LISTEN_ORDERS = 0,
+    OME_LISTEN_FEED = 1,
+    OME_LISTEN_REQUESTS = 2
+} ome_listen_use_t;
+
+/* Why ome_requests_run came back. */
+typedef enum
+{
+    OME_REQUESTS_IDLE = 0, /* the time is over */
+    OME_REQUESTS_LOGON = 1, /* ome_requests_peer, ome_requests_message */
+    OME_REQUESTS_FILLS = 2, /* a FillsRequest: as above, and ome_requests_name */
+    OME_REQUESTS_STOPPED = 3 /* the socket is closed */
+} ome_requests_outcome_t;
+
+/* Who a participant is in the engine. */
+typedef struct
+{
+    uint64_t sequence; /* of the engine, when it was so */
+    uint16_t participant; /* 0: none of its sessions has sent a command yet */
+    uint16_t session; /* one of its sessions */
+    uint8_t reason; /* OME_REASON_NONE; BUSY or ENGINE_STOPPED: the engine did not say */
+    uint8_t reserved[3];
+} ome_requests_who_t;
+
 /* How much room the journal has. */
 typedef enum
 {

@@ -141,6 +141,7 @@ enum
     OME_MESSAGE_CLASS_ANSWER = 6, /* The server's answer to a client */
     OME_MESSAGE_CLASS_REPORT = 7, /* What happened to an order, for its session */
     OME_MESSAGE_CLASS_MARKET_DATA = 8, /* Market data, for everybody */
+    OME_MESSAGE_CLASS_REQUEST = 9, /* A question of a client, on the address of requests */
 };
 
 /* Options of a command. */
@@ -191,6 +192,15 @@ enum
     OME_EVENT_FLAGS_WAS_RESTING = 16, /* The order was in the book before this event */
     OME_EVENT_FLAGS_HIDDEN = 32, /* The lots of the event are not displayed; in a trade, those of the resting order were not */
     OME_EVENT_FLAGS_WAITING = 64, /* The order waits for its stop price after this event; in a cancel, it did */
+};
+
+/* What an open order is. */
+enum
+{
+    OME_ORDER_FLAGS_WAITING = 1, /* It waits for its stop price; otherwise it rests in the book */
+    OME_ORDER_FLAGS_HIDDEN = 2, /* It is not displayed */
+    OME_ORDER_FLAGS_POST_ONLY = 4, /* It must not trade when it enters or moves */
+    OME_ORDER_FLAGS_DAY = 8, /* It expires at the end of the day */
 };
 
 /* How durable a command is before its reports and market data are sent. */
@@ -311,6 +321,14 @@ enum
     OME_TEMPLATE_RESEND_ANSWER = 137, /* Answers a ResendRequest, before its reports; and tells a logon that asked for reports which there are */
     OME_TEMPLATE_EXECUTION_REPORT = 132, /* What happened to an order, sent to its session */
     OME_TEMPLATE_ATTRIBUTES_REPORT = 134, /* The attributes of an order that has some, right after the ExecutionReport that says ACCEPTED. It counts as a report */
+    OME_TEMPLATE_ORDERS_REQUEST = 144, /* Asks for the participant's open orders that match, in pages. Answered by OpenOrder messages */
+    OME_TEMPLATE_ORDER_STATUS_REQUEST = 145, /* Asks for one order of the participant, by one of its ids. Answered by an OpenOrder, or ORDER_CLOSED or UNKNOWN_ORDER */
+    OME_TEMPLATE_INSTRUMENTS_REQUEST = 146, /* Asks for the instruments, in pages. Answered by DefineInstrument messages */
+    OME_TEMPLATE_SESSIONS_REQUEST = 147, /* Asks for the participant's sessions, in pages. Answered by SessionStatus messages */
+    OME_TEMPLATE_FILLS_REQUEST = 148, /* Asks for the participant's trades since a time, oldest first, in pages. Answered by ExecutionReport messages whose kind is TRADE */
+    OME_TEMPLATE_REQUEST_ANSWER = 150, /* Opens the frame that answers a request; message_count messages follow */
+    OME_TEMPLATE_OPEN_ORDER = 151, /* An order that rests in the book or waits for its stop price */
+    OME_TEMPLATE_SESSION_STATUS = 152, /* A session of the participant that has sent a command */
     OME_TEMPLATE_TOP_OF_BOOK = 160, /* Best bid and ask after a batch of commands; quantity 0 where a side is empty */
     OME_TEMPLATE_TRADE_PRINT = 161, /* A trade, without who traded */
     OME_TEMPLATE_LEVEL_UPDATE = 162, /* The lots and orders of a price level; quantity 0 when the level is gone */
@@ -355,6 +373,14 @@ enum
     OME_BLOCK_RESEND_ANSWER = 56,
     OME_BLOCK_EXECUTION_REPORT = 104,
     OME_BLOCK_ATTRIBUTES_REPORT = 104,
+    OME_BLOCK_ORDERS_REQUEST = 56,
+    OME_BLOCK_ORDER_STATUS_REQUEST = 56,
+    OME_BLOCK_INSTRUMENTS_REQUEST = 56,
+    OME_BLOCK_SESSIONS_REQUEST = 56,
+    OME_BLOCK_FILLS_REQUEST = 56,
+    OME_BLOCK_REQUEST_ANSWER = 56,
+    OME_BLOCK_OPEN_ORDER = 152,
+    OME_BLOCK_SESSION_STATUS = 56,
     OME_BLOCK_TOP_OF_BOOK = 72,
     OME_BLOCK_TRADE_PRINT = 72,
     OME_BLOCK_LEVEL_UPDATE = 72,
@@ -1050,6 +1076,186 @@ static_assert(offsetof(ome_execution_report_t, flags) == 102, "ome_execution_rep
 static_assert(offsetof(ome_execution_report_t, session) == 104, "ome_execution_report_t.session is in place");
 static_assert(offsetof(ome_execution_report_t, participant) == 106, "ome_execution_report_t.participant is in place");
 
+/* OrdersRequest, OrderStatusRequest, InstrumentsRequest, SessionsRequest, FillsRequest.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 request_id
+ *     16    8 cursor
+ *     24    8 order_id
+ *     32    8 client_order_id
+ *     40    8 since_ns
+ *     48    4 instrument
+ *     52    2 target_session
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t request_id;
+    uint64_t cursor;
+    uint64_t order_id;
+    uint64_t client_order_id;
+    uint64_t since_ns;
+    uint32_t instrument;
+    uint16_t target_session;
+    uint8_t reserved_54[10]; /* zero; named by its offset */
+} ome_request_t;
+static_assert(sizeof(ome_request_t) == 64, "ome_request_t has no padding");
+static_assert(offsetof(ome_request_t, request_id) == 8, "ome_request_t.request_id is in place");
+static_assert(offsetof(ome_request_t, cursor) == 16, "ome_request_t.cursor is in place");
+static_assert(offsetof(ome_request_t, order_id) == 24, "ome_request_t.order_id is in place");
+static_assert(offsetof(ome_request_t, client_order_id) == 32, "ome_request_t.client_order_id is in place");
+static_assert(offsetof(ome_request_t, since_ns) == 40, "ome_request_t.since_ns is in place");
+static_assert(offsetof(ome_request_t, instrument) == 48, "ome_request_t.instrument is in place");
+static_assert(offsetof(ome_request_t, target_session) == 52, "ome_request_t.target_session is in place");
+
+/* RequestAnswer.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 request_id
+ *     16    8 engine_sequence
+ *     24    8 next_cursor
+ *     32    4 message_count
+ *     36    1 reason
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t request_id;
+    uint64_t engine_sequence;
+    uint64_t next_cursor;
+    uint32_t message_count;
+    uint8_t reason;
+    uint8_t reserved_37[27]; /* zero; named by its offset */
+} ome_request_answer_t;
+static_assert(sizeof(ome_request_answer_t) == 64, "ome_request_answer_t has no padding");
+static_assert(offsetof(ome_request_answer_t, request_id) == 8, "ome_request_answer_t.request_id is in place");
+static_assert(offsetof(ome_request_answer_t, engine_sequence) == 16, "ome_request_answer_t.engine_sequence is in place");
+static_assert(offsetof(ome_request_answer_t, next_cursor) == 24, "ome_request_answer_t.next_cursor is in place");
+static_assert(offsetof(ome_request_answer_t, message_count) == 32, "ome_request_answer_t.message_count is in place");
+static_assert(offsetof(ome_request_answer_t, reason) == 36, "ome_request_answer_t.reason is in place");
+
+/* OpenOrder.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 order_id
+ *     16    8 client_order_id
+ *     24    8 price
+ *     32    8 stop_price
+ *     40    8 leaves_quantity
+ *     48    8 cumulative_quantity
+ *     56    8 displayed_quantity
+ *     64    8 peak_quantity
+ *     72    8 reserve_quantity
+ *     80    8 minimum_quantity
+ *     88    8 trail_amount
+ *     96    8 budget
+ *    104    8 deadline_ns
+ *    112    4 capacity
+ *    116    4 algo_id
+ *    128    4 account
+ *    132    4 instrument
+ *    136    4 self_trade_group
+ *    140    4 collar_ticks
+ *    144    2 session
+ *    146    2 trail_basis_points
+ *    148    1 order_flags
+ *    149    1 side
+ *    150    1 order_type
+ *    151    1 time_in_force
+ *    152    1 self_trade_prevention
+ *    153    1 self_trade_scope
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t order_id;
+    uint64_t client_order_id;
+    int64_t price;
+    int64_t stop_price;
+    int64_t leaves_quantity;
+    int64_t cumulative_quantity;
+    int64_t displayed_quantity;
+    int64_t peak_quantity;
+    int64_t reserve_quantity;
+    int64_t minimum_quantity;
+    int64_t trail_amount;
+    int64_t budget;
+    uint64_t deadline_ns;
+    uint32_t capacity;
+    uint32_t algo_id;
+    uint8_t reserved_120[8]; /* zero; named by its offset */
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t self_trade_group;
+    uint32_t collar_ticks;
+    uint16_t session;
+    uint16_t trail_basis_points;
+    uint8_t order_flags;
+    uint8_t side;
+    uint8_t order_type;
+    uint8_t time_in_force;
+    uint8_t self_trade_prevention;
+    uint8_t self_trade_scope;
+    uint8_t reserved_154[6]; /* zero; named by its offset */
+} ome_open_order_t;
+static_assert(sizeof(ome_open_order_t) == 160, "ome_open_order_t has no padding");
+static_assert(offsetof(ome_open_order_t, order_id) == 8, "ome_open_order_t.order_id is in place");
+static_assert(offsetof(ome_open_order_t, client_order_id) == 16, "ome_open_order_t.client_order_id is in place");
+static_assert(offsetof(ome_open_order_t, price) == 24, "ome_open_order_t.price is in place");
+static_assert(offsetof(ome_open_order_t, stop_price) == 32, "ome_open_order_t.stop_price is in place");
+static_assert(offsetof(ome_open_order_t, leaves_quantity) == 40, "ome_open_order_t.leaves_quantity is in place");
+static_assert(offsetof(ome_open_order_t, cumulative_quantity) == 48, "ome_open_order_t.cumulative_quantity is in place");
+static_assert(offsetof(ome_open_order_t, displayed_quantity) == 56, "ome_open_order_t.displayed_quantity is in place");
+static_assert(offsetof(ome_open_order_t, peak_quantity) == 64, "ome_open_order_t.peak_quantity is in place");
+static_assert(offsetof(ome_open_order_t, reserve_quantity) == 72, "ome_open_order_t.reserve_quantity is in place");
+static_assert(offsetof(ome_open_order_t, minimum_quantity) == 80, "ome_open_order_t.minimum_quantity is in place");
+static_assert(offsetof(ome_open_order_t, trail_amount) == 88, "ome_open_order_t.trail_amount is in place");
+static_assert(offsetof(ome_open_order_t, budget) == 96, "ome_open_order_t.budget is in place");
+static_assert(offsetof(ome_open_order_t, deadline_ns) == 104, "ome_open_order_t.deadline_ns is in place");
+static_assert(offsetof(ome_open_order_t, capacity) == 112, "ome_open_order_t.capacity is in place");
+static_assert(offsetof(ome_open_order_t, algo_id) == 116, "ome_open_order_t.algo_id is in place");
+static_assert(offsetof(ome_open_order_t, account) == 128, "ome_open_order_t.account is in place");
+static_assert(offsetof(ome_open_order_t, instrument) == 132, "ome_open_order_t.instrument is in place");
+static_assert(offsetof(ome_open_order_t, self_trade_group) == 136, "ome_open_order_t.self_trade_group is in place");
+static_assert(offsetof(ome_open_order_t, collar_ticks) == 140, "ome_open_order_t.collar_ticks is in place");
+static_assert(offsetof(ome_open_order_t, session) == 144, "ome_open_order_t.session is in place");
+static_assert(offsetof(ome_open_order_t, trail_basis_points) == 146, "ome_open_order_t.trail_basis_points is in place");
+static_assert(offsetof(ome_open_order_t, order_flags) == 148, "ome_open_order_t.order_flags is in place");
+static_assert(offsetof(ome_open_order_t, side) == 149, "ome_open_order_t.side is in place");
+static_assert(offsetof(ome_open_order_t, order_type) == 150, "ome_open_order_t.order_type is in place");
+static_assert(offsetof(ome_open_order_t, time_in_force) == 151, "ome_open_order_t.time_in_force is in place");
+static_assert(offsetof(ome_open_order_t, self_trade_prevention) == 152, "ome_open_order_t.self_trade_prevention is in place");
+static_assert(offsetof(ome_open_order_t, self_trade_scope) == 153, "ome_open_order_t.self_trade_scope is in place");
+
+/* SessionStatus.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 report_sequence
+ *     16    4 command_sequence
+ *     20    2 session
+ *     22    2 session_number
+ *     24    2 session_flags
+ *     26    1 is_connected
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t report_sequence;
+    uint32_t command_sequence;
+    uint16_t session;
+    uint16_t session_number;
+    uint16_t session_flags;
+    uint8_t is_connected;
+    uint8_t reserved_27[37]; /* zero; named by its offset */
+} ome_session_status_t;
+static_assert(sizeof(ome_session_status_t) == 64, "ome_session_status_t has no padding");
+static_assert(offsetof(ome_session_status_t, report_sequence) == 8, "ome_session_status_t.report_sequence is in place");
+static_assert(offsetof(ome_session_status_t, command_sequence) == 16, "ome_session_status_t.command_sequence is in place");
+static_assert(offsetof(ome_session_status_t, session) == 20, "ome_session_status_t.session is in place");
+static_assert(offsetof(ome_session_status_t, session_number) == 22, "ome_session_status_t.session_number is in place");
+static_assert(offsetof(ome_session_status_t, session_flags) == 24, "ome_session_status_t.session_flags is in place");
+static_assert(offsetof(ome_session_status_t, is_connected) == 26, "ome_session_status_t.is_connected is in place");
+
 /* TopOfBook.
  *
  * OFFSET SIZE FIELD
@@ -1242,10 +1448,19 @@ static inline uint8_t ome_message_class(uint16_t template_id)
     case OME_TEMPLATE_LOGON_ANSWER:
     case OME_TEMPLATE_FRAME_REJECT:
     case OME_TEMPLATE_RESEND_ANSWER:
+    case OME_TEMPLATE_REQUEST_ANSWER:
+    case OME_TEMPLATE_OPEN_ORDER:
+    case OME_TEMPLATE_SESSION_STATUS:
         return OME_MESSAGE_CLASS_ANSWER;
     case OME_TEMPLATE_EXECUTION_REPORT:
     case OME_TEMPLATE_ATTRIBUTES_REPORT:
         return OME_MESSAGE_CLASS_REPORT;
+    case OME_TEMPLATE_ORDERS_REQUEST:
+    case OME_TEMPLATE_ORDER_STATUS_REQUEST:
+    case OME_TEMPLATE_INSTRUMENTS_REQUEST:
+    case OME_TEMPLATE_SESSIONS_REQUEST:
+    case OME_TEMPLATE_FILLS_REQUEST:
+        return OME_MESSAGE_CLASS_REQUEST;
     case OME_TEMPLATE_TOP_OF_BOOK:
     case OME_TEMPLATE_TRADE_PRINT:
     case OME_TEMPLATE_LEVEL_UPDATE:

@@ -189,6 +189,8 @@ static void venue_make_stages(ome_venue_t *venue, const ome_venue_config_t *conf
 {
     ome_match_stage_init(
         &venue->match_stage, venue->engine, venue->ring, CONSUMER_MATCH, venue->stream, &venue->counters, &venue->is_failed);
+    ome_query_init(&venue->query);
+    venue->match_stage.query = &venue->query;
     venue->ingress = (ome_ingress_t){.ring = venue->ring, .clock = &venue->clock};
     const uint32_t required = venue->policy == OME_POLICY_COMMIT ? 1u << OME_GATE_DURABLE : 0;
     ome_published_init(&venue->published, venue->stream, required, venue->engine->sequence);
@@ -279,7 +281,7 @@ static void *venue_match_loop(void *argument)
     {
         if (ome_match_stage_do_work(stage) == 0)
         {
-            (void)ome_ring_wait(venue->ring, stage->next_sequence, IDLE_WAIT_NS);
+            ome_match_stage_wait(stage, IDLE_WAIT_NS);
         }
     }
     venue_set_flag(&venue->is_match_done);
@@ -402,6 +404,18 @@ ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t
     }
     ome_ingress_publish(&venue->ingress, &claim);
     return OME_OK;
+}
+
+ome_status_t ome_venue_ask(ome_venue_t *venue, ome_query_work_t work, void *context, uint64_t timeout_ns)
+{
+    if (venue_flag_is_set(&venue->is_match_done))
+    {
+        return OME_STOPPED;
+    }
+    ome_query_post(&venue->query, work, context);
+    ome_wait_notify(&venue->ring->wait);
+    const ome_status_t status = ome_query_take(&venue->query, timeout_ns);
+    return status == OME_OK || !venue_flag_is_set(&venue->is_match_done) ? status : OME_STOPPED;
 }
 
 void ome_venue_stop(ome_venue_t *venue)

@@ -58,6 +58,19 @@ typedef enum
     OME_COUNT_FEED_SLOW,
     OME_COUNT_FEED_PAUSES,
     OME_COUNT_FEED_QUEUED,
+    /* requests */
+    OME_COUNT_REQUESTS_FRAMES,
+    OME_COUNT_REQUESTS_REJECTED,    /* frames that were none, or came before a logon */
+    OME_COUNT_REQUESTS_ANSWERS,
+    OME_COUNT_REQUESTS_BUSY,        /* answered by BUSY */
+    OME_COUNT_REQUESTS_UNDELIVERED, /* answers to who was not there, or did not read */
+    OME_COUNT_REQUESTS_CONNECTIONS, /* as for orders */
+    OME_COUNT_REQUESTS_ACCEPTED,
+    OME_COUNT_REQUESTS_REFUSED,
+    OME_COUNT_REQUESTS_FAULTS,
+    OME_COUNT_REQUESTS_SLOW,
+    OME_COUNT_REQUESTS_PAUSES,
+    OME_COUNT_REQUESTS_QUEUED,
     /* the venue, set when it starts */
     OME_COUNT_POLICY,
     OME_COUNT_RING_SLOTS,

@@ -19,6 +19,7 @@ typedef enum
     OME_FRAME_HEARTBEAT,
     OME_FRAME_TEST_REQUEST,
     OME_FRAME_RESEND_REQUEST,
+    OME_FRAME_REQUEST, /* on the address of requests */
     OME_FRAME_BAD /* see `fault` */
 } ome_frame_content_t;
 
@@ -46,6 +47,9 @@ typedef struct
  * `command_message_count_max` of them, all in the same frame; a message of class SESSION is alone in its frame. */
 void ome_frame_inspect(
     ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, uint32_t message_count_max, uint32_t command_message_count_max);
+
+/* The same for the address of requests: one message, a Logon, a Logout or one of class REQUEST. */
+void ome_frame_inspect_request(ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes);
 
 /* Bytes of the largest message of class SESSION. */
 #define OME_FRAME_SESSION_MESSAGE_SIZE_MAX (OME_MESSAGE_HEADER_SIZE + OME_BLOCK_LOGON)

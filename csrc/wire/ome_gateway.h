@@ -110,6 +110,9 @@ uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session
 /* What is known of a session, from 1 to the most there may be. */
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
 
+/* From any thread: whether a session has a connection. */
+bool ome_gateway_is_connected(const ome_gateway_t *gateway, uint16_t session);
+
 /* After OME_GATEWAY_DEFINED, of a session: the engine refused it, and it has to log on again, unless the number is another one's; or the
  * number, which was another one's, is this session's now. What was known of the one that had the number is forgotten. */
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);

@@ -247,6 +247,11 @@ uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session
     return gateway->table.sessions[session].next_of_peer;
 }
 
+bool ome_gateway_is_connected(const ome_gateway_t *gateway, uint16_t session)
+{
+    return ome_session_table_is_connected(&gateway->table, session);
+}
+
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look)
 {
     OME_ASSERT(session <= gateway->table.session_count_max);

@@ -8,6 +8,7 @@ void ome_session_table_init(ome_session_table_t *table, ome_arena_t *arena, uint
 {
     table->sessions = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(ome_session_slot_t));
     table->by_connection = ome_arena_take(arena, ((uint64_t)connection_slot_max + 1) * sizeof(uint16_t));
+    table->is_connected = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(uint8_t));
     table->connection_slot_max = connection_slot_max;
     table->session_count_max = session_count_max;
     table->connected_count = 0;
@@ -50,6 +51,7 @@ void ome_session_table_bind(ome_session_table_t *table, uint16_t session, uint64
     table->sessions[first].is_shared = first != 0;
     table->by_connection[(uint32_t)peer] = session;
     table->connected_count++;
+    atomic_store_explicit(&table->is_connected[session], 1, memory_order_relaxed);
 }
 
 void ome_session_table_unbind(ome_session_table_t *table, uint16_t session)
@@ -66,4 +68,5 @@ void ome_session_table_unbind(ome_session_table_t *table, uint16_t session)
     slot->next_of_peer = 0;
     slot->peer = 0;
     table->connected_count--;
+    atomic_store_explicit(&table->is_connected[session], 0, memory_order_relaxed);
 }

@@ -1,10 +1,12 @@
 /* What the gateway knows of sessions: the connection of each, how far its commands and its reports are, and what it has chosen.
  *
  * A session (participant and number) is the engine's and outlives connections. A session that has sent no command yet is known here alone:
- * it is defined in the engine with its first command. Written and read by the gateway's thread alone. */
+ * it is defined in the engine with its first command. Written by the gateway's thread, and read by
+ * it alone, but for `is_connected`. */
 #ifndef OME_SESSION_TABLE_H
 #define OME_SESSION_TABLE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,6 +49,7 @@ typedef struct
 typedef struct
 {
     ome_session_slot_t *sessions; /* by session; the first is not used */
+    _Atomic uint8_t *is_connected; /* by session: the same as whether it has a peer, for other threads */
     uint16_t *by_connection;      /* sessions, by the slot of the connection: the first of those that it has, or 0 */
     uint32_t connection_slot_max;
     uint32_t session_count_max;
@@ -71,6 +74,13 @@ void ome_session_table_bind(ome_session_table_t *table, uint16_t session, uint64
 
 /* Takes the session's connection away. It has one. */
 void ome_session_table_unbind(ome_session_table_t *table, uint16_t session);
+
+/* From any thread: whether the session has had a connection a moment ago. */
+static inline bool ome_session_table_is_connected(const ome_session_table_t *table, uint16_t session)
+{
+    /* Relaxed: nothing else is read because of it. */
+    return session <= table->session_count_max && atomic_load_explicit(&table->is_connected[session], memory_order_relaxed) != 0;
+}
 
 static inline bool ome_session_table_is_bound(const ome_session_table_t *table, uint16_t session)
 {

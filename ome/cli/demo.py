@@ -133,7 +133,10 @@ def _say(quiet: bool, text: str) -> None:
 @contextlib.contextmanager
 def _server(directory: Path, journal: Path, policy: Policy, symbols: tuple[str, ...]) -> Iterator[Any]:
     config = directory / "demo.toml"
-    lines = ['[server]\norders = "tcp://127.0.0.1:0"\nfeed = "tcp://127.0.0.1:0"\n', f'[journal]\npolicy = "{policy.name.lower()}"\n']
+    lines = [
+        '[server]\norders = "tcp://127.0.0.1:0"\nfeed = "tcp://127.0.0.1:0"\nrequests = ""\n',
+        f'[journal]\npolicy = "{policy.name.lower()}"\n',
+    ]
     lines += [f'[[instruments]]\nsymbol = "{symbol}"\ntick = "0.01"\nprice_decimals = 4\n' for symbol in symbols]
     config.write_text("".join(lines), encoding="utf-8")
     command = [sys.executable, "-m", "ome.cli.main", "run", "--json", "--config", str(config), "--directory", str(journal)]

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +19,9 @@ from ome.attributes import ATTRIBUTES, Attribute
 from ome.cli import demo as demo_module, ladder
 from ome.cli.markets import core_markets, reference_markets, wire_markets
 from ome.cli.session_numbers import FIRST, free_session_number
-from ome.cli.terminal import Commands, ExitCode, failing, json_option, moment, print_json, progress_bar
+from ome.cli.terminal import Commands, ExitCode, failing, json_option, moment, print_json, progress_bar, table
 from ome.client import MarketData, OrderEntry, Report
+from ome.client.requests import OpenOrder, Requests
 from ome.clock import apart
 from ome.codec import OrderOptions, encode_commands, new_order, side_of
 from ome.codec.schema import HEADER_FILE, SCHEMA_FILE, plain_schema
@@ -36,9 +38,11 @@ __all__ = ["DEFAULT_INSTRUMENTS", "main"]
 DEFAULT_INSTRUMENTS = tuple(Instrument(symbol, tick="0.01") for symbol in ("AAPL", "AMZN", "MSFT"))
 _ORDERS = "tcp://127.0.0.1:5555"
 _FEED = "tcp://127.0.0.1:5557"
+_REQUESTS = "tcp://127.0.0.1:5556"
 
 orders_option = click.option("--orders", default=_ORDERS, show_default=True, help="Endpoint of order entry.")
 feed_option = click.option("--feed", default=_FEED, show_default=True, help="Endpoint of market data.")
+requests_option = click.option("--requests", default=_REQUESTS, show_default=True, help="Endpoint of requests.")
 participant_option = click.option("--participant", default="TRADER", show_default=True, help="Name of the participant that logs on.")
 
 
@@ -67,6 +71,7 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
 @click.option("--directory", type=click.Path(path_type=Path), help="Directory of the journal and the counters.")
 @click.option("--orders", "orders_endpoint", help=f"Endpoint of order entry. [default: {_ORDERS}]")
 @click.option("--feed", "feed_endpoint", help=f"Endpoint of market data. [default: {_FEED}]")
+@click.option("--requests", "requests_endpoint", help=f"Endpoint of requests; empty for none. [default: {_REQUESTS}]")
 @click.option(
     "--policy", type=click.Choice([policy.name.lower() for policy in Policy]), help="How durable a command is before it is reported."
 )
@@ -91,7 +96,9 @@ def _run(server: Server, *, as_json: bool) -> None:
     summary = server.start()
     try:
         if as_json:
-            print_json({"orders": server.orders_endpoint, "feed": server.feed_endpoint, "summary": summary})
+            print_json(
+                {"orders": server.orders_endpoint, "feed": server.feed_endpoint, "requests": server.requests_endpoint, "summary": summary}
+            )
         else:
             torn = f" (a torn tail of {summary.torn_bytes:,} bytes was truncated and saved to a file)" if summary.torn_bytes else ""
             snapshot = f", {summary.snapshot_sequence:,} of them from a snapshot" if summary.snapshot_sequence else ""
@@ -115,7 +122,8 @@ def _run(server: Server, *, as_json: bool) -> None:
                 f"recovered {summary.recovered_commands:,} commands{snapshot} in {summary.recovery_seconds:.1f} s{torn}{events}  "
                 f"ready at sequence {summary.next_sequence:,}"
             )
-            click.echo(f"orders {server.orders_endpoint}  market data {server.feed_endpoint}")
+            asked = f"  requests {server.requests_endpoint}" if server.requests_endpoint else ""
+            click.echo(f"orders {server.orders_endpoint}  market data {server.feed_endpoint}{asked}")
         server.wait()
     finally:
         stopped = server.close()
@@ -293,6 +301,71 @@ def submit(
             report = None if report.is_final else next(entry.reports(wait), None)
     if rejected:
         raise SystemExit(ExitCode.FAILED)
+
+
+def _order_line(order: OpenOrder) -> tuple[str, ...]:
+    kinds = [name for name, has in (("waiting", order.is_waiting), ("hidden", order.is_hidden), ("post-only", order.is_post_only)) if has]
+    price = "-" if order.price is None else f"{order.price:f}"
+    return (
+        str(order.order_id),
+        str(order.client_order_id),
+        order.symbol,
+        order.side.name.lower(),
+        price if order.stop_price is None else f"{price} stop {order.stop_price:f}",
+        f"{order.leaves_quantity:f}",
+        f"{order.cumulative_quantity:f}",
+        order.time_in_force.name.lower(),
+        " ".join(kinds),
+    )
+
+
+def _fill_line(fill: Report) -> tuple[str, ...]:
+    return (
+        datetime.fromtimestamp(fill.timestamp_ns / 1e9, UTC).isoformat(timespec="milliseconds"),
+        str(fill.trade_id),
+        str(fill.order_id),
+        str(fill.client_order_id),
+        fill.symbol,
+        "-" if fill.side is None else fill.side.name.lower(),
+        f"{fill.price:f}",
+        f"{fill.last_quantity:f}",
+        f"{fill.leaves_quantity:f}",
+    )
+
+
+@main.command()
+@click.option("--symbol", help="Only orders of this instrument.")
+@click.option("--session", type=click.IntRange(1, 65_535), help="Only orders that this session (its number in the engine) entered.")
+@requests_option
+@participant_option
+@json_option
+@failing
+def orders(symbol: str | None, session: int | None, requests: str, participant: str, as_json: bool) -> None:
+    """Print the open orders of a participant."""
+    with Requests(requests, participant) as asking:
+        found = asking.orders(symbol, session=session)
+    if as_json:
+        print_json(found)
+        return
+    for line in table(("order id", "client id", "symbol", "side", "price", "leaves", "filled", "tif", ""), map(_order_line, found)):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--since", callback=moment, help="Nanoseconds since 1970, or ISO 8601. [default: the last end of day, or midnight UTC]")
+@requests_option
+@participant_option
+@json_option
+@failing
+def fills(since: int | None, requests: str, participant: str, as_json: bool) -> None:
+    """Print the trades of a participant, oldest first."""
+    with Requests(requests, participant) as asking:
+        found = asking.fills(since)
+    if as_json:
+        print_json(found)
+        return
+    for line in table(("time", "trade", "order id", "client id", "symbol", "side", "price", "quantity", "leaves"), map(_fill_line, found)):
+        click.echo(line)
 
 
 @main.command()

@@ -206,6 +206,67 @@ _EXECUTION_REPORT_FIELDS = [
 ]
 EXECUTION_REPORT_MESSAGE = _dtype(_HEADER + _EXECUTION_REPORT_FIELDS, 112)
 
+_REQUEST_FIELDS = [
+    ("request_id", "<u8", 8),
+    ("cursor", "<u8", 16),
+    ("order_id", "<u8", 24),
+    ("client_order_id", "<u8", 32),
+    ("since_ns", "<u8", 40),
+    ("instrument", "<u4", 48),
+    ("target_session", "<u2", 52),
+]
+REQUEST_MESSAGE = _dtype(_HEADER + _REQUEST_FIELDS, 64)
+
+_REQUEST_ANSWER_FIELDS = [
+    ("request_id", "<u8", 8),
+    ("engine_sequence", "<u8", 16),
+    ("next_cursor", "<u8", 24),
+    ("message_count", "<u4", 32),
+    ("reason", "u1", 36),
+]
+REQUEST_ANSWER_MESSAGE = _dtype(_HEADER + _REQUEST_ANSWER_FIELDS, 64)
+
+_OPEN_ORDER_FIELDS = [
+    ("order_id", "<u8", 8),
+    ("client_order_id", "<u8", 16),
+    ("price", "<i8", 24),
+    ("stop_price", "<i8", 32),
+    ("leaves_quantity", "<i8", 40),
+    ("cumulative_quantity", "<i8", 48),
+    ("displayed_quantity", "<i8", 56),
+    ("peak_quantity", "<i8", 64),
+    ("reserve_quantity", "<i8", 72),
+    ("minimum_quantity", "<i8", 80),
+    ("trail_amount", "<i8", 88),
+    ("budget", "<i8", 96),
+    ("deadline_ns", "<u8", 104),
+    ("capacity", "<u4", 112),
+    ("algo_id", "<u4", 116),
+    ("account", "<u4", 128),
+    ("instrument", "<u4", 132),
+    ("self_trade_group", "<u4", 136),
+    ("collar_ticks", "<u4", 140),
+    ("session", "<u2", 144),
+    ("trail_basis_points", "<u2", 146),
+    ("order_flags", "u1", 148),
+    ("side", "u1", 149),
+    ("order_type", "u1", 150),
+    ("time_in_force", "u1", 151),
+    ("self_trade_prevention", "u1", 152),
+    ("self_trade_scope", "u1", 153),
+]
+OPEN_ORDER_MESSAGE = _dtype(_HEADER + _OPEN_ORDER_FIELDS, 160)
+
+_SESSION_STATUS_FIELDS = [
+    ("report_sequence", "<u8", 8),
+    ("command_sequence", "<u4", 16),
+    ("session", "<u2", 20),
+    ("session_number", "<u2", 22),
+    ("session_flags", "<u2", 24),
+    ("is_connected", "u1", 26),
+]
+SESSION_STATUS_MESSAGE = _dtype(_HEADER + _SESSION_STATUS_FIELDS, 64)
+
 _TOP_OF_BOOK_FIELDS = [
     ("channel_sequence", "<u8", 8),
     ("engine_sequence", "<u8", 16),
@@ -294,6 +355,14 @@ TEMPLATES: dict[int, tuple[str, int, np.dtype[np.void]]] = {
     137: ("ResendAnswer", 56, RESEND_ANSWER_MESSAGE),
     132: ("ExecutionReport", 104, EXECUTION_REPORT_MESSAGE),
     134: ("AttributesReport", 104, EXECUTION_REPORT_MESSAGE),
+    144: ("OrdersRequest", 56, REQUEST_MESSAGE),
+    145: ("OrderStatusRequest", 56, REQUEST_MESSAGE),
+    146: ("InstrumentsRequest", 56, REQUEST_MESSAGE),
+    147: ("SessionsRequest", 56, REQUEST_MESSAGE),
+    148: ("FillsRequest", 56, REQUEST_MESSAGE),
+    150: ("RequestAnswer", 56, REQUEST_ANSWER_MESSAGE),
+    151: ("OpenOrder", 152, OPEN_ORDER_MESSAGE),
+    152: ("SessionStatus", 56, SESSION_STATUS_MESSAGE),
     160: ("TopOfBook", 72, TOP_OF_BOOK_MESSAGE),
     161: ("TradePrint", 72, TRADE_PRINT_MESSAGE),
     162: ("LevelUpdate", 72, LEVEL_UPDATE_MESSAGE),
@@ -336,6 +405,14 @@ MESSAGE_CLASSES: dict[int, MessageClass] = {
     137: MessageClass.ANSWER,
     132: MessageClass.REPORT,
     134: MessageClass.REPORT,
+    144: MessageClass.REQUEST,
+    145: MessageClass.REQUEST,
+    146: MessageClass.REQUEST,
+    147: MessageClass.REQUEST,
+    148: MessageClass.REQUEST,
+    150: MessageClass.ANSWER,
+    151: MessageClass.ANSWER,
+    152: MessageClass.ANSWER,
     160: MessageClass.MARKET_DATA,
     161: MessageClass.MARKET_DATA,
     162: MessageClass.MARKET_DATA,

@@ -191,6 +191,15 @@ enum
     OME_EVENT_FLAGS_WAITING = 64, /* The order waits for its stop price after this event; in a cancel, it did */
 };
 
+/* What an open order is. */
+enum
+{
+    OME_ORDER_FLAGS_WAITING = 1, /* It waits for its stop price; otherwise it rests in the book */
+    OME_ORDER_FLAGS_HIDDEN = 2, /* It is not displayed */
+    OME_ORDER_FLAGS_POST_ONLY = 4, /* It must not trade when it enters or moves */
+    OME_ORDER_FLAGS_DAY = 8, /* It expires at the end of the day */
+};
+
 /* How durable a command is before its reports and market data are sent. */
 enum
 {
@@ -291,6 +300,14 @@ enum
     OME_TEMPLATE_RESEND_ANSWER = 137,
     OME_TEMPLATE_EXECUTION_REPORT = 132,
     OME_TEMPLATE_ATTRIBUTES_REPORT = 134,
+    OME_TEMPLATE_ORDERS_REQUEST = 144,
+    OME_TEMPLATE_ORDER_STATUS_REQUEST = 145,
+    OME_TEMPLATE_INSTRUMENTS_REQUEST = 146,
+    OME_TEMPLATE_SESSIONS_REQUEST = 147,
+    OME_TEMPLATE_FILLS_REQUEST = 148,
+    OME_TEMPLATE_REQUEST_ANSWER = 150,
+    OME_TEMPLATE_OPEN_ORDER = 151,
+    OME_TEMPLATE_SESSION_STATUS = 152,
     OME_TEMPLATE_TOP_OF_BOOK = 160,
     OME_TEMPLATE_TRADE_PRINT = 161,
     OME_TEMPLATE_LEVEL_UPDATE = 162,
@@ -317,6 +334,14 @@ enum
     OME_BLOCK_RESEND_ANSWER = 56,
     OME_BLOCK_EXECUTION_REPORT = 104,
     OME_BLOCK_ATTRIBUTES_REPORT = 104,
+    OME_BLOCK_ORDERS_REQUEST = 56,
+    OME_BLOCK_ORDER_STATUS_REQUEST = 56,
+    OME_BLOCK_INSTRUMENTS_REQUEST = 56,
+    OME_BLOCK_SESSIONS_REQUEST = 56,
+    OME_BLOCK_FILLS_REQUEST = 56,
+    OME_BLOCK_REQUEST_ANSWER = 56,
+    OME_BLOCK_OPEN_ORDER = 152,
+    OME_BLOCK_SESSION_STATUS = 56,
     OME_BLOCK_TOP_OF_BOOK = 72,
     OME_BLOCK_TRADE_PRINT = 72,
     OME_BLOCK_LEVEL_UPDATE = 72,
@@ -820,6 +845,178 @@ OME_CHECK_LAYOUT(attributes_report_side, offsetof(ome_attributes_report_t, side)
 OME_CHECK_LAYOUT(attributes_report_session, offsetof(ome_attributes_report_t, session) == 104);
 OME_CHECK_LAYOUT(attributes_report_participant, offsetof(ome_attributes_report_t, participant) == 106);
 
+/* Asks for the participant's open orders that match, in pages. Answered by OpenOrder messages. */
+typedef struct
+{
+    ome_header_t header;
+    uint64_t request_id; /* Chosen by the client; repeated in the answer */
+    uint64_t cursor; /* next_cursor of the page before; 0: the first page */
+    uint8_t reserved_24[24]; /* zero; named by its offset */
+    uint32_t instrument; /* Orders of this instrument; 0 for any */
+    uint16_t target_session; /* Orders that this session sent; 0 for any */
+    uint8_t reserved_54[10]; /* zero; named by its offset */
+} ome_orders_request_t;
+OME_CHECK_LAYOUT(orders_request, sizeof(ome_orders_request_t) == 64);
+OME_CHECK_LAYOUT(orders_request_request_id, offsetof(ome_orders_request_t, request_id) == 8);
+OME_CHECK_LAYOUT(orders_request_cursor, offsetof(ome_orders_request_t, cursor) == 16);
+OME_CHECK_LAYOUT(orders_request_instrument, offsetof(ome_orders_request_t, instrument) == 48);
+OME_CHECK_LAYOUT(orders_request_target_session, offsetof(ome_orders_request_t, target_session) == 52);
+
+/* Asks for one order of the participant, by one of its ids. Answered by an OpenOrder, or ORDER_CLOSED or UNKNOWN_ORDER. */
+typedef struct
+{
+    ome_header_t header;
+    uint64_t request_id; /* Chosen by the client; repeated in the answer */
+    uint8_t reserved_16[8]; /* zero; named by its offset */
+    uint64_t order_id; /* The engine's id; 0: the order is meant by its client order id */
+    uint64_t client_order_id; /* The participant's id, where order_id is 0 */
+    uint8_t reserved_40[24]; /* zero; named by its offset */
+} ome_order_status_request_t;
+OME_CHECK_LAYOUT(order_status_request, sizeof(ome_order_status_request_t) == 64);
+OME_CHECK_LAYOUT(order_status_request_request_id, offsetof(ome_order_status_request_t, request_id) == 8);
+OME_CHECK_LAYOUT(order_status_request_order_id, offsetof(ome_order_status_request_t, order_id) == 24);
+OME_CHECK_LAYOUT(order_status_request_client_order_id, offsetof(ome_order_status_request_t, client_order_id) == 32);
+
+/* Asks for the instruments, in pages. Answered by DefineInstrument messages. */
+typedef struct
+{
+    ome_header_t header;
+    uint64_t request_id; /* Chosen by the client; repeated in the answer */
+    uint64_t cursor; /* next_cursor of the page before; 0: the first page */
+    uint8_t reserved_24[40]; /* zero; named by its offset */
+} ome_instruments_request_t;
+OME_CHECK_LAYOUT(instruments_request, sizeof(ome_instruments_request_t) == 64);
+OME_CHECK_LAYOUT(instruments_request_request_id, offsetof(ome_instruments_request_t, request_id) == 8);
+OME_CHECK_LAYOUT(instruments_request_cursor, offsetof(ome_instruments_request_t, cursor) == 16);
+
+/* Asks for the participant's sessions, in pages. Answered by SessionStatus messages. */
+typedef struct
+{
+    ome_header_t header;
+    uint64_t request_id; /* Chosen by the client; repeated in the answer */
+    uint64_t cursor; /* next_cursor of the page before; 0: the first page */
+    uint8_t reserved_24[40]; /* zero; named by its offset */
+} ome_sessions_request_t;
+OME_CHECK_LAYOUT(sessions_request, sizeof(ome_sessions_request_t) == 64);
+OME_CHECK_LAYOUT(sessions_request_request_id, offsetof(ome_sessions_request_t, request_id) == 8);
+OME_CHECK_LAYOUT(sessions_request_cursor, offsetof(ome_sessions_request_t, cursor) == 16);
+
+/* Asks for the participant's trades since a time, oldest first, in pages. Answered by ExecutionReport messages whose kind is TRADE. */
+typedef struct
+{
+    ome_header_t header;
+    uint64_t request_id; /* Chosen by the client; repeated in the answer */
+    uint64_t cursor; /* next_cursor of the page before; 0: the first page */
+    uint8_t reserved_24[16]; /* zero; named by its offset */
+    uint64_t since_ns; /* Trades at this time or later, the same for all pages; 0: since the last end of the day, or where the venue has none, since midnight UTC */
+    uint8_t reserved_48[16]; /* zero; named by its offset */
+} ome_fills_request_t;
+OME_CHECK_LAYOUT(fills_request, sizeof(ome_fills_request_t) == 64);
+OME_CHECK_LAYOUT(fills_request_request_id, offsetof(ome_fills_request_t, request_id) == 8);
+OME_CHECK_LAYOUT(fills_request_cursor, offsetof(ome_fills_request_t, cursor) == 16);
+OME_CHECK_LAYOUT(fills_request_since_ns, offsetof(ome_fills_request_t, since_ns) == 40);
+
+/* Opens the frame that answers a request; message_count messages follow. */
+typedef struct
+{
+    ome_header_t header;
+    uint64_t request_id; /* As in the request */
+    uint64_t engine_sequence; /* The last command that the answer includes */
+    uint64_t next_cursor; /* Cursor of the next page, also where this one has no messages; 0: this was the last */
+    uint32_t message_count; /* How many messages follow */
+    uint8_t reason; /* NONE, or why there is no answer */
+    uint8_t reserved_37[27]; /* zero; named by its offset */
+} ome_request_answer_t;
+OME_CHECK_LAYOUT(request_answer, sizeof(ome_request_answer_t) == 64);
+OME_CHECK_LAYOUT(request_answer_request_id, offsetof(ome_request_answer_t, request_id) == 8);
+OME_CHECK_LAYOUT(request_answer_engine_sequence, offsetof(ome_request_answer_t, engine_sequence) == 16);
+OME_CHECK_LAYOUT(request_answer_next_cursor, offsetof(ome_request_answer_t, next_cursor) == 24);
+OME_CHECK_LAYOUT(request_answer_message_count, offsetof(ome_request_answer_t, message_count) == 32);
+OME_CHECK_LAYOUT(request_answer_reason, offsetof(ome_request_answer_t, reason) == 36);
+
+/* An order that rests in the book or waits for its stop price. */
+typedef struct
+{
+    ome_header_t header;
+    uint64_t order_id; /* The engine's id */
+    uint64_t client_order_id; /* The participant's id; 0 for none */
+    int64_t price; /* Its limit; of a waiting TRAILING_STOP_LIMIT the distance from its stop price; 0 for an order without limit */
+    int64_t stop_price; /* The stop price that it waits for; 0 where it rests */
+    int64_t leaves_quantity; /* Lots open, including the reserve */
+    int64_t cumulative_quantity; /* Lots traded so far */
+    int64_t displayed_quantity; /* Lots that the market sees */
+    int64_t peak_quantity; /* Lots of each new peak of an iceberg; 0: it is none */
+    int64_t reserve_quantity; /* Lots of an iceberg that are not displayed yet */
+    int64_t minimum_quantity; /* Of a waiting order: lots that must trade at once; 0 for none */
+    int64_t trail_amount; /* Of a waiting trailing stop: its distance in price units; 0 where it is in basis points */
+    int64_t budget; /* Of a waiting fill or kill: price units times lots; 0 for none, or zero */
+    uint64_t deadline_ns; /* Of a GTD order; 0 for none */
+    uint32_t capacity; /* For whom the participant trades; 0: not given */
+    uint32_t algo_id; /* The algorithm that decided the order, by the participant's number for it; 0: not given */
+    uint8_t reserved_120[8]; /* zero; named by its offset */
+    uint32_t account; /* The account whose position it changes */
+    uint32_t instrument; /* Instrument number */
+    uint32_t self_trade_group; /* Number of the self-trade group; 0 for none */
+    uint32_t collar_ticks; /* Of a waiting order with a collar of its own; 0 for none */
+    uint16_t session; /* The session that sent it */
+    uint16_t trail_basis_points; /* Of a waiting trailing stop: its distance in hundredths of a percent; 0 where it is in price units */
+    uint8_t order_flags; /* WAITING, HIDDEN, POST_ONLY, DAY */
+    uint8_t side; /* Buy or sell */
+    uint8_t order_type; /* LIMIT for an order at rest */
+    uint8_t time_in_force; /* GTC, DAY or GTD for an order at rest */
+    uint8_t self_trade_prevention; /* What it does on meeting an order of its own group */
+    uint8_t self_trade_scope; /* What its own group is */
+    uint8_t reserved_154[6]; /* zero; named by its offset */
+} ome_open_order_t;
+OME_CHECK_LAYOUT(open_order, sizeof(ome_open_order_t) == 160);
+OME_CHECK_LAYOUT(open_order_order_id, offsetof(ome_open_order_t, order_id) == 8);
+OME_CHECK_LAYOUT(open_order_client_order_id, offsetof(ome_open_order_t, client_order_id) == 16);
+OME_CHECK_LAYOUT(open_order_price, offsetof(ome_open_order_t, price) == 24);
+OME_CHECK_LAYOUT(open_order_stop_price, offsetof(ome_open_order_t, stop_price) == 32);
+OME_CHECK_LAYOUT(open_order_leaves_quantity, offsetof(ome_open_order_t, leaves_quantity) == 40);
+OME_CHECK_LAYOUT(open_order_cumulative_quantity, offsetof(ome_open_order_t, cumulative_quantity) == 48);
+OME_CHECK_LAYOUT(open_order_displayed_quantity, offsetof(ome_open_order_t, displayed_quantity) == 56);
+OME_CHECK_LAYOUT(open_order_peak_quantity, offsetof(ome_open_order_t, peak_quantity) == 64);
+OME_CHECK_LAYOUT(open_order_reserve_quantity, offsetof(ome_open_order_t, reserve_quantity) == 72);
+OME_CHECK_LAYOUT(open_order_minimum_quantity, offsetof(ome_open_order_t, minimum_quantity) == 80);
+OME_CHECK_LAYOUT(open_order_trail_amount, offsetof(ome_open_order_t, trail_amount) == 88);
+OME_CHECK_LAYOUT(open_order_budget, offsetof(ome_open_order_t, budget) == 96);
+OME_CHECK_LAYOUT(open_order_deadline_ns, offsetof(ome_open_order_t, deadline_ns) == 104);
+OME_CHECK_LAYOUT(open_order_capacity, offsetof(ome_open_order_t, capacity) == 112);
+OME_CHECK_LAYOUT(open_order_algo_id, offsetof(ome_open_order_t, algo_id) == 116);
+OME_CHECK_LAYOUT(open_order_account, offsetof(ome_open_order_t, account) == 128);
+OME_CHECK_LAYOUT(open_order_instrument, offsetof(ome_open_order_t, instrument) == 132);
+OME_CHECK_LAYOUT(open_order_self_trade_group, offsetof(ome_open_order_t, self_trade_group) == 136);
+OME_CHECK_LAYOUT(open_order_collar_ticks, offsetof(ome_open_order_t, collar_ticks) == 140);
+OME_CHECK_LAYOUT(open_order_session, offsetof(ome_open_order_t, session) == 144);
+OME_CHECK_LAYOUT(open_order_trail_basis_points, offsetof(ome_open_order_t, trail_basis_points) == 146);
+OME_CHECK_LAYOUT(open_order_order_flags, offsetof(ome_open_order_t, order_flags) == 148);
+OME_CHECK_LAYOUT(open_order_side, offsetof(ome_open_order_t, side) == 149);
+OME_CHECK_LAYOUT(open_order_order_type, offsetof(ome_open_order_t, order_type) == 150);
+OME_CHECK_LAYOUT(open_order_time_in_force, offsetof(ome_open_order_t, time_in_force) == 151);
+OME_CHECK_LAYOUT(open_order_self_trade_prevention, offsetof(ome_open_order_t, self_trade_prevention) == 152);
+OME_CHECK_LAYOUT(open_order_self_trade_scope, offsetof(ome_open_order_t, self_trade_scope) == 153);
+
+/* A session of the participant that has sent a command. */
+typedef struct
+{
+    ome_header_t header;
+    uint64_t report_sequence; /* Reports of the session so far */
+    uint32_t command_sequence; /* Session sequence of the last message that was taken from it */
+    uint16_t session; /* The session's number */
+    uint16_t session_number; /* Which of the participant's sessions it is, as the participant counts them */
+    uint16_t session_flags; /* What it has chosen */
+    uint8_t is_connected; /* 1 where it has a connection now */
+    uint8_t reserved_27[37]; /* zero; named by its offset */
+} ome_session_status_t;
+OME_CHECK_LAYOUT(session_status, sizeof(ome_session_status_t) == 64);
+OME_CHECK_LAYOUT(session_status_report_sequence, offsetof(ome_session_status_t, report_sequence) == 8);
+OME_CHECK_LAYOUT(session_status_command_sequence, offsetof(ome_session_status_t, command_sequence) == 16);
+OME_CHECK_LAYOUT(session_status_session, offsetof(ome_session_status_t, session) == 20);
+OME_CHECK_LAYOUT(session_status_session_number, offsetof(ome_session_status_t, session_number) == 22);
+OME_CHECK_LAYOUT(session_status_session_flags, offsetof(ome_session_status_t, session_flags) == 24);
+OME_CHECK_LAYOUT(session_status_is_connected, offsetof(ome_session_status_t, is_connected) == 26);
+
 /* Best bid and ask after a batch of commands; quantity 0 where a side is empty. */
 typedef struct
 {
@@ -961,6 +1158,22 @@ static inline uint16_t ome_block_length(uint16_t template_id)
         return OME_BLOCK_EXECUTION_REPORT;
     case OME_TEMPLATE_ATTRIBUTES_REPORT:
         return OME_BLOCK_ATTRIBUTES_REPORT;
+    case OME_TEMPLATE_ORDERS_REQUEST:
+        return OME_BLOCK_ORDERS_REQUEST;
+    case OME_TEMPLATE_ORDER_STATUS_REQUEST:
+        return OME_BLOCK_ORDER_STATUS_REQUEST;
+    case OME_TEMPLATE_INSTRUMENTS_REQUEST:
+        return OME_BLOCK_INSTRUMENTS_REQUEST;
+    case OME_TEMPLATE_SESSIONS_REQUEST:
+        return OME_BLOCK_SESSIONS_REQUEST;
+    case OME_TEMPLATE_FILLS_REQUEST:
+        return OME_BLOCK_FILLS_REQUEST;
+    case OME_TEMPLATE_REQUEST_ANSWER:
+        return OME_BLOCK_REQUEST_ANSWER;
+    case OME_TEMPLATE_OPEN_ORDER:
+        return OME_BLOCK_OPEN_ORDER;
+    case OME_TEMPLATE_SESSION_STATUS:
+        return OME_BLOCK_SESSION_STATUS;
     case OME_TEMPLATE_TOP_OF_BOOK:
         return OME_BLOCK_TOP_OF_BOOK;
     case OME_TEMPLATE_TRADE_PRINT:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ome._native import CData, ffi, lib
-from ome.admission import OPEN, Admission, Credential
+from ome.admission import OPEN, WRONG_LOGON_MS, Admission, Credential
 from ome.codec import EVENT, Records, define_instrument, define_session, encode_commands, logout_message
 from ome.codec.wire import command_messages, decode_message, encode_message
 from ome.engine import SessionState
@@ -38,7 +38,6 @@ _TURN_MS = 100
 _LOGON_AGAIN_MS = 250  # a connection that has logged on may do so again this often; its answers are long
 _MESSAGE_SIZE = 88  # of a logon, the longest that the loop hands over
 _ENDPOINT_SIZE = 64
-_WRONG_LOGON_MS = 1_000  # nothing is read for so long from a connection whose logon proved nothing
 _NAMES_COUNTED = 65_536  # participants in a minute whose logons are counted
 _HEARTBEAT_MS_MIN = 100
 _HEARTBEAT_MS_MAX = 60_000
@@ -159,6 +158,11 @@ class Gateway:
         self._stop = threading.Event()
         self._thread = supervisor.thread("ome-gateway", self._serve, period_s=0.0, attempts=1)
 
+    @property
+    def pointer(self) -> CData:
+        """The gateway of the C library, which other threads may ask who is connected."""
+        return self._pointer
+
     def add_instrument(self, number: int, instrument: Instrument) -> None:
         """The instrument is in the answer to every logon from now on."""
         self._reference_data += command_messages(encode_commands([define_instrument(instrument, number)])).tobytes()
@@ -268,9 +272,9 @@ class Gateway:
     def _log_on(self, logon: _Logon) -> None:
         if lib.ome_gateway_session_of(self._pointer, logon.peer):
             lib.ome_gateway_pause(self._pointer, logon.peer, _LOGON_AGAIN_MS)
-        credential = self._proved(logon)
+        credential = self._admission.admit(logon.name, logon.secret, self._connections.key_of(logon.peer))
         if isinstance(credential, Reason):
-            lib.ome_gateway_pause(self._pointer, logon.peer, _WRONG_LOGON_MS)
+            lib.ome_gateway_pause(self._pointer, logon.peer, WRONG_LOGON_MS)
         refusal = credential if isinstance(credential, Reason) else self._refusal(logon, credential)
         if refusal is Reason.NONE and not self._logons.allows(logon.name):
             refusal = Reason.THROTTLED
@@ -299,12 +303,6 @@ class Gateway:
         if former is not None and former.peer != logon.peer:
             self._answer(former, Reason.BUSY)
         self._waiting[lease.session] = logon
-
-    def _proved(self, logon: _Logon) -> Credential | Reason:
-        name = logon.name
-        if not 1 <= len(name) <= 16 or not all(0x21 <= byte <= 0x7E for byte in name):
-            return Reason.BAD_PARTICIPANT
-        return self._admission.admit(name.decode("ascii"), logon.secret, self._connections.key_of(logon.peer))
 
     @staticmethod
     def _refusal(logon: _Logon, credential: Credential) -> Reason:

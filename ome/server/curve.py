@@ -28,7 +28,8 @@ def curve_of(config: ServerConfig, endpoint: str, admitted: Mapping[bytes, int])
 
 def check_security(config: ServerConfig) -> None:
     """An address that others than this machine may reach is encrypted, unless the configuration says otherwise. Raises ConfigError."""
-    encrypted = [endpoint for endpoint in (config.orders_endpoint, config.feed_endpoint) if has_curve(config, endpoint)]
+    endpoints = (config.orders_endpoint, config.feed_endpoint, config.requests_endpoint)
+    encrypted = [endpoint for endpoint in endpoints if endpoint and has_curve(config, endpoint)]
     for key, value in (("security.keys", config.keys_file), ("security.server_key", config.server_key_file)):
         if encrypted and value is None:
             allowed = f'a file, for {encrypted[0]} is encrypted; or addresses on loopback; or security.curve = "never"'

@@ -25,6 +25,7 @@ from ome.engine import EngineState
 from ome.enums import CommandKind, Policy
 from ome.errors import InvalidValueError, NotCopyable, OmeError
 from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway, Throttle
+from ome.gateway.requests import REQUEST_SIZE_MAX_BYTES, RequestServer
 from ome.log import LogKind, OperatorLog
 from ome.messages import Limits
 from ome.publisher import Publisher
@@ -40,13 +41,14 @@ from ome.server.timing import open_clock
 from ome.server.venue import Venue
 from ome.storage import StorageWatch
 from ome.supervision import Supervisor, ThreadStatus
-from ome.transport import Listener, QueueLimits
+from ome.transport import Listener, ListenerUse, QueueLimits
 
 __all__ = ["Server", "StartSummary", "StopSummary"]
 
 # What may wait for connections. A session that is far behind is ended; a subscriber misses frames early, since it can ask for a snapshot.
 _ORDERS_QUEUES = QueueLimits(part_bytes=FRAME_SIZE_MAX_BYTES, queue_bytes=24 << 20, pool_bytes=40 << 20)
 _FEED_QUEUES = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=40 << 20)
+_REQUESTS_QUEUES = QueueLimits(part_bytes=REQUEST_SIZE_MAX_BYTES, queue_bytes=1 << 20, pool_bytes=16 << 20)
 _ATTEMPTS = 5  # of a thread that the venue depends on: 1.5 seconds
 _LOOK_S = 0.05  # how often `wait` looks whether the venue still runs
 
@@ -61,8 +63,8 @@ class StartSummary:
     machine's clock was behind the time of the last command, 0 where it was not. `limits_before` are those
     that the configuration has changed, None where it has changed none.
 
-    `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each of the two
-    addresses takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
+    `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each
+    address takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
     """
 
     recovered_commands: int
@@ -104,8 +106,9 @@ class _Recovered:
 class Server(NotCopyable):
     """A venue in this process: `start`, then `wait` until somebody calls `stop` from another thread or a signal handler, then `close`.
 
-    Or as a context manager, which starts and closes. `orders_endpoint` and `feed_endpoint` are the addresses that it got. A server starts
-    once: after `close`, or a start that failed, make another one. A child of fork cannot use its parent's server, and ends nothing of it.
+    Or as a context manager, which starts and closes. `orders_endpoint`, `feed_endpoint` and `requests_endpoint` (empty where there is none)
+    are the addresses that it got. A server starts once: after `close`, or a start that failed, make another one. A child of fork cannot use
+    its parent's server, and ends nothing of it.
 
     Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start. `clocks` gives the steady
     clock and the machine's clock of one moment. With `accept_clock` that clock is right, even where it is far ahead of the journal.
@@ -134,6 +137,7 @@ class Server(NotCopyable):
         self._is_closed = False
         self.orders_endpoint = ""
         self.feed_endpoint = ""
+        self.requests_endpoint = ""
         self.summary: StartSummary | None = None
 
     def __enter__(self) -> Server:
@@ -165,14 +169,16 @@ class Server(NotCopyable):
     def _start(self, progress: Callable[[int], None] | None) -> StartSummary:
         config = self.config
         venue, follower, found = self._open_venue(progress)
-        connections = connections_that_fit(config.connections)
+        connections = connections_that_fit(config.connections, 3 if config.requests_endpoint else 2)
         if connections == 0:
             raise ServerError("file descriptors", where="ulimit -n", found="no room for connections", allowed="a higher limit")
         self._admission = Admission(config.participants, config.keys_file)
         orders, feed = Listener(config.orders_endpoint), Listener(config.feed_endpoint)
-        for listener in (orders, feed):
+        requests = Listener(config.requests_endpoint) if config.requests_endpoint else None
+        for listener in (orders, feed, *([requests] if requests is not None else [])):
             self._stack.callback(listener.close)  # when nobody works on them, and before the venue closes, in whose counters they count
         self.orders_endpoint, self.feed_endpoint = orders.endpoint, feed.endpoint
+        self.requests_endpoint = requests.endpoint if requests is not None else ""
         # Random, so that no two starts are taken for one, whatever the clock says and whichever journal there is.
         epoch = secrets.randbelow((1 << 32) - 1) + 1
         gateway, definitions = self._open_gateway(venue, orders, feed, epoch, connections, has_new_limits=found.limits_before is not None)
@@ -180,7 +186,7 @@ class Server(NotCopyable):
             venue.pointer,
             feed.serve(
                 venue.pointer,
-                is_feed=True,
+                ListenerUse.FEED,
                 connections=connections,
                 limits=_FEED_QUEUES,
                 curve=curve_of(config, config.feed_endpoint, self._admission.keys_of_feed()),
@@ -192,6 +198,7 @@ class Server(NotCopyable):
         venue.after_close(publisher.close)
         self._stack.callback(publisher.stop)
         self._stack.callback(gateway.stop)
+        answering = None if requests is None else self._open_requests(venue, gateway, requests, epoch, connections)
         venue.start()
         definitions.send_limits(venue.submit_one)
         last_time_ns = found.state.time_ns if found.state is not None else 0
@@ -205,9 +212,11 @@ class Server(NotCopyable):
             on_accepted=lambda difference_ns: self.audit.append(LogKind.CLOCK, act="accepted", changed_ns=difference_ns),
         )
         self._watch_storage(venue)
-        self._watch_keys(gateway, orders, feed)
+        self._watch_keys(gateway, orders, feed, requests, answering)
         publisher.start()
         gateway.start()
+        if answering is not None:
+            answering.start()
         definitions.send(venue.submit_one, self._raise_failure, lambda: self.failure is not None)
         self._supervise("ome-clock", clock.look, period_s=clock.PERIOD_S)
         if follower is not None:
@@ -294,7 +303,7 @@ class Server(NotCopyable):
             venue.pointer,
             orders.serve(
                 venue.pointer,
-                is_feed=False,
+                ListenerUse.ORDERS,
                 connections=connections,
                 limits=_ORDERS_QUEUES,
                 curve=curve_of(config, config.orders_endpoint, self._admission.keys_of_orders()),
@@ -303,7 +312,7 @@ class Server(NotCopyable):
             policy=config.policy,
             limits=config.limits,
             directory=None if config.policy is Policy.MEMORY else config.directory,
-            endpoints=(feed.endpoint, ""),
+            endpoints=(feed.endpoint, self.requests_endpoint),
             reports_in_memory=config.reports_in_memory,
             throttle=Throttle(config.messages_per_second, config.messages_in_flight, config.logons_per_minute),
             sessions_per_participant=config.sessions_per_participant,
@@ -319,6 +328,34 @@ class Server(NotCopyable):
         venue.after_close(gateway.close)
         definitions.tell(gateway.add_instrument)
         return gateway, definitions
+
+    def _open_requests(self, venue: Venue, gateway: Gateway, listener: Listener, epoch: int, connections: int) -> RequestServer:
+        config = self.config
+        made = RequestServer(
+            venue.pointer,
+            gateway.pointer,
+            listener.serve(
+                venue.pointer,
+                ListenerUse.REQUESTS,
+                connections=connections,
+                limits=_REQUESTS_QUEUES,
+                curve=curve_of(config, config.requests_endpoint, self._admission.keys_of_orders()),
+            ),
+            epoch=epoch,
+            policy=config.policy,
+            limits=config.limits,
+            directory=None if config.policy is Policy.MEMORY else config.directory,
+            endpoints=(self.feed_endpoint, self.requests_endpoint),
+            admission=self._admission,
+            connections=listener,
+            note=self._note,
+            day_end=config.day_end,
+            look=venue.look,
+            supervisor=self._supervisor,
+        )
+        self._stack.callback(made.close)  # it uses venue and gateway, so it is gone before them
+        self._stack.callback(made.stop)
+        return made
 
     def _supervise(self, name: str, work: Callable[[], object], *, period_s: float) -> None:
         """A thread that the venue cannot do without, until it closes."""
@@ -340,7 +377,9 @@ class Server(NotCopyable):
         watch.look()
         self._supervise("ome-storage", watch.look, period_s=watch.PERIOD_S)
 
-    def _watch_keys(self, gateway: Gateway, orders: Listener, feed: Listener) -> None:
+    def _watch_keys(
+        self, gateway: Gateway, orders: Listener, feed: Listener, requests: Listener | None, answering: RequestServer | None
+    ) -> None:
         """Follows the keys file: who is no longer admitted goes within a second."""
         config, admission = self.config, self._admission
         if config.keys_file is None:
@@ -351,7 +390,11 @@ class Server(NotCopyable):
                 orders.admit_keys(admission.keys_of_orders())
             if has_curve(config, config.feed_endpoint):
                 feed.admit_keys(admission.keys_of_feed())
+            if requests is not None and has_curve(config, config.requests_endpoint):
+                requests.admit_keys(admission.keys_of_orders())
             gateway.check_credentials()
+            if answering is not None:
+                answering.check_credentials()
             self._note(LogKind.KEYS, act="changed", **admission.counts)
 
         admission.on_change = admit

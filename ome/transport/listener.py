@@ -17,6 +17,7 @@ import stat
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from weakref import WeakSet
 
 from ome._native import CData, ffi, lib
@@ -24,7 +25,7 @@ from ome.errors import InvalidValueError
 from ome.transport.curve import ServerCurve, curve_config, key_rows
 from ome.transport.sockets import EndpointError
 
-__all__ = ["Listener", "QueueLimits"]
+__all__ = ["Listener", "ListenerUse", "QueueLimits"]
 
 _BACKLOG = 1_024
 _KERNEL_BUFFER_BYTES = 256 << 10  # for each direction of a connection; without it the kernel's grow to megabytes
@@ -36,6 +37,14 @@ _ALLOWED = {
     errno.EACCES: "an address that this user may listen on",
     errno.ENOENT: "ipc://PATH in a directory that exists",
 }
+
+
+class ListenerUse(IntEnum):
+    """What clients do on an address."""
+
+    ORDERS = lib.OME_LISTEN_ORDERS
+    FEED = lib.OME_LISTEN_FEED
+    REQUESTS = lib.OME_LISTEN_REQUESTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +78,7 @@ class Listener:
             raise EndpointError("endpoint (Invalid argument)", where="listener", found=endpoint, allowed=_ENDPOINTS)
         self._socket.setblocking(False)
 
-    def serve(self, venue: CData, *, is_feed: bool, connections: int, limits: QueueLimits, curve: ServerCurve | None = None) -> CData:
+    def serve(self, venue: CData, use: ListenerUse, *, connections: int, limits: QueueLimits, curve: ServerCurve | None = None) -> CData:
         """Makes the listener in C, an ome_listener_t *. Keep this object while C uses it.
 
         With `curve` only clients that have an admitted key come in, and connections are encrypted.
@@ -78,7 +87,7 @@ class Listener:
         status = lib.ome_venue_listen(
             venue,
             self._socket.fileno(),
-            is_feed,
+            use,
             connections,
             limits.part_bytes,
             limits.queue_bytes,
