@@ -124,15 +124,14 @@ def test_a_server_records_its_runs_and_the_clock_that_an_operator_accepts(tmp_pa
     for _ in range(2):
         with Server(venue_config(tmp_path)) as server, Wire(server.orders_endpoint) as wire:
             wire.log_on("FIRM1")
-            server.audit.append("logon", participant="FIRM1")
             assert not server.audit.is_failing
             assert is_fine(tmp_path)
-    assert [line.kind for line in lines_of(tmp_path)] == ["started", "logon", "stopped"] * 2
+    assert [line.kind for line in lines_of(tmp_path)] == ["started", "logon", "logout", "stopped"] * 2
     assert lines_of(tmp_path)[-1].fields == {"reason": "asked"}
-    assert [line.size_bytes for line in read_anchors(tmp_path)] == [3]
-    assert "6 lines, all right  1 anchors of the manifest, the last at line 3" in admin("audit", tmp_path, "--verify").stdout
+    assert [line.size_bytes for line in read_anchors(tmp_path)] == [4]
+    assert "8 lines, all right  1 anchors of the manifest, the last at line 4" in admin("audit", tmp_path, "--verify").stdout
     assert admin("verify", tmp_path).exit_code == 0
-    assert "3 audit lines" in proven(tmp_path)
+    assert "4 audit lines" in proven(tmp_path)
 
 
 def is_fine(directory: Path) -> bool:

@@ -7,10 +7,10 @@ those of its sessions, may be another's later or have been before.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
@@ -34,7 +34,6 @@ _REPORT_SIZE: Final = EXECUTION_REPORT_MESSAGE.itemsize
 _COMMANDS_AT_ONCE: Final = 4_096
 _COMMANDS_IN_PAGE: Final = 262_144  # some tenths of a second: then it is another client's turn
 _ROOM: Final = 1_024  # reports that are made at once
-_PERIOD_S: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +67,10 @@ class FillsArchive:
         self._limits = limits
         self._until = until
         self._give = give
-        self._questions: deque[WantedFills] = deque()
+        self._questions: SimpleQueue[WantedFills | None] = SimpleQueue()  # one of each connection at most; None: stop
         self._reader: _Reader | None = None
         self._stopping = threading.Event()  # a page may take long
-        self._thread = supervisor.thread("ome-fills", self._answer, period_s=_PERIOD_S, in_background=True)
+        self._thread = supervisor.thread("ome-fills", self._answer, period_s=0.0, in_background=True)
 
     def start(self) -> None:
         """Answers from now on."""
@@ -80,6 +79,7 @@ class FillsArchive:
     def stop(self) -> None:
         """Ends the thread and frees what it has."""
         self._stopping.set()
+        self._questions.put(None)
         self._thread.stop()
         self._close_reader()
 
@@ -88,14 +88,15 @@ class FillsArchive:
         if self._directory is None:
             self._give(wanted.peer, encode_message("RequestAnswer", request_id=wanted.request_id, reason=Reason.REPORTS_GONE))
             return
-        self._questions.append(wanted)
+        self._questions.put(wanted)
 
     # ---- the thread ----
 
-    def _answer(self) -> None:
-        if not self._questions:
-            return
-        wanted = self._questions.popleft()
+    def _answer(self) -> bool:
+        """The next question. False: that was the last."""
+        wanted = self._questions.get()
+        if wanted is None or self._stopping.is_set():
+            return False
         assert self._directory is not None, "without a journal no question gets here"
         try:
             frame = self._read(self._directory, wanted)
@@ -104,6 +105,7 @@ class FillsArchive:
             self._give(wanted.peer, encode_message("RequestAnswer", request_id=wanted.request_id, reason=Reason.REPORTS_GONE))
             raise
         self._give(wanted.peer, frame)
+        return True
 
     def _read(self, directory: Path, wanted: WantedFills) -> bytes:
         until = self._until()
