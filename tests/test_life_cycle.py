@@ -436,8 +436,8 @@ def _run_for_a_moment(directory: Path) -> dict[str, dict[str, int]]:
 # ---- ome submit ----
 
 
-def test_submit_takes_over_no_session_of_its_participant_unless_it_is_named(tmp_path: Path) -> None:
-    """It says what becomes of the order, the session that runs hears of it and goes on; with --session it is taken over."""
+def test_submit_takes_over_no_session_of_its_participant_unless_it_is_asked(tmp_path: Path) -> None:
+    """It says what becomes of the order, the session that runs goes on; with --takeover it is taken over."""
     with Server(venue_config(tmp_path)) as server, Wire(server.orders_endpoint) as wire:
         assert wire.log_on("TRADER")["session"] == 1
         arguments = ["submit", "buy", "AAPL", "10", "--at", "1.00", "--orders", server.orders_endpoint]
@@ -450,7 +450,10 @@ def test_submit_takes_over_no_session_of_its_participant_unless_it_is_named(tmp_
         assert sold.exit_code == 0, sold.output
         assert [line.split()[0] for line in sold.output.splitlines()] == ["accepted", "trade"]
         named = CliRunner().invoke(ome, [*arguments, "--session", "0"])
-        assert named.exit_code == 0, named.output
+        assert named.exit_code == 1
+        assert "SESSION_IN_USE" in named.output
+        asked = CliRunner().invoke(ome, [*arguments, "--session", "0", "--takeover"])
+        assert asked.exit_code == 0, asked.output
         assert wire.hear()[0] == "Logout"
 
 

@@ -112,6 +112,8 @@ class Requests(NotCopyable):
     `orders`, `order`, `sessions`, `instruments` and `fills` each ask and wait for the answer, `timeout` seconds at most for each page. All
     that they give was on disk where the venue's policy is commit. `participant` is the participant's number, 0 before its first command.
 
+    `secret` is the participant's; with `keys` the connection is encrypted.
+
     Methods raise TimedOut, SessionLost, and InvalidValueError for an answer that is not the protocol's or a value that is not allowed. The
     constructor raises LogonRefused too. One thread uses it.
     """
@@ -119,14 +121,21 @@ class Requests(NotCopyable):
     _use_instead = "one for each process or thread"
 
     def __init__(
-        self, endpoint: str, participant: str, *, timeout: float = 5.0, context: Context | None = None, keys: ClientKeys | None = None
+        self,
+        endpoint: str,
+        participant: str,
+        *,
+        timeout: float = 5.0,
+        context: Context | None = None,
+        secret: bytes | str | None = None,
+        keys: ClientKeys | None = None,
     ) -> None:
         self._where = f"requests of {participant} at {endpoint}"
         self._endpoint = endpoint
         self._timeout = timeout
         self._request_id = 0
         self._directory: InstrumentDirectory | None = None
-        frame = logon_message(participant)
+        frame = logon_message(participant, secret=secret)
         self._own_context = Context() if context is None else None
         shared = context or self._own_context
         assert shared is not None, "a context is given or made"
