@@ -12,6 +12,7 @@ import click
 
 from ome.cli import demo as demo_module, ladder
 from ome.cli.markets import core_markets, reference_markets, wire_markets
+from ome.cli.shell import shell
 from ome.cli.systemd import notify
 from ome.cli.terminal import Commands, ExitCode, failing, json_option, print_json, progress_bar
 from ome.cli.trading import ORDERS, REQUESTS, TRADING, Access, access_options, open_session, orders_option
@@ -176,7 +177,7 @@ def demo(order_count: int, seed: int, policy: str, lobster: Path | None, directo
         raise SystemExit(ExitCode.INTEGRITY if not result.replay_equal else ExitCode.FAILED)
 
 
-for trading_command in TRADING:
+for trading_command in (*TRADING, shell):
     main.add_command(trading_command)
 
 

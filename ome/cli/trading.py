@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -26,7 +26,20 @@ from ome.codec import OrderOptions, SideName, encode_commands, new_order, side_o
 from ome.enums import EventKind, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.keys import read_key_pair, read_public_key, read_secret
 
-__all__ = ["ORDERS", "REQUESTS", "TRADING", "Access", "access_options", "open_session", "orders_option"]
+__all__ = [
+    "ORDERS",
+    "REQUESTS",
+    "TRADING",
+    "Access",
+    "access_options",
+    "fill_table",
+    "open_session",
+    "order_options",
+    "order_table",
+    "orders_option",
+    "report_line",
+    "session_number",
+]
 
 ORDERS: Final = "tcp://127.0.0.1:5555"
 REQUESTS: Final = "tcp://127.0.0.1:5556"
@@ -85,30 +98,40 @@ def _session_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextlib.contextmanager
+def session_number(access: Access, orders: str, session: int | None) -> Iterator[int]:
+    """The number given, or one that no other command on this machine uses for as long as the block runs."""
+    if session is not None:
+        yield session
+        return
+    with free_session_number(orders, access.participant) as number:
+        yield number
+
+
+@contextlib.contextmanager
 def open_session(
     access: Access, orders: str, session: int | None = None, *, takeover: bool = False, timeout: float = 5.0
 ) -> Iterator[OrderEntry]:
-    """A session for as long as the block runs. Without a number it has one that no other command uses."""
-    with contextlib.ExitStack() as stack:
-        is_own = session is None
-        number = stack.enter_context(free_session_number(orders, access.participant)) if session is None else session
-        entry = OrderEntry(
+    """A session for as long as the block runs."""
+    with (
+        session_number(access, orders, session) as number,
+        OrderEntry(
             orders,
             access.participant,
             number,
             timeout,
-            takeover=takeover or is_own,  # whoever had that number before is gone
+            takeover=takeover or session is None,  # whoever had that number before is gone
             secret=access.secret,
             keys=access.keys,
             reconnect=None,
-        )
-        yield stack.enter_context(entry)
+        ) as entry,
+    ):
+        yield entry
 
 
 # ---- orders ----
 
 
-def _order_options(command: Callable[..., None]) -> Callable[..., None]:
+def order_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of an order, by the names of ome.codec.OrderOptions."""
     for option in reversed(
         (
@@ -154,7 +177,7 @@ def _attribute_values(attribute: Attribute) -> click.IntRange | click.Choice[str
     return click.IntRange(1, attribute.value_max) if attribute.enumeration is None else _choice(attribute.enumeration)
 
 
-def _report_line(report: Report) -> str:
+def report_line(report: Report) -> str:
     head = f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower() if report.side else '-'} "
     if report.kind is EventKind.ATTRIBUTES:
         return head + " ".join(f"{name} {word}" for name, word in report.attributes.words().items() if word is not None)
@@ -175,7 +198,7 @@ def _print_reports(entry: OrderEntry, timeout: float, wait: float, *, as_json: b
         if as_json:
             print_json(report)
         else:
-            click.echo(_report_line(report))
+            click.echo(report_line(report))
         if wait and not entry.pending and report.is_final:
             break  # nothing more will be said about the order
     if entry.pending:
@@ -189,7 +212,7 @@ def _print_reports(entry: OrderEntry, timeout: float, wait: float, *, as_json: b
 @click.argument("symbol")
 @click.argument("quantity")
 @click.option("--at", help="Limit price. Without it the order is a market order.")
-@_order_options
+@order_options
 @click.option("--wait", type=click.FloatRange(0), default=0.1, show_default=True, help="End after this many seconds without a new report.")
 @_session_options
 @json_option
@@ -335,6 +358,16 @@ def _fill_line(fill: Report) -> tuple[str, ...]:
     )
 
 
+def order_table(orders: Iterable[OpenOrder]) -> list[str]:
+    """Open orders as lines."""
+    return table(("order id", "client id", "symbol", "side", "price", "leaves", "filled", "tif", ""), map(_order_line, orders))
+
+
+def fill_table(fills: Iterable[Report]) -> list[str]:
+    """Trades as lines."""
+    return table(("time", "trade", "order id", "client id", "symbol", "side", "price", "quantity", "leaves"), map(_fill_line, fills))
+
+
 @click.command()
 @click.option("--symbol", help="Only orders of this instrument.")
 @click.option("--session", type=click.IntRange(1, 65_535), help="Only orders that this session (its number in the engine) entered.")
@@ -349,8 +382,7 @@ def orders(symbol: str | None, session: int | None, requests: str, access: Acces
     if as_json:
         print_json(found)
         return
-    for line in table(("order id", "client id", "symbol", "side", "price", "leaves", "filled", "tif", ""), map(_order_line, found)):
-        click.echo(line)
+    click.echo("\n".join(order_table(found)))
 
 
 @click.command()
@@ -366,8 +398,7 @@ def fills(since: int | None, requests: str, access: Access, as_json: bool) -> No
     if as_json:
         print_json(found)
         return
-    for line in table(("time", "trade", "order id", "client id", "symbol", "side", "price", "quantity", "leaves"), map(_fill_line, found)):
-        click.echo(line)
+    click.echo("\n".join(fill_table(found)))
 
 
 TRADING: Final = (submit, cancel, amend, mass_cancel, orders, fills)
