@@ -29,6 +29,7 @@ _WAITS = ("spin", "yield", "block")
 _CURVES = ("auto", "always", "never")
 _LOG_FORMATS = ("text", "json")
 _LISTED = 10
+_COMMAND_MESSAGE_COUNT_MAX = 5
 
 
 def listed(names: Sequence[str]) -> str:
@@ -116,8 +117,13 @@ class ServerConfig:
         self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 17)
         self._in_range("server.connections", self.connections, 1, 100_000)
         self._in_range("server.sessions_per_participant", self.sessions_per_participant, 1, 65_535)
-        for key in ("messages_per_second", "messages_in_flight", "logons_per_minute"):
-            self._in_range(f"server.{key}", getattr(self, key), 0, (1 << 32) - 1)
+        self._in_range("server.logons_per_minute", self.logons_per_minute, 0, (1 << 32) - 1)
+        for key in ("messages_per_second", "messages_in_flight"):
+            value = getattr(self, key)
+            self._in_range(f"server.{key}", value, 0, (1 << 32) - 1)
+            if 0 < value < _COMMAND_MESSAGE_COUNT_MAX:
+                allowed = f"0, for no limit, or at least the {_COMMAND_MESSAGE_COUNT_MAX} messages that one command may have"
+                raise ConfigError(f"server.{key}", where=self.source, found=value, allowed=allowed)
         for name in self.participants:
             if not 1 <= len(name) <= NAME_SIZE or not all("!" <= character <= "~" for character in name):
                 allowed = f"1 to {NAME_SIZE} printable ASCII characters without space"

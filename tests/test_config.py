@@ -148,6 +148,7 @@ def test_overrides_replace_what_the_file_says(tmp_path: Path) -> None:
         (JOURNAL + "segment = 1", "key journal.segment", "segment", "directory, policy, segment_bytes, low_water_bytes, flush_records"),
         (JOURNAL + "segment_bytes = 65535", "journal.segment_bytes", 65_535, "65,536 to 1,099,511,627,776"),
         (JOURNAL + "segment_bytes = 65537", "journal.segment_bytes", 65_537, "a multiple of 4,096"),
+        ("[server]\nmessages_in_flight = 4\n" + JOURNAL, "server.messages_in_flight", 4, "0, for no limit, or at least the 5 messages"),
         (JOURNAL + "low_water_bytes = -1", "journal.low_water_bytes", -1, "0 to 1,125,899,906,842,624"),
         (JOURNAL + "flush_records = 0", "journal.flush_records", 0, "1 to 16,777,216"),
         (JOURNAL + "flush_delay_ms = -1", "journal.flush_delay_ms", -1, "0 to 10,000"),

@@ -83,7 +83,7 @@ def test_a_session_that_the_venue_ends_is_a_throttle_or_a_kill(tmp_path: Path) -
     entry = AdmittedSecret(participant="FIRM1", sha256=digest_of_secret(secret), roles=frozenset({Role.TRADE}))
     keys.write_text(keys_file_text([entry]), encoding="utf-8")
     directory = tmp_path / "journal"
-    with Server(venue_config(directory, keys_file=keys, messages_per_second=1)) as server:
+    with Server(venue_config(directory, keys_file=keys, messages_per_second=5)) as server:
         with Wire(server.orders_endpoint) as wire:
             assert wire.log_on("FIRM1", secret=secret)["reason"] == Reason.NONE
             wire.numbers = False

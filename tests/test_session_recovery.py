@@ -393,7 +393,7 @@ def test_a_participant_sends_no_more_than_its_rate_over_all_its_sessions(tmp_pat
 
 def test_who_goes_on_sending_what_is_refused_has_to_go(tmp_path: Path) -> None:
     """After more than 4,096 messages refused in a second: Logout (THROTTLED)."""
-    with Server(venue_config(tmp_path, messages_per_second=1)) as server, Wire(server.orders_endpoint) as wire:
+    with Server(venue_config(tmp_path, messages_per_second=5)) as server, Wire(server.orders_endpoint) as wire:
         wire.log_on("FIRM1")
         wire.numbers = False
         for _ in range(40):
