@@ -101,7 +101,7 @@ class Comers:
         self._orders, self._feed = orders, feed
         self._interval = 1 / rate
         self._random = random.Random(seed)
-        self._target = Target(orders, feed, float("inf"), self._random)
+        self._target = Target(orders, feed, "", float("inf"), self._random)
         self._stalled: list[tuple[float, Peer]] = []
         self._visits = self._fresh = 0
         self._counts: dict[str, int] = {}

@@ -1,8 +1,9 @@
-"""Hostile clients of a venue, one function each: what a stranger with a socket can do to the order port and the feed port.
+"""Hostile clients of a venue, one function each: what a stranger with a socket can do to its ports.
 
 Each runs in a process of its own (`main`), so that the system closes all that it leaves open:
 
-    python tests/hostile.py ping-resets --orders tcp://127.0.0.1:5555 --feed tcp://127.0.0.1:5557 --seconds 5 --seed 1
+    python tests/hostile.py ping-resets --orders tcp://127.0.0.1:5555 --feed tcp://127.0.0.1:5557 \
+        --requests tcp://127.0.0.1:5556 --seconds 5 --seed 1
 
 tests/sieges.py starts a venue with honest clients, lets them loose on it, and judges. The docstring of each opens with the incident that
 it teaches. A connection that is cut or refused is a good answer: the attacker comes again. One that sees a wrong answer (an order taken
@@ -56,10 +57,11 @@ _STALLED_S: Final = 0.1
 
 @dataclass
 class Target:
-    """What an attacker knows: two endpoints, how long it has, and chance from a seed."""
+    """What an attacker knows: the endpoints, how long it has, and chance from a seed."""
 
     orders: str
     feed: str
+    requests: str
     until: float
     random: random.Random
     violations: list[str] = field(default_factory=list)
@@ -544,6 +546,29 @@ def resend_floods(target: Target) -> None:
             peer.reset()
 
     target.together(*[lambda number=number: one(number, reads=number % 2 == 0) for number in range(4)])
+
+
+@attack()
+def request_floods(target: Target) -> None:
+    """A query that held the engine's lock: all orders and all fills of who has most, over and over, read or not; and logons."""
+    questions = [
+        frame(encode_message(name, request_id=1)) for name in ("OrdersRequest", "FillsRequest", "SessionsRequest", "InstrumentsRequest")
+    ]
+    logons = frame(logon("DEEP")) * 20
+    garbage = frame(target.random.randbytes(64)) + frame(encode_message("OrderStatusRequest", order_id=1)) * 5
+
+    def one(data: bytes, *, reads: bool) -> None:
+        peer = target.connect(target.requests, b"DEALER", deaf=not reads)
+        peer.send(frame(logon("DEEP")))
+        target.flood(peer, data, reads=reads)
+
+    everything = b"".join(questions)
+    target.together(
+        lambda: one(questions[0], reads=True),
+        lambda: one(questions[1], reads=True),
+        lambda: one(everything + logons, reads=False),
+        lambda: one(everything + garbage, reads=True),
+    )
 
 
 @attack()
@@ -1032,10 +1057,11 @@ def main() -> int:
     parser.add_argument("name", choices=ATTACKS)
     parser.add_argument("--orders", required=True)
     parser.add_argument("--feed", required=True)
+    parser.add_argument("--requests", required=True)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    target = Target(given.orders, given.feed, time.monotonic() + given.seconds, random.Random(given.seed))
+    target = Target(given.orders, given.feed, given.requests, time.monotonic() + given.seconds, random.Random(given.seed))
     signal.signal(signal.SIGTERM, lambda *_: setattr(target, "until", 0.0))  # that is enough
     print("begun", flush=True)
     ATTACKS[given.name].run(target)

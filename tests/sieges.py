@@ -208,7 +208,8 @@ class Siege:
     def _attack_once(self, attack: Attack, row: Row, number: int) -> None:
         seconds = self._phase_s if attack.descriptor_limit is None else max(self._phase_s, NEWCOMER_S + 5)
         script = str(Path(__file__).with_name("hostile.py"))
-        endpoints = ["--orders", self.venue.orders_endpoint, "--feed", self.venue.feed_endpoint]
+        venue = self.venue
+        endpoints = ["--orders", venue.orders_endpoint, "--feed", venue.feed_endpoint, "--requests", venue.requests_endpoint]
         command = [sys.executable, script, attack.name, *endpoints, "--seconds", str(seconds), "--seed", str(self._seed + number)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None, "its output is a pipe"

@@ -125,7 +125,7 @@ def test_the_judge_fails_a_phase_in_which_nothing_was_measured(tmp_path: Path) -
 
 def test_an_attacker_that_breaks_is_no_attack_withstood() -> None:
     """An exception in one of its threads is a violation."""
-    target = Target("tcp://127.0.0.1:1", "tcp://127.0.0.1:1", time.monotonic() + 5.0, random.Random(1))
+    target = Target("tcp://127.0.0.1:1", "tcp://127.0.0.1:1", "tcp://127.0.0.1:1", time.monotonic() + 5.0, random.Random(1))
 
     def broken() -> None:
         raise KeyError("a mistake")

@@ -6,6 +6,7 @@ of each command: the same bytes as before, since they follow from the events alo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ class ReportArchive:
         self._give = give
         self._questions: SimpleQueue[Wanted | None] = SimpleQueue()  # None: stop
         self._reader: _Reader | None = None
+        self._stopping = threading.Event()  # a read may take long
         self._thread = supervisor.thread("ome-archive", self._answer, period_s=0.0, in_background=True)
 
     def start(self) -> None:
@@ -61,6 +63,7 @@ class ReportArchive:
 
     def stop(self) -> None:
         """Ends the thread and frees what it has."""
+        self._stopping.set()
         self._questions.put(None)
         self._thread.stop()
         self._close_reader()
@@ -74,7 +77,7 @@ class ReportArchive:
     def _answer(self) -> bool:
         """The next question. False: that was the last."""
         wanted = self._questions.get()
-        if wanted is None:
+        if wanted is None or self._stopping.is_set():
             return False
         try:
             reports = b"" if self._directory is None else self._read(self._directory, wanted)
@@ -89,7 +92,7 @@ class ReportArchive:
         """What follows what was read last, of the same session, is read on; anything else from a snapshot on."""
         if self._reader is None or not self._reader.is_before(wanted):
             self._close_reader()
-            self._reader = _Reader.begin(directory, self._limits, wanted)
+            self._reader = _Reader.begin(directory, self._limits, wanted, self._stopping.is_set)
         reports = self._reader.read(wanted)
         if not reports or len(reports) // REPORT_SIZE + wanted.first > wanted.last:
             self._close_reader()  # it has all that was wanted, or there is no more
@@ -104,8 +107,9 @@ class ReportArchive:
 class _Reader:
     """A replay, and the table of reports that follows it."""
 
-    def __init__(self, replay: Replay, limits: Limits, session: int) -> None:
+    def __init__(self, replay: Replay, limits: Limits, session: int, is_stopping: Callable[[], bool]) -> None:
         self._replay = replay
+        self._is_stopping = is_stopping
         self._session = session
         self._pending = bytearray()  # made, and not given yet: whole commands are read
         self._next = 0  # the first report that was not given; 0 before the first question
@@ -116,7 +120,7 @@ class _Reader:
         self._table: CData = table[0]
 
     @classmethod
-    def begin(cls, directory: Path, limits: Limits, wanted: Wanted) -> _Reader:
+    def begin(cls, directory: Path, limits: Limits, wanted: Wanted, is_stopping: Callable[[], bool]) -> _Reader:
         """Behind the newest snapshot before which the first report wanted was not made, or at the journal's beginning.
 
         Raises JournalError where that is gone.
@@ -125,9 +129,9 @@ class _Reader:
             replay = Replay(directory, live=True, snapshot=sequence)
             last, defined = _progress(replay, wanted.session)
             if defined and last < wanted.first:
-                return cls(replay, limits, wanted.session)
+                return cls(replay, limits, wanted.session, is_stopping)
             replay.close()
-        return cls(replay_from_beginning(directory, live=True), limits, wanted.session)
+        return cls(replay_from_beginning(directory, live=True), limits, wanted.session, is_stopping)
 
     def close(self) -> None:
         lib.ome_report_table_destroy(self._table)
@@ -140,7 +144,7 @@ class _Reader:
     def read(self, wanted: Wanted) -> bytes:
         """The next reports that are wanted, GIVEN_AT_ONCE at most; none at the end of the journal."""
         most = GIVEN_AT_ONCE * REPORT_SIZE
-        while len(self._pending) < most and self._last < wanted.last:
+        while len(self._pending) < most and self._last < wanted.last and not self._is_stopping():
             batch = self._replay.read(_COMMANDS_AT_ONCE)
             if batch is None:
                 break
