@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,3 +119,23 @@ def test_orders_stay_unless_the_shell_is_to_take_them_along(server: Server, choo
     typed(server, "buy AAPL 10 --at 1.00", options=("--cancel-on-disconnect",) if chooses else ())
     (answer,) = (line for line in programmed(server, {"do": "orders"}) if "done" in line)
     assert len(answer["orders"]) == (0 if chooses else 1)
+
+
+def test_the_session_lives_while_nobody_types(server: Server) -> None:
+    """A shell whose input comes late is neither silent for three heartbeats, nor blind: it prints what happens meanwhile."""
+    command = [sys.executable, "-c", "from ome.cli.main import main; main()", "shell", "--orders", server.orders_endpoint, "--session", "3"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf-8") as shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        shell.stdin.write("buy AAPL 10 --at 1.00\n")
+        shell.stdin.flush()
+        assert shell.stdout.readline().startswith("sent:")
+        assert shell.stdout.readline().startswith("accepted")
+        programmed(server, {"do": "sell", "symbol": "AAPL", "quantity": "4"})
+        assert shell.stdout.readline().startswith("trade")
+        shell.stdin.write("mass-cancel\nquit\n")
+        shell.stdin.flush()
+        rest, errors = shell.communicate(timeout=20)
+    assert [line.split()[0] for line in rest.splitlines()] == ["cancelled", "completed"]
+    assert (shell.returncode, errors) == (0, "")

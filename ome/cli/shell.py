@@ -10,7 +10,7 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -102,10 +102,26 @@ def _venue_of(entry: OrderEntry | AsyncOrderEntry, access: Access) -> _Venue:
 # ---- a person ----
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Desk:
+    """The session, for whoever has the lock: a command, or the thread that keeps it alive and prints reports while nobody types."""
+
     entry: OrderEntry
     venue: _Venue
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    is_closing: threading.Event = field(default_factory=threading.Event)
+    loss: SessionLost | None = None
+
+    def keep(self) -> None:
+        """Until the shell ends, or the session."""
+        while not self.is_closing.wait(_WAIT_S):
+            with self.lock:
+                try:
+                    _print_reports(self.entry, 0.0)
+                except SessionLost as loss:
+                    self.loss = loss
+                    click.echo(f"error: {loss}", err=True)
+                    return
 
 
 @click.group(add_help_option=False)
@@ -215,24 +231,35 @@ def _talk(entry: OrderEntry, access: Access) -> None:
     is_terminal = sys.stdin.isatty()
     if is_terminal:
         click.echo(f"{entry!r}: `help` shows the commands, `quit` or Ctrl-D ends")
-    with _line_editor(entry) if is_terminal else contextlib.nullcontext():
-        while True:
-            _print_reports(entry, 0.0)
-            try:
-                words = shlex.split(input("ome> " if is_terminal else ""))
-            except EOFError:
-                break
-            except KeyboardInterrupt:
-                click.echo()
-                continue
-            except ValueError as error:  # a quotation that does not end
-                click.echo(f"error: {error}", err=True)
-                continue
-            if words and words[0] in ("quit", "exit"):
-                break
-            if words:
-                _run(desk, words)
+    keeping = threading.Thread(target=desk.keep, daemon=True)
+    keeping.start()
+    try:
+        with _line_editor(entry) if is_terminal else contextlib.nullcontext():
+            _read_commands(desk, is_terminal=is_terminal)
+    finally:
+        desk.is_closing.set()
+        keeping.join()
     _print_reports(entry, _WAIT_S)
+
+
+def _read_commands(desk: _Desk, *, is_terminal: bool) -> None:
+    while desk.loss is None:
+        try:
+            words = shlex.split(input("ome> " if is_terminal else ""))
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            click.echo()
+            continue
+        except ValueError as error:  # a quotation that does not end
+            click.echo(f"error: {error}", err=True)
+            continue
+        if words and words[0] in ("quit", "exit"):
+            return
+        if words and desk.loss is None:
+            with desk.lock:
+                _run(desk, words)
+    raise desk.loss
 
 
 def _run(desk: _Desk, words: list[str]) -> None:
