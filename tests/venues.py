@@ -296,7 +296,7 @@ class VenueProcess:
             self.kill()
 
 
-def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int = 0) -> Path:
+def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int = 0, keys_file: Path | None = None) -> Path:
     """A configuration file for `ome run` whose journal is in `directory` / journal."""
     path = directory / "ome.toml"
     path.write_text(
@@ -311,6 +311,8 @@ def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int
         segment_bytes = {1 << 18}
         low_water_bytes = {low_water_bytes}
         snapshot_commands = 500
+        [security]
+        keys = "{keys_file or ""}"
         [limits]
         orders = {LIMITS.order_count_max}
         levels = {LIMITS.level_count_max}
