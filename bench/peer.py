@@ -32,6 +32,7 @@ def _venue(directory: str, event_log: str) -> None:
         directory=Path(directory),
         orders_endpoint=_ANY,
         feed_endpoint=_ANY,
+        requests_endpoint="",
         policy=Policy.ASYNC,
         event_log=event_log == str(True),
         instruments=DEFAULT_INSTRUMENTS,

@@ -14,13 +14,17 @@ from cffi import FFI
 HEADERS = (
     "abi/ome_status.h",
     "abi/ome_choices.h",
+    "concurrent/ome_thread.h",
     "engine/ome_engine_limits.h",
     "engine/ome_sink.h",
     "ome.h",
     "ome_replay_face.h",
     "ome_repair_face.h",
+    "ome_reports_face.h",
     "pipeline/ome_venue_config.h",
+    "wire/ome_curve_config.h",
     "ome_venue_face.h",
+    "ome_requests_face.h",
 )
 
 # Python reads and writes records as arrays: their fields are not declared to cffi.
@@ -40,7 +44,11 @@ def main(csrc: str, output: str) -> None:
     builder.cdef(RECORDS)
     for header in HEADERS:
         builder.cdef(declarations(Path(csrc) / header))
-    builder.set_source("ome._native._ome", '#include "ome_repair_face.h"\n#include "ome_venue_face.h"', py_limited_api=True)
+    builder.set_source(
+        "ome._native._ome",
+        '#include "ome_repair_face.h"\n#include "ome_reports_face.h"\n#include "ome_requests_face.h"',
+        py_limited_api=True,
+    )
     builder.emit_c_code(output)
 
 

@@ -14,7 +14,7 @@
 static_assert(sizeof(ome_depth_t) == 24, "ome_depth_t has no padding");
 static_assert(sizeof(ome_order_view_t) == 128, "ome_order_view_t has no padding");
 static_assert(sizeof(ome_instrument_view_t) == 40, "ome_instrument_view_t has no padding");
-static_assert(sizeof(ome_session_view_t) == 24, "ome_session_view_t has no padding");
+static_assert(sizeof(ome_session_view_t) == 48, "ome_session_view_t has no padding");
 static_assert(sizeof(ome_event_row_t) == 104, "ome_event_row_t has no padding");
 
 ome_status_t ome_engine_create(const ome_limits_t *limits, ome_engine_t **engine)
@@ -56,6 +56,7 @@ void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status)
         .instrument_count_max = engine->limits.instrument_count_max,
         .session_count_max = engine->limits.session_count_max,
         .special_count_max = engine->limits.special_count_max,
+        .rules_version = engine->limits.rules_version,
         .order_slot_count = engine->pools.orders.slots_ever_used};
 }
 
@@ -340,6 +341,13 @@ ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome
     }
     const ome_session_t *from = &engine->sessions[number];
     *session = (ome_session_view_t){.participant = ome_session_participant(engine, number), .session_number = from->session_number};
+    if (ome_engine_counts_sessions(engine))
+    {
+        session->flags = from->flags;
+        session->command_sequence = engine->progress[number].command_sequence;
+        session->report_sequence = engine->progress[number].report_sequence;
+        session->defined_sequence = engine->progress[number].defined_sequence;
+    }
     memcpy(session->participant_name, from->participant_name, sizeof(session->participant_name));
     return OME_OK;
 }
@@ -539,6 +547,10 @@ void ome_event_rows(const void *events, uint64_t count, void *rows)
             break;
         case OME_EVENT_KIND_ATTRIBUTES:
             face_complete_attributes(&row, &event);
+            break;
+        case OME_EVENT_KIND_STOP_SET:
+            row.order_type = event.order_type;
+            row.flags = 0;
             break;
         case OME_EVENT_KIND_ACCEPTED:
         case OME_EVENT_KIND_AMENDED:

@@ -6,7 +6,7 @@
  * defines what each command does. docs/EMBEDDING.md shows how to build and link, and a whole program.
  *
  *     ome_limits_t limits = {.order_count_max = 1000, .level_count_max = 1000, .instrument_count_max = 1, .session_count_max = 1,
- *         .special_count_max = 100};
+ *         .special_count_max = 100, .rules_version = OME_RULES_VERSION};
  *     ome_engine_t *engine;
  *     ome_batch_t *batch;
  *     if (ome_engine_create(&limits, &engine) != OME_OK || ome_batch_create(&batch) != OME_OK) ...
@@ -156,7 +156,8 @@ typedef struct
     uint8_t reason;
     uint8_t flags; /* OME_EVENT_FLAGS_; 0 in kinds that have none */
     uint8_t command_kind; /* REJECTED, DEFINED and COMPLETED; otherwise 0 */
-    uint8_t reserved[3];
+    uint8_t order_type; /* STOP_SET; otherwise 0 */
+    uint8_t reserved[2];
     uint32_t attributes[4]; /* ATTRIBUTES: by OME_ATTRIBUTE_ (abi/ome_attributes.h), 0 for one that is not given; otherwise 0 */
 } ome_event_row_t;
 
@@ -264,7 +265,12 @@ typedef struct
     char participant_name[16]; /* zero padded */
     uint16_t participant;
     uint16_t session_number;
-    uint32_t reserved;
+    uint16_t flags; /* OME_SESSION_FLAGS_ */
+    uint16_t reserved;
+    uint32_t command_sequence; /* of the last record that was taken from it; 0: none was */
+    uint32_t reserved_too;
+    uint64_t report_sequence; /* events so far that are reported to it */
+    uint64_t defined_sequence; /* of the command that defined it */
 } ome_session_view_t;
 
 /* Both return OME_OK, or OME_NOT_FOUND if nothing has this number. To list all sessions, try the numbers from 1 on
@@ -289,8 +295,8 @@ typedef struct
     uint32_t instrument_count_max;
     uint32_t session_count_max;
     uint32_t special_count_max;
+    uint32_t rules_version;
     uint32_t order_slot_count; /* slots that orders ever used: order_count_max cannot become less */
-    uint32_t reserved;
 } ome_engine_status_t;
 
 void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status);

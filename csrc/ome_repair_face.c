@@ -154,6 +154,36 @@ void ome_scan_report(const ome_scan_t *scan, ome_scan_report_t *report)
         .error_number = reader->error.number};
 }
 
+/* ---- Files ---- */
+
+typedef struct
+{
+    int file;
+    uint64_t offset;
+    void *data;
+    int64_t result; /* bytes read, or a negative errno */
+} idle_read_t;
+
+static ome_status_t repair_read(void *context, uint64_t size_bytes)
+{
+    idle_read_t *read = context;
+    const ome_file_system_t *files = ome_file_system_posix();
+    read->result = files->read(files->context, read->file, read->data, size_bytes, read->offset);
+    return read->result >= 0 ? OME_OK : OME_IO_ERROR;
+}
+
+ome_status_t ome_read_idle(int file, uint64_t offset, void *data, uint64_t size_bytes, uint64_t *read_bytes)
+{
+    idle_read_t read = {.file = file, .offset = offset, .data = data};
+    const ome_status_t status = ome_idle_run(repair_read, &read, size_bytes);
+    *read_bytes = status == OME_OK ? (uint64_t)read.result : 0;
+    if (status == OME_IO_ERROR)
+    {
+        errno = (int)-read.result;
+    }
+    return status;
+}
+
 /* ---- Snapshots ---- */
 
 static ome_status_t repair_snapshot_inspect(

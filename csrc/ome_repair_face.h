@@ -79,6 +79,10 @@ ome_status_t ome_scan_step_idle(ome_scan_t *scan, uint64_t count_max, uint64_t *
 /* The texts live as long as the scan. */
 void ome_scan_report(const ome_scan_t *scan, ome_scan_report_t *report);
 
+/* Reads a part of an open file in such a thread; the caller waits. `read_bytes`: fewer only if the file ends. OME_OK;
+ * OME_IO_ERROR: errno; OME_NO_MEMORY. */
+ome_status_t ome_read_idle(int file, uint64_t offset, void *data, uint64_t size_bytes, uint64_t *read_bytes);
+
 /* ---- Snapshots ---- */
 
 typedef struct

@@ -54,6 +54,7 @@ void ome_venue_look(const ome_venue_t *venue, ome_venue_view_t *view)
     *view = (ome_venue_view_t){.epoch = venue->epoch,
         .cursor = ome_ring_cursor(venue->ring),
         .durable = ome_published_sequence(&venue->published, OME_GATE_DURABLE),
+        .published = ome_published_limit(&venue->published),
         .deadline_ns = ome_counter_get(ome_counters_counter(&venue->counters, OME_COUNT_DEADLINE)),
         .time_ns = ome_venue_clock_now_ns(&venue->clock),
         .events_durable =
@@ -172,6 +173,10 @@ static ome_gateway_counters_t venue_gateway_counters(const ome_venue_t *venue)
         .messages_in = venue_counter_of(venue, OME_COUNT_MESSAGES_IN),
         .frames_rejected = venue_counter_of(venue, OME_COUNT_FRAMES_REJECTED),
         .messages_busy = venue_counter_of(venue, OME_COUNT_MESSAGES_BUSY),
+        .messages_seen = venue_counter_of(venue, OME_COUNT_MESSAGES_SEEN),
+        .messages_throttled = venue_counter_of(venue, OME_COUNT_MESSAGES_THROTTLED),
+        .reports_resent = venue_counter_of(venue, OME_COUNT_REPORTS_RESENT),
+        .disconnect_cancels = venue_counter_of(venue, OME_COUNT_DISCONNECT_CANCELS),
         .reports = venue_counter_of(venue, OME_COUNT_REPORTS),
         .reports_undelivered = venue_counter_of(venue, OME_COUNT_REPORTS_UNDELIVERED),
         .sessions = venue_counter_of(venue, OME_COUNT_SESSIONS),
@@ -206,8 +211,9 @@ static void venue_sized_unmap(void *memory)
 
 /* ---- Listeners ---- */
 
-static_assert(OME_COUNT_ORDERS_QUEUED - OME_COUNT_ORDERS_CONNECTIONS == 6 && OME_COUNT_FEED_QUEUED - OME_COUNT_FEED_CONNECTIONS == 6,
-    "the counters of both listeners are in the order of ome_listener_counters_t");
+static_assert(OME_COUNT_ORDERS_QUEUED - OME_COUNT_ORDERS_CONNECTIONS == 6 && OME_COUNT_FEED_QUEUED - OME_COUNT_FEED_CONNECTIONS == 6 &&
+                  OME_COUNT_REQUESTS_QUEUED - OME_COUNT_REQUESTS_CONNECTIONS == 6,
+    "the counters of all listeners are in the order of ome_listener_counters_t");
 
 static ome_listener_counters_t venue_listener_counters(const ome_venue_t *venue, ome_venue_counter_t first)
 {
@@ -220,23 +226,34 @@ static ome_listener_counters_t venue_listener_counters(const ome_venue_t *venue,
         .queued_bytes = venue_counter_of(venue, first + 6)};
 }
 
-ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
-    uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, ome_listener_t **listener)
+ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, ome_listen_use_t use, uint32_t connection_count_max,
+    uint32_t part_size_max_bytes, uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve,
+    ome_listener_t **listener)
 {
-    const ome_listener_config_t config = {.role = is_feed ? OME_ZMTP_XPUB : OME_ZMTP_ROUTER,
+    static const ome_venue_counter_t firsts[] = {[OME_LISTEN_ORDERS] = OME_COUNT_ORDERS_CONNECTIONS,
+        [OME_LISTEN_FEED] = OME_COUNT_FEED_CONNECTIONS,
+        [OME_LISTEN_REQUESTS] = OME_COUNT_REQUESTS_CONNECTIONS};
+    const ome_listener_config_t config = {.role = use == OME_LISTEN_FEED ? OME_ZMTP_XPUB : OME_ZMTP_ROUTER,
         .listen_fd = listen_fd,
         .connection_count_max = connection_count_max,
         .part_size_max_bytes = part_size_max_bytes,
         .queue_size_max_bytes = queue_size_max_bytes,
         .pool_size_bytes = pool_size_bytes,
-        .counters = venue_listener_counters(venue, is_feed ? OME_COUNT_FEED_CONNECTIONS : OME_COUNT_ORDERS_CONNECTIONS)};
+        .counters = venue_listener_counters(venue, firsts[use]),
+        .curve = curve};
     return ome_listener_create(&config, listener);
 }
 
 /* ---- Gateway ---- */
 
-ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, int event_fd, ome_gateway_t **gateway)
+ome_status_t ome_gateway_create(
+    ome_venue_t *venue, ome_listener_t *listener, int event_fd, const ome_gateway_options_t *options, ome_gateway_t **gateway)
 {
+    const bool is_power_of_two = (options->history_count & (options->history_count - 1)) == 0;
+    if (options->history_count < OME_GATEWAY_HISTORY_COUNT_MIN || !is_power_of_two)
+    {
+        return OME_INVALID;
+    }
     ome_reader_t reader;
     const ome_status_t status = ome_published_register(&venue->published, "gateway", true, &reader);
     if (status != OME_OK)
@@ -253,6 +270,8 @@ ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, in
         .counters = venue_gateway_counters(venue),
         .order_count_max = venue->engine->limits.order_count_max,
         .session_count_max = venue->engine->limits.session_count_max,
+        .history_count = options->history_count,
+        .throttle = {.message_rate_max = options->message_rate_max, .in_flight_max = options->in_flight_max},
         .event_fd = event_fd};
     const uint64_t size_bytes = ome_gateway_size_bytes(&config);
     void *memory = venue_sized_map(size_bytes);

@@ -2,8 +2,10 @@
 #ifndef OME_VENUE_FACE_H
 #define OME_VENUE_FACE_H
 
+#include "concurrent/ome_thread.h"
 #include "ome_replay_face.h"
 #include "pipeline/ome_venue_config.h"
+#include "wire/ome_curve_config.h"
 
 /* ---- Venue: rings, stages and threads around an engine ---- */
 
@@ -14,6 +16,7 @@ typedef struct
     uint64_t epoch;
     uint64_t cursor; /* last command sequenced */
     uint64_t durable; /* last command on disk */
+    uint64_t published; /* last command whose events may be published; the highest possible number where all may */
     uint64_t deadline_ns; /* when the next order expires; 0: none does */
     uint64_t time_ns; /* the timestamp that a command would get now */
     uint64_t events_durable; /* number of the last event that the event log has on disk; without a log, the highest possible number */
@@ -90,12 +93,25 @@ uint32_t ome_venue_read(ome_venue_t *venue, const char *name, void *events, uint
 
 typedef struct ome_listener ome_listener_t;
 
-/* Makes a listener for order entry (`is_feed` 0) or market data on a descriptor that is bound, listens and does not
+/* Makes a listener for `use` (ome_listen_use_t) on a descriptor that is bound, listens and does not
  * block; the descriptor stays the caller's. At most `connection_count_max` connections, which hold at most
- * `pool_size_bytes` together; a connection with `queue_size_max_bytes` waiting gets nothing more. OME_OK; OME_INVALID;
+ * `pool_size_bytes` together; a connection with `queue_size_max_bytes` waiting gets nothing more. With `curve`, which is
+ * copied, connections are encrypted, and at first no key is admitted; NULL: they are not. OME_OK; OME_INVALID;
  * OME_NO_MEMORY; OME_IO_ERROR: errno. */
-ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, int is_feed, uint32_t connection_count_max, uint32_t part_size_max_bytes,
-    uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, ome_listener_t **listener);
+ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, ome_listen_use_t use, uint32_t connection_count_max,
+    uint32_t part_size_max_bytes, uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve,
+    ome_listener_t **listener);
+
+/* From any thread: admits these keys and no others. They are in strictly increasing order of the bytes of the public key,
+ * with ids from 1. Within half a second the connections end whose key is not among them, or has another id. OME_OK;
+ * OME_INVALID: nothing has changed. */
+ome_status_t ome_listener_admit_keys(ome_listener_t *listener, const ome_curve_key_t *keys, uint32_t count);
+
+/* On the listener's thread: the id of the key with which a peer has proved who it is; 0: none. */
+uint32_t ome_listener_key(const ome_listener_t *listener, uint64_t peer);
+
+/* On the listener's thread: the descriptor of a peer's connection, which stays the listener's; -1: the peer is gone. */
+int ome_listener_descriptor(const ome_listener_t *listener, uint64_t peer);
 
 /* Tries for up to `linger_ms` to send the waiting bytes, and closes all connections. */
 void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms);
@@ -109,33 +125,51 @@ void ome_listener_abandon(const ome_listener_t *listener);
 typedef struct ome_gateway ome_gateway_t;
 
 /* Registers as the reader "gateway"; before the venue starts. `event_fd` is an eventfd that wakes it. OME_OK;
- * OME_NO_MEMORY; as ome_venue_register. */
-ome_status_t ome_gateway_create(ome_venue_t *venue, ome_listener_t *listener, int event_fd, ome_gateway_t **gateway);
+ * OME_INVALID: the options; OME_NO_MEMORY; as ome_venue_register. */
+ome_status_t ome_gateway_create(
+    ome_venue_t *venue, ome_listener_t *listener, int event_fd, const ome_gateway_options_t *options, ome_gateway_t **gateway);
 void ome_gateway_destroy(ome_gateway_t *gateway);
 
 /* Works until there is something for the caller, or for about `timeout_ms`. */
 ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
 
-/* The connection and the 64 bytes of a message; the event (64 bytes) of a definition. Valid until the next run. */
+/* The connection and the 88 bytes of a message, zeros behind a shorter one; the event (64 bytes) of a definition. Valid
+ * until the next run. */
 uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
-/* Binds a session to a connection, and ends earlier bindings of both; or unbinds it. A session that is not defined yet
- * is defined with its first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
+/* Binds a session to a connection, and ends earlier bindings of both. A session that is not defined yet is defined with
+ * its first command. OME_OK; OME_NOT_FOUND: the connection is gone. `begin` comes after the answer to the logon: the
+ * session's reports follow from that number on; 0: only new ones. */
 ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
-void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
+void ome_gateway_begin(ome_gateway_t *gateway, uint16_t session, uint64_t next_report_sequence);
 
-/* The session of a connection, or 0; what is known about a session, from 1 to the limit. */
+/* A session has logged out; or the server ends it, with a Logout that says why. */
+void ome_gateway_log_out(ome_gateway_t *gateway, uint16_t session);
+void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t reason);
+
+/* A session that has ended since the last call; session 0: none. */
+ome_gateway_end_t ome_gateway_take_end(ome_gateway_t *gateway);
+
+/* The first session of a connection, or 0; the next one of the same connection, or 0; what is known about a session,
+ * from 1 to the limit. */
 uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer);
+uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session);
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
 
-/* The engine refused to define a session: its client has to log on again. */
+/* After OME_GATEWAY_DEFINED, of a session: the engine refused it, and its client has to log on again, unless it is another
+ * session that has the number; or the session takes its number from another one, of which nothing is known any more. */
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);
 
 /* Sends one frame to a connection; or reads nothing from it for `duration_ms`. OME_OK; OME_FULL; OME_NOT_FOUND. */
 ome_status_t ome_gateway_send(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
 void ome_gateway_pause(ome_gateway_t *gateway, uint64_t peer, uint32_t duration_ms);
+
+/* After OME_GATEWAY_REPORTS_WANTED: which reports. They are given at any time: whole messages of that session, up to
+ * 4096, from the number wanted on, or from a later one where those before are gone; none: there are none any more. */
+void ome_gateway_wanted(const ome_gateway_t *gateway, ome_gateway_wanted_t *wanted);
+void ome_gateway_give_reports(ome_gateway_t *gateway, uint32_t request, const uint8_t *reports, uint32_t count);
 
 /* ---- Feed: market data ---- */
 

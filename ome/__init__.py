@@ -14,6 +14,9 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
+from ome import numerics  # noqa: F401  (before anything else imports numpy)
+
+# isort: split
 from ome.engine import (
     Book,
     Completion,

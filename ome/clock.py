@@ -134,7 +134,7 @@ class Clock:
     `look` is called each PERIOD_S.
 
     `follow` and `accept` are the venue's: they take both clocks of a moment, as `read` gives them. In `directory`, where there is one, the
-    operator's request is looked for.
+    operator's request is looked for; `on_accepted` gets how much the venue's time was changed when one is done.
     """
 
     PERIOD_S = 0.05
@@ -147,7 +147,9 @@ class Clock:
         *,
         directory: Path | None,
         read: Callable[[], tuple[int, int]] = read_clocks,
+        on_accepted: Callable[[int], object] = lambda difference_ns: None,
     ) -> None:
+        self._on_accepted = on_accepted
         self._schedule = schedule
         self._follow = follow
         self._accept = accept
@@ -191,6 +193,7 @@ class Clock:
             return True
         accepted = self._accept(steady_ns, wall_ns)
         self._was_held = False
+        self._on_accepted(view.difference_ns)
         _log.warning("the machine's clock was accepted: the venue's time was %s, and was set", apart(-view.difference_ns, "it"))
         return self._schedule.set_time(view.time_ns, accepted.time_ns)
 

@@ -26,7 +26,10 @@ EXAMPLE_FILE = Path(__file__).with_name("ome.toml")
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
+_CURVES = ("auto", "always", "never")
+_LOG_FORMATS = ("text", "json")
 _LISTED = 10
+_COMMAND_MESSAGE_COUNT_MAX = 5
 
 
 def listed(names: Sequence[str]) -> str:
@@ -53,6 +56,7 @@ class ServerConfig:
     directory: Path | None = None
     orders_endpoint: str = "tcp://127.0.0.1:5555"
     feed_endpoint: str = "tcp://127.0.0.1:5557"
+    requests_endpoint: str = "tcp://127.0.0.1:5556"
     policy: Policy = Policy.COMMIT
     connections: int = 1_000
     sessions_per_participant: int = 32
@@ -68,7 +72,16 @@ class ServerConfig:
     event_log: bool = True
     check_bytes_per_second: int = 4 << 20
     snapshot_levels: int = 65_536
+    log_format: str = "text"
+    log_file: str = ""
     participants: tuple[str, ...] = ()
+    keys_file: Path | None = None
+    server_key_file: Path | None = None
+    curve: str = "auto"
+    reports_in_memory: int = 262_144
+    messages_per_second: int = 0
+    messages_in_flight: int = 0
+    logons_per_minute: int = 0
     add_instruments: bool = False
     day_end: time | None = None
     limits: Limits = field(default_factory=Limits)
@@ -78,12 +91,20 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if self.policy is not Policy.MEMORY and self.directory is None:
             raise ConfigError("journal.directory", where=self.source, found=None, allowed='a directory, unless journal.policy is "memory"')
-        for key, value, choices in (("ring.wait", self.wait, _WAITS),):
+        for key, value, choices in (
+            ("ring.wait", self.wait, _WAITS),
+            ("log.format", self.log_format, _LOG_FORMATS),
+            ("security.curve", self.curve, _CURVES),
+        ):
             if value not in choices:
                 raise ConfigError(key, where=self.source, found=value, allowed=one_of(choices))
-        for key, count in (("ring.slots", self.ring_slots), ("ring.stream_slots", self.stream_slots)):
-            if not 2 <= count <= 1 << 24 or count & (count - 1):
-                raise ConfigError(key, where=self.source, found=count, allowed="a power of two, 2 to 16,777,216")
+        for key, count, least in (
+            ("ring.slots", self.ring_slots, 2),
+            ("ring.stream_slots", self.stream_slots, 2),
+            ("server.reports_in_memory", self.reports_in_memory, 4_096),
+        ):
+            if not least <= count <= 1 << 24 or count & (count - 1):
+                raise ConfigError(key, where=self.source, found=count, allowed=f"a power of two, {least:,} to 16,777,216")
         self._in_range("journal.segment_bytes", self.segment_bytes, 64 << 10, 1 << 40)
         if self.segment_bytes % 4096:
             raise ConfigError("journal.segment_bytes", where=self.source, found=self.segment_bytes, allowed="a multiple of 4,096")
@@ -96,6 +117,13 @@ class ServerConfig:
         self._in_range("feed.snapshot_levels", self.snapshot_levels, 1, 1 << 17)
         self._in_range("server.connections", self.connections, 1, 100_000)
         self._in_range("server.sessions_per_participant", self.sessions_per_participant, 1, 65_535)
+        self._in_range("server.logons_per_minute", self.logons_per_minute, 0, (1 << 32) - 1)
+        for key in ("messages_per_second", "messages_in_flight"):
+            value = getattr(self, key)
+            self._in_range(f"server.{key}", value, 0, (1 << 32) - 1)
+            if 0 < value < _COMMAND_MESSAGE_COUNT_MAX:
+                allowed = f"0, for no limit, or at least the {_COMMAND_MESSAGE_COUNT_MAX} messages that one command may have"
+                raise ConfigError(f"server.{key}", where=self.source, found=value, allowed=allowed)
         for name in self.participants:
             if not 1 <= len(name) <= NAME_SIZE or not all("!" <= character <= "~" for character in name):
                 allowed = f"1 to {NAME_SIZE} printable ASCII characters without space"
@@ -170,9 +198,14 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
     "server": {
         "orders": _Key("orders_endpoint", str),
         "feed": _Key("feed_endpoint", str),
+        "requests": _Key("requests_endpoint", str),
         "connections": _Key("connections", int),
         "sessions_per_participant": _Key("sessions_per_participant", int),
         "participants": _Key("participants", list, tuple),
+        "reports_in_memory": _Key("reports_in_memory", int),
+        "messages_per_second": _Key("messages_per_second", int),
+        "messages_in_flight": _Key("messages_in_flight", int),
+        "logons_per_minute": _Key("logons_per_minute", int),
         "day_end": _Key("day_end", str, _day_end),
         "add_instruments": _Key("add_instruments", bool),
     },
@@ -188,8 +221,14 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "event_log": _Key("event_log", bool),
         "check_bytes_per_second": _Key("check_bytes_per_second", int),
     },
+    "security": {
+        "keys": _Key("keys_file", str, lambda value: Path(value) if value else None),
+        "server_key": _Key("server_key_file", str, lambda value: Path(value) if value else None),
+        "curve": _Key("curve", str),
+    },
     "ring": {"slots": _Key("ring_slots", int), "stream_slots": _Key("stream_slots", int), "wait": _Key("wait", str)},
     "feed": {"snapshot_levels": _Key("snapshot_levels", int)},
+    "log": {"format": _Key("log_format", str), "file": _Key("log_file", str)},
     "limits": {
         "orders": _Key("order_count_max", int),
         "levels": _Key("level_count_max", int),
@@ -234,7 +273,7 @@ def load_config(path: str | os.PathLike[str], **overrides: object) -> ServerConf
             if known is None:
                 raise ConfigError(f"key {table}.{key}", where=source, found=key, allowed=one_of(_KEYS[table]))
             values[known.field] = _converted(known, f"{table}.{key}", value, source)
-    limit_names = {name.name for name in dataclasses.fields(Limits)}
+    limit_names = set(LIMIT_KEYS)
     limits = {name: values.pop(name) for name in list(values) if name in limit_names}
     try:
         values["limits"] = Limits(**limits)

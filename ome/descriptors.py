@@ -11,15 +11,16 @@ _RESERVE = 64
 """For segments, snapshots, event log, manifest, and what the process opens for a moment."""
 _RESERVE_MIN = 16
 """The least that a venue runs with."""
-_LISTENERS = 2
 
 
-def connections_that_fit(wanted: int) -> int:
-    """How many connections each listener may have, at most `wanted`: raises the soft limit of descriptors as far as that needs and the hard
-    limit allows. 0 where there is no room for any."""
+def connections_that_fit(wanted: int, listeners: int) -> int:
+    """How many connections each of so many listeners may have, at most `wanted`; 0 where there is no room for any.
+
+    Raises the soft limit of descriptors as far as that needs and the hard limit allows.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = len(os.listdir("/proc/self/fd"))
-    needed = used + _RESERVE + _LISTENERS * wanted
+    needed = used + _RESERVE + listeners * wanted
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -27,4 +28,4 @@ def connections_that_fit(wanted: int) -> int:
         return wanted
     left = soft - used
     reserve = max(_RESERVE_MIN, min(_RESERVE, left // 2))
-    return max(0, min(wanted, (left - reserve) // _LISTENERS))
+    return max(0, min(wanted, (left - reserve) // listeners))

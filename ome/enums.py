@@ -15,12 +15,15 @@ __all__ = [
     "EventFlags",
     "EventKind",
     "InstrumentFlags",
+    "LogonFlags",
     "MessageClass",
+    "OrderFlags",
     "OrderType",
     "Policy",
     "Reason",
     "SelfTradePrevention",
     "SelfTradeScope",
+    "SessionFlags",
     "Side",
     "Term",
     "TimeInForce",
@@ -59,6 +62,7 @@ class EventKind(IntEnum):
     PREVENTED = 75
     COMPLETED = 76
     ATTRIBUTES = 77
+    STOP_SET = 78
 
 
 class Side(IntEnum):
@@ -144,6 +148,7 @@ class MessageClass(IntEnum):
     ANSWER = 6
     REPORT = 7
     MARKET_DATA = 8
+    REQUEST = 9
 
 
 class CommandFlags(IntFlag):
@@ -159,6 +164,21 @@ class CommandFlags(IntFlag):
     ANY_PARTICIPANT = 128
     END_OF_DAY = 256
     SET_TIME = 512
+    ON_DISCONNECT = 1024
+
+
+class SessionFlags(IntFlag):
+    """Options of a session, chosen at its logon."""
+
+    CANCEL_ON_DISCONNECT = 1
+    CANCEL_ON_LOGOUT = 2
+
+
+class LogonFlags(IntFlag):
+    """Options of a logon."""
+
+    NO_TAKEOVER = 1
+    ADD_SESSION = 2
 
 
 class InstrumentFlags(IntFlag):
@@ -179,6 +199,15 @@ class EventFlags(IntFlag):
     WAS_RESTING = 16
     HIDDEN = 32
     WAITING = 64
+
+
+class OrderFlags(IntFlag):
+    """What an open order is."""
+
+    WAITING = 1
+    HIDDEN = 2
+    POST_ONLY = 4
+    DAY = 8
 
 
 class Policy(IntEnum):
@@ -221,6 +250,8 @@ class Reason(IntEnum):
     NO_LAST_PRICE = 26
     ALREADY_EXPIRED = 27
     SPECIAL_LIMIT_REACHED = 28
+    SEQUENCE_SEEN = 29
+    SEQUENCE_GAP = 30
     REQUESTED = 64
     IMMEDIATE_OR_CANCEL = 65
     FILL_OR_KILL = 66
@@ -233,6 +264,7 @@ class Reason(IntEnum):
     SELF_TRADE_PREVENTION = 73
     EXPIRED = 74
     MASS_CANCELLED = 75
+    DISCONNECTED = 76
     FRAME_EMPTY = 128
     FRAME_TRUNCATED = 129
     FRAME_TOO_LONG = 130
@@ -250,6 +282,12 @@ class Reason(IntEnum):
     SLOW_CONSUMER = 142
     HEARTBEAT_TIMEOUT = 143
     SESSION_ALLOWANCE_REACHED = 144
+    BAD_SECRET = 145
+    SESSION_IN_USE = 146
+    NOT_PERMITTED = 147
+    THROTTLED = 148
+    REPORTS_GONE = 149
+    BAD_HEARTBEAT = 150
 
 
 DESCRIPTIONS: dict[Reason, str] = {
@@ -282,6 +320,8 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.NO_LAST_PRICE: "A trailing stop needs a last trade price or a stop price",
     Reason.ALREADY_EXPIRED: "The deadline is not after the engine's time",
     Reason.SPECIAL_LIMIT_REACHED: "The engine holds as many orders with special terms as its limits allow",
+    Reason.SEQUENCE_SEEN: "The session's sequence is not above that of the last command taken from it",
+    Reason.SEQUENCE_GAP: "The session's sequence is more than one above that of the last command taken from it",
     Reason.REQUESTED: "Cancelled because its owner asked for it",
     Reason.IMMEDIATE_OR_CANCEL: "What an IOC order left unfilled is cancelled",
     Reason.FILL_OR_KILL: "Not all of the order could trade, so none did",
@@ -294,6 +334,7 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.SELF_TRADE_PREVENTION: "It met an order of its own group",
     Reason.EXPIRED: "Its time is over",
     Reason.MASS_CANCELLED: "A mass cancel meant it",
+    Reason.DISCONNECTED: "The session that sent it has lost its connection, and had asked for this",
     Reason.FRAME_EMPTY: "The frame has no bytes",
     Reason.FRAME_TRUNCATED: "The frame ends inside a message",
     Reason.FRAME_TOO_LONG: "The frame has more messages than are allowed in one",
@@ -311,4 +352,10 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.SLOW_CONSUMER: "The session did not read its reports fast enough, and its queue is full",
     Reason.HEARTBEAT_TIMEOUT: "The session sent nothing for three of its heartbeat intervals",
     Reason.SESSION_ALLOWANCE_REACHED: "The participant has as many sessions as one may have",
+    Reason.BAD_SECRET: "The secret or the key is not the participant's",
+    Reason.SESSION_IN_USE: "The session has a connection, and the logon was not to take it over",
+    Reason.NOT_PERMITTED: "The key or the secret does not allow this, or no longer",
+    Reason.THROTTLED: "The participant sends more than it may: send again what was not accepted, later",
+    Reason.REPORTS_GONE: "The server does not have reports that old",
+    Reason.BAD_HEARTBEAT: "The heartbeat interval is out of range",
 }

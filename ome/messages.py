@@ -19,6 +19,7 @@ __all__ = [
     "COMMAND_TYPES",
     "EVENT_TYPES",
     "NULL_VALUE",
+    "RULES_VERSION",
     "Accepted",
     "AmendOrder",
     "Amended",
@@ -45,11 +46,15 @@ __all__ = [
     "Rejected",
     "Rested",
     "SetLastPrice",
+    "StopSet",
     "Terms",
     "Trade",
     "Triggered",
     "UnknownCommand",
 ]
+
+RULES_VERSION = 1
+"""The newest version of docs/RULES.md; 0 is the first."""
 
 NULL_VALUE = -(2**63)  # of an amend's price or quantity: unchanged
 
@@ -67,7 +72,8 @@ class Limits:
 
     `order_count_max`: orders that live at once, 1 to 2^30. `level_count_max`: price levels at once over all instruments, 1 to 2^24 - 1.
     `instrument_count_max`: 1 to 2^20. `session_count_max`: 1 to 65,535. `special_count_max`: orders at once that wait for a stop price, or
-    have a peak, a deadline, a self-trade group or an attribute, 0 to 2^30. Raises InvalidTypeError or InvalidValueError outside these.
+    have a peak, a deadline, a self-trade group or an attribute, 0 to 2^30. `rules_version`: which version of the rules it follows, 0 to
+    RULES_VERSION, the newest. Raises InvalidTypeError or InvalidValueError outside these.
     """
 
     order_count_max: int = 1_048_576
@@ -75,6 +81,7 @@ class Limits:
     instrument_count_max: int = 4_096
     session_count_max: int = 4_096
     special_count_max: int = 65_536
+    rules_version: int = RULES_VERSION
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -83,6 +90,7 @@ class Limits:
             ("instrument_count_max", 1, 2**20),
             ("session_count_max", 1, 65_535),
             ("special_count_max", 0, 2**30),
+            ("rules_version", 0, RULES_VERSION),
         ):
             object.__setattr__(self, name, integer_of(getattr(self, name), name, least, most, where="limits"))
 
@@ -213,6 +221,7 @@ class DefineLimits(Command):
     instrument_count_max: int
     session_count_max: int
     special_count_max: int = 0
+    rules_version: int = 0
     kind: int = field(default=CommandKind.DEFINE_LIMITS, init=False)
     reserved: int = 0
 
@@ -240,6 +249,7 @@ class DefineSession(Command):
 
     participant_name: bytes
     session_number: int = 0
+    session_flags: int = 0
     kind: int = field(default=CommandKind.DEFINE_SESSION, init=False)
     reserved: int = 0
 
@@ -432,6 +442,22 @@ class Completed(Event):
     kind: int = field(default=EventKind.COMPLETED, init=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSet(Event):
+    """The stop `price` of the waiting order that was accepted or amended right before; `quantity` is open."""
+
+    order_id: int
+    client_order_id: int
+    price: int
+    quantity: int
+    timestamp_ns: int
+    account: int
+    participant: int
+    session: int
+    order_type: int
+    kind: int = field(default=EventKind.STOP_SET, init=False)
+
+
 COMMAND_TYPES: dict[int, type[Command]] = {
     CommandKind.NEW_ORDER: NewOrder,
     CommandKind.CANCEL_ORDER: CancelOrder,
@@ -459,4 +485,5 @@ EVENT_TYPES: dict[int, type[Event]] = {
     EventKind.PREVENTED: Prevented,
     EventKind.COMPLETED: Completed,
     EventKind.ATTRIBUTES: AttributesOf,
+    EventKind.STOP_SET: StopSet,
 }

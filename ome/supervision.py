@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from ome._native import lib
 from ome.errors import OmeError
 
 __all__ = ["THREADS_FILE", "SupervisedThread", "Supervisor", "ThreadFailedError", "ThreadStatus"]
@@ -74,7 +75,7 @@ class Supervisor:
 
         What `work` raises is logged and counted, and it is called again after 0.1 s, then after twice as long each time, up to 30 s. After
         `attempts` failures in a row, where that is given, the thread is given up and `error` says so: the venue cannot do without it.
-        `in_background`: it has the lowest priority.
+        `in_background`: it has the lowest priority. The system shows the first 15 bytes of `name`.
         """
         self.update(ThreadStatus(name=name))
         return SupervisedThread(self, name, work, period_s, attempts, stopping or threading.Event(), in_background=in_background)
@@ -140,6 +141,7 @@ class SupervisedThread:
             self._thread.join()
 
     def _run(self) -> None:
+        lib.ome_thread_set_name(self._name.encode())  # Python names a thread for itself only, before 3.14
         if self._in_background:
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)

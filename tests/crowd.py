@@ -41,7 +41,7 @@ class Load:
     """Sessions whose orders trade with each other or are cancelled: the book stays as deep as it is."""
 
     def __init__(self, endpoint: str, rate: float) -> None:
-        self._entries = [OrderEntry(endpoint, f"LOAD{number}", timeout=_SETTLE_S) for number in range(LOAD_SESSIONS)]
+        self._entries = [OrderEntry(endpoint, f"LOAD{number}", timeout=_SETTLE_S, reconnect=None) for number in range(LOAD_SESSIONS)]
         self._next_ids = [entry.logon.session << 48 | (time.time_ns() // 1000 & (1 << 47) - 1) for entry in self._entries]
         self._orders_a_tick = max(4, round(rate * _TICK_S / LOAD_SESSIONS / 4) * 4)
         self._tick_s = self._orders_a_tick * LOAD_SESSIONS / rate
@@ -101,7 +101,7 @@ class Comers:
         self._orders, self._feed = orders, feed
         self._interval = 1 / rate
         self._random = random.Random(seed)
-        self._target = Target(orders, feed, float("inf"), self._random)
+        self._target = Target(orders, feed, "", float("inf"), self._random)
         self._stalled: list[tuple[float, Peer]] = []
         self._visits = self._fresh = 0
         self._counts: dict[str, int] = {}
@@ -138,10 +138,10 @@ class Comers:
         """One of the participants, who has traded with itself, and heard of it unless it is deaf."""
         peer = self._target.trader(f"COMER{self._random.randrange(PARTICIPANTS)}", deaf=deaf)
         self._seed += 1
-        peer.send(Trades(self._seed, instrument=DEEP).frame(4))
+        peer.send(Trades(self._seed, instrument=DEEP).frame(4, peer))
         heard = 0
         while not deaf and heard < 16:  # of each of eight orders: ACCEPTED, TRADE
-            heard += len(peer.receive_message()) // 104
+            heard += len(peer.receive_message()) // 112
         return peer
 
     def _subscriber(self, *, deaf: bool = False) -> Peer:
@@ -203,7 +203,7 @@ class Comers:
         self._stall(peer)
         for _ in range(20):
             self._seed += 1
-            peer.offer(Trades(self._seed, instrument=DEEP).frame(64))
+            peer.offer(Trades(self._seed, instrument=DEEP).frame(64, peer))
 
     def _subscriber_closes(self) -> None:
         with MarketData(self._feed) as feed:
@@ -247,7 +247,7 @@ class Guest:
     """Trades a little and reads the feed, until its process is killed or stopped."""
 
     def __init__(self, orders: str, feed: str, name: str) -> None:
-        self._entry = OrderEntry(orders, name, timeout=_SETTLE_S)
+        self._entry = OrderEntry(orders, name, timeout=_SETTLE_S, reconnect=None)
         self._feed = MarketData(feed, self._entry.instruments)
         self._feed.subscribe(DEEP, OTHER)
 

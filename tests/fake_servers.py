@@ -14,7 +14,7 @@ from venues import ANY
 
 from ome.client import InstrumentDirectory
 from ome.codec import COMMAND, layouts
-from ome.enums import CommandKind, EventKind, OrderType, Policy, Side, TimeInForce
+from ome.enums import CommandKind, EventKind, OrderType, Policy, Reason, Side, TimeInForce
 from ome.instruments import Instrument
 from ome.marketdata import Channel, topic_of
 from ome.messages import NULL_VALUE
@@ -27,7 +27,7 @@ DIRECTORY = InstrumentDirectory(NUMBERED)
 def message(template: int, **fields: object) -> bytes:
     """One message of the schema, zero but for its header and these fields."""
     row = np.zeros(1, dtype=layouts.TEMPLATES[template][2])
-    header = {"block_length": layouts.TEMPLATES[template][1], "template_id": template, "schema_id": 28525, "version": 1}
+    header = {"block_length": layouts.TEMPLATES[template][1], "template_id": template, "schema_id": 28525, "version": 2}
     for name, value in (header | fields).items():
         row[name] = value
     return row.tobytes()
@@ -63,6 +63,15 @@ def bound(context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str) -> 
             return socket
 
 
+_ANSWERS: dict[int, EventKind] = {
+    CommandKind.NEW_ORDER: EventKind.ACCEPTED,
+    CommandKind.CANCEL_ORDER: EventKind.CANCELLED,
+    CommandKind.REDUCE_ORDER: EventKind.REDUCED,
+    CommandKind.AMEND_ORDER: EventKind.AMENDED,
+    CommandKind.MASS_CANCEL: EventKind.COMPLETED,
+}
+
+
 class FakeServer:
     """A thread with a ROUTER that admits everybody and accepts every command; a test replaces what it answers."""
 
@@ -71,12 +80,20 @@ class FakeServer:
         self.commands: list[Array] = []  # frames of commands, as they came
         self.logons: list[Array] = []
         self.report_sequence = itertools.count(11)
+        self.command_sequence = 0  # the last number that was taken
+        self.taken: list[int] = []  # all of them
+        self.takes: Callable[[Array], int] = len  # how many messages of a frame it takes
+        self.refusal = Reason.BUSY  # of the others
+        self.reject: Callable[[Array], bytes | None] = lambda frame: None  # a FrameReject for a whole frame, of which it takes none
         self.order_id = itertools.count(2**32 + 1)
         self.logon_answer: Callable[[Array], list[bytes]] = self.admit
         self.answer_frame: Callable[[Array], list[bytes]] = self.accept_all
-        self.answer_logout: Callable[[], list[bytes]] = lambda: [message(130)]
+        self.answer_logout: Callable[[], list[bytes]] = lambda: [message(130, reason=Reason.REQUESTED)]
         self.heartbeats: list[int] = []  # the request ids of those that came
-        self.answer_heartbeat: Callable[[int], list[bytes]] = lambda request_id: [message(133, request_id=request_id)]
+        self.test_requests: list[int] = []
+        self.resend_requests: list[int] = []  # the reports from which on they ask
+        self.answer_test: Callable[[int], list[bytes]] = lambda request_id: [self.heartbeat(request_id)]
+        self.answer_resend: Callable[[int], list[bytes]] = lambda wanted: [message(137, next_report_sequence=wanted)]
         self.peer = b""
         self._context = zmq.Context()
         self._socket = bound(self._context, zmq.ROUTER, endpoint)
@@ -107,6 +124,10 @@ class FakeServer:
             server_time_ns=1_700_000_000_123_456_789,
             engine_sequence=40,
             report_sequence=10,
+            first_report_sequence=1,
+            login_id=int(logon["login_id"][0]),
+            command_sequence=self.command_sequence,
+            heartbeat_ms=int(logon["heartbeat_ms"][0]) or 10_000,
             instrument_count=len(NUMBERED),
             frame_message_count_max=self.frame_message_count_max,
             participant=3,
@@ -115,19 +136,57 @@ class FakeServer:
         )
         return [answer + definitions()]
 
+    def heartbeat(self, request_id: int = 0) -> bytes:
+        """A Heartbeat that says where the commands are."""
+        return message(133, request_id=request_id, command_sequence=self.command_sequence)
+
     def report(self, command: np.void, **fields: object) -> bytes:
-        """An execution report on a command: ACCEPTED unless the fields say otherwise."""
+        """An execution report on a command: what answers it, unless the fields say otherwise."""
         echoed = {name: command[name] for name in ("client_order_id", "instrument", "account", "price")}
         usual = {
-            "kind": EventKind.ACCEPTED,
+            "kind": _ANSWERS[int(command["template_id"])],
+            "reason": Reason.REQUESTED if command["template_id"] == CommandKind.CANCEL_ORDER else Reason.NONE,
             "side": command["side"],
             "leaves_quantity": command["quantity"],
             "order_id": next(self.order_id),
         }
+        if "kind" in fields:
+            usual["reason"] = Reason.NONE
+        if fields.get("kind", usual["kind"]) in (EventKind.REJECTED, EventKind.COMPLETED):
+            usual["command_kind"] = command["template_id"]
         return message(132, **(echoed | usual | {"report_sequence": next(self.report_sequence), "engine_sequence": 41} | fields))
 
     def accept_all(self, frame: Array) -> list[bytes]:
-        return [b"".join(self.report(command) for command in frame)]
+        reports = [self.report(command) for command in frame if command["template_id"] != CommandKind.ORDER_TERMS]
+        return [b"".join(reports)] if reports else []
+
+    def refuse(self, frame: Array, count: int, reason: Reason, allowed: int = 0) -> bytes:
+        """A FrameReject that takes the first `count` messages of a frame."""
+        return message(
+            131,
+            reason=reason,
+            field=b"session_sequence",
+            found=frame["session_sequence"][count],
+            allowed=allowed,
+            message_index=count,
+            byte_offset=64 * count,
+            accepted_count=count,
+            rejected_count=len(frame) - count,
+        )
+
+    def take(self, frame: Array) -> list[bytes]:
+        """PROTOCOL, Commands: each number once and in order."""
+        expected = self.command_sequence % (2**32 - 1) + 1
+        reject = self.reject(frame)
+        if reject is not None:
+            return [reject]
+        if frame["session_sequence"][0] != expected:
+            return [self.refuse(frame, 0, Reason.SEQUENCE_GAP, expected)]
+        count = self.takes(frame)
+        self.taken += frame["session_sequence"][:count].tolist()
+        self.command_sequence = int(frame["session_sequence"][count - 1]) if count else self.command_sequence
+        refused = [self.refuse(frame, count, self.refusal)] if count < len(frame) else []
+        return refused + (self.answer_frame(frame[:count]) if count else [])
 
     def _run(self) -> None:
         try:
@@ -150,9 +209,15 @@ class FakeServer:
             return self.answer_logout()
         if template == 133:
             self.heartbeats.append(int(np.frombuffer(frame, layouts.HEARTBEAT_MESSAGE)["request_id"][0]))
-            return self.answer_heartbeat(self.heartbeats[-1])
+            return []
+        if template == 135:
+            self.test_requests.append(int(np.frombuffer(frame, layouts.TEST_REQUEST_MESSAGE)["request_id"][0]))
+            return self.answer_test(self.test_requests[-1])
+        if template == 136:
+            self.resend_requests.append(int(np.frombuffer(frame, layouts.RESEND_REQUEST_MESSAGE)["next_report_sequence"][0]))
+            return self.answer_resend(self.resend_requests[-1])
         self.commands.append(np.frombuffer(frame, layouts.COMMAND_MESSAGE))
-        return self.answer_frame(self.commands[-1])
+        return self.take(self.commands[-1])
 
 
 def new_orders(count: int) -> Array:

@@ -13,8 +13,9 @@ The building blocks for single commands (`QUANTITIES`, `PRICES`, `SPOILS`) are a
 
 from __future__ import annotations
 
+import dataclasses
 import struct
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -30,6 +31,7 @@ from ome.enums import (
     EventKind,
     InstrumentFlags,
     OrderType,
+    Reason,
     SelfTradePrevention,
     SelfTradeScope,
     Side,
@@ -64,7 +66,7 @@ GTC, IOC, FOK, DAY, GTD = map(int, TimeInForce)
 BY_ORDER_ID, OPEN_QUANTITY, CONTINUED = int(CommandFlags.BY_ORDER_ID), int(CommandFlags.OPEN_QUANTITY), int(CommandFlags.CONTINUED)
 POST_ONLY, HIDDEN = int(CommandFlags.POST_ONLY), int(CommandFlags.HIDDEN)
 BY_ACCOUNT, BY_SESSION = int(CommandFlags.BY_ACCOUNT), int(CommandFlags.BY_SESSION)
-ANY_PARTICIPANT = int(CommandFlags.ANY_PARTICIPANT)
+ANY_PARTICIPANT, ON_DISCONNECT = int(CommandFlags.ANY_PARTICIPANT), int(CommandFlags.ON_DISCONNECT)
 END_OF_DAY, SET_TIME = int(CommandFlags.END_OF_DAY), int(CommandFlags.SET_TIME)
 SIGNED, TO_LIMIT, SLIDES = (
     int(flag) for flag in (InstrumentFlags.SIGNED_PRICES, InstrumentFlags.MARKET_TO_LIMIT, InstrumentFlags.POST_ONLY_SLIDES)
@@ -147,7 +149,7 @@ _COMMAND: Final = struct.Struct("<8xQQqqIHHIIBBBBHBB")
 _EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")
 _WORD: Final = 2**64 - 1
 
-ACCEPTED, TRADE, CANCELLED, REDUCED, AMENDED, RESTED, TRIGGERED = (
+ACCEPTED, TRADE, CANCELLED, REDUCED, AMENDED, RESTED, TRIGGERED, REJECTED, DEFINED = (
     int(kind)
     for kind in (
         EventKind.ACCEPTED,
@@ -157,10 +159,13 @@ ACCEPTED, TRADE, CANCELLED, REDUCED, AMENDED, RESTED, TRIGGERED = (
         EventKind.AMENDED,
         EventKind.RESTED,
         EventKind.TRIGGERED,
+        EventKind.REJECTED,
+        EventKind.DEFINED,
     )
 )
 AGGRESSOR_FILLED, RESTING_FILLED = int(EventFlags.AGGRESSOR_FILLED), int(EventFlags.RESTING_FILLED)
 WAITING: Final = int(EventFlags.WAITING)
+SEQUENCE_SEEN, SEQUENCE_GAP = int(Reason.SEQUENCE_SEEN), int(Reason.SEQUENCE_GAP)
 
 # What the mood of a flow is about: each is the share of the new orders that may have it which do.
 _FEATURES: Final = (
@@ -282,7 +287,8 @@ class Flow:
         self._script: deque[list[Fields]] = deque()  # commands to come, mixed with others
         self._program: deque[list[Fields]] = deque()  # commands to come next
         self._now_ns = START_NS
-        self._taken = 0
+        self._numbers = dict.fromkeys(range(1, self._session_count + 1), 0)  # of the last message of each session that counts them
+        self._out_of_step: Counter[int] = Counter()  # messages of a session that came out of sequence, as far as is heard
         self._hears = False
         commands = definitions(instruments, participants, sessions_per_participant, self.limits, mix)
         sessions = commands[1 + instruments :]
@@ -300,12 +306,12 @@ class Flow:
             while not self._backlog:
                 self._add_command()
             taken.append(self._backlog.popleft())
-        self._taken += count
         return records_of(b"".join(taken), COMMAND)
 
     def hear(self, events: Records) -> None:
         """Makes the picture of live orders exact. The events are those of all records taken since the last time."""
         self._hears = True
+        self._out_of_step.clear()
         for event in _EVENT.iter_unpack(record_bytes(events)):
             self._hear(*event)
         for mine in self._new:
@@ -348,9 +354,12 @@ class Flow:
         instrument: int,
         kind: int,
         side: int,
-        _reason: int,
+        reason: int,
         flags: int,
     ) -> None:
+        if kind in (REJECTED, DEFINED):
+            self._hear_session(participant, session, kind, reason, flags)
+            return
         if kind == ACCEPTED:
             mine = self._by_client_id.get((participant, client_order_id))
             if mine is None or not client_order_id or mine.order_id:
@@ -386,6 +395,16 @@ class Flow:
             about.price, about.order_type = price, LIMIT
         elif kind == TRIGGERED:
             about.order_type = LIMIT
+
+    def _hear_session(self, participant: int, session: int, kind: int, reason: int, command_kind: int) -> None:
+        """A session that was defined begins to count. One that often is out of step does not count until it is defined again."""
+        is_owner = (session - 1) % self._participants + 1 == participant
+        if kind == DEFINED and command_kind == DEFINE_SESSION and is_owner and session not in self._numbers:
+            self._numbers[session] = 0
+        elif reason in (SEQUENCE_SEEN, SEQUENCE_GAP):
+            self._out_of_step[session] += 1
+            if self._out_of_step[session] > 3:
+                self._numbers.pop(session, None)
 
     def _know(self, mine: Mine) -> None:
         self._orders.append(mine)
@@ -490,12 +509,26 @@ class Flow:
         """Puts the records of a command into the backlog, each with its time."""
         for fields in command:
             fields[0] = self._now_ns if self._roll() > 0.002 else self._now_ns - 1_000_000
+            self._number(fields)
             self._backlog.append(_COMMAND.pack(*fields))
         head = command[0]
         if head[_QUANTITY] > 2**50 and head[_KIND] in (NEW, AMEND):
             # Left alone, it would trade with everything that comes.
             flags = head[_FLAGS] & BY_ORDER_ID if head[_KIND] == AMEND else 0
             self._script.append([self._fields(CANCEL, head[_REFERENCE], head[_PARTICIPANT], head[_SESSION], 0, flags=flags)])
+
+    def _number(self, fields: Fields) -> None:
+        """Gives a message of a session its number, mostly; now and then another one."""
+        session = fields[_SESSION]
+        if fields[_KIND] == DEFINE_SESSION:
+            self._numbers.pop(session, None)
+        last = self._numbers.get(session)
+        if not self._has_rules or last is None or fields[_KIND] > MASS_CANCEL or self._roll() < 0.3:
+            return
+        if self._roll() < 0.02:
+            fields[_SESSION_SEQUENCE] = self._random.choice((last, last + 2, max(last, 1) - 1, 2**31, 2**31 + last, 2**32 - 1))
+            return
+        self._numbers[session] = fields[_SESSION_SEQUENCE] = last + 1
 
     def _fields(
         self,
@@ -515,7 +548,7 @@ class Flow:
         account = participant * 10
         if self._has_rules:
             account += self._roll() < 0.3
-        names = (reference, price, quantity, account, participant, session, self._taken, instrument)
+        names = (reference, price, quantity, account, participant, session, 0, instrument)
         return [0, *names, kind, side, order_type, time_in_force, flags, 0, 0]
 
     def _new_order(self) -> list[Fields]:
@@ -856,6 +889,8 @@ class Flow:
         if self._roll() < 0.1:
             flags |= ANY_PARTICIPANT
             session = 0
+        if self._roll() < 0.15:
+            flags |= ON_DISCONNECT  # wrong where the message has a number
         instrument = self._terrains[int(self._roll() * len(self._terrains))].number if self._roll() < 0.8 else 0
         side = int(self._roll() * 3)
         return self._fields(MASS_CANCEL, self._next_client_id, participant, session, instrument, price=target, side=side, flags=flags)
@@ -994,6 +1029,12 @@ class Flow:
             DefineSession(session=sessions + 1, participant=self.limits.session_count_max + 1, participant_name=b"NEW", session_number=0),
             DefineSession(session=sessions + 1, participant=1, participant_name=b"FIRM1", session_number=0),
             DefineSession(session=sessions + 1, participant=self._participants + 1, participant_name=b"\x7f", session_number=0),
+            DefineSession(session=sessions + 1, participant=1, participant_name=b"FIRM1", session_number=99, session_flags=4),
+            *(
+                dataclasses.replace(session_definition(number, self._participants), session_flags=flags)
+                for number in range(1, sessions + 1)
+                for flags in (1, 3, 4)
+            ),
         )
         return record_bytes(encode_commands([self._random.choice(wrong)]))
 

@@ -30,7 +30,7 @@ class Trader:
     """Sells 1 and buys it back, in turn, at one price. So each order has exactly two reports: ACCEPTED, then TRADE with nothing left."""
 
     def __init__(self, endpoint: str, name: str, instrument: int, rate: float) -> None:
-        self._entry = OrderEntry(endpoint, name, timeout=_SETTLE_S)
+        self._entry = OrderEntry(endpoint, name, timeout=_SETTLE_S, reconnect=None)
         self._instrument = instrument
         self._interval = 1 / rate
         self._next_id = self._entry.logon.session << 48 | (time.time_ns() // 1000 & (1 << 47) - 1)

@@ -1,8 +1,9 @@
-"""Hostile clients of a venue, one function each: what a stranger with a socket can do to the order port and the feed port.
+"""Hostile clients of a venue, one function each: what a stranger with a socket can do to its ports.
 
 Each runs in a process of its own (`main`), so that the system closes all that it leaves open:
 
-    python tests/hostile.py ping-resets --orders tcp://127.0.0.1:5555 --feed tcp://127.0.0.1:5557 --seconds 5 --seed 1
+    python tests/hostile.py ping-resets --orders tcp://127.0.0.1:5555 --feed tcp://127.0.0.1:5557 \
+        --requests tcp://127.0.0.1:5556 --seconds 5 --seed 1
 
 tests/sieges.py starts a venue with honest clients, lets them loose on it, and judges. The docstring of each opens with the incident that
 it teaches. A connection that is cut or refused is a good answer: the attacker comes again. One that sees a wrong answer (an order taken
@@ -56,10 +57,11 @@ _STALLED_S: Final = 0.1
 
 @dataclass
 class Target:
-    """What an attacker knows: two endpoints, how long it has, and chance from a seed."""
+    """What an attacker knows: the endpoints, how long it has, and chance from a seed."""
 
     orders: str
     feed: str
+    requests: str
     until: float
     random: random.Random
     violations: list[str] = field(default_factory=list)
@@ -103,6 +105,7 @@ class Target:
             kind, fields = decode_message(peer.receive_message())
             if kind != "LogonAnswer" or fields["reason"] != Reason.NONE:
                 raise Cut(f"logon of {name}: {kind} {fields.get('reason')}")
+            peer.number = fields["command_sequence"]
         except Cut:
             peer.close()
             raise
@@ -209,27 +212,29 @@ def order(client_order_id: int, side: Side, **fields: Any) -> bytes:
 
 
 class Trades:
-    """Frames of orders that trade with each other: nothing is left at rest after each. Client order ids go on."""
+    """Frames of orders that trade with each other: nothing is left at rest after each. Client order ids go on.
+
+    A frame is numbered on from what the peer's session has sent.
+    """
 
     def __init__(self, seed: int, instrument: int = OTHER) -> None:
         self._next_id = seed << 32
-        self._sent = 0
         self._instrument = instrument
 
-    def frame(self, pairs: int) -> bytes:
-        """So many pairs of orders as one frame, up to 128."""
+    def frame(self, pairs: int, peer: Peer) -> bytes:
+        """So many pairs of orders as one frame of this peer, up to 128."""
         messages = []
         for _ in range(pairs):
             for side in (Side.SELL, Side.BUY):
                 self._next_id += 1
-                self._sent += 1
-                messages.append(order(self._next_id, side, instrument=self._instrument, session_sequence=self._sent & 0xFFFFFFFF))
+                peer.number += 1
+                messages.append(order(self._next_id, side, instrument=self._instrument, session_sequence=peer.number))
         return frame(b"".join(messages))
 
 
 def conversation(name: str) -> bytes:
     """All that an ordinary session sends, from the first byte of the greeting to its Logout."""
-    orders = b"".join(order(number, side) for number, side in ((1, Side.BUY), (2, Side.SELL)))
+    orders = b"".join(order(number, side, session_sequence=number) for number, side in ((1, Side.BUY), (2, Side.SELL)))
     return greeting() + ready() + frame(logon(name)) + ping(0, b"x") + frame(orders) + frame(encode_message("Logout"))
 
 
@@ -439,7 +444,7 @@ def resets(target: Target) -> None:
             if stage in ("logon", "orders"):
                 peer.send(frame(logon("RESETS", target.random.randrange(3))))
             if stage == "orders":
-                peer.send(trades.frame(50) * 4)
+                peer.send(trades.frame(50, peer) * 4)
             target.wait(target.random.choice((0.0, 0.0, 0.01, 0.1)))
             if target.random.random() < 0.3:
                 peer.half_close()
@@ -508,8 +513,8 @@ def logon_floods(target: Target) -> None:
 
 @attack()
 def heartbeat_floods(target: Target) -> None:
-    """CVE-2019-9512 again, in our own protocol: Heartbeats whose answers are not read, with and without a logon, at any interval."""
-    question = frame(encode_message("Heartbeat", request_id=1))
+    """CVE-2019-9512 again, in our own protocol: TestRequests whose answers are not read, with and without a logon, at any interval."""
+    question = frame(encode_message("TestRequest", request_id=1))
 
     def one() -> None:
         peer = target.connect(target.orders, b"DEALER", deaf=True)
@@ -521,6 +526,70 @@ def heartbeat_floods(target: Target) -> None:
 
 
 @attack()
+def resend_floods(target: Target) -> None:
+    """CVE-2019-9517 (HTTP/2 internal data buffering) again: 56 bytes that ask for a long history, all the time, and read or not."""
+    question = frame(encode_message("ResendRequest", next_report_sequence=1))
+    trades = Trades(500 + (int(time.monotonic() * 1000) & 0xFFFF) * 256)
+
+    def one(number: int, *, reads: bool) -> None:
+        with target.trader("HISTORY", number) as peer:
+            for _ in range(50):
+                peer.send(trades.frame(100, peer))
+                peer.drop()
+                target.wait(0.005)
+        peer = target.trader("HISTORY", number, deaf=not reads)
+        try:
+            while target.goes_on:
+                target.count("bytes", peer.pour(question * 50, target.until, reads=reads))
+                target.wait(0.005)
+        finally:
+            peer.reset()
+
+    target.together(*[lambda number=number: one(number, reads=number % 2 == 0) for number in range(4)])
+
+
+@attack()
+def request_floods(target: Target) -> None:
+    """A query that held the engine's lock: all orders and all fills of who has most, over and over, read or not; and logons."""
+    questions = [
+        frame(encode_message(name, request_id=1)) for name in ("OrdersRequest", "FillsRequest", "SessionsRequest", "InstrumentsRequest")
+    ]
+    logons = frame(logon("DEEP")) * 20
+    garbage = frame(target.random.randbytes(64)) + frame(encode_message("OrderStatusRequest", order_id=1)) * 5
+
+    def one(data: bytes, *, reads: bool) -> None:
+        peer = target.connect(target.requests, b"DEALER", deaf=not reads)
+        peer.send(frame(logon("DEEP")))
+        target.flood(peer, data, reads=reads)
+
+    everything = b"".join(questions)
+    target.together(
+        lambda: one(questions[0], reads=True),
+        lambda: one(questions[1], reads=True),
+        lambda: one(everything + logons, reads=False),
+        lambda: one(everything + garbage, reads=True),
+    )
+
+
+@attack()
+def repeated_frames(target: Target) -> None:
+    """The same frames of orders again and again, and frames with numbers of the past and of the future: none is taken twice."""
+    trades = Trades(600 + (int(time.monotonic() * 1000) & 0xFFFF) * 256)
+
+    def one() -> None:
+        with target.trader("REPEATS", target.random.randrange(4)) as peer:
+            first = trades.frame(100, peer)
+            peer.send(first)
+            while target.goes_on:
+                later = frame(order(1, Side.BUY, session_sequence=target.random.choice((1, peer.number + 2, 2**31, 2**32 - 1))))
+                peer.send((first + later) * 5)
+                peer.drop()
+                target.wait(0.002)
+
+    target.together(one, one)
+
+
+@attack()
 def unread_reports(target: Target) -> None:
     """A client that trades against itself and never reads: zeromq's slow receiver. Its reports are the venue's memory."""
 
@@ -529,7 +598,7 @@ def unread_reports(target: Target) -> None:
         peer = target.trader("UNREAD", number, deaf=True)
         try:
             while target.goes_on:
-                peer.send(trades.frame(128))
+                peer.send(trades.frame(128, peer))
                 target.count("orders", 256)
                 target.wait(0.005)
         finally:
@@ -557,7 +626,7 @@ def unread_feed(target: Target) -> None:
     def trade() -> None:
         with target.trader("MARKET") as peer:
             while target.goes_on:
-                peer.send(trades.frame(32))
+                peer.send(trades.frame(32, peer))
                 peer.drop()
                 target.wait(0.005)
 
@@ -646,13 +715,13 @@ def snapshot_floods_unread(target: Target) -> None:
 @attack()
 def mass_cancel_floods(target: Target) -> None:
     """A mass cancel that matches nothing and reads every order of everybody: one client's request that all pay."""
-    cancels = b"".join(encode_message("MassCancel", session_sequence=number) for number in range(1, 65))
-    peer_frame = frame(cancels)
 
     def one() -> None:
         with target.trader("CANCELS") as peer:
             while target.goes_on:
-                peer.send(peer_frame)
+                numbers = range(peer.number + 1, peer.number + 65)
+                peer.send(frame(b"".join(encode_message("MassCancel", session_sequence=number) for number in numbers)))
+                peer.number += 64
                 peer.drop()
                 target.wait(0.01)
 
@@ -671,8 +740,9 @@ def trailing_stops(target: Target) -> None:
             for start in range(0, 60_000, 100):
                 messages = []
                 for number in range(start + 1, start + 101):
-                    messages.append(order(number, Side.SELL, session_sequence=2 * number - 1, **stop))
-                    messages.append(encode_message("OrderTerms", session_sequence=2 * number, instrument=HONEST, **values))
+                    messages.append(order(number, Side.SELL, session_sequence=peer.number + 1, **stop))
+                    messages.append(encode_message("OrderTerms", session_sequence=peer.number + 2, instrument=HONEST, **values))
+                    peer.number += 2
                 peer.send(frame(b"".join(messages)))
                 target.count("sent", 100)
                 peer.drop()
@@ -702,7 +772,7 @@ def session_numbers(target: Target) -> None:
         kind = number % 3
         with target.trader("TAKER" if kind == 2 else f"TAKER{number}", number if kind == 2 else 0) as peer:
             if kind == 1:
-                peer.send(frame(order(number, Side.BUY, session_sequence=1, time_in_force=TimeInForce.IOC)))
+                peer.send(frame(order(number, Side.BUY, session_sequence=peer.number + 1, time_in_force=TimeInForce.IOC)))
                 peer.receive_message()
 
     target.together(*[partial(target.again, one, 10_000.0)] * 4)
@@ -788,7 +858,7 @@ def silent_connections(target: Target) -> None:
     def trade() -> None:
         with target.trader("ROLLER") as peer:
             while target.goes_on:
-                peer.send(trades.frame(16))
+                peer.send(trades.frame(16, peer))
                 peer.drop()
                 target.wait(0.01)
 
@@ -866,11 +936,11 @@ def mutated_frames(target: Target) -> None:
     """Valid frames with a few bytes changed: what fuzzers found first in every parser. The honest instrument is left alone."""
     trades = Trades(400)
 
-    def mutate() -> bytes:
+    def mutate(peer: Peer) -> bytes:
         base = bytearray(
             target.random.choice(
                 (
-                    trades.frame(1)[2:],
+                    trades.frame(1, peer)[2:],
                     logon("MUTANT"),
                     encode_message("MassCancel", instrument=OTHER),
                     encode_message("CancelOrder", client_order_id=5, instrument=OTHER),
@@ -891,7 +961,7 @@ def mutated_frames(target: Target) -> None:
     def one() -> None:
         with target.trader("MUTANT") as peer:
             for _ in range(50):
-                peer.send(b"".join(frame(mutate()) for _ in range(20)))
+                peer.send(b"".join(frame(mutate(peer)) for _ in range(20)))
                 peer.drop()
                 if not target.goes_on:
                     return
@@ -987,10 +1057,11 @@ def main() -> int:
     parser.add_argument("name", choices=ATTACKS)
     parser.add_argument("--orders", required=True)
     parser.add_argument("--feed", required=True)
+    parser.add_argument("--requests", required=True)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    target = Target(given.orders, given.feed, time.monotonic() + given.seconds, random.Random(given.seed))
+    target = Target(given.orders, given.feed, given.requests, time.monotonic() + given.seconds, random.Random(given.seed))
     signal.signal(signal.SIGTERM, lambda *_: setattr(target, "until", 0.0))  # that is enough
     print("begun", flush=True)
     ATTACKS[given.name].run(target)

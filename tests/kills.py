@@ -4,6 +4,7 @@ Two clients trade over ZeroMQ; the process gets SIGKILL at a random moment. Afte
 from its events follow the reports that each session had to get. Then must hold:
 
 - What a client heard is, report by report, the beginning of what it had to hear: nothing that was said is lost, changed or out of order.
+  After the restart it gets the rest, under the numbers that follow.
 - What the journal holds of a client is, command by command, the beginning of what it sent: nothing twice, nothing invented.
 - The client's own ledger, kept from the reports alone and continued with those that the kill swallowed, is the book: every order that it
   was told of is at rest with exactly those leaves.
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from venues import LIMITS, VenueProcess, config_file, journal_commands
 
-from ome.client import FrameRejected, OrderEntry, SessionLost
+from ome.client import FrameRejected, OrderEntry, OrdersRefused, SessionLost
 from ome.codec import Records, amend_order, cancel_order, decode_events, encode_commands, record_bytes, reduce_order
 from ome.engine import OpenOrder
 from ome.enums import CommandKind, EventFlags, EventKind, OrderType, Reason, Side, TimeInForce
@@ -113,12 +114,15 @@ class Trader:
         self.ledger = Ledger()
         self.heard: list[Said] = []  # in this epoch
         self.sent: list[Records] = []  # in this epoch
-        self.refused: list[Said] = []  # in this epoch: orders that were not sequenced, since storage was low
+        self.refused: set[int] = set()  # in this epoch: client order ids of orders that were not sequenced, since storage was low
+        self.missed: list[Said] = []  # what it had to hear of the last epoch, and did not
+        self.taken = 0  # of its commands, in the journal
         self.accepted_ids: Counter[int] = Counter()  # in all epochs
         self.trades: dict[int, list[tuple[int, int, int]]] = defaultdict(list)  # by trade id: engine sequence, price, quantity
         self._random = random.Random(seed)
         self._next_id = seed << 32
         self._entry: OrderEntry | None = None
+        self._last_heard = 0
         self.session = 0
         self.participant = 0
 
@@ -129,32 +133,53 @@ class Trader:
         return self._entry
 
     def connect(self, endpoint: str) -> None:
-        """A new epoch."""
-        self.heard, self.sent, self.refused = [], [], []
-        self._entry = OrderEntry(endpoint, self.name, timeout=20.0)
-        self.session, self.participant = self.entry.logon.session, self.entry.logon.participant
-        must(self.entry.logon.report_sequence == 0, "a new epoch begins with reports that were sent")
+        """A new epoch, in which it first gets what it has missed."""
+        self._entry = OrderEntry(endpoint, self.name, timeout=20.0, reconnect=None, next_report=self._last_heard + 1)
+        logon = self.entry.logon
+        self.session, self.participant = logon.session, logon.participant
+        must(logon.command_sequence == self.taken, f"{self.name}: {self.taken} commands are in the journal, the logon says {logon}")
+        must(
+            logon.report_sequence == self._last_heard + len(self.missed),
+            f"{self.name} has heard {self._last_heard} reports and missed {len(self.missed)}, the logon says {logon}",
+        )
+        self.heard = []
+        while len(self.heard) < len(self.missed):
+            self._hear(5.0)
+        must(self.heard == self.missed, f"{self.name}: what it missed came otherwise")
+        self.heard, self.sent, self.refused, self.missed = [], [], set(), []
 
     def send(self, commands: list[Command]) -> None:
         """Sends commands, and keeps them."""
         records = encode_commands(commands)
         self.sent.append(records)
-        self.entry.send(records)
+        while True:
+            try:
+                self.entry.send(records)
+            except OrdersRefused as error:  # others, before these were sent
+                self.refused.update(error.client_order_ids)
+            else:
+                return
 
     def listen(self, timeout: float = 0.0) -> None:
         """Takes the reports that have come."""
-        rows = self.entry.receive(timeout)
-        for said in map(Said._make, zip(*(rows[name].tolist() for name in Said._fields), strict=True)):
-            if said.reason == Reason.STORAGE_LOW:
-                must((said.kind, said.engine_sequence) == (EventKind.REJECTED, 0), f"{self.name}: a refusal that was sequenced: {said}")
-                self.refused.append(said)
-                continue
-            self.heard.append(said._replace(report_sequence=said.report_sequence - len(self.refused)))
+        try:
+            new = self._hear(timeout)
+        except OrdersRefused as error:
+            self.refused.update(error.client_order_ids)
+            return
+        for said in new:
             self.ledger.hear(said)
             if said.kind == EventKind.ACCEPTED:
                 self.accepted_ids[said.order_id] += 1
             if said.kind == EventKind.TRADE:
                 self.trades[said.trade_id].append((said.engine_sequence, said.price, said.last_quantity))
+
+    def _hear(self, timeout: float) -> list[Said]:
+        rows = self.entry.receive(timeout)
+        new = list(map(Said._make, zip(*(rows[name].tolist() for name in Said._fields), strict=True)))
+        self.heard += new
+        self._last_heard = new[-1].report_sequence if new else self._last_heard
+        return new
 
     def trade(self) -> None:
         """Some random commands, and what has come since."""
@@ -227,6 +252,7 @@ class Auditor:
         self.reference = ReferenceEngine(LIMITS)
         self.commands = encode_commands([])
         self._orders: dict[int, tuple[int, int, int, int]] = {}  # by order id: leaves, cumulative, session, account
+        self._report_counts: Counter[int] = Counter()  # by session
         self._trade_count = 0
         self.used_snapshots = 0
         self.logged_events = 0  # that the event log had, as the journal gives them
@@ -260,7 +286,8 @@ class Auditor:
             for trader in traders:
                 self._audit_words(trader, due[trader.session])
                 self._audit_sent(trader, start)
-                for said in due[trader.session][len(trader.heard) :]:
+                trader.missed = due[trader.session][len(trader.heard) :]
+                for said in trader.missed:
                     trader.ledger.hear(said)
                 book = {
                     order.order_id: _resting(order, view.instruments[order.symbol][1])
@@ -280,7 +307,8 @@ class Auditor:
         self.commands = commands
         due: dict[int, list[Said]] = defaultdict(list)
         for session, said in self._reports(self.reference.apply_records(commands[start:])):
-            due[session].append(said._replace(report_sequence=len(due[session]) + 1))
+            self._report_counts[session] += 1
+            due[session].append(said._replace(report_sequence=self._report_counts[session]))
         return due
 
     def _reports(self, events: Records) -> Iterator[tuple[int, Said]]:
@@ -329,11 +357,13 @@ class Auditor:
         new = self.commands[start:]
         taken = new[(new["session"] == trader.session) & (new["kind"] < 32)]
         sent = np.concatenate(trader.sent) if trader.sent else taken[:0]
-        refused = [said.client_order_id for said in trader.refused]
-        is_due = (sent["kind"] != CommandKind.NEW_ORDER) | ~np.isin(sent["client_order_id"], refused)
-        sequences, sent = (np.flatnonzero(is_due) + 1).tolist(), sent[is_due]
+        sent = sent[(sent["kind"] != CommandKind.NEW_ORDER) | ~np.isin(sent["client_order_id"], list(trader.refused))]
+        first = trader.taken + 1
+        trader.taken += len(taken)
         must(len(taken) <= len(sent), f"{trader.name} sent {len(sent)} commands, the journal has {len(taken)}")
-        must(taken["session_sequence"].tolist() == sequences[: len(taken)], f"{trader.name}: a command twice, or in another order")
+        must(
+            taken["session_sequence"].tolist() == [*range(first, trader.taken + 1)], f"{trader.name}: a command twice, or in another order"
+        )
         for name in ("kind", "client_order_id", "instrument", "price", "quantity", "account", "flags"):
             must((taken[name] == sent[name][: len(taken)]).all(), f"{trader.name}: {name} is not as it was sent")
 

@@ -208,7 +208,8 @@ class Siege:
     def _attack_once(self, attack: Attack, row: Row, number: int) -> None:
         seconds = self._phase_s if attack.descriptor_limit is None else max(self._phase_s, NEWCOMER_S + 5)
         script = str(Path(__file__).with_name("hostile.py"))
-        endpoints = ["--orders", self.venue.orders_endpoint, "--feed", self.venue.feed_endpoint]
+        venue = self.venue
+        endpoints = ["--orders", venue.orders_endpoint, "--feed", venue.feed_endpoint, "--requests", venue.requests_endpoint]
         command = [sys.executable, script, attack.name, *endpoints, "--seconds", str(seconds), "--seed", str(self._seed + number)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None, "its output is a pipe"
@@ -251,7 +252,7 @@ class Siege:
         """Somebody new logs on, trades, and logs out."""
         assert not self.venue.has_ended, "the venue has ended"
         self._newcomer_count += 1
-        with OrderEntry(self.venue.orders_endpoint, f"NEW{self._newcomer_count}", timeout=NEWCOMER_S) as entry:
+        with OrderEntry(self.venue.orders_endpoint, f"NEW{self._newcomer_count}", timeout=NEWCOMER_S, reconnect=None) as entry:
             entry.sell("NEW", 1, at="10")
             bought = entry.buy("NEW", 1, at="10")
             entry.wait_for(bought)
@@ -300,6 +301,7 @@ def _config(directory: Path, *, small_segments: bool) -> Path:
         [server]
         orders = "{ANY}"
         feed = "{ANY}"
+        requests = "{ANY}"
         [journal]
         directory = "{directory / "journal"}"
         policy = "commit"
@@ -327,7 +329,7 @@ def _place_deep_book(endpoint: str) -> None:
     commands["quantity"] = 1
     commands["order_type"] = OrderType.LIMIT
     commands["time_in_force"] = TimeInForce.GTC
-    with OrderEntry(endpoint, "DEEP", timeout=20) as entry:
+    with OrderEntry(endpoint, "DEEP", timeout=20, reconnect=None) as entry:
         for start in range(0, DEEP_LEVELS, 2_000):
             entry.send(commands[start : start + 2_000])
             while entry.pending:

@@ -368,6 +368,7 @@ def _config(directory: Path, order_count: float) -> Path:
         [server]
         orders = "{ANY}"
         feed = "{ANY}"
+        requests = "{ANY}"
         [journal]
         directory = "{directory / "journal"}"
         policy = "commit"

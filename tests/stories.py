@@ -17,6 +17,7 @@ from ome.enums import (
     Reason,
     SelfTradePrevention,
     SelfTradeScope,
+    SessionFlags,
     Side,
     Term,
     TimeInForce,
@@ -26,9 +27,9 @@ __all__ = ["tell_commands", "tell_events"]
 
 _ORDER: Final = struct.Struct("<8xQQqqIHHIIBBBBHBB")
 _EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")
-_LIMITS: Final = struct.Struct("<8xQIIIII")
+_LIMITS: Final = struct.Struct("<8xQIIIIII")
 _INSTRUMENT: Final = struct.Struct("<8xQ16sqI8xIxBBxH")
-_SESSION: Final = struct.Struct("<8xQ16s12xHHH")
+_SESSION: Final = struct.Struct("<8xQ16s12xHHH10xH")
 _NULL: Final = -(2**63)
 _TWO_ORDERS: Final = (EventKind.TRADE, EventKind.PREVENTED)
 
@@ -80,9 +81,11 @@ def _line(*parts: object, **values: Any) -> str:
 
 def _tell_command(record: bytes) -> str:
     fields = _ORDER.unpack(record)
-    time, reference, price, quantity, account, participant, session, _, instrument, kind, side, order_type, tif, flags, last, last2 = fields
+    time, reference, price, quantity, account, participant, session, number, instrument, kind, side, order_type, tif, flags, last, last2 = (
+        fields
+    )
     name = _name(CommandKind, kind)
-    who = {"participant": participant, "session": session, "time": time}
+    who = {"participant": participant, "session": session, "session_sequence": number, "time": time}
     flag_names = _name(CommandFlags, flags)
     tail = {"reserved": last | last2 << 8}
     if kind == CommandKind.NEW_ORDER:
@@ -113,14 +116,14 @@ def _tell_command(record: bytes) -> str:
     if kind == CommandKind.SET_LAST_PRICE:
         return _line(name, price=str(price), instrument=instrument, **who, **tail)
     if kind == CommandKind.DEFINE_LIMITS:
-        _, orders, levels, instruments, sessions, specials = _LIMITS.unpack_from(record)
-        return _line(name, orders=orders, levels=levels, instruments=instruments, sessions=sessions, specials=specials)
+        _, orders, levels, instruments, sessions, specials, rules = _LIMITS.unpack_from(record)
+        return _line(name, orders=orders, levels=levels, instruments=instruments, sessions=sessions, specials=specials, rules=rules)
     if kind == CommandKind.DEFINE_INSTRUMENT:
         _, symbol, tick, collar, number, _, _, options = _INSTRUMENT.unpack_from(record)
         return _line(name, number, symbol.rstrip(b"\0"), _name(InstrumentFlags, options), tick=tick, collar_ticks=collar)
     if kind == CommandKind.DEFINE_SESSION:
-        _, text, owner, number, count = _SESSION.unpack_from(record)
-        return _line(name, number, text.rstrip(b"\0"), participant=owner, session_number=str(count))
+        _, text, owner, number, count, options = _SESSION.unpack_from(record)
+        return _line(name, number, text.rstrip(b"\0"), _name(SessionFlags, options), participant=owner, session_number=str(count))
     return _line(name, record.hex())
 
 
@@ -141,7 +144,8 @@ def _tell_event(
     flags: int,
 ) -> str:
     is_about_command = kind in (EventKind.REJECTED, EventKind.DEFINED, EventKind.COMPLETED)
-    last = _name(CommandKind, flags) if is_about_command else _name(EventFlags, flags)
+    meaning = OrderType if kind == EventKind.STOP_SET else CommandKind if is_about_command else EventFlags
+    last = _name(meaning, flags)
     head = (f"#{sequence}", _name(EventKind, kind), _name(Reason, reason) if reason else "", _name(Side, side) if side else "")
     order = {"order": _order_id(order_id) if order_id else "", "id": client_order_id, "price": price, "quantity": quantity}
     if kind in _TWO_ORDERS:

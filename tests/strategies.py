@@ -35,6 +35,7 @@ from flows import (
     MARKET,
     MASS_CANCEL,
     NEW,
+    ON_DISCONNECT,
     OPEN_QUANTITY,
     POST_ONLY,
     REDUCE,
@@ -116,9 +117,12 @@ def _heads(draw: st.DrawFn) -> dict[str, int]:
     session = draw(st.integers(0, 2 * PARTICIPANTS))
     participant = (session - 1) % PARTICIPANTS + 1 if session else draw(st.integers(1, PARTICIPANTS))
     account = draw(st.integers(0, 1))
-    return {"session": session, "participant": participant, "account": account, "timestamp_ns": draw(_times) if draw(_rarely) else 0}
+    sequence = draw(_sequences) if draw(_rarely) else 0
+    time_ns = draw(_times) if draw(_rarely) else 0
+    return {"session": session, "participant": participant, "account": account, "session_sequence": sequence, "timestamp_ns": time_ns}
 
 
+_sequences = st.one_of(st.integers(1, 4), st.sampled_from([2**31 - 1, 2**31, 2**32 - 1]))
 _rarely = st.integers(0, 4).map(lambda number: number == 4)
 _seldom = st.integers(0, 19).map(lambda number: number == 19)
 
@@ -245,7 +249,9 @@ def market_commands(draw: st.DrawFn) -> Said:
     if kind == EXPIRE:
         flags = draw(st.sampled_from([0, END_OF_DAY, SET_TIME, END_OF_DAY | SET_TIME]))
         return Said(record_of(kind=kind, **head, client_order_id=draw(st.integers(0, 60)), flags=flags))
-    flags = draw(st.sampled_from([0, BY_ACCOUNT, BY_SESSION, BY_ACCOUNT | BY_SESSION, ANY_PARTICIPANT]))
+    flags = draw(
+        st.sampled_from([0, BY_ACCOUNT, BY_SESSION, BY_ACCOUNT | BY_SESSION, ANY_PARTICIPANT, ON_DISCONNECT, ON_DISCONNECT | BY_SESSION])
+    )
     if flags & ANY_PARTICIPANT:
         head["session"] = 0
     choice = {"client_order_id": draw(_client_order_ids), "price": draw(st.integers(0, 6)), "side": draw(st.integers(0, 2))}
@@ -317,6 +323,7 @@ def definitions_of_all_kinds(draw: st.DrawFn) -> Said:
                 participant=st.integers(0, 5),
                 participant_name=names,
                 session_number=st.integers(0, 2),
+                session_flags=st.sampled_from([0, 1, 3, 4]),
             ),
         )
     )
@@ -332,6 +339,7 @@ def sessions(draw: st.DrawFn) -> Said:
         participant=participant,
         participant_name=b"FIRM%d" % participant if draw(st.booleans()) else draw(st.sampled_from([b"NEW", b"NEXT", b"FIRM1"])),
         session_number=draw(st.integers(0, 3)),
+        session_flags=draw(st.integers(0, 3)),
     )
     return Said(record_bytes(encode_commands([definition])))
 

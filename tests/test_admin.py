@@ -441,11 +441,12 @@ def test_verify_agrees_with_the_core_and_with_the_reference(journal: Journal) ->
         ("events", True, 0, "events"),
         ("snapshots", True, 0, "snapshots"),
         ("manifest", True, 0, "segments"),
+        ("audit", True, 0, "lines"),
     ]
     assert (found["ok"], found["sequence"], found["epochs"], found["segments"], found["verdict"]) == (True, records, 1, 2, "clean")
     assert (found["state_hash"], found["event_hash"]) == (f"{journal.state_hash:016x}", f"{journal.event_hash:016x}")
     lines = admin("verify", journal.directory).stdout.splitlines()
-    names = ("journal", "replay", "events", "snapshots", "manifest")
+    names = ("journal", "replay", "events", "snapshots", "manifest", "audit")
     assert [line.split()[:2] for line in lines[:-1]] == [[name, "ok"] for name in names]
     assert f"state {journal.state_hash:016x}" in lines[-1]
 
@@ -473,7 +474,7 @@ def test_verify_shows_both_sides_where_the_reference_says_something_else(
 
     monkeypatch.setattr(ReferenceEngine, "apply_records", lie)
     found = json_of("verify", tmp_path, "--reference", code=3)
-    assert [check["is_ok"] for check in found["checks"]] == [True, True, False, True, True, True]
+    assert [check["is_ok"] for check in found["checks"]] == [True, True, False, True, True, True, True]
     disagreement = found["disagreement"]
     assert (disagreement["sequence"], disagreement["command"]["client_order_id"]) == (5, 6)
     assert [event["kind"] for event in disagreement["core"]] == ["accepted", "trade"]
@@ -496,7 +497,7 @@ def test_verify_sees_a_state_that_differs_and_an_invariant_that_broke(tmp_path: 
     monkeypatch.setattr(EngineView, "check", broken)
     found = json_of("verify", tmp_path, code=3)
     check = found["checks"][1]
-    assert (check["name"], check["is_ok"], check["count"], check["detail"]) == ("replay", False, 10, "a level is out of order")
+    assert (check["name"], check["is_ok"], check["count"], check["detail"]) == ("replay", False, 11, "a level is out of order")
 
 
 # dump
@@ -658,8 +659,9 @@ def test_dump_of_an_instrument_or_an_order_has_whole_commands(tmp_path: Path, mo
     assert [fields["sequence"] for fields in dumped(tmp_path, "--instrument", "AAPL")] == [2, 4, 5, 6, 7, 9, 10]
     assert [fields["sequence"] for fields in dumped(tmp_path, "--order", 5)] == [4, 5, 8]
     assert [fields["sequence"] for fields in dumped(tmp_path, "--order", 9)] == [6, 7]
-    (stop,) = (event for fields in dumped(tmp_path, "--order", 9, "--events") for event in fields["events"])
+    stop, stop_set = (event for fields in dumped(tmp_path, "--order", 9, "--events") for event in fields["events"])
     assert [fields["sequence"] for fields in dumped(tmp_path, "--order", stop["order_id"])] == [6, 7]
+    assert (stop_set["kind"], stop_set["order_id"]) == ("stop_set", stop["order_id"])
 
 
 def test_dump_shows_a_command_whose_terms_have_not_come(tmp_path: Path) -> None:
@@ -930,7 +932,7 @@ def test_export_loses_nothing(tmp_path: Path, journal: Journal) -> None:
             assert row["price"] == (None if record["price"] == NULL_VALUE else record["price"])
         if record["kind"] in (CommandKind.DEFINE_SESSION, CommandKind.DEFINE_INSTRUMENT):
             name = "participant_name" if record["kind"] == CommandKind.DEFINE_SESSION else "symbol"
-            assert row[name] == record[name].decode()
+            assert row[name] == fields[name]
         assert row["symbol"] == fields["symbol"]
     events = parquet.read_table(tmp_path / "all-events.parquet")
     for name in ("sequence", "kind", "instrument", "side", "reason"):

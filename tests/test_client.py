@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from fake_servers import DIRECTORY, NUMBERED, Array, FakeFeed, FakeServer, definitions, message, new_orders
 
-from ome.client import FrameRejected, LogonRefused, MarketData, OrderEntry, ReportGap, SessionLost, TimedOut
+from ome.client import FrameRejected, LogonRefused, MarketData, OrderEntry, OrdersRefused, ReportGap, SessionLost, TimedOut
 from ome.codec import COMMAND, layouts
 from ome.enums import CommandFlags, CommandKind, EventKind, OrderType, Policy, Reason, Side, TimeInForce
 from ome.errors import InvalidTypeError, InvalidValueError
@@ -45,6 +45,12 @@ def receive_count(session: OrderEntry, count: int) -> Array:
         parts.append(session.receive(5.0))
         assert len(parts[-1]) > 0, f"{sum(len(part) for part in parts)} of {count} reports came"
     return np.concatenate(parts)
+
+
+def receive_to_the_end(session: OrderEntry, counts: list[int]) -> None:
+    """Receives until that raises something; `counts` gets how many reports came each time."""
+    while True:
+        counts.append(len(session.receive(5.0)))
 
 
 # ---- Logon and logout ----
@@ -124,9 +130,9 @@ def test_session_taken_over_is_lost_for_good(server: FakeServer, session: OrderE
 
 
 def test_lost_connection_is_noticed_and_what_came_before_is_read_first() -> None:
-    """A server that goes away ends the session; nothing is sent to its successor."""
+    """A server that goes away ends a session that is not to come back."""
     server = FakeServer()
-    session = OrderEntry(server.endpoint, "FIRM1")
+    session = OrderEntry(server.endpoint, "FIRM1", reconnect=None)
     order = session.buy("AAPL", 1)
     while not server.commands:
         time.sleep(0.01)
@@ -286,7 +292,7 @@ def test_orders_with_terms_are_written_as_the_messages_of_one_command(server: Fa
     assert moved.client_order_id == 88
     assert moved.quantity == 7
     assert iceberg.time_in_force is TimeInForce.GTD
-    assert len(list(session.reports(0.2))) == 9  # the fake one answers every message
+    assert len(list(session.reports(0.2))) == 5
     assert [frame["template_id"].tolist() for frame in server.commands] == [[1, 5, 5], [1, 5], [4, 5], [6], [6]]
     sent = np.concatenate(server.commands)
     data = b"".join(frame.tobytes() for frame in server.commands)
@@ -311,15 +317,8 @@ def icebergs(count: int) -> Array:
     return commands
 
 
-def accept_commands(server: FakeServer, frame: Array) -> list[bytes]:
-    """One report for each command of a frame."""
-    reports = [server.report(command) for command in frame if command["template_id"] != CommandKind.ORDER_TERMS]
-    return [b"".join(reports)] if reports else []
-
-
 def test_messages_of_a_command_stay_in_one_frame_and_count_once(server: FakeServer, session: OrderEntry) -> None:
     """PROTOCOL, Commands of several messages: a frame ends with a whole command; pending counts commands."""
-    server.answer_frame = lambda frame: accept_commands(server, frame)
     session.send(icebergs(20), messages_per_frame=7)
     assert session.pending == 20
     receive_count(session, 20)
@@ -332,12 +331,7 @@ def test_messages_of_a_command_stay_in_one_frame_and_count_once(server: FakeServ
 def test_refused_commands_of_several_messages_are_sent_again_whole(server: FakeServer, session: OrderEntry) -> None:
     """PROTOCOL, BUSY: messages are counted, and a refusal begins with a command."""
     is_busy = itertools.cycle([True, False])
-
-    def answer(frame: Array) -> list[bytes]:
-        accepted = 2 if len(frame) > 2 and next(is_busy) else len(frame)
-        return ([busy(frame, accepted)] if accepted < len(frame) else []) + accept_commands(server, frame[:accepted])
-
-    server.answer_frame = answer
+    server.takes = lambda frame: 2 if len(frame) > 2 and next(is_busy) else len(frame)
     session.send(icebergs(20), messages_per_frame=6)
     reports = receive_count(session, 20)
     assert sorted(reports["client_order_id"].tolist()) == list(range(1, 21))
@@ -374,131 +368,177 @@ def test_pending_counts_answers_and_not_what_follows_from_them(server: FakeServe
         (EventKind.CANCELLED, Reason.MASS_CANCELLED),
         (EventKind.COMPLETED, Reason.NONE),
     ]
-    server.answer_frame = lambda frame: [b"".join(server.report(frame[0], kind=kind, reason=reason) for kind, reason in kinds)]
-    session.send(new_orders(10))
+    commands = np.repeat(new_orders(1), 8)
+    commands["kind"] = [1, 2, 2, 3, 3, 4, 4, 6]
+    commands["client_order_id"] = 1
+    answered = {EventKind.REJECTED: 2, EventKind.COMPLETED: 6}
+
+    def answer(frame: Array) -> list[bytes]:
+        reports = [server.report(frame[0], kind=kind, reason=reason, command_kind=answered.get(kind, 0)) for kind, reason in kinds]
+        return [b"".join(reports)]
+
+    server.answer_frame = answer
+    session.send(commands)
     receive_count(session, len(kinds))
-    assert session.pending == 10 - 8
-    server.say(*server.accept_all(new_orders(2)))
+    assert session.pending == 0
+
+
+def test_what_another_session_does_to_an_order_answers_nothing(server: FakeServer, session: OrderEntry) -> None:
+    """RULES, CancelOrder: its owner gets CANCELLED (REQUESTED), as if it had asked; and after a loss COMPLETED, for which nobody asked."""
+    foreign = [{"kind": EventKind.CANCELLED, "reason": Reason.REQUESTED, "client_order_id": 9}]
+    foreign += [{"kind": EventKind.COMPLETED, "command_kind": 6, "client_order_id": 0}]
+    server.answer_frame = lambda frame: [server.report(frame[0], **fields) for fields in foreign]
+    session.send(new_orders(2))
+    receive_count(session, 2)
+    assert session.unanswered == (1, 2)
+    server.say(*server.accept_all(server.commands[0]))
     receive_count(session, 2)
     assert session.pending == 0
 
 
-def test_missing_reports_are_raised_once_and_nothing_that_came_is_lost(server: FakeServer, session: OrderEntry) -> None:
-    """PROTOCOL, ExecutionReport: report_sequence counts without gaps."""
+def test_reports_that_are_missing_are_asked_for_and_those_seen_before_are_dropped(server: FakeServer, session: OrderEntry) -> None:
+    """PROTOCOL, Resend: the stream begins again at the number that is asked for; the user sees each report once, in order."""
+    made: dict[int, bytes] = {}
 
     def answer(frame: Array) -> list[bytes]:
-        sequences = [11, 12, 15, 16, 16]
-        return [b"".join(server.report(frame[0], report_sequence=sequence) for sequence in sequences)]
+        made.update({number: server.report(frame[0], report_sequence=number) for number in range(11, 17)})
+        return [b"".join(made[number] for number in (11, 12, 12, 15)), made[16], made[11]]
 
     server.answer_frame = answer
+    server.answer_resend = lambda wanted: [message(137, next_report_sequence=wanted), *(made[number] for number in range(wanted, 17))]
     session.send(new_orders(1))
-    assert receive_count(session, 2)["report_sequence"].tolist() == [11, 12]
-    with pytest.raises(ReportGap) as caught:
-        session.receive(1.0)
-    assert (caught.value.expected, caught.value.found) == (13, 15)
-    assert session.receive(1.0)["report_sequence"].tolist() == [15, 16]
-    with pytest.raises(ReportGap):
-        session.receive(1.0)
-    assert session.receive(1.0)["report_sequence"].tolist() == [16]
+    assert receive_count(session, 6)["report_sequence"].tolist() == [11, 12, 13, 14, 15, 16]
+    assert server.resend_requests == [13]
 
 
-def busy(frame: Array, accepted_count: int) -> bytes:
-    """A FrameReject that takes the first messages of a frame."""
-    return message(
-        131,
-        reason=Reason.BUSY,
-        field=b"session_sequence",
-        found=frame["session_sequence"][accepted_count],
-        message_index=accepted_count,
-        byte_offset=64 * accepted_count,
-        accepted_count=accepted_count,
-        rejected_count=len(frame) - accepted_count,
-    )
+@pytest.mark.parametrize(("reason", "following"), [(Reason.REPORTS_GONE, 15), (Reason.SEQUENCE_GAP, 11)])
+def test_reports_that_the_server_does_not_have_are_an_error_and_the_session_goes_on(
+    server: FakeServer, session: OrderEntry, reason: Reason, following: int
+) -> None:
+    """PROTOCOL, Resend: REPORTS_GONE, it has none that old; SEQUENCE_GAP, it has lost them."""
+    server.answer_frame = lambda frame: [server.report(frame[0], report_sequence=number) for number in (11, 12, 14)]
+    server.answer_resend = lambda wanted: [
+        message(137, next_report_sequence=following, reason=reason),
+        server.report(server.commands[0][0], report_sequence=following),
+    ]
+    session.send(new_orders(1))
+    counts: list[int] = []
+    with pytest.raises(ReportGap, match=reason.name) as caught:
+        receive_to_the_end(session, counts)
+    while sum(counts) < 3:
+        counts.append(len(session.receive(5.0)))
+    assert session.report_sequence == following
+    assert (caught.value.expected, caught.value.found, caught.value.reason) == (13, following, reason)
 
 
+@pytest.mark.parametrize("reason", [Reason.BUSY, Reason.THROTTLED])
 @pytest.mark.parametrize("seed", range(3))
-def test_what_a_busy_server_refuses_is_sent_again_until_it_is_taken(server: FakeServer, session: OrderEntry, seed: int) -> None:
-    """PROTOCOL, BUSY: each command is taken exactly once, with the session sequence that it had."""
+def test_what_a_server_refuses_for_now_is_sent_again_until_it_is_taken(
+    server: FakeServer, session: OrderEntry, seed: int, reason: Reason
+) -> None:
+    """PROTOCOL, Commands: each command is taken exactly once, in order, with the number that it had."""
     print(f"seed {seed}")
     random_source = random.Random(seed)
-    taken: list[int] = []
-
-    def answer(frame: Array) -> list[bytes]:
-        accepted = len(frame) if random_source.random() < 0.5 else random_source.randrange(len(frame))
-        taken.extend(frame["session_sequence"][:accepted].tolist())
-        answers = [] if accepted == len(frame) else [busy(frame, accepted)]
-        return answers + ([b"".join(server.report(command) for command in frame[:accepted])] if accepted else [])
-
-    server.answer_frame = answer
+    busy_count = itertools.count()
+    most = 40 if reason is Reason.BUSY else 3
+    server.takes = lambda frame: (
+        len(frame) if random_source.random() < 0.5 or next(busy_count) > most else random_source.randrange(len(frame))
+    )
+    server.refusal = reason
     session.send(new_orders(500), messages_per_frame=17)
     reports = receive_count(session, 500)
-    assert sorted(reports["client_order_id"].tolist()) == list(range(1, 501))
-    assert sorted(taken) == list(range(1, 501))
+    assert reports["client_order_id"].tolist() == list(range(1, 501))
+    assert server.taken == list(range(1, 501))
     assert session.pending == 0
 
 
-def test_nothing_is_sent_again_before_all_that_was_on_its_way_is_refused(server: FakeServer, session: OrderEntry) -> None:
-    """PROTOCOL, BUSY: a new frame right behind the repeated one would overtake a frame whose refusal has not come yet."""
-    frames: list[Array] = []
-
-    def answer(frame: Array) -> list[bytes]:
-        frames.append(frame)
-        return [busy(frame, 0)] if len(frames) == 1 else []
-
-    server.answer_frame = answer
-    session.send(new_orders(4), messages_per_frame=2)
-    assert len(session.receive(0.2)) == 0
-    assert [frame["session_sequence"].tolist() for frame in frames] == [[1, 2], [3, 4]], "the second refusal is still on its way"
-    server.answer_frame = server.accept_all
-    server.say(busy(frames[1], 0))
-    session.send(new_orders(2))
-    assert len(receive_count(session, 6)) == 6
-    assert np.concatenate(server.commands[2:])["session_sequence"].tolist() == [1, 2, 3, 4, 5, 6]
+def test_new_orders_that_find_storage_low_are_refused_and_the_rest_is_sent_without_them(server: FakeServer, session: OrderEntry) -> None:
+    """PROTOCOL, STORAGE_LOW: they leave no trace, and what is left is numbered anew."""
+    commands = new_orders(8)
+    commands["kind"][[1, 4, 5]] = CommandKind.CANCEL_ORDER
+    commands["kind"][3] = CommandKind.ORDER_TERMS
+    commands["flags"][2] = CommandFlags.CONTINUED
+    server.refusal = Reason.STORAGE_LOW
+    server.takes = lambda frame: next((place for place, kind in enumerate(frame["template_id"]) if kind == 1), len(frame))
+    session.send(commands, messages_per_frame=4)
+    with pytest.raises(OrdersRefused, match="STORAGE_LOW") as caught:
+        receive_to_the_end(session, [])
+    assert caught.value.client_order_ids == (1, 3, 7, 8)
+    while session.pending:
+        session.receive(5.0)
+    assert server.taken == [1, 2, 3]
+    server.takes = len
+    session.wait_for(session.buy("AAPL", 1))
+    assert server.taken == [1, 2, 3, 4]
 
 
 def test_server_that_stays_busy_times_out(server: FakeServer) -> None:
     """PROTOCOL, BUSY: the wait is bounded."""
-    server.answer_frame = lambda frame: [busy(frame, 0)]
+    server.takes = lambda frame: 0
     session = OrderEntry(server.endpoint, "FIRM1", timeout=0.3)
     session.send(new_orders(3))
-    with pytest.raises(TimedOut, match=r"server is busy.*found '3 commands refused'"):
+    with pytest.raises(TimedOut, match=r"server is busy.*found '3 commands unanswered \(BUSY\)'"):
         session.receive(5.0)
-    with pytest.raises(TimedOut):
+    with pytest.raises((TimedOut, SessionLost)):
         session.close()
 
 
 def test_logout_waits_until_what_was_refused_is_taken(server: FakeServer) -> None:
     """Nothing that was sent is left behind by a close."""
     count = itertools.count()
-    server.answer_frame = lambda frame: [busy(frame, 1), server.report(frame[0])] if next(count) < 3 else server.accept_all(frame)
+    server.takes = lambda frame: 1 if next(count) < 3 else len(frame)
     with OrderEntry(server.endpoint, "FIRM1") as session:
         session.send(new_orders(5))
-    assert sorted(receive_count(session, 5)["client_order_id"].tolist()) == [1, 2, 3, 4, 5]
+    assert receive_count(session, 5)["client_order_id"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_session_sends_no_more_than_the_venue_says_that_it_takes(server: FakeServer) -> None:
+    """PROTOCOL, LogonAnswer: in_flight_max messages without an answer, message_rate_max in a second."""
+    limits = {"in_flight_max": 7, "message_rate_max": 100}
+    server.logon_answer = lambda logon: [message(129, frame_message_count_max=256, policy=1, heartbeat_ms=9_000, **limits)]
+    server.answer_frame = lambda frame: []
+    session = OrderEntry(server.endpoint, "FIRM1", timeout=0.3)
+    with pytest.raises(TimedOut, match="room for commands"):
+        session.send(new_orders(20), messages_per_frame=2)
+    assert [len(frame) for frame in server.commands] == [2, 2, 2]
+    with pytest.raises(SessionLost, match="6 commands are unanswered"):
+        session.close()
+    limits["in_flight_max"] = server.command_sequence = 0
+    server.report_sequence = itertools.count(1)
+    server.answer_frame = server.accept_all
+    with OrderEntry(server.endpoint, "FIRM1") as session:
+        started = time.monotonic()
+        session.send(new_orders(150))
+        assert time.monotonic() - started > 0.3
 
 
 def test_rejected_frame_is_raised_with_all_fields(server: FakeServer, session: OrderEntry) -> None:
     """PROTOCOL, FrameReject: what, where, found and allowed."""
     fields = {"message_index": 3, "byte_offset": 192, "accepted_count": 0, "rejected_count": 4}
     reject = message(131, reason=Reason.UNKNOWN_TEMPLATE, field=b"template_id", found=99, allowed=4, **fields)
-    server.answer_frame = lambda frame: [reject]
-    session.send(new_orders(4))
+    server.reject = lambda frame: reject if len(frame) == 4 else None
+    server.is_reading = False
+    for count in (2, 4, 3):
+        session.send(new_orders(count))
+    server.is_reading = True
+    counts: list[int] = []
     with pytest.raises(FrameRejected, match=r"template_id of message 3, byte 192.*UNKNOWN_TEMPLATE.*found 99, allowed: 4") as caught:
-        session.receive(5.0)
+        receive_to_the_end(session, counts)
     error = caught.value
     assert (error.reason, error.field, error.found, error.value_allowed) == (Reason.UNKNOWN_TEMPLATE, "template_id", 99, 4)
     assert {name: getattr(error, name) for name in fields} == fields
+    assert len(receive_count(session, 5 - sum(counts))) == 5 - sum(counts), "what was behind it is sent again, with its numbers"
+    assert server.taken == [1, 2, 3, 4, 5]
     assert session.pending == 0
-    server.answer_frame = server.accept_all
-    session.send(new_orders(1))
-    assert len(session.receive(5.0)) == 1, "the session goes on"
 
 
 def test_busy_that_names_no_frame_is_raised(server: FakeServer, session: OrderEntry) -> None:
     """Nothing is sent twice on a guess."""
-    server.answer_frame = lambda frame: [message(131, reason=Reason.BUSY, field=b"ring", found=1, rejected_count=1)]
+    server.reject = lambda frame: message(131, reason=Reason.BUSY, field=b"ring", found=1, rejected_count=1)
     session.send(new_orders(1))
     with pytest.raises(FrameRejected, match="BUSY"):
         session.receive(5.0)
+    assert len(session.receive(0.1)) == 0
     assert len(server.commands) == 1
 
 
@@ -507,14 +547,24 @@ def test_bytes_that_are_not_the_protocols_are_refused(server: FakeServer, sessio
     """A frame is whole messages of a known template."""
     server.answer_frame = lambda commands: [frame, *server.accept_all(commands)]
     session.send(new_orders(1))
+    counts: list[int] = []
     with pytest.raises(InvalidValueError):
-        session.receive(5.0)
-    assert len(session.receive(5.0)) == 1, "the session goes on"
+        receive_to_the_end(session, counts)
+    assert sum(counts) or len(session.receive(5.0)) == 1, "the session goes on"
 
 
-def test_frame_that_mixes_reports_with_something_else_is_refused(server: FakeServer, session: OrderEntry) -> None:
+def test_message_of_a_later_server_is_ignored(server: FakeServer, session: OrderEntry) -> None:
+    """PROTOCOL, Versions: new messages, kinds and reasons may come."""
+    later = np.array([(56, 999, 28525, 2)], "<4u2").tobytes() + bytes(56)
+    server.answer_frame = lambda frame: [later, server.report(frame[0], kind=200), server.report(frame[0])]
+    order = session.buy("AAPL", 1)
+    assert session.wait_for(order).kind is EventKind.ACCEPTED
+
+
+def test_frame_that_mixes_reports_with_something_else_is_refused(server: FakeServer) -> None:
     """A frame that opens with a report holds nothing else."""
-    server.answer_frame = lambda frame: [server.report(frame[0]) + message(130) * 13]
+    server.answer_frame = lambda frame: [server.report(frame[0]) + message(130) * 7]
+    session = OrderEntry(server.endpoint, "FIRM1", timeout=0.3)
     session.send(new_orders(1))
     with pytest.raises(InvalidValueError, match="message header"):
         session.receive(5.0)

@@ -77,9 +77,14 @@ def test_closing_with_commands_that_nobody_answered_says_which() -> None:
 
 @pytest.mark.parametrize("name", ["cancel", "reduce", "amend"])
 def test_an_order_is_what_buy_returned(server: Server, name: str) -> None:
-    """A number is refused by name."""
-    with OrderEntry(server.orders_endpoint, "TYPIST") as entry, pytest.raises(InvalidTypeError, match="order: found 5"):
-        getattr(entry, name)(5, *([1] if name == "reduce" else []))
+    """Or one of its ids: anything else is refused by name; and an id says nothing of decimals."""
+    with OrderEntry(server.orders_endpoint, "TYPIST") as entry:
+        for wrong in ("5", None, True, 5.0):
+            with pytest.raises(InvalidTypeError, match="order: found"):
+                getattr(entry, name)(wrong, *([1] if name == "reduce" else []))
+        if name != "cancel":
+            with pytest.raises(InvalidValueError, match=r"symbol: found None, allowed: .*AAPL"):
+                getattr(entry, name)(5, 1)
 
 
 @pytest.mark.parametrize(

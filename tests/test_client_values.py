@@ -27,6 +27,7 @@ def server() -> Iterator[Server]:
         policy=Policy.MEMORY,
         orders_endpoint="tcp://127.0.0.1:0",
         feed_endpoint="tcp://127.0.0.1:0",
+        requests_endpoint="",
         instruments=INSTRUMENTS,
     )
     with Server(config) as started:

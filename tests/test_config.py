@@ -143,11 +143,12 @@ def test_overrides_replace_what_the_file_says(tmp_path: Path) -> None:
         ("", "journal.directory", None, 'a directory, unless journal.policy is "memory"'),
         ('[journal]\npolicy = "sync"', "journal.policy", "sync", "commit, async, memory"),
         ("[journal]\npolicy = 1", "journal.policy", 1, "a value of type str"),
-        ("[jurnal]\n", "table [jurnal]", "jurnal", "server, journal, ring, feed, limits, instruments"),
-        ("server = 1\n", "table [server]", "server", "server, journal, ring, feed, limits, instruments"),
+        ("[jurnal]\n", "table [jurnal]", "jurnal", "server, journal, security, ring, feed, log, limits, instruments"),
+        ("server = 1\n", "table [server]", "server", "server, journal, security, ring, feed, log, limits, instruments"),
         (JOURNAL + "segment = 1", "key journal.segment", "segment", "directory, policy, segment_bytes, low_water_bytes, flush_records"),
         (JOURNAL + "segment_bytes = 65535", "journal.segment_bytes", 65_535, "65,536 to 1,099,511,627,776"),
         (JOURNAL + "segment_bytes = 65537", "journal.segment_bytes", 65_537, "a multiple of 4,096"),
+        ("[server]\nmessages_in_flight = 4\n" + JOURNAL, "server.messages_in_flight", 4, "0, for no limit, or at least the 5 messages"),
         (JOURNAL + "low_water_bytes = -1", "journal.low_water_bytes", -1, "0 to 1,125,899,906,842,624"),
         (JOURNAL + "flush_records = 0", "journal.flush_records", 0, "1 to 16,777,216"),
         (JOURNAL + "flush_delay_ms = -1", "journal.flush_delay_ms", -1, "0 to 10,000"),
@@ -255,7 +256,9 @@ def _leaves_encoding_open(call: ast.Call) -> bool:
     receiver = call.func.value.id if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) else ""
     if name in ("read_text", "write_text"):
         return True
-    if name not in ("open", "fdopen") or (receiver in ("os", "archive") and name == "open"):  # descriptors, and members of a zip: bytes
+    if name not in ("open", "fdopen") or (
+        receiver in ("os", "archive", "self") and name == "open"
+    ):  # descriptors, members of a zip: bytes; no file
         return False
     parts = [part for argument in (*call.args, *given.values()) for part in ast.walk(argument)]
     modes = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
@@ -303,7 +306,9 @@ def test_segments_that_the_disk_has_no_room_for_are_refused_before_anything_is_w
     (tmp_path / "data").mkdir()
     free_bytes = shutil.disk_usage(tmp_path).free
     segment_bytes = min(1 << 40, (free_bytes // 4096 + 1) * 4096)
-    config = ServerConfig(directory=tmp_path / "data", segment_bytes=segment_bytes, orders_endpoint=ANY, feed_endpoint=ANY)
+    config = ServerConfig(
+        directory=tmp_path / "data", segment_bytes=segment_bytes, orders_endpoint=ANY, feed_endpoint=ANY, requests_endpoint=""
+    )
     with pytest.raises(ServerError, match=rf"free space in .*journal\.segment_bytes = {segment_bytes:,}"):
         Server(config).start()
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["lock"]
@@ -311,7 +316,7 @@ def test_segments_that_the_disk_has_no_room_for_are_refused_before_anything_is_w
 
 def test_limits_that_the_machine_cannot_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than its memory, or than the process may reserve: the message has both sizes and what to change."""
-    config = ServerConfig(policy=Policy.MEMORY, orders_endpoint=ANY, feed_endpoint=ANY)
+    config = ServerConfig(policy=Policy.MEMORY, orders_endpoint=ANY, feed_endpoint=ANY, requests_endpoint="")
     sysconf = os.sysconf
     with monkeypatch.context() as patch:
         patch.setattr(os, "sysconf", lambda name: 10_000 if name == "SC_PHYS_PAGES" else sysconf(name))
@@ -326,7 +331,7 @@ def test_limits_that_the_machine_cannot_hold_are_refused(monkeypatch: pytest.Mon
 def test_a_limited_address_space_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     """As on shared hosts and in batch queues."""
     limit = 500_000_000
-    options = ["--directory", str(tmp_path / "data"), "--orders", ANY, "--feed", ANY]
+    options = ["--directory", str(tmp_path / "data"), "--orders", ANY, "--feed", ANY, "--requests", ""]
     ended = subprocess.run(
         [sys.executable, "-c", "from ome.cli.main import main; main()", "run", *options],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),

@@ -16,7 +16,7 @@ from ome.enums import EventKind, Reason
 
 @pytest.mark.parametrize("policy", ["commit", "async"])
 def test_nothing_that_was_said_is_lost_when_the_venue_is_killed(tmp_path: Path, policy: str) -> None:
-    """Three kills; one with `async`: what was written survives the process, if not the power. Source: docs/JOURNAL.md, Promises."""
+    """D3: Three kills; one with `async`: what was written survives the process, if not the power. Source: docs/JOURNAL.md, Promises."""
     commands, _ = kill_again_and_again(tmp_path, 1, 3 if policy == "commit" else 1, policy)
     assert commands > 300
 
@@ -35,7 +35,7 @@ def test_nothing_that_was_said_is_lost_in_a_hundred_kills(tmp_path: Path) -> Non
 
 
 def test_a_journal_that_cannot_be_written_stops_the_venue_and_loses_nothing_that_was_said(tmp_path: Path) -> None:
-    """The first write that fails ends it: clients are told, it names call and file and exits 1; the next start has all that was said."""
+    """D3: The first write that fails ends it: clients hear it, it names call and file, exits 1; the next start has all that was said."""
     traders = [Trader("FIRM1", 5), Trader("FIRM2", 6)]
     auditor = Auditor()
     with VenueProcess(config_file(tmp_path)) as venue:

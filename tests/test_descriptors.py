@@ -38,7 +38,7 @@ def test_connections_leave_a_reserve_below_the_limit(
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda _, given: limits.append(given))
     monkeypatch.setattr(os, "listdir", lambda _: [str(number) for number in range(USED)])
-    assert connections_that_fit(wanted) == fits
+    assert connections_that_fit(wanted, 2) == fits
     assert limits[1:] == ([] if set_to is None else [(set_to, hard)])
 
 

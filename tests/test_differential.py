@@ -273,4 +273,7 @@ def test_a_story_tells_records_and_events_by_name() -> None:
         "    ORDER_TERMS STOP_PRICE=9 participant=1",
     ]
     events = tell_events(ReferenceEngine(strategies.LIMITS).apply_records(commands))
-    assert events[-1] == "#4 ACCEPTED BUY WAITING order=1:1 id=7 quantity=5 instrument=1 participant=1"
+    assert events[-2:] == [
+        "#4 ACCEPTED BUY WAITING order=1:1 id=7 quantity=5 instrument=1 participant=1",
+        "#4 STOP_SET BUY STOP order=1:1 id=7 price=9 quantity=5 instrument=1 participant=1",
+    ]

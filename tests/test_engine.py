@@ -498,7 +498,7 @@ def test_a_command_of_several_records_may_be_cut_anywhere(market: Engine) -> Non
     order = NewOrder(instrument=1, side=Side.BUY, quantity=5, order_type=OrderType.STOP, terms=((Term.STOP_PRICE, 100),))
     head, terms = np.split(encode_commands([order]), [1])
     assert len(market.apply(head)) == 0
-    assert market.apply(terms)["kind"].tolist() == [EventKind.ACCEPTED]
+    assert market.apply(terms)["kind"].tolist() == [EventKind.ACCEPTED, EventKind.STOP_SET]
     market.apply(head)
     report = market.buy("AAPL", 1, at=1)
     assert (report.accepted, report.resting, len(report.events)) == (True, 1, 2)
@@ -840,7 +840,13 @@ def test_an_engine_is_not_copied_and_says_what_to_use_instead(market: Engine, co
 
 def test_what_holds_memory_sockets_or_files_is_not_copied(tmp_path: Path) -> None:
     """Of every public class that does."""
-    config = ServerConfig(policy=Policy.MEMORY, orders_endpoint="tcp://127.0.0.1:0", feed_endpoint="tcp://127.0.0.1:0", directory=tmp_path)
+    config = ServerConfig(
+        policy=Policy.MEMORY,
+        orders_endpoint="tcp://127.0.0.1:0",
+        feed_endpoint="tcp://127.0.0.1:0",
+        requests_endpoint="",
+        directory=tmp_path,
+    )
     with (
         Server(config) as server,
         OrderEntry(server.orders_endpoint, "FIRM") as session,
@@ -1024,7 +1030,15 @@ def test_columns_of_apply_mean_what_they_say() -> None:
     assert (rows == event_rows(records)).all()
     assert (event_rows(records[::2])["order_id"] == records["order_id"][::2]).all()
     messages = decode_events(records)
-    assert {type(message).__name__ for message in messages} >= {"Trade", "Rejected", "Completed", "Defined", "Cancelled", "Triggered"}
+    assert {type(message).__name__ for message in messages} >= {
+        "Trade",
+        "Rejected",
+        "Completed",
+        "Defined",
+        "Cancelled",
+        "Triggered",
+        "StopSet",
+    }
     owners: dict[tuple[int, int], OrderEvent] = {}
     for row, message in zip(rows, messages, strict=True):
         if isinstance(message, Accepted | Amended | Triggered):

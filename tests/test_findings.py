@@ -19,6 +19,7 @@ from test_repair import Miscounting, traded
 from venues import venue_config
 
 from ome._native import lib
+from ome.audit import AUDIT_FILE
 from ome.cli.admin import main
 from ome.config import ServerConfig
 from ome.engine import EngineView
@@ -190,6 +191,18 @@ def damaged_manifest(place: Place) -> None:
     manifest.write_text(text[:position] + ("0" if text[position] != "0" else "1") + text[position + 1 :])
 
 
+def torn_audit(place: Place) -> None:
+    """Half a line, as a kill leaves it."""
+    with (place.directory / AUDIT_FILE).open("ab") as file:
+        file.write(b'{"chain":"00')
+
+
+def changed_audit(place: Place) -> None:
+    """Another word in a line, which stays a line."""
+    path = place.directory / AUDIT_FILE
+    path.write_bytes(path.read_bytes().replace(b'"asked"', b'"ashed"', 1))
+
+
 def broken_invariant(place: Place) -> None:
     def broken(view: EngineView) -> None:
         raise InvariantError("a level is out of order")
@@ -225,6 +238,8 @@ CASES: Final[dict[tuple[Finding, Remedy], tuple[Damage, tuple[str, ...]]]] = {
     (Finding.MANIFEST, Remedy.NEW_MANIFEST): (damaged_manifest, ()),
     (Finding.CHANGED, Remedy.COPY): (lambda place: flip_in_header(segments(place.directory)[1], 48, 1), (FROM,)),
     (Finding.CHANGED, Remedy.NEW_MANIFEST): (lambda place: flip_in_header(segments(place.directory)[1], 48, 1), (ACCEPT,)),
+    (Finding.AUDIT_TORN, Remedy.NEXT_START): (torn_audit, ()),
+    (Finding.AUDIT, Remedy.SET_AUDIT_ASIDE): (changed_audit, (ACCEPT,)),
     (Finding.ENGINE, Remedy.NONE): (broken_invariant, ()),
 }
 

@@ -32,7 +32,7 @@ from ome.recovery import Replay
 from ome.recovery.directory import hold as hold_journal, is_served
 from ome.server import Server, ServerError
 from ome.server.venue import Venue
-from ome.transport import EndpointError, Listener, QueueLimits
+from ome.transport import EndpointError, Listener, ListenerUse, QueueLimits
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 30
@@ -69,7 +69,7 @@ def test_a_gateway_or_a_feed_without_memory_leaves_no_descriptor(tmp_path: Path)
         assert server._venue is not None
         venue = server._venue.pointer
         limits = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=4 << 20)
-        pointer = listener.serve(venue, is_feed=True, connections=4, limits=limits)
+        pointer = listener.serve(venue, ListenerUse.FEED, connections=4, limits=limits)
         before = eventfds()
         with pytest.raises(MemoryError, match="no memory for the feed"):
             Publisher(venue, pointer, snapshot_levels=0, epoch=1, supervisor=server._supervisor)
@@ -422,7 +422,7 @@ def test_a_run_without_configuration_adds_nothing_to_a_venue_that_exists(tmp_pat
 
 def _run_for_a_moment(directory: Path) -> dict[str, dict[str, int]]:
     """`ome run` without a configuration, until it is ready; what it printed."""
-    options = ["--directory", str(directory), "--orders", "tcp://127.0.0.1:0", "--feed", "tcp://127.0.0.1:0"]
+    options = ["--directory", str(directory), "--orders", "tcp://127.0.0.1:0", "--feed", "tcp://127.0.0.1:0", "--requests", ""]
     command = [sys.executable, "-c", "from ome.cli.main import main; main()", "run", "--json", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -436,8 +436,8 @@ def _run_for_a_moment(directory: Path) -> dict[str, dict[str, int]]:
 # ---- ome submit ----
 
 
-def test_submit_takes_over_no_session_of_its_participant_unless_it_is_named(tmp_path: Path) -> None:
-    """It says what becomes of the order, the session that runs hears of it and goes on; with --session it is taken over."""
+def test_submit_takes_over_no_session_of_its_participant_unless_it_is_asked(tmp_path: Path) -> None:
+    """It says what becomes of the order, the session that runs goes on; with --takeover it is taken over."""
     with Server(venue_config(tmp_path)) as server, Wire(server.orders_endpoint) as wire:
         assert wire.log_on("TRADER")["session"] == 1
         arguments = ["submit", "buy", "AAPL", "10", "--at", "1.00", "--orders", server.orders_endpoint]
@@ -450,7 +450,10 @@ def test_submit_takes_over_no_session_of_its_participant_unless_it_is_named(tmp_
         assert sold.exit_code == 0, sold.output
         assert [line.split()[0] for line in sold.output.splitlines()] == ["accepted", "trade"]
         named = CliRunner().invoke(ome, [*arguments, "--session", "0"])
-        assert named.exit_code == 0, named.output
+        assert named.exit_code == 1
+        assert "SESSION_IN_USE" in named.output
+        asked = CliRunner().invoke(ome, [*arguments, "--session", "0", "--takeover"])
+        assert asked.exit_code == 0, asked.output
         assert wire.hear()[0] == "Logout"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,14 +17,14 @@ from venues import VenueProcess, Wire, contents, journal_end, new_order, venue_c
 
 from ome.cli.admin import main
 from ome.client import LogonRefused, OrderEntry
-from ome.codec import COMMAND, Records, encode_commands, record_bytes, records_of
+from ome.codec import COMMAND, Records, encode_commands, join_records, record_bytes, records_of
 from ome.codec.wire import encode_message
 from ome.config import LIMIT_KEYS, ConfigError, load_config
 from ome.engine import Engine
-from ome.enums import CommandKind, EventKind, Reason
+from ome.enums import CommandKind, EventKind, Reason, SessionFlags
 from ome.errors import InvalidValueError
-from ome.journal import JournalReader
-from ome.messages import DefineLimits, DefineSession, Limits
+from ome.journal import JournalIntegrityError, JournalReader
+from ome.messages import RULES_VERSION, CancelOrder, DefineLimits, DefineSession, Limits
 from ome.recovery import Replay
 from ome.recovery.snapshots import make_snapshot, snapshot_sequences
 from ome.reference import ReferenceEngine
@@ -54,6 +56,7 @@ def used(engine: Engine) -> Limits:
         instrument_count_max=state.instrument_count,
         session_count_max=max(max(session.session, session.participant) for session in engine.sessions),
         special_count_max=state.special_count,
+        rules_version=engine.limits.rules_version,
     )
 
 
@@ -82,7 +85,7 @@ def test_a_moved_engine_goes_on_as_one_that_always_had_these_limits(seed: int) -
         assert moved.event_hash == still.event_hash
 
 
-@pytest.mark.parametrize("seed", [4, 5])
+@pytest.mark.parametrize("seed", [5, 6])
 def test_core_and_model_agree_at_the_limits_that_they_were_moved_to(seed: int) -> None:
     """What is refused, and what is accepted again, follows the limits of the moment: as small as can be, and larger again."""
     commands = flow(seed, 6_000, limits=SMALL)
@@ -114,7 +117,7 @@ def test_an_engine_is_not_moved_where_something_does_not_fit() -> None:
         before = core.state_hash
         for name in NAMES:
             count = getattr(least, name)
-            assert count > 1, name
+            assert count > (name != "rules_version"), name
             for engine in (core, model):
                 with pytest.raises(InvalidValueError, match=f"{name}.*at least .*{count}"):
                     engine.resize(replace(LARGE, **{name: count - 1}))
@@ -183,6 +186,117 @@ def test_a_batch_of_a_replay_goes_over_a_change(tmp_path: Path) -> None:
         assert stepped.view is not None
         assert (stepped.view.state_hash, stepped.report.event_hash) == hashes
     assert "FAILED" not in admin("verify", tmp_path, "--reference").output
+
+
+# ---- versions of the rules ----
+
+
+FIRST_RULES: Final = replace(SMALL, rules_version=0)
+
+
+def journal_of_two_versions(directory: Path, seed: int) -> tuple[Records, int]:
+    """A journal whose engine follows the first rules, and behind the count that is returned the newest; and its commands."""
+    commands = flow(seed, 1_200, limits=FIRST_RULES).copy()
+    last = Counter[int]()
+    for command in commands[600:]:  # sessions begin to count there
+        session = int(command["session"])
+        is_of_client = command["kind"] <= CommandKind.MASS_CANCEL and command["participant"] == (session - 1) % 3 + 1
+        if session and is_of_client and command["session_sequence"]:
+            last[session] += 1
+            command["session_sequence"] = last[session]
+    change = define(SMALL)
+    change["timestamp_ns"] = commands["timestamp_ns"][599]
+    lower = define(FIRST_RULES)
+    lower["timestamp_ns"] = commands["timestamp_ns"][899]
+    joined = join_records([commands[:600], change, commands[600:900], lower, commands[900:]], COMMAND)
+    write_journal(directory, joined, segments=3)
+    return joined, 600
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_a_journal_may_go_on_by_newer_rules(tmp_path: Path, seed: int) -> None:
+    """D5, D4: reference, core, a replay and one from a snapshot of either version agree; a version never goes down."""
+    commands, old_count = journal_of_two_versions(tmp_path, seed)
+    with Engine(limits=FIRST_RULES) as core:
+        model = ReferenceEngine(FIRST_RULES)
+        for engine in (core, model):
+            engine.apply_records(commands[:old_count])
+        assert core.state_hash == model.state_hash
+        assert {(session.flags, session.command_sequence, session.report_sequence) for session in core.sessions} == {(0, 0, 0)}
+        for engine in (core, model):
+            engine.resize(SMALL)
+            engine.apply_records(commands[old_count:])
+        assert (core.state_hash, core.event_hash) == (model.state_hash, model.event_hash)
+        core.check()
+        sessions = core.sessions
+        assert any(session.command_sequence for session in sessions)
+        assert any(session.report_sequence for session in sessions)
+        expected = core.state_hash
+    for sequence in (old_count - 1, old_count + 50):
+        with Replay(tmp_path) as replay:
+            replay.run(to=sequence)
+            replay.snapshot(10)
+    with Replay(tmp_path) as replay:
+        replay.run()
+        assert replay.view is not None
+        assert replay.view.limits == SMALL
+        assert replay.view.sessions == sessions
+    assert len(snapshot_sequences(tmp_path)) == 2
+    assert_replays_agree(tmp_path, expected)
+    refused = json_of_dump(tmp_path, old_count + 302)
+    assert (refused["kind"], refused["events"][-1]["reason"]) == ("define_limits", "bad_definition")
+
+
+def json_of_dump(directory: Path, sequence: int) -> Any:
+    """The command with this sequence as `ome-admin dump` gives it, with its events."""
+    (line,) = admin("dump", directory, "--from", sequence, "--to", sequence, "--events", "--json").stdout.splitlines()
+    return json.loads(line)
+
+
+def test_the_state_of_each_version_is_shown(tmp_path: Path) -> None:
+    """D5, D7: `ome-admin state` shows the version of the rules and what each session has; `dump` the version and the flags."""
+    _, old_count = journal_of_two_versions(tmp_path, 11)
+    before = json.loads(admin("state", tmp_path, "--at", old_count, "--json").stdout)
+    after = json.loads(admin("state", tmp_path, "--json").stdout)
+    assert (before["rules_version"], after["rules_version"]) == (0, 1)
+    assert {session["command_sequence"] for session in before["sessions"]} == {"0"}
+    with Replay(tmp_path) as replay:
+        replay.run()
+        assert replay.view is not None
+        for shown, session in zip(after["sessions"], replay.view.sessions, strict=True):
+            assert shown["session"] == session.session
+            assert (int(shown["command_sequence"]), int(shown["report_sequence"])) == (session.command_sequence, session.report_sequence)
+            assert shown["session_flags"] == [str(flag.name).lower() for flag in SessionFlags if session.flags & flag]
+    text = admin("state", tmp_path).stdout
+    assert "  rules 1" in text
+    assert f"report_sequence {after['sessions'][0]['report_sequence']}" in text
+    assert "rules_version 1" in admin("dump", tmp_path, "--from", old_count + 1, "--to", old_count + 1).stdout
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_journal_by_rules_that_are_not_known_is_refused(tmp_path: Path, is_first: bool) -> None:
+    """Another build wrote it: the reason says so, and nothing of what follows is applied."""
+    unknown = define(SMALL)
+    unknown["rules_version"] = RULES_VERSION + 1
+    commands = flow(11, 300, limits=SMALL)
+    write_journal(tmp_path, unknown if is_first else join_records([commands, unknown, flow(12, 9)], COMMAND))
+    with pytest.raises(JournalIntegrityError, match="version of the rules that this build does not know"), Replay(tmp_path) as replay:
+        replay.run()
+    assert "version of the rules that this build does not know" in admin("state", tmp_path, code=3).stderr
+
+
+def test_the_names_of_a_journal_are_those_of_its_rules(tmp_path: Path) -> None:
+    """A definition with flags that nobody knows is one by the first rules only."""
+    session = DefineSession(session=1, participant=1, participant_name=b"FIRM1", session_flags=0x8000)
+    for limits, name in ((FIRST_RULES, "FIRM1"), (SMALL, None)):
+        directory = tmp_path / str(limits.rules_version)
+        write_journal(
+            directory,
+            join_records([define(limits), encode_commands([session, CancelOrder(client_order_id=1, participant=1, session=1)])], COMMAND),
+        )
+        lines = [json.loads(line) for line in admin("dump", directory, "--json").stdout.splitlines()]
+        assert [line["participant_name"] for line in lines[1:]] == ["FIRM1", name]
+        assert lines[1]["session_flags"] == ["0x8000"]
 
 
 # ---- venues ----
@@ -320,7 +434,7 @@ def toml(path: Path, directory: Path, limits: Limits) -> Path:
     """The configuration of a venue in a process of its own."""
     keys = "".join(f"{key} = {getattr(limits, field)}\n" for field, key in LIMIT_KEYS.items())
     path.write_text(
-        f'[server]\norders = "tcp://127.0.0.1:0"\nfeed = "tcp://127.0.0.1:0"\n[journal]\ndirectory = "{directory}"\n'
+        f'[server]\norders = "tcp://127.0.0.1:0"\nfeed = "tcp://127.0.0.1:0"\nrequests = ""\n[journal]\ndirectory = "{directory}"\n'
         f'segment_bytes = 65_536\nlow_water_bytes = 0\nsnapshot_commands = 5\n[limits]\n{keys}[[instruments]]\nsymbol = "AAPL"\n'
     )
     return path

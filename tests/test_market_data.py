@@ -97,7 +97,7 @@ def test_snapshot_that_does_not_come_is_asked_for_again(feed: FakeFeed) -> None:
 
 
 def test_publisher_that_starts_again_is_subscribed_to_again() -> None:
-    """PROTOCOL, Epoch: a new epoch is a new stream."""
+    """D6: PROTOCOL, Epoch: a new epoch is a new stream."""
     feed = FakeFeed()
     with MarketData(feed.endpoint) as market_data:
         market_data.subscribe(1, channels=(Channel.LEVELS,))
@@ -232,7 +232,7 @@ def test_updates_that_a_snapshot_includes_are_ignored() -> None:
 
 
 def test_update_of_another_epoch_is_a_gap_although_its_sequence_is_the_next() -> None:
-    """PROTOCOL, Keeping a book, 4: another epoch is another stream."""
+    """D6: PROTOCOL, Keeping a book, 4: another epoch is another stream."""
     source = FakeFeed()
     builder = builder_with(source)
     source.epoch += 1
@@ -539,7 +539,7 @@ def test_snapshot_of_the_old_connection_does_not_heal_a_book() -> None:
 
 @pytest.mark.parametrize("channel", Channel)
 def test_new_epoch_on_any_channel_is_a_gap_of_all_instruments(feed: FakeFeed, channel: Channel) -> None:
-    """PROTOCOL, Market data: the publisher has started again, and everything else that is known is of before."""
+    """D6: PROTOCOL, Market data: the publisher has started again, and everything else that is known is of before."""
     frames = {
         Channel.TOP: lambda: top_frame(1, sequence=2, epoch=2),
         Channel.TRADES: lambda: trade_frame(range(2, 3), epoch=2),

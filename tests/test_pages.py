@@ -35,9 +35,9 @@ def received() -> set[str]:
     """What the server's own sources send to a client: by template in C, by name or by the builder in Python."""
     constants = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper(): name for name in IDS}
     sent = set()
-    for source in (ROOT / "csrc" / "wire").glob("*.c"):
+    for source in (*(ROOT / "csrc" / "wire").glob("*.c"), ROOT / "csrc" / "ome_requests_face.c"):
         text = source.read_text("utf-8")
-        found = re.findall(r"(?:ome_message_header_set\([^,]+,|HEADER\()\s*OME_TEMPLATE_(\w+)", text)
+        found = re.findall(r"(?:(?:ome_message_header_set|face_place)\([^,]+,|HEADER\()\s*OME_TEMPLATE_(\w+)", text)
         sent |= {constants[name] for name in found}
     for source in (ROOT / "ome" / "gateway").glob("*.py"):
         text = source.read_text("utf-8")
@@ -55,10 +55,19 @@ def test_each_message_that_a_client_may_send_has_a_table() -> None:
         for name in IDS:
             with Wire(server.orders_endpoint) as wire:
                 wire.log_on("FIRM1")
+                if name == "Heartbeat":  # has no answer
+                    wire.say(encode_message(name))
+                kind, answer = wire.ask(encode_message("TestRequest", request_id=1) if name == "Heartbeat" else encode_message(name))
+                if kind != "FrameReject" or answer["reason"] not in (Reason.UNKNOWN_TEMPLATE, Reason.BAD_BLOCK_LENGTH):
+                    sendable.add(name)
+        for name in IDS:
+            with Wire(server.requests_endpoint) as wire:
+                wire.log_on("FIRM1")
                 kind, answer = wire.ask(encode_message(name))
                 if kind != "FrameReject" or answer["reason"] not in (Reason.UNKNOWN_TEMPLATE, Reason.BAD_BLOCK_LENGTH):
                     sendable.add(name)
-    assert {"NewOrder", "OrderTerms", "MassCancel", "Logon", "Heartbeat"} <= sendable
+    assert {"NewOrder", "OrderTerms", "MassCancel", "Logon", "Heartbeat", "TestRequest", "ResendRequest"} <= sendable
+    assert {"OrdersRequest", "OrderStatusRequest", "InstrumentsRequest", "SessionsRequest", "FillsRequest"} <= sendable
     assert sendable <= tables
 
 
@@ -84,8 +93,8 @@ def test_each_table_is_of_something_on_the_wire() -> None:
     used |= {term.attrib[ATTRIBUTE] for term in types.findall("enum[@name='Term']/validValue") if ATTRIBUTE in term.attrib}
     described = set(re.findall(r"^### (\w+) \((?:enumeration|bit set), \w+\)$", PROTOCOL, re.MULTILINE))
     assert described == used & enumerations
-    client = {message.attrib["name"] for message in SCHEMA.findall(f"{SBE}message") if message.attrib[CLASS] == "order"}
-    assert tables == client | received() | {"Logon", "Logout"}
+    client = {message.attrib["name"] for message in SCHEMA.findall(f"{SBE}message") if message.attrib[CLASS] in ("order", "request")}
+    assert tables == client | received() | {"Logon", "Logout", "ResendRequest"}
 
 
 @pytest.mark.parametrize("name", sorted(message_tables()))

@@ -133,8 +133,8 @@ def test_replay_stops_where_it_is_told_and_goes_on(tmp_path: Path, commands: Rec
 
 
 def test_journal_of_before_special_orders_is_read_and_takes_none(tmp_path: Path) -> None:
-    """A DefineLimits whose special_count_max was a reserved zero makes an engine that takes plain orders and refuses special ones."""
-    limits = Limits(order_count_max=5, level_count_max=5, instrument_count_max=1, session_count_max=1, special_count_max=0)
+    """A DefineLimits whose special_count_max and rules_version were reserved zeros makes an engine that refuses special orders."""
+    limits = Limits(order_count_max=5, level_count_max=5, instrument_count_max=1, session_count_max=1, special_count_max=0, rules_version=0)
     sizes = DefineLimits(order_count_max=5, level_count_max=5, instrument_count_max=1, session_count_max=1)
     order = NewOrder(instrument=1, side=Side.BUY, price=1, quantity=5)
     special = replace(order, terms=((Term.DISPLAY_QUANTITY, 2),))

@@ -5,7 +5,8 @@ A docstring starts with the id of the rule, or the section of the page, that the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from types import SimpleNamespace
@@ -16,7 +17,8 @@ import pytest
 from conftest import Engine, EngineFactory
 from flows import flow
 
-from ome.codec import COMMAND, EVENT, Records, decode_events, encode_commands, encode_events, join_records, record_bytes
+from ome.codec import COMMAND, EVENT, Records, decode_events, define_limits, encode_commands, encode_events, join_records, record_bytes
+from ome.engine import Engine as CoreEngine
 from ome.enums import (
     CommandFlags,
     CommandKind,
@@ -27,6 +29,7 @@ from ome.enums import (
     Reason,
     SelfTradePrevention,
     SelfTradeScope,
+    SessionFlags,
     Side,
     Term,
     TimeInForce,
@@ -34,6 +37,7 @@ from ome.enums import (
 from ome.errors import InvalidTypeError, InvalidValueError, InvariantError
 from ome.messages import (
     NULL_VALUE,
+    RULES_VERSION,
     Accepted,
     AmendOrder,
     CancelOrder,
@@ -88,11 +92,13 @@ _FLAGLESS: Final = (EventKind.REJECTED, EventKind.DEFINED, EventKind.COMPLETED)
 
 
 def told(events: Sequence[Any]) -> list[str]:
-    """Events as lines: kind, reason, client order id (of the aggressor, then of the resting order), quantity@price, flags."""
+    """Events as lines: kind, reason, client order id (of the aggressor, then of the resting order), quantity@price, flags or order type."""
     lines = []
     for event, what in zip(events, said(events), strict=True):
         name = f"{event.client_order_id}x{event.resting_client_order_id}" if event.kind in _PAIRS else f"{event.client_order_id}"
         flags = [] if event.kind in _FLAGLESS else [flag.name for flag in EventFlags if event.flags & flag]
+        if event.kind == EventKind.STOP_SET:
+            flags = [OrderType(event.order_type).name]
         lines.append(" ".join([what, name, f"{event.quantity}@{event.price}", "|".join(flag or "" for flag in flags)]).rstrip())
     return lines
 
@@ -1070,7 +1076,7 @@ def triggered(events: Sequence[Any]) -> list[tuple[int, int]]:
 def test_stop_triggers_when_the_last_trade_reaches_its_price(venue: Venue, side: Side) -> None:
     """S1: a buy triggers at last >= stop, a sell at last <= stop; until then it waits, outside the book and its levels."""
     worse = 1 if side == BUY else -1
-    assert told(stop(venue, side, 100 + 2 * worse, 5, 1)) == ["ACCEPTED 1 5@0 WAITING"]
+    assert told(stop(venue, side, 100 + 2 * worse, 5, 1)) == ["ACCEPTED 1 5@0 WAITING", f"STOP_SET 1 5@{100 + 2 * worse} STOP"]
     assert venue.book() == ([], [])
     venue.order(other(side), 100 + worse, 1, 2)
     venue.order(other(side), 100 + 2 * worse, 7, 3)
@@ -1088,8 +1094,9 @@ def test_stop_past_its_trigger_on_entry_triggers_at_once(venue: Venue, side: Sid
     """S1: one already past its trigger on entry triggers at once; a price from outside counts as a trade does."""
     venue.last(100)
     assert told(stop(venue, side, 100, 5, 1, limit=90)) == ["ACCEPTED 1 5@90", "TRIGGERED 1 5@100", "RESTED 1 5@90 RESTS"]
-    assert told(stop(venue, side, 101 if side == BUY else 99, 5, 2)) == ["ACCEPTED 2 5@0 WAITING"]
-    assert triggered(venue.last(101 if side == BUY else 99)) == [(2, 101 if side == BUY else 99)]
+    at = 101 if side == BUY else 99
+    assert told(stop(venue, side, at, 5, 2)) == ["ACCEPTED 2 5@0 WAITING", f"STOP_SET 2 5@{at} STOP"]
+    assert triggered(venue.last(at)) == [(2, at)]
     assert told(venue.cancel(1)) == ["CANCELLED REQUESTED 1 5@90 WAS_RESTING"], "having triggered it is an ordinary order"
 
 
@@ -1124,11 +1131,12 @@ def test_amended_stop_stands_behind_others_of_its_price_unless_it_only_shrinks(v
     """S2, A1, A3: less quantity or another limit keeps a waiting order's place; more, or another stop price, loses it."""
     for name in (1, 2, 3, 4):
         stop(venue, BUY, 105, 5, name, limit=110)
-    assert told(venue.change(1, quantity=4, price=111)) == ["AMENDED 1 4@111 KEPT_PRIORITY|WAITING"]
-    assert told(venue.change(1)) == ["AMENDED 1 4@111 KEPT_PRIORITY|WAITING"]
-    assert told(venue.change(2, quantity=6)) == ["AMENDED 2 6@110 WAITING"]
-    assert told(venue.change(3, {Term.STOP_PRICE: 104})) == ["AMENDED 3 5@110 WAITING"]
-    assert told(venue.change(3, {Term.STOP_PRICE: 105})) == ["AMENDED 3 5@110 WAITING"]
+    kept = ["AMENDED 1 4@111 KEPT_PRIORITY|WAITING", "STOP_SET 1 4@105 STOP_LIMIT"]
+    assert told(venue.change(1, quantity=4, price=111)) == kept
+    assert told(venue.change(1)) == kept
+    assert told(venue.change(2, quantity=6)) == ["AMENDED 2 6@110 WAITING", "STOP_SET 2 6@105 STOP_LIMIT"]
+    assert told(venue.change(3, {Term.STOP_PRICE: 104})) == ["AMENDED 3 5@110 WAITING", "STOP_SET 3 5@104 STOP_LIMIT"]
+    assert told(venue.change(3, {Term.STOP_PRICE: 105})) == ["AMENDED 3 5@110 WAITING", "STOP_SET 3 5@105 STOP_LIMIT"]
     assert told(venue.reduce(4, 2)) == ["REDUCED 4 2@110 KEPT_PRIORITY|WAITING"]
     assert [name for name, _ in triggered(venue.last(105))] == [1, 4, 2, 3]
 
@@ -1145,7 +1153,10 @@ def test_waiting_order_amended_past_its_trigger_triggers_at_once(venue: Venue) -
         "RESTED 8 2@102 RESTS",
     ]
     stop(venue, BUY, 110, 5, 3)
-    assert told(venue.change(3, {Term.STOP_PRICE: 109}, price=-7)) == ["AMENDED 3 5@0 WAITING"], "a price means nothing without limit"
+    assert told(venue.change(3, {Term.STOP_PRICE: 109}, price=-7)) == [
+        "AMENDED 3 5@0 WAITING",
+        "STOP_SET 3 5@109 STOP",
+    ], "a price means nothing without limit"
     assert told(venue.change(3, quantity=0)) == ["CANCELLED AMENDED_AWAY 3 5@0 WAITING"]
     assert said(venue.change(8, {Term.STOP_PRICE: 90})) == ["REJECTED BAD_TERM"], "it waits no longer"
 
@@ -1243,7 +1254,7 @@ def test_stop_is_special_while_it_waits_and_later_only_for_what_else_it_has(engi
     assert said(venue.new(BUY, 90, 5, 3, flags=CommandFlags.HIDDEN)) == ["ACCEPTED"]
     assert [event.client_order_id for event in venue.new(SELL, 90, 10, 4) if event.kind == EventKind.DISPLAYED] == [2, 2]
     venue.do(CommandKind.CANCEL_ORDER, client_order_id=2, participant=1)
-    assert said(stop(venue, BUY, 110, 5, 3, participant=2)) == ["ACCEPTED"]
+    assert said(stop(venue, BUY, 110, 5, 3, participant=2)) == ["ACCEPTED", "STOP_SET"]
 
 
 def test_triggered_post_only_order_slides_where_the_instrument_says_so(venue: Venue) -> None:
@@ -1269,7 +1280,10 @@ def test_trailing_stop_follows_the_market_in_its_favour_only(venue: Venue, side:
     up = 1 if side == BUY else -1
     venue.last(1_000)
     terms = {Term.TRAIL_AMOUNT: 10}
-    assert told(venue.new(side, 0, 5, 1, terms, order_type=TRAILING_STOP)) == ["ACCEPTED 1 5@0 WAITING"]
+    assert told(venue.new(side, 0, 5, 1, terms, order_type=TRAILING_STOP)) == [
+        "ACCEPTED 1 5@0 WAITING",
+        f"STOP_SET 1 5@{1_000 + 10 * up} TRAILING_STOP",
+    ]
     for last in (1_000 - 7 * up, 1_000 + 2 * up, 1_000 - 6 * up):
         assert venue.last(last) == []
     assert triggered(venue.last(1_000 + 3 * up)) == [(1, 1_000 + 3 * up)], "10 from the best price seen, 993 or 1007"
@@ -1280,7 +1294,7 @@ def test_trailing_stop_starts_where_it_is_told_or_at_its_distance(venue: Venue) 
     terms = {Term.TRAIL_AMOUNT: 10}
     trailing: Fields = {"order_type": TRAILING_STOP}
     assert said(venue.new(BUY, 0, 5, 1, terms, **trailing)) == ["REJECTED NO_LAST_PRICE"]
-    assert said(venue.new(BUY, 0, 5, 1, terms | {Term.STOP_PRICE: 120}, **trailing)) == ["ACCEPTED"]
+    assert said(venue.new(BUY, 0, 5, 1, terms | {Term.STOP_PRICE: 120}, **trailing)) == ["ACCEPTED", "STOP_SET"]
     venue.last(115)
     venue.new(BUY, 0, 5, 2, terms | {Term.STOP_PRICE: 121}, **trailing)
     venue.new(BUY, 0, 5, 3, terms | {Term.STOP_PRICE: 200}, **trailing)
@@ -1319,10 +1333,11 @@ def test_trailing_stop_limit_has_its_limit_at_a_distance_from_its_stop_price(ven
     """S6: the limit of a trailing stop limit is its stop price plus its signed distance, kept within the prices of the instrument."""
     venue.last(100)
     trailing: Fields = {"order_type": TRAILING_STOP_LIMIT}
-    assert told(venue.new(side, -3, 5, 1, {Term.TRAIL_AMOUNT: 10}, **trailing)) == ["ACCEPTED 1 5@-3 WAITING"]
-    assert told(venue.new(side, -2000, 5, 2, {Term.TRAIL_AMOUNT: 10}, **trailing)) == ["ACCEPTED 2 5@-2000 WAITING"]
-    assert told(venue.change(2, price=-1000)) == ["AMENDED 2 5@-1000 KEPT_PRIORITY|WAITING"]
     at = 110 if side == BUY else 90
+    stop_set = [f"STOP_SET {name} 5@{at} TRAILING_STOP_LIMIT" for name in (1, 2)]
+    assert told(venue.new(side, -3, 5, 1, {Term.TRAIL_AMOUNT: 10}, **trailing)) == ["ACCEPTED 1 5@-3 WAITING", stop_set[0]]
+    assert told(venue.new(side, -2000, 5, 2, {Term.TRAIL_AMOUNT: 10}, **trailing)) == ["ACCEPTED 2 5@-2000 WAITING", stop_set[1]]
+    assert told(venue.change(2, price=-1000)) == ["AMENDED 2 5@-1000 KEPT_PRIORITY|WAITING", stop_set[1]]
     assert told(venue.last(at)) == [
         f"TRIGGERED 1 5@{at}", f"RESTED 1 5@{at - 3} RESTS",
         f"TRIGGERED 2 5@{at}", "RESTED 2 5@1 RESTS",
@@ -1570,9 +1585,9 @@ def test_command_of_several_records_is_one_command(venue: Venue) -> None:
     }  # fmt: skip
     records = records_for(CommandKind.NEW_ORDER, terms, times=venue.times(), **fields)
     assert venue.apply(records[:1]) == venue.apply(records[1:2]) == []
-    (accepted,) = venue.apply(records[2:])
-    assert told([accepted]) == ["ACCEPTED 1 5@105 WAITING"]
-    assert (accepted.sequence, accepted.timestamp_ns) == (6, records[0]["timestamp_ns"])
+    events = venue.apply(records[2:])
+    assert told(events) == ["ACCEPTED 1 5@105 WAITING", "STOP_SET 1 5@105 STOP_LIMIT"]
+    assert {(event.sequence, event.timestamp_ns) for event in events} == {(6, records[0]["timestamp_ns"])}
 
 
 def test_broken_commands_of_several_records_are_rejected(venue: Venue) -> None:
@@ -1748,8 +1763,19 @@ def test_hashes_are_those_of_the_page_word_for_word(engine_factory: EngineFactor
         DefineInstrument(
             timestamp_ns=5, instrument=1, symbol=b"ABCDEFGHI", tick=5, price_decimals=2, quantity_decimals=3, instrument_flags=1
         ),
-        DefineSession(timestamp_ns=6, participant=1, session=1, participant_name=b"FIRM", session_number=9),
-        NewOrder(timestamp_ns=9, instrument=1, participant=1, session=1, client_order_id=70, account=8, side=SELL, price=-10, quantity=10),
+        DefineSession(timestamp_ns=6, participant=1, session=1, participant_name=b"FIRM", session_number=9, session_flags=2),
+        NewOrder(
+            timestamp_ns=9,
+            instrument=1,
+            participant=1,
+            session=1,
+            session_sequence=1,
+            client_order_id=70,
+            account=8,
+            side=SELL,
+            price=-10,
+            quantity=10,
+        ),
         NewOrder(timestamp_ns=7, instrument=1, participant=3, side=BUY, price=-10, quantity=4),
         CancelOrder(timestamp_ns=8, client_order_id=5),
     ]
@@ -1762,7 +1788,7 @@ def test_hashes_are_those_of_the_page_word_for_word(engine_factory: EngineFactor
     blocks = [
         (5, 9, 1, 6, 1, 1, 1, 2),
         (1, 5, 2 | 3 << 8 | 1 << 16, abcdefgh, ord("I"), 2**64 - 10, 0, 0),
-        (1, 1, 9, firm, 0, 0, 0, 0),
+        (1, 1, 9, firm, 0, 2, 1, 2),  # flags, the number taken, and reports: ACCEPTED and TRADE
         (1 << 32 | 1, 70, 2**64 - 10, 6, 4, 8 | 1 << 32 | 1 << 48, SELL, 1),
     ]
     state_hash = 0xEB44ACCAB455D165
@@ -1799,7 +1825,7 @@ def test_state_hash_covers_special_waiting_and_continued_orders_word_for_word(en
     null, first = 2**63, int(continued[0]["timestamp_ns"])
     entry_of_5 = 3 + 2 + 1 + 1 + 2 + 3  # records so far, the command's own three included
     blocks = [
-        (entry_of_5 + 2, venue.now_ns - 1, 1, 10, 3, 0, 4, 4),
+        (entry_of_5 + 2, venue.now_ns - 1, 1, 12, 3, 0, 4, 4),
         (1, 1, 0, one, 0, 90, 0, 0),
         (2, 5, 1 << 16, two, 0, null, 0, 0),
         (3, 5, 2 << 16 | 6 << 32, three, 0, null, 0, 0),
@@ -1826,8 +1852,13 @@ def test_state_hash_covers_special_waiting_and_continued_orders_word_for_word(en
 
 
 def rejected_records(commands: Records, events: Records) -> set[int]:
-    """The sequences of all records of commands that were rejected, those of a broken command of several records included."""
+    """The sequences of all records of commands that were rejected, those of a broken command of several records included.
+
+    Not of those that were out of sequence: they are no commands, and nothing that waits ends with them.
+    """
     rejections = np.bincount(events["sequence"][events["kind"] == EventKind.REJECTED].astype(int), minlength=len(commands) + 1)
+    is_out_of_sequence = np.isin(events["reason"], (Reason.SEQUENCE_SEEN, Reason.SEQUENCE_GAP))
+    out_of_sequence = set(events["sequence"][is_out_of_sequence].tolist())
     rejected: set[int] = set()
     waiting: list[int] = []
     owner = None
@@ -1836,6 +1867,8 @@ def rejected_records(commands: Records, events: Records) -> set[int]:
         if waiting and not (record["kind"] == CommandKind.ORDER_TERMS and owner == (record["participant"], record["session"])):
             rejected.update(waiting)
             waiting, is_broken = [], True
+        if sequence in out_of_sequence:
+            continue
         if waiting or record["kind"] in (CommandKind.NEW_ORDER, CommandKind.AMEND_ORDER):
             owner = owner if waiting else (record["participant"], record["session"])
             waiting.append(sequence)
@@ -1855,9 +1888,15 @@ def test_rejected_command_changes_nothing_but_counters(engine_factory: EngineFac
     rejected = rejected_records(commands, events)
     nonsense = np.frombuffer(bytearray(record_bytes(commands)), dtype=COMMAND)
     for sequence in rejected:
-        time_ns = nonsense[sequence - 1]["timestamp_ns"]
+        record = nonsense[sequence - 1].copy()
         nonsense[sequence - 1] = np.zeros(1, dtype=COMMAND)[0]
-        nonsense[sequence - 1]["timestamp_ns"], nonsense[sequence - 1]["kind"] = time_ns, 200
+        kept = ["timestamp_ns"]
+        if record["session_sequence"] and record["kind"] <= CommandKind.MASS_CANCEL:  # it takes its number, one of the counters
+            kept += ["participant", "session", "session_sequence"]
+        for name in kept:
+            nonsense[sequence - 1][name] = record[name]
+        nonsense[sequence - 1]["kind"] = 200 if len(kept) == 1 else CommandKind.CANCEL_ORDER
+        nonsense[sequence - 1]["reserved"] = 1
     same = without.apply_records(nonsense)
     assert len(rejected) > 1_000
     assert record_bytes(events[events["kind"] != EventKind.REJECTED]) == record_bytes(same[same["kind"] != EventKind.REJECTED])
@@ -1962,7 +2001,10 @@ def test_special_order_is_checked_in_the_order_of_the_page(full: Venue) -> None:
         (Reason.NO_LAST_PRICE, {"terms": good, "order_type": STOP_LIMIT}),
         (Reason.DUPLICATE_CLIENT_ORDER_ID, {"client_order_id": 12}),
     ]
-    assert told(assert_order_of_checks(full, CommandKind.NEW_ORDER, wrong, steps)) == ["ACCEPTED 12 1@1000 WAITING"]
+    assert told(assert_order_of_checks(full, CommandKind.NEW_ORDER, wrong, steps)) == [
+        "ACCEPTED 12 1@1000 WAITING",
+        "STOP_SET 12 1@1020 STOP_LIMIT",
+    ]
     first: Fields = wrong | {"price": 1000, "terms": good, "client_order_id": 13}
     assert said(full.do(CommandKind.NEW_ORDER, **first)) == ["REJECTED SPECIAL_LIMIT_REACHED"]
     assert said(full.new(BUY, 1000, 1, 14, {Term.DISPLAY_QUANTITY: 1}, instrument=2, time_in_force=IOC)) == [
@@ -1970,7 +2012,7 @@ def test_special_order_is_checked_in_the_order_of_the_page(full: Venue) -> None:
     ], "whatever becomes of it"
     assert said(full.new(BUY, 0, 1, 14, {Term.MINIMUM_QUANTITY: 1}, instrument=2, order_type=MARKET)) == ["ACCEPTED", "TRADE"]
     full.cancel(12)
-    assert said(full.do(CommandKind.NEW_ORDER, **first)) == ["ACCEPTED"]
+    assert said(full.do(CommandKind.NEW_ORDER, **first)) == ["ACCEPTED", "STOP_SET"]
 
 
 @pytest.mark.parametrize("kind", [CommandKind.CANCEL_ORDER, CommandKind.REDUCE_ORDER, CommandKind.AMEND_ORDER])
@@ -2013,7 +2055,7 @@ def test_commands_on_orders_are_checked_in_the_order_of_the_page(full: Venue, ki
         wrong["flags"] = 2
     events = assert_order_of_checks(full, kind, wrong, steps)
     expected = {2: "CANCELLED REQUESTED", 3: "CANCELLED REDUCED_AWAY", 4: "AMENDED"}[kind]
-    assert said(events) == [expected]
+    assert said(events) == ["COMPLETED", expected], "the order came by session 0"
 
 
 def test_amend_needs_a_free_level_only_where_it_will_rest_at_a_new_price(full: Venue) -> None:
@@ -2116,7 +2158,8 @@ def test_events_carry_the_owner_and_the_time(venue: Venue) -> None:
         sequence=4, timestamp_ns=venue.now_ns, order_id=1 << 32 | 1, client_order_id=4, price=100, quantity=10, side=BUY, account=8,
         participant=1, session=1, instrument=1, flags=RESTS,
     )  # fmt: skip
-    (cancelled,) = venue.cancel(4, account=99, session=0)
+    completed, cancelled = venue.cancel(4, account=99, session=0)
+    assert (completed.timestamp_ns, completed.account, completed.participant, completed.session) == (venue.now_ns, 0, 1, 0)
     assert (cancelled.timestamp_ns, cancelled.account, cancelled.participant, cancelled.session) == (venue.now_ns, 8, 1, 1)
 
 
@@ -2150,8 +2193,9 @@ def test_definitions_take_effect_or_are_refused(engine_factory: EngineFactory) -
         return said([event])[0]
 
     sizes = DefineLimits(
-        timestamp_ns=3, order_count_max=5, level_count_max=4, instrument_count_max=2, session_count_max=3, special_count_max=1
-    )
+        timestamp_ns=3, order_count_max=5, level_count_max=4, instrument_count_max=2, session_count_max=3, special_count_max=1,
+        rules_version=RULES_VERSION,
+    )  # fmt: skip
     assert send(sizes) == "DEFINED"
     assert send(replace(sizes, order_count_max=6)) == "REJECTED BAD_DEFINITION"
     assert send(replace(sizes, reserved=1)) == "REJECTED RESERVED_NOT_ZERO"
@@ -2216,7 +2260,8 @@ def test_a_number_is_used_again_only_where_nothing_lives_under_it(engine_factory
     assert define_session(venue, 1, 1, b"A") == define_session(venue, 2, 1, b"A", 1) == "DEFINED"
     venue.new(BUY, 90, 1, 1, session=1)
     venue.new(BUY, 0, 1, 2, {Term.STOP_PRICE: 120}, order_type=STOP, session=2)
-    assert define_session(venue, 1, 1, b"A") == refused, "an order rests, even for the same session"
+    assert define_session(venue, 1, 1, b"A") == "DEFINED", "it is the same session"
+    assert define_session(venue, 1, 1, b"A", 7) == refused, "an order rests"
     assert define_session(venue, 1, 2, b"B") == refused
     assert define_session(venue, 2, 2, b"B") == refused, "a stop waits"
     venue.do(CommandKind.CANCEL_ORDER, participant=1, session=2, client_order_id=1)
@@ -2243,12 +2288,13 @@ def test_a_command_that_waits_for_terms_does_not_keep_its_session(engine_factory
     assert said(events) == ["REJECTED INCOMPLETE_COMMAND", "DEFINED"]
 
 
-@pytest.mark.parametrize("field", ["order_count_max", "level_count_max", "instrument_count_max", "session_count_max", "special_count_max"])
+@pytest.mark.parametrize("field", Limits.__slots__)
 def test_limits_must_be_those_of_the_engine(engine_factory: EngineFactory, field: str) -> None:
     """Section Definitions: DefineLimits is valid only with exactly the limits of the engine."""
-    sizes = DefineLimits(order_count_max=5, level_count_max=4, instrument_count_max=3, session_count_max=2, special_count_max=2)
-    engine = engine_factory(Limits(order_count_max=5, level_count_max=4, instrument_count_max=3, session_count_max=2, special_count_max=2))
-    wrong = replace(sizes, **{field: 1})
+    limits = Limits(order_count_max=5, level_count_max=4, instrument_count_max=3, session_count_max=2, special_count_max=2)
+    engine = engine_factory(limits)
+    sizes = define_limits(limits)
+    wrong = replace(sizes, **{field: 1 if field != "rules_version" else 0})
     assert said(decode_events(engine.apply_records(encode_commands([wrong, sizes])))) == ["REJECTED BAD_DEFINITION", "DEFINED"]
 
 
@@ -2315,3 +2361,516 @@ def test_engine_refuses_what_is_not_commands() -> None:
         engine.levels(1, BUY)
     assert len(engine.apply_records(np.zeros(0, COMMAND))) == 0
     assert engine.sequence == 0
+
+
+# Sessions
+
+
+def progress(engine: Engine, session: int) -> tuple[int, int, int]:
+    """Flags, the number last taken and the count of reports of a session that is defined."""
+    if isinstance(engine, ReferenceEngine):
+        return engine.progress(session)
+    assert isinstance(engine, CoreEngine)
+    (found,) = (one for one in engine.sessions if one.session == session)
+    return found.flags, found.command_sequence, found.report_sequence
+
+
+def counted(venue: Venue) -> dict[int, int]:
+    """The count of reports of each session of `crowd`."""
+    return {session: progress(venue.engine, session)[2] for session in (1, 2, 3)}
+
+
+@pytest.fixture
+def crowd(venue: Venue) -> Venue:
+    """A venue with sessions 1 and 3 of participant 1, and session 2 of participant 2."""
+    assert define_session(venue, 1, 1, b"ONE") == define_session(venue, 3, 1, b"ONE", 1) == define_session(venue, 2, 2, b"TWO") == "DEFINED"
+    return venue
+
+
+def hello(venue: Venue, sequence: int, **fields: int) -> list[str]:
+    """A message of session 1 with this number: a cancel of an order that is not there."""
+    return said(venue.cancel(77, session_sequence=sequence, **({"session": 1} | fields)))
+
+
+TAKEN: Final = ["REJECTED UNKNOWN_ORDER"]
+SEEN, GAP = ["REJECTED SEQUENCE_SEEN"], ["REJECTED SEQUENCE_GAP"]
+
+
+def test_each_number_of_a_session_is_taken_once_and_in_order(crowd: Venue) -> None:
+    """D5: the next number is taken, whatever becomes of its message; one that was there is seen, one further on is a gap."""
+    for sequence, expected in (
+        (2, GAP), (2**31 - 1, GAP), (2**31, SEEN), (2**32 - 1, SEEN), (1, TAKEN), (1, SEEN), (3, GAP), (2, TAKEN), (1, SEEN), (2, SEEN),
+        (2 + 2**31 - 1, GAP), (2 + 2**31, SEEN), (2**32 - 1, SEEN), (3, TAKEN),
+    ):  # fmt: skip
+        before = progress(crowd.engine, 1)[1]
+        assert hello(crowd, sequence) == expected, sequence
+        assert progress(crowd.engine, 1)[1] == (sequence if expected == TAKEN else before)
+    assert progress(crowd.engine, 2) == progress(crowd.engine, 3) == (0, 0, 0)
+
+
+def test_a_message_out_of_sequence_is_echoed_and_does_nothing(crowd: Venue) -> None:
+    """D5: sent again it is rejected in its own words, and the book is as it was."""
+    order: Fields = {"session": 1, "session_sequence": 1, "account": 6}
+    assert said(crowd.order(BUY, 90, 5, 7, **order)) == ["ACCEPTED"]
+    (rejected,) = crowd.order(BUY, 90, 5, 7, **order)
+    assert rejected == Rejected(
+        sequence=crowd.engine.sequence if isinstance(crowd.engine, ReferenceEngine | CoreEngine) else 0, timestamp_ns=crowd.now_ns,
+        order_id=0, client_order_id=7, price=90, quantity=5, side=BUY, account=6, participant=1, session=1, instrument=1,
+        reason=Reason.SEQUENCE_SEEN, command_kind=CommandKind.NEW_ORDER,
+    )  # fmt: skip
+    assert crowd.book() == ([(90, 5)], [])
+    assert said(crowd.cancel(7, session=1, session_sequence=3)) == GAP
+    assert crowd.book() == ([(90, 5)], [])
+    assert said(crowd.cancel(7, session=1, session_sequence=2)) == ["CANCELLED REQUESTED"]
+
+
+def test_after_the_last_number_comes_1() -> None:
+    """D5: numbers are of 32 bits, and 0 is none."""
+    engine = ReferenceEngine(ROOMY)  # nobody sends so many: tests/c/test_engine_sessions.c has it of the core
+    venue = Venue(engine)
+    define_session(venue, 1, 1, b"ONE")
+    engine._market.command_sequences[1] = 2**32 - 2
+    for sequence, expected in (
+        (1, GAP), (2**32 - 1, TAKEN), (2**32 - 1, SEEN), (2, GAP), (2**31 - 2, GAP), (2**31 - 1, SEEN), (1, TAKEN), (2**32 - 1, SEEN),
+        (2, TAKEN),
+    ):  # fmt: skip
+        assert hello(venue, sequence) == expected, sequence
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        (CommandKind.NEW_ORDER, {"order_type": 99}, ["REJECTED BAD_ORDER_TYPE"]),
+        (CommandKind.CANCEL_ORDER, {"reserved": 1}, ["REJECTED RESERVED_NOT_ZERO"]),
+        (CommandKind.REDUCE_ORDER, {}, ["REJECTED UNKNOWN_ORDER"]),
+        (CommandKind.AMEND_ORDER, {}, ["REJECTED UNKNOWN_ORDER"]),
+        (CommandKind.ORDER_TERMS, {}, ["REJECTED INCOMPLETE_COMMAND"]),
+        (CommandKind.MASS_CANCEL, {"instrument": 9}, ["REJECTED UNKNOWN_INSTRUMENT"]),
+        (CommandKind.MASS_CANCEL, {}, ["COMPLETED"]),
+    ],
+)
+def test_every_kind_of_message_takes_its_number_also_where_it_is_rejected(
+    crowd: Venue, kind: CommandKind, fields: Fields, expected: list[str]
+) -> None:
+    """D5: the number is taken before the message is checked, and checked before anything else of it."""
+    message: Fields = {"participant": 1, "session": 1, "instrument": 1, "side": BUY} | fields
+    if kind in (CommandKind.MASS_CANCEL, CommandKind.ORDER_TERMS):
+        message["side"] = 0
+    assert said(crowd.do(kind, **message, session_sequence=2)) == GAP
+    assert said(crowd.do(kind, **message, session_sequence=1)) == expected
+    assert said(crowd.do(kind, **message, session_sequence=1)) == SEEN
+    assert progress(crowd.engine, 1)[1] == 1
+
+
+def test_only_messages_of_clients_by_their_own_session_are_counted(crowd: Venue) -> None:
+    """D5: not a number of 0, not the message of another participant or of no session, and not what a server or its operator sends."""
+    assert hello(crowd, 0) == hello(crowd, 1) == TAKEN
+    assert hello(crowd, 0) == TAKEN
+    for fields in ({"participant": 2}, {"session": 4}, {"session": 2**16 - 1}, {"session": 11}):
+        assert hello(crowd, 9, **fields) == ["REJECTED UNKNOWN_SESSION"]
+    assert hello(crowd, 9, session=0) == TAKEN
+    sender: Fields = {"participant": 1, "session": 1, "session_sequence": 9}
+    assert said(crowd.do(CommandKind.SET_LAST_PRICE, instrument=1, price=100, **sender)) == ["COMPLETED"]
+    assert said(crowd.do(CommandKind.EXPIRE_ORDERS, cutoff_ns=5, **sender)) == ["COMPLETED"]
+    assert said(crowd.do(CommandKind.DEFINE_INSTRUMENT, instrument=3, symbol=b"X", tick=1, **sender)) == ["DEFINED"]
+    assert said(crowd.do(CommandKind.DEFINE_LIMITS, **sender)) == ["REJECTED BAD_DEFINITION"]
+    assert progress(crowd.engine, 1)[1] == 1
+    # The number of a session lies where messages have theirs.
+    assert said(crowd.do(CommandKind.DEFINE_SESSION, session=1, participant=1, participant_name=b"ONE", session_number=0)) == ["DEFINED"]
+    assert said(crowd.do(CommandKind.DEFINE_SESSION, session=1, participant=1, participant_name=b"ONE", session_number=7)) == ["DEFINED"]
+    assert progress(crowd.engine, 1)[1] == 0
+    assert hello(crowd, 2) == GAP
+
+
+def test_a_quarantined_record_takes_its_number(crowd: Venue) -> None:
+    """D5: the messages behind it go on from there; it is rejected all the same."""
+
+    def quarantined(number: int) -> list[str]:
+        record = records_for(CommandKind.CANCEL_ORDER, times=crowd.times(), participant=1, session=1, instrument=1, session_sequence=number)
+        record["kind"] = 0
+        return said(crowd.apply(record))
+
+    assert hello(crowd, 1) == TAKEN
+    assert quarantined(2) == ["REJECTED UNKNOWN_COMMAND"]
+    assert quarantined(4) == GAP
+    assert hello(crowd, 3) == TAKEN
+
+
+def in_two_records(venue: Venue, head: int, terms: int, **fields: int) -> Records:
+    """The two records of an order of session 1 to buy, a stop, with these numbers."""
+    order: Fields = {
+        "participant": 1, "session": 1, "instrument": 1, "side": BUY, "order_type": STOP, "time_in_force": GTC, "quantity": 5,
+        "client_order_id": 1,
+    }  # fmt: skip
+    records = records_for(CommandKind.NEW_ORDER, {Term.STOP_PRICE: 120}, times=venue.times(), **(order | fields))
+    records["session_sequence"] = head, terms
+    return records
+
+
+def test_each_record_of_a_command_has_a_number(crowd: Venue) -> None:
+    """D5: a command goes on waiting while its terms come out of sequence; a head that was rejected has no terms to come."""
+    head, terms = np.split(in_two_records(crowd, 1, 2), [1])
+    assert crowd.apply(head) == []
+    assert progress(crowd.engine, 1)[1] == 1
+    assert said(crowd.apply(head)) == ["REJECTED INCOMPLETE_COMMAND", "REJECTED SEQUENCE_SEEN"], "it is no terms: what waits ends"
+    head, terms = np.split(in_two_records(crowd, 2, 3), [1])
+    assert crowd.apply(head) == []
+    for sequence, expected in ((4, GAP), (2, SEEN)):
+        wrong = terms.copy()
+        wrong["session_sequence"] = sequence
+        (event,) = crowd.apply(wrong)
+        assert said([event]) == expected
+        assert (event.command_kind, event.client_order_id, event.instrument) == (CommandKind.ORDER_TERMS, 0, 0)
+    assert said(crowd.apply(terms)) == ["ACCEPTED", "STOP_SET"]
+    assert progress(crowd.engine, 1) == (0, 3, 6)
+    assert said(crowd.apply(in_two_records(crowd, 9, 4, client_order_id=2))) == [*GAP, "REJECTED INCOMPLETE_COMMAND"]
+    assert progress(crowd.engine, 1)[1] == 4
+    assert said(crowd.apply(in_two_records(crowd, 5, 0, client_order_id=2))) == ["ACCEPTED", "STOP_SET"]
+    assert said(crowd.apply(in_two_records(crowd, 0, 6, client_order_id=3))) == ["ACCEPTED", "STOP_SET"]
+
+
+def test_what_expires_by_time_does_so_before_a_number_is_looked_at(crowd: Venue) -> None:
+    """D5, section Before every record: a message that is out of sequence moves the time."""
+    crowd.new(BUY, 90, 5, 1, {Term.EXPIRE_TIME: crowd.now_ns + 50}, time_in_force=GTD, session=1)
+    crowd.now_ns += 100
+    assert hello(crowd, 5) == ["CANCELLED EXPIRED", "REJECTED SEQUENCE_GAP"]
+
+
+def test_reports_of_a_session_are_counted_without_gaps(crowd: Venue) -> None:
+    """D5: an order's to its session, those of a trade or a prevented match to both, a command's to its sender; others are not counted."""
+    one: Fields = {"session": 1}
+    two: Fields = {"session": 2, "participant": 2}
+    three: Fields = {"session": 3}
+    prevented: Fields = {"self_trade_prevention": NEWEST, "self_trade_scope": SelfTradeScope.PARTICIPANT}
+    stopped: Fields = {"order_type": STOP, "session": 1}
+    terms = {Term.STOP_PRICE: 120, Term.CAPACITY: 1}
+    steps: list[tuple[str, Callable[[], list[Any]], dict[int, int]]] = [
+        ("ACCEPTED", lambda: crowd.order(SELL, 100, 5, 1, **one), {1: 1}),
+        ("ACCEPTED TRADE", lambda: crowd.order(BUY, 100, 2, 2, **two), {2: 2, 1: 1}),
+        ("ACCEPTED TRADE", lambda: crowd.order(BUY, 100, 1, 3, **one), {1: 3}),
+        ("ACCEPTED PREVENTED CANCELLED", lambda: crowd.new(BUY, 100, 1, 4, **three, **prevented), {3: 3, 1: 1}),
+        ("AMENDED", lambda: crowd.amend(1, price=101, **one), {1: 1}),
+        ("COMPLETED REDUCED", lambda: crowd.reduce(1, 1, **three), {3: 1, 1: 1}),
+        ("COMPLETED CANCELLED", lambda: crowd.cancel(1), {1: 1}),
+        ("ACCEPTED DISPLAYED", lambda: iceberg(crowd, BUY, 90, 9, 2, 5, **one), {1: 1}),
+        ("ACCEPTED TRADE DISPLAYED TRADE", lambda: crowd.order(SELL, 90, 3, 6, **two), {2: 3, 1: 2}),
+        ("ACCEPTED TRADE DISPLAYED", lambda: crowd.order(SELL, 90, 1, 7), {1: 1}),
+        ("DISPLAYED CANCELLED COMPLETED", lambda: crowd.do(CommandKind.MASS_CANCEL, participant=1, session=3), {1: 1, 3: 1}),
+        ("ACCEPTED ATTRIBUTES STOP_SET", lambda: crowd.new(BUY, 0, 5, 8, terms, **stopped), {1: 3}),
+        ("AMENDED STOP_SET", lambda: crowd.change(8, quantity=4, session=1), {1: 2}),
+        ("COMPLETED TRIGGERED CANCELLED", lambda: crowd.do(CommandKind.SET_LAST_PRICE, instrument=1, price=120), {1: 2}),
+        ("ACCEPTED TRADE RESTED", lambda: [*crowd.order(SELL, 95, 1, 9, **two), *crowd.order(BUY, 95, 3, 9, **one)][1:], {1: 3, 2: 2}),
+        ("REJECTED", lambda: crowd.cancel(99, **two), {2: 1}),
+        ("REJECTED", lambda: crowd.cancel(99, session=2, participant=1), {2: 1}),
+        ("REJECTED", lambda: crowd.cancel(99, session=5), {}),
+        ("REJECTED", lambda: crowd.cancel(99), {}),
+        ("REJECTED", lambda: crowd.cancel(9, session=1, session_sequence=5), {1: 1}),
+        ("REJECTED", lambda: crowd.do(CommandKind.DEFINE_SESSION, session=3, participant=2, participant_name=b"TWO"), {3: 1}),
+        ("COMPLETED", lambda: crowd.do(CommandKind.SET_LAST_PRICE, instrument=1, price=100, participant=2, session=2), {2: 1}),
+        ("DEFINED", lambda: crowd.do(CommandKind.DEFINE_INSTRUMENT, instrument=3, symbol=b"X", tick=1, session=1), {}),
+        ("ACCEPTED TRADE", lambda: crowd.order(SELL, 95, 1, 1, **three), {3: 2, 1: 1}),
+    ]  # fmt: skip
+    for number, (kinds, step, expected) in enumerate(steps):
+        before = counted(crowd)
+        events = step()
+        assert " ".join(EventKind(event.kind).name for event in events) == kinds, number
+        after = counted(crowd)
+        assert {session: after[session] - before[session] for session in after if after[session] != before[session]} == expected, number
+
+
+def test_reports_are_counted_as_a_reader_of_the_events_would_count_them(engine_factory: EngineFactory) -> None:
+    """D5: over a flow of every rule, by the owners of the orders that the events name."""
+    engine = engine_factory(Limits())
+    commands = flow(61, 6_000, apply=ReferenceEngine().apply_records)
+    events = events_of(engine.apply_records(commands))
+    owners: dict[int, int] = {}
+    last = {
+        int(command["session"]): sequence for sequence, command in enumerate(commands, 1) if command["kind"] == CommandKind.DEFINE_SESSION
+    }
+    assert last
+    reports: Counter[int] = Counter()
+    known: dict[int, tuple[int, bytes, int]] = {}
+    for event in events:
+        command = commands[event.sequence - 1]
+        if event.kind == EventKind.DEFINED:
+            if event.command_kind == CommandKind.DEFINE_SESSION:
+                named = (int(command["participant"]), bytes(command["participant_name"]), int(command["session_number"]))
+                if known.get(event.session) != named:
+                    reports[event.session] = 0
+                known[event.session] = named
+        elif event.kind in _PAIRS:
+            reports.update((owners[event.order_id], owners[event.resting_order_id]))
+        elif event.kind != EventKind.DISPLAYED:
+            if event.kind == EventKind.ACCEPTED:
+                owners[event.order_id] = event.session
+            reports[event.session] += 1
+    assert len(known) >= 6
+    assert {session: progress(engine, session)[2] for session in known} == {session: reports[session] for session in known}
+
+
+def test_a_new_session_under_a_number_begins_at_0_and_a_change_of_flags_keeps_all(crowd: Venue) -> None:
+    """D5, D7: the same session with other flags goes on counting; another one under its number begins with its own flags."""
+    crowd.order(BUY, 90, 5, 1, session=1, session_sequence=1)
+    assert progress(crowd.engine, 1) == (0, 1, 1)
+    define: Fields = {"session": 1, "participant": 1, "participant_name": b"ONE"}
+    for flags in (SessionFlags.CANCEL_ON_DISCONNECT, SessionFlags.CANCEL_ON_LOGOUT, sum(SessionFlags), 0, sum(SessionFlags)):
+        assert said(crowd.do(CommandKind.DEFINE_SESSION, **define, session_flags=flags)) == ["DEFINED"], "though an order lives"
+        assert progress(crowd.engine, 1) == (flags, 1, 1)
+    for flags in (4, 0x8000, 7):
+        assert said(crowd.do(CommandKind.DEFINE_SESSION, **define, session_flags=flags)) == ["REJECTED BAD_DEFINITION"]
+        assert said(crowd.do(CommandKind.DEFINE_SESSION, session=4, participant=4, participant_name=b"NEW", session_flags=flags)) == [
+            "REJECTED BAD_DEFINITION"
+        ]
+    assert progress(crowd.engine, 1) == (3, 1, 4)
+    assert said(crowd.do(CommandKind.DEFINE_SESSION, **define, session_number=5, session_flags=1)) == ["REJECTED BAD_DEFINITION"]
+    crowd.cancel(1, session=1, session_sequence=2)
+    assert said(crowd.do(CommandKind.DEFINE_SESSION, **define, session_number=5, session_flags=1)) == ["DEFINED"]
+    assert progress(crowd.engine, 1) == (1, 0, 0)
+    assert hello(crowd, 1) == TAKEN
+
+
+def test_a_session_that_lost_its_connection_has_its_orders_cancelled(crowd: Venue) -> None:
+    """D7, A7: a mass cancel with ON_DISCONNECT says so of each order at rest and waiting of that session; only its server may send it."""
+    crowd.order(BUY, 90, 5, 1, session=1)
+    crowd.new(BUY, 0, 5, 2, {Term.STOP_PRICE: 120}, order_type=STOP, session=1)
+    crowd.order(BUY, 90, 5, 3, session=3)
+    crowd.order(BUY, 90, 5, 4)
+    crowd.order(BUY, 90, 5, 5, participant=2, session=2)
+    lost: Fields = {"participant": 1, "flags": CommandFlags.ON_DISCONNECT | CommandFlags.BY_SESSION, "target_session": 1}
+    assert said(crowd.do(CommandKind.MASS_CANCEL, **lost, session=1, session_sequence=1)) == ["REJECTED BAD_FLAGS"]
+    assert said(crowd.do(CommandKind.MASS_CANCEL, **lost, session_sequence=1)) == ["REJECTED BAD_FLAGS"]
+    *cancelled, completed = crowd.do(CommandKind.MASS_CANCEL, **lost, session=1)
+    assert told(cancelled) == ["CANCELLED DISCONNECTED 1 5@90 WAS_RESTING", "CANCELLED DISCONNECTED 2 5@0 WAITING"]
+    assert told([completed]) == ["COMPLETED 0 2@0"]
+    assert progress(crowd.engine, 1) == (0, 1, 7)
+    everybody: Fields = {"flags": CommandFlags.ON_DISCONNECT | CommandFlags.ANY_PARTICIPANT}
+    assert said(crowd.do(CommandKind.MASS_CANCEL, **everybody)) == ["CANCELLED DISCONNECTED"] * 3 + ["COMPLETED"]
+
+
+CHANGES: Final[dict[CommandKind, tuple[Fields, str]]] = {
+    CommandKind.CANCEL_ORDER: ({}, "CANCELLED REQUESTED"),
+    CommandKind.REDUCE_ORDER: ({"quantity": 1}, "REDUCED"),
+    CommandKind.AMEND_ORDER: ({"price": NULL_VALUE, "quantity": 4}, "AMENDED"),
+}
+PLAIN: Final[Fields] = {"order_type": LIMIT}
+
+
+@pytest.mark.parametrize("sender", [3, 0], ids=["another session", "no session"])
+@pytest.mark.parametrize("by_order_id", [False, True], ids=["by client id", "by order id"])
+@pytest.mark.parametrize("kind", CHANGES, ids=lambda kind: kind.name.lower())
+@pytest.mark.parametrize(
+    ("order", "before", "after"),
+    [
+        (PLAIN, [], []),
+        ({"order_type": LIMIT, "flags": CommandFlags.HIDDEN}, [], []),
+        ({"order_type": LIMIT, "terms": {Term.EXPIRE_TIME: 10**9}, "time_in_force": GTD}, [], []),
+        ({"order_type": STOP_LIMIT, "terms": {Term.STOP_PRICE: 120}}, [], ["STOP_SET"]),
+    ],
+    ids=["plain", "hidden", "special", "waiting"],
+)
+def test_a_command_on_an_order_of_another_session_is_answered(
+    crowd: Venue, order: Fields, before: list[str], after: list[str], kind: CommandKind, by_order_id: bool, sender: int
+) -> None:
+    """D8, A5: the sender first, with the id by which it means the order; what happens is reported to the order's session."""
+    accepted = crowd.new(BUY, 90, 5, 1, session=1, **order)[0]
+    fields, happens = CHANGES[kind]
+    reference = accepted.order_id if by_order_id else 1
+    flags = CommandFlags.BY_ORDER_ID if by_order_id else 0
+    completed, *events = crowd.do(kind, participant=1, session=sender, account=8, client_order_id=reference, flags=flags, **fields)
+    assert (completed.kind, completed.command_kind, completed.side, completed.quantity) == (EventKind.COMPLETED, kind, 0, 0)
+    assert (completed.order_id, completed.client_order_id) == ((reference, 0) if by_order_id else (0, 1))
+    assert (completed.participant, completed.session, completed.account, completed.price) == (1, sender, 0, 0)
+    assert (completed.instrument, completed.timestamp_ns) == (0, crowd.now_ns)
+    assert said(events) == [happens, *(after if kind == CommandKind.AMEND_ORDER else [])]
+    assert {(event.order_id, event.client_order_id, event.session) for event in events} == {(accepted.order_id, 1, 1)}
+
+
+@pytest.mark.parametrize("order", [PLAIN, {"order_type": LIMIT, "flags": CommandFlags.HIDDEN}], ids=["plain", "hidden"])
+def test_one_answer_is_enough(crowd: Venue, order: Fields) -> None:
+    """D8, A5: the order's own session, and a command that is rejected, have no answer beside what happens."""
+    crowd.new(BUY, 90, 9, 1, session=1, **order)
+    assert said(crowd.reduce(1, 1, session=1)) == ["REDUCED"]
+    assert said(crowd.amend(1, quantity=7, session=1)) == ["AMENDED"]
+    assert said(crowd.reduce(1, 0, session=3)) == ["REJECTED ZERO_QUANTITY"]
+    assert said(crowd.amend(1, price=-5, session=3)) == ["REJECTED PRICE_OUT_OF_RANGE"]
+    assert said(crowd.cancel(1, session=3, instrument=2)) == ["REJECTED WRONG_INSTRUMENT"]
+    assert said(crowd.amend(1, quantity=2, session=3, instrument=1)) == ["COMPLETED", "AMENDED"]
+    assert said(crowd.amend(1, quantity=0, session=3)) == ["COMPLETED", "CANCELLED AMENDED_AWAY"]
+    crowd.new(BUY, 90, 9, 1, session=0, **order)
+    assert said(crowd.reduce(1, 9, session=1)) == ["COMPLETED", "CANCELLED REDUCED_AWAY"]
+
+
+def test_an_amend_of_another_session_that_trades_is_answered_first(crowd: Venue) -> None:
+    """D8, A4: the answer, the amend, and then its trades; the amend has terms in a record of its own."""
+    crowd.order(SELL, 100, 5, 1, participant=2, session=2)
+    crowd.order(BUY, 90, 5, 2, session=1)
+    assert told(crowd.change(2, {Term.NEW_CLIENT_ORDER_ID: 8}, price=100, session=3, instrument=1)) == [
+        "COMPLETED 2 0@0",
+        "AMENDED 8 5@100 WAS_RESTING",
+        "TRADE 8x1 5@100 AGGRESSOR_FILLED|RESTING_FILLED",
+    ]
+
+
+# Stop prices in the reports
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize("order_type", [STOP, STOP_LIMIT, TRAILING_STOP, TRAILING_STOP_LIMIT])
+def test_the_stop_price_of_a_waiting_order_is_told(venue: Venue, side: Side, order_type: OrderType) -> None:
+    """S1, S6: after it is accepted, and after each amend with which it waits; the stop price of then, its leaves and its type."""
+    up = 1 if side == BUY else -1
+    venue.last(1_000)
+    trails = order_type in (TRAILING_STOP, TRAILING_STOP_LIMIT)
+    terms = {Term.TRAIL_AMOUNT: 20, Term.CAPACITY: 2} if trails else {Term.STOP_PRICE: 1_000 + 20 * up, Term.CAPACITY: 2}
+    price = 1_000 if order_type == STOP_LIMIT else 0
+    accepted, attributes, stop_set = venue.new(side, price, 9, 1, terms, order_type=order_type, account=3)
+    assert said([accepted, attributes]) == ["ACCEPTED", "ATTRIBUTES"]
+    assert told([stop_set]) == [f"STOP_SET 1 9@{1_000 + 20 * up} {order_type.name}"]
+    names = ("order_id", "client_order_id", "account", "participant", "session", "instrument", "side", "timestamp_ns", "sequence")
+    assert [getattr(stop_set, name) for name in names] == [getattr(accepted, name) for name in names]
+    assert venue.last(1_000 - 10 * up) == [], "a trailing stop price moves without an event"
+    at = 1_000 + 10 * up if trails else 1_000 + 20 * up
+    for quantity, kept in ((8, True), (NULL_VALUE, True), (10, False)):
+        amended, stop_set = venue.change(1, quantity=quantity)
+        assert bool(amended.flags & KEPT) == kept
+        assert told([stop_set]) == [f"STOP_SET 1 {amended.quantity}@{at} {order_type.name}"]
+    assert said(venue.reduce(1, 1)) == ["REDUCED"]
+    if not trails:
+        amended, stop_set = venue.change(1, {Term.STOP_PRICE: 1_000 + 30 * up})
+        assert told([stop_set]) == [f"STOP_SET 1 9@{1_000 + 30 * up} {order_type.name}"]
+        assert "STOP_SET" not in said(venue.change(1, {Term.STOP_PRICE: 1_000 - 10 * up})), "past its trigger"
+    assert "STOP_SET" not in said(venue.new(side, price, 9, 2, {Term.STOP_PRICE: 1_000 - 40 * up}, order_type=STOP))
+
+
+# Versions of the rules
+
+
+def commands_of_any_version(seed: int, count: int) -> Records:
+    """Commands of every kind by few names, many wrong by the newest rules. The same for ever: they depend on the seed alone."""
+    random = Random(seed)
+
+    def one_of(*options: int) -> int:
+        return options[int(random.random() * len(options))]
+
+    now = iter(range(1_000, 10**9))
+    parts = [
+        records_for(CommandKind.DEFINE_INSTRUMENT, times=now, instrument=1, symbol=b"ONE", tick=1),
+        records_for(CommandKind.DEFINE_INSTRUMENT, times=now, instrument=2, symbol=b"TWO", tick=1, instrument_flags=7, collar_ticks=9),
+    ]
+    for session in (1, 2, 3, 4):
+        parts.append(
+            records_for(
+                CommandKind.DEFINE_SESSION, times=now, session=session, participant=(session - 1) % 2 + 1,
+                participant_name=b"F%d" % (session % 2),
+                session_number=session, session_flags=session,
+            )
+        )  # fmt: skip
+    for _ in range(count):
+        session = one_of(0, 1, 2, 3, 4)
+        kind = CommandKind(one_of(1, 1, 1, 1, 1, 1, 2, 3, 4, 4, 6, 35, 36, 34))
+        participant = (session - 1) % 2 + 1 if session else one_of(1, 2)
+        fields: Fields = {"participant": participant, "session": session, "session_sequence": one_of(0, 0, 0, 1, 2, 3, 7, 2**32 - 1)}
+        fields |= {"instrument": one_of(1, 2), "account": one_of(1, 2), "client_order_id": one_of(*range(9))}
+        terms: list[tuple[int, int]] = []
+        if kind == CommandKind.NEW_ORDER:
+            fields |= {"side": one_of(BUY, SELL), "price": one_of(*range(95, 106)), "quantity": one_of(1, 5, 20)}
+            fields |= {
+                "order_type": one_of(1, 1, 1, 2, 3, 4, 5, 6),
+                "time_in_force": one_of(1, 1, 1, 1, 2, 4),
+                "flags": one_of(0, 0, 0, 2, 16),
+            }
+            fields["self_trade_prevention"] = one_of(0, 0, 1, 2, 3, 4)
+            if fields["order_type"] in (3, 4):
+                terms.append((Term.STOP_PRICE, one_of(*range(95, 106))))
+            elif fields["order_type"] in (5, 6):
+                terms.append((Term.TRAIL_AMOUNT, one_of(2, 5)))
+            elif random.random() < 0.2:
+                terms.append((Term.DISPLAY_QUANTITY, 2))
+            if random.random() < 0.1:
+                terms.append((Term.CAPACITY, 1))
+        elif kind == CommandKind.REDUCE_ORDER:
+            fields["quantity"] = one_of(0, 1, 50)
+        elif kind == CommandKind.AMEND_ORDER:
+            fields |= {"price": one_of(NULL_VALUE, 97, 104), "quantity": one_of(NULL_VALUE, 0, 3, 30)}
+            if random.random() < 0.2:
+                terms.append((Term.STOP_PRICE, one_of(*range(95, 106))))
+        elif kind == CommandKind.MASS_CANCEL:
+            fields |= {"flags": one_of(0, 0x20, 0x40, 0x400, 0x440), "side": one_of(0, 1, 2)}
+        elif kind == CommandKind.SET_LAST_PRICE:
+            fields["price"] = one_of(96, 100, 104)
+        elif kind == CommandKind.DEFINE_SESSION:
+            fields = {"session": one_of(1, 2, 3, 4, 5), "participant": one_of(1, 2), "participant_name": b"F%d" % one_of(0, 1)}
+            fields |= {"session_number": one_of(1, 2, 3, 4, 5), "session_flags": one_of(0, 1, 4)}
+        parts.append(records_for(kind, terms, times=now, **fields))
+    return join_records(parts, COMMAND)
+
+
+OF_VERSION_0: Final = replace(ROOMY, rules_version=0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "state_hash", "event_hash"),
+    [
+        (1, 0x5F4538AE85D1851D, 0x5E5FE2FFC00F6C47),
+        (2, 0xEB26176D438BAD97, 0xCD50846424B49294),
+        (3, 0x2E19D306AA6EAD10, 0x403C4928EE894902),
+    ],
+)
+def test_an_engine_of_the_first_rules_is_as_it_was_before_there_were_others(
+    engine_factory: EngineFactory, seed: int, state_hash: int, event_hash: int
+) -> None:
+    """D5, section Versions of the rules: these hashes are those of the last build that knew only the first rules."""
+    engine = engine_factory(OF_VERSION_0)
+    commands = commands_of_any_version(seed, 3_000)
+    events = engine.apply_records(commands)
+    assert (f"{engine.state_hash:016x}", f"{engine.event_hash:016x}") == (f"{state_hash:016x}", f"{event_hash:016x}")
+    newest = engine_factory(ROOMY).apply_records(commands)
+    new_reasons = {Reason.SEQUENCE_SEEN, Reason.SEQUENCE_GAP, Reason.DISCONNECTED}
+    assert not new_reasons & set(events["reason"].tolist())
+    assert new_reasons <= set(newest["reason"].tolist())
+    assert EventKind.STOP_SET not in set(events["kind"].tolist())
+    assert EventKind.STOP_SET in set(newest["kind"].tolist())
+
+
+def test_the_first_rules_have_none_of_the_sessions(engine_factory: EngineFactory) -> None:
+    """D5, D7, D8, section Versions of the rules: numbers, flags, answers and stop prices mean nothing there."""
+    venue = Venue(engine_factory(OF_VERSION_0))
+    one: Fields = {"session": 1, "participant": 1, "participant_name": b"ONE"}
+    assert said(venue.do(CommandKind.DEFINE_SESSION, **one, session_flags=0xFFFF)) == ["DEFINED"]
+    assert define_session(venue, 3, 1, b"ONE", 1) == "DEFINED"
+    assert hello(venue, 5) == hello(venue, 5) == hello(venue, 2) == TAKEN
+    assert said(stop(venue, BUY, 120, 5, 1, session=1)) == ["ACCEPTED"]
+    assert said(venue.change(1, quantity=4, session=3)) == ["AMENDED"]
+    assert said(venue.do(CommandKind.DEFINE_SESSION, **one)) == ["REJECTED BAD_DEFINITION"], "an order of it waits"
+    assert said(venue.do(CommandKind.MASS_CANCEL, participant=1, flags=CommandFlags.ON_DISCONNECT)) == ["REJECTED BAD_FLAGS"]
+    assert said(venue.cancel(1, session=3)) == ["CANCELLED REQUESTED"]
+    assert progress(venue.engine, 1) == progress(venue.engine, 3) == (0, 0, 0)
+
+
+def test_counts_begin_at_0_where_the_version_of_the_rules_rises(engine_factory: EngineFactory) -> None:
+    """D5, section Versions of the rules: whatever there was before. A version never goes down, and none is taken that is not known."""
+    venue = Venue(engine_factory(OF_VERSION_0))
+    engine: Any = venue.engine
+    venue.do(CommandKind.DEFINE_SESSION, session=1, participant=1, participant_name=b"ONE", session_flags=3)
+    venue.order(BUY, 90, 5, 1, session=1, session_sequence=9)
+    stop(venue, BUY, 120, 5, 2, session=1)
+    first_hash = engine.state_hash
+    engine.resize(OF_VERSION_0)
+    assert engine.state_hash == first_hash
+    engine.resize(ROOMY)
+    assert engine.limits == ROOMY
+    assert engine.state_hash == first_hash, "all that is new is 0"
+    assert progress(engine, 1) == (0, 0, 0)
+    with pytest.raises(InvalidValueError, match=r"rules_version.*0.*at least.*1"):
+        engine.resize(OF_VERSION_0)
+    assert said(venue.send(define_limits(OF_VERSION_0))) == ["REJECTED BAD_DEFINITION"]
+    assert said(venue.send(define_limits(ROOMY))) == ["DEFINED"]
+    assert hello(venue, 2) == GAP
+    assert hello(venue, 1) == TAKEN
+    assert said(venue.change(2, quantity=4)) == ["COMPLETED", "AMENDED", "STOP_SET"]
+    assert progress(engine, 1) == (0, 1, 4)
+    engine.resize(replace(ROOMY, order_count_max=2_000))
+    assert progress(engine, 1) == (0, 1, 4)
+    with pytest.raises(InvalidValueError, match="rules_version"):
+        Limits(rules_version=RULES_VERSION + 1)
+    assert said(venue.send(replace(define_limits(ROOMY), rules_version=RULES_VERSION + 1))) == ["REJECTED BAD_DEFINITION"]

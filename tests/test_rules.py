@@ -98,7 +98,7 @@ def test_what_the_page_on_embedding_names_is_there() -> None:
         assert re.search(rf"\b{word}\b", sources + declared), name
     for row in re.findall(r"^\| ([A-Z_, ]+) \|", in_c, re.MULTILINE):
         for kind in row.split(", "):
-            assert f"### {kind.capitalize()} (template" in JOURNAL.read_text(), kind
+            assert f"### {kind.title().replace('_', '')} (template" in JOURNAL.read_text(), kind
     columns = {name for row in re.findall(r"^\| (`.*?`) \|", in_python, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     assert set(EVENT_ROW.names or ()) - set(ATTRIBUTES) <= columns
 

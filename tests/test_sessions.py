@@ -238,7 +238,16 @@ class FakeVenue:
 
     def __post_init__(self) -> None:
         states = [
-            SessionState(session=session, participant=participant, session_number=number, participant_name=name.decode())
+            SessionState(
+                session=session,
+                participant=participant,
+                session_number=number,
+                participant_name=name.decode(),
+                flags=0,
+                command_sequence=0,
+                report_sequence=0,
+                defined_sequence=0,
+            )
             for session, (name, number, participant) in self.known.items()
         ]
         self.registry = SessionRegistry(states, self.session_count_max, self.session_count_max, self.look)

@@ -76,7 +76,7 @@ def test_snapshots_are_made_while_the_venue_trades_and_the_newest_are_kept(tmp_p
 
 
 def test_a_start_begins_with_the_newest_snapshot_and_goes_on(stopped: Path) -> None:
-    """What a start recovers is what a replay of everything gives, and so is what comes after it."""
+    """D4: What a start recovers is what a replay of everything gives, and so is what comes after it."""
     sequence, state_hash, _ = full_state(stopped)
     with Server(venue_config(stopped)) as server:
         assert server.summary is not None
@@ -90,7 +90,7 @@ def test_a_start_begins_with_the_newest_snapshot_and_goes_on(stopped: Path) -> N
 
 
 def test_a_broken_snapshot_is_set_aside_and_the_one_before_is_used(stopped: Path) -> None:
-    """The start says so, and that is all that it changes."""
+    """D4: The start says so, and that is all that it changes."""
     made = snapshot_sequences(stopped)
     newest = stopped / f"snapshot-{made[-1]:020d}.ome"
     data = bytearray(newest.read_bytes())
@@ -162,7 +162,7 @@ def test_a_snapshot_ahead_of_its_journal_stops_the_start(stopped: Path) -> None:
 
 
 def test_verify_holds_every_snapshot_against_the_replay(stopped: Path) -> None:
-    """Each is restored and compared where the replay has come to it; one that is broken, or of another state, is named, and exit 3."""
+    """D4: Each is restored and compared where the replay has come to it; one that is broken, or of another state, is named, and exit 3."""
     good = CliRunner().invoke(main, ["verify", str(stopped)])
     assert good.exit_code == 0, good.output
     assert re.search(r"snapshots +ok +3 snapshots", good.output)

@@ -27,7 +27,17 @@ from ome.server import Server
 from ome.supervision import THREADS_FILE, Supervisor, ThreadFailedError, ThreadStatus
 
 DEADLINE_S = 20.0
-THREADS = {"ome-gateway", "ome-publisher", "ome-follower", "ome-clock", "ome-checker"}
+THREADS = {
+    "ome-gateway",
+    "ome-archive",
+    "ome-audit",
+    "ome-requests",
+    "ome-fills",
+    "ome-publisher",
+    "ome-follower",
+    "ome-clock",
+    "ome-checker",
+}
 
 
 @pytest.fixture(autouse=True)

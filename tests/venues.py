@@ -17,10 +17,10 @@ from typing import Any, Final
 import zmq
 
 from ome.codec import COMMAND, Records, records_of
-from ome.codec.layouts import HEADER_SIZE, TEMPLATES
+from ome.codec.layouts import HEADER_SIZE, MESSAGE_CLASSES, TEMPLATES
 from ome.codec.wire import decode_message, encode_message
 from ome.config import ServerConfig
-from ome.enums import EventKind, OrderType, Side, TimeInForce
+from ome.enums import EventKind, MessageClass, OrderType, Side, TimeInForce
 from ome.instruments import Instrument
 from ome.messages import Limits
 
@@ -32,6 +32,7 @@ _SEGMENT_HEADER_SIZE: Final = 4_096
 _PREFIX: Final = struct.Struct("<QHI")  # sequence, type, length; data and a checksum of 4 bytes follow
 
 Message = tuple[str, dict[str, Any]]
+_CLIENT_COMMANDS: Final = frozenset(template for template, sent in MESSAGE_CLASSES.items() if sent is MessageClass.ORDER)
 
 
 def venue_config(directory: Path | None, **fields: Any) -> ServerConfig:
@@ -39,6 +40,7 @@ def venue_config(directory: Path | None, **fields: Any) -> ServerConfig:
     defaults: dict[str, Any] = {
         "orders_endpoint": ANY,
         "feed_endpoint": ANY,
+        "requests_endpoint": ANY,
         "segment_bytes": 1 << 20,
         "low_water_bytes": 0,
         "limits": LIMITS,
@@ -70,8 +72,23 @@ def messages_of(frame: bytes) -> list[Message]:
     return found
 
 
+def numbered(frame: bytes, last: int) -> tuple[bytes, int]:
+    """A frame whose commands without a session sequence have those after `last`; and the last one's. Anything else is left as it is."""
+    messages = bytearray(frame)
+    for offset in range(0, len(frame) - len(frame) % 64, 64):
+        template = int.from_bytes(frame[offset + 2 : offset + 4], "little")
+        if template in _CLIENT_COMMANDS and frame[offset + 48 : offset + 52] == bytes(4):
+            last = last % (2**32 - 1) + 1
+            messages[offset + 48 : offset + 52] = last.to_bytes(4, "little")
+    return bytes(messages), last
+
+
 class Wire:
-    """A connection that says any bytes, and hears messages as name and fields."""
+    """A connection that says any bytes, and hears messages as name and fields.
+
+    It numbers the commands that have no session sequence, from what the last logon's answer says on, or the refusal of the last frame; not
+    where `numbers` is False.
+    """
 
     def __init__(self, endpoint: str, routing_id: bytes = b"") -> None:
         self._context = zmq.Context()
@@ -81,6 +98,9 @@ class Wire:
             self._socket.setsockopt(zmq.ROUTING_ID, routing_id)
         self._socket.connect(endpoint)
         self._heard: list[Message] = []
+        self.numbers = True
+        self.last_number = 0
+        self._number_before = 0  # the last frame
 
     def __enter__(self) -> Wire:
         return self
@@ -95,14 +115,23 @@ class Wire:
 
     def say(self, *parts: bytes) -> None:
         """Sends one message of these parts."""
-        self._socket.send_multipart(list(parts))
+        sent = []
+        self._number_before = self.last_number
+        for part in parts:
+            frame, last = numbered(part, self.last_number)
+            sent.append(frame if self.numbers else part)
+            self.last_number = last if self.numbers else self.last_number
+        self._socket.send_multipart(sent)
 
     def hear(self) -> Message:
         """The next message that came. Fails where none comes."""
         while not self._heard:
             assert self._socket.poll(TIMEOUT_MS), "the server said nothing"
             self._heard += messages_of(self._socket.recv())
-        return self._heard.pop(0)
+        name, fields = self._heard.pop(0)
+        if name == "FrameReject":
+            self.last_number = self._number_before + fields["accepted_count"]
+        return name, fields
 
     def hear_report(self) -> dict[str, Any]:
         """The next message, which is an execution report; its kind as an EventKind."""
@@ -119,11 +148,12 @@ class Wire:
         self.say(frame)
         return self.hear()
 
-    def log_on(self, name: bytes | str, number: int = 0) -> dict[str, Any]:
+    def log_on(self, name: bytes | str, number: int = 0, **fields: Any) -> dict[str, Any]:
         """The answer to a logon; what follows it in the frame is dropped."""
         participant = name.encode("ascii") if isinstance(name, str) else name
-        kind, answer = self.ask(encode_message("Logon", participant_name=participant, session_number=number))
+        kind, answer = self.ask(encode_message("Logon", participant_name=participant, session_number=number, **fields))
         assert kind == "LogonAnswer", (kind, answer)
+        self.last_number = answer["command_sequence"]
         definitions, self._heard = self._heard[: answer["instrument_count"]], self._heard[answer["instrument_count"] :]
         return answer | {"instruments": [fields for _, fields in definitions]}
 
@@ -195,6 +225,7 @@ class VenueProcess:
         self._process: subprocess.Popen[str] | None = None
         self.orders_endpoint = ""
         self.feed_endpoint = ""
+        self.requests_endpoint = ""
 
     def start(self) -> dict[str, Any]:
         """Starts it and returns the start's summary. Fails with what it printed where it does not start."""
@@ -205,7 +236,7 @@ class VenueProcess:
         if not line:
             raise AssertionError(f"the venue did not start: {process.communicate()[1]}")
         started = read_json(line)
-        self.orders_endpoint, self.feed_endpoint = started["orders"], started["feed"]
+        self.orders_endpoint, self.feed_endpoint, self.requests_endpoint = started["orders"], started["feed"], started["requests"]
         summary: dict[str, Any] = started["summary"]
         return summary
 
@@ -265,7 +296,7 @@ class VenueProcess:
             self.kill()
 
 
-def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int = 0) -> Path:
+def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int = 0, keys_file: Path | None = None) -> Path:
     """A configuration file for `ome run` whose journal is in `directory` / journal."""
     path = directory / "ome.toml"
     path.write_text(
@@ -273,12 +304,15 @@ def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int
         [server]
         orders = "{ANY}"
         feed = "{ANY}"
+        requests = "{ANY}"
         [journal]
         directory = "{directory / "journal"}"
         policy = "{policy}"
         segment_bytes = {1 << 18}
         low_water_bytes = {low_water_bytes}
         snapshot_commands = 500
+        [security]
+        keys = "{keys_file or ""}"
         [limits]
         orders = {LIMITS.order_count_max}
         levels = {LIMITS.level_count_max}

@@ -83,6 +83,7 @@ class Peer:
 
     def __init__(self, endpoint: str, *, timeout: float = 2.0, receive_buffer: int | None = None) -> None:
         host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+        self.number = 0  # session sequence of the last message that was taken from its session, where it has one
         self._timeout = timeout
         self._received = bytearray()
         self.socket = socket.socket(socket.AF_INET6 if host.startswith("[") else socket.AF_INET, socket.SOCK_STREAM)

@@ -17,10 +17,10 @@ from pathlib import Path
 
 # Lowest first.
 PYTHON_FLOORS = (
-    ("errors", "units", "enums"),
-    ("attributes",),
+    ("errors", "units", "enums", "numerics"),
+    ("attributes", "flood"),
     ("messages", "instruments"),
-    ("config", "codec", "_native", "lock", "supervision"),
+    ("config", "codec", "_native", "lock", "supervision", "keys", "log"),
     (
         "engine",
         "reference",
@@ -31,10 +31,11 @@ PYTHON_FLOORS = (
         "marketdata",
         "clearing",
         "metrics",
-        "security",
+        "admission",
         "orderflow",
         "descriptors",
         "storage",
+        "audit",
     ),
     ("recovery", "clock"),
     ("transport",),
@@ -44,11 +45,12 @@ PYTHON_FLOORS = (
     ("cli",),
     ("__init__", "__main__"),
 )
-# Of strangers, who may use whom all the same: what refuses a value raises an error of ome.
-PYTHON_EXCEPTIONS = {("units", "errors")}
+# Of strangers, who may use whom all the same: what refuses a value raises an error of ome; only the C library can name a thread.
+PYTHON_EXCEPTIONS = {("units", "errors"), ("supervision", "_native"), ("log", "_native")}
 # Libraries that only some modules may import.
 LIBRARIES = {
-    "zmq": ("transport", "security"),
+    "zmq": ("transport", "keys"),
+    "nacl": ("transport", "keys"),
     "click": ("cli",),
     "sortedcontainers": ("reference", "marketdata"),
     "pyarrow": ("recovery",),

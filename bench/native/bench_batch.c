@@ -27,7 +27,8 @@ static void prepare(const bench_flow_t *flow, ome_engine_t **engine, ome_batch_t
     const ome_limits_t limits = {.order_count_max = flow->order_count_max,
         .level_count_max = LEVEL_COUNT_MAX,
         .instrument_count_max = INSTRUMENT_COUNT_MAX,
-        .session_count_max = SESSION_COUNT_MAX};
+        .session_count_max = SESSION_COUNT_MAX,
+        .rules_version = OME_RULES_VERSION};
     if (ome_engine_create(&limits, engine) != OME_OK || ome_batch_create(batch) != OME_OK)
     {
         bench_fail("no memory for an engine");

@@ -24,7 +24,8 @@ static ome_limits_t limits_of(const bench_flow_t *flow)
     return (ome_limits_t){.order_count_max = flow->order_count_max,
         .level_count_max = flow->level_count_max,
         .instrument_count_max = flow->instrument_count,
-        .session_count_max = 1};
+        .session_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
 }
 
 static void check(void *context)

@@ -18,7 +18,11 @@
 /* Not measured: the first find threads that never slept. */
 #define WARM_UP_COUNT UINT64_C(100)
 
-static const ome_limits_t LIMITS = {.order_count_max = 65536, .level_count_max = 4096, .instrument_count_max = 1, .session_count_max = 1};
+static const ome_limits_t LIMITS = {.order_count_max = 65536,
+    .level_count_max = 4096,
+    .instrument_count_max = 1,
+    .session_count_max = 1,
+    .rules_version = OME_RULES_VERSION};
 
 /* What a child is to do, and what it found; in shared memory. */
 typedef struct
@@ -69,7 +73,8 @@ static void measure_venue(void *context)
                                          .order_count_max = LIMITS.order_count_max,
                                          .level_count_max = LIMITS.level_count_max,
                                          .instrument_count_max = LIMITS.instrument_count_max,
-                                         .session_count_max = LIMITS.session_count_max},
+                                         .session_count_max = LIMITS.session_count_max,
+                                         .rules_version = LIMITS.rules_version},
         {.kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT, .instrument = 1, .tick = 1, .symbol = "BENCH"}};
     (void)time_ns(venue, &before[0], 1);
     (void)time_ns(venue, &before[1], 2);

@@ -32,7 +32,8 @@ static ome_engine_t *make_engine(uint32_t order_count, uint32_t special_count)
         .level_count_max = 4 * PRICE_COUNT,
         .instrument_count_max = 1,
         .session_count_max = 1,
-        .special_count_max = special_count};
+        .special_count_max = special_count,
+        .rules_version = OME_RULES_VERSION};
     bench_window_init_counting(&window);
     return BENCH_SUBJECTS[BENCH_SUBJECT_OME].create(&limits, true);
 }

@@ -20,7 +20,11 @@
 #define WAIT_NS UINT64_C(10000000)
 #define PRICE INT64_C(1000000)
 
-static const ome_limits_t LIMITS = {.order_count_max = 65536, .level_count_max = 4096, .instrument_count_max = 1, .session_count_max = 1};
+static const ome_limits_t LIMITS = {.order_count_max = 65536,
+    .level_count_max = 4096,
+    .instrument_count_max = 1,
+    .session_count_max = 1,
+    .rules_version = OME_RULES_VERSION};
 
 /* What a child is to do, and what it found; in shared memory. */
 typedef struct
@@ -40,7 +44,8 @@ static void define(ome_command_t *commands)
         .order_count_max = LIMITS.order_count_max,
         .level_count_max = LIMITS.level_count_max,
         .instrument_count_max = LIMITS.instrument_count_max,
-        .session_count_max = LIMITS.session_count_max};
+        .session_count_max = LIMITS.session_count_max,
+        .rules_version = LIMITS.rules_version};
     commands[1] = (ome_command_t){.kind = OME_COMMAND_KIND_DEFINE_INSTRUMENT, .instrument = 1, .tick = 1};
     memcpy(commands[1].symbol, "BENCH", sizeof("BENCH"));
 }

@@ -179,7 +179,8 @@ static ome_engine_t *make_engine(void)
         .level_count_max = 4096,
         .instrument_count_max = 1,
         .session_count_max = 1,
-        .special_count_max = STOP_COUNT};
+        .special_count_max = STOP_COUNT,
+        .rules_version = OME_RULES_VERSION};
     const uint64_t size_bytes = ome_engine_size_bytes(&limits);
     void *memory = ome_memory_map(size_bytes);
     ome_engine_t *engine = NULL;
@@ -235,7 +236,7 @@ static int run(size_t kind, uint32_t count)
     const uint64_t event_count = engine->event_count;
     const uint32_t order_count = engine->pools.index.count;
     ome_engine_apply_many(engine, operations, count, &sink);
-    return event_count == 1 + BOOK_ORDER_COUNT + 2 * stop_count && order_count == BOOK_ORDER_COUNT + stop_count &&
+    return event_count == 1 + BOOK_ORDER_COUNT + 3 * stop_count && order_count == BOOK_ORDER_COUNT + stop_count &&
            engine->books[1].waiting_count == stop_count &&
            engine->event_count == event_count + (uint64_t)count * OPERATIONS[kind].events_each &&
            engine->trade_count == (uint64_t)count * OPERATIONS[kind].trades_each &&

@@ -113,7 +113,8 @@ static void measure(void *context)
     const ome_limits_t limits = {.order_count_max = (uint32_t)run->order_count,
         .level_count_max = (uint32_t)run->level_count + 2,
         .instrument_count_max = 1,
-        .session_count_max = 1};
+        .session_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
     const uint64_t before_bytes = read_bytes("/proc/self/smaps_rollup", "Rss");
     void *book = run->subject->create(&limits, false);
     fill_book(run, book, &window.sink);

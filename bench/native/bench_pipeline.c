@@ -29,8 +29,11 @@ typedef struct
 
 static ome_limits_t limits_of(const bench_flow_t *flow)
 {
-    return (ome_limits_t){
-        .order_count_max = flow->order_count_max, .level_count_max = LEVEL_COUNT_MAX, .instrument_count_max = 1, .session_count_max = 1};
+    return (ome_limits_t){.order_count_max = flow->order_count_max,
+        .level_count_max = LEVEL_COUNT_MAX,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
 }
 
 static const ome_command_t *commands_at(void *context, uint64_t at, uint32_t count)
@@ -51,7 +54,8 @@ static void measure_venue(void *context)
                                          .order_count_max = limits.order_count_max,
                                          .level_count_max = limits.level_count_max,
                                          .instrument_count_max = limits.instrument_count_max,
-                                         .session_count_max = limits.session_count_max},
+                                         .session_count_max = limits.session_count_max,
+                                         .rules_version = limits.rules_version},
         flow->commands[0]};
     const bench_venue_load_t load = {.limits = limits,
         .policy = OME_POLICY_COMMIT,

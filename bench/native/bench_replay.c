@@ -39,7 +39,8 @@ static ome_command_t limits_command(const run_t *run)
         .order_count_max = run->limits.order_count_max,
         .level_count_max = run->limits.level_count_max,
         .instrument_count_max = run->limits.instrument_count_max,
-        .session_count_max = run->limits.session_count_max};
+        .session_count_max = run->limits.session_count_max,
+        .rules_version = run->limits.rules_version};
 }
 
 static void append(ome_journal_writer_t *writer, uint64_t sequence, const ome_command_t *command)
@@ -172,7 +173,8 @@ void bench_replay_run(uint64_t count, uint32_t repeat, uint64_t seed)
     run->limits = (ome_limits_t){.order_count_max = run->flow->order_count_max,
         .level_count_max = run->flow->level_count_max,
         .instrument_count_max = 1,
-        .session_count_max = 1};
+        .session_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
     bench_child_run(write_journal, run);
     bench_child_run(read_journal, run);
     for (uint32_t i = 0; i < repeat; i++)

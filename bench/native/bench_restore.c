@@ -52,7 +52,8 @@ static void write_snapshot(void *context)
     const ome_limits_t limits = {.order_count_max = flow->order_count_max,
         .level_count_max = flow->level_count_max,
         .instrument_count_max = 1,
-        .session_count_max = 1};
+        .session_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
     ome_engine_t *engine = BENCH_SUBJECTS[BENCH_SUBJECT_OME].create(&limits, true);
     bench_window_init_counting(&window);
     ome_engine_apply_many(engine, flow->commands, bench_flow_command_count(flow), &window.sink);

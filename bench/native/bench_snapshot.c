@@ -147,7 +147,8 @@ static void build(market_t *market)
         .order_count_max = limits->order_count_max,
         .level_count_max = limits->level_count_max,
         .instrument_count_max = limits->instrument_count_max,
-        .session_count_max = limits->session_count_max};
+        .session_count_max = limits->session_count_max,
+        .rules_version = limits->rules_version};
     (void)bench_venue_submit(market->venue, &first, 1);
     const uint64_t count = bench_flow_command_count(flow);
     for (uint64_t at = 0; at < count; at += BENCH_VENUE_BATCH_COUNT)
@@ -240,7 +241,8 @@ static void open_market(market_t *market, run_t *run)
     const ome_limits_t limits = {.order_count_max = flow->order_count_max,
         .level_count_max = flow->level_count_max,
         .instrument_count_max = 1,
-        .session_count_max = 1};
+        .session_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
     *market = (market_t){.run = run, .build_count = 1 + bench_flow_command_count(flow)};
     market->pauses_ns = bench_shared_memory(COMMAND_COUNT_MAX * sizeof(market->pauses_ns[0]));
     market->venue = bench_venue_open(&limits, OME_POLICY_COMMIT, market->directory);

@@ -61,7 +61,7 @@ typedef struct
     uint64_t refused_total;
 } client_t;
 
-/* Whether the frame says that the server is busy. */
+/* Whether the frame says that the server is busy, or was when a frame before came. */
 static int count_refusal(client_t *client, const bench_message_t *message)
 {
     ome_message_header_t header;
@@ -72,7 +72,8 @@ static int count_refusal(client_t *client, const bench_message_t *message)
     }
     memcpy(&header, message->data, sizeof(header));
     memcpy(&reject, message->data, sizeof(reject));
-    if (header.template_id != OME_TEMPLATE_FRAME_REJECT || reject.reason != OME_REASON_BUSY)
+    const int is_for_now = reject.reason == OME_REASON_BUSY || reject.reason == OME_REASON_SEQUENCE_GAP;
+    if (header.template_id != OME_TEMPLATE_FRAME_REJECT || !is_for_now)
     {
         return 0;
     }

@@ -54,8 +54,37 @@ typedef enum
     OME_GATEWAY_IDLE = 0, /* the time is over */
     OME_GATEWAY_MESSAGE = 1, /* a logon or logout: ome_gateway_peer, ome_gateway_message */
     OME_GATEWAY_DEFINED = 2, /* a definition took effect, or was refused, and may be spoken of: ome_gateway_event */
-    OME_GATEWAY_STOPPED = 3 /* the socket is closed */
+    OME_GATEWAY_STOPPED = 3, /* the socket is closed */
+    OME_GATEWAY_REPORTS_WANTED = 4, /* a session is to be sent reports that are no longer in memory: ome_gateway_wanted */
+    OME_GATEWAY_ENDED = 5 /* sessions have ended: ome_gateway_take_end */
 } ome_gateway_outcome_t;
+
+/* What a listener is for. */
+typedef enum
+{
+    OME_LISTEN_ORDERS = 0,
+    OME_LISTEN_FEED = 1,
+    OME_LISTEN_REQUESTS = 2
+} ome_listen_use_t;
+
+/* Why ome_requests_run came back. */
+typedef enum
+{
+    OME_REQUESTS_IDLE = 0, /* the time is over */
+    OME_REQUESTS_LOGON = 1, /* ome_requests_peer, ome_requests_message */
+    OME_REQUESTS_FILLS = 2, /* a FillsRequest: as above, and ome_requests_name */
+    OME_REQUESTS_STOPPED = 3 /* the socket is closed */
+} ome_requests_outcome_t;
+
+/* Who a participant is in the engine. */
+typedef struct
+{
+    uint64_t sequence; /* of the engine, when it was so */
+    uint16_t participant; /* 0: none of its sessions has sent a command yet */
+    uint16_t session; /* one of its sessions */
+    uint8_t reason; /* OME_REASON_NONE; BUSY or ENGINE_STOPPED: the engine did not say */
+    uint8_t reserved[3];
+} ome_requests_who_t;
 
 /* How much room the journal has. */
 typedef enum
@@ -65,6 +94,15 @@ typedef enum
     OME_STORAGE_SCARCE = 2 /* all commands of clients are: what is left is for the venue's own */
 } ome_storage_t;
 
+/* What a gateway is made with. */
+typedef struct
+{
+    uint32_t history_count; /* reports kept in memory; a power of two, 4096 or more */
+    uint32_t message_rate_max; /* messages of a participant in a second; 0: any number */
+    uint32_t in_flight_max; /* messages of a participant that are not answered yet; 0: any number */
+    uint32_t reserved;
+} ome_gateway_options_t;
+
 /* Who logs on, from which connection. */
 typedef struct
 {
@@ -72,17 +110,40 @@ typedef struct
     uint32_t heartbeat_ms; /* 0: its silence is no matter */
     uint16_t participant;
     uint16_t session_number;
+    uint16_t flags; /* OME_SESSION_FLAGS_ */
+    uint16_t is_added; /* the connection keeps the sessions that it has */
     int32_t is_defined; /* in the engine */
     char participant_name[16];
 } ome_gateway_logon_t;
+
+/* A session that has ended, other than by its own Logout. */
+typedef struct
+{
+    uint16_t session;
+    uint8_t reason; /* OME_REASON_; NONE: its connection is gone */
+    uint8_t reserved;
+} ome_gateway_end_t;
+
+/* Reports of a session that are wanted, from this number on. */
+typedef struct
+{
+    uint64_t next_report_sequence;
+    uint64_t report_sequence; /* the newest that there is */
+    uint32_t request; /* counts the questions */
+    uint16_t session;
+    uint16_t reserved;
+} ome_gateway_wanted_t;
 
 /* What the gateway knows of a session. */
 typedef struct
 {
     uint64_t peer; /* 0: not connected */
-    uint64_t report_sequence; /* reports made for it in this epoch */
+    uint64_t report_sequence; /* of its newest report */
+    uint64_t first_report_sequence; /* of the oldest in memory; one more than the newest where there is none */
+    uint32_t command_sequence; /* of the last message that was taken from it */
     uint32_t order_count; /* live orders that came by it */
     int32_t is_defined; /* in the engine, or on its way there */
+    uint32_t reserved;
 } ome_gateway_session_t;
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define OME_SCHEMA_ID 28525u
-#define OME_SCHEMA_VERSION 1u
+#define OME_SCHEMA_VERSION 2u
 #define OME_MESSAGE_HEADER_SIZE 8u
 #define OME_NULL_VALUE INT64_MIN
 
@@ -51,8 +51,9 @@ enum
     OME_EVENT_KIND_TRIGGERED = 73, /* A stop's price was reached: it is an aggressor now */
     OME_EVENT_KIND_DISPLAYED = 74, /* What an order with a peak displays has changed */
     OME_EVENT_KIND_PREVENTED = 75, /* Two orders of one group met and did not trade */
-    OME_EVENT_KIND_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done */
+    OME_EVENT_KIND_COMPLETED = 76, /* A command is done that is not about an order of its sender's session alone */
     OME_EVENT_KIND_ATTRIBUTES = 77, /* The attributes of the order accepted right before */
+    OME_EVENT_KIND_STOP_SET = 78, /* The stop price of the waiting order accepted or amended right before */
 };
 
 /* Buy or sell. */
@@ -140,6 +141,7 @@ enum
     OME_MESSAGE_CLASS_ANSWER = 6, /* The server's answer to a client */
     OME_MESSAGE_CLASS_REPORT = 7, /* What happened to an order, for its session */
     OME_MESSAGE_CLASS_MARKET_DATA = 8, /* Market data, for everybody */
+    OME_MESSAGE_CLASS_REQUEST = 9, /* A question of a client, on the address of requests */
 };
 
 /* Options of a command. */
@@ -155,6 +157,21 @@ enum
     OME_COMMAND_FLAGS_ANY_PARTICIPANT = 128, /* A mass cancel means everybody's orders; not for clients */
     OME_COMMAND_FLAGS_END_OF_DAY = 256, /* DAY orders expire too */
     OME_COMMAND_FLAGS_SET_TIME = 512, /* The engine's time becomes that of this command, even where it was later */
+    OME_COMMAND_FLAGS_ON_DISCONNECT = 1024, /* A mass cancel means that a session has lost its connection; not for clients */
+};
+
+/* Options of a session, chosen at its logon. */
+enum
+{
+    OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT = 1, /* When its connection is lost, the orders that it sent are cancelled */
+    OME_SESSION_FLAGS_CANCEL_ON_LOGOUT = 2, /* When it logs out, too */
+};
+
+/* Options of a logon. */
+enum
+{
+    OME_LOGON_FLAGS_NO_TAKEOVER = 1, /* The logon is refused where the session has a connection */
+    OME_LOGON_FLAGS_ADD_SESSION = 2, /* The connection keeps the sessions that it has; for keys with the role gateway */
 };
 
 /* Options of an instrument. */
@@ -175,6 +192,15 @@ enum
     OME_EVENT_FLAGS_WAS_RESTING = 16, /* The order was in the book before this event */
     OME_EVENT_FLAGS_HIDDEN = 32, /* The lots of the event are not displayed; in a trade, those of the resting order were not */
     OME_EVENT_FLAGS_WAITING = 64, /* The order waits for its stop price after this event; in a cancel, it did */
+};
+
+/* What an open order is. */
+enum
+{
+    OME_ORDER_FLAGS_WAITING = 1, /* It waits for its stop price; otherwise it rests in the book */
+    OME_ORDER_FLAGS_HIDDEN = 2, /* It is not displayed */
+    OME_ORDER_FLAGS_POST_ONLY = 4, /* It must not trade when it enters or moves */
+    OME_ORDER_FLAGS_DAY = 8, /* It expires at the end of the day */
 };
 
 /* How durable a command is before its reports and market data are sent. */
@@ -217,6 +243,8 @@ enum
     OME_REASON_NO_LAST_PRICE = 26, /* A trailing stop needs a last trade price or a stop price */
     OME_REASON_ALREADY_EXPIRED = 27, /* The deadline is not after the engine's time */
     OME_REASON_SPECIAL_LIMIT_REACHED = 28, /* The engine holds as many orders with special terms as its limits allow */
+    OME_REASON_SEQUENCE_SEEN = 29, /* The session's sequence is not above that of the last command taken from it */
+    OME_REASON_SEQUENCE_GAP = 30, /* The session's sequence is more than one above that of the last command taken from it */
     OME_REASON_REQUESTED = 64, /* Cancelled because its owner asked for it */
     OME_REASON_IMMEDIATE_OR_CANCEL = 65, /* What an IOC order left unfilled is cancelled */
     OME_REASON_FILL_OR_KILL = 66, /* Not all of the order could trade, so none did */
@@ -229,6 +257,7 @@ enum
     OME_REASON_SELF_TRADE_PREVENTION = 73, /* It met an order of its own group */
     OME_REASON_EXPIRED = 74, /* Its time is over */
     OME_REASON_MASS_CANCELLED = 75, /* A mass cancel meant it */
+    OME_REASON_DISCONNECTED = 76, /* The session that sent it has lost its connection, and had asked for this */
     OME_REASON_FRAME_EMPTY = 128, /* The frame has no bytes */
     OME_REASON_FRAME_TRUNCATED = 129, /* The frame ends inside a message */
     OME_REASON_FRAME_TOO_LONG = 130, /* The frame has more messages than are allowed in one */
@@ -246,6 +275,12 @@ enum
     OME_REASON_SLOW_CONSUMER = 142, /* The session did not read its reports fast enough, and its queue is full */
     OME_REASON_HEARTBEAT_TIMEOUT = 143, /* The session sent nothing for three of its heartbeat intervals */
     OME_REASON_SESSION_ALLOWANCE_REACHED = 144, /* The participant has as many sessions as one may have */
+    OME_REASON_BAD_SECRET = 145, /* The secret or the key is not the participant's */
+    OME_REASON_SESSION_IN_USE = 146, /* The session has a connection, and the logon was not to take it over */
+    OME_REASON_NOT_PERMITTED = 147, /* The key or the secret does not allow this, or no longer */
+    OME_REASON_THROTTLED = 148, /* The participant sends more than it may: send again what was not accepted, later */
+    OME_REASON_REPORTS_GONE = 149, /* The server does not have reports that old */
+    OME_REASON_BAD_HEARTBEAT = 150, /* The heartbeat interval is out of range */
 };
 
 /* Template ids. */
@@ -273,15 +308,27 @@ enum
     OME_TEMPLATE_TRIGGERED = 73, /* A stop's price was reached. What follows in the same command happened to it as an aggressor */
     OME_TEMPLATE_DISPLAYED = 74, /* What an order with a peak displays has changed. Not reported to its owner */
     OME_TEMPLATE_PREVENTED = 75, /* An aggressor met a resting order of its own group. Not a trade; what becomes of the two follows */
-    OME_TEMPLATE_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done */
+    OME_TEMPLATE_COMPLETED = 76, /* A mass cancel, an expiry or a new last price is done, or a command on an order of another session of the participant */
     OME_TEMPLATE_ATTRIBUTES = 77, /* The attributes of an order that has some, right after its Accepted */
-    OME_TEMPLATE_LOGON = 128, /* Opens a session. The first message of a connection, alone in its frame */
+    OME_TEMPLATE_STOP_SET = 78, /* The stop price of an order that waits, after its Accepted and Attributes or its Amended */
+    OME_TEMPLATE_LOGON = 128, /* Opens a session, or comes back to it. Alone in its frame */
     OME_TEMPLATE_LOGON_ANSWER = 129, /* Answers a logon; followed in the same frame by a DefineInstrument for each instrument */
     OME_TEMPLATE_LOGOUT = 130, /* Ends a session; sent by either side. The server answers a client's with its own */
-    OME_TEMPLATE_HEARTBEAT = 133, /* Shows that its sender is alive; alone in its frame. The server answers a client's with its own */
     OME_TEMPLATE_FRAME_REJECT = 131, /* The server refused a frame, or the end of one. No message that is counted as rejected reached the engine */
+    OME_TEMPLATE_HEARTBEAT = 133, /* Shows that its sender is alive; alone in its frame. Answers a TestRequest */
+    OME_TEMPLATE_TEST_REQUEST = 135, /* Asks the other side for a Heartbeat with the same id; alone in its frame. Sent by either side */
+    OME_TEMPLATE_RESEND_REQUEST = 136, /* Asks for the session's reports again, from a number on; alone in its frame. New ones follow those */
+    OME_TEMPLATE_RESEND_ANSWER = 137, /* Answers a ResendRequest, before its reports; and tells a logon that asked for reports which there are */
     OME_TEMPLATE_EXECUTION_REPORT = 132, /* What happened to an order, sent to its session */
     OME_TEMPLATE_ATTRIBUTES_REPORT = 134, /* The attributes of an order that has some, right after the ExecutionReport that says ACCEPTED. It counts as a report */
+    OME_TEMPLATE_ORDERS_REQUEST = 144, /* Asks for the participant's open orders that match, in pages. Answered by OpenOrder messages */
+    OME_TEMPLATE_ORDER_STATUS_REQUEST = 145, /* Asks for one order of the participant, by one of its ids. Answered by an OpenOrder, or ORDER_CLOSED or UNKNOWN_ORDER */
+    OME_TEMPLATE_INSTRUMENTS_REQUEST = 146, /* Asks for the instruments, in pages. Answered by DefineInstrument messages */
+    OME_TEMPLATE_SESSIONS_REQUEST = 147, /* Asks for the participant's sessions, in pages. Answered by SessionStatus messages */
+    OME_TEMPLATE_FILLS_REQUEST = 148, /* Asks for the participant's trades since a time, oldest first, in pages. Answered by ExecutionReport messages whose kind is TRADE */
+    OME_TEMPLATE_REQUEST_ANSWER = 150, /* Opens the frame that answers a request; message_count messages follow */
+    OME_TEMPLATE_OPEN_ORDER = 151, /* An order that rests in the book or waits for its stop price */
+    OME_TEMPLATE_SESSION_STATUS = 152, /* A session of the participant that has sent a command */
     OME_TEMPLATE_TOP_OF_BOOK = 160, /* Best bid and ask after a batch of commands; quantity 0 where a side is empty */
     OME_TEMPLATE_TRADE_PRINT = 161, /* A trade, without who traded */
     OME_TEMPLATE_LEVEL_UPDATE = 162, /* The lots and orders of a price level; quantity 0 when the level is gone */
@@ -315,13 +362,25 @@ enum
     OME_BLOCK_PREVENTED = 56,
     OME_BLOCK_COMPLETED = 56,
     OME_BLOCK_ATTRIBUTES = 56,
-    OME_BLOCK_LOGON = 56,
-    OME_BLOCK_LOGON_ANSWER = 56,
+    OME_BLOCK_STOP_SET = 56,
+    OME_BLOCK_LOGON = 80,
+    OME_BLOCK_LOGON_ANSWER = 208,
     OME_BLOCK_LOGOUT = 56,
-    OME_BLOCK_HEARTBEAT = 56,
     OME_BLOCK_FRAME_REJECT = 56,
-    OME_BLOCK_EXECUTION_REPORT = 96,
-    OME_BLOCK_ATTRIBUTES_REPORT = 96,
+    OME_BLOCK_HEARTBEAT = 56,
+    OME_BLOCK_TEST_REQUEST = 56,
+    OME_BLOCK_RESEND_REQUEST = 56,
+    OME_BLOCK_RESEND_ANSWER = 56,
+    OME_BLOCK_EXECUTION_REPORT = 104,
+    OME_BLOCK_ATTRIBUTES_REPORT = 104,
+    OME_BLOCK_ORDERS_REQUEST = 56,
+    OME_BLOCK_ORDER_STATUS_REQUEST = 56,
+    OME_BLOCK_INSTRUMENTS_REQUEST = 56,
+    OME_BLOCK_SESSIONS_REQUEST = 56,
+    OME_BLOCK_FILLS_REQUEST = 56,
+    OME_BLOCK_REQUEST_ANSWER = 56,
+    OME_BLOCK_OPEN_ORDER = 152,
+    OME_BLOCK_SESSION_STATUS = 56,
     OME_BLOCK_TOP_OF_BOOK = 72,
     OME_BLOCK_TRADE_PRINT = 72,
     OME_BLOCK_LEVEL_UPDATE = 72,
@@ -348,6 +407,7 @@ enum
  *     32    2 target_session
  *     32    4 special_count_max
  *     32    8 tick
+ *     36    4 rules_version
  *     40    4 account
  *     40    4 collar_ticks
  *     44    2 participant
@@ -366,6 +426,7 @@ enum
  *     59    1 term_3
  *     60    2 flags
  *     60    2 instrument_flags
+ *     60    2 session_flags
  *     62    1 self_trade_prevention
  *     62    2 reserved
  *     63    1 self_trade_scope
@@ -425,7 +486,7 @@ typedef struct
         struct
         {
             uint32_t special_count_max;
-            uint8_t reserved_36[4]; /* zero; named by its offset */
+            uint32_t rules_version;
         };
         struct
         {
@@ -510,6 +571,10 @@ typedef struct
         {
             uint16_t instrument_flags;
         };
+        struct
+        {
+            uint16_t session_flags;
+        };
     };
     union
     {
@@ -542,6 +607,7 @@ static_assert(offsetof(ome_command_t, value_3) == 32, "ome_command_t.value_3 is 
 static_assert(offsetof(ome_command_t, target_session) == 32, "ome_command_t.target_session is in place");
 static_assert(offsetof(ome_command_t, special_count_max) == 32, "ome_command_t.special_count_max is in place");
 static_assert(offsetof(ome_command_t, tick) == 32, "ome_command_t.tick is in place");
+static_assert(offsetof(ome_command_t, rules_version) == 36, "ome_command_t.rules_version is in place");
 static_assert(offsetof(ome_command_t, account) == 40, "ome_command_t.account is in place");
 static_assert(offsetof(ome_command_t, collar_ticks) == 40, "ome_command_t.collar_ticks is in place");
 static_assert(offsetof(ome_command_t, participant) == 44, "ome_command_t.participant is in place");
@@ -560,11 +626,12 @@ static_assert(offsetof(ome_command_t, time_in_force) == 59, "ome_command_t.time_
 static_assert(offsetof(ome_command_t, term_3) == 59, "ome_command_t.term_3 is in place");
 static_assert(offsetof(ome_command_t, flags) == 60, "ome_command_t.flags is in place");
 static_assert(offsetof(ome_command_t, instrument_flags) == 60, "ome_command_t.instrument_flags is in place");
+static_assert(offsetof(ome_command_t, session_flags) == 60, "ome_command_t.session_flags is in place");
 static_assert(offsetof(ome_command_t, self_trade_prevention) == 62, "ome_command_t.self_trade_prevention is in place");
 static_assert(offsetof(ome_command_t, reserved) == 62, "ome_command_t.reserved is in place");
 static_assert(offsetof(ome_command_t, self_trade_scope) == 63, "ome_command_t.self_trade_scope is in place");
 
-/* Accepted, Rejected, Trade, Cancelled, Reduced, Amended, Rested, Defined, Triggered, Displayed, Prevented, Completed, Attributes.
+/* Accepted, Rejected, Trade, Cancelled, Reduced, Amended, Rested, Defined, Triggered, Displayed, Prevented, Completed, Attributes, StopSet.
  *
  * OFFSET SIZE FIELD
  *      8    8 order_id
@@ -585,6 +652,7 @@ static_assert(offsetof(ome_command_t, self_trade_scope) == 63, "ome_command_t.se
  *     62    1 reason
  *     63    1 flags
  *     63    1 command_kind
+ *     63    1 order_type
  */
 typedef struct
 {
@@ -642,6 +710,10 @@ typedef struct
         {
             uint8_t command_kind;
         };
+        struct
+        {
+            uint8_t order_type;
+        };
     };
 } ome_event_t;
 static_assert(sizeof(ome_event_t) == 64, "ome_event_t has no padding");
@@ -663,27 +735,42 @@ static_assert(offsetof(ome_event_t, side) == 61, "ome_event_t.side is in place")
 static_assert(offsetof(ome_event_t, reason) == 62, "ome_event_t.reason is in place");
 static_assert(offsetof(ome_event_t, flags) == 63, "ome_event_t.flags is in place");
 static_assert(offsetof(ome_event_t, command_kind) == 63, "ome_event_t.command_kind is in place");
+static_assert(offsetof(ome_event_t, order_type) == 63, "ome_event_t.order_type is in place");
 
 /* Logon.
  *
  * OFFSET SIZE FIELD
  *      8   16 participant_name
  *     24    2 session_number
+ *     26    2 session_flags
  *     28    4 heartbeat_ms
+ *     32    8 next_report_sequence
+ *     40    8 login_id
+ *     48   32 secret
+ *     80    2 logon_flags
  */
 typedef struct
 {
     uint64_t sequence; /* on the wire: ome_message_header_t */
     char participant_name[16];
     uint16_t session_number;
-    uint8_t reserved_26[2]; /* zero; named by its offset */
+    uint16_t session_flags;
     uint32_t heartbeat_ms;
-    uint8_t reserved_32[32]; /* zero; named by its offset */
+    uint64_t next_report_sequence;
+    uint64_t login_id;
+    char secret[32];
+    uint16_t logon_flags;
+    uint8_t reserved_82[6]; /* zero; named by its offset */
 } ome_logon_t;
-static_assert(sizeof(ome_logon_t) == 64, "ome_logon_t has no padding");
+static_assert(sizeof(ome_logon_t) == 88, "ome_logon_t has no padding");
 static_assert(offsetof(ome_logon_t, participant_name) == 8, "ome_logon_t.participant_name is in place");
 static_assert(offsetof(ome_logon_t, session_number) == 24, "ome_logon_t.session_number is in place");
+static_assert(offsetof(ome_logon_t, session_flags) == 26, "ome_logon_t.session_flags is in place");
 static_assert(offsetof(ome_logon_t, heartbeat_ms) == 28, "ome_logon_t.heartbeat_ms is in place");
+static_assert(offsetof(ome_logon_t, next_report_sequence) == 32, "ome_logon_t.next_report_sequence is in place");
+static_assert(offsetof(ome_logon_t, login_id) == 40, "ome_logon_t.login_id is in place");
+static_assert(offsetof(ome_logon_t, secret) == 48, "ome_logon_t.secret is in place");
+static_assert(offsetof(ome_logon_t, logon_flags) == 80, "ome_logon_t.logon_flags is in place");
 
 /* LogonAnswer.
  *
@@ -692,12 +779,20 @@ static_assert(offsetof(ome_logon_t, heartbeat_ms) == 28, "ome_logon_t.heartbeat_
  *     16    8 server_time_ns
  *     24    8 engine_sequence
  *     32    8 report_sequence
- *     40    4 instrument_count
- *     44    4 frame_message_count_max
- *     48    2 participant
- *     50    2 session
- *     52    1 policy
- *     53    1 reason
+ *     40    8 first_report_sequence
+ *     48    8 login_id
+ *     56    4 command_sequence
+ *     60    4 instrument_count
+ *     64    4 frame_message_count_max
+ *     68    4 heartbeat_ms
+ *     72    4 message_rate_max
+ *     76    4 in_flight_max
+ *     80    2 participant
+ *     82    2 session
+ *     84    1 policy
+ *     85    1 reason
+ *     88   64 feed_endpoint
+ *    152   64 requests_endpoint
  */
 typedef struct
 {
@@ -706,62 +801,65 @@ typedef struct
     uint64_t server_time_ns;
     uint64_t engine_sequence;
     uint64_t report_sequence;
+    uint64_t first_report_sequence;
+    uint64_t login_id;
+    uint32_t command_sequence;
     uint32_t instrument_count;
     uint32_t frame_message_count_max;
+    uint32_t heartbeat_ms;
+    uint32_t message_rate_max;
+    uint32_t in_flight_max;
     uint16_t participant;
     uint16_t session;
     uint8_t policy;
     uint8_t reason;
-    uint8_t reserved_54[10]; /* zero; named by its offset */
+    uint8_t reserved_86[2]; /* zero; named by its offset */
+    char feed_endpoint[64];
+    char requests_endpoint[64];
 } ome_logon_answer_t;
-static_assert(sizeof(ome_logon_answer_t) == 64, "ome_logon_answer_t has no padding");
+static_assert(sizeof(ome_logon_answer_t) == 216, "ome_logon_answer_t has no padding");
 static_assert(offsetof(ome_logon_answer_t, epoch) == 8, "ome_logon_answer_t.epoch is in place");
 static_assert(offsetof(ome_logon_answer_t, server_time_ns) == 16, "ome_logon_answer_t.server_time_ns is in place");
 static_assert(offsetof(ome_logon_answer_t, engine_sequence) == 24, "ome_logon_answer_t.engine_sequence is in place");
 static_assert(offsetof(ome_logon_answer_t, report_sequence) == 32, "ome_logon_answer_t.report_sequence is in place");
-static_assert(offsetof(ome_logon_answer_t, instrument_count) == 40, "ome_logon_answer_t.instrument_count is in place");
-static_assert(offsetof(ome_logon_answer_t, frame_message_count_max) == 44, "ome_logon_answer_t.frame_message_count_max is in place");
-static_assert(offsetof(ome_logon_answer_t, participant) == 48, "ome_logon_answer_t.participant is in place");
-static_assert(offsetof(ome_logon_answer_t, session) == 50, "ome_logon_answer_t.session is in place");
-static_assert(offsetof(ome_logon_answer_t, policy) == 52, "ome_logon_answer_t.policy is in place");
-static_assert(offsetof(ome_logon_answer_t, reason) == 53, "ome_logon_answer_t.reason is in place");
+static_assert(offsetof(ome_logon_answer_t, first_report_sequence) == 40, "ome_logon_answer_t.first_report_sequence is in place");
+static_assert(offsetof(ome_logon_answer_t, login_id) == 48, "ome_logon_answer_t.login_id is in place");
+static_assert(offsetof(ome_logon_answer_t, command_sequence) == 56, "ome_logon_answer_t.command_sequence is in place");
+static_assert(offsetof(ome_logon_answer_t, instrument_count) == 60, "ome_logon_answer_t.instrument_count is in place");
+static_assert(offsetof(ome_logon_answer_t, frame_message_count_max) == 64, "ome_logon_answer_t.frame_message_count_max is in place");
+static_assert(offsetof(ome_logon_answer_t, heartbeat_ms) == 68, "ome_logon_answer_t.heartbeat_ms is in place");
+static_assert(offsetof(ome_logon_answer_t, message_rate_max) == 72, "ome_logon_answer_t.message_rate_max is in place");
+static_assert(offsetof(ome_logon_answer_t, in_flight_max) == 76, "ome_logon_answer_t.in_flight_max is in place");
+static_assert(offsetof(ome_logon_answer_t, participant) == 80, "ome_logon_answer_t.participant is in place");
+static_assert(offsetof(ome_logon_answer_t, session) == 82, "ome_logon_answer_t.session is in place");
+static_assert(offsetof(ome_logon_answer_t, policy) == 84, "ome_logon_answer_t.policy is in place");
+static_assert(offsetof(ome_logon_answer_t, reason) == 85, "ome_logon_answer_t.reason is in place");
+static_assert(offsetof(ome_logon_answer_t, feed_endpoint) == 88, "ome_logon_answer_t.feed_endpoint is in place");
+static_assert(offsetof(ome_logon_answer_t, requests_endpoint) == 152, "ome_logon_answer_t.requests_endpoint is in place");
 
 /* Logout.
  *
  * OFFSET SIZE FIELD
  *      8    1 reason
+ *     10    2 session
+ *     12    4 command_sequence
+ *     16    8 report_sequence
  */
 typedef struct
 {
     uint64_t sequence; /* on the wire: ome_message_header_t */
     uint8_t reason;
-    uint8_t reserved_9[55]; /* zero; named by its offset */
+    uint8_t reserved_9[1]; /* zero; named by its offset */
+    uint16_t session;
+    uint32_t command_sequence;
+    uint64_t report_sequence;
+    uint8_t reserved_24[40]; /* zero; named by its offset */
 } ome_logout_t;
 static_assert(sizeof(ome_logout_t) == 64, "ome_logout_t has no padding");
 static_assert(offsetof(ome_logout_t, reason) == 8, "ome_logout_t.reason is in place");
-
-/* Heartbeat.
- *
- * OFFSET SIZE FIELD
- *      8    8 request_id
- *     16    8 server_time_ns
- *     24    8 engine_sequence
- *     32    8 report_sequence
- */
-typedef struct
-{
-    uint64_t sequence; /* on the wire: ome_message_header_t */
-    uint64_t request_id;
-    uint64_t server_time_ns;
-    uint64_t engine_sequence;
-    uint64_t report_sequence;
-    uint8_t reserved_40[24]; /* zero; named by its offset */
-} ome_heartbeat_t;
-static_assert(sizeof(ome_heartbeat_t) == 64, "ome_heartbeat_t has no padding");
-static_assert(offsetof(ome_heartbeat_t, request_id) == 8, "ome_heartbeat_t.request_id is in place");
-static_assert(offsetof(ome_heartbeat_t, server_time_ns) == 16, "ome_heartbeat_t.server_time_ns is in place");
-static_assert(offsetof(ome_heartbeat_t, engine_sequence) == 24, "ome_heartbeat_t.engine_sequence is in place");
-static_assert(offsetof(ome_heartbeat_t, report_sequence) == 32, "ome_heartbeat_t.report_sequence is in place");
+static_assert(offsetof(ome_logout_t, session) == 10, "ome_logout_t.session is in place");
+static_assert(offsetof(ome_logout_t, command_sequence) == 12, "ome_logout_t.command_sequence is in place");
+static_assert(offsetof(ome_logout_t, report_sequence) == 16, "ome_logout_t.report_sequence is in place");
 
 /* FrameReject.
  *
@@ -774,6 +872,7 @@ static_assert(offsetof(ome_heartbeat_t, report_sequence) == 32, "ome_heartbeat_t
  *     48    4 accepted_count
  *     52    4 rejected_count
  *     56    1 reason
+ *     58    2 session
  */
 typedef struct
 {
@@ -786,7 +885,9 @@ typedef struct
     uint32_t accepted_count;
     uint32_t rejected_count;
     uint8_t reason;
-    uint8_t reserved_57[7]; /* zero; named by its offset */
+    uint8_t reserved_57[1]; /* zero; named by its offset */
+    uint16_t session;
+    uint8_t reserved_60[4]; /* zero; named by its offset */
 } ome_frame_reject_t;
 static_assert(sizeof(ome_frame_reject_t) == 64, "ome_frame_reject_t has no padding");
 static_assert(offsetof(ome_frame_reject_t, found) == 8, "ome_frame_reject_t.found is in place");
@@ -797,6 +898,93 @@ static_assert(offsetof(ome_frame_reject_t, byte_offset) == 44, "ome_frame_reject
 static_assert(offsetof(ome_frame_reject_t, accepted_count) == 48, "ome_frame_reject_t.accepted_count is in place");
 static_assert(offsetof(ome_frame_reject_t, rejected_count) == 52, "ome_frame_reject_t.rejected_count is in place");
 static_assert(offsetof(ome_frame_reject_t, reason) == 56, "ome_frame_reject_t.reason is in place");
+static_assert(offsetof(ome_frame_reject_t, session) == 58, "ome_frame_reject_t.session is in place");
+
+/* Heartbeat.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 request_id
+ *     16    8 server_time_ns
+ *     24    8 engine_sequence
+ *     32    8 report_sequence
+ *     40    4 command_sequence
+ *     44    2 session
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t request_id;
+    uint64_t server_time_ns;
+    uint64_t engine_sequence;
+    uint64_t report_sequence;
+    uint32_t command_sequence;
+    uint16_t session;
+    uint8_t reserved_46[18]; /* zero; named by its offset */
+} ome_heartbeat_t;
+static_assert(sizeof(ome_heartbeat_t) == 64, "ome_heartbeat_t has no padding");
+static_assert(offsetof(ome_heartbeat_t, request_id) == 8, "ome_heartbeat_t.request_id is in place");
+static_assert(offsetof(ome_heartbeat_t, server_time_ns) == 16, "ome_heartbeat_t.server_time_ns is in place");
+static_assert(offsetof(ome_heartbeat_t, engine_sequence) == 24, "ome_heartbeat_t.engine_sequence is in place");
+static_assert(offsetof(ome_heartbeat_t, report_sequence) == 32, "ome_heartbeat_t.report_sequence is in place");
+static_assert(offsetof(ome_heartbeat_t, command_sequence) == 40, "ome_heartbeat_t.command_sequence is in place");
+static_assert(offsetof(ome_heartbeat_t, session) == 44, "ome_heartbeat_t.session is in place");
+
+/* TestRequest.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 request_id
+ *     16    2 session
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t request_id;
+    uint16_t session;
+    uint8_t reserved_18[46]; /* zero; named by its offset */
+} ome_test_request_t;
+static_assert(sizeof(ome_test_request_t) == 64, "ome_test_request_t has no padding");
+static_assert(offsetof(ome_test_request_t, request_id) == 8, "ome_test_request_t.request_id is in place");
+static_assert(offsetof(ome_test_request_t, session) == 16, "ome_test_request_t.session is in place");
+
+/* ResendRequest.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 next_report_sequence
+ *     16    2 session
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t next_report_sequence;
+    uint16_t session;
+    uint8_t reserved_18[46]; /* zero; named by its offset */
+} ome_resend_request_t;
+static_assert(sizeof(ome_resend_request_t) == 64, "ome_resend_request_t has no padding");
+static_assert(offsetof(ome_resend_request_t, next_report_sequence) == 8, "ome_resend_request_t.next_report_sequence is in place");
+static_assert(offsetof(ome_resend_request_t, session) == 16, "ome_resend_request_t.session is in place");
+
+/* ResendAnswer.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 next_report_sequence
+ *     16    8 report_sequence
+ *     24    2 session
+ *     26    1 reason
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t next_report_sequence;
+    uint64_t report_sequence;
+    uint16_t session;
+    uint8_t reason;
+    uint8_t reserved_27[37]; /* zero; named by its offset */
+} ome_resend_answer_t;
+static_assert(sizeof(ome_resend_answer_t) == 64, "ome_resend_answer_t has no padding");
+static_assert(offsetof(ome_resend_answer_t, next_report_sequence) == 8, "ome_resend_answer_t.next_report_sequence is in place");
+static_assert(offsetof(ome_resend_answer_t, report_sequence) == 16, "ome_resend_answer_t.report_sequence is in place");
+static_assert(offsetof(ome_resend_answer_t, session) == 24, "ome_resend_answer_t.session is in place");
+static_assert(offsetof(ome_resend_answer_t, reason) == 26, "ome_resend_answer_t.reason is in place");
 
 /* ExecutionReport, AttributesReport.
  *
@@ -820,6 +1008,10 @@ static_assert(offsetof(ome_frame_reject_t, reason) == 56, "ome_frame_reject_t.re
  *     98    1 reason
  *     99    1 command_kind
  *    100    1 is_aggressor
+ *    101    1 order_type
+ *    102    1 flags
+ *    104    2 session
+ *    106    2 participant
  */
 typedef struct
 {
@@ -852,9 +1044,14 @@ typedef struct
     uint8_t reason;
     uint8_t command_kind;
     uint8_t is_aggressor;
-    uint8_t reserved_101[3]; /* zero; named by its offset */
+    uint8_t order_type;
+    uint8_t flags;
+    uint8_t reserved_103[1]; /* zero; named by its offset */
+    uint16_t session;
+    uint16_t participant;
+    uint8_t reserved_108[4]; /* zero; named by its offset */
 } ome_execution_report_t;
-static_assert(sizeof(ome_execution_report_t) == 104, "ome_execution_report_t has no padding");
+static_assert(sizeof(ome_execution_report_t) == 112, "ome_execution_report_t has no padding");
 static_assert(offsetof(ome_execution_report_t, report_sequence) == 8, "ome_execution_report_t.report_sequence is in place");
 static_assert(offsetof(ome_execution_report_t, engine_sequence) == 16, "ome_execution_report_t.engine_sequence is in place");
 static_assert(offsetof(ome_execution_report_t, timestamp_ns) == 24, "ome_execution_report_t.timestamp_ns is in place");
@@ -874,6 +1071,190 @@ static_assert(offsetof(ome_execution_report_t, side) == 97, "ome_execution_repor
 static_assert(offsetof(ome_execution_report_t, reason) == 98, "ome_execution_report_t.reason is in place");
 static_assert(offsetof(ome_execution_report_t, command_kind) == 99, "ome_execution_report_t.command_kind is in place");
 static_assert(offsetof(ome_execution_report_t, is_aggressor) == 100, "ome_execution_report_t.is_aggressor is in place");
+static_assert(offsetof(ome_execution_report_t, order_type) == 101, "ome_execution_report_t.order_type is in place");
+static_assert(offsetof(ome_execution_report_t, flags) == 102, "ome_execution_report_t.flags is in place");
+static_assert(offsetof(ome_execution_report_t, session) == 104, "ome_execution_report_t.session is in place");
+static_assert(offsetof(ome_execution_report_t, participant) == 106, "ome_execution_report_t.participant is in place");
+
+/* OrdersRequest, OrderStatusRequest, InstrumentsRequest, SessionsRequest, FillsRequest.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 request_id
+ *     16    8 cursor
+ *     24    8 order_id
+ *     32    8 client_order_id
+ *     40    8 since_ns
+ *     48    4 instrument
+ *     52    2 target_session
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t request_id;
+    uint64_t cursor;
+    uint64_t order_id;
+    uint64_t client_order_id;
+    uint64_t since_ns;
+    uint32_t instrument;
+    uint16_t target_session;
+    uint8_t reserved_54[10]; /* zero; named by its offset */
+} ome_request_t;
+static_assert(sizeof(ome_request_t) == 64, "ome_request_t has no padding");
+static_assert(offsetof(ome_request_t, request_id) == 8, "ome_request_t.request_id is in place");
+static_assert(offsetof(ome_request_t, cursor) == 16, "ome_request_t.cursor is in place");
+static_assert(offsetof(ome_request_t, order_id) == 24, "ome_request_t.order_id is in place");
+static_assert(offsetof(ome_request_t, client_order_id) == 32, "ome_request_t.client_order_id is in place");
+static_assert(offsetof(ome_request_t, since_ns) == 40, "ome_request_t.since_ns is in place");
+static_assert(offsetof(ome_request_t, instrument) == 48, "ome_request_t.instrument is in place");
+static_assert(offsetof(ome_request_t, target_session) == 52, "ome_request_t.target_session is in place");
+
+/* RequestAnswer.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 request_id
+ *     16    8 engine_sequence
+ *     24    8 next_cursor
+ *     32    4 message_count
+ *     36    1 reason
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t request_id;
+    uint64_t engine_sequence;
+    uint64_t next_cursor;
+    uint32_t message_count;
+    uint8_t reason;
+    uint8_t reserved_37[27]; /* zero; named by its offset */
+} ome_request_answer_t;
+static_assert(sizeof(ome_request_answer_t) == 64, "ome_request_answer_t has no padding");
+static_assert(offsetof(ome_request_answer_t, request_id) == 8, "ome_request_answer_t.request_id is in place");
+static_assert(offsetof(ome_request_answer_t, engine_sequence) == 16, "ome_request_answer_t.engine_sequence is in place");
+static_assert(offsetof(ome_request_answer_t, next_cursor) == 24, "ome_request_answer_t.next_cursor is in place");
+static_assert(offsetof(ome_request_answer_t, message_count) == 32, "ome_request_answer_t.message_count is in place");
+static_assert(offsetof(ome_request_answer_t, reason) == 36, "ome_request_answer_t.reason is in place");
+
+/* OpenOrder.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 order_id
+ *     16    8 client_order_id
+ *     24    8 price
+ *     32    8 stop_price
+ *     40    8 leaves_quantity
+ *     48    8 cumulative_quantity
+ *     56    8 displayed_quantity
+ *     64    8 peak_quantity
+ *     72    8 reserve_quantity
+ *     80    8 minimum_quantity
+ *     88    8 trail_amount
+ *     96    8 budget
+ *    104    8 deadline_ns
+ *    112    4 capacity
+ *    116    4 algo_id
+ *    128    4 account
+ *    132    4 instrument
+ *    136    4 self_trade_group
+ *    140    4 collar_ticks
+ *    144    2 session
+ *    146    2 trail_basis_points
+ *    148    1 order_flags
+ *    149    1 side
+ *    150    1 order_type
+ *    151    1 time_in_force
+ *    152    1 self_trade_prevention
+ *    153    1 self_trade_scope
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t order_id;
+    uint64_t client_order_id;
+    int64_t price;
+    int64_t stop_price;
+    int64_t leaves_quantity;
+    int64_t cumulative_quantity;
+    int64_t displayed_quantity;
+    int64_t peak_quantity;
+    int64_t reserve_quantity;
+    int64_t minimum_quantity;
+    int64_t trail_amount;
+    int64_t budget;
+    uint64_t deadline_ns;
+    uint32_t capacity;
+    uint32_t algo_id;
+    uint8_t reserved_120[8]; /* zero; named by its offset */
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t self_trade_group;
+    uint32_t collar_ticks;
+    uint16_t session;
+    uint16_t trail_basis_points;
+    uint8_t order_flags;
+    uint8_t side;
+    uint8_t order_type;
+    uint8_t time_in_force;
+    uint8_t self_trade_prevention;
+    uint8_t self_trade_scope;
+    uint8_t reserved_154[6]; /* zero; named by its offset */
+} ome_open_order_t;
+static_assert(sizeof(ome_open_order_t) == 160, "ome_open_order_t has no padding");
+static_assert(offsetof(ome_open_order_t, order_id) == 8, "ome_open_order_t.order_id is in place");
+static_assert(offsetof(ome_open_order_t, client_order_id) == 16, "ome_open_order_t.client_order_id is in place");
+static_assert(offsetof(ome_open_order_t, price) == 24, "ome_open_order_t.price is in place");
+static_assert(offsetof(ome_open_order_t, stop_price) == 32, "ome_open_order_t.stop_price is in place");
+static_assert(offsetof(ome_open_order_t, leaves_quantity) == 40, "ome_open_order_t.leaves_quantity is in place");
+static_assert(offsetof(ome_open_order_t, cumulative_quantity) == 48, "ome_open_order_t.cumulative_quantity is in place");
+static_assert(offsetof(ome_open_order_t, displayed_quantity) == 56, "ome_open_order_t.displayed_quantity is in place");
+static_assert(offsetof(ome_open_order_t, peak_quantity) == 64, "ome_open_order_t.peak_quantity is in place");
+static_assert(offsetof(ome_open_order_t, reserve_quantity) == 72, "ome_open_order_t.reserve_quantity is in place");
+static_assert(offsetof(ome_open_order_t, minimum_quantity) == 80, "ome_open_order_t.minimum_quantity is in place");
+static_assert(offsetof(ome_open_order_t, trail_amount) == 88, "ome_open_order_t.trail_amount is in place");
+static_assert(offsetof(ome_open_order_t, budget) == 96, "ome_open_order_t.budget is in place");
+static_assert(offsetof(ome_open_order_t, deadline_ns) == 104, "ome_open_order_t.deadline_ns is in place");
+static_assert(offsetof(ome_open_order_t, capacity) == 112, "ome_open_order_t.capacity is in place");
+static_assert(offsetof(ome_open_order_t, algo_id) == 116, "ome_open_order_t.algo_id is in place");
+static_assert(offsetof(ome_open_order_t, account) == 128, "ome_open_order_t.account is in place");
+static_assert(offsetof(ome_open_order_t, instrument) == 132, "ome_open_order_t.instrument is in place");
+static_assert(offsetof(ome_open_order_t, self_trade_group) == 136, "ome_open_order_t.self_trade_group is in place");
+static_assert(offsetof(ome_open_order_t, collar_ticks) == 140, "ome_open_order_t.collar_ticks is in place");
+static_assert(offsetof(ome_open_order_t, session) == 144, "ome_open_order_t.session is in place");
+static_assert(offsetof(ome_open_order_t, trail_basis_points) == 146, "ome_open_order_t.trail_basis_points is in place");
+static_assert(offsetof(ome_open_order_t, order_flags) == 148, "ome_open_order_t.order_flags is in place");
+static_assert(offsetof(ome_open_order_t, side) == 149, "ome_open_order_t.side is in place");
+static_assert(offsetof(ome_open_order_t, order_type) == 150, "ome_open_order_t.order_type is in place");
+static_assert(offsetof(ome_open_order_t, time_in_force) == 151, "ome_open_order_t.time_in_force is in place");
+static_assert(offsetof(ome_open_order_t, self_trade_prevention) == 152, "ome_open_order_t.self_trade_prevention is in place");
+static_assert(offsetof(ome_open_order_t, self_trade_scope) == 153, "ome_open_order_t.self_trade_scope is in place");
+
+/* SessionStatus.
+ *
+ * OFFSET SIZE FIELD
+ *      8    8 report_sequence
+ *     16    4 command_sequence
+ *     20    2 session
+ *     22    2 session_number
+ *     24    2 session_flags
+ *     26    1 is_connected
+ */
+typedef struct
+{
+    uint64_t sequence; /* on the wire: ome_message_header_t */
+    uint64_t report_sequence;
+    uint32_t command_sequence;
+    uint16_t session;
+    uint16_t session_number;
+    uint16_t session_flags;
+    uint8_t is_connected;
+    uint8_t reserved_27[37]; /* zero; named by its offset */
+} ome_session_status_t;
+static_assert(sizeof(ome_session_status_t) == 64, "ome_session_status_t has no padding");
+static_assert(offsetof(ome_session_status_t, report_sequence) == 8, "ome_session_status_t.report_sequence is in place");
+static_assert(offsetof(ome_session_status_t, command_sequence) == 16, "ome_session_status_t.command_sequence is in place");
+static_assert(offsetof(ome_session_status_t, session) == 20, "ome_session_status_t.session is in place");
+static_assert(offsetof(ome_session_status_t, session_number) == 22, "ome_session_status_t.session_number is in place");
+static_assert(offsetof(ome_session_status_t, session_flags) == 24, "ome_session_status_t.session_flags is in place");
+static_assert(offsetof(ome_session_status_t, is_connected) == 26, "ome_session_status_t.is_connected is in place");
 
 /* TopOfBook.
  *
@@ -1056,17 +1437,30 @@ static inline uint8_t ome_message_class(uint16_t template_id)
     case OME_TEMPLATE_PREVENTED:
     case OME_TEMPLATE_COMPLETED:
     case OME_TEMPLATE_ATTRIBUTES:
+    case OME_TEMPLATE_STOP_SET:
         return OME_MESSAGE_CLASS_EVENT;
     case OME_TEMPLATE_LOGON:
     case OME_TEMPLATE_LOGOUT:
     case OME_TEMPLATE_HEARTBEAT:
+    case OME_TEMPLATE_TEST_REQUEST:
+    case OME_TEMPLATE_RESEND_REQUEST:
         return OME_MESSAGE_CLASS_SESSION;
     case OME_TEMPLATE_LOGON_ANSWER:
     case OME_TEMPLATE_FRAME_REJECT:
+    case OME_TEMPLATE_RESEND_ANSWER:
+    case OME_TEMPLATE_REQUEST_ANSWER:
+    case OME_TEMPLATE_OPEN_ORDER:
+    case OME_TEMPLATE_SESSION_STATUS:
         return OME_MESSAGE_CLASS_ANSWER;
     case OME_TEMPLATE_EXECUTION_REPORT:
     case OME_TEMPLATE_ATTRIBUTES_REPORT:
         return OME_MESSAGE_CLASS_REPORT;
+    case OME_TEMPLATE_ORDERS_REQUEST:
+    case OME_TEMPLATE_ORDER_STATUS_REQUEST:
+    case OME_TEMPLATE_INSTRUMENTS_REQUEST:
+    case OME_TEMPLATE_SESSIONS_REQUEST:
+    case OME_TEMPLATE_FILLS_REQUEST:
+        return OME_MESSAGE_CLASS_REQUEST;
     case OME_TEMPLATE_TOP_OF_BOOK:
     case OME_TEMPLATE_TRADE_PRINT:
     case OME_TEMPLATE_LEVEL_UPDATE:

@@ -6,6 +6,9 @@
 
 #define PAGE_SIZE ((uint64_t)sysconf(_SC_PAGESIZE))
 #define HUGE_PAGE_SIZE (UINT64_C(2) << 20)
+#ifndef MADV_POPULATE_WRITE /* in older headers */
+#define MADV_POPULATE_WRITE 23
+#endif
 
 static uint64_t memory_page_aligned(uint64_t size_bytes)
 {
@@ -40,6 +43,13 @@ void *ome_memory_map(uint64_t size_bytes)
     }
     (void)madvise(memory, size_bytes, MADV_HUGEPAGE); /* only a wish */
     return memory;
+}
+
+void ome_memory_touch(const void *memory, uint64_t size_bytes)
+{
+    const uint64_t before_bytes = (uintptr_t)memory % PAGE_SIZE;
+    uint8_t *first_page = (uint8_t *)(uintptr_t)memory - before_bytes;
+    (void)madvise(first_page, memory_page_aligned(size_bytes + before_bytes), MADV_POPULATE_WRITE); /* only a wish */
 }
 
 void ome_memory_unmap(void *memory, uint64_t size_bytes)

@@ -1,5 +1,6 @@
 #include "book/ome_book.h"
 
+#include "base/ome_memory.h"
 #include "book/ome_deadline_heap.h"
 #include "book/ome_trailing.h"
 
@@ -25,6 +26,23 @@ void ome_book_pools_init(ome_book_pools_t *pools, ome_arena_t *arena, uint32_t o
     ome_special_pool_init(&pools->specials, arena, special_count_max);
     ome_ladder_pool_init(&pools->stops, arena, special_count_max, special_count_max > 0 ? ladder_count_max : 0);
     book_init_trailing(&pools->trailing, arena, special_count_max);
+}
+
+static void book_touch(const void *memory, uint64_t size_bytes, uint64_t size_max_bytes)
+{
+    ome_memory_touch(memory, size_bytes < size_max_bytes ? size_bytes : size_max_bytes);
+}
+
+void ome_book_pools_touch(const ome_book_pools_t *pools)
+{
+    const ome_order_pool_t *const orders = &pools->orders;
+    const ome_ladder_pool_t *const ladder = &pools->ladder;
+    const uint64_t slot_count = (uint64_t)orders->slot_count_max + 1;
+    book_touch(pools->index.entries, ((uint64_t)pools->index.mask + 1) * sizeof(uint64_t), OME_BOOK_TOUCH_BYTES_MAX);
+    book_touch(orders->orders, slot_count * sizeof(ome_order_t), OME_BOOK_TOUCH_BEGINNING_BYTES);
+    book_touch(orders->tags, slot_count, OME_BOOK_TOUCH_BEGINNING_BYTES);
+    book_touch(ladder->levels, ((uint64_t)ladder->level_count_max + 1) * sizeof(ome_level_t), OME_BOOK_TOUCH_BEGINNING_BYTES);
+    book_touch(ladder->nodes, ((uint64_t)ladder->node_count_max + 1) * sizeof(ome_ladder_node_t), OME_BOOK_TOUCH_BEGINNING_BYTES);
 }
 
 void ome_book_init(ome_book_t *book, uint32_t number, const ome_command_t *definition)

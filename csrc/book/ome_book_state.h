@@ -61,6 +61,13 @@ typedef struct
 static_assert(
     sizeof(ome_book_t) / OME_CACHE_LINE_SIZE % 2 == 1, "the lines that an order touches, in books side by side, use all sets of a cache");
 
+/* Touches the memory that nearly every command uses: the index, of which even a few orders use each page, and the
+ * beginnings of the pools, which are used from the front. Of each part no more than OME_BOOK_TOUCH_BYTES_MAX: what large
+ * limits allow is touched when it is used. */
+#define OME_BOOK_TOUCH_BYTES_MAX (UINT64_C(32) << 20)
+#define OME_BOOK_TOUCH_BEGINNING_BYTES (UINT64_C(4) << 20)
+void ome_book_pools_touch(const ome_book_pools_t *pools);
+
 static inline uint32_t ome_side_index(uint8_t side)
 {
     return side - 1u;

@@ -31,6 +31,20 @@ static uint8_t apply_definition(ome_engine_t *engine, const ome_command_t *comma
     return reason;
 }
 
+/* A command on an order that was admitted: answers its sender where the order is of another session, and applies it. */
+static void apply_change(ome_engine_t *engine, const ome_admission_t *admission,
+    void (*change)(ome_engine_t *engine, const ome_admission_t *admission, ome_sink_t *sink), ome_sink_t *sink)
+{
+    const ome_order_t *order = &engine->pools.orders.orders[admission->slot];
+    const bool is_elsewhere = ome_book_owner(&engine->pools, order) >> 48 != admission->command->session;
+    OME_EXPECT(admission->slot != 0);
+    if (is_elsewhere && ome_engine_counts_sessions(engine))
+    {
+        ome_event_completed_elsewhere(engine, sink, admission->command);
+    }
+    change(engine, admission, sink);
+}
+
 /* Admits a command and applies it; or returns why not, and nothing is changed. */
 static uint8_t apply_admitted(ome_engine_t *engine, const ome_command_t *command, const ome_given_t *given, ome_sink_t *sink)
 {
@@ -48,19 +62,19 @@ static uint8_t apply_admitted(ome_engine_t *engine, const ome_command_t *command
     case OME_COMMAND_KIND_CANCEL_ORDER:
         if ((reason = ome_admit_cancel(&admission)) == OME_REASON_NONE)
         {
-            ome_change_cancel(engine, &admission, sink);
+            apply_change(engine, &admission, ome_change_cancel, sink);
         }
         return reason;
     case OME_COMMAND_KIND_REDUCE_ORDER:
         if ((reason = ome_admit_reduce(&admission)) == OME_REASON_NONE)
         {
-            ome_change_reduce(engine, &admission, sink);
+            apply_change(engine, &admission, ome_change_reduce, sink);
         }
         return reason;
     case OME_COMMAND_KIND_AMEND_ORDER:
         if ((reason = ome_admit_amend(&admission)) == OME_REASON_NONE)
         {
-            ome_change_amend(engine, &admission, sink);
+            apply_change(engine, &admission, ome_change_amend, sink);
         }
         return reason;
     case OME_COMMAND_KIND_MASS_CANCEL:
@@ -142,6 +156,37 @@ OME_NEVER_INLINE void apply_attend(ome_engine_t *engine, const ome_command_t *re
     engine->attention_ns = engine->pending.waits ? 0 : ome_expiry_next_ns(engine);
 }
 
+/* ---- the sequence of a session ---- */
+
+OME_NEVER_INLINE void apply_reject_sequence(ome_engine_t *engine, const ome_command_t *record, uint32_t last, ome_sink_t *sink)
+{
+    const bool is_seen = (int32_t)(record->session_sequence - last) <= 0;
+    ome_event_rejected(engine, sink, record, is_seen ? OME_REASON_SEQUENCE_SEEN : OME_REASON_SEQUENCE_GAP);
+}
+
+/* Rules, "Before every record", 4. Takes the number of a record that a session has numbered; false, and the record is rejected, where it
+ * is not the next one. Who the sender is, is checked with the command. */
+OME_ALWAYS_INLINE bool apply_takes_sequence(ome_engine_t *engine, const ome_command_t *record, ome_sink_t *sink)
+{
+    const uint32_t sequence = record->session_sequence;
+    const uint32_t session = record->session;
+    const bool is_of_client = ome_message_class(record->kind) == OME_MESSAGE_CLASS_ORDER || record->kind == 0; /* 0: quarantined */
+    const bool is_numbered = sequence != 0 && is_of_client;
+    if (!is_numbered || session > engine->limits.session_count_max || engine->senders[session] != ome_command_sender(record) ||
+        !ome_engine_counts_sessions(engine))
+    {
+        return true;
+    }
+    ome_session_progress_t *const progress = &engine->progress[session];
+    if (OME_UNLIKELY(sequence != ome_session_next_sequence(progress->command_sequence)))
+    {
+        apply_reject_sequence(engine, record, progress->command_sequence, sink);
+        return false;
+    }
+    progress->command_sequence = sequence;
+    return true;
+}
+
 #ifdef OME_WITHOUT_PLAIN_PATH
 #define APPLY_PLAIN false /* the same, only slower: a test holds that */
 #else
@@ -155,6 +200,10 @@ OME_ALWAYS_INLINE void apply_one(ome_engine_t *engine, const ome_command_t *comm
     if (OME_UNLIKELY(engine->time_ns >= engine->attention_ns))
     {
         apply_attend(engine, command, sink);
+    }
+    if (!apply_takes_sequence(engine, command, sink))
+    {
+        return;
     }
     const uint64_t form = ome_plain_form(command);
     if (APPLY_PLAIN && ome_plain_is_new(form))

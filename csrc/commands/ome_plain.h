@@ -106,11 +106,11 @@ OME_ALWAYS_INLINE bool plain_take_one(
         .instrument = book->number,
         .side = side};
     const uint64_t order_id = (uint64_t)order->generation << 32 | slot;
-    const uint64_t client_order_id = order->client_order_id;
+    const ome_counterpart_t resting = {order_id, order->client_order_id, order->owner};
     const int64_t price = level->price;
     const uint8_t flags = OME_EVENT_FLAGS_AGGRESSOR_FILLED | (leaves == quantity ? OME_EVENT_FLAGS_RESTING_FILLED : 0);
     ome_event_accepted(engine, sink, &aggressor, limit, quantity, 0);
-    ome_event_trade(engine, sink, &aggressor, price, quantity, order_id, client_order_id, flags);
+    ome_event_trade(engine, sink, &aggressor, price, quantity, resting, flags);
     book->last_trade_price = price;
     ome_quantity_trade_side(book, other, quantity);
     ome_quantity_trade_level(level, quantity, 0);
@@ -335,11 +335,13 @@ OME_ALWAYS_INLINE uint32_t ome_plain_find(const ome_engine_t *engine, const ome_
     return ome_order_index_probe_from(&engine->pools.index, &engine->pools.orders, command->participant, command->client_order_id, at);
 }
 
-/* Whether an order, that a cancel or a reduce means, is one of the queue displayed, and of the instrument that the command says. */
+/* Whether an order, that a cancel, reduce or amend means, is one of the queue displayed, of the instrument that the command says, and was
+ * sent by its session. */
 OME_ALWAYS_INLINE bool plain_is_displayed(const ome_engine_t *engine, const ome_command_t *command, const ome_order_t *order)
 {
     const uint32_t instrument = engine->pools.ladder.levels[order->level].instrument;
-    return (order->marks & OME_PLAIN_MARKS_NOT_KNOWN) == 0 && (command->instrument == instrument || command->instrument == 0);
+    return (order->marks & OME_PLAIN_MARKS_NOT_KNOWN) == 0 && (command->instrument == instrument || command->instrument == 0) &&
+           order->owner >> 48 == command->session;
 }
 
 OME_ALWAYS_INLINE ome_subject_t plain_subject(

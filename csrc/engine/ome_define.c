@@ -11,7 +11,7 @@ static bool define_limits_agree(const ome_engine_t *engine, const ome_command_t 
     const ome_limits_t *limits = &engine->limits;
     return command->order_count_max == limits->order_count_max && command->level_count_max == limits->level_count_max &&
            command->instrument_count_max == limits->instrument_count_max && command->session_count_max == limits->session_count_max &&
-           command->special_count_max == limits->special_count_max;
+           command->special_count_max == limits->special_count_max && command->rules_version == limits->rules_version;
 }
 
 /* The entry of the table that has this symbol's instrument, or the free one where it would be. At least half of the table is free. */
@@ -94,16 +94,42 @@ static bool define_numbers_are_free(ome_engine_t *engine, const ome_command_t *c
     return !is_new || !ome_order_pool_has(&engine->pools.orders, command->participant, 0);
 }
 
+/* Whether the command is about the very session that has this number. */
+static bool define_is_same_session(const ome_engine_t *engine, const ome_command_t *command)
+{
+    const ome_session_t *session = &engine->sessions[command->session];
+    return engine->senders[command->session] == ome_command_sender(command) && session->session_number == command->session_number &&
+           memcmp(session->participant_name, command->participant_name, OME_NAME_SIZE) == 0;
+}
+
+static bool define_flags_are_good(const ome_engine_t *engine, uint16_t flags)
+{
+    return !ome_engine_counts_sessions(engine) || ome_define_are_session_flags(flags);
+}
+
 static bool define_session(ome_engine_t *engine, const ome_command_t *command)
 {
     bool is_new;
     if (!define_is_in_range(engine, command->session) || !define_is_in_range(engine, command->participant) ||
-        !ome_name_is_valid(command->participant_name) || !define_agrees_with_others(engine, command, &is_new) ||
+        !define_flags_are_good(engine, command->session_flags))
+    {
+        return false;
+    }
+    if (ome_engine_counts_sessions(engine) && define_is_same_session(engine, command))
+    {
+        engine->sessions[command->session].flags = command->session_flags;
+        return true;
+    }
+    if (!ome_name_is_valid(command->participant_name) || !define_agrees_with_others(engine, command, &is_new) ||
         !define_numbers_are_free(engine, command, is_new))
     {
         return false;
     }
     ome_define_session(engine, ome_command_sender(command), command->participant_name, command->session_number);
+    if (ome_engine_counts_sessions(engine))
+    {
+        engine->sessions[command->session].flags = command->session_flags;
+    }
     return true;
 }
 
@@ -119,6 +145,8 @@ void ome_define_session(ome_engine_t *engine, uint32_t sender, const char partic
     engine->senders[number] = sender;
     memcpy(engine->sessions[number].participant_name, participant_name, OME_NAME_SIZE);
     engine->sessions[number].session_number = session_number;
+    engine->sessions[number].flags = 0;
+    engine->progress[number] = (ome_session_progress_t){.defined_sequence = engine->sequence};
     engine->session_count++;
     engine->participant_count += engine->participant_sessions[ome_session_participant(engine, number)]++ == 0;
     OME_EXPECT(ome_session_is_defined(engine, number));

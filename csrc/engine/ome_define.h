@@ -10,6 +10,11 @@ uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command);
 /* Gives a session the number in `sender` (ome_command_sender), which is in range. A session that has the number already is gone. */
 void ome_define_session(ome_engine_t *engine, uint32_t sender, const char participant_name[OME_NAME_SIZE], uint16_t session_number);
 
+static inline bool ome_define_are_session_flags(uint16_t flags)
+{
+    return (flags & ~(OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT | OME_SESSION_FLAGS_CANCEL_ON_LOGOUT)) == 0;
+}
+
 /* The number of the instrument with this symbol, padded with zeros; 0 where there is none. Takes the same time however many there are. */
 uint32_t ome_define_find_symbol(const ome_engine_t *engine, const char symbol[OME_NAME_SIZE]);
 

@@ -12,7 +12,8 @@ static bool engine_limits_are_valid(const ome_limits_t *limits)
     return engine_is_in_limit(limits->order_count_max, OME_ORDER_COUNT_MAX) &&
            engine_is_in_limit(limits->level_count_max, OME_LEVEL_COUNT_MAX) &&
            engine_is_in_limit(limits->instrument_count_max, OME_INSTRUMENT_COUNT_MAX) &&
-           engine_is_in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX) && limits->special_count_max <= OME_ORDER_COUNT_MAX;
+           engine_is_in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX) && limits->special_count_max <= OME_ORDER_COUNT_MAX &&
+           limits->rules_version <= OME_RULES_VERSION;
 }
 
 /* Lays an engine out in an arena; without memory it only measures. */
@@ -28,6 +29,7 @@ static void engine_lay_out(ome_engine_t *engine, ome_arena_t *arena, const ome_l
     engine->symbols_mask = symbols_size - 1;
     engine->symbols = ome_arena_take(arena, (uint64_t)symbols_size * sizeof(uint32_t));
     engine->sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_t));
+    engine->progress = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_progress_t));
     engine->participant_sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(uint16_t));
     ome_book_pools_init(
         &engine->pools, arena, limits->order_count_max, limits->level_count_max, limits->special_count_max, limits->instrument_count_max);

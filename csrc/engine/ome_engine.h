@@ -39,7 +39,17 @@ typedef struct
 {
     char participant_name[OME_NAME_SIZE];
     uint16_t session_number;
+    uint16_t flags; /* OME_SESSION_FLAGS_ */
 } ome_session_t;
+
+/* How far a session is. What is counted before the rules have sessions means nothing, and is set back when they get them. */
+typedef struct
+{
+    uint64_t report_sequence;  /* events so far that are reported to it */
+    uint64_t defined_sequence; /* of the command that defined it */
+    uint32_t command_sequence; /* of the last record that was taken from it; 0: none was */
+    uint32_t reserved;
+} ome_session_progress_t;
 
 typedef struct ome_engine
 {
@@ -53,6 +63,7 @@ typedef struct ome_engine
     uint32_t *symbols; /* a hash table of instrument numbers by symbol, 0 where it is free: ome_define.h */
     uint32_t *senders; /* by session number: its participant | its number << 16; 0 where no session has the number, and for the embedder */
     ome_session_t *sessions; /* by session number */
+    ome_session_progress_t *progress; /* by session number; that of 0, the embedder, means nothing */
     uint16_t *participant_sessions; /* by participant number: how many sessions the participant has */
     uint32_t symbols_mask; /* the table's size less 1; the size is a power of two, at least twice the instruments */
     uint32_t instrument_count;
@@ -95,6 +106,18 @@ OME_ALWAYS_INLINE bool ome_engine_knows_sender(const ome_engine_t *engine, uint3
 {
     const uint32_t session = sender >> 16;
     return sender <= UINT16_MAX || OME_LIKELY(session <= engine->limits.session_count_max && engine->senders[session] == sender);
+}
+
+/* The number of a session's next message: 0 is none. */
+static inline uint32_t ome_session_next_sequence(uint32_t sequence)
+{
+    return sequence == UINT32_MAX ? 1 : sequence + 1;
+}
+
+/* Whether the rules count the commands and reports of sessions. */
+static inline bool ome_engine_counts_sessions(const ome_engine_t *engine)
+{
+    return engine->limits.rules_version >= OME_RULES_VERSION_SESSIONS;
 }
 
 /* Bytes that an engine of these limits needs; 0 when a limit is out of range. Most are touched only when they are used. */

@@ -1,4 +1,4 @@
-/* The sizes that an engine is made with. Public: ome.h includes this file. */
+/* What an engine is made with: its sizes, and the version of the rules that it follows. Public: ome.h includes this file. */
 #ifndef OME_ENGINE_LIMITS_H
 #define OME_ENGINE_LIMITS_H
 
@@ -12,6 +12,11 @@ typedef struct ome_limits
     uint32_t instrument_count_max; /* to 2^20 */
     uint32_t session_count_max;    /* to 65535 */
     uint32_t special_count_max;    /* orders at once that wait, or have a peak, a deadline or a self-trade group; 0 to 2^30 */
+    uint32_t rules_version;        /* 0 to OME_RULES_VERSION; a new engine follows the newest */
 } ome_limits_t;
+
+/* docs/RULES.md, "Versions of the rules". */
+#define OME_RULES_VERSION 1u
+#define OME_RULES_VERSION_SESSIONS 1u /* from here on: the sequences of sessions, their reports, STOP_SET, and answers to the sender */
 
 #endif

@@ -1,4 +1,4 @@
-/* What REJECTED echoes of its command. */
+/* What REJECTED and COMPLETED echo of their command. */
 #include "engine/ome_event.h"
 
 /* What an order command says of the order that it means. */
@@ -47,9 +47,18 @@ static echo_t event_echo(const ome_command_t *command)
     }
 }
 
+void ome_event_completed_elsewhere(ome_engine_t *engine, ome_sink_t *sink, const ome_command_t *command)
+{
+    const echo_t echo = event_echo_order(command);
+    event_count_answer(engine, command);
+    event_write(engine, sink, echo.order_id, echo.client_order_id, 0, 0, command->timestamp_ns, ome_command_sender_owner(command),
+        event_last_word(command->instrument, OME_EVENT_KIND_COMPLETED, 0, OME_REASON_NONE, command->kind));
+}
+
 void ome_event_rejected(ome_engine_t *engine, ome_sink_t *sink, const ome_command_t *command, uint8_t reason)
 {
     const echo_t echo = event_echo(command);
+    event_count_answer(engine, command);
     const uint32_t instrument = command->kind == OME_COMMAND_KIND_ORDER_TERMS ? 0 : command->instrument;
     event_write(engine, sink, echo.order_id, echo.client_order_id, echo.price, echo.quantity, command->timestamp_ns, echo.owner,
         event_last_word(instrument, OME_EVENT_KIND_REJECTED, echo.side, reason, command->kind));

@@ -58,11 +58,18 @@ OME_ALWAYS_INLINE void event_write(ome_engine_t *engine, ome_sink_t *sink, uint6
     }
 }
 
+/* The event is one more that is reported to the session of this owner; that of 0 counts for nobody. */
+OME_ALWAYS_INLINE void event_count_report(ome_engine_t *engine, uint64_t owner)
+{
+    engine->progress[owner >> 48].report_sequence++;
+}
+
 /* ---- about an order ---- */
 
 OME_ALWAYS_INLINE void event_of_order(ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *subject, uint8_t kind, int64_t price,
     int64_t quantity, uint8_t reason, uint8_t flags)
 {
+    event_count_report(engine, subject->owner);
     event_write(engine, sink, subject->order_id, subject->client_order_id, price, quantity, subject->timestamp_ns, subject->owner,
         event_last_word(subject->instrument, kind, subject->side, reason, flags));
 }
@@ -100,17 +107,29 @@ OME_ALWAYS_INLINE void ome_event_cancelled(
     event_of_order(engine, sink, subject, OME_EVENT_KIND_CANCELLED, price, leaves, reason, flags);
 }
 
-/* `quantity`: what an order with a peak displays anew; below zero what it displays no longer. */
+/* `quantity`: what an order with a peak displays anew; below zero what it displays no longer. Not reported. */
 OME_ALWAYS_INLINE void ome_event_displayed(
     ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *subject, int64_t price, int64_t quantity, uint8_t flags)
 {
-    event_of_order(engine, sink, subject, OME_EVENT_KIND_DISPLAYED, price, quantity, OME_REASON_NONE, flags);
+    event_write(engine, sink, subject->order_id, subject->client_order_id, price, quantity, subject->timestamp_ns, subject->owner,
+        event_last_word(subject->instrument, OME_EVENT_KIND_DISPLAYED, subject->side, OME_REASON_NONE, flags));
 }
 
 OME_ALWAYS_INLINE void ome_event_triggered(
     ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *subject, int64_t stop_price, int64_t leaves)
 {
     event_of_order(engine, sink, subject, OME_EVENT_KIND_TRIGGERED, stop_price, leaves, OME_REASON_NONE, 0);
+}
+
+/* The order waits for this stop price; `order_type` lies where other events have flags. Not in the first version of the rules. */
+static inline void ome_event_stop_set(
+    ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *subject, int64_t stop_price, int64_t leaves, uint8_t order_type)
+{
+    if (!ome_engine_counts_sessions(engine))
+    {
+        return;
+    }
+    event_of_order(engine, sink, subject, OME_EVENT_KIND_STOP_SET, stop_price, leaves, OME_REASON_NONE, order_type);
 }
 
 /* `attributes`: by OME_ATTRIBUTE_. They lie where other events have price and quantity. */
@@ -127,20 +146,32 @@ static inline void ome_event_attributes(ome_engine_t *engine, ome_sink_t *sink, 
 
 /* ---- about two orders ---- */
 
+/* The other one: what such an event says of it, and whose it is. */
+typedef struct
+{
+    uint64_t order_id;
+    uint64_t client_order_id;
+    uint64_t owner;
+} ome_counterpart_t;
+
 /* Counts the trade, whose id is the count. */
 OME_ALWAYS_INLINE void ome_event_trade(ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *aggressor, int64_t price,
-    int64_t quantity, uint64_t resting_order_id, uint64_t resting_client_order_id, uint8_t flags)
+    int64_t quantity, ome_counterpart_t resting, uint8_t flags)
 {
     engine->trade_count++;
-    event_write(engine, sink, aggressor->order_id, aggressor->client_order_id, price, quantity, resting_order_id, resting_client_order_id,
+    event_count_report(engine, aggressor->owner);
+    event_count_report(engine, resting.owner);
+    event_write(engine, sink, aggressor->order_id, aggressor->client_order_id, price, quantity, resting.order_id, resting.client_order_id,
         event_last_word(aggressor->instrument, OME_EVENT_KIND_TRADE, aggressor->side, OME_REASON_NONE, flags));
 }
 
 /* A match that self-trade prevention did not let happen. */
-OME_ALWAYS_INLINE void ome_event_prevented(ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *aggressor, int64_t price,
-    int64_t quantity, uint64_t resting_order_id, uint64_t resting_client_order_id)
+OME_ALWAYS_INLINE void ome_event_prevented(
+    ome_engine_t *engine, ome_sink_t *sink, const ome_subject_t *aggressor, int64_t price, int64_t quantity, ome_counterpart_t resting)
 {
-    event_write(engine, sink, aggressor->order_id, aggressor->client_order_id, price, quantity, resting_order_id, resting_client_order_id,
+    event_count_report(engine, aggressor->owner);
+    event_count_report(engine, resting.owner);
+    event_write(engine, sink, aggressor->order_id, aggressor->client_order_id, price, quantity, resting.order_id, resting.client_order_id,
         event_last_word(aggressor->instrument, OME_EVENT_KIND_PREVENTED, aggressor->side, OME_REASON_NONE, 0));
 }
 
@@ -150,6 +181,15 @@ OME_ALWAYS_INLINE void ome_event_prevented(ome_engine_t *engine, ome_sink_t *sin
 static inline uint64_t ome_command_sender_owner(const ome_command_t *command)
 {
     return ome_command_owner(command) & ~(uint64_t)UINT32_MAX;
+}
+
+/* The session of a command that is refused may be any number. */
+static inline void event_count_answer(ome_engine_t *engine, const ome_command_t *command)
+{
+    if (command->session <= engine->limits.session_count_max && ome_session_is_defined(engine, command->session))
+    {
+        event_count_report(engine, ome_command_owner(command));
+    }
 }
 
 static inline void ome_event_defined(ome_engine_t *engine, ome_sink_t *sink, const ome_command_t *command)
@@ -162,9 +202,13 @@ static inline void ome_event_defined(ome_engine_t *engine, ome_sink_t *sink, con
 static inline void ome_event_completed(ome_engine_t *engine, ome_sink_t *sink, const ome_command_t *command, uint64_t client_order_id,
     int64_t price, int64_t quantity, uint8_t side)
 {
+    event_count_answer(engine, command);
     event_write(engine, sink, 0, client_order_id, price, quantity, command->timestamp_ns, ome_command_sender_owner(command),
         event_last_word(command->instrument, OME_EVENT_KIND_COMPLETED, side, OME_REASON_NONE, command->kind));
 }
+
+/* The answer to a command on an order that another session of its participant has sent: what happened is reported there. */
+void ome_event_completed_elsewhere(ome_engine_t *engine, ome_sink_t *sink, const ome_command_t *command);
 
 /* A command is refused, in the words of the command. */
 void ome_event_rejected(ome_engine_t *engine, ome_sink_t *sink, const ome_command_t *command, uint8_t reason);

@@ -38,6 +38,8 @@ static const char *kind_name(uint8_t kind)
         return "triggered";
     case OME_EVENT_KIND_DISPLAYED:
         return "displayed";
+    case OME_EVENT_KIND_STOP_SET:
+        return "stop set";
     default:
         return "other";
     }
@@ -191,8 +193,12 @@ static void run(market_t *market)
 
 int main(void)
 {
-    const ome_limits_t limits = {
-        .order_count_max = 100, .level_count_max = 100, .instrument_count_max = 1, .session_count_max = 1, .special_count_max = 10};
+    const ome_limits_t limits = {.order_count_max = 100,
+        .level_count_max = 100,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .special_count_max = 10,
+        .rules_version = OME_RULES_VERSION};
     market_t market = {0};
     if (ome_engine_create(&limits, &market.engine) != OME_OK || ome_batch_create(&market.batch) != OME_OK)
     {

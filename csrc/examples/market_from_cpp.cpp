@@ -30,7 +30,7 @@ struct Sink
 
 int main()
 {
-    const ome_limits_t limits{8, 8, 1, 1, 0};
+    const ome_limits_t limits{8, 8, 1, 1, 0, OME_RULES_VERSION};
     ome_engine_t *engine = nullptr;
     if (ome_engine_create(&limits, &engine) != OME_OK)
     {

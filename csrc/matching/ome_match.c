@@ -23,7 +23,8 @@ static int64_t match_one(
                   ((order->marks & OME_ORDER_MARK_HIDDEN) != 0 ? OME_EVENT_FLAGS_HIDDEN : 0));
     OME_ASSERT(traded > 0);
     const int64_t displayed_anew = ome_book_trade(pools, slot, traded);
-    ome_event_trade(engine, sink, aggressor, level->price, traded, resting.order_id, resting.client_order_id, flags);
+    ome_event_trade(engine, sink, aggressor, level->price, traded,
+        (ome_counterpart_t){resting.order_id, resting.client_order_id, resting.owner}, flags);
     if (displayed_anew > 0)
     {
         ome_event_displayed(engine, sink, &resting, level->price, displayed_anew, OME_EVENT_FLAGS_WAS_RESTING | OME_EVENT_FLAGS_RESTS);
@@ -69,7 +70,8 @@ OME_ALWAYS_INLINE int64_t match_level(
         if (leaves > quantity)
         {
             ome_quantity_trade(order, quantity);
-            ome_event_trade(engine, sink, aggressor, price, quantity, order_id, order->client_order_id, OME_EVENT_FLAGS_AGGRESSOR_FILLED);
+            const ome_counterpart_t resting = {order_id, order->client_order_id, ome_book_owner(&engine->pools, order)};
+            ome_event_trade(engine, sink, aggressor, price, quantity, resting, OME_EVENT_FLAGS_AGGRESSOR_FILLED);
             quantity = 0;
             break;
         }
@@ -79,7 +81,8 @@ OME_ALWAYS_INLINE int64_t match_level(
         }
         quantity -= leaves;
         const uint8_t flags = (uint8_t)(OME_EVENT_FLAGS_RESTING_FILLED | (quantity == 0 ? OME_EVENT_FLAGS_AGGRESSOR_FILLED : 0u));
-        ome_event_trade(engine, sink, aggressor, price, leaves, order_id, order->client_order_id, flags);
+        const ome_counterpart_t resting = {order_id, order->client_order_id, order->owner};
+        ome_event_trade(engine, sink, aggressor, price, leaves, resting, flags);
         const uint32_t next = order->next;
         ome_book_release(&engine->pools, slot);
         level->order_count--;

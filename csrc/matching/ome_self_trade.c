@@ -45,7 +45,8 @@ static void self_trade_prevent(ome_engine_t *engine, ome_incoming_t *incoming, u
     OME_EXPECT(slot != 0);
     OME_EXPECT(incoming->leaves > 0);
     ome_event_prevented(engine, sink, &incoming->subject, engine->pools.ladder.levels[order->level].price,
-        self_trade_smaller(incoming->leaves, resting_leaves), ome_order_id(&engine->pools.orders, slot), order->client_order_id);
+        self_trade_smaller(incoming->leaves, resting_leaves),
+        (ome_counterpart_t){ome_order_id(&engine->pools.orders, slot), order->client_order_id, ome_book_owner(&engine->pools, order)});
     if (instruction == OME_SELF_TRADE_PREVENTION_DECREMENT)
     {
         self_trade_decrement(engine, incoming, slot, resting_leaves, sink);

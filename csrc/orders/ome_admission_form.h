@@ -80,12 +80,17 @@ static inline bool admission_amend_flags_are_bad(const ome_admission_t *admissio
     return (admission->command->flags & ~known) != 0;
 }
 
-/* Orders of any participant are cancelled by the embedder alone. */
+/* Orders of any participant are cancelled by the embedder alone. That a session has lost its connection is not for the session to say,
+ * whose commands are counted. */
 static inline bool admission_mass_cancel_flags_are_bad(const ome_admission_t *admission)
 {
-    const uint32_t known = OME_COMMAND_FLAGS_BY_ACCOUNT | OME_COMMAND_FLAGS_BY_SESSION | OME_COMMAND_FLAGS_ANY_PARTICIPANT;
-    const uint32_t flags = admission->command->flags;
-    return (flags & ~known) != 0 || ((flags & OME_COMMAND_FLAGS_ANY_PARTICIPANT) != 0 && admission->command->session != 0);
+    const ome_command_t *command = admission->command;
+    const uint32_t disconnect = ome_engine_counts_sessions(admission->engine) ? OME_COMMAND_FLAGS_ON_DISCONNECT : 0;
+    const uint32_t known = OME_COMMAND_FLAGS_BY_ACCOUNT | OME_COMMAND_FLAGS_BY_SESSION | OME_COMMAND_FLAGS_ANY_PARTICIPANT | disconnect;
+    const bool is_for_anybody = (command->flags & OME_COMMAND_FLAGS_ANY_PARTICIPANT) != 0;
+    const bool is_on_disconnect = (command->flags & OME_COMMAND_FLAGS_ON_DISCONNECT) != 0;
+    return (command->flags & ~known) != 0 || (is_for_anybody && command->session != 0) ||
+           (is_on_disconnect && command->session_sequence != 0);
 }
 
 static inline bool admission_expire_orders_flags_are_bad(const ome_admission_t *admission)

@@ -1,6 +1,7 @@
 #include "orders/ome_change.h"
 
 #include "book/ome_book.h"
+#include "book/ome_trailing.h"
 #include "matching/ome_resting.h"
 #include "matching/ome_stop.h"
 #include "orders/ome_entry.h"
@@ -70,6 +71,13 @@ static void change_waiting(ome_engine_t *engine, const ome_admission_t *admissio
         flags = is_past ? 0 : OME_EVENT_FLAGS_WAITING;
     }
     ome_event_amended(engine, sink, &resting->subject, admission->price, admission->leaves, flags);
+    if ((flags & OME_EVENT_FLAGS_WAITING) != 0)
+    {
+        const uint32_t index = ome_order_special(&engine->pools.orders.orders[resting->slot]);
+        const bool trails = ome_order_type_trails(special->order_type);
+        const int64_t stop_price = trails ? ome_trailing_stop_price(resting->book, &engine->pools, index) : special->stop_price;
+        ome_event_stop_set(engine, sink, &resting->subject, stop_price, admission->leaves, special->order_type);
+    }
 }
 
 /* The order leaves its queue: it joins the back of one, or trades first. */

@@ -295,12 +295,17 @@ static void entry_say_accepted(ome_engine_t *engine, const ome_incoming_t *incom
 
 static void entry_new_stop(ome_engine_t *engine, const ome_incoming_t *incoming, ome_sink_t *sink)
 {
-    const int64_t stop_price = ome_resting_special(engine, incoming->slot)->stop_price;
+    const ome_special_t *special = ome_resting_special(engine, incoming->slot);
+    const int64_t stop_price = special->stop_price;
     const bool is_past = ome_stop_is_past(incoming->book, incoming->subject.side, stop_price);
     OME_EXPECT(incoming->leaves > 0);
     entry_keep(engine, incoming);
     entry_say_accepted(engine, incoming, is_past ? 0 : OME_EVENT_FLAGS_WAITING, sink);
     ome_entry_wait(engine, incoming->book, incoming->slot, is_past);
+    if (!is_past)
+    {
+        ome_event_stop_set(engine, sink, &incoming->subject, stop_price, incoming->leaves, special->order_type);
+    }
     OME_EXPECT(ome_special_waits(ome_resting_special(engine, incoming->slot)) != is_past);
 }
 

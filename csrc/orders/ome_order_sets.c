@@ -135,7 +135,9 @@ void ome_order_sets_mass_cancel(ome_engine_t *engine, const ome_command_t *comma
     const bool is_for_anybody = (command->flags & OME_COMMAND_FLAGS_ANY_PARTICIPANT) != 0;
     const uint32_t head = is_for_anybody ? sets_chain_all(engine, command, sets_mass_cancel_means)
                                          : sets_chain_participant(engine, command, sets_mass_cancel_means);
-    const int64_t count = sets_cancel(engine, command, head, OME_REASON_MASS_CANCELLED, sink);
+    const bool is_on_disconnect = (command->flags & OME_COMMAND_FLAGS_ON_DISCONNECT) != 0;
+    const uint8_t reason = is_on_disconnect ? OME_REASON_DISCONNECTED : OME_REASON_MASS_CANCELLED;
+    const int64_t count = sets_cancel(engine, command, head, reason, sink);
     OME_EXPECT((is_for_anybody ? sets_chain_all : sets_chain_participant)(engine, command, sets_mass_cancel_means) == 0);
     ome_event_completed(engine, sink, command, command->client_order_id, 0, count, command->side);
 }

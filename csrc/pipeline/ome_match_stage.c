@@ -93,6 +93,10 @@ static void stage_count_work(const ome_match_stage_t *stage)
 
 uint32_t ome_match_stage_do_work(ome_match_stage_t *stage)
 {
+    if (stage->query != NULL && OME_UNLIKELY(ome_query_is_asked(stage->query)))
+    {
+        ome_query_answer(stage->query, stage->engine);
+    }
     const uint32_t count = ome_ring_available(stage->ring, stage->next_sequence, OME_MATCH_BATCH_COUNT);
     if (count == 0)
     {
@@ -113,4 +117,15 @@ uint32_t ome_match_stage_do_work(ome_match_stage_t *stage)
     ome_ring_consumer_advance(stage->ring, stage->consumer_index, stage->next_sequence - 1);
     stage_count_work(stage);
     return count;
+}
+
+static bool stage_has_work(const void *context)
+{
+    const ome_match_stage_t *stage = context;
+    return ome_ring_available(stage->ring, stage->next_sequence, 1) > 0 || (stage->query != NULL && ome_query_is_asked(stage->query));
+}
+
+void ome_match_stage_wait(ome_match_stage_t *stage, uint64_t timeout_ns)
+{
+    (void)ome_wait_for(&stage->ring->wait, stage_has_work, stage, timeout_ns);
 }

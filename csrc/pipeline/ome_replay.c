@@ -198,13 +198,16 @@ ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_seq
     return status == OME_OK ? replay_begin_loaded(replay, &loaded, directory, replay_flags_of(replay)) : status;
 }
 
+#define REPLAY_UNKNOWN_RULES "a command asks for a version of the rules that this build does not know"
+
 static ome_limits_t replay_limits_of(const ome_command_t *command)
 {
     return (ome_limits_t){.order_count_max = command->order_count_max,
         .level_count_max = command->level_count_max,
         .instrument_count_max = command->instrument_count_max,
         .session_count_max = command->session_count_max,
-        .special_count_max = command->special_count_max};
+        .special_count_max = command->special_count_max,
+        .rules_version = command->rules_version};
 }
 
 /* Makes the engine with the limits of the journal's first command. */
@@ -212,6 +215,10 @@ static ome_status_t replay_make_engine(ome_replay_t *replay, const ome_command_t
 {
     const ome_limits_t limits = replay_limits_of(first);
     replay->engine_size_bytes = ome_engine_size_bytes(&limits);
+    if (first->kind == OME_COMMAND_KIND_DEFINE_LIMITS && limits.rules_version > OME_RULES_VERSION)
+    {
+        return replay_fail(replay, OME_UNSUPPORTED, REPLAY_UNKNOWN_RULES);
+    }
     if (first->kind != OME_COMMAND_KIND_DEFINE_LIMITS || replay->engine_size_bytes == 0)
     {
         return replay_fail(replay, OME_DAMAGED, "the first command of a journal must be DefineLimits, with limits in range");
@@ -220,7 +227,7 @@ static ome_status_t replay_make_engine(ome_replay_t *replay, const ome_command_t
     return memory == NULL ? OME_NO_MEMORY : ome_engine_init(&replay->engine, memory, replay->engine_size_bytes, &limits);
 }
 
-/* A quarantined command gets kind 0. */
+/* A quarantined command gets kind 0. That of a client still takes its number, for the session's next ones go on from there. */
 static ome_status_t replay_decide(ome_replay_t *replay, const ome_journal_record_t *record, ome_command_t *command)
 {
     const ome_status_t status = ome_decisions_find(&replay->decisions, record);
@@ -231,6 +238,10 @@ static ome_status_t replay_decide(ome_replay_t *replay, const ome_journal_record
     }
     if (status == OME_OK)
     {
+        if (ome_message_class(command->kind) != OME_MESSAGE_CLASS_ORDER)
+        {
+            command->session_sequence = 0;
+        }
         command->kind = 0;
         replay->quarantined_count++;
     }
@@ -341,6 +352,10 @@ ome_status_t ome_replay_resize(ome_replay_t *replay, const ome_limits_t *limits)
 static ome_status_t replay_follow_limits(ome_replay_t *replay, const ome_command_t *command)
 {
     const ome_limits_t limits = replay_limits_of(command);
+    if (limits.rules_version > OME_RULES_VERSION)
+    {
+        return replay_fail(replay, OME_UNSUPPORTED, REPLAY_UNKNOWN_RULES);
+    }
     if (command->reserved != 0 || memcmp(&limits, &replay->engine->limits, sizeof(limits)) == 0)
     {
         return OME_OK;

@@ -236,7 +236,8 @@ static ome_status_t file_restore(ome_snapshot_files_t *files, uint64_t sequence,
     }
     loaded->past.event_hash = reader->header.event_hash;
     loaded->past.journal_checksum = reader->header.journal_checksum;
-    loaded->engine_size_bytes = ome_engine_size_bytes(&reader->header.limits);
+    const ome_limits_t limits = ome_snapshot_limits(&reader->header);
+    loaded->engine_size_bytes = ome_engine_size_bytes(&limits);
     void *memory = ome_memory_map(loaded->engine_size_bytes);
     if (memory == NULL)
     {

@@ -6,6 +6,7 @@
 #include "base/ome_assert.h"
 #include "base/ome_clock.h"
 #include "base/ome_memory.h"
+#include "concurrent/ome_thread.h"
 #include "journal/ome_journal_recover.h"
 
 #define IDLE_WAIT_NS UINT64_C(10000000)
@@ -168,10 +169,28 @@ static ome_status_t venue_open_event_log(ome_venue_t *venue, ome_replay_t *repla
     return status;
 }
 
+/* What the first commands use. The threads that match and write would otherwise wait for each page to be cleared. */
+static void venue_touch(const ome_venue_t *venue)
+{
+    ome_book_pools_touch(&venue->engine->pools);
+    ome_memory_touch(venue->ring, venue->ring_size_bytes);
+    ome_memory_touch(venue->stream, venue->stream_size_bytes);
+    if (venue->has_journal)
+    {
+        ome_memory_touch(venue->writer_memory, venue->writer_memory_size_bytes);
+    }
+    if (venue->has_event_log)
+    {
+        ome_memory_touch(venue->event_log.memory, venue->event_log.memory_size_bytes);
+    }
+}
+
 static void venue_make_stages(ome_venue_t *venue, const ome_venue_config_t *config)
 {
     ome_match_stage_init(
         &venue->match_stage, venue->engine, venue->ring, CONSUMER_MATCH, venue->stream, &venue->counters, &venue->is_failed);
+    ome_query_init(&venue->query);
+    venue->match_stage.query = &venue->query;
     venue->ingress = (ome_ingress_t){.ring = venue->ring, .clock = &venue->clock};
     const uint32_t required = venue->policy == OME_POLICY_COMMIT ? 1u << OME_GATE_DURABLE : 0;
     ome_published_init(&venue->published, venue->stream, required, venue->engine->sequence);
@@ -227,6 +246,7 @@ ome_status_t ome_venue_open(ome_venue_t *venue, ome_engine_t *engine, ome_replay
     if (status == OME_OK)
     {
         venue_make_stages(venue, config);
+        venue_touch(venue);
     }
     return status;
 }
@@ -254,13 +274,14 @@ static void venue_stop_for(ome_venue_t *venue, const ome_error_t *error)
 
 static void *venue_match_loop(void *argument)
 {
+    ome_thread_set_name("ome-match");
     ome_venue_t *venue = argument;
     ome_match_stage_t *stage = &venue->match_stage;
     while (!venue_flag_is_set(&venue->is_failed) && !ome_ring_is_finished(venue->ring, stage->next_sequence - 1))
     {
         if (ome_match_stage_do_work(stage) == 0)
         {
-            (void)ome_ring_wait(venue->ring, stage->next_sequence, IDLE_WAIT_NS);
+            ome_match_stage_wait(stage, IDLE_WAIT_NS);
         }
     }
     venue_set_flag(&venue->is_match_done);
@@ -269,6 +290,7 @@ static void *venue_match_loop(void *argument)
 
 static void *venue_journal_loop(void *argument)
 {
+    ome_thread_set_name("ome-journal");
     ome_venue_t *venue = argument;
     ome_journal_stage_t *stage = &venue->journal_stage;
     for (;;)
@@ -296,6 +318,7 @@ static void *venue_journal_loop(void *argument)
  * cost. */
 static void *venue_event_log_loop(void *argument)
 {
+    ome_thread_set_name("ome-event-log");
     ome_venue_t *venue = argument;
     ome_event_log_t *log = &venue->event_log;
     const struct timespec pause = {.tv_nsec = EVENT_LOG_PAUSE_NS};
@@ -325,6 +348,7 @@ static void *venue_event_log_loop(void *argument)
  * cannot. */
 static void *venue_prepare_loop(void *argument)
 {
+    ome_thread_set_name("ome-prepare");
     ome_venue_t *venue = argument;
     struct timespec pause = {.tv_nsec = PREPARE_PAUSE_NS};
     while (!venue_flag_is_set(&venue->is_journal_done))
@@ -380,6 +404,18 @@ ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t
     }
     ome_ingress_publish(&venue->ingress, &claim);
     return OME_OK;
+}
+
+ome_status_t ome_venue_ask(ome_venue_t *venue, ome_query_work_t work, void *context, uint64_t timeout_ns)
+{
+    if (venue_flag_is_set(&venue->is_match_done))
+    {
+        return OME_STOPPED;
+    }
+    ome_query_post(&venue->query, work, context);
+    ome_wait_notify(&venue->ring->wait);
+    const ome_status_t status = ome_query_take(&venue->query, timeout_ns);
+    return status == OME_OK || !venue_flag_is_set(&venue->is_match_done) ? status : OME_STOPPED;
 }
 
 void ome_venue_stop(ome_venue_t *venue)

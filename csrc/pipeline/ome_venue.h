@@ -20,6 +20,7 @@
 #include "pipeline/ome_event_log.h"
 #include "pipeline/ome_journal_stage.h"
 #include "pipeline/ome_match_stage.h"
+#include "pipeline/ome_query.h"
 #include "pipeline/ome_replay.h"
 #include "pipeline/ome_venue_config.h"
 
@@ -55,6 +56,7 @@ typedef struct ome_venue
     atomic_bool is_match_done;
     atomic_bool is_journal_done;
     ome_published_t published; /* what the readers of the stream read */
+    ome_query_t query;         /* what one thread asks the match thread */
 } ome_venue_t;
 
 /* Wires a venue around `engine`, which it owns from now on, whatever the status is; `venue` is zeroed memory. If the
@@ -71,6 +73,10 @@ ome_status_t ome_venue_start(ome_venue_t *venue);
 /* Sequences `count` commands (64 bytes each; at most the ring's slots), stamped with the venue's time now. Any thread.
  * OME_OK; OME_FULL: busy; OME_STOPPED; OME_INVALID: the count. */
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count);
+
+/* Has the match thread do `work` between two batches, and waits for it, about `timeout_ns`. One thread at a time. OME_OK; OME_EMPTY: the match
+ * thread did not come to it, and never will; OME_STOPPED: nor to anything else, as it has ended. */
+ome_status_t ome_venue_ask(ome_venue_t *venue, ome_query_work_t work, void *context, uint64_t timeout_ns);
 
 /* Brings the counters of the clock up to date. The thread that follows it. */
 void ome_venue_count_clock(const ome_venue_t *venue);

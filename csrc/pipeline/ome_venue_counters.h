@@ -23,10 +23,14 @@ typedef enum
     OME_COUNT_MESSAGES_IN,
     OME_COUNT_FRAMES_REJECTED,
     OME_COUNT_MESSAGES_BUSY,
+    OME_COUNT_MESSAGES_SEEN,      /* that were taken before, and are answered again */
+    OME_COUNT_MESSAGES_THROTTLED,
     OME_COUNT_REPORTS,
-    OME_COUNT_REPORTS_UNDELIVERED,
+    OME_COUNT_REPORTS_RESENT,     /* out of memory; those of before are in the counter above, too */
+    OME_COUNT_REPORTS_UNDELIVERED, /* made for a session that was not there, or did not read */
     OME_COUNT_SESSIONS,          /* connected now */
     OME_COUNT_SESSIONS_ENDED,    /* by the server: slow or gone */
+    OME_COUNT_DISCONNECT_CANCELS, /* sessions whose orders were cancelled because they were gone */
     OME_COUNT_ORDERS,            /* accepted */
     OME_COUNT_CANCELS,
     OME_COUNT_REJECTS,
@@ -54,6 +58,19 @@ typedef enum
     OME_COUNT_FEED_SLOW,
     OME_COUNT_FEED_PAUSES,
     OME_COUNT_FEED_QUEUED,
+    /* requests */
+    OME_COUNT_REQUESTS_FRAMES,
+    OME_COUNT_REQUESTS_REJECTED,    /* frames that were none, or came before a logon */
+    OME_COUNT_REQUESTS_ANSWERS,
+    OME_COUNT_REQUESTS_BUSY,        /* answered by BUSY */
+    OME_COUNT_REQUESTS_UNDELIVERED, /* answers to who was not there, or did not read */
+    OME_COUNT_REQUESTS_CONNECTIONS, /* as for orders */
+    OME_COUNT_REQUESTS_ACCEPTED,
+    OME_COUNT_REQUESTS_REFUSED,
+    OME_COUNT_REQUESTS_FAULTS,
+    OME_COUNT_REQUESTS_SLOW,
+    OME_COUNT_REQUESTS_PAUSES,
+    OME_COUNT_REQUESTS_QUEUED,
     /* the venue, set when it starts */
     OME_COUNT_POLICY,
     OME_COUNT_RING_SLOTS,

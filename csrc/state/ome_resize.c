@@ -61,7 +61,19 @@ bool ome_engine_fits(const ome_engine_t *engine, const ome_limits_t *limits)
 {
     return engine->pools.orders.slots_ever_used <= limits->order_count_max && engine->pools.ladder.level_count <= limits->level_count_max &&
            engine->instrument_count <= limits->instrument_count_max && resize_session_number_max(engine) <= limits->session_count_max &&
-           engine->pools.specials.record_count <= limits->special_count_max;
+           engine->pools.specials.record_count <= limits->special_count_max && engine->limits.rules_version <= limits->rules_version;
+}
+
+/* What was counted under rules without sessions means nothing. */
+static void resize_set_rules(ome_engine_t *engine, uint32_t rules_version)
+{
+    const bool counted = ome_engine_counts_sessions(engine);
+    engine->limits.rules_version = rules_version;
+    for (uint32_t number = 1; number <= engine->limits.session_count_max && !counted; number++)
+    {
+        engine->progress[number] = (ome_session_progress_t){.defined_sequence = engine->sequence};
+        engine->sessions[number].flags = 0;
+    }
 }
 
 /* Makes the engine of the new limits. */
@@ -81,10 +93,13 @@ static ome_status_t resize_move(work_t *work, ome_engine_t **engine, const ome_l
     }
     ome_status_t status = ome_snapshot_open(&work->reader, resize_get, work);
     OME_ASSERT(status == OME_OK);
-    work->reader.header.limits = *limits;
+    ome_limits_t moved = *limits; /* a snapshot has the rules of its progress */
+    moved.rules_version = (*engine)->limits.rules_version;
+    ome_snapshot_set_limits(&work->reader.header, &moved);
     ome_engine_t *made = NULL;
     status = ome_snapshot_restore(&work->reader, &made, memory, size_bytes);
     OME_ASSERT(status == OME_OK); /* what was just written, and fits */
+    resize_set_rules(made, limits->rules_version);
     ome_memory_unmap(*engine, ome_engine_size_bytes(&(*engine)->limits));
     *engine = made;
     return OME_OK;

@@ -65,7 +65,7 @@ typedef struct
  * OME_IO_ERROR: `get` failed (reader->result). */
 ome_status_t ome_snapshot_open(ome_snapshot_reader_t *reader, ome_snapshot_get_t get, void *context);
 
-/* Makes the engine in `memory`, as ome_engine_init: zeroed, aligned to a cache line, of ome_engine_size_bytes(&reader->header.limits). Once after OME_OK of ome_snapshot_open.
+/* Makes the engine in `memory`, as ome_engine_init: zeroed, aligned to a cache line, of ome_engine_size_bytes of ome_snapshot_limits(&reader->header). Once after OME_OK of ome_snapshot_open.
  * All of it or none: only after OME_OK is there an engine; otherwise the memory holds nothing of use and must be zeroed before it is used again.
  *
  * Every entry is checked against the rules that an engine keeps, so that whatever the bytes are, an engine that was made keeps them (ome_engine_check); and its state hash

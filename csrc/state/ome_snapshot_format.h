@@ -28,7 +28,8 @@
 #define OME_SNAPSHOT_MAGIC UINT64_C(0x50414E53454D4F0A) /* "\nOMESNAP" */
 #define OME_SNAPSHOT_VERSION_PLAIN 1u      /* no order attributes, and no term above OME_SNAPSHOT_TERM_PLAIN */
 #define OME_SNAPSHOT_VERSION_ATTRIBUTES 2u /* either of them */
-#define OME_SNAPSHOT_VERSION 2u            /* the highest that this build reads */
+#define OME_SNAPSHOT_VERSION_RULES 3u      /* a version of the rules above the first; the rest as in version 2 */
+#define OME_SNAPSHOT_VERSION 3u            /* the highest that this build reads */
 #define OME_SNAPSHOT_HEADER_SIZE 4096u
 #define OME_SNAPSHOT_BLOCK_SIZE 65536u /* of content, without its checksum */
 #define OME_SNAPSHOT_CHECKSUM_SIZE 4u
@@ -75,7 +76,7 @@ static_assert(offsetof(ome_snapshot_section_t, size_bytes) == 16, "size_bytes is
  *     48    8 event_count
  *     56    8 event_hash            of all events so far, as the caller gave it
  *     64    8 state_hash
- *     72    4 order_count_max       the limits
+ *     72    4 order_count_max       the limits, all but the version of the rules
  *     76    4 level_count_max
  *     80    4 instrument_count_max
  *     84    4 session_count_max
@@ -86,7 +87,8 @@ static_assert(offsetof(ome_snapshot_section_t, size_bytes) == 16, "size_bytes is
  *    104    4 section_count
  *    108    4 journal_checksum      chain checksum of the journal's records so far, as the caller gave it
  *    112  144 sections
- *    256 3836 reserved
+ *    256    4 rules_version         0 before version 3
+ *    260 3832 reserved
  *   4092    4 checksum              CRC-32C of all before */
 typedef struct
 {
@@ -100,27 +102,53 @@ typedef struct
     uint64_t event_count;
     uint64_t event_hash;
     uint64_t state_hash;
-    ome_limits_t limits;
+    uint32_t order_count_max;
+    uint32_t level_count_max;
+    uint32_t instrument_count_max;
+    uint32_t session_count_max;
+    uint32_t special_count_max;
     uint32_t order_count;
     uint32_t slots_ever_used;
     uint32_t slots_retired;
     uint32_t section_count;
     uint32_t journal_checksum;
     ome_snapshot_section_t sections[OME_SNAPSHOT_SECTION_COUNT];
-    uint8_t reserved[3836];
+    uint32_t rules_version;
+    uint8_t reserved[3832];
     uint32_t checksum;
 } ome_snapshot_header_t;
 static_assert(sizeof(ome_snapshot_header_t) == OME_SNAPSHOT_HEADER_SIZE, "the header is one block of a disk and has no padding");
 static_assert(offsetof(ome_snapshot_header_t, version) == 8, "version is in place");
 static_assert(offsetof(ome_snapshot_header_t, total_size) == 16, "total_size is in place");
 static_assert(offsetof(ome_snapshot_header_t, state_hash) == 64, "state_hash is in place");
-static_assert(offsetof(ome_snapshot_header_t, limits) == 72 && sizeof(ome_limits_t) == 20, "the limits are in place");
-static_assert(offsetof(ome_limits_t, special_count_max) == 16, "special_count_max is in place");
+static_assert(offsetof(ome_snapshot_header_t, order_count_max) == 72, "the limits are in place");
+static_assert(offsetof(ome_snapshot_header_t, special_count_max) == 88, "special_count_max is in place");
 static_assert(offsetof(ome_snapshot_header_t, order_count) == 92, "order_count is in place");
 static_assert(offsetof(ome_snapshot_header_t, section_count) == 104, "section_count is in place");
 static_assert(offsetof(ome_snapshot_header_t, sections) == 112, "the sections are in place");
-static_assert(offsetof(ome_snapshot_header_t, reserved) == 256, "reserved is in place");
+static_assert(offsetof(ome_snapshot_header_t, rules_version) == 256, "rules_version is in place");
+static_assert(offsetof(ome_snapshot_header_t, reserved) == 260, "reserved is in place");
 static_assert(offsetof(ome_snapshot_header_t, checksum) == 4092, "checksum is in place");
+
+static inline ome_limits_t ome_snapshot_limits(const ome_snapshot_header_t *header)
+{
+    return (ome_limits_t){.order_count_max = header->order_count_max,
+        .level_count_max = header->level_count_max,
+        .instrument_count_max = header->instrument_count_max,
+        .session_count_max = header->session_count_max,
+        .special_count_max = header->special_count_max,
+        .rules_version = header->rules_version};
+}
+
+static inline void ome_snapshot_set_limits(ome_snapshot_header_t *header, const ome_limits_t *limits)
+{
+    header->order_count_max = limits->order_count_max;
+    header->level_count_max = limits->level_count_max;
+    header->instrument_count_max = limits->instrument_count_max;
+    header->session_count_max = limits->session_count_max;
+    header->special_count_max = limits->special_count_max;
+    header->rules_version = limits->rules_version;
+}
 
 /* Bytes of all sections. The sizes are within the limits. */
 static inline uint64_t ome_snapshot_content_size(const ome_snapshot_header_t *header)
@@ -175,15 +203,30 @@ static_assert(offsetof(ome_snapshot_instrument_t, flags) == 36, "flags are in pl
  *     16    2 participant
  *     18    2 session_number
  *     20    2 session             its number; 0 from a build whose sessions had no gaps: one more than the entry before
- *     22    2 reserved */
+ *     22    2 flags               OME_SESSION_FLAGS_; 0 before version 3
+ *
+ * PROGRESS, behind each session in version 3
+ *      0    8 report_sequence     events so far that were reported to it
+ *      8    8 defined_sequence    of the command that defined it
+ *     16    4 command_sequence    of the last record that was taken from it
+ *     20    4 reserved */
 typedef struct
 {
     char participant_name[OME_NAME_SIZE];
     uint16_t participant;
     uint16_t session_number;
     uint16_t session;
-    uint16_t reserved;
+    uint16_t flags;
 } ome_snapshot_session_t;
+typedef struct
+{
+    uint64_t report_sequence;
+    uint64_t defined_sequence;
+    uint32_t command_sequence;
+    uint32_t reserved;
+} ome_snapshot_progress_t;
+static_assert(sizeof(ome_snapshot_progress_t) == 24, "a session's progress has no padding");
+static_assert(offsetof(ome_snapshot_progress_t, command_sequence) == 16, "command_sequence is in place");
 static_assert(sizeof(ome_snapshot_session_t) == 24, "a session has no padding");
 static_assert(offsetof(ome_snapshot_session_t, participant) == 16, "participant is in place");
 static_assert(offsetof(ome_snapshot_session_t, session) == 20, "session is in place");

@@ -54,7 +54,7 @@ static bool orders_take_order(ome_snapshot_reader_t *reader, restored_t *restore
         return false;
     }
     const uint32_t has_attributes = restored->special.has_attributes;
-    if (has_attributes > (reader->header.version == OME_SNAPSHOT_VERSION_ATTRIBUTES))
+    if (has_attributes > (reader->header.version >= OME_SNAPSHOT_VERSION_ATTRIBUTES))
     {
         return ome_snapshot_fault(reader, "an order's attributes are out of range");
     }

@@ -93,6 +93,8 @@ typedef struct
 static entry_size_t read_entry_size(uint32_t version, uint32_t type)
 {
     const bool is_plain = version == OME_SNAPSHOT_VERSION_PLAIN;
+    const bool has_progress = version >= OME_SNAPSHOT_VERSION_RULES;
+    const uint64_t session = sizeof(ome_snapshot_session_t) + (has_progress ? sizeof(ome_snapshot_progress_t) : 0);
     const uint64_t order = sizeof(ome_snapshot_order_t);
     const uint64_t special = sizeof(ome_snapshot_special_t);
     const uint64_t attributes = is_plain ? 0 : sizeof(ome_snapshot_attributes_t);
@@ -103,7 +105,7 @@ static entry_size_t read_entry_size(uint32_t version, uint32_t type)
     case OME_SNAPSHOT_SECTION_INSTRUMENTS:
         return (entry_size_t){sizeof(ome_snapshot_instrument_t), sizeof(ome_snapshot_instrument_t)};
     case OME_SNAPSHOT_SECTION_SESSIONS:
-        return (entry_size_t){sizeof(ome_snapshot_session_t), sizeof(ome_snapshot_session_t)};
+        return (entry_size_t){session, session};
     case OME_SNAPSHOT_SECTION_FREE_SLOTS:
         return (entry_size_t){sizeof(ome_snapshot_free_slot_t), sizeof(ome_snapshot_free_slot_t)};
     case OME_SNAPSHOT_SECTION_ORDERS:
@@ -116,7 +118,7 @@ static entry_size_t read_entry_size(uint32_t version, uint32_t type)
 }
 
 /* How many entries a section can have at most. */
-static uint64_t read_count_max(const ome_limits_t *limits, uint32_t type)
+static uint64_t read_count_max(const ome_snapshot_header_t *limits, uint32_t type)
 {
     switch (type)
     {
@@ -141,7 +143,7 @@ static bool read_check_section(ome_snapshot_reader_t *reader, uint32_t type)
     {
         return ome_snapshot_fault_at(reader, offset, "a section is not the one that belongs there");
     }
-    if (section->count > read_count_max(&reader->header.limits, type))
+    if (section->count > read_count_max(&reader->header, type))
     {
         return ome_snapshot_fault_at(reader, offset, "a section counts more than the limits allow");
     }
@@ -164,8 +166,7 @@ static bool read_check_counts(ome_snapshot_reader_t *reader)
         return ome_snapshot_fault_at(
             reader, offsetof(ome_snapshot_header_t, order_count), "the sections do not hold the orders that it counts");
     }
-    if (header->slots_ever_used > header->limits.order_count_max ||
-        live_count + free_count + header->slots_retired != header->slots_ever_used)
+    if (header->slots_ever_used > header->order_count_max || live_count + free_count + header->slots_retired != header->slots_ever_used)
     {
         return ome_snapshot_fault_at(
             reader, offsetof(ome_snapshot_header_t, slots_ever_used), "the slots are not those of orders, free and retired ones");
@@ -185,9 +186,10 @@ static bool read_check_header(ome_snapshot_reader_t *reader)
     {
         return ome_snapshot_fault_at(reader, 0, "the header is not one of this version");
     }
-    if (ome_engine_size_bytes(&header->limits) == 0)
+    const ome_limits_t limits = ome_snapshot_limits(header);
+    if (ome_engine_size_bytes(&limits) == 0)
     {
-        return ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, limits), "a limit is out of range");
+        return ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, order_count_max), "a limit is out of range");
     }
     for (uint32_t type = 1; type <= OME_SNAPSHOT_SECTION_COUNT; type++)
     {
@@ -225,6 +227,12 @@ ome_status_t ome_snapshot_open(ome_snapshot_reader_t *reader, ome_snapshot_get_t
     {
         (void)ome_snapshot_fault_at(
             reader, offsetof(ome_snapshot_header_t, version), "it has another version of the format than this build reads");
+        return OME_UNSUPPORTED;
+    }
+    if (header->rules_version > OME_RULES_VERSION)
+    {
+        (void)ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, rules_version),
+            "its engine follows a version of the rules that this build does not know");
         return OME_UNSUPPORTED;
     }
     if (!read_check_header(reader))

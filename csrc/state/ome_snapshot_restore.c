@@ -44,14 +44,17 @@ static bool restore_instrument(ome_snapshot_reader_t *reader, ome_engine_t *engi
 /* `last` is the number of the session before. */
 static bool restore_session(ome_snapshot_reader_t *reader, ome_engine_t *engine, uint32_t *last)
 {
+    const bool has_progress = reader->header.version >= OME_SNAPSHOT_VERSION_RULES;
     ome_snapshot_session_t entry;
-    if (!ome_snapshot_take(reader, &entry, sizeof(entry)))
+    ome_snapshot_progress_t progress = {0};
+    if (!ome_snapshot_take(reader, &entry, sizeof(entry)) || (has_progress && !ome_snapshot_take(reader, &progress, sizeof(progress))))
     {
         return false;
     }
     const uint32_t number = entry.session != 0 ? entry.session : *last + 1;
     const uint32_t number_max = engine->limits.session_count_max;
-    if (!ome_name_is_valid(entry.participant_name) || entry.participant == 0 || entry.participant > number_max || entry.reserved != 0)
+    if (!ome_name_is_valid(entry.participant_name) || entry.participant == 0 || entry.participant > number_max || progress.reserved != 0 ||
+        (has_progress ? !ome_define_are_session_flags(entry.flags) : entry.flags != 0))
     {
         return ome_snapshot_fault(reader, "a session is not one that can be defined");
     }
@@ -60,6 +63,10 @@ static bool restore_session(ome_snapshot_reader_t *reader, ome_engine_t *engine,
         return ome_snapshot_fault(reader, "a session's number is out of range or out of order");
     }
     ome_define_session(engine, entry.participant | number << 16, entry.participant_name, entry.session_number);
+    engine->sessions[number].flags = entry.flags;
+    engine->progress[number] = (ome_session_progress_t){.report_sequence = progress.report_sequence,
+        .defined_sequence = progress.defined_sequence,
+        .command_sequence = progress.command_sequence};
     *last = number;
     return true;
 }
@@ -119,7 +126,7 @@ static bool restore_check_books(ome_snapshot_reader_t *reader, const ome_engine_
 static bool restore_pending(ome_snapshot_reader_t *reader, ome_pending_t *pending)
 {
     const uint32_t first_of_more = OME_SNAPSHOT_TERM_PLAIN + 1;
-    const bool has_more = reader->header.version == OME_SNAPSHOT_VERSION_ATTRIBUTES;
+    const bool has_more = reader->header.version >= OME_SNAPSHOT_VERSION_ATTRIBUTES;
     ome_snapshot_pending_t entry;
     ome_snapshot_more_terms_t more = {.values = {0}};
     if (!ome_snapshot_take(reader, &entry, sizeof(entry)) || (has_more && !ome_snapshot_take(reader, &more, sizeof(more))))
@@ -211,7 +218,8 @@ ome_status_t ome_snapshot_restore(ome_snapshot_reader_t *reader, ome_engine_t **
 {
     const ome_snapshot_header_t *header = &reader->header;
     ome_engine_t *made;
-    const ome_status_t status = ome_engine_init(&made, memory, size_bytes, &header->limits);
+    const ome_limits_t limits = ome_snapshot_limits(header);
+    const ome_status_t status = ome_engine_init(&made, memory, size_bytes, &limits);
     if (status != OME_OK)
     {
         return status;

@@ -93,6 +93,10 @@ static bool write_pending_has_more_terms(const ome_pending_t *pending)
 
 uint32_t ome_snapshot_version(const ome_engine_t *engine)
 {
+    if (engine->limits.rules_version != 0)
+    {
+        return OME_SNAPSHOT_VERSION_RULES;
+    }
     const uint64_t count = write_count_with_attributes(&engine->pools.specials, false) +
                            write_count_with_attributes(&engine->pools.specials, true) + write_pending_has_more_terms(&engine->pending);
     return count == 0 ? OME_SNAPSHOT_VERSION_PLAIN : OME_SNAPSHOT_VERSION_ATTRIBUTES;
@@ -113,15 +117,17 @@ static void write_set_sections(ome_snapshot_header_t *header, const ome_engine_t
     const uint64_t stop_size = sizeof(ome_snapshot_order_t) + sizeof(ome_snapshot_special_t) + sizeof(ome_snapshot_stop_t);
     const uint64_t rest_attributes = write_count_with_attributes(&engine->pools.specials, false);
     const uint64_t stop_attributes = write_count_with_attributes(&engine->pools.specials, true);
-    const bool has_more = header->version == OME_SNAPSHOT_VERSION_ATTRIBUTES;
+    const bool has_more = header->version >= OME_SNAPSHOT_VERSION_ATTRIBUTES;
     const uint64_t pending_size = sizeof(ome_snapshot_pending_t) + (has_more ? sizeof(ome_snapshot_more_terms_t) : 0);
+    const bool has_progress = header->version >= OME_SNAPSHOT_VERSION_RULES;
+    const uint64_t session_size = sizeof(ome_snapshot_session_t) + (has_progress ? sizeof(ome_snapshot_progress_t) : 0);
     header->order_count = (uint32_t)slots.live;
     header->slots_ever_used = engine->pools.orders.slots_ever_used;
     header->slots_retired = (uint32_t)slots.retired;
     header->section_count = OME_SNAPSHOT_SECTION_COUNT;
     write_set_section(
         header, OME_SNAPSHOT_SECTION_INSTRUMENTS, engine->instrument_count, engine->instrument_count * sizeof(ome_snapshot_instrument_t));
-    write_set_section(header, OME_SNAPSHOT_SECTION_SESSIONS, engine->session_count, engine->session_count * sizeof(ome_snapshot_session_t));
+    write_set_section(header, OME_SNAPSHOT_SECTION_SESSIONS, engine->session_count, engine->session_count * session_size);
     write_set_section(header, OME_SNAPSHOT_SECTION_FREE_SLOTS, free_count, free_count * sizeof(ome_snapshot_free_slot_t));
     write_set_section(header, OME_SNAPSHOT_SECTION_ORDERS, rest_count,
         rest_count * sizeof(ome_snapshot_order_t) + special_count * sizeof(ome_snapshot_special_t) +
@@ -142,8 +148,8 @@ static void write_set_header(ome_snapshot_header_t *header, const ome_engine_t *
         .event_count = engine->event_count,
         .event_hash = past.event_hash,
         .journal_checksum = past.journal_checksum,
-        .state_hash = ome_engine_state_hash(engine),
-        .limits = engine->limits};
+        .state_hash = ome_engine_state_hash(engine)};
+    ome_snapshot_set_limits(header, &engine->limits);
     write_set_sections(header, engine);
     header->total_size = ome_snapshot_total_size(header);
     header->checksum = ome_crc32c(0, header, offsetof(ome_snapshot_header_t, checksum));
@@ -173,7 +179,17 @@ static void write_put_session(ome_snapshot_writer_t *writer, const ome_engine_t 
     ome_snapshot_session_t entry = {
         .participant = ome_session_participant(engine, number), .session_number = session->session_number, .session = (uint16_t)number};
     memcpy(entry.participant_name, session->participant_name, OME_NAME_SIZE);
+    if (writer->header.version < OME_SNAPSHOT_VERSION_RULES)
+    {
+        write_put_entry(writer, &entry, sizeof(entry));
+        return;
+    }
+    const ome_session_progress_t *from = &engine->progress[number];
+    const ome_snapshot_progress_t progress = {
+        .report_sequence = from->report_sequence, .defined_sequence = from->defined_sequence, .command_sequence = from->command_sequence};
+    entry.flags = session->flags;
     write_put_entry(writer, &entry, sizeof(entry));
+    write_put_entry(writer, &progress, sizeof(progress));
 }
 
 static void write_put_sessions(ome_snapshot_writer_t *writer, const ome_engine_t *engine)
@@ -285,7 +301,7 @@ static void write_put_pending(ome_snapshot_writer_t *writer, const ome_pending_t
     memcpy(entry.body, (const uint8_t *)&pending->command + sizeof(uint64_t), OME_BODY_SIZE);
     memcpy(entry.values, &pending->given.values[1], sizeof(entry.values));
     write_put_entry(writer, &entry, sizeof(entry));
-    if (writer->header.version == OME_SNAPSHOT_VERSION_ATTRIBUTES)
+    if (writer->header.version >= OME_SNAPSHOT_VERSION_ATTRIBUTES)
     {
         const uint32_t first = OME_SNAPSHOT_TERM_PLAIN + 1;
         memcpy(more.values, &pending->given.values[first], (OME_TERM_COUNT - first) * sizeof(*more.values));

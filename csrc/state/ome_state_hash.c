@@ -117,7 +117,13 @@ static uint64_t hash_mix_session(uint64_t hash, const ome_engine_t *engine, uint
     const ome_session_t *session = &engine->sessions[number];
     uint64_t name[2];
     hash_name_words(session->participant_name, name);
-    const uint64_t words[8] = {number, ome_session_participant(engine, number), session->session_number, name[0], name[1], 0, 0, 0};
+    uint64_t words[8] = {number, ome_session_participant(engine, number), session->session_number, name[0], name[1], 0, 0, 0};
+    if (ome_engine_counts_sessions(engine))
+    {
+        words[5] = session->flags;
+        words[6] = engine->progress[number].command_sequence;
+        words[7] = engine->progress[number].report_sequence;
+    }
     return ome_hash_mix(hash, words);
 }
 

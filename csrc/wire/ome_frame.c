@@ -9,6 +9,11 @@ static bool frame_is_client_command(uint16_t template_id)
     return ome_message_class(template_id) == OME_MESSAGE_CLASS_ORDER;
 }
 
+static bool frame_is_request(uint16_t template_id)
+{
+    return ome_message_class(template_id) == OME_MESSAGE_CLASS_REQUEST;
+}
+
 static bool frame_is_session_message(uint16_t template_id)
 {
     return ome_message_class(template_id) == OME_MESSAGE_CLASS_SESSION;
@@ -24,6 +29,10 @@ static ome_frame_content_t frame_content_of(uint16_t template_id)
         return OME_FRAME_LOGOUT;
     case OME_TEMPLATE_HEARTBEAT:
         return OME_FRAME_HEARTBEAT;
+    case OME_TEMPLATE_TEST_REQUEST:
+        return OME_FRAME_TEST_REQUEST;
+    case OME_TEMPLATE_RESEND_REQUEST:
+        return OME_FRAME_RESEND_REQUEST;
     default:
         return OME_FRAME_COMMANDS;
     }
@@ -39,8 +48,23 @@ static bool frame_fail(ome_frame_t *frame, uint8_t reason, const char *field, ui
     return false;
 }
 
+static uint16_t frame_block_length(uint16_t template_id)
+{
+    return template_id == OME_TEMPLATE_LOGON ? OME_BLOCK_LOGON : OME_BODY_SIZE;
+}
+
+static bool frame_may_be_sent(uint16_t template_id, bool is_request)
+{
+    if (is_request)
+    {
+        return frame_is_request(template_id) || template_id == OME_TEMPLATE_LOGON || template_id == OME_TEMPLATE_LOGOUT;
+    }
+    return frame_is_client_command(template_id) || frame_is_session_message(template_id);
+}
+
 /* The message at `offset`; the order of these checks is the order in which a reader could go wrong. */
-static bool frame_inspect_message(ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, ome_message_header_t *header)
+static bool frame_inspect_message(
+    ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, bool is_request, ome_message_header_t *header)
 {
     const uint32_t left = size_bytes - frame->fault.byte_offset;
     if (left < OME_MESSAGE_HEADER_SIZE)
@@ -56,26 +80,31 @@ static bool frame_inspect_message(ome_frame_t *frame, const uint8_t *data, uint3
     {
         return frame_fail(frame, OME_REASON_UNSUPPORTED_VERSION, "version", header->version, OME_SCHEMA_VERSION);
     }
-    if (!frame_is_client_command(header->template_id) && !frame_is_session_message(header->template_id))
+    if (!frame_may_be_sent(header->template_id, is_request))
     {
-        return frame_fail(frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", header->template_id, OME_TEMPLATE_MASS_CANCEL);
+        const uint16_t allowed = is_request ? OME_TEMPLATE_FILLS_REQUEST : OME_TEMPLATE_MASS_CANCEL;
+        return frame_fail(frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", header->template_id, allowed);
     }
-    if (header->block_length != OME_BODY_SIZE)
+    const uint16_t block_length = frame_block_length(header->template_id);
+    if (header->block_length != block_length)
     {
-        return frame_fail(frame, OME_REASON_BAD_BLOCK_LENGTH, "block_length", header->block_length, OME_BODY_SIZE);
+        return frame_fail(frame, OME_REASON_BAD_BLOCK_LENGTH, "block_length", header->block_length, block_length);
     }
-    if (left < OME_RECORD_SIZE)
+    if (left - OME_MESSAGE_HEADER_SIZE < block_length)
     {
-        return frame_fail(frame, OME_REASON_FRAME_TRUNCATED, "block", left - OME_MESSAGE_HEADER_SIZE, OME_BODY_SIZE);
+        return frame_fail(frame, OME_REASON_FRAME_TRUNCATED, "block", left - OME_MESSAGE_HEADER_SIZE, block_length);
     }
     return true;
 }
 
-static_assert(OME_BLOCK_LOGON == OME_BODY_SIZE && OME_BLOCK_LOGOUT == OME_BODY_SIZE && OME_BLOCK_NEW_ORDER == OME_BODY_SIZE &&
+static_assert(OME_BLOCK_LOGOUT == OME_BODY_SIZE && OME_BLOCK_HEARTBEAT == OME_BODY_SIZE && OME_BLOCK_TEST_REQUEST == OME_BODY_SIZE &&
+                  OME_BLOCK_RESEND_REQUEST == OME_BODY_SIZE && OME_BLOCK_NEW_ORDER == OME_BODY_SIZE &&
                   OME_BLOCK_CANCEL_ORDER == OME_BODY_SIZE && OME_BLOCK_REDUCE_ORDER == OME_BODY_SIZE &&
                   OME_BLOCK_AMEND_ORDER == OME_BODY_SIZE && OME_BLOCK_ORDER_TERMS == OME_BODY_SIZE &&
-                  OME_BLOCK_MASS_CANCEL == OME_BODY_SIZE,
-    "every message that a client may send has the same size");
+                  OME_BLOCK_MASS_CANCEL == OME_BODY_SIZE && OME_BLOCK_ORDERS_REQUEST == OME_BODY_SIZE &&
+                  OME_BLOCK_ORDER_STATUS_REQUEST == OME_BODY_SIZE && OME_BLOCK_INSTRUMENTS_REQUEST == OME_BODY_SIZE &&
+                  OME_BLOCK_SESSIONS_REQUEST == OME_BODY_SIZE && OME_BLOCK_FILLS_REQUEST == OME_BODY_SIZE,
+    "every message that a client may send has the same size, but for the logon");
 
 /* The command that the messages so far have left open. */
 typedef struct
@@ -132,21 +161,22 @@ void ome_frame_inspect(
         (void)frame_fail(frame, OME_REASON_FRAME_EMPTY, "frame", 0, OME_RECORD_SIZE);
         return;
     }
-    for (uint32_t offset = 0; offset < size_bytes; offset += OME_RECORD_SIZE)
+    for (uint32_t offset = 0, message_size = 0; offset < size_bytes; offset += message_size)
     {
         frame->fault.message_index = frame->message_count;
         frame->fault.byte_offset = offset;
         ome_message_header_t header;
-        if (!frame_inspect_message(frame, data, size_bytes, &header))
+        if (!frame_inspect_message(frame, data, size_bytes, false, &header))
         {
             frame->message_count++;
             return;
         }
+        message_size = OME_MESSAGE_HEADER_SIZE + header.block_length;
         const bool is_alone = frame_is_session_message(header.template_id);
         const uint32_t allowed = is_alone || frame->content != OME_FRAME_COMMANDS ? 1 : message_count_max;
         if (frame->message_count >= allowed)
         {
-            frame->message_count = frame_message_count_of(size_bytes);
+            frame->message_count += (size_bytes - offset + message_size - 1) / message_size; /* the rest, if it is like this one */
             (void)frame_fail(frame, OME_REASON_FRAME_TOO_LONG, "message_count", frame->message_count, allowed);
             return;
         }
@@ -166,6 +196,31 @@ void ome_frame_inspect(
         const uint16_t flags = frame_flags_of(data + frame->fault.byte_offset);
         (void)frame_fail(frame, OME_REASON_INCOMPLETE_COMMAND, "flags", flags, flags - (uint32_t)OME_COMMAND_FLAGS_CONTINUED);
     }
+}
+
+void ome_frame_inspect_request(ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes)
+{
+    *frame = (ome_frame_t){.message_count = 1};
+    if (size_bytes == 0)
+    {
+        (void)frame_fail(frame, OME_REASON_FRAME_EMPTY, "frame", 0, OME_RECORD_SIZE);
+        return;
+    }
+    ome_message_header_t header;
+    if (!frame_inspect_message(frame, data, size_bytes, true, &header))
+    {
+        return;
+    }
+    const uint32_t message_size = OME_MESSAGE_HEADER_SIZE + header.block_length;
+    if (size_bytes > message_size)
+    {
+        frame->message_count = (size_bytes + message_size - 1) / message_size;
+        frame->fault.message_index = 1;
+        frame->fault.byte_offset = message_size;
+        (void)frame_fail(frame, OME_REASON_FRAME_TOO_LONG, "message_count", frame->message_count, 1);
+        return;
+    }
+    frame->content = frame_is_request(header.template_id) ? OME_FRAME_REQUEST : frame_content_of(header.template_id);
 }
 
 void ome_frame_reject_set(ome_frame_reject_t *reject, const ome_frame_fault_t *fault, uint32_t accepted_count, uint32_t rejected_count)

@@ -17,6 +17,9 @@ typedef enum
     OME_FRAME_LOGON,
     OME_FRAME_LOGOUT,
     OME_FRAME_HEARTBEAT,
+    OME_FRAME_TEST_REQUEST,
+    OME_FRAME_RESEND_REQUEST,
+    OME_FRAME_REQUEST, /* on the address of requests */
     OME_FRAME_BAD /* see `fault` */
 } ome_frame_content_t;
 
@@ -41,10 +44,15 @@ typedef struct
 #define OME_FRAME_COMMAND_MESSAGE_COUNT_MAX 5u
 
 /* Looks at `size_bytes` bytes. A frame has at most `message_count_max` messages, and a command at most
- * `command_message_count_max` of them, all in the same frame; a logon, a logout or a heartbeat is alone in its
- * frame. */
+ * `command_message_count_max` of them, all in the same frame; a message of class SESSION is alone in its frame. */
 void ome_frame_inspect(
     ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes, uint32_t message_count_max, uint32_t command_message_count_max);
+
+/* The same for the address of requests: one message, a Logon, a Logout or one of class REQUEST. */
+void ome_frame_inspect_request(ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes);
+
+/* Bytes of the largest message of class SESSION. */
+#define OME_FRAME_SESSION_MESSAGE_SIZE_MAX (OME_MESSAGE_HEADER_SIZE + OME_BLOCK_LOGON)
 
 /* Writes an SBE header at `message`. */
 static inline void ome_message_header_set(void *message, uint16_t template_id, uint16_t block_length)

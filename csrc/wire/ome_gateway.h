@@ -2,19 +2,21 @@
  * clients as execution reports.
  *
  * One thread, with one socket and one reader of the outbound stream. The loop hands rare things (a logon, a logout, a
- * definition that took effect) to its caller and continues afterwards.
+ * definition that took effect, reports that are no longer in memory) to its caller and continues afterwards.
  *
- * A session is defined in the engine, and so in the journal, with its first command: a client that only logs on
- * leaves no trace.
+ * Commands. A session's messages are numbered, and the gateway takes them in order, each once: what comes again is answered by the reports
+ * that it caused; what comes too early, or may not be taken now, is refused from there on, with the number that is expected. So frames that
+ * are under way cannot overtake a refused one.
  *
- * A session ends when its connection does, when it does not read (Logout, SLOW_CONSUMER), or when it asked to be
- * watched and sent nothing for three heartbeats. Nobody waits for it. If a client sends bad frames or heartbeats
- * without end, the gateway reads it more slowly.
+ * Reports. Every report of a session is kept in memory for a while, whether it is connected or not. A session is sent its reports in order,
+ * from the number that it asks for: those in memory, or what the caller reads from the journal. A session that is behind is served at the
+ * pace at which it reads; one that is not, and does not read, ends (Logout, SLOW_CONSUMER). Nobody waits for a session.
  *
- * Every loss is counted: a report for a session without a connection, or with one that does not read, is counted as
- * undelivered, and the session's report sequence shows the gap. A bad frame is answered with a FrameReject and counted;
- * it never reaches the ring. Nor does a new order while storage is low: the gateway answers it at once, and it takes no
- * room in the journal. */
+ * Ends. A session ends when its connection does, when it does not read, or when it sends nothing for three heartbeats. Where it has chosen
+ * so, its orders are cancelled by a command then.
+ *
+ * A session is defined in the engine, and so in the journal, with its first command: a client that only logs on leaves no trace.
+ * A bad frame is answered with a FrameReject and counted; it never reaches the ring. */
 #ifndef OME_GATEWAY_H
 #define OME_GATEWAY_H
 
@@ -24,11 +26,16 @@
 #include "concurrent/ome_ingress.h"
 #include "concurrent/ome_published.h"
 #include "wire/ome_frame.h"
+#include "wire/ome_report_history.h"
 #include "wire/ome_reports.h"
+#include "wire/ome_runs.h"
 #include "wire/ome_session_table.h"
 #include "wire/ome_socket.h"
+#include "wire/ome_throttle.h"
 
 #define OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX 256u
+#define OME_GATEWAY_ARCHIVE_COUNT_MAX 4096u /* reports that the caller gives at once */
+#define OME_GATEWAY_HISTORY_COUNT_MIN 4096u
 
 /* Written by the gateway alone. */
 typedef struct
@@ -37,10 +44,14 @@ typedef struct
     ome_counter_t *messages_in;
     ome_counter_t *frames_rejected;
     ome_counter_t *messages_busy;
+    ome_counter_t *messages_seen;
+    ome_counter_t *messages_throttled;
     ome_counter_t *reports;
+    ome_counter_t *reports_resent;
     ome_counter_t *reports_undelivered;
     ome_counter_t *sessions;
     ome_counter_t *sessions_ended;
+    ome_counter_t *disconnect_cancels;
     ome_counter_t *orders;
     ome_counter_t *cancels;
     ome_counter_t *rejects;
@@ -57,9 +68,11 @@ typedef struct
     void *context;
     const ome_socket_t *socket;
     ome_gateway_counters_t counters;
+    ome_throttle_limits_t throttle;
     uint32_t order_count_max;
     uint32_t session_count_max;
     uint32_t connection_slot_max; /* of the socket's peers */
+    uint32_t history_count;       /* reports kept in memory; a power of two, at least OME_GATEWAY_HISTORY_COUNT_MIN */
     int event_fd; /* wakes the loop when there is something to read */
 } ome_gateway_config_t;
 
@@ -67,16 +80,15 @@ typedef struct ome_gateway ome_gateway_t;
 
 uint64_t ome_gateway_size_bytes(const ome_gateway_config_t *config);
 
-/* Lays a gateway out in zeroed memory aligned to a cache line, and takes over the engine's resting orders; before the
- * threads start. OME_OK or OME_NO_MEMORY. */
+/* Lays a gateway out in zeroed memory aligned to a cache line, and takes over the engine's sessions and live orders; before the threads
+ * start. Sessions that want their orders cancelled when they are not connected have them cancelled first. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_gateway_init(
     ome_gateway_t **gateway, void *memory, uint64_t size_bytes, const ome_gateway_config_t *config, const ome_engine_t *engine);
 
 /* Works until there is something for the caller, or for about `timeout_ms`. */
 ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
 
-/* The connection and the 64 bytes of a message; the event of a definition. Valid until the next call of
- * ome_gateway_run. */
+/* The connection and the bytes of a message, zeros behind it; the event of a definition. Valid until the next call of ome_gateway_run. */
 uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
@@ -85,23 +97,43 @@ const void *ome_gateway_event(const ome_gateway_t *gateway);
  * is defined with its first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
 ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
 
-/* Takes a session's connection away; nothing where it has none. */
-void ome_gateway_unbind(ome_gateway_t *gateway, uint16_t session);
+/* After the answer to a logon: its reports follow, from this number on; 0: only new ones. */
+void ome_gateway_begin(ome_gateway_t *gateway, uint16_t session, uint64_t next_report_sequence);
 
-/* The session of a connection, or 0; what is known of a session, from 1 to the most there may be. */
+/* A session has logged out; nothing where it has no connection. */
+void ome_gateway_log_out(ome_gateway_t *gateway, uint16_t session);
+
+/* The first session of a connection, or 0; the next one of the same connection, or 0. */
 uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer);
+uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session);
+
+/* What is known of a session, from 1 to the most there may be. */
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
 
-/* The engine refused to define a session: it has to log on again. */
+/* From any thread: whether a session has a connection. */
+bool ome_gateway_is_connected(const ome_gateway_t *gateway, uint16_t session);
+
+/* After OME_GATEWAY_DEFINED, of a session: the engine refused it, and it has to log on again, unless the number is another one's; or the
+ * number, which was another one's, is this session's now. What was known of the one that had the number is forgotten. */
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);
 
 /* Sends one frame to a connection. OME_OK; OME_FULL; OME_NOT_FOUND. */
 ome_status_t ome_gateway_send(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
 
-/* Sends a last frame, also to a connection that does not read, and ends it. */
-void ome_gateway_end(ome_gateway_t *gateway, uint64_t peer, const uint8_t *data, uint32_t size_bytes);
+/* Ends a session, and its connection where it has no other, with a Logout that says why. */
+void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t reason);
+
+/* A session that has ended since the last call; session 0: none. */
+ome_gateway_end_t ome_gateway_take_end(ome_gateway_t *gateway);
 
 /* Reads nothing from a connection for so long. */
 void ome_gateway_pause(ome_gateway_t *gateway, uint64_t peer, uint32_t duration_ms);
+
+/* After OME_GATEWAY_REPORTS_WANTED: which. The caller answers with ome_gateway_give_reports, at any time. */
+void ome_gateway_wanted(const ome_gateway_t *gateway, ome_gateway_wanted_t *wanted);
+
+/* Answers a question with reports, whole messages, up to OME_GATEWAY_ARCHIVE_COUNT_MAX: from the number wanted on, or from a later one where
+ * those before are gone. None: there are none any more, and the session goes on with what is in memory. */
+void ome_gateway_give_reports(ome_gateway_t *gateway, uint32_t request, const uint8_t *reports, uint32_t count);
 
 #endif

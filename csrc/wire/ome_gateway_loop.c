@@ -5,13 +5,29 @@
 #include "base/ome_clock.h"
 #include "wire/ome_gateway_state.h"
 
+/* While a session that is behind waits for its connection, the loop looks so often whether it has read. */
+#define BEHIND_LOOK_MS 1u
+
+/* Runs that may be unanswered: each has a message at least, and so many messages are in the ring and the stream at most. */
+static uint32_t gateway_run_count(const ome_gateway_config_t *config)
+{
+    return 4 * config->ingress.ring->slot_count;
+}
+
 static void gateway_lay_out(ome_gateway_t *gateway, ome_arena_t *arena, const ome_gateway_config_t *config)
 {
+    const uint64_t session_count = (uint64_t)config->session_count_max + 1;
     ome_session_table_init(&gateway->table, arena, config->session_count_max, config->connection_slot_max);
     ome_reports_init(&gateway->reports, arena, config->order_count_max, config->session_count_max);
-    gateway->pool = ome_arena_take(arena, (OME_GATEWAY_REPORT_COUNT_MAX + 1) * sizeof(ome_pooled_report_t));
+    ome_report_history_init(&gateway->history, arena, config->history_count);
+    ome_runs_init(&gateway->runs, arena, gateway_run_count(config));
+    ome_throttle_init(&gateway->throttle, arena, config->session_count_max, &config->throttle);
+    gateway->archive.reports = ome_arena_take(arena, OME_GATEWAY_ARCHIVE_COUNT_MAX * sizeof(ome_execution_report_t));
     gateway->frame = ome_arena_take(arena, OME_GATEWAY_REPORT_COUNT_MAX * sizeof(ome_execution_report_t));
-    gateway->dirty = ome_arena_take(arena, OME_GATEWAY_REPORT_COUNT_MAX * sizeof(uint16_t));
+    gateway->dirty = ome_arena_take(arena, session_count * sizeof(uint16_t));
+    gateway->behind = ome_arena_take(arena, session_count * sizeof(uint16_t));
+    gateway->owing = ome_arena_take(arena, session_count * sizeof(uint16_t));
+    gateway->ends = ome_arena_take(arena, session_count * sizeof(ome_gateway_end_t));
 }
 
 uint64_t ome_gateway_size_bytes(const ome_gateway_config_t *config)
@@ -23,6 +39,20 @@ uint64_t ome_gateway_size_bytes(const ome_gateway_config_t *config)
     return arena.used_bytes;
 }
 
+/* Nobody is connected yet: sessions that have chosen so lose their orders. */
+static void gateway_owe_cancels(ome_gateway_t *gateway)
+{
+    for (uint32_t number = 1; number <= gateway->table.session_count_max; number++)
+    {
+        ome_session_slot_t *session = &gateway->table.sessions[number];
+        if ((session->defined_flags & OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT) != 0 && gateway->reports.order_counts[number] > 0)
+        {
+            session->owes_cancel = true;
+            gateway->owing[gateway->owing_count++] = (uint16_t)number;
+        }
+    }
+}
+
 ome_status_t ome_gateway_init(
     ome_gateway_t **gateway, void *memory, uint64_t size_bytes, const ome_gateway_config_t *config, const ome_engine_t *engine)
 {
@@ -30,6 +60,7 @@ ome_status_t ome_gateway_init(
     {
         return OME_NO_MEMORY;
     }
+    OME_ASSERT(config->history_count >= OME_GATEWAY_HISTORY_COUNT_MIN);
     ome_arena_t arena = {.memory = memory};
     ome_gateway_t *made = ome_arena_take(&arena, sizeof(ome_gateway_t));
     made->config = *config;
@@ -38,6 +69,8 @@ ome_status_t ome_gateway_init(
                                           : OME_FRAME_COMMAND_MESSAGE_COUNT_MAX;
     gateway_lay_out(made, &arena, config);
     ome_reports_seed(&made->reports, engine);
+    ome_session_table_seed(&made->table, engine);
+    gateway_owe_cancels(made);
     (void)ome_wait_set_event_fd(ome_reader_wait(&config->reader), config->event_fd);
     *gateway = made;
     return OME_OK;
@@ -60,6 +93,34 @@ static ome_gateway_outcome_t gateway_sleep(ome_gateway_t *gateway, uint32_t time
     return status == OME_OK ? OME_GATEWAY_IDLE : OME_GATEWAY_STOPPED;
 }
 
+/* How long there is nothing to do but to read, in milliseconds. */
+static uint32_t gateway_pause_ms(const ome_gateway_t *gateway, uint64_t deadline_ns)
+{
+    uint64_t until_ns = deadline_ns;
+    if (gateway->table.connected_count > 0 && gateway->watch_ns < until_ns)
+    {
+        until_ns = gateway->watch_ns;
+    }
+    if (gateway->is_behind_stuck || gateway->owing_count > 0)
+    {
+        return BEHIND_LOOK_MS;
+    }
+    const uint64_t left_ns = until_ns > gateway->now_ns ? until_ns - gateway->now_ns : 0;
+    return (uint32_t)(left_ns / OME_GATEWAY_NS_PER_MS) + 1;
+}
+
+/* What a turn has left for the caller. */
+static ome_gateway_outcome_t gateway_outcome(ome_gateway_t *gateway)
+{
+    const bool is_wanted = gateway->archive.is_to_be_told && gateway->archive.session != 0;
+    gateway->archive.is_to_be_told = false;
+    if (is_wanted)
+    {
+        return OME_GATEWAY_REPORTS_WANTED;
+    }
+    return gateway->end_count > 0 ? OME_GATEWAY_ENDED : OME_GATEWAY_IDLE;
+}
+
 ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms)
 {
     gateway->now_ns = ome_clock_monotonic_ns();
@@ -73,7 +134,10 @@ ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_m
         {
             return OME_GATEWAY_DEFINED;
         }
+        ome_gateway_pay_cancels(gateway);
+        work += ome_gateway_serve_behind(gateway);
         work += ome_gateway_take_frames(gateway, &outcome);
+        outcome = outcome != OME_GATEWAY_IDLE ? outcome : gateway_outcome(gateway);
         if (outcome != OME_GATEWAY_IDLE)
         {
             return outcome;
@@ -86,10 +150,7 @@ ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_m
         }
         if (work == 0)
         {
-            const uint64_t left_ms = (deadline_ns - gateway->now_ns) / OME_GATEWAY_NS_PER_MS + 1;
-            const uint64_t watch_ns = gateway->watch_ns > gateway->now_ns ? gateway->watch_ns - gateway->now_ns : 0;
-            const uint64_t most_ms = gateway->table.heartbeat_count > 0 ? watch_ns / OME_GATEWAY_NS_PER_MS + 1 : left_ms;
-            outcome = gateway_sleep(gateway, (uint32_t)(left_ms < most_ms ? left_ms : most_ms));
+            outcome = gateway_sleep(gateway, gateway_pause_ms(gateway, deadline_ns));
             if (outcome != OME_GATEWAY_IDLE)
             {
                 return outcome;

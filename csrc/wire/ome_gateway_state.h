@@ -3,7 +3,7 @@
  * Each part uses those below it:
  *     ome_gateway_loop.c      set-up and the loop
  *     ome_gateway_in.c        frames to commands
- *     ome_gateway_out.c       events to reports
+ *     ome_gateway_out.c       events to reports, and reports to sessions
  *     ome_gateway_sessions.c  sessions, heartbeats, ends */
 #ifndef OME_GATEWAY_STATE_H
 #define OME_GATEWAY_STATE_H
@@ -13,45 +13,79 @@
 /* The work of one turn, before the other direction gets its turn. At most two reports for an event. */
 #define OME_GATEWAY_EVENT_COUNT_PER_TURN 512u
 #define OME_GATEWAY_REPORT_COUNT_MAX (2u * OME_GATEWAY_EVENT_COUNT_PER_TURN)
+static_assert(OME_GATEWAY_HISTORY_COUNT_MIN >= 2 * OME_GATEWAY_REPORT_COUNT_MAX, "what is made in a turn is there at its end");
 
 #define OME_GATEWAY_TICK_MS 10u
 #define OME_GATEWAY_NS_PER_MS UINT64_C(1000000)
 
+/* The caller's reports for one session, which is the only one that can have some at a time. */
 typedef struct
 {
-    ome_execution_report_t report;
-    uint32_t next; /* of the same session; 0 is none */
-} ome_pooled_report_t;
+    ome_execution_report_t *reports;
+    uint32_t count;
+    uint32_t next;
+    uint32_t request;  /* counts the questions to the caller */
+    uint16_t session;  /* that wants or has some; 0: none does */
+    bool is_asked;     /* the caller has not answered yet */
+    bool is_to_be_told; /* that it is wanted */
+    bool is_stuck;      /* the session has some and does not read: another one that wants some comes first */
+} ome_gateway_archive_t;
 
 struct ome_gateway
 {
     ome_gateway_config_t config;
     ome_session_table_t table;
     ome_reports_t reports;
-    ome_pooled_report_t *pool;       /* index 0 is none */
+    ome_report_history_t history;
+    ome_runs_t runs;
+    ome_throttle_t throttle;
+    ome_gateway_archive_t archive;
     ome_execution_report_t *frame; /* being put together */
-    uint32_t pool_count;
+    uint16_t *dirty;               /* sessions with reports of this turn */
+    uint16_t *behind;              /* sessions that are sent reports of before */
+    uint16_t *owing;               /* sessions whose orders are to be cancelled */
+    ome_gateway_end_t *ends;       /* for the caller */
     uint32_t dirty_count;
-    uint16_t *dirty;             /* sessions with reports in the pool */
+    uint32_t behind_count;
+    uint32_t owing_count;
+    uint32_t end_count;
     uint64_t now_ns;   /* monotonic, at the beginning of the turn */
-    uint64_t watch_ns; /* when sessions with a heartbeat are looked at again */
+    uint64_t watch_ns; /* when sessions are looked at again */
     uint64_t peer;
-    uint8_t message[OME_RECORD_SIZE];
+    uint8_t message[OME_FRAME_SESSION_MESSAGE_SIZE_MAX];
     ome_event_t event;
     bool has_event;
+    bool is_behind_stuck; /* a session that is behind waits for its connection */
     uint32_t command_message_count_max;
 };
 
 /* ---- ome_gateway_sessions.c ---- */
 
-/* Ends the session and its connection, with a Logout that says why. */
-void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t reason);
+/* Its connection is gone, by itself or because it is ended: its orders are cancelled where it has chosen so. `reason`: NONE for a connection
+ * that is gone. */
+void ome_gateway_lose(ome_gateway_t *gateway, uint16_t session, uint8_t reason);
+
+/* The number is another session's from this command on, of which only the participant is known yet. */
+void ome_gateway_begin_anew(ome_gateway_t *gateway, uint16_t session, uint16_t participant, uint64_t defined_sequence);
+
+/* Whether a definition with this sequence is one that the gateway itself had sequenced for the session. */
+static inline bool ome_gateway_has_defined(const ome_gateway_t *gateway, uint16_t session, uint64_t sequence)
+{
+    const ome_session_slot_t *slot = &gateway->table.sessions[session];
+    return sequence >= slot->defined_sequence && sequence <= slot->definition_sequence;
+}
+
+/* Has the definition of a session sequenced. False while the ring is full. */
+bool ome_gateway_define_session(ome_gateway_t *gateway, uint16_t session);
 
 void ome_gateway_send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64_t request_id);
 
-/* Sessions with a heartbeat: sends a heartbeat to those that heard nothing, and ends those that are silent. Time in
+/* Sends a heartbeat to sessions that heard nothing, asks those that are silent, and ends those that do not answer. Time in
  * which this process did not run does not count as silence: messages of that time may not be read yet. */
 void ome_gateway_watch_sessions(ome_gateway_t *gateway);
+
+/* Cancels the orders of sessions that are owed it, as far as the ring has room. */
+void ome_gateway_pay_cancels(ome_gateway_t *gateway);
 
 /* ---- ome_gateway_in.c ---- */
 
@@ -60,14 +94,17 @@ uint32_t ome_gateway_take_frames(ome_gateway_t *gateway, ome_gateway_outcome_t *
 
 /* ---- ome_gateway_out.c ---- */
 
-/* Puts a report into the pool of those to be sent; or counts it, where its session has no connection. */
-void ome_gateway_pool_report(ome_gateway_t *gateway, const ome_execution_report_t *report, uint16_t session_number);
+/* The session is sent its reports from this number on; and told where they begin, if that is not what it asked for. */
+void ome_gateway_resend(ome_gateway_t *gateway, uint16_t session, uint64_t next_report_sequence);
 
-/* Sends what is in the pool, one frame to a session. */
-void ome_gateway_send_reports(ome_gateway_t *gateway);
+/* Sends the reports of the command with this sequence again. False where they are not in memory, or too far back. */
+bool ome_gateway_repeat(ome_gateway_t *gateway, uint16_t session, uint64_t sequence);
 
 /* Makes reports of the events of one turn, until a definition is among them, and sends them. Returns how many
  * events. */
 uint32_t ome_gateway_report_events(ome_gateway_t *gateway);
+
+/* Sends reports of before to the sessions that are behind. Returns how many. */
+uint32_t ome_gateway_serve_behind(ome_gateway_t *gateway);
 
 #endif

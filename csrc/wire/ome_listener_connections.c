@@ -27,6 +27,12 @@ uint32_t ome_listener_open_slot_of(const ome_listener_t *listener, uint64_t peer
     return slot != 0 && listener->connections[slot].state == OME_CONNECTION_OPEN ? slot : 0;
 }
 
+int ome_listener_descriptor(const ome_listener_t *listener, uint64_t peer)
+{
+    const uint32_t slot = ome_listener_slot_of(listener, peer);
+    return slot != 0 ? listener->connections[slot].fd : -1;
+}
+
 void ome_listener_watch(const ome_listener_t *listener, uint32_t slot)
 {
     const ome_connection_t *connection = &listener->connections[slot];
@@ -85,6 +91,10 @@ void ome_listener_close_connection(ome_listener_t *listener, uint32_t slot)
     if (listener->current == slot)
     {
         listener->current = 0;
+    }
+    if (listener->curves != NULL)
+    {
+        ome_curve_end(&listener->curves[slot]);
     }
     listener->open_count--;
     ome_counter_set(listener->config.counters.connections, listener->open_count);

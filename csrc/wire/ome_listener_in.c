@@ -67,7 +67,11 @@ bool ome_listener_has_credit(ome_listener_t *listener, ome_connection_t *connect
         return false;
     }
     /* A handshake is short: who comes while others send much is not late by it. */
-    return connection->is_admitted || connection->stage != OME_ZMTP_STAGE_TRAFFIC ||
+    if (connection->stage != OME_ZMTP_STAGE_TRAFFIC)
+    {
+        return ome_listener_may_shake_hands(listener, connection);
+    }
+    return connection->is_admitted ||
            (connection->frame_count < STRANGER_FRAME_COUNT && listener->strangers_frame_count < STRANGERS_FRAME_COUNT);
 }
 
@@ -92,6 +96,49 @@ static void listener_limit_noise(const ome_listener_t *listener, ome_connection_
     }
 }
 
+/* Sends what a handshake calls for, also to a connection that is refused. False when the connection is gone, or ends. */
+static bool listener_answer(ome_listener_t *listener, uint32_t slot, const ome_zmtp_item_t *item, const ome_curve_answer_t *answer)
+{
+    if (answer->size_bytes > 0 && !ome_listener_enqueue(listener, slot, answer->data, answer->size_bytes, answer->data, 0))
+    {
+        ome_listener_close_counted(listener, slot, listener->config.counters.refused);
+        return false;
+    }
+    if (item->kind != OME_ZMTP_FAULT)
+    {
+        return true;
+    }
+    if (answer->size_bytes > 0)
+    {
+        ome_counter_add(listener->config.counters.faults, 1);
+        ome_listener_end_connection(listener, slot);
+    }
+    else
+    {
+        ome_listener_close_counted(listener, slot, listener->config.counters.faults);
+    }
+    return false;
+}
+
+/* One that does not read its answers gets none: a queue of them helps nobody. */
+static void listener_answer_ping(ome_listener_t *listener, uint32_t slot, const ome_zmtp_item_t *item)
+{
+    uint8_t pong[OME_ZMTP_PONG_SIZE_MAX];
+    if (listener->connections[slot].out.size_bytes < OME_BLOCK_SIZE)
+    {
+        const uint32_t size_bytes = ome_zmtp_pong(item->data, item->data_size_bytes, pong);
+        (void)ome_listener_enqueue_frame(listener, slot, true, pong, size_bytes);
+    }
+}
+
+static void listener_pause_to_next_tick(ome_listener_t *listener, uint32_t slot)
+{
+    ome_connection_t *connection = &listener->connections[slot];
+    connection->has_waited = connection->stage != OME_ZMTP_STAGE_TRAFFIC;
+    ome_listener_pause_until(listener, slot, (listener->tick + 1) * OME_LISTENER_TICK_MS * OME_LISTENER_NS_PER_MS);
+    listener_limit_noise(listener, connection);
+}
+
 bool ome_listener_next_item(ome_listener_t *listener, ome_socket_message_t *message)
 {
     while (listener->current != 0)
@@ -99,25 +146,24 @@ bool ome_listener_next_item(ome_listener_t *listener, ome_socket_message_t *mess
         const uint32_t slot = listener->current;
         ome_connection_t *connection = &listener->connections[slot];
         ome_zmtp_item_t item;
+        ome_curve_answer_t answer;
         if (connection->is_paused || !ome_listener_has_credit(listener, connection))
         {
             if (listener_keep_rest(listener, 0))
             {
-                ome_listener_pause_until(listener, slot, (listener->tick + 1) * OME_LISTENER_TICK_MS * OME_LISTENER_NS_PER_MS);
-                listener_limit_noise(listener, connection);
+                listener_pause_to_next_tick(listener, slot);
             }
             return false;
         }
-        ome_zmtp_next(&connection->stage, listener->config.role, listener->config.part_size_max_bytes, listener->position,
-            (uint32_t)(listener->end - listener->position), &item);
-        listener->position += item.consumed_bytes;
+        ome_listener_open_item(listener, &item, &answer);
+        if (!listener_answer(listener, slot, &item, &answer))
+        {
+            return false;
+        }
         switch (item.kind)
         {
         case OME_ZMTP_MORE:
             (void)listener_keep_rest(listener, item.needed);
-            return false;
-        case OME_ZMTP_FAULT:
-            ome_listener_close_counted(listener, slot, listener->config.counters.faults);
             return false;
         case OME_ZMTP_GREETED:
             break;
@@ -125,16 +171,9 @@ bool ome_listener_next_item(ome_listener_t *listener, ome_socket_message_t *mess
             connection->deadline_ns = listener->now_ns + OME_LISTENER_ADMISSION_MS * OME_LISTENER_NS_PER_MS;
             break;
         case OME_ZMTP_PING:
-        {
-            /* One that does not read its answers gets none: a queue of them helps nobody. */
-            uint8_t pong[OME_ZMTP_PONG_SIZE_MAX];
             listener_count_item(listener, connection, item.kind);
-            if (connection->out.size_bytes < OME_BLOCK_SIZE)
-            {
-                (void)ome_listener_enqueue(listener, slot, pong, ome_zmtp_pong(item.data, item.data_size_bytes, pong), pong, 0);
-            }
+            listener_answer_ping(listener, slot, &item);
             break;
-        }
         case OME_ZMTP_NOTHING:
             listener_count_item(listener, connection, item.kind);
             break;

@@ -10,7 +10,6 @@
 #include "base/ome_memory.h"
 #include "wire/ome_listener_state.h"
 
-#define ENDING_MS 30000u  /* for a peer that still has to read its last bytes */
 #define DEAD_MS 30000u    /* without an acknowledgement for what was sent */
 #define SWEEP_MS 500u
 #define DEAD_SWEEPS 8u /* asking the kernel costs a call: each connection is checked once in this many sweeps */
@@ -63,6 +62,11 @@ static void listener_look_at_clock(ome_listener_t *listener)
     {
         listener->tick = tick;
         listener->strangers_frame_count = 0;
+        listener->handshake_count = 0;
+    }
+    if (listener->curves != NULL)
+    {
+        ome_listener_take_keys(listener);
     }
     if (listener->now_ns >= listener->sweep_ns)
     {
@@ -290,27 +294,16 @@ static void listener_end(void *context, uint64_t peer, const uint8_t *data, uint
     {
         return;
     }
-    ome_connection_t *connection = &listener->connections[slot];
-    uint8_t header[OME_ZMTP_HEADER_SIZE_MAX];
     if (data != NULL)
     {
-        (void)ome_listener_enqueue(listener, slot, header, ome_zmtp_part_header(data_size_bytes, header), data, data_size_bytes);
+        (void)ome_listener_enqueue_frame(listener, slot, false, data, data_size_bytes);
     }
-    (void)listener_admit(listener, peer, 0); /* who ends makes room for who comes */
-    connection->state = OME_CONNECTION_ENDING;
-    connection->deadline_ns = listener->now_ns + ENDING_MS * OME_LISTENER_NS_PER_MS;
-    connection->needed = 0;
-    connection->resume_ns = 0; /* a pause is over */
-    ome_block_queue_drop(&listener->blocks, &connection->in, connection->in.size_bytes);
-    if (listener->current == slot)
-    {
-        listener->current = 0;
-    }
-    ome_listener_watch(listener, slot);
-    if (!connection->wants_write)
-    {
-        ome_listener_flush_connection(listener, slot);
-    }
+    ome_listener_end_connection(listener, slot);
+}
+
+static uint32_t listener_key(void *context, uint64_t peer)
+{
+    return ome_listener_key(context, peer);
 }
 
 /* How long it may sleep at most, so that pauses and deadlines are looked at. */
@@ -377,6 +370,15 @@ static bool listener_is_config_good(const ome_listener_config_t *config)
            config->pool_size_bytes <= UINT64_C(1) << 40;
 }
 
+static const ome_socket_t listener_table = {.receive = listener_receive,
+    .send = ome_listener_send,
+    .queued = listener_queued,
+    .admit = listener_admit,
+    .pause = listener_pause,
+    .key = listener_key,
+    .end = listener_end,
+    .wait = listener_wait};
+
 ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listener_t **listener)
 {
     if (!listener_is_config_good(config))
@@ -394,7 +396,8 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
     made->event_fd = -1;
     /* What a connection may hold: the beginning of a part, or what was read before it was paused. */
     made->headroom = (OME_LISTENER_READ_SIZE > config->part_size_max_bytes ? OME_LISTENER_READ_SIZE : config->part_size_max_bytes) +
-                     OME_ZMTP_HEADER_SIZE_MAX + config->part_size_max_bytes;
+                     (config->curve != NULL ? ome_curve_frame_size_max(config->part_size_max_bytes)
+                                            : OME_ZMTP_HEADER_SIZE_MAX + config->part_size_max_bytes);
     made->connections = ome_memory_map(listener_connections_size(config));
     made->buffer = ome_memory_map(listener_buffer_size(made));
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = OME_LISTENER_LISTEN_KEY};
@@ -406,6 +409,10 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
     else if (made->epoll_fd < 0 || epoll_ctl(made->epoll_fd, EPOLL_CTL_ADD, config->listen_fd, &event) != 0)
     {
         status = OME_IO_ERROR;
+    }
+    else if (status == OME_OK)
+    {
+        status = ome_listener_curve_create(made);
     }
     if (status != OME_OK)
     {
@@ -421,16 +428,9 @@ ome_status_t ome_listener_create(const ome_listener_config_t *config, ome_listen
     }
     made->listens = true;
     made->full_tick = UINT64_MAX;
-    made->hello_size_bytes = ome_zmtp_hello(config->role, made->hello);
     made->now_ns = made->config.clock_ns();
-    made->table = (ome_socket_t){.context = made,
-        .receive = listener_receive,
-        .send = ome_listener_send,
-        .queued = listener_queued,
-        .admit = listener_admit,
-        .pause = listener_pause,
-        .end = listener_end,
-        .wait = listener_wait};
+    made->table = listener_table;
+    made->table.context = made;
     *listener = made;
     return OME_OK;
 }
@@ -481,6 +481,7 @@ void ome_listener_destroy(ome_listener_t *listener, uint32_t linger_ms)
     {
         (void)close(listener->epoll_fd);
     }
+    ome_listener_curve_destroy(listener);
     ome_blocks_destroy(&listener->blocks);
     ome_memory_unmap(listener->connections, listener_connections_size(&listener->config));
     ome_memory_unmap(listener->buffer, listener_buffer_size(listener));

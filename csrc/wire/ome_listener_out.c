@@ -91,6 +91,48 @@ bool ome_listener_enqueue(
     return true;
 }
 
+bool ome_listener_enqueue_frame(ome_listener_t *listener, uint32_t slot, bool is_command, const uint8_t *data, uint32_t data_size_bytes)
+{
+    uint8_t header[OME_ZMTP_HEADER_SIZE_MAX];
+    if (listener->curves == NULL)
+    {
+        const uint32_t header_size_bytes =
+            is_command ? ome_zmtp_command_header(data_size_bytes, header) : ome_zmtp_part_header(data_size_bytes, header);
+        return ome_listener_enqueue(listener, slot, header, header_size_bytes, data, data_size_bytes);
+    }
+    if (!ome_listener_may_send(listener, slot) || data_size_bytes > ome_listener_sealed_size_max(listener))
+    {
+        return false;
+    }
+    const uint32_t size_bytes = ome_listener_seal(listener, slot, is_command, data, data_size_bytes);
+    return ome_listener_enqueue(listener, slot, listener->sealed, size_bytes, listener->sealed, 0);
+}
+
+void ome_listener_end_connection(ome_listener_t *listener, uint32_t slot)
+{
+    ome_connection_t *connection = &listener->connections[slot];
+    OME_EXPECT(connection->state == OME_CONNECTION_OPEN);
+    if (connection->is_admitted) /* who ends makes room for who comes */
+    {
+        connection->is_admitted = false;
+        ome_listener_enlist(listener, slot);
+    }
+    connection->state = OME_CONNECTION_ENDING;
+    connection->deadline_ns = listener->now_ns + OME_LISTENER_ENDING_MS * OME_LISTENER_NS_PER_MS;
+    connection->needed = 0;
+    connection->resume_ns = 0; /* a pause is over */
+    ome_block_queue_drop(&listener->blocks, &connection->in, connection->in.size_bytes);
+    if (listener->current == slot)
+    {
+        listener->current = 0;
+    }
+    ome_listener_watch(listener, slot);
+    if (!connection->wants_write)
+    {
+        ome_listener_flush_connection(listener, slot);
+    }
+}
+
 /* Straight to the kernel, where nothing waits. Returns how much of it went; -1: the connection is closed. */
 static ssize_t listener_write_now(ome_listener_t *listener, uint32_t slot, struct iovec pieces[2])
 {
@@ -108,27 +150,16 @@ static ssize_t listener_write_now(ome_listener_t *listener, uint32_t slot, struc
     return -1;
 }
 
-ome_status_t ome_listener_send(void *context, uint64_t peer, const uint8_t *data, uint32_t data_size_bytes)
+static ome_status_t listener_send_frame(ome_listener_t *listener, uint32_t slot, const uint8_t *header, uint32_t header_size_bytes,
+    const uint8_t *data, uint32_t data_size_bytes)
 {
-    ome_listener_t *listener = context;
-    const uint32_t slot = ome_listener_open_slot_of(listener, peer);
-    if (slot == 0)
-    {
-        return OME_NOT_FOUND;
-    }
     const ome_connection_t *connection = &listener->connections[slot];
-    uint8_t header[OME_ZMTP_HEADER_SIZE_MAX];
-    const uint32_t header_size_bytes = ome_zmtp_part_header(data_size_bytes, header);
     const uint64_t size_bytes = (uint64_t)header_size_bytes + data_size_bytes;
-    if (connection->out.size_bytes >= listener->config.queue_size_max_bytes)
-    {
-        return OME_FULL;
-    }
     /* Order entry sends one frame a turn, market data many: those are better sent together. */
     uint32_t written = 0;
     if (listener->config.role == OME_ZMTP_ROUTER && connection->out.size_bytes == 0)
     {
-        struct iovec pieces[2] = {{header, header_size_bytes}, {(void *)(uintptr_t)data, data_size_bytes}};
+        struct iovec pieces[2] = {{(void *)(uintptr_t)header, header_size_bytes}, {(void *)(uintptr_t)data, data_size_bytes}};
         const ssize_t went = listener_write_now(listener, slot, pieces);
         if (went < 0)
         {
@@ -157,4 +188,34 @@ ome_status_t ome_listener_send(void *context, uint64_t peer, const uint8_t *data
         ome_listener_flush_connection(listener, slot);
     }
     return OME_OK;
+}
+
+ome_status_t ome_listener_send(void *context, uint64_t peer, const uint8_t *data, uint32_t data_size_bytes)
+{
+    ome_listener_t *listener = context;
+    const uint32_t slot = ome_listener_open_slot_of(listener, peer);
+    if (slot == 0)
+    {
+        return OME_NOT_FOUND;
+    }
+    const ome_connection_t *connection = &listener->connections[slot];
+    if (connection->out.size_bytes >= listener->config.queue_size_max_bytes)
+    {
+        return OME_FULL;
+    }
+    if (listener->curves == NULL)
+    {
+        uint8_t header[OME_ZMTP_HEADER_SIZE_MAX];
+        return listener_send_frame(listener, slot, header, ome_zmtp_part_header(data_size_bytes, header), data, data_size_bytes);
+    }
+    if (!ome_listener_may_send(listener, slot))
+    {
+        return OME_NOT_FOUND;
+    }
+    if (data_size_bytes > ome_listener_sealed_size_max(listener))
+    {
+        return OME_FULL; /* there will never be room for it */
+    }
+    const uint32_t size_bytes = ome_listener_seal(listener, slot, false, data, data_size_bytes);
+    return listener_send_frame(listener, slot, listener->sealed, size_bytes, listener->sealed, 0);
 }

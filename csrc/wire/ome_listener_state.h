@@ -5,6 +5,7 @@
  *     ome_listener_accept.c       new connections
  *     ome_listener_in.c           input from connections
  *     ome_listener_out.c          output to connections
+ *     ome_listener_curve.c        keys, and encrypted frames
  *     ome_listener_connections.c  finding, watching and closing connections, and making room for them */
 #ifndef OME_LISTENER_STATE_H
 #define OME_LISTENER_STATE_H
@@ -13,11 +14,13 @@
 #include <sys/epoll.h>
 
 #include "wire/ome_blocks.h"
+#include "wire/ome_curve.h"
 #include "wire/ome_listener.h"
 
 #define OME_LISTENER_NS_PER_MS UINT64_C(1000000)
 #define OME_LISTENER_TICK_MS 10u
 #define OME_LISTENER_ADMISSION_MS 30000u
+#define OME_LISTENER_ENDING_MS 30000u /* for a peer that still has to read its last bytes */
 #define OME_LISTENER_EVENT_COUNT 64u
 #define OME_LISTENER_READ_SIZE (UINT32_C(64) * 1024)
 #define OME_LISTENER_LISTEN_KEY UINT64_C(0)
@@ -41,6 +44,7 @@ typedef struct
     bool wants_write; /* epoll reports when it can be written to */
     bool is_dirty; /* in the list of those with something to write */
     bool is_paused;
+    bool has_waited; /* for a step of its handshake */
     uint32_t needed; /* bytes of input before it can go on */
     uint32_t frame_count; /* in this tick */
     uint32_t command_count;
@@ -75,8 +79,8 @@ struct ome_listener
     uint32_t event_count;
 
     uint32_t current; /* the connection whose bytes are in the buffer; 0: none */
-    const uint8_t *position;
-    const uint8_t *end;
+    uint8_t *position;
+    uint8_t *end;
 
     uint64_t now_ns;
     uint64_t tick;
@@ -96,6 +100,12 @@ struct ome_listener
     uint32_t skipped;
     uint32_t oldest; /* that is not admitted */
     uint32_t newest;
+    ome_curve_config_t curve_config;
+    ome_curve_server_t curve;
+    ome_key_table_t keys;
+    ome_curve_t *curves; /* by slot; NULL: a listener without keys */
+    uint8_t *sealed; /* room for one encrypted frame */
+    uint32_t handshake_count; /* steps of handshakes in this tick */
     uint32_t hello_size_bytes;
     uint8_t hello[OME_ZMTP_HELLO_SIZE_MAX];
 };
@@ -141,6 +151,30 @@ void ome_listener_close_counted(ome_listener_t *listener, uint32_t slot, ome_cou
  * memory that all share. False where there is none. */
 bool ome_listener_make_room(ome_listener_t *listener, uint32_t spared, uint64_t needed_bytes);
 
+/* ---- ome_listener_curve.c ---- */
+
+/* Makes what a listener with keys needs, if this one is to have them, and our first bytes. OME_OK; OME_INVALID; OME_NO_MEMORY. */
+ome_status_t ome_listener_curve_create(ome_listener_t *listener);
+void ome_listener_curve_destroy(ome_listener_t *listener);
+
+/* Whether the connection may take another step of its handshake in this tick. */
+bool ome_listener_may_shake_hands(const ome_listener_t *listener, const ome_connection_t *connection);
+
+/* Uses the keys that were admitted since the last time, if any, and closes the connections whose keys are not among them. */
+void ome_listener_take_keys(ome_listener_t *listener);
+
+/* The next item of the current connection, and what is to be sent in answer. */
+void ome_listener_open_item(ome_listener_t *listener, ome_zmtp_item_t *item, ome_curve_answer_t *answer);
+
+/* Whether the connection is so far that messages may be sent to it. */
+bool ome_listener_may_send(const ome_listener_t *listener, uint32_t slot);
+
+/* The largest message that ome_listener_seal takes. */
+uint64_t ome_listener_sealed_size_max(const ome_listener_t *listener);
+
+/* Encrypts a part, or a command, into `sealed`. Returns the frame's size. */
+uint32_t ome_listener_seal(ome_listener_t *listener, uint32_t slot, bool is_command, const uint8_t *data, uint32_t data_size_bytes);
+
 /* ---- ome_listener_accept.c ---- */
 
 void ome_listener_accept_connections(ome_listener_t *listener);
@@ -171,6 +205,12 @@ void ome_listener_flush_all(ome_listener_t *listener);
 /* Puts bytes into its queue; they leave with the next flush. */
 bool ome_listener_enqueue(
     ome_listener_t *listener, uint32_t slot, const void *header, uint32_t header_size_bytes, const void *data, uint32_t data_size_bytes);
+
+/* The same with a part, or with the body of a command: puts the header before it, or encrypts it. */
+bool ome_listener_enqueue_frame(ome_listener_t *listener, uint32_t slot, bool is_command, const uint8_t *data, uint32_t data_size_bytes);
+
+/* Nothing more is taken from it; what waits is sent, as far as it reads, and then it ends. */
+void ome_listener_end_connection(ome_listener_t *listener, uint32_t slot);
 
 /* ome_socket_t.send. */
 ome_status_t ome_listener_send(void *context, uint64_t peer, const uint8_t *data, uint32_t data_size_bytes);

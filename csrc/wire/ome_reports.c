@@ -8,6 +8,7 @@ void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order
     reports->order_counts = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(uint32_t));
     reports->orders = ome_arena_take(arena, ((uint64_t)order_count_max + 1) * sizeof(ome_report_order_t));
     reports->trade_count = 0;
+    reports->sequence = 0;
     reports->timestamp_ns = 0;
 }
 
@@ -44,8 +45,8 @@ static uint64_t reports_owner_of(const ome_event_t *event)
     return (uint64_t)event->account | (uint64_t)event->participant << 32 | (uint64_t)event->session << 48;
 }
 
-/* What all reports about an order have in common. Returns the session that it is for. */
-static uint16_t reports_fill(
+/* What all reports about an order have in common. */
+static void reports_fill(
     ome_execution_report_t *report, const ome_reports_t *reports, const ome_event_t *event, const ome_report_order_t *order)
 {
     *report = (ome_execution_report_t){.engine_sequence = event->sequence,
@@ -59,9 +60,10 @@ static uint16_t reports_fill(
         .account = (uint32_t)order->owner,
         .kind = event->kind,
         .side = event->side,
-        .reason = event->reason};
+        .reason = event->reason,
+        .session = reports_session_of(order),
+        .participant = (uint16_t)(order->owner >> 32)};
     ome_message_header_set(report, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
-    return reports_session_of(order);
 }
 
 static void reports_trade_order(ome_reports_t *reports, ome_report_order_t *order, int64_t quantity)
@@ -72,7 +74,7 @@ static void reports_trade_order(ome_reports_t *reports, ome_report_order_t *orde
 
 /* Two orders met: the aggressor's report, then the resting order's. Where they did not trade, what becomes of them is
  * in the events that follow. */
-static uint32_t reports_make_meeting(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
+static uint32_t reports_make_meeting(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2])
 {
     ome_report_order_t *aggressor = &reports->orders[(uint32_t)event->order_id];
     ome_report_order_t *resting = &reports->orders[(uint32_t)event->resting_order_id];
@@ -83,8 +85,8 @@ static uint32_t reports_make_meeting(ome_reports_t *reports, const ome_event_t *
         reports_trade_order(reports, resting, event->quantity);
         reports->trade_count++;
     }
-    sessions[0] = reports_fill(&made[0], reports, event, aggressor);
-    sessions[1] = reports_fill(&made[1], reports, event, resting);
+    reports_fill(&made[0], reports, event, aggressor);
+    reports_fill(&made[1], reports, event, resting);
     made[0].is_aggressor = 1;
     made[1].order_id = event->resting_order_id;
     made[1].client_order_id = event->resting_client_order_id;
@@ -92,29 +94,31 @@ static uint32_t reports_make_meeting(ome_reports_t *reports, const ome_event_t *
     for (uint32_t i = 0; i < 2; i++)
     {
         made[i].last_quantity = event->quantity;
+        made[i].flags = event->flags;
         made[i].trade_id = is_trade ? reports->trade_count : 0;
     }
     return 2;
 }
 
 /* The attributes of the order accepted right before: in the event they lie where others have price and quantity. */
-static uint32_t reports_make_attributes(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t *made, uint16_t *session)
+static uint32_t reports_make_attributes(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t *made)
 {
     const ome_report_order_t *order = &reports->orders[(uint32_t)event->order_id];
     static_assert(OME_ATTRIBUTE_ROOM * sizeof(uint32_t) == sizeof(made->price) + sizeof(made->last_quantity), "a report has room for all");
-    *session = reports_fill(made, reports, event, order);
+    reports_fill(made, reports, event, order);
     made->last_quantity = event->quantity;
     made->leaves_quantity = made->cumulative_quantity = 0;
     ome_message_header_set(made, OME_TEMPLATE_ATTRIBUTES_REPORT, OME_BLOCK_ATTRIBUTES_REPORT);
     return 1;
 }
 
-uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2])
+uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2])
 {
     if (event->kind == OME_EVENT_KIND_TRADE || event->kind == OME_EVENT_KIND_PREVENTED)
     {
-        return reports_make_meeting(reports, event, made, sessions);
+        return reports_make_meeting(reports, event, made);
     }
+    reports->sequence = event->sequence;
     reports->timestamp_ns = event->timestamp_ns;
     /* These two are about a command, not about an order; a rejection may name any order id. */
     const bool is_of_command = event->kind == OME_EVENT_KIND_REJECTED || event->kind == OME_EVENT_KIND_COMPLETED;
@@ -143,35 +147,29 @@ uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_
         last_quantity = event->quantity;
         break;
     case OME_EVENT_KIND_ATTRIBUTES:
-        return reports_make_attributes(reports, event, &made[0], &sessions[0]);
+        return reports_make_attributes(reports, event, &made[0]);
     case OME_EVENT_KIND_REJECTED:
     case OME_EVENT_KIND_RESTED:
     case OME_EVENT_KIND_TRIGGERED:
+    case OME_EVENT_KIND_STOP_SET:
         break;
     default:
         return 0; /* definitions belong to no order, and displayed quantity is market data */
     }
-    sessions[0] = reports_fill(&made[0], reports, event, order);
+    reports_fill(&made[0], reports, event, order);
     made[0].last_quantity = last_quantity;
+    /* The last byte of an event says one of three. */
     if (is_of_command)
     {
         made[0].command_kind = event->command_kind;
     }
+    else if (event->kind == OME_EVENT_KIND_STOP_SET)
+    {
+        made[0].order_type = event->order_type;
+    }
+    else
+    {
+        made[0].flags = event->flags;
+    }
     return 1;
-}
-
-void ome_reports_refuse(ome_execution_report_t *report, const ome_command_t *command, uint8_t kind, uint8_t reason, uint64_t timestamp_ns)
-{
-    const bool has_price = kind == OME_COMMAND_KIND_NEW_ORDER || kind == OME_COMMAND_KIND_AMEND_ORDER;
-    const bool has_side = kind == OME_COMMAND_KIND_NEW_ORDER || kind == OME_COMMAND_KIND_MASS_CANCEL;
-    *report = (ome_execution_report_t){.timestamp_ns = timestamp_ns,
-        .client_order_id = command->client_order_id,
-        .price = has_price ? command->price : 0,
-        .instrument = command->instrument,
-        .account = command->account,
-        .kind = OME_EVENT_KIND_REJECTED,
-        .side = has_side ? command->side : 0,
-        .reason = reason,
-        .command_kind = kind};
-    ome_message_header_set(report, OME_TEMPLATE_EXECUTION_REPORT, OME_BLOCK_EXECUTION_REPORT);
 }

@@ -24,7 +24,8 @@ typedef struct
     ome_report_order_t *orders; /* by slot */
     uint32_t *order_counts;     /* by session: live orders that came by it */
     uint64_t trade_count;
-    uint64_t timestamp_ns;      /* of the command whose events are being read */
+    uint64_t sequence;          /* of the command whose events are being read */
+    uint64_t timestamp_ns;
 } ome_reports_t;
 
 void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max, uint32_t session_count_max);
@@ -32,12 +33,8 @@ void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order
 /* Takes over the live orders, resting or waiting, before the engine's thread starts. */
 void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine);
 
-/* Makes the reports of one event, at most two, with header and without report_sequence; `sessions` gets the session of
- * each. Returns how many. */
-uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2], uint16_t sessions[2]);
-
-/* Makes the report, with header and without report_sequence, of a command that is refused before it is sequenced: it
- * has no engine sequence. `command` is as the client sent it. */
-void ome_reports_refuse(ome_execution_report_t *report, const ome_command_t *command, uint8_t kind, uint8_t reason, uint64_t timestamp_ns);
+/* Makes the reports of one event, at most two, with header, session and participant, and without report_sequence. Returns how many. They
+ * follow from the events alone: the same events make the same bytes. */
+uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2]);
 
 #endif

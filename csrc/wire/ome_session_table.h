@@ -1,49 +1,67 @@
-/* The table of connected sessions: from a connection to its session, and back.
+/* What the gateway knows of sessions: the connection of each, how far its commands and its reports are, and what it has chosen.
  *
- * A session (participant and number) is the engine's and outlives connections; here is which connection it has now, and
- * how many reports it was sent. A session that has sent no command yet is known here alone: it is defined in the engine
- * with its first command. Written and read by the gateway's thread alone. */
+ * A session (participant and number) is the engine's and outlives connections. A session that has sent no command yet is known here alone:
+ * it is defined in the engine with its first command. Written by the gateway's thread, and read by
+ * it alone, but for `is_connected`. */
 #ifndef OME_SESSION_TABLE_H
 #define OME_SESSION_TABLE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/ome_limits.h"
 #include "base/ome_arena.h"
+#include "engine/ome_engine.h"
 
 typedef struct
 {
-    uint64_t peer;            /* 0: not connected */
-    uint64_t report_sequence; /* reports made for it in this epoch */
-    uint64_t heard_ns;        /* monotonic: when it last sent something */
-    uint64_t spoke_ns;        /* when it was last sent something */
-    uint32_t heartbeat_ms;    /* 0: nobody minds silence */
-    uint32_t first_report;    /* of those waiting to be sent; index in the gateway's pool, 0 is none */
-    uint32_t last_report;
-    uint32_t refused_sequence; /* the sequence that got BUSY: later frames are refused until one begins with it */
-    uint32_t noise_count;      /* bad frames and heartbeats in this tick: */
+    uint64_t peer;             /* 0: not connected */
+    uint64_t report_sequence;  /* of its newest report */
+    uint64_t sent_sequence;    /* of the last report that its connection was sent */
+    uint64_t first_kept;       /* its oldest and newest report in memory (ome_report_history.h); 0: none */
+    uint64_t last_kept;
+    uint64_t next_kept;        /* in memory, at or before the one to be sent next; 0: none, or it has to be looked for */
+    uint64_t heard_ns;         /* monotonic: when it last sent something */
+    uint64_t spoke_ns;         /* when it was last sent something */
     uint64_t noise_tick;
-    bool is_refused;
-    bool is_defined;           /* in the engine, or on its way there */
+    uint64_t last_run;         /* its last messages (ome_runs.h); 0: none */
+    uint64_t defined_sequence; /* of the command that defined it: reports of commands up to it are not its own; 0: it is not known */
+    uint64_t definition_sequence; /* of the last definition that the gateway itself had sequenced for it; 0: none */
+    uint32_t noise_count;      /* bad frames and other messages that are no work, in this tick */
+    uint32_t heartbeat_ms;
+    uint32_t command_sequence; /* of the last message that was taken from it */
     uint16_t participant;
     uint16_t session_number;
+    uint16_t flags;            /* OME_SESSION_FLAGS_: what it has chosen */
+    uint16_t defined_flags;    /* those that the engine has */
+    uint16_t next_of_peer;     /* another session of the same connection, or 0 */
+    bool is_shared;            /* its connection has several sessions, and its messages name theirs */
+    bool is_defined;           /* in the engine, or on its way there */
+    bool is_dirty;             /* there are reports to be sent at the end of the turn */
+    bool is_behind;            /* it is sent reports of before, at its own pace, until it has caught up */
+    bool is_told;              /* it has been told where those begin */
+    bool is_tested;            /* it was silent, and has been sent a TestRequest */
+    bool owes_cancel;          /* its orders are to be cancelled, as soon as the ring has room */
     char participant_name[OME_NAME_SIZE];
 } ome_session_slot_t;
 
 typedef struct
 {
     ome_session_slot_t *sessions; /* by session; the first is not used */
-    uint16_t *by_connection;      /* sessions, by the slot of the connection; 0: none */
+    _Atomic uint8_t *is_connected; /* by session: the same as whether it has a peer, for other threads */
+    uint16_t *by_connection;      /* sessions, by the slot of the connection: the first of those that it has, or 0 */
     uint32_t connection_slot_max;
     uint32_t session_count_max;
     uint32_t connected_count;
-    uint32_t heartbeat_count; /* of those connected, with a heartbeat */
 } ome_session_table_t;
 
 void ome_session_table_init(ome_session_table_t *table, ome_arena_t *arena, uint32_t session_count_max, uint32_t connection_slot_max);
 
-/* The session of a connection, or 0. */
+/* Takes over the sessions that an engine has, before its thread starts. */
+void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engine);
+
+/* The first session of a connection, or 0. */
 static inline uint16_t ome_session_table_find(const ome_session_table_t *table, uint64_t peer)
 {
     const uint32_t slot = (uint32_t)peer;
@@ -51,11 +69,18 @@ static inline uint16_t ome_session_table_find(const ome_session_table_t *table, 
     return table->sessions[session].peer == peer ? session : 0;
 }
 
-/* Gives the session this connection; it has none, and the connection has no session. */
-void ome_session_table_bind(ome_session_table_t *table, uint16_t session, uint64_t peer, uint32_t heartbeat_ms);
+/* Gives the session this connection; it has none. A connection that has others already shares its sessions from now on. */
+void ome_session_table_bind(ome_session_table_t *table, uint16_t session, uint64_t peer);
 
 /* Takes the session's connection away. It has one. */
 void ome_session_table_unbind(ome_session_table_t *table, uint16_t session);
+
+/* From any thread: whether the session has had a connection a moment ago. */
+static inline bool ome_session_table_is_connected(const ome_session_table_t *table, uint16_t session)
+{
+    /* Relaxed: nothing else is read because of it. */
+    return session <= table->session_count_max && atomic_load_explicit(&table->is_connected[session], memory_order_relaxed) != 0;
+}
 
 static inline bool ome_session_table_is_bound(const ome_session_table_t *table, uint16_t session)
 {

@@ -48,6 +48,10 @@ typedef struct ome_socket
     /* Nothing more is read from the peer for so long. */
     void (*pause)(void *context, uint64_t peer, uint32_t duration_ms);
 
+    /* The id of the key with which the peer has proved who it is (ome_curve_config.h); 0: it has none, because the socket is one without
+     * keys, or it is gone. */
+    uint32_t (*key)(void *context, uint64_t peer);
+
     /* A last message of one part, or none (`data` NULL), also to a peer that does not read fast enough. Nothing more is taken from it;
      * what waits is sent, as far as it reads, and then the connection ends. No OME_SOCKET_GONE comes. */
     void (*end)(void *context, uint64_t peer, const uint8_t *data, uint32_t data_size_bytes);

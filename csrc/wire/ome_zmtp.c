@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/ome_assert.h"
+
 /* Flags of a frame. */
 #define FLAG_MORE 1u
 #define FLAG_LONG 2u
@@ -12,7 +14,7 @@
 #define MECHANISM_AT 12u
 #define MECHANISM_SIZE 20u
 
-static const uint8_t null_mechanism[MECHANISM_SIZE] = "NULL";
+#define NULL_MECHANISM "NULL"
 
 static void zmtp_set_more(ome_zmtp_item_t *item, uint32_t needed)
 {
@@ -26,9 +28,17 @@ static void zmtp_set_fault(ome_zmtp_item_t *item, const char *fault)
     item->fault = fault;
 }
 
-/* A peer with another protocol shows it early: it may never send 64 bytes. */
-static void zmtp_take_greeting(ome_zmtp_stage_t *stage, const uint8_t *data, uint32_t size_bytes, ome_zmtp_item_t *item)
+static void zmtp_put_mechanism(const char *mechanism, uint8_t padded[MECHANISM_SIZE])
 {
+    memset(padded, 0, MECHANISM_SIZE);
+    memcpy(padded, mechanism, strlen(mechanism));
+}
+
+/* A peer with another protocol shows it early: it may never send 64 bytes. */
+void ome_zmtp_take_greeting(ome_zmtp_stage_t *stage, const char *mechanism, const uint8_t *data, uint32_t size_bytes, ome_zmtp_item_t *item)
+{
+    OME_EXPECT(*stage == OME_ZMTP_STAGE_GREETING);
+    OME_EXPECT(size_bytes > 0);
     if (data[0] != 0xff || (size_bytes >= VERSION_AT && data[VERSION_AT - 1] != 0x7f))
     {
         zmtp_set_fault(item, "signature of ZMTP 3");
@@ -44,7 +54,9 @@ static void zmtp_take_greeting(ome_zmtp_stage_t *stage, const uint8_t *data, uin
         zmtp_set_more(item, size_bytes < VERSION_AT + 1 ? size_bytes + 1 : OME_ZMTP_GREETING_SIZE);
         return;
     }
-    if (memcmp(data + MECHANISM_AT, null_mechanism, MECHANISM_SIZE) != 0)
+    uint8_t expected[MECHANISM_SIZE];
+    zmtp_put_mechanism(mechanism, expected);
+    if (memcmp(data + MECHANISM_AT, expected, MECHANISM_SIZE) != 0)
     {
         zmtp_set_fault(item, "security mechanism");
         return;
@@ -89,32 +101,31 @@ static bool zmtp_is_client_of(ome_zmtp_role_t role, const uint8_t *type, uint32_
     return zmtp_is_text(type, size_bytes, "DEALER") || zmtp_is_text(type, size_bytes, "REQ") || zmtp_is_text(type, size_bytes, "ROUTER");
 }
 
-/* Whether the properties, each a name with its length in a byte and a value with its length in four, are whole and name
- * a socket that may be our client. */
-static bool zmtp_are_properties_good(ome_zmtp_role_t role, body_t properties)
+/* Each property is a name with its length in a byte and a value with its length in four. */
+bool ome_zmtp_is_metadata_good(ome_zmtp_role_t role, const uint8_t *metadata, uint32_t size_bytes)
 {
     bool is_client = false;
     uint32_t at = 0;
-    while (at < properties.size_bytes)
+    while (at < size_bytes)
     {
-        const uint8_t *name = properties.data + at + 1;
-        const uint32_t name_size_bytes = properties.data[at];
+        const uint8_t *name = metadata + at + 1;
+        const uint32_t name_size_bytes = metadata[at];
         at += 1 + name_size_bytes;
-        if (name_size_bytes == 0 || at > properties.size_bytes || properties.size_bytes - at < 4)
+        if (name_size_bytes == 0 || at > size_bytes || size_bytes - at < 4)
         {
             return false;
         }
         uint32_t value_size_bytes;
-        memcpy(&value_size_bytes, properties.data + at, sizeof(value_size_bytes));
+        memcpy(&value_size_bytes, metadata + at, sizeof(value_size_bytes));
         value_size_bytes = __builtin_bswap32(value_size_bytes);
         at += 4;
-        if (value_size_bytes > properties.size_bytes - at)
+        if (value_size_bytes > size_bytes - at)
         {
             return false;
         }
         if (zmtp_is_text(name, name_size_bytes, "Socket-Type"))
         {
-            is_client = zmtp_is_client_of(role, properties.data + at, value_size_bytes);
+            is_client = zmtp_is_client_of(role, metadata + at, value_size_bytes);
         }
         at += value_size_bytes;
     }
@@ -130,7 +141,7 @@ static void zmtp_take_ready(
         zmtp_set_fault(item, "READY command");
         return;
     }
-    if (!zmtp_are_properties_good(role, body))
+    if (!ome_zmtp_is_metadata_good(role, body.data, body.size_bytes))
     {
         zmtp_set_fault(item, "properties of READY, with a socket type that fits");
         return;
@@ -194,9 +205,10 @@ static void zmtp_take_part(ome_zmtp_role_t role, bool has_more, const uint8_t *p
     }
 }
 
-static void zmtp_take_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t part_size_max_bytes, const uint8_t *data,
-    uint32_t size_bytes, ome_zmtp_item_t *item)
+bool ome_zmtp_take_frame(
+    const ome_zmtp_frame_limits_t *limits, const uint8_t *data, uint32_t size_bytes, ome_zmtp_frame_t *frame, ome_zmtp_item_t *item)
 {
+    OME_EXPECT(size_bytes > 0);
     const uint8_t flags = data[0];
     const bool is_long = (flags & FLAG_LONG) != 0;
     const bool is_a_command = (flags & FLAG_COMMAND) != 0;
@@ -204,17 +216,17 @@ static void zmtp_take_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint3
     if ((flags & ~(FLAG_MORE | FLAG_LONG | FLAG_COMMAND)) != 0 || (is_a_command && (flags & FLAG_MORE) != 0))
     {
         zmtp_set_fault(item, "flags of a frame");
-        return;
+        return false;
     }
-    if (*stage == OME_ZMTP_STAGE_READY && !is_a_command)
+    if (!is_a_command && limits->parts_fault != NULL)
     {
-        zmtp_set_fault(item, "READY command");
-        return;
+        zmtp_set_fault(item, limits->parts_fault);
+        return false;
     }
     if (size_bytes < header_size_bytes)
     {
         zmtp_set_more(item, header_size_bytes);
-        return;
+        return false;
     }
     uint64_t body_size_bytes = data[1];
     if (is_long)
@@ -222,29 +234,55 @@ static void zmtp_take_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint3
         memcpy(&body_size_bytes, data + 1, sizeof(body_size_bytes));
         body_size_bytes = __builtin_bswap64(body_size_bytes);
     }
-    if (body_size_bytes > (is_a_command ? OME_ZMTP_COMMAND_SIZE_MAX : part_size_max_bytes))
+    if (body_size_bytes > (is_a_command ? limits->command_size_max_bytes : limits->part_size_max_bytes))
     {
         zmtp_set_fault(item, "size of a frame");
-        return;
+        return false;
     }
     if (size_bytes - header_size_bytes < body_size_bytes)
     {
         zmtp_set_more(item, header_size_bytes + (uint32_t)body_size_bytes);
-        return;
+        return false;
     }
-    const uint8_t *body = data + header_size_bytes;
+    *frame = (ome_zmtp_frame_t){.header_size_bytes = header_size_bytes,
+        .body_size_bytes = (uint32_t)body_size_bytes,
+        .is_command = is_a_command,
+        .has_more = (flags & FLAG_MORE) != 0};
     item->consumed_bytes = header_size_bytes + (uint32_t)body_size_bytes;
-    if (*stage == OME_ZMTP_STAGE_READY)
+    return true;
+}
+
+void ome_zmtp_take_body(
+    ome_zmtp_role_t role, bool is_command, bool has_more, const uint8_t *body, uint32_t size_bytes, ome_zmtp_item_t *item)
+{
+    if (is_command)
     {
-        zmtp_take_ready(stage, role, body, (uint32_t)body_size_bytes, item);
-    }
-    else if (is_a_command)
-    {
-        zmtp_take_command(role, body, (uint32_t)body_size_bytes, item);
+        zmtp_take_command(role, body, size_bytes, item);
     }
     else
     {
-        zmtp_take_part(role, (flags & FLAG_MORE) != 0, body, (uint32_t)body_size_bytes, item);
+        zmtp_take_part(role, has_more, body, size_bytes, item);
+    }
+}
+
+static void zmtp_take_any_frame(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t part_size_max_bytes, const uint8_t *data,
+    uint32_t size_bytes, ome_zmtp_item_t *item)
+{
+    const ome_zmtp_frame_limits_t limits = {.parts_fault = *stage == OME_ZMTP_STAGE_READY ? "READY command" : NULL,
+        .part_size_max_bytes = part_size_max_bytes,
+        .command_size_max_bytes = OME_ZMTP_COMMAND_SIZE_MAX};
+    ome_zmtp_frame_t frame;
+    if (!ome_zmtp_take_frame(&limits, data, size_bytes, &frame, item))
+    {
+        return;
+    }
+    if (*stage == OME_ZMTP_STAGE_READY)
+    {
+        zmtp_take_ready(stage, role, data + frame.header_size_bytes, frame.body_size_bytes, item);
+    }
+    else
+    {
+        ome_zmtp_take_body(role, frame.is_command, frame.has_more, data + frame.header_size_bytes, frame.body_size_bytes, item);
     }
 }
 
@@ -258,11 +296,11 @@ void ome_zmtp_next(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t part_
     }
     if (*stage == OME_ZMTP_STAGE_GREETING)
     {
-        zmtp_take_greeting(stage, data, size_bytes, item);
+        ome_zmtp_take_greeting(stage, NULL_MECHANISM, data, size_bytes, item);
     }
     else
     {
-        zmtp_take_frame(stage, role, part_size_max_bytes, data, size_bytes, item);
+        zmtp_take_any_frame(stage, role, part_size_max_bytes, data, size_bytes, item);
     }
 }
 
@@ -284,43 +322,59 @@ static uint32_t zmtp_put_property(uint8_t *to, uint32_t at, const char *name, co
     return zmtp_put(to, at, value, (uint32_t)strlen(value));
 }
 
-uint32_t ome_zmtp_hello(ome_zmtp_role_t role, uint8_t hello[OME_ZMTP_HELLO_SIZE_MAX])
+void ome_zmtp_greeting(const char *mechanism, bool is_server, uint8_t greeting[OME_ZMTP_GREETING_SIZE])
 {
-    memset(hello, 0, OME_ZMTP_HELLO_SIZE_MAX);
-    hello[0] = 0xff;
-    hello[VERSION_AT - 1] = 0x7f;
-    hello[VERSION_AT] = 3;
-    hello[VERSION_AT + 1] = 1;
-    memcpy(hello + MECHANISM_AT, null_mechanism, MECHANISM_SIZE);
-    hello[OME_ZMTP_GREETING_SIZE] = FLAG_COMMAND;
-    const uint32_t body_at = OME_ZMTP_GREETING_SIZE + 2;
-    uint32_t at = zmtp_put(hello, body_at, "\5READY", 6);
-    at = zmtp_put_property(hello, at, "Socket-Type", role == OME_ZMTP_XPUB ? "XPUB" : "ROUTER");
-    if (role == OME_ZMTP_ROUTER)
-    {
-        at = zmtp_put_property(hello, at, "Identity", "");
-    }
-    hello[OME_ZMTP_GREETING_SIZE + 1] = (uint8_t)(at - body_at);
-    return at;
+    memset(greeting, 0, OME_ZMTP_GREETING_SIZE);
+    greeting[0] = 0xff;
+    greeting[VERSION_AT - 1] = 0x7f;
+    greeting[VERSION_AT] = 3;
+    greeting[VERSION_AT + 1] = 1;
+    zmtp_put_mechanism(mechanism, greeting + MECHANISM_AT);
+    greeting[OME_ZMTP_AS_SERVER_AT] = is_server;
 }
 
-uint32_t ome_zmtp_part_header(uint32_t size_bytes, uint8_t header[OME_ZMTP_HEADER_SIZE_MAX])
+uint32_t ome_zmtp_metadata(ome_zmtp_role_t role, uint8_t metadata[OME_ZMTP_METADATA_SIZE_MAX])
+{
+    const uint32_t at = zmtp_put_property(metadata, 0, "Socket-Type", role == OME_ZMTP_XPUB ? "XPUB" : "ROUTER");
+    return role == OME_ZMTP_ROUTER ? zmtp_put_property(metadata, at, "Identity", "") : at;
+}
+
+uint32_t ome_zmtp_hello(ome_zmtp_role_t role, uint8_t hello[OME_ZMTP_HELLO_SIZE_MAX])
+{
+    uint8_t metadata[OME_ZMTP_METADATA_SIZE_MAX];
+    const uint32_t metadata_size_bytes = ome_zmtp_metadata(role, metadata);
+    ome_zmtp_greeting(NULL_MECHANISM, false, hello);
+    uint32_t at = OME_ZMTP_GREETING_SIZE;
+    at += ome_zmtp_command_header(6 + metadata_size_bytes, hello + at);
+    at = zmtp_put(hello, at, "\5READY", 6);
+    return zmtp_put(hello, at, metadata, metadata_size_bytes);
+}
+
+static uint32_t zmtp_put_header(uint8_t flags, uint32_t size_bytes, uint8_t header[OME_ZMTP_HEADER_SIZE_MAX])
 {
     if (size_bytes < 256)
     {
-        header[0] = 0;
+        header[0] = flags;
         header[1] = (uint8_t)size_bytes;
         return 2;
     }
     const uint64_t size = __builtin_bswap64(size_bytes);
-    header[0] = FLAG_LONG;
+    header[0] = flags | FLAG_LONG;
     memcpy(header + 1, &size, sizeof(size));
     return 9;
 }
 
+uint32_t ome_zmtp_part_header(uint32_t size_bytes, uint8_t header[OME_ZMTP_HEADER_SIZE_MAX])
+{
+    return zmtp_put_header(0, size_bytes, header);
+}
+
+uint32_t ome_zmtp_command_header(uint32_t size_bytes, uint8_t header[OME_ZMTP_HEADER_SIZE_MAX])
+{
+    return zmtp_put_header(FLAG_COMMAND, size_bytes, header);
+}
+
 uint32_t ome_zmtp_pong(const uint8_t *ping, uint32_t ping_size_bytes, uint8_t pong[OME_ZMTP_PONG_SIZE_MAX])
 {
-    pong[0] = FLAG_COMMAND;
-    pong[1] = (uint8_t)(5 + ping_size_bytes);
-    return zmtp_put(pong, zmtp_put(pong, 2, "\4PONG", 5), ping, ping_size_bytes);
+    return zmtp_put(pong, zmtp_put(pong, 0, "\4PONG", 5), ping, ping_size_bytes);
 }

@@ -1,4 +1,5 @@
-/* ZMTP 3.1 (rfc.zeromq.org/spec/37), the server's side, without encryption: how the bytes of a connection are read.
+/* ZMTP 3.1 (rfc.zeromq.org/spec/37), the server's side, without encryption: how the bytes of a connection are read. What the
+ * encrypted one (ome_curve.h) shares with it is here too.
  *
  *     greeting (64 bytes) -> READY command -> messages and commands
  *
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #define OME_ZMTP_GREETING_SIZE 64u
+#define OME_ZMTP_AS_SERVER_AT 32u /* in a greeting: whether who sends it is the server of a mechanism with keys */
 #define OME_ZMTP_HEADER_SIZE_MAX 9u
 #define OME_ZMTP_COMMAND_SIZE_MAX 1024u /* READY with all its properties; others are shorter */
 #define OME_ZMTP_PING_CONTEXT_SIZE_MAX 16u
@@ -61,15 +63,59 @@ void ome_zmtp_next(ome_zmtp_stage_t *stage, ome_zmtp_role_t role, uint32_t part_
 
 #define OME_ZMTP_HELLO_SIZE_MAX 128u
 
-/* Our greeting and our READY, to be sent before anything else. Returns their size. */
+/* Our greeting and our READY, to be sent before anything else, without encryption. Returns their size. */
 uint32_t ome_zmtp_hello(ome_zmtp_role_t role, uint8_t hello[OME_ZMTP_HELLO_SIZE_MAX]);
 
 /* The header of a part of `size_bytes` bytes, the last of its message. Returns the header's size. */
 uint32_t ome_zmtp_part_header(uint32_t size_bytes, uint8_t header[OME_ZMTP_HEADER_SIZE_MAX]);
 
-#define OME_ZMTP_PONG_SIZE_MAX (7u + OME_ZMTP_PING_CONTEXT_SIZE_MAX)
+#define OME_ZMTP_PONG_SIZE_MAX (5u + OME_ZMTP_PING_CONTEXT_SIZE_MAX)
 
-/* The answer to a PING. Returns its size. */
+/* The command that answers a PING, without its header. Returns its size. */
 uint32_t ome_zmtp_pong(const uint8_t *ping, uint32_t ping_size_bytes, uint8_t pong[OME_ZMTP_PONG_SIZE_MAX]);
+
+/* ---- Parts of the above, for a mechanism with keys (ome_curve.h) ---- */
+
+typedef struct
+{
+    uint32_t header_size_bytes;
+    uint32_t body_size_bytes;
+    bool is_command;
+    bool has_more;
+} ome_zmtp_frame_t;
+
+typedef struct
+{
+    const char *parts_fault; /* of a frame that is no command; NULL: it may be one */
+    uint32_t part_size_max_bytes;
+    uint32_t command_size_max_bytes;
+} ome_zmtp_frame_limits_t;
+
+/* The peer's greeting, with that mechanism; moves `stage` on. The item is MORE, GREETED or FAULT. */
+void ome_zmtp_take_greeting(
+    ome_zmtp_stage_t *stage, const char *mechanism, const uint8_t *data, uint32_t size_bytes, ome_zmtp_item_t *item);
+
+/* The frame at the beginning of at least one byte. True when it is complete: then its bytes are counted as consumed. Otherwise the item
+ * is MORE or FAULT. */
+bool ome_zmtp_take_frame(
+    const ome_zmtp_frame_limits_t *limits, const uint8_t *data, uint32_t size_bytes, ome_zmtp_frame_t *frame, ome_zmtp_item_t *item);
+
+/* What the body of a frame means after the handshake. */
+void ome_zmtp_take_body(
+    ome_zmtp_role_t role, bool is_command, bool has_more, const uint8_t *body, uint32_t size_bytes, ome_zmtp_item_t *item);
+
+/* Whether the properties are complete and name a socket that may be our client. */
+bool ome_zmtp_is_metadata_good(ome_zmtp_role_t role, const uint8_t *metadata, uint32_t size_bytes);
+
+/* Our greeting: a server's end of that mechanism, or NULL's, which knows no servers. */
+void ome_zmtp_greeting(const char *mechanism, bool is_server, uint8_t greeting[OME_ZMTP_GREETING_SIZE]);
+
+#define OME_ZMTP_METADATA_SIZE_MAX 48u
+
+/* Our properties. Returns their size. */
+uint32_t ome_zmtp_metadata(ome_zmtp_role_t role, uint8_t metadata[OME_ZMTP_METADATA_SIZE_MAX]);
+
+/* The header of a command of `size_bytes` bytes. Returns the header's size. */
+uint32_t ome_zmtp_command_header(uint32_t size_bytes, uint8_t header[OME_ZMTP_HEADER_SIZE_MAX]);
 
 #endif

@@ -133,7 +133,10 @@ def _say(quiet: bool, text: str) -> None:
 @contextlib.contextmanager
 def _server(directory: Path, journal: Path, policy: Policy, symbols: tuple[str, ...]) -> Iterator[Any]:
     config = directory / "demo.toml"
-    lines = ['[server]\norders = "tcp://127.0.0.1:0"\nfeed = "tcp://127.0.0.1:0"\n', f'[journal]\npolicy = "{policy.name.lower()}"\n']
+    lines = [
+        '[server]\norders = "tcp://127.0.0.1:0"\nfeed = "tcp://127.0.0.1:0"\nrequests = ""\n',
+        f'[journal]\npolicy = "{policy.name.lower()}"\n',
+    ]
     lines += [f'[[instruments]]\nsymbol = "{symbol}"\ntick = "0.01"\nprice_decimals = 4\n' for symbol in symbols]
     config.write_text("".join(lines), encoding="utf-8")
     command = [sys.executable, "-m", "ome.cli.main", "run", "--json", "--config", str(config), "--directory", str(journal)]
@@ -155,7 +158,7 @@ def _run_client(work: _Work, feed: str, journal: Path, symbol: str, quiet: bool)
     there.close()
     try:
         total = int(_receive(here, client)["commands"])
-        with OrderEntry(work.endpoint, "WATCHER") as session:
+        with OrderEntry(work.endpoint, "WATCHER", reconnect=None) as session:
             instruments = session.instruments
         with MarketData(feed, instruments) as market, Counters(journal) as counters:
             market.subscribe(symbol)
@@ -270,7 +273,7 @@ def _drive(work: _Work, pipe: Any) -> None:
         flow = order_flow(work.seed, work.order_count, participants=_SESSIONS, tick=100)
         flows = [flow[flow["participant"] == number] for number in range(1, _SESSIONS + 1)]
     with contextlib.ExitStack() as stack:
-        sessions = [stack.enter_context(OrderEntry(work.endpoint, f"FIRM{number}")) for number in range(1, len(flows) + 1)]
+        sessions = [stack.enter_context(OrderEntry(work.endpoint, f"FIRM{number}", reconnect=None)) for number in range(1, len(flows) + 1)]
         drivers = [_Driver(session, flow) for session, flow in zip(sessions, flows, strict=True)]
         pipe.send({"commands": sum(len(flow) for flow in flows)})
         start = time.perf_counter()

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
 import click
 
-from ome.attributes import ATTRIBUTES, Attribute
 from ome.cli import demo as demo_module, ladder
 from ome.cli.markets import core_markets, reference_markets, wire_markets
-from ome.cli.session_numbers import FIRST, free_session_number
-from ome.cli.terminal import Commands, ExitCode, failing, json_option, moment, print_json, progress_bar
-from ome.client import MarketData, OrderEntry, Report
+from ome.cli.shell import shell
+from ome.cli.systemd import notify
+from ome.cli.terminal import Commands, ExitCode, failing, json_option, print_json, progress_bar
+from ome.cli.trading import ORDERS, REQUESTS, TRADING, Access, access_options, open_session, orders_option
+from ome.client import MarketData
 from ome.clock import apart
-from ome.codec import OrderOptions, encode_commands, new_order, side_of
+from ome.codec.schema import HEADER_FILE, SCHEMA_FILE, plain_schema
 from ome.config import EXAMPLE_FILE, LIMIT_KEYS, ServerConfig, load_config
 from ome.conformance import MarketFactory, Outcome, run_cases, run_lobster, run_tape
-from ome.enums import EventKind, Policy, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
+from ome.enums import Policy
 from ome.instruments import Instrument
+from ome.log import open_log
 from ome.recovery.directory import segments
 from ome.server import Server
 
 __all__ = ["DEFAULT_INSTRUMENTS", "main"]
 
 DEFAULT_INSTRUMENTS = tuple(Instrument(symbol, tick="0.01") for symbol in ("AAPL", "AMZN", "MSFT"))
-_ORDERS = "tcp://127.0.0.1:5555"
 _FEED = "tcp://127.0.0.1:5557"
 
-orders_option = click.option("--orders", default=_ORDERS, show_default=True, help="Endpoint of order entry.")
 feed_option = click.option("--feed", default=_FEED, show_default=True, help="Endpoint of market data.")
-participant_option = click.option("--participant", default="TRADER", show_default=True, help="Name of the participant that logs on.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,8 +58,9 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
     help="TOML file; `ome config` prints one that explains every key. Without one: three instruments, journal in ./data.",
 )
 @click.option("--directory", type=click.Path(path_type=Path), help="Directory of the journal and the counters.")
-@click.option("--orders", "orders_endpoint", help=f"Endpoint of order entry. [default: {_ORDERS}]")
+@click.option("--orders", "orders_endpoint", help=f"Endpoint of order entry. [default: {ORDERS}]")
 @click.option("--feed", "feed_endpoint", help=f"Endpoint of market data. [default: {_FEED}]")
+@click.option("--requests", "requests_endpoint", help=f"Endpoint of requests; empty for none. [default: {REQUESTS}]")
 @click.option(
     "--policy", type=click.Choice([policy.name.lower() for policy in Policy]), help="How durable a command is before it is reported."
 )
@@ -76,14 +72,23 @@ def _config(config: str | None, overrides: dict[str, object]) -> ServerConfig:
 @failing
 def run(config: str | None, policy: str | None, accept_clock: bool, as_json: bool, **overrides: object) -> None:
     """Run a venue until SIGINT, SIGTERM or SIGHUP. Every start recovers the journal."""
-    server = Server(_config(config, overrides | {"policy": Policy[policy.upper()] if policy else None}), accept_clock=accept_clock)
+    settings = _config(config, overrides | {"policy": Policy[policy.upper()] if policy else None})
+    with open_log(settings.log_format, settings.log_file):
+        _run(Server(settings, accept_clock=accept_clock), as_json=as_json)
+
+
+def _run(server: Server, *, as_json: bool) -> None:
+    """From its start to its end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup makes the process ignore it
             signal.signal(number, lambda *_: server.stop())  # writes to a descriptor: safe at any moment, and more than once
     summary = server.start()
+    notify("READY=1")
     try:
         if as_json:
-            print_json({"orders": server.orders_endpoint, "feed": server.feed_endpoint, "summary": summary})
+            print_json(
+                {"orders": server.orders_endpoint, "feed": server.feed_endpoint, "requests": server.requests_endpoint, "summary": summary}
+            )
         else:
             torn = f" (a torn tail of {summary.torn_bytes:,} bytes was truncated and saved to a file)" if summary.torn_bytes else ""
             snapshot = f", {summary.snapshot_sequence:,} of them from a snapshot" if summary.snapshot_sequence else ""
@@ -107,9 +112,11 @@ def run(config: str | None, policy: str | None, accept_clock: bool, as_json: boo
                 f"recovered {summary.recovered_commands:,} commands{snapshot} in {summary.recovery_seconds:.1f} s{torn}{events}  "
                 f"ready at sequence {summary.next_sequence:,}"
             )
-            click.echo(f"orders {server.orders_endpoint}  market data {server.feed_endpoint}")
+            asked = f"  requests {server.requests_endpoint}" if server.requests_endpoint else ""
+            click.echo(f"orders {server.orders_endpoint}  market data {server.feed_endpoint}{asked}")
         server.wait()
     finally:
+        notify("STOPPING=1")
         stopped = server.close()
     if stopped is not None:
         if as_json:
@@ -127,6 +134,17 @@ def run(config: str | None, policy: str | None, accept_clock: bool, as_json: boo
 def print_config() -> None:
     """Print a configuration with every key, its default and its meaning: ome config > ome.toml"""
     click.echo(EXAMPLE_FILE.read_text(encoding="utf-8"), nl=False)
+
+
+@main.command(name="schema")
+@click.option("--plain", is_flag=True, help="In plain SBE, for tools that do not know ome's extensions, or ignore offsets.")
+@click.option("--header", is_flag=True, help="As a header for C and C++: every message as a struct.")
+@failing
+def print_schema(plain: bool, header: bool) -> None:
+    """Print the schema of the wire (FIX Simple Binary Encoding): ome schema > ome.xml"""
+    if plain and header:
+        raise click.UsageError("found --plain and --header; allowed: one of them")
+    click.echo(plain_schema() if plain else (HEADER_FILE if header else SCHEMA_FILE).read_text(encoding="utf-8"), nl=False)
 
 
 @main.command()
@@ -159,121 +177,8 @@ def demo(order_count: int, seed: int, policy: str, lobster: Path | None, directo
         raise SystemExit(ExitCode.INTEGRITY if not result.replay_equal else ExitCode.FAILED)
 
 
-def order_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of an order, by the names of ome.codec.OrderOptions."""
-    for option in reversed(
-        (
-            click.option("--tif", type=_choice(TimeInForce), help="Time in force. [default: gtc, or gtd with --expires]"),
-            click.option(
-                "--expires", callback=moment, help="Deadline: nanoseconds since 1970, or ISO 8601, such as 2030-01-31T16:30:00+01:00."
-            ),
-            click.option("--post-only", is_flag=True, default=None, help="Only rest: the order is refused if it would trade on entry."),
-            click.option("--hidden", is_flag=True, default=None, help="Do not display the order."),
-            click.option("--display", help="Iceberg: quantity to display at a time."),
-            click.option("--minimum", help="Quantity that must trade at once; otherwise the order is cancelled."),
-            click.option("--budget", help="For fok: highest cost of a buy, lowest proceeds of a sell."),
-            click.option(
-                "--collar-ticks", type=int, help="Furthest distance from the opposite best at which an order without limit may trade."
-            ),
-            click.option("--stop", help="Price that triggers the order; for a trailing stop, the price at which it starts."),
-            click.option("--trail", help="Trailing stop: distance from the last trade price, in price."),
-            click.option("--trail-percent", help="Trailing stop: distance from the last trade price, in percent."),
-            click.option("--limit-offset", help="Trailing stop: distance of the limit from the stop price."),
-            click.option(
-                "--self-trade", type=_choice(SelfTradePrevention), help="What happens when the order meets an order of its own group."
-            ),
-            click.option(
-                "--self-trade-scope", type=_choice(SelfTradeScope), help="Which orders belong to its own group. [default: account]"
-            ),
-            click.option("--self-trade-group", type=int, help="Number of the self-trade group."),
-            *(
-                click.option(f"--{name.replace('_', '-')}", type=_attribute_values(attribute), help=f"{attribute.meaning}.")
-                for name, attribute in ATTRIBUTES.items()
-            ),
-            click.option("--account", type=int, default=0, show_default=True, help="Account whose position the order changes."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def _choice(kind: type[IntEnum]) -> click.Choice[str]:
-    return click.Choice([member.name.lower() for member in kind])
-
-
-def _attribute_values(attribute: Attribute) -> click.IntRange | click.Choice[str]:
-    return click.IntRange(1, attribute.value_max) if attribute.enumeration is None else _choice(attribute.enumeration)
-
-
-def _report_line(report: Report) -> str:
-    head = f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower() if report.side else '-'} "
-    if report.kind is EventKind.ATTRIBUTES:
-        return head + " ".join(f"{name} {word}" for name, word in report.attributes.words().items() if word is not None)
-    return (
-        f"{head}price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} "
-        f"cumulative {report.cumulative_quantity}" + (f" ({report.reason.name})" if report.reason else "")
-    )
-
-
-@main.command()
-@click.argument("side", type=_choice(Side))
-@click.argument("symbol")
-@click.argument("quantity")
-@click.option("--at", help="Limit price. Without it the order is a market order.")
-@order_options
-@click.option("--wait", type=click.FloatRange(0), default=0.1, show_default=True, help="End after this many seconds without a new report.")
-@click.option("--timeout", type=click.FloatRange(0), default=5.0, show_default=True, help="Seconds to wait for the venue's answer.")
-@orders_option
-@participant_option
-@click.option(
-    "--session",
-    type=click.IntRange(0, 65_535),
-    help=f"Session number. An existing session with this number is taken over. [default: a free one from {FIRST:,} on]",
-)
-@json_option
-@failing
-def submit(
-    side: str,
-    symbol: str,
-    quantity: str,
-    at: str | None,
-    account: int,
-    wait: float,
-    timeout: float,
-    orders: str,
-    participant: str,
-    session: int | None,
-    as_json: bool,
-    **options: object,
-) -> None:
-    """Send one order and print its reports."""
-    with contextlib.ExitStack() as stack:
-        if session is None:
-            session = stack.enter_context(free_session_number(orders, participant))
-        entry = stack.enter_context(OrderEntry(orders, participant, session, timeout))
-        number = entry.instruments.number(symbol)
-        order = new_order(
-            entry.instruments[symbol],
-            side_of(side),
-            quantity,
-            at,
-            cast("OrderOptions", options),
-            instrument=number,
-            client_order_id=time.time_ns(),
-            account=account,
-        )
-        entry.send(encode_commands([order]))
-        report: Report | None = entry.wait_for(order.client_order_id, timeout)
-        rejected = False
-        while report is not None:
-            rejected = rejected or report.kind.name == "REJECTED"
-            if as_json:
-                print_json(report)
-            else:
-                click.echo(_report_line(report))
-            report = None if report.is_final else next(entry.reports(wait), None)
-    if rejected:
-        raise SystemExit(ExitCode.FAILED)
+for trading_command in (*TRADING, shell):
+    main.add_command(trading_command)
 
 
 @main.command()
@@ -283,14 +188,14 @@ def submit(
 @click.option("--interval", default=0.5, show_default=True, help="Seconds between two updates of the screen.")
 @orders_option
 @feed_option
-@participant_option
+@access_options
 @json_option
 @failing
-def watch(symbol: str, depth: int, seconds: float | None, interval: float, orders: str, feed: str, participant: str, as_json: bool) -> None:
+def watch(symbol: str, depth: int, seconds: float | None, interval: float, orders: str, feed: str, access: Access, as_json: bool) -> None:
     """Watch a book live. The command logs on once to get the list of instruments."""
-    with free_session_number(orders, participant) as number, OrderEntry(orders, participant, number) as session:
+    with open_session(access, orders) as session:
         instruments = session.instruments
-    with MarketData(feed, instruments) as market:
+    with MarketData(feed, instruments, keys=access.keys) as market:
         market.subscribe(symbol)
         market.synchronize()
         ladder.watch(market, symbol, depth=depth, seconds=seconds, interval=interval, as_json=as_json)

@@ -57,6 +57,7 @@ def wire_markets() -> Iterator[MarketFactory]:
                 directory=directory,
                 orders_endpoint="tcp://127.0.0.1:0",
                 feed_endpoint="tcp://127.0.0.1:0",
+                requests_endpoint="",
                 policy=Policy.COMMIT,
                 instruments=(*instruments, SYNC_INSTRUMENT),
             )

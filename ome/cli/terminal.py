@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, IntEnum, IntFlag
@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from ome.audit import AuditIntegrityError
 from ome.codec import COMMAND, EVENT, time_ns
 from ome.codec.layouts import TEMPLATES
 from ome.config import ConfigError
@@ -27,7 +28,7 @@ from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.recovery import JournalIntegrityError
 from ome.recovery.manifest import ManifestError
 
-__all__ = ["Commands", "ExitCode", "failing", "json_option", "json_text", "moment", "print_json", "printing", "progress_bar"]
+__all__ = ["Commands", "ExitCode", "failing", "json_option", "json_text", "moment", "print_json", "printing", "progress_bar", "table"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,7 +77,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _code(error: Exception) -> ExitCode:
-    if isinstance(error, JournalIntegrityError | ManifestError):
+    if isinstance(error, JournalIntegrityError | ManifestError | AuditIntegrityError):
         return ExitCode.INTEGRITY
     if isinstance(error, ConfigError | InvalidValueError | InvalidTypeError) and not isinstance(error, Mismatch):
         return ExitCode.USAGE
@@ -149,6 +150,17 @@ def moment(context: click.Context, option: click.Parameter, text: str | None) ->
     except ValueError:
         allowed = "nanoseconds since 1970, or a time of ISO 8601 with its zone, such as 2030-01-31T16:30:00+01:00"
         raise click.BadParameter(f"found {text!r}, allowed: {allowed}", context, option) from None
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table whose columns are as wide as they need.
+
+    >>> table(("side", "lots"), [("buy", "10")])
+    ['side  lots', 'buy   10']
+    """
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 @contextlib.contextmanager

@@ -7,18 +7,25 @@
         feed.synchronize()
         print(feed.book("AAPL").best_bid)
 
-Each object belongs to the one thread that uses it.
+Each object belongs to the one thread that uses it. `AsyncOrderEntry` is the same for asyncio. Both speak the protocol as
+`ome.client.protocol` has it, without input and output.
 """
 
 from __future__ import annotations
 
+from ome.client.async_order_entry import AsyncOrderEntry
 from ome.client.directory import InstrumentDirectory
-from ome.client.errors import FrameRejected, LogonRefused, ReportGap, SessionLost, TimedOut
+from ome.client.errors import FrameRejected, LogonRefused, OrdersRefused, ReportGap, SessionLost, TimedOut
+from ome.client.logon import Logon
 from ome.client.market_data import MarketData, Top, TradePrint, Update
-from ome.client.order_entry import Logon, Order, OrderEntry
-from ome.client.reports import Report, Reports
+from ome.client.order_entry import OrderEntry
+from ome.client.orders import Order
+from ome.client.reports import OrderId, Report, Reports
+from ome.keys import ClientKeys
 
 __all__ = [
+    "AsyncOrderEntry",
+    "ClientKeys",
     "FrameRejected",
     "InstrumentDirectory",
     "Logon",
@@ -26,6 +33,8 @@ __all__ = [
     "MarketData",
     "Order",
     "OrderEntry",
+    "OrderId",
+    "OrdersRefused",
     "Report",
     "ReportGap",
     "Reports",

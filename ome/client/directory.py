@@ -18,6 +18,10 @@ class InstrumentDirectory(Mapping[str, Instrument]):
     """Instruments by symbol, in the order of their numbers. `by_number` is the same by number, `number` gives the number of a symbol."""
 
     def __init__(self, numbered: Mapping[int, Instrument]) -> None:
+        self.define(numbered)
+
+    def define(self, numbered: Mapping[int, Instrument]) -> None:
+        """From now on there are these, by number: a venue may have more of them when a session comes back."""
         self.by_number = dict(sorted(numbered.items()))
         self._numbers = {instrument.symbol: number for number, instrument in self.by_number.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ome.enums import DESCRIPTIONS, Reason
 from ome.errors import OmeError
 
-__all__ = ["FrameRejected", "LogonRefused", "ReportGap", "SessionLost", "TimedOut", "explain"]
+__all__ = ["FrameRejected", "LogonRefused", "OrdersRefused", "ReportGap", "SessionLost", "TimedOut", "explain"]
 
 
 class LogonRefused(OmeError):  # noqa: N818
@@ -15,8 +15,8 @@ class LogonRefused(OmeError):  # noqa: N818
 class SessionLost(OmeError):  # noqa: N818
     """The session has ended, by the server or with the connection. `found` says why. What was received before can still be read.
 
-    `reason` is the server's, where it said one: SLOW_CONSUMER, HEARTBEAT_TIMEOUT, SESSION_TAKEN_OVER... `unanswered` are the client order
-    ids of the commands that were sent and not answered, oldest first: whether they were taken, only the server knows.
+    `reason` is the server's, where it said one: SESSION_TAKEN_OVER, ENGINE_STOPPED... `unanswered` are the client order ids of the commands
+    that were sent and not answered, oldest first: whether they were taken, the next logon says.
     """
 
     reason: Reason = Reason.NONE
@@ -28,11 +28,26 @@ class TimedOut(OmeError):  # noqa: N818
 
 
 class ReportGap(OmeError):  # noqa: N818
-    """Reports are missing: `expected` is the report sequence that should have come, `found` the one that did. What came can be read."""
+    """The venue does not have reports that it had: `expected` is the report that should have come, `found` the one that comes next.
 
-    def __init__(self, *, where: str, expected: int, found: int) -> None:
+    `reason` is REPORTS_GONE where it no longer has reports that old, SEQUENCE_GAP where it has lost newer ones: then it begins again behind
+    `found`, and orders are to be compared with the market. The session goes on.
+    """
+
+    def __init__(self, *, where: str, expected: int, found: int, reason: Reason = Reason.REPORTS_GONE) -> None:
         self.expected = expected
-        super().__init__("report_sequence", where=where, found=found, allowed=str(expected))
+        self.reason = reason
+        super().__init__(f"report_sequence ({explain(reason)})", where=where, found=found, allowed=str(expected))
+
+
+class OrdersRefused(OmeError):  # noqa: N818
+    """The venue took new orders of the session not at all (STORAGE_LOW): they were not sequenced, and nothing is reported about them.
+
+    `client_order_ids` are theirs, in the order in which they were sent. Other commands are sent without them. The session goes on.
+    """
+
+    reason: Reason = Reason.STORAGE_LOW
+    client_order_ids: tuple[int, ...] = ()
 
 
 class FrameRejected(OmeError):  # noqa: N818

@@ -40,6 +40,10 @@ class Failures:
     def raise_next(self) -> None:
         """Raises what went wrong and was not raised yet; a lost session is raised again and again."""
         self.raise_error()
+        self.raise_loss()
+
+    def raise_loss(self) -> None:
+        """Raises the loss of the session, if it is lost."""
         if self.loss is not None:
             self.is_loss_raised = True
             raise self.loss

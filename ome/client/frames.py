@@ -1,4 +1,4 @@
-"""The frames of a server, one by one: which message a frame is, and what a FrameReject or a Logout means to its session."""
+"""The frames of a server, one by one: which message a frame is, its fields, and what a FrameReject or a Logout means to its session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ome.client.errors import FrameRejected, SessionLost, explain
 from ome.client.reports import REPORT_TEMPLATES
-from ome.codec.layouts import FRAME_REJECT_MESSAGE, HEADER_SIZE, LOGOUT_MESSAGE, SCHEMA_ID, SCHEMA_VERSION, TEMPLATES
+from ome.codec.layouts import HEADER_SIZE, SCHEMA_ID, SCHEMA_VERSION, TEMPLATES
 from ome.codec.wire import template_id
 from ome.enums import DESCRIPTIONS, Reason
 from ome.errors import InvalidValueError
@@ -19,8 +19,9 @@ __all__ = [
     "HEARTBEAT",
     "LOGON_ANSWER",
     "LOGOUT",
-    "frame_reject",
-    "logout_reason",
+    "RESEND_ANSWER",
+    "TEST_REQUEST",
+    "fields_of",
     "reason_of",
     "rejection",
     "session_end",
@@ -31,16 +32,23 @@ LOGON_ANSWER: Final = template_id("LogonAnswer")
 LOGOUT: Final = template_id("Logout")
 FRAME_REJECT: Final = template_id("FrameReject")
 HEARTBEAT: Final = template_id("Heartbeat")
+TEST_REQUEST: Final = template_id("TestRequest")
+RESEND_ANSWER: Final = template_id("ResendAnswer")
 _HEADER: Final = struct.Struct("<4H")
 
 
 def template_of(frame: bytes, where: str) -> int:
-    """The template of a frame's first message. Raises InvalidValueError for an unknown header, or where the frame is not whole."""
+    """The template of a frame's first message, 0 for one of a later server. Raises InvalidValueError where it is not whole, or not ours."""
     header = _HEADER.unpack_from(frame) if len(frame) >= HEADER_SIZE else (0, 0, 0, 0)
     block_length, template, schema, version = header
     size = block_length + HEADER_SIZE
-    is_known = template in TEMPLATES and block_length == TEMPLATES[template][1] and (schema, version) == (SCHEMA_ID, SCHEMA_VERSION)
-    is_whole = len(frame) % size == 0 if template in (*REPORT_TEMPLATES, LOGON_ANSWER) else len(frame) == size
+    is_ours = (schema, version) == (SCHEMA_ID, SCHEMA_VERSION)
+    if is_ours and template not in TEMPLATES:
+        return 0
+    is_known = is_ours and block_length == TEMPLATES[template][1]
+    is_whole = (
+        len(frame) % size == 0 if template in REPORT_TEMPLATES else len(frame) >= size if template == LOGON_ANSWER else len(frame) == size
+    )
     if not (is_known and is_whole):
         found = f"{len(frame)} bytes with the header {header}"
         raise InvalidValueError(
@@ -49,20 +57,15 @@ def template_of(frame: bytes, where: str) -> int:
     return int(template)
 
 
+def fields_of(frame: bytes) -> np.void:
+    """The fields of a frame's first message, which `template_of` has found to be whole."""
+    fields: np.void = np.frombuffer(frame, TEMPLATES[_HEADER.unpack_from(frame)[1]][2], count=1)[0]
+    return fields
+
+
 def reason_of(value: int) -> Reason:
     """NONE for a reason of a later version: `explain` still gives its number."""
     return Reason(int(value)) if int(value) in DESCRIPTIONS else Reason.NONE
-
-
-def frame_reject(frame: bytes) -> np.void:
-    """The fields of a FrameReject."""
-    reject: np.void = np.frombuffer(frame, FRAME_REJECT_MESSAGE)[0]
-    return reject
-
-
-def logout_reason(frame: bytes) -> int:
-    """The reason that a Logout gives."""
-    return int(np.frombuffer(frame, LOGOUT_MESSAGE)[0]["reason"])
 
 
 def rejection(reject: np.void, where: str) -> FrameRejected:

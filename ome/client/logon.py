@@ -1,89 +1,103 @@
-"""Logon: the first exchange with a server, in which it says who the session is and which instruments there are."""
+"""Logon: the first exchange on a connection, in which the server says where the session is and which instruments there are."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from ome.client.directory import InstrumentDirectory
-from ome.client.errors import LogonRefused, SessionLost, TimedOut, explain
-from ome.client.frames import (
-    FRAME_REJECT,
-    LOGON_ANSWER,
-    LOGOUT,
-    frame_reject,
-    logout_reason,
-    reason_of,
-    rejection,
-    session_end,
-    template_of,
-)
+from ome.client.errors import LogonRefused, explain
+from ome.client.frames import fields_of, reason_of
 from ome.codec.layouts import COMMAND_MESSAGE, LOGON_ANSWER_MESSAGE
+from ome.codec.requests import CancelOnDisconnectName, logon_message
 from ome.enums import Policy, Reason
 from ome.errors import InvalidValueError
-from ome.transport import ClientSocket, why_no_connection
+from ome.units import Integer, integer_of
 
-__all__ = ["Logon", "log_on"]
+__all__ = ["Logon", "LogonOptions", "read_logon"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogonOptions:
+    """Who logs on, and what it asks for. Raises as `logon_message`."""
+
+    participant: str
+    session_number: Integer = 0
+    heartbeat: float | None = None
+    next_report: Integer | None = None
+    cancel_on_disconnect: CancelOnDisconnectName = "never"
+    takeover: bool = True
+    login_id: Integer = 0
+    secret: bytes | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.next_report is not None:
+            integer_of(self.next_report, "next_report", 1)
+        self.message(0)
+
+    def message(self, next_report: int) -> bytes:
+        """The Logon that asks for the reports from this one on, 0 for only new ones."""
+        return logon_message(
+            self.participant,
+            self.session_number,
+            self.heartbeat,
+            next_report=next_report,
+            cancel_on_disconnect=self.cancel_on_disconnect,
+            takeover=self.takeover,
+            login_id=self.login_id,
+            secret=self.secret,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logon:
-    """What the server said at logon: LogonAnswer, field by field."""
+    """What the server said at the last logon: LogonAnswer, field by field."""
 
     epoch: int
     server_time_ns: int
     engine_sequence: int
     report_sequence: int
+    first_report_sequence: int
+    login_id: int
+    command_sequence: int
     frame_message_count_max: int
+    heartbeat_ms: int
+    message_rate_max: int
+    in_flight_max: int
     participant: int
     session: int
     policy: Policy
+    feed_endpoint: str
+    requests_endpoint: str
 
 
-def log_on(socket: ClientSocket, frame: bytes, *, endpoint: str, where: str, timeout: float) -> tuple[Logon, InstrumentDirectory]:
-    """Sends the frame of a Logon and waits for the answer, `timeout` seconds at most. `where` names the session in errors.
-
-    Raises LogonRefused, FrameRejected or SessionLost where the server says no, TimedOut where it says nothing, InvalidValueError for an
-    answer that is not the protocol's.
-    """
-    deadline = time.monotonic() + timeout
-    socket.send(frame)
-    while (answer := socket.receive()) is None:
-        socket.read_connection()
-        if socket.is_lost:
-            raise SessionLost("connection", where=where, found="closed before the logon was answered", allowed="a LogonAnswer")
-        if time.monotonic() >= deadline:
-            is_connected = socket.connection_count > 0
-            found = "no answer" if is_connected else f"no connection: {why_no_connection(endpoint)}"
-            raise TimedOut("answer to the logon", where=where, found=found, allowed=f"one within {timeout} s")
-        socket.wait(deadline - time.monotonic())
-    return _read_answer(answer, where)
-
-
-def _read_answer(frame: bytes, where: str) -> tuple[Logon, InstrumentDirectory]:
-    template = template_of(frame, where)
-    if template == FRAME_REJECT:
-        raise rejection(frame_reject(frame), where)
-    if template == LOGOUT:
-        raise session_end(logout_reason(frame), where)
-    if template != LOGON_ANSWER:
-        raise InvalidValueError("template", where=where, found=template, allowed="LogonAnswer, FrameReject or Logout")
-    answer = np.frombuffer(frame, LOGON_ANSWER_MESSAGE, count=1)[0]
+def read_logon(frame: bytes, where: str) -> tuple[Logon, InstrumentDirectory]:
+    """The answer to a logon. Raises LogonRefused, whose `found` is the reason, and InvalidValueError for one that is not the protocol's."""
+    answer = fields_of(frame)
     if answer["reason"] != Reason.NONE:
         raise LogonRefused(f"logon ({explain(answer['reason'])})", where=where, found=reason_of(answer["reason"]))
+    count = int(answer["instrument_count"])
+    if len(frame) != LOGON_ANSWER_MESSAGE.itemsize + count * COMMAND_MESSAGE.itemsize:
+        found = f"{len(frame) - LOGON_ANSWER_MESSAGE.itemsize} bytes"
+        raise InvalidValueError("instruments", where=where, found=found, allowed=f"{count} messages of {COMMAND_MESSAGE.itemsize} bytes")
     definitions = np.frombuffer(bytearray(frame[LOGON_ANSWER_MESSAGE.itemsize :]), COMMAND_MESSAGE)
-    if len(definitions) != int(answer["instrument_count"]):
-        raise InvalidValueError("instruments", where=where, found=len(definitions), allowed=str(int(answer["instrument_count"])))
     logon = Logon(
         epoch=int(answer["epoch"]),
         server_time_ns=int(answer["server_time_ns"]),
         engine_sequence=int(answer["engine_sequence"]),
         report_sequence=int(answer["report_sequence"]),
+        first_report_sequence=int(answer["first_report_sequence"]),
+        login_id=int(answer["login_id"]),
+        command_sequence=int(answer["command_sequence"]),
         frame_message_count_max=int(answer["frame_message_count_max"]),
+        heartbeat_ms=int(answer["heartbeat_ms"]),
+        message_rate_max=int(answer["message_rate_max"]),
+        in_flight_max=int(answer["in_flight_max"]),
         participant=int(answer["participant"]),
         session=int(answer["session"]),
         policy=Policy(int(answer["policy"])),
+        feed_endpoint=bytes(answer["feed_endpoint"]).decode("ascii", "replace"),
+        requests_endpoint=bytes(answer["requests_endpoint"]).decode("ascii", "replace"),
     )
     return logon, InstrumentDirectory.from_definitions(definitions)

@@ -19,6 +19,7 @@ from ome.codec.layouts import TEMPLATE_IDS
 from ome.enums import Side
 from ome.errors import InvalidValueError, NotCopyable, one_of
 from ome.instruments import Instrument
+from ome.keys import ClientKeys
 from ome.marketdata import Book, BookBuilder, Channel, read_topic, split_frame, topic_of
 from ome.marketdata.book_builder import Messages
 from ome.messages import NULL_VALUE
@@ -87,6 +88,8 @@ class MarketData(NotCopyable):
       wait for `apply_until`, `updates_kept` are kept; the book of one that finds no room is stale until a snapshot comes, with a gap.
     - `poll(apply=False)` with `apply_until` moves books to an exact engine sequence.
 
+    With `keys` (ome.keys) the connection is encrypted; a server that has keys takes no other connection.
+
     Subscribers may share a `context`. The constructor raises EndpointError and InvalidValueError. A server that is away is waited for, and
     one that comes back is subscribed to again. A machine that is dead is noticed after some 20 seconds. One thread uses it.
     """
@@ -101,6 +104,7 @@ class MarketData(NotCopyable):
         *,
         trades_kept: int = 100_000,
         updates_kept: int = 1_000_000,
+        keys: ClientKeys | None = None,
     ) -> None:
         for name, value in (("trades_kept", trades_kept), ("updates_kept", updates_kept)):
             if value < 1:
@@ -112,7 +116,7 @@ class MarketData(NotCopyable):
         shared = context or self._own_context
         assert shared is not None, "a context is given or made"
         try:
-            self._socket = shared.connect_subscriber(endpoint)
+            self._socket = shared.connect_subscriber(endpoint, keys=keys)
         except BaseException:
             if self._own_context is not None:
                 self._own_context.close()

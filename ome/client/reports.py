@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +13,29 @@ import numpy.typing as npt
 from ome.attributes import ATTRIBUTES, NO_ATTRIBUTES, Attributes
 from ome.client.directory import InstrumentDirectory
 from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, MESSAGE_CLASSES, NULL_VALUE, SCHEMA_ID, SCHEMA_VERSION
-from ome.enums import CommandKind, EventKind, MessageClass, Reason, Side
+from ome.enums import DESCRIPTIONS, CommandKind, EventFlags, EventKind, MessageClass, OrderType, Reason, Side
 from ome.errors import InvalidValueError, one_of
 
-__all__ = ["REPORT_TEMPLATES", "Inbox", "Report", "Reports", "UnreadReports", "answer_count", "early_rejections", "report_object"]
+__all__ = ["REPORT_TEMPLATES", "Inbox", "OrderId", "Report", "Reports", "UnreadReports", "answered_kinds", "report_object"]
 
 Reports = npt.NDArray[np.void]
 """A one-dimensional array of dtype EXECUTION_REPORT_MESSAGE."""
 
 REPORT_TEMPLATES = tuple(template for template, sent in MESSAGE_CLASSES.items() if sent is MessageClass.REPORT)
+_NO_FLAGS: Final = EventFlags(0)
+_KINDS: Final = frozenset(int(kind) for kind in EventKind)
 _SIZE = EXECUTION_REPORT_MESSAGE.itemsize
 _HEADERS = tuple((_SIZE - HEADER_SIZE) | template << 16 | SCHEMA_ID << 32 | SCHEMA_VERSION << 48 for template in REPORT_TEMPLATES)
+
+
+class OrderId(int):
+    """The engine's id of an order, as reports have it, which is told from a client order id by its type.
+
+    >>> OrderId(4_294_967_297)
+    4294967297
+    """
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +44,14 @@ class Report:
 
     `symbol` is empty, and numbers are counted in price units and lots, where the report is of no instrument: a rejected command named one
     that does not exist, or a mass cancel meant all. `side` and `command_kind` are None where the report has none; `price` is None where a
-    refused amend left it unchanged. In COMPLETED `last_quantity` counts orders; in TRIGGERED `price` is the stop price; in PREVENTED
-    `last_quantity` is what did not trade. ATTRIBUTES comes right after the ACCEPTED of an order that has some: `attributes` says them, and
-    price and quantities say nothing. In all others `attributes` has none. `engine_sequence` is 0 where an order was refused before it was
-    sequenced (STORAGE_LOW).
+    refused amend left it unchanged. In COMPLETED `last_quantity` counts orders; in PREVENTED it is what did not trade. In TRIGGERED and
+    STOP_SET `price` is the stop price; STOP_SET has the `order_type` too, which is None in all others. ATTRIBUTES comes right after the
+    ACCEPTED of an order that has some: `attributes` says them, and price and quantities say nothing. In all others `attributes` has none.
+    `session` and `participant` are the numbers of the session that the report is for.
     """
 
     kind: EventKind
-    order_id: int
+    order_id: OrderId
     client_order_id: int
     symbol: str
     side: Side | None
@@ -54,7 +67,21 @@ class Report:
     engine_sequence: int
     report_sequence: int
     timestamp_ns: int
+    order_type: OrderType | None = None
+    flags: EventFlags = _NO_FLAGS
+    session: int = 0
+    participant: int = 0
     attributes: Attributes = NO_ATTRIBUTES
+
+    @property
+    def is_resting(self) -> bool:
+        """The order is in the book after this."""
+        return EventFlags.RESTS in self.flags
+
+    @property
+    def is_waiting(self) -> bool:
+        """The order waits for its stop price after this; in a cancel, it did."""
+        return EventFlags.WAITING in self.flags
 
     @property
     def is_final(self) -> bool:
@@ -75,8 +102,8 @@ class Inbox:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, frame: bytes) -> Reports:
-        """Keeps a frame, and gives its reports. Raises InvalidValueError, and keeps nothing, for a header that is not a report's."""
+    def read(self, frame: bytes) -> Reports:
+        """The reports of a frame. Raises InvalidValueError for a header that is not a report's."""
         headers = np.frombuffer(frame, "<u8").reshape(-1, _SIZE // 8)[:, 0]
         is_wrong = np.logical_and.reduce([headers != header for header in _HEADERS])
         if is_wrong.any():
@@ -86,10 +113,12 @@ class Inbox:
                 found=hex(int(headers[is_wrong][0])),
                 allowed=one_of([hex(header) for header in _HEADERS]),
             )
-        reports = np.frombuffer(frame, EXECUTION_REPORT_MESSAGE)
+        return np.frombuffer(frame, EXECUTION_REPORT_MESSAGE)
+
+    def put(self, frame: bytes, count: int) -> None:
+        """Keeps a frame of so many reports."""
         self._frames.append(frame)
-        self._count += len(reports)
-        return reports
+        self._count += count
 
     def take(self) -> Reports:
         """All reports, one after the other, read-only."""
@@ -109,11 +138,6 @@ class Inbox:
         self._count -= count
         return np.frombuffer(frames[0] if len(frames) == 1 else b"".join(frames), EXECUTION_REPORT_MESSAGE)
 
-    def put_back(self, reports: Reports) -> None:
-        """Puts reports that were taken in front again."""
-        self._frames.appendleft(reports.tobytes())
-        self._count += len(reports)
-
 
 class UnreadReports:
     """Reports that wait to be read one by one: the oldest of all, or the oldest about an order. Each of these takes constant time."""
@@ -129,9 +153,11 @@ class UnreadReports:
         return len(self._rows)
 
     def add(self, reports: Reports) -> None:
-        """Puts reports behind the others."""
+        """Puts reports behind the others, but for those of a kind that a later version has."""
         data = reports.tobytes()
-        for index, client_order_id in enumerate(reports["client_order_id"].tolist()):
+        for index, (client_order_id, kind) in enumerate(zip(reports["client_order_id"].tolist(), reports["kind"].tolist(), strict=True)):
+            if kind not in _KINDS:
+                continue
             self._rows[self._end] = data[index * _SIZE : (index + 1) * _SIZE]
             first, last = self._about.get(client_order_id, (self._end, self._end))
             if last != self._end:
@@ -162,26 +188,26 @@ class UnreadReports:
         return row
 
 
-def _answers() -> npt.NDArray[np.bool_]:
-    table = np.zeros((256, 256), dtype=np.bool_)
-    table[[EventKind.ACCEPTED, EventKind.REJECTED, EventKind.AMENDED, EventKind.COMPLETED]] = True
-    table[EventKind.REDUCED, Reason.NONE] = True
-    table[EventKind.CANCELLED, [Reason.REQUESTED, Reason.AMENDED_AWAY, Reason.REDUCED_AWAY]] = True
+def _answers() -> npt.NDArray[np.uint8]:
+    table = np.zeros((256, 256), dtype=np.uint8)
+    table[[EventKind.REJECTED, EventKind.COMPLETED]] = _SAYS_ITSELF
+    table[EventKind.ACCEPTED] = CommandKind.NEW_ORDER
+    table[EventKind.AMENDED] = CommandKind.AMEND_ORDER
+    table[EventKind.REDUCED, Reason.NONE] = CommandKind.REDUCE_ORDER
+    table[EventKind.CANCELLED, Reason.REQUESTED] = CommandKind.CANCEL_ORDER
+    table[EventKind.CANCELLED, Reason.REDUCED_AWAY] = CommandKind.REDUCE_ORDER
+    table[EventKind.CANCELLED, Reason.AMENDED_AWAY] = CommandKind.AMEND_ORDER
     return table
 
 
-_ANSWERS = _answers()  # by kind and reason: each command has exactly one report that answers it; the others follow from one
+_SAYS_ITSELF: Final = 255
+_ANSWERS: Final = _answers()  # by kind and reason: each command has exactly one report that answers it; the others follow from one
 
 
-def answer_count(reports: Reports) -> int:
-    """How many of the reports answer a command, rather than say what followed."""
-    return int(np.count_nonzero(_ANSWERS[reports["kind"], reports["reason"]]))
-
-
-def early_rejections(reports: Reports) -> list[int]:
-    """The client order ids of new orders that were refused before they were sequenced: their answers may overtake others."""
-    is_early = (reports["reason"] == Reason.STORAGE_LOW) & (reports["kind"] == EventKind.REJECTED)
-    return [int(client_order_id) for client_order_id in reports["client_order_id"][is_early]]
+def answered_kinds(reports: Reports) -> npt.NDArray[np.uint8]:
+    """For each report the kind of command that it answers, or 0 where it says what followed."""
+    kinds = _ANSWERS[reports["kind"], reports["reason"]]
+    return np.where(kinds == _SAYS_ITSELF, reports["command_kind"], kinds)
 
 
 def report_object(row: np.void, instruments: InstrumentDirectory) -> Report:
@@ -195,7 +221,7 @@ def report_object(row: np.void, instruments: InstrumentDirectory) -> Report:
     quantity = Decimal if instrument is None else instrument.quantity
     return Report(
         kind=EventKind(int(row["kind"])),
-        order_id=int(row["order_id"]),
+        order_id=OrderId(row["order_id"]),
         client_order_id=int(row["client_order_id"]),
         symbol="" if instrument is None else instrument.symbol,
         side=Side(int(row["side"])) if row["side"] in (Side.BUY, Side.SELL) else None,
@@ -204,12 +230,16 @@ def report_object(row: np.void, instruments: InstrumentDirectory) -> Report:
         leaves_quantity=quantity(int(row["leaves_quantity"])),
         cumulative_quantity=quantity(int(row["cumulative_quantity"])),
         trade_id=int(row["trade_id"]),
-        reason=Reason(int(row["reason"])),
+        reason=Reason(int(row["reason"])) if int(row["reason"]) in DESCRIPTIONS else Reason.NONE,
         is_aggressor=bool(row["is_aggressor"]),
         command_kind=CommandKind(int(row["command_kind"])) if row["command_kind"] else None,
         account=int(row["account"]),
         engine_sequence=int(row["engine_sequence"]),
         report_sequence=int(row["report_sequence"]),
         timestamp_ns=int(row["timestamp_ns"]),
+        order_type=OrderType(int(row["order_type"])) if row["kind"] == EventKind.STOP_SET else None,
+        flags=EventFlags(0 if has_attributes else int(row["flags"])),
+        session=int(row["session"]),
+        participant=int(row["participant"]),
         attributes=Attributes.of(int(row[name]) for name in ATTRIBUTES) if has_attributes else NO_ATTRIBUTES,
     )

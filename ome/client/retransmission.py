@@ -1,71 +1,90 @@
 """What was sent and not answered, and what of it is to be sent again.
 
-A frame that was sent stays here until its commands are answered, because the server may find its ring full and refuse the end of a frame
-(BUSY): that end is sent again, with the same session sequences. A refusal names the session sequence where it starts, and so its frame.
+A message stays here until a report answers its command. Each has its number, the session sequence: the server takes the numbers one after
+another, and says where it stands. What it has not taken is sent again with the same number, so that each message is taken exactly once.
 
-Answers come in the order of the commands, but for orders refused before they were sequenced. So what is answered is counted; those few are
-taken out of the count by their client order ids.
+Answers come in the order of the commands. A report may look like an answer and be none: another session of the participant has cancelled
+the order, or the venue has, because the connection was lost. So an answer is one that fits the oldest command.
 """
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ome.client.errors import TimedOut
-from ome.client.failures import Failures
-from ome.client.reports import Reports, answer_count, early_rejections
-from ome.enums import CommandKind
+from ome.client.reports import Reports, answered_kinds
+from ome.codec.wire import next_number, session_sequences
+from ome.enums import CommandFlags, CommandKind, EventKind, Term
 from ome.errors import InvalidValueError
 
 __all__ = ["SentFrame", "SentFrames", "cut"]
 
 _ORDER_TERMS: Final = int(CommandKind.ORDER_TERMS)
-_BUSY_WAIT_MIN: Final = 0.001  # seconds before the refused end of a frame is sent again; doubles to the maximum
-_BUSY_WAIT_MAX: Final = 0.05
+_NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
+_BY_ORDER_ID: Final = int(CommandFlags.BY_ORDER_ID)
+_NUMBERS: Final = 2**32 - 1
+_CERTAIN: Final = (EventKind.ACCEPTED, EventKind.REJECTED, EventKind.COMPLETED)  # cannot be what another session caused
+
+Messages = npt.NDArray[np.void]
+"""A one-dimensional array of dtype COMMAND_MESSAGE."""
 
 
-@dataclass(slots=True)
 class SentFrame:
-    """Messages that were sent in one frame: a run of an array whose rows are messages."""
+    """Messages of one frame, whole commands: for each command where it starts, what it asks for, and the ids that its answer may have."""
 
-    messages: npt.NDArray[np.void]
-    first_sequence: int
-    sent_count_end: int = 0
-    """Commands sent up to the end of this frame, without those that were answered early."""
-    early: set[int] = field(default_factory=set)
-    """Client order ids of its new orders whose answers overtook those of others."""
+    __slots__ = ("_by_order_id", "_ids", "_new_ids", "kinds", "messages", "starts")
+
+    def __init__(self, messages: Messages) -> None:
+        self.messages = messages
+        self.starts = np.flatnonzero(messages["template_id"] != _ORDER_TERMS)
+        commands = messages if len(self.starts) == len(messages) else messages[self.starts]
+        self.kinds = commands["template_id"]
+        self._ids = commands["client_order_id"]
+        self._by_order_id = commands["flags"] & _BY_ORDER_ID != 0
+        self._new_ids = self._ids if commands is messages else _ids_after(messages, self.starts)
+
+    def __len__(self) -> int:
+        """How many commands it has; terms belong to the command before them."""
+        return len(self.starts)
 
     @property
-    def command_count(self) -> int:
-        """Terms belong to the command before them."""
-        return int(np.count_nonzero(self.messages["template_id"] != _ORDER_TERMS))
+    def first_sequence(self) -> int:
+        """The number of its first message."""
+        return int(self.messages["session_sequence"][0])
 
-    def has_new_order(self, client_order_id: int) -> bool:
-        """Whether a NewOrder with this id is in the frame, and was not answered early."""
-        found = (self.messages["client_order_id"] == client_order_id) & (self.messages["template_id"] == CommandKind.NEW_ORDER)
-        return client_order_id not in self.early and bool(found.any())
-
+    @property
     def client_order_ids(self) -> list[int]:
-        """Those of its commands, without those that were answered early."""
-        commands = self.messages[self.messages["template_id"] != _ORDER_TERMS]
-        ids = commands["client_order_id"].tolist()
-        if not self.early:
-            return list(ids)
-        return [
-            client_order_id
-            for client_order_id, template in zip(ids, commands["template_id"].tolist(), strict=True)
-            if template != CommandKind.NEW_ORDER or client_order_id not in self.early
-        ]
+        """Those of its commands."""
+        return [int(number) for number in self._ids]
+
+    def fits(self, kinds: npt.NDArray[np.uint8], reports: Reports) -> npt.NDArray[np.bool_]:
+        """Which of its first commands these reports answer, one after another; `kinds` are the kinds of command that they answer."""
+        count = len(reports)
+        ids = reports["client_order_id"]
+        is_about = (self._ids[:count] == ids) | (self._new_ids[:count] == ids)
+        is_about |= self._by_order_id[:count] & (self._ids[:count] == reports["order_id"])
+        fits: npt.NDArray[np.bool_] = (self.kinds[:count] == kinds) & is_about
+        return fits
+
+    def split(self, index: int) -> tuple[SentFrame, SentFrame]:
+        """The messages before a command's first one, and those from it on."""
+        return SentFrame(self.messages[:index]), SentFrame(self.messages[index:])
 
 
-def cut(messages: npt.NDArray[np.void], most: int) -> list[npt.NDArray[np.void]]:
+def _ids_after(messages: Messages, starts: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:
+    """The client order ids that the orders of the commands have afterwards, where terms may change them."""
+    words = messages.view("<u8").reshape(len(messages), -1)
+    terms = messages.view("u1").reshape(len(messages), -1)[:, 57:60]
+    ids = words[:, 2].copy()
+    rows, places = np.nonzero((terms == Term.NEW_CLIENT_ORDER_ID) & (messages["template_id"] == _ORDER_TERMS)[:, np.newaxis])
+    ids[starts[np.searchsorted(starts, rows, "right") - 1]] = words[rows, places + 2]
+    return ids[starts]
+
+
+def cut(messages: Messages, most: int) -> list[Messages]:
     """Frames of at most so many messages. Terms stay with the command that they belong to; InvalidValueError where they cannot."""
     is_terms = messages["template_id"] == _ORDER_TERMS
     frames = []
@@ -82,131 +101,177 @@ def cut(messages: npt.NDArray[np.void], most: int) -> list[npt.NDArray[np.void]]
 
 
 class SentFrames:
-    """The frames of a session whose commands are not all answered, and the ends of frames that a busy server refused.
+    """The frames of a session whose commands are not all answered, oldest first: some that were sent, then some that are to be sent.
 
-    `timeout` is how many seconds the server may be busy without a word until that is an error, which goes to `failures`.
+    `last_sequence` is the number of the last message, `pending` counts the commands.
     """
 
-    def __init__(self, where: str, timeout: float, failures: Failures) -> None:
-        self._where = where
-        self._timeout = timeout
-        self._failures = failures
-        self._sent: deque[SentFrame] = deque()
-        self._refused: list[SentFrame] = []  # to be sent again, in the order of their sequences
-        self._sent_count = 0  # commands whose answers come in their turn, without those refused
-        self._answered_count = 0  # of them
-        self._busy_wait = _BUSY_WAIT_MIN
-        self._progress_at = 0.0
-        self.resend_at = 0.0
-        """When what was refused is due again."""
-
-    @property
-    def pending(self) -> int:
-        """Commands sent that no report received so far answers."""
-        return self._sent_count - self._answered_count + sum(part.command_count for part in self._refused)
+    def __init__(self) -> None:
+        self._frames: deque[SentFrame] = deque()
+        self.sent_count = 0
+        """Frames that were sent, or taken by the server before this connection."""
+        self.message_count = 0
+        """Their messages."""
+        self.pending = 0
+        self.last_sequence = 0
+        self.has_lost_reports = False
+        """Whether reports are gone that may have answered commands."""
 
     @property
     def unanswered(self) -> tuple[int, ...]:
         """Client order ids of the commands that no report received so far answers, oldest first."""
-        ids = [client_order_id for part in self._sent for client_order_id in part.client_order_ids()]
-        answered = len(ids) - (self._sent_count - self._answered_count)
-        refused = [client_order_id for part in self._refused for client_order_id in part.client_order_ids()]
-        return tuple(ids[max(0, answered) :] + refused)
+        return tuple(number for frame in self._frames for number in frame.client_order_ids)
 
     @property
-    def next_refused(self) -> SentFrame | None:
-        """The first that is to be sent again. Until it is, what comes later must not overtake it."""
-        return self._refused[0] if self._refused else None
+    def next_frame(self) -> SentFrame | None:
+        """The frame that is to be sent next, or None."""
+        return self._frames[self.sent_count] if self.sent_count < len(self._frames) else None
 
-    @property
-    def may_send_again(self) -> bool:
-        """Whether something was refused, and all that was sent behind it too. Until then a new frame could overtake one of these."""
-        if not self._refused:
+    def add(self, messages: Messages) -> None:
+        """Numbers the messages of a frame that is to be sent."""
+        messages["session_sequence"] = session_sequences(next_number(self.last_sequence), len(messages))
+        self.last_sequence = int(messages["session_sequence"][-1])
+        frame = SentFrame(messages)
+        self._frames.append(frame)
+        self.pending += len(frame)
+
+    def note_sent(self) -> None:
+        """The next frame was sent."""
+        self.message_count += len(self._frames[self.sent_count].messages)
+        self.sent_count += 1
+
+    def answer(self, reports: Reports) -> int:
+        """Forgets the commands that these reports answer; how many."""
+        kinds = answered_kinds(reports)
+        rows = np.flatnonzero(kinds)
+        position = answered = 0
+        while position < len(rows) and self.sent_count:
+            frame = self._frames[0]
+            part = rows[position : position + len(frame)]
+            fits = frame.fits(kinds[part], reports[part])
+            count = len(part) if fits.all() else int(fits.argmin())
+            self._forget(count)
+            position, answered = position + count, answered + count
+            if count < len(part):
+                skipped = self._skip_to(kinds[rows[position]], reports[rows[position] : rows[position] + 1])
+                position, answered = position + 1, answered + skipped
+        return answered
+
+    def rewind(self, sequence: int) -> int | None:
+        """The server has taken no message from this number on: they are to be sent again.
+
+        How many frames were sent behind the first of them; None where it never was such a message's turn.
+        """
+        offset = self._offset(sequence)
+        if not self._frames or offset >= sum(len(frame.messages) for frame in self._frames):
+            return None
+        sent_count = self.sent_count
+        if offset < 0:  # what was there is no longer wanted
+            self._set_sent(0)
+            self._number(sequence)
+            return max(0, sent_count - 1)
+        index = self._split_at(offset)
+        sent_count = max(self.sent_count, index + 1)  # of frames as they are now: one may have become two
+        self._set_sent(index)
+        return sent_count - index - 1
+
+    def resume(self, sequence: int) -> bool:
+        """A logon says that the server has taken everything up to this number: the rest is to be sent again.
+
+        False where it has taken more than was sent, which somebody else has sent.
+        """
+        offset = self._offset(next_number(sequence))
+        if offset < 0:  # it has lost what it took
+            self._set_sent(0)
+            self._number(next_number(sequence))
+            return True
+        if offset > sum(len(frame.messages) for frame in self._frames):
             return False
-        return not self._sent or (self._sent[-1].first_sequence - self._refused[0].first_sequence) % 2**32 >= 2**31
-
-    def add(self, part: SentFrame) -> None:
-        """A frame was sent, for the first time or again."""
-        self._sent_count += part.command_count
-        part.sent_count_end = self._sent_count
-        self._sent.append(part)
-
-    def drop_refused(self) -> None:
-        """The first that was refused was sent again."""
-        del self._refused[0]
-
-    def note_progress(self, now: float) -> None:
-        """The server took commands."""
-        self._progress_at = now
-        self._busy_wait = _BUSY_WAIT_MIN
-
-    def begin(self, now: float) -> None:
-        """Commands are about to be sent while none is pending: the server is not busy until it refuses some."""
-        self._progress_at = now
-
-    def count_answers(self, reports: Reports) -> None:
-        """Counts the commands that reports answer, and forgets the frames of commands that are answered whole."""
-        early = early_rejections(reports)
-        self._answered_count += answer_count(reports) - len(early)
-        for client_order_id in early:
-            self._count_early(client_order_id)
-        while self._sent and self._sent[0].sent_count_end <= self._answered_count:
-            self._sent.popleft()
-        self.note_progress(time.monotonic())
-
-    def forget(self, message_count: int) -> None:
-        """A frame of so many messages was refused whole, and for good: it is the first of that size that has not been answered."""
-        position = next((position for position, part in enumerate(self._sent) if len(part.messages) == message_count), None)
-        if position is None:
-            self._answered_count += message_count
-        else:
-            self._uncount(position, self._sent[position].command_count)
-            del self._sent[position]
-
-    def take_back(self, reject: np.void) -> bool:
-        """Keeps the end of a frame that a busy server did not take, to send it again. False where the refusal names no frame."""
-        if bytes(reject["field"]) != b"session_sequence":
-            return False
-        first_sequence, count = int(reject["found"]), int(reject["rejected_count"])
-        for position in range(len(self._sent) - 1, -1, -1):
-            part = self._sent[position]
-            index = (first_sequence - part.first_sequence) % 2**32
-            if index + count == len(part.messages):
-                break
-        else:
-            return False
-        refused = SentFrame(part.messages[index:], part.first_sequence + index)
-        self._uncount(position, refused.command_count)
-        part.messages = part.messages[:index]
-        if index == 0:
-            del self._sent[position]
-        self._refused.append(refused)
-        self._refused.sort(key=lambda waiting: waiting.first_sequence)
-        self._pause(has_progress=bool(reject["accepted_count"] > 0))
+        self._set_sent(self._split_at(offset))
         return True
 
-    def _pause(self, *, has_progress: bool) -> None:
-        """Sets when to send again; complains where the server has been busy for too long."""
-        now = time.monotonic()
-        if has_progress:
-            self.note_progress(now)
-        elif now - self._progress_at > self._timeout:
-            found = f"{sum(part.command_count for part in self._refused)} commands refused"
-            self._failures.add(TimedOut("server is busy", where=self._where, found=found, allowed=f"room within {self._timeout} s"))
-        self.resend_at = now + self._busy_wait
-        self._busy_wait = min(_BUSY_WAIT_MAX, 2 * self._busy_wait)
+    def take_out_new_orders(self) -> tuple[int, ...]:
+        """Leaves the new orders out of what is to be sent, and numbers the rest; their client order ids."""
+        first = self._frames[self.sent_count].first_sequence if self.next_frame else next_number(self.last_sequence)
+        taken_out: list[int] = []
+        kept = []
+        while len(self._frames) > self.sent_count:
+            frame = self._frames.pop()
+            is_new = frame.kinds == _NEW_ORDER
+            taken_out[:0] = [number for number, leaves in zip(frame.client_order_ids, is_new, strict=True) if leaves]
+            lengths = np.diff(frame.starts, append=len(frame.messages))
+            rest = frame.messages[~np.repeat(is_new, lengths)]
+            if len(rest):
+                kept.append(SentFrame(rest))
+        self._frames.extend(reversed(kept))
+        self.pending -= len(taken_out)
+        self._number(first)
+        return tuple(taken_out)
 
-    def _count_early(self, client_order_id: int) -> None:
-        """Takes a new order that was refused out of its turn out of the count."""
-        for position in range(len(self._sent) - 1, -1, -1):
-            if self._sent[position].has_new_order(client_order_id):
-                self._sent[position].early.add(client_order_id)
-                self._uncount(position, 1)
+    def drop_next(self) -> None:
+        """The frame that is to be sent next is refused for good: those behind it have its numbers."""
+        frame = self._frames[self.sent_count]
+        del self._frames[self.sent_count]
+        self.pending -= len(frame)
+        self._number(frame.first_sequence)
+
+    def _offset(self, sequence: int) -> int:
+        """How far this number is behind the oldest message's."""
+        first = self._frames[0].first_sequence if self._frames else next_number(self.last_sequence)
+        return (sequence - first + _NUMBERS // 2) % _NUMBERS - _NUMBERS // 2
+
+    def _split_at(self, offset: int) -> int:
+        """Makes a frame begin with the message `offset` behind the oldest; its index."""
+        for index, frame in enumerate(self._frames):
+            if offset == 0:
+                return index
+            if offset < len(frame.messages):
+                first, second = frame.split(offset)
+                self._frames[index] = first
+                self._frames.insert(index + 1, second)
+                self.sent_count += index < self.sent_count
+                return index + 1
+            offset -= len(frame.messages)
+        return len(self._frames)
+
+    def _set_sent(self, count: int) -> None:
+        self.sent_count = count
+        self.message_count = sum(len(self._frames[index].messages) for index in range(count))
+
+    def _number(self, sequence: int) -> None:
+        """Numbers what is to be sent from `sequence` on, which is also the next number where nothing is."""
+        for index in range(self.sent_count, len(self._frames)):
+            messages = self._frames[index].messages
+            messages["session_sequence"] = session_sequences(sequence, len(messages))
+            sequence = next_number(int(messages["session_sequence"][-1]))
+        self.last_sequence = (sequence - 2) % _NUMBERS + 1
+
+    def _forget(self, count: int) -> None:
+        """The oldest commands are answered."""
+        self.pending -= count
+        while count > 0:
+            frame = self._frames[0]
+            if count < len(frame):
+                index = int(frame.starts[count])
+                self._frames[0] = frame.split(index)[1]
+                self.message_count -= index
                 return
-        self._answered_count += 1
+            self._frames.popleft()
+            self.sent_count -= 1
+            self.message_count -= len(frame.messages)
+            count -= len(frame)
 
-    def _uncount(self, position: int, count: int) -> None:
-        """Of the frame at this position of what was sent, so many commands are no longer waited for in their turn."""
-        for part in islice(self._sent, position, None):
-            part.sent_count_end -= count
-        self._sent_count -= count
+    def _skip_to(self, kind: int, report: Reports) -> int:
+        """Where answers are gone: forgets the commands up to the one that this report answers for certain; how many."""
+        if not self.has_lost_reports or report["kind"][0] not in _CERTAIN:
+            return 0
+        before = 0
+        for index in range(self.sent_count):
+            frame = self._frames[index]
+            copies = np.repeat(report, len(frame))
+            fits = frame.fits(np.full(len(frame), kind, np.uint8), copies)
+            if fits.any():
+                self._forget(before + int(fits.argmax()) + 1)
+                return before + int(fits.argmax()) + 1
+            before += len(frame)
+        return 0

@@ -18,6 +18,7 @@ from ome.codec.records import (
     records_of,
 )
 from ome.codec.requests import (
+    CancelOnDisconnectName,
     OrderOptions,
     amend_order,
     cancel_order,
@@ -32,6 +33,8 @@ from ome.codec.requests import (
     mass_cancel,
     new_order,
     reduce_order,
+    request_message,
+    resend_message,
     set_last_price,
 )
 from ome.codec.words import SelfTradeName, SelfTradeScopeName, SideName, Time, TimeInForceName, side_of, time_ns
@@ -41,6 +44,7 @@ __all__ = [
     "EVENT",
     "EVENT_ROW",
     "RECORD_SIZE",
+    "CancelOnDisconnectName",
     "OrderOptions",
     "Records",
     "Rows",
@@ -73,6 +77,8 @@ __all__ = [
     "records_of",
     "records_of_kind",
     "reduce_order",
+    "request_message",
+    "resend_message",
     "set_last_price",
     "side_of",
     "time_ns",

@@ -28,11 +28,11 @@ EVENT_ROW: Final = np.dtype(
         "names": [
             *("sequence", "timestamp_ns", "order_id", "client_order_id", "resting_order_id", "resting_client_order_id"),
             *("price", "quantity", "order_count", "account", "instrument", "participant", "session"),
-            *("kind", "side", "reason", "flags", "command_kind"),
+            *("kind", "side", "reason", "flags", "command_kind", "order_type"),
             *ATTRIBUTES,
         ],
-        "formats": [*["<u8"] * 6, *["<i8"] * 2, *["<u4"] * 3, *["<u2"] * 2, *["u1"] * 5, *["<u4"] * len(ATTRIBUTES)],
-        "offsets": [*range(0, 64, 8), *(64, 68, 72), *(76, 78), *range(80, 85), *(88 + 4 * place for place in range(len(ATTRIBUTES)))],
+        "formats": [*["<u8"] * 6, *["<i8"] * 2, *["<u4"] * 3, *["<u2"] * 2, *["u1"] * 6, *["<u4"] * len(ATTRIBUTES)],
+        "offsets": [*range(0, 64, 8), *(64, 68, 72), *(76, 78), *range(80, 86), *(88 + 4 * place for place in range(len(ATTRIBUTES)))],
         "itemsize": 104,
     }
 )

@@ -12,7 +12,7 @@ import numpy as np
 from ome.enums import MessageClass
 
 SCHEMA_ID = 28525
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 HEADER_SIZE = 8
 NULL_VALUE = -(2**63)
 _HEADER = [("block_length", "<u2", 0), ("template_id", "<u2", 2), ("schema_id", "<u2", 4), ("version", "<u2", 6)]
@@ -43,6 +43,7 @@ _COMMAND_FIELDS = [
     ("target_session", "<u2", 32),
     ("special_count_max", "<u4", 32),
     ("tick", "<i8", 32),
+    ("rules_version", "<u4", 36),
     ("account", "<u4", 40),
     ("collar_ticks", "<u4", 40),
     ("participant", "<u2", 44),
@@ -61,6 +62,7 @@ _COMMAND_FIELDS = [
     ("term_3", "u1", 59),
     ("flags", "<u2", 60),
     ("instrument_flags", "<u2", 60),
+    ("session_flags", "<u2", 60),
     ("self_trade_prevention", "u1", 62),
     ("reserved", "<u2", 62),
     ("self_trade_scope", "u1", 63),
@@ -87,6 +89,7 @@ _EVENT_FIELDS = [
     ("reason", "u1", 62),
     ("flags", "u1", 63),
     ("command_kind", "u1", 63),
+    ("order_type", "u1", 63),
 ]
 EVENT = _dtype(_SEQUENCE + _EVENT_FIELDS, 64)
 EVENT_MESSAGE = _dtype(_HEADER + _EVENT_FIELDS, 64)
@@ -94,36 +97,44 @@ EVENT_MESSAGE = _dtype(_HEADER + _EVENT_FIELDS, 64)
 _LOGON_FIELDS = [
     ("participant_name", "S16", 8),
     ("session_number", "<u2", 24),
+    ("session_flags", "<u2", 26),
     ("heartbeat_ms", "<u4", 28),
+    ("next_report_sequence", "<u8", 32),
+    ("login_id", "<u8", 40),
+    ("secret", "S32", 48),
+    ("logon_flags", "<u2", 80),
 ]
-LOGON_MESSAGE = _dtype(_HEADER + _LOGON_FIELDS, 64)
+LOGON_MESSAGE = _dtype(_HEADER + _LOGON_FIELDS, 88)
 
 _LOGON_ANSWER_FIELDS = [
     ("epoch", "<u8", 8),
     ("server_time_ns", "<u8", 16),
     ("engine_sequence", "<u8", 24),
     ("report_sequence", "<u8", 32),
-    ("instrument_count", "<u4", 40),
-    ("frame_message_count_max", "<u4", 44),
-    ("participant", "<u2", 48),
-    ("session", "<u2", 50),
-    ("policy", "u1", 52),
-    ("reason", "u1", 53),
+    ("first_report_sequence", "<u8", 40),
+    ("login_id", "<u8", 48),
+    ("command_sequence", "<u4", 56),
+    ("instrument_count", "<u4", 60),
+    ("frame_message_count_max", "<u4", 64),
+    ("heartbeat_ms", "<u4", 68),
+    ("message_rate_max", "<u4", 72),
+    ("in_flight_max", "<u4", 76),
+    ("participant", "<u2", 80),
+    ("session", "<u2", 82),
+    ("policy", "u1", 84),
+    ("reason", "u1", 85),
+    ("feed_endpoint", "S64", 88),
+    ("requests_endpoint", "S64", 152),
 ]
-LOGON_ANSWER_MESSAGE = _dtype(_HEADER + _LOGON_ANSWER_FIELDS, 64)
+LOGON_ANSWER_MESSAGE = _dtype(_HEADER + _LOGON_ANSWER_FIELDS, 216)
 
 _LOGOUT_FIELDS = [
     ("reason", "u1", 8),
+    ("session", "<u2", 10),
+    ("command_sequence", "<u4", 12),
+    ("report_sequence", "<u8", 16),
 ]
 LOGOUT_MESSAGE = _dtype(_HEADER + _LOGOUT_FIELDS, 64)
-
-_HEARTBEAT_FIELDS = [
-    ("request_id", "<u8", 8),
-    ("server_time_ns", "<u8", 16),
-    ("engine_sequence", "<u8", 24),
-    ("report_sequence", "<u8", 32),
-]
-HEARTBEAT_MESSAGE = _dtype(_HEADER + _HEARTBEAT_FIELDS, 64)
 
 _FRAME_REJECT_FIELDS = [
     ("found", "<u8", 8),
@@ -134,8 +145,39 @@ _FRAME_REJECT_FIELDS = [
     ("accepted_count", "<u4", 48),
     ("rejected_count", "<u4", 52),
     ("reason", "u1", 56),
+    ("session", "<u2", 58),
 ]
 FRAME_REJECT_MESSAGE = _dtype(_HEADER + _FRAME_REJECT_FIELDS, 64)
+
+_HEARTBEAT_FIELDS = [
+    ("request_id", "<u8", 8),
+    ("server_time_ns", "<u8", 16),
+    ("engine_sequence", "<u8", 24),
+    ("report_sequence", "<u8", 32),
+    ("command_sequence", "<u4", 40),
+    ("session", "<u2", 44),
+]
+HEARTBEAT_MESSAGE = _dtype(_HEADER + _HEARTBEAT_FIELDS, 64)
+
+_TEST_REQUEST_FIELDS = [
+    ("request_id", "<u8", 8),
+    ("session", "<u2", 16),
+]
+TEST_REQUEST_MESSAGE = _dtype(_HEADER + _TEST_REQUEST_FIELDS, 64)
+
+_RESEND_REQUEST_FIELDS = [
+    ("next_report_sequence", "<u8", 8),
+    ("session", "<u2", 16),
+]
+RESEND_REQUEST_MESSAGE = _dtype(_HEADER + _RESEND_REQUEST_FIELDS, 64)
+
+_RESEND_ANSWER_FIELDS = [
+    ("next_report_sequence", "<u8", 8),
+    ("report_sequence", "<u8", 16),
+    ("session", "<u2", 24),
+    ("reason", "u1", 26),
+]
+RESEND_ANSWER_MESSAGE = _dtype(_HEADER + _RESEND_ANSWER_FIELDS, 64)
 
 _EXECUTION_REPORT_FIELDS = [
     ("report_sequence", "<u8", 8),
@@ -157,8 +199,73 @@ _EXECUTION_REPORT_FIELDS = [
     ("reason", "u1", 98),
     ("command_kind", "u1", 99),
     ("is_aggressor", "u1", 100),
+    ("order_type", "u1", 101),
+    ("flags", "u1", 102),
+    ("session", "<u2", 104),
+    ("participant", "<u2", 106),
 ]
-EXECUTION_REPORT_MESSAGE = _dtype(_HEADER + _EXECUTION_REPORT_FIELDS, 104)
+EXECUTION_REPORT_MESSAGE = _dtype(_HEADER + _EXECUTION_REPORT_FIELDS, 112)
+
+_REQUEST_FIELDS = [
+    ("request_id", "<u8", 8),
+    ("cursor", "<u8", 16),
+    ("order_id", "<u8", 24),
+    ("client_order_id", "<u8", 32),
+    ("since_ns", "<u8", 40),
+    ("instrument", "<u4", 48),
+    ("target_session", "<u2", 52),
+]
+REQUEST_MESSAGE = _dtype(_HEADER + _REQUEST_FIELDS, 64)
+
+_REQUEST_ANSWER_FIELDS = [
+    ("request_id", "<u8", 8),
+    ("engine_sequence", "<u8", 16),
+    ("next_cursor", "<u8", 24),
+    ("message_count", "<u4", 32),
+    ("reason", "u1", 36),
+]
+REQUEST_ANSWER_MESSAGE = _dtype(_HEADER + _REQUEST_ANSWER_FIELDS, 64)
+
+_OPEN_ORDER_FIELDS = [
+    ("order_id", "<u8", 8),
+    ("client_order_id", "<u8", 16),
+    ("price", "<i8", 24),
+    ("stop_price", "<i8", 32),
+    ("leaves_quantity", "<i8", 40),
+    ("cumulative_quantity", "<i8", 48),
+    ("displayed_quantity", "<i8", 56),
+    ("peak_quantity", "<i8", 64),
+    ("reserve_quantity", "<i8", 72),
+    ("minimum_quantity", "<i8", 80),
+    ("trail_amount", "<i8", 88),
+    ("budget", "<i8", 96),
+    ("deadline_ns", "<u8", 104),
+    ("capacity", "<u4", 112),
+    ("algo_id", "<u4", 116),
+    ("account", "<u4", 128),
+    ("instrument", "<u4", 132),
+    ("self_trade_group", "<u4", 136),
+    ("collar_ticks", "<u4", 140),
+    ("session", "<u2", 144),
+    ("trail_basis_points", "<u2", 146),
+    ("order_flags", "u1", 148),
+    ("side", "u1", 149),
+    ("order_type", "u1", 150),
+    ("time_in_force", "u1", 151),
+    ("self_trade_prevention", "u1", 152),
+    ("self_trade_scope", "u1", 153),
+]
+OPEN_ORDER_MESSAGE = _dtype(_HEADER + _OPEN_ORDER_FIELDS, 160)
+
+_SESSION_STATUS_FIELDS = [
+    ("report_sequence", "<u8", 8),
+    ("command_sequence", "<u4", 16),
+    ("session", "<u2", 20),
+    ("session_number", "<u2", 22),
+    ("session_flags", "<u2", 24),
+    ("is_connected", "u1", 26),
+]
+SESSION_STATUS_MESSAGE = _dtype(_HEADER + _SESSION_STATUS_FIELDS, 64)
 
 _TOP_OF_BOOK_FIELDS = [
     ("channel_sequence", "<u8", 8),
@@ -237,13 +344,25 @@ TEMPLATES: dict[int, tuple[str, int, np.dtype[np.void]]] = {
     75: ("Prevented", 56, EVENT_MESSAGE),
     76: ("Completed", 56, EVENT_MESSAGE),
     77: ("Attributes", 56, EVENT_MESSAGE),
-    128: ("Logon", 56, LOGON_MESSAGE),
-    129: ("LogonAnswer", 56, LOGON_ANSWER_MESSAGE),
+    78: ("StopSet", 56, EVENT_MESSAGE),
+    128: ("Logon", 80, LOGON_MESSAGE),
+    129: ("LogonAnswer", 208, LOGON_ANSWER_MESSAGE),
     130: ("Logout", 56, LOGOUT_MESSAGE),
-    133: ("Heartbeat", 56, HEARTBEAT_MESSAGE),
     131: ("FrameReject", 56, FRAME_REJECT_MESSAGE),
-    132: ("ExecutionReport", 96, EXECUTION_REPORT_MESSAGE),
-    134: ("AttributesReport", 96, EXECUTION_REPORT_MESSAGE),
+    133: ("Heartbeat", 56, HEARTBEAT_MESSAGE),
+    135: ("TestRequest", 56, TEST_REQUEST_MESSAGE),
+    136: ("ResendRequest", 56, RESEND_REQUEST_MESSAGE),
+    137: ("ResendAnswer", 56, RESEND_ANSWER_MESSAGE),
+    132: ("ExecutionReport", 104, EXECUTION_REPORT_MESSAGE),
+    134: ("AttributesReport", 104, EXECUTION_REPORT_MESSAGE),
+    144: ("OrdersRequest", 56, REQUEST_MESSAGE),
+    145: ("OrderStatusRequest", 56, REQUEST_MESSAGE),
+    146: ("InstrumentsRequest", 56, REQUEST_MESSAGE),
+    147: ("SessionsRequest", 56, REQUEST_MESSAGE),
+    148: ("FillsRequest", 56, REQUEST_MESSAGE),
+    150: ("RequestAnswer", 56, REQUEST_ANSWER_MESSAGE),
+    151: ("OpenOrder", 152, OPEN_ORDER_MESSAGE),
+    152: ("SessionStatus", 56, SESSION_STATUS_MESSAGE),
     160: ("TopOfBook", 72, TOP_OF_BOOK_MESSAGE),
     161: ("TradePrint", 72, TRADE_PRINT_MESSAGE),
     162: ("LevelUpdate", 72, LEVEL_UPDATE_MESSAGE),
@@ -275,13 +394,25 @@ MESSAGE_CLASSES: dict[int, MessageClass] = {
     75: MessageClass.EVENT,
     76: MessageClass.EVENT,
     77: MessageClass.EVENT,
+    78: MessageClass.EVENT,
     128: MessageClass.SESSION,
     129: MessageClass.ANSWER,
     130: MessageClass.SESSION,
-    133: MessageClass.SESSION,
     131: MessageClass.ANSWER,
+    133: MessageClass.SESSION,
+    135: MessageClass.SESSION,
+    136: MessageClass.SESSION,
+    137: MessageClass.ANSWER,
     132: MessageClass.REPORT,
     134: MessageClass.REPORT,
+    144: MessageClass.REQUEST,
+    145: MessageClass.REQUEST,
+    146: MessageClass.REQUEST,
+    147: MessageClass.REQUEST,
+    148: MessageClass.REQUEST,
+    150: MessageClass.ANSWER,
+    151: MessageClass.ANSWER,
+    152: MessageClass.ANSWER,
     160: MessageClass.MARKET_DATA,
     161: MessageClass.MARKET_DATA,
     162: MessageClass.MARKET_DATA,

@@ -5,18 +5,29 @@ say. What is refused here is what no market could mean: an option beside one tha
 
 - An order: `new_order`, `cancel_order`, `reduce_order`, `amend_order`. Many orders: `mass_cancel`, `expire_orders`.
 - The market: `set_last_price`, `define_instrument`, `define_session`, `define_limits`.
-- A session with a venue: `logon_message`, `heartbeat_message`, `logout_message`.
+- A session with a venue: `logon_message`, `heartbeat_message`, `request_message`, `resend_message`, `logout_message`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from ome.attributes import ATTRIBUTES, AttributeOptions
 from ome.codec.wire import encode_message
 from ome.codec.words import SelfTradeName, SelfTradeScopeName, SideName, Time, TimeInForceName, enumerator_of, side_of, time_ns
-from ome.enums import CommandFlags, OrderType, Reason, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
+from ome.enums import (
+    CommandFlags,
+    LogonFlags,
+    OrderType,
+    Reason,
+    SelfTradePrevention,
+    SelfTradeScope,
+    SessionFlags,
+    Side,
+    Term,
+    TimeInForce,
+)
 from ome.errors import InvalidTypeError, InvalidValueError, one_of
 from ome.instruments import COLLAR_TICKS_MAX, NAME_SIZE, QUANTITY_MAX, TICK_MAX, Instrument
 from ome.messages import (
@@ -36,6 +47,7 @@ from ome.messages import (
 from ome.units import Integer, Number, integer_of, number_of, units_of
 
 __all__ = [
+    "CancelOnDisconnectName",
     "OrderOptions",
     "amend_order",
     "cancel_order",
@@ -50,6 +62,8 @@ __all__ = [
     "mass_cancel",
     "new_order",
     "reduce_order",
+    "request_message",
+    "resend_message",
     "set_last_price",
 ]
 
@@ -57,6 +71,9 @@ _UINT16_MAX: Final = 2**16 - 1
 _UINT32_MAX: Final = 2**32 - 1
 _PERCENT_DECIMALS: Final = 2  # a basis point is a hundredth of a percent
 _BASIS_POINTS_MAX: Final = 10_000
+_HEARTBEAT_MIN_S: Final = 0.1
+_HEARTBEAT_MAX_S: Final = 60.0
+_SECRET_SIZE: Final = 32
 # As plain ints: to combine enumerators takes longer than all else of a cancel.
 _BY_ORDER_ID, _OPEN_QUANTITY = int(CommandFlags.BY_ORDER_ID), int(CommandFlags.OPEN_QUANTITY)
 _BY_ACCOUNT, _BY_SESSION, _ANY_PARTICIPANT = (
@@ -65,6 +82,13 @@ _BY_ACCOUNT, _BY_SESSION, _ANY_PARTICIPANT = (
     int(CommandFlags.ANY_PARTICIPANT),
 )
 _END_OF_DAY, _SET_TIME = int(CommandFlags.END_OF_DAY), int(CommandFlags.SET_TIME)
+
+CancelOnDisconnectName: TypeAlias = Literal["never", "disconnect", "logout"]
+_SESSION_FLAGS: Final = {
+    "never": SessionFlags(0),
+    "disconnect": SessionFlags.CANCEL_ON_DISCONNECT,
+    "logout": SessionFlags.CANCEL_ON_DISCONNECT | SessionFlags.CANCEL_ON_LOGOUT,
+}
 
 
 class OrderOptions(AttributeOptions, total=False):
@@ -248,12 +272,17 @@ def mass_cancel(
     side: SideName | Side | None = None,
     account: Integer | None = None,
     session: Integer | None = None,
+    client_order_id: Integer = 0,
     participant: Integer | None = 0,
     timestamp_ns: int = 0,
 ) -> MassCancel:
-    """Cancels every order of the participant (None: of everybody) that is all of what is given. `instrument` 0 is all of them."""
+    """Cancels every order of the participant (None: of everybody) that is all of what is given. `instrument` 0 is all of them.
+
+    `client_order_id` is the request's own id, which COMPLETED repeats.
+    """
     return MassCancel(
         timestamp_ns=timestamp_ns,
+        client_order_id=integer_of(client_order_id, "client_order_id"),
         instrument=instrument,
         side=0 if side is None else side_of(side),
         account=0 if account is None else integer_of(account, "account", 0, _UINT32_MAX),
@@ -329,29 +358,74 @@ def define_limits(limits: Limits, /, **fields: int) -> DefineLimits:
     return DefineLimits(**{name: getattr(limits, name) for name in Limits.__slots__}, **fields)
 
 
-def logon_message(participant: str, session_number: Integer = 0, heartbeat: float | None = None) -> bytes:
-    """The message that begins a session of the participant of this name.
+def logon_message(
+    participant: str,
+    session_number: Integer = 0,
+    heartbeat: float | None = None,
+    *,
+    next_report: Integer = 0,
+    cancel_on_disconnect: CancelOnDisconnectName = "never",
+    takeover: bool = True,
+    login_id: Integer = 0,
+    secret: bytes | str | None = None,
+) -> bytes:
+    """The message that begins a session of the participant of this name, or comes back to it.
 
-    With `heartbeat` the server ends the session when it has heard nothing for three times so many seconds, 0.1 to 60.
+    - `heartbeat`: each side says something at least once in so many seconds, 0.1 to 60; None is the server's default.
+    - `next_report`: the server sends the reports from this number on; 0 is only new ones.
+    - `cancel_on_disconnect`: "never", "disconnect" (the session's orders are cancelled when its connection is lost), or "logout" (when it
+      logs out, too).
+    - `takeover`: where False, the logon is refused while the session has a connection.
+    - `login_id` is repeated in the answer. `secret` is the participant's.
 
-    Raises InvalidTypeError or InvalidValueError for a name or number that no session has.
+    Raises InvalidTypeError or InvalidValueError for what no session has.
 
     >>> len(logon_message("FIRM1", 1, heartbeat=5.0))
-    64
+    88
     """
     if not 1 <= len(participant) <= NAME_SIZE or not all("!" <= character <= "~" for character in participant):
         raise InvalidValueError("participant", found=participant, allowed=f"1 to {NAME_SIZE} printable ASCII characters without space")
+    if heartbeat is not None and not _HEARTBEAT_MIN_S <= heartbeat <= _HEARTBEAT_MAX_S:
+        raise InvalidValueError("heartbeat", found=heartbeat, allowed=f"{_HEARTBEAT_MIN_S} to {_HEARTBEAT_MAX_S} s, or None")
+    if cancel_on_disconnect not in _SESSION_FLAGS:
+        raise InvalidValueError("cancel_on_disconnect", found=cancel_on_disconnect, allowed=one_of(_SESSION_FLAGS))
     return encode_message(
         "Logon",
         participant_name=participant.encode("ascii"),
         session_number=integer_of(session_number, "session_number", 0, _UINT16_MAX),
+        session_flags=_SESSION_FLAGS[cancel_on_disconnect],
         heartbeat_ms=0 if heartbeat is None else round(heartbeat * 1_000),
+        next_report_sequence=integer_of(next_report, "next_report"),
+        login_id=integer_of(login_id, "login_id"),
+        secret=_secret(secret),
+        logon_flags=LogonFlags(0) if takeover else LogonFlags.NO_TAKEOVER,
     )
 
 
-def heartbeat_message(request_id: int) -> bytes:
-    """A sign of life that asks for one."""
+def _secret(secret: bytes | str | None) -> bytes:
+    if secret is None:
+        return b""
+    if not isinstance(secret, bytes | str):
+        raise InvalidTypeError("secret", found=type(secret).__name__, allowed="bytes, str or None")
+    data = secret.encode() if isinstance(secret, str) else secret
+    if not 1 <= len(data) <= _SECRET_SIZE or b"\0" in data:  # its length is found, and not what it is
+        raise InvalidValueError("secret", found=f"{len(data)} bytes", allowed=f"1 to {_SECRET_SIZE} bytes, none of them zero")
+    return data
+
+
+def heartbeat_message(request_id: int = 0) -> bytes:
+    """A sign of life, or with its id the answer to a TestRequest."""
     return encode_message("Heartbeat", request_id=request_id)
+
+
+def request_message(request_id: int) -> bytes:
+    """A TestRequest, which the other side answers with a Heartbeat that repeats its id."""
+    return encode_message("TestRequest", request_id=request_id)
+
+
+def resend_message(next_report: int) -> bytes:
+    """A ResendRequest: the session's reports again, from this number on."""
+    return encode_message("ResendRequest", next_report_sequence=next_report)
 
 
 def logout_message(reason: Reason = Reason.NONE) -> bytes:

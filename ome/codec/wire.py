@@ -10,10 +10,11 @@ import numpy.typing as npt
 from ome.codec.layouts import COMMAND, COMMAND_MESSAGE, HEADER_SIZE, SCHEMA_ID, SCHEMA_VERSION, TEMPLATES
 from ome.errors import InvalidValueError, one_of
 
-__all__ = ["command_messages", "decode_message", "encode_message", "numbered_messages", "template_id"]
+__all__ = ["command_messages", "decode_message", "encode_message", "next_number", "numbered_messages", "session_sequences", "template_id"]
 
 _IDS = {name: template for template, (name, _, _) in TEMPLATES.items()}
 _COMMAND_SIZE: Final = COMMAND_MESSAGE.itemsize
+_NUMBERS: Final = 2**32 - 1  # from 1 to this one
 
 
 def template_id(name: str) -> int:
@@ -40,22 +41,40 @@ def command_messages(commands: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
 
 
 def numbered_messages(commands: npt.NDArray[np.void], first_sequence: int) -> npt.NDArray[np.void]:
-    """Commands as `command_messages`, as a client sends them: numbered in its session from `first_sequence` on, which wraps at 2^32.
+    """Commands as `command_messages`, as a client sends them: numbered in its session from `first_sequence` on.
 
     What the server writes is zero.
     """
     messages = command_messages(commands)
     for name in ("timestamp_ns", "participant", "session", "kind"):
         messages[name] = 0
-    messages["session_sequence"] = np.arange(first_sequence, first_sequence + len(messages)).astype(np.uint32)
+    messages["session_sequence"] = session_sequences(first_sequence, len(messages))
     return messages
+
+
+def next_number(last: int) -> int:
+    """The session sequence after `last`, where 0 is none.
+
+    >>> next_number(0), next_number(7), next_number(2**32 - 1)
+    (1, 8, 1)
+    """
+    return last % _NUMBERS + 1
+
+
+def session_sequences(first: int, count: int) -> npt.NDArray[np.uint32]:
+    """So many session sequences from `first` on; after 2^32 - 1 comes 1.
+
+    >>> session_sequences(2**32 - 2, 3).tolist()
+    [4294967294, 4294967295, 1]
+    """
+    return ((np.arange(first - 1, first - 1 + count) % _NUMBERS) + 1).astype(np.uint32)
 
 
 def encode_message(name: str, **fields: object) -> bytes:
     """A message with its header; fields that are not given are zero.
 
     >>> len(encode_message("Logon", participant_name=b"FIRM1", session_number=1))
-    64
+    88
     """
     template = _IDS[name]
     _, block_length, layout = TEMPLATES[template]

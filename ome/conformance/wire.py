@@ -97,7 +97,7 @@ class WireMarket:
     def _session(self, participant: int) -> OrderEntry:
         while participant not in self._sessions:
             number = len(self._sessions) + 1
-            session = OrderEntry(self._orders_endpoint, f"P{number}", timeout=_TIMEOUT_S)
+            session = OrderEntry(self._orders_endpoint, f"P{number}", timeout=_TIMEOUT_S, reconnect=None)
             self._sessions[number] = session
             if session.logon.participant != number:
                 raise OmeError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ome._native import CData, ffi, lib
 from ome.engine.calls import Handle
-from ome.engine.state import limits_of, misfit, sessions_of, state_of
+from ome.engine.state import limits_in, limits_of, misfit, sessions_of, state_of
 from ome.messages import Limits
 
 __all__ = ["create", "destroy", "resize"]
@@ -25,7 +25,7 @@ def resize(handle: Handle, limits: Limits) -> None:
     pointer = ffi.new("ome_engine_t **", engine)
     status = lib.ome_engine_resize(pointer, limits_of(limits))
     if status == lib.OME_FULL:
-        raise misfit(state_of(engine), sessions_of(engine), limits, "resize")
+        raise misfit(state_of(engine), sessions_of(engine), limits_in(engine).rules_version, limits, "resize")
     if status != lib.OME_OK:
         raise MemoryError(f"no memory for an engine of {limits}")
     handle.pointer = pointer[0]

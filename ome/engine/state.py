@@ -33,12 +33,20 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionState:
-    """A session that is defined: its number, its participant's name and number, and which of the participant's sessions it is."""
+    """A session that is defined: its number, its participant's name and number, and which of the participant's sessions it is.
+
+    `flags`: what it has chosen, SessionFlags. `command_sequence`: of the last message taken from it. `report_sequence`: of its last
+    report. `defined_sequence`: of the command that defined it. These are 0 where the engine follows the first version of the rules.
+    """
 
     session: int
     participant: int
     participant_name: str
     session_number: int
+    flags: int
+    command_sequence: int
+    report_sequence: int
+    defined_sequence: int
 
 
 def state_of(engine: CData) -> EngineState:
@@ -61,7 +69,16 @@ def sessions_of(engine: CData) -> list[SessionState]:
             continue
         name = ffi.string(found.participant_name, 16).decode("ascii")
         result.append(
-            SessionState(session=number, participant=found.participant, participant_name=name, session_number=found.session_number)
+            SessionState(
+                session=number,
+                participant=found.participant,
+                participant_name=name,
+                session_number=found.session_number,
+                flags=found.flags,
+                command_sequence=found.command_sequence,
+                report_sequence=found.report_sequence,
+                defined_sequence=found.defined_sequence,
+            )
         )
     return result
 
@@ -78,8 +95,8 @@ def limits_of(limits: Limits) -> CData:
     return ffi.new("ome_limits_t *", {name: getattr(limits, name) for name in Limits.__slots__})
 
 
-def misfit(state: EngineState, sessions: Iterable[SessionState], limits: Limits, where: str) -> InvalidValueError:
-    """What of an engine in this state, with these sessions, does not fit into other limits."""
+def misfit(state: EngineState, sessions: Iterable[SessionState], rules_version: int, limits: Limits, where: str) -> InvalidValueError:
+    """What of an engine in this state, with these sessions and rules, does not fit into other limits."""
     used = {
         "order_count_max": state.order_slot_count,
         "level_count_max": state.level_count,
@@ -87,6 +104,7 @@ def misfit(state: EngineState, sessions: Iterable[SessionState], limits: Limits,
         # There may be gaps below the highest number of a session or participant.
         "session_count_max": max((max(session.session, session.participant) for session in sessions), default=0),
         "special_count_max": state.special_count,
+        "rules_version": rules_version,
     }
     too_few = [name for name, count in used.items() if getattr(limits, name) < count]
     found = ", ".join(f"{name} {getattr(limits, name):,}" for name in too_few)

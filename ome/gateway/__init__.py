@@ -1,33 +1,60 @@
-"""Order entry. The loop in C moves orders and reports; this module handles rare things: logons, their sessions and reference data."""
+"""Order entry. The loop in C moves orders and reports; this package handles rare things: logons, their sessions and reference data
+(here), which numbers they have (`registry`), and reports that are no longer in memory (`archive`)."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from ome._native import CData, ffi, lib
+from ome.admission import OPEN, WRONG_LOGON_MS, Admission, Credential
 from ome.codec import EVENT, Records, define_instrument, define_session, encode_commands, logout_message
 from ome.codec.wire import command_messages, decode_message, encode_message
 from ome.engine import SessionState
-from ome.enums import CommandKind, EventKind, Policy, Reason
+from ome.enums import CommandKind, EventKind, LogonFlags, Policy, Reason, SessionFlags
 from ome.errors import OmeError
+from ome.gateway.archive import REPORT_SIZE, ReportArchive, Wanted
 from ome.gateway.registry import Lease, SessionRegistry
 from ome.instruments import Instrument
+from ome.keys import Role
+from ome.log import LogKind
+from ome.messages import Limits
 from ome.supervision import Supervisor
+from ome.transport import Listener
 
-__all__ = ["FRAME_SIZE_MAX_BYTES", "Gateway"]
+__all__ = ["FRAME_SIZE_MAX_BYTES", "Gateway", "Throttle"]
 
 FRAME_MESSAGE_COUNT_MAX = 256
 # A frame of too many messages is to be answered, not cut off: so the transport lets twice as many through.
 FRAME_SIZE_MAX_BYTES = 2 * 64 * FRAME_MESSAGE_COUNT_MAX
 _TURN_MS = 100
 _LOGON_AGAIN_MS = 250  # a connection that has logged on may do so again this often; its answers are long
+_MESSAGE_SIZE = 88  # of a logon, the longest that the loop hands over
+_ENDPOINT_SIZE = 64
+_NAMES_COUNTED = 65_536  # participants in a minute whose logons are counted
 _HEARTBEAT_MS_MIN = 100
 _HEARTBEAT_MS_MAX = 60_000
+_HEARTBEAT_MS_DEFAULT = 10_000
+_SESSION_FLAGS = int(SessionFlags.CANCEL_ON_DISCONNECT | SessionFlags.CANCEL_ON_LOGOUT)
+_END_KINDS = {Reason.THROTTLED: LogKind.THROTTLE, Reason.NOT_PERMITTED: LogKind.KILL}
+"""Of sessions that the venue ended for what they, or their keys, did; the others have logged out or lost their connections."""
+_LOGON_FLAGS = int(LogonFlags.NO_TAKEOVER | LogonFlags.ADD_SESSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """How much a participant may send: messages in a second, messages without an answer, logons in a minute; 0 is any number."""
+
+    messages_per_second: int = 0
+    in_flight: int = 0
+    logons_per_minute: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +64,44 @@ class _Logon:
     peer: int
     name: bytes
     number: int
+    flags: int
     heartbeat_ms: int
+    next_report_sequence: int
+    login_id: int
+    options: int
+    secret: bytes = field(repr=False)
+    address: str
+    credential: Credential = OPEN
+
+
+class _LogonRate:
+    """Counts the logons of each participant in the minute that runs."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._minute = 0
+        self._counts: Counter[bytes] = Counter()
+
+    def allows(self, name: bytes) -> bool:
+        """Counts one more, unless it is too much."""
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            self._minute = minute
+            self._counts.clear()
+        if self._most and self._counts[name] >= self._most:
+            return False
+        if self._most and (name in self._counts or len(self._counts) < _NAMES_COUNTED):
+            self._counts[name] += 1
+        return True
 
 
 class Gateway:
     """The sessions on one listener, and the thread that serves them.
 
     `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `look` gives an ome_venue_view_t *.
-    `participants` are those admitted; none given admits any. `on_defined` is called with the fields of each definition's event but those
-    of sessions, on the gateway's thread.
+    `admission` decides who may log on; `connections` knows their keys and addresses. `directory` is the journal's, if there is one, and
+    `limits` are the engine's. `endpoints` are those of market data and of requests, for the answer to a logon. `note` takes what operators
+    and auditors look for. `on_defined` is called with the fields of each definition's event but those of sessions, on the gateway's thread.
     """
 
     def __init__(
@@ -55,41 +111,71 @@ class Gateway:
         *,
         epoch: int,
         policy: Policy,
-        session_count_max: int,
+        limits: Limits,
+        directory: Path | None,
+        endpoints: tuple[str, str],
+        throttle: Throttle,
+        reports_in_memory: int,
         sessions_per_participant: int,
         sessions: Iterable[SessionState],
-        participants: Iterable[str],
+        admission: Admission,
+        connections: Listener,
         submit: Callable[[Records], int],
         look: Callable[[], CData],
+        note: Callable[..., None],
         on_defined: Callable[[int, int, Reason], None],
         supervisor: Supervisor,
     ) -> None:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         gateway = ffi.new("ome_gateway_t **")
-        if lib.ome_gateway_create(venue, listener, self._event_fd, gateway) != lib.OME_OK:
+        options = ffi.new("ome_gateway_options_t *")
+        options.history_count = reports_in_memory
+        options.message_rate_max, options.in_flight_max = throttle.messages_per_second, throttle.in_flight
+        if lib.ome_gateway_create(venue, listener, self._event_fd, options, gateway) != lib.OME_OK:
             os.close(self._event_fd)
             raise MemoryError("no memory for the gateway")
         self._pointer = gateway[0]
         self._epoch = epoch
         self._policy = policy
-        self._admitted = frozenset(participants)
+        self._throttle = throttle
+        self._endpoints = endpoints
+        self._has_journal = directory is not None
+        self._admission = admission
+        self._connections = connections
+        self._note = note
+        self._connected: dict[int, _Logon] = {}  # by session
+        self._has_other_keys = threading.Event()
         self._submit = submit
         self._look_at_venue = look
         self._on_defined = on_defined
-        self._registry = SessionRegistry(sessions, session_count_max, sessions_per_participant, self._look)
+        self._registry = SessionRegistry(sessions, limits.session_count_max, sessions_per_participant, self._look)
+        self._logons = _LogonRate(throttle.logons_per_minute)
         self._waiting: dict[int, _Logon] = {}  # by session: for the engine to give it a number that is somebody else's
         self._reference_data = bytearray()
         self._instrument_count = 0
+        self._given: deque[tuple[int, bytes]] = deque()  # by the archive, for the loop
+        self._archive = ReportArchive(directory, limits, self._take_reports, supervisor=supervisor)
         self._stop = threading.Event()
         self._thread = supervisor.thread("ome-gateway", self._serve, period_s=0.0, attempts=1)
+
+    @property
+    def pointer(self) -> CData:
+        """The gateway of the C library, which other threads may ask who is connected."""
+        return self._pointer
 
     def add_instrument(self, number: int, instrument: Instrument) -> None:
         """The instrument is in the answer to every logon from now on."""
         self._reference_data += command_messages(encode_commands([define_instrument(instrument, number)])).tobytes()
         self._instrument_count += 1
 
+    def check_credentials(self) -> None:
+        """What clients have proved may no longer count: the sessions for which it does not, end. Any thread."""
+        self._has_other_keys.set()
+        os.eventfd_write(self._event_fd, 1)
+
     def start(self) -> None:
         """Serves from now on."""
+        self._archive.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -97,6 +183,7 @@ class Gateway:
         self._stop.set()
         os.eventfd_write(self._event_fd, 1)
         self._thread.stop()
+        self._archive.stop()
 
     def close(self) -> None:
         """Frees everything but the listener; the venue no longer runs."""
@@ -115,34 +202,90 @@ class Gateway:
         self._log_out_all()
         return False
 
+    def _end_without_credentials(self) -> None:
+        self._has_other_keys.clear()
+        for session, logon in tuple(self._connected.items()):
+            if not self._admission.is_good(logon.credential):
+                lib.ome_gateway_end_session(self._pointer, session, Reason.NOT_PERMITTED)
+
     def _turn(self, timeout_ms: int) -> bool:
+        if self._has_other_keys.is_set():
+            self._end_without_credentials()
+        while self._given:
+            request, reports = self._given.popleft()
+            lib.ome_gateway_give_reports(self._pointer, request, ffi.from_buffer("uint8_t[]", reports), len(reports) // REPORT_SIZE)
         outcome = lib.ome_gateway_run(self._pointer, timeout_ms)
         self._said_something = outcome != lib.OME_GATEWAY_IDLE
+        self._take_ends()  # those come before what a session does next
         if outcome == lib.OME_GATEWAY_MESSAGE:
             self._take_message()
         elif outcome == lib.OME_GATEWAY_DEFINED:
             self._take_definition()
+        elif outcome == lib.OME_GATEWAY_REPORTS_WANTED:
+            self._ask_for_reports()
         return bool(outcome != lib.OME_GATEWAY_STOPPED)
+
+    def _ask_for_reports(self) -> None:
+        wanted = ffi.new("ome_gateway_wanted_t *")
+        lib.ome_gateway_wanted(self._pointer, wanted)
+        self._archive.ask(Wanted(wanted.request, wanted.session, int(wanted.next_report_sequence), int(wanted.report_sequence)))
+
+    def _take_reports(self, request: int, reports: bytes) -> None:
+        """The archive's answer, on its thread."""
+        self._given.append((request, reports))
+        os.eventfd_write(self._event_fd, 1)
+
+    def _take_ends(self) -> None:
+        while (end := lib.ome_gateway_take_end(self._pointer)).session:
+            reason = Reason(end.reason)
+            self._note_end(_END_KINDS.get(reason, LogKind.LOGOUT), end.session, reason)
+
+    def _note_logon(self, kind: LogKind, logon: _Logon, **fields: object) -> None:
+        name = logon.name.decode("ascii", "backslashreplace")
+        self._note(kind, participant=name, number=logon.number, login_id=logon.login_id, peer=logon.address, **fields)
+
+    def _note_end(self, kind: LogKind, session: int, reason: Reason) -> None:
+        logon = self._connected.pop(session, None)
+        if logon is not None:
+            self._note_logon(kind, logon, session=session, reason="CONNECTION_LOST" if reason is Reason.NONE else reason.name)
 
     def _take_message(self) -> None:
         peer = int(lib.ome_gateway_peer(self._pointer))
-        name, fields = decode_message(bytes(ffi.buffer(lib.ome_gateway_message(self._pointer), 64)))
+        name, fields = decode_message(bytes(ffi.buffer(lib.ome_gateway_message(self._pointer), _MESSAGE_SIZE)))
         if name == "Logon":
-            self._log_on(peer, fields["participant_name"], fields["session_number"], fields["heartbeat_ms"])
+            logon = _Logon(
+                peer=peer,
+                name=fields["participant_name"],
+                number=fields["session_number"],
+                flags=fields["session_flags"],
+                heartbeat_ms=fields["heartbeat_ms"] or _HEARTBEAT_MS_DEFAULT,
+                next_report_sequence=fields["next_report_sequence"],
+                login_id=fields["login_id"],
+                options=fields["logon_flags"],
+                secret=fields["secret"],
+                address=self._connections.address_of(peer),
+            )
+            self._log_on(logon)
         else:
-            self._log_out(peer)
+            self._log_out(peer, fields["session"])
 
-    def _log_on(self, peer: int, name: bytes, number: int, heartbeat_ms: int) -> None:
-        if lib.ome_gateway_session_of(self._pointer, peer):
-            lib.ome_gateway_pause(self._pointer, peer, _LOGON_AGAIN_MS)
-        refusal = self._refusal(name)
+    def _log_on(self, logon: _Logon) -> None:
+        if lib.ome_gateway_session_of(self._pointer, logon.peer):
+            lib.ome_gateway_pause(self._pointer, logon.peer, _LOGON_AGAIN_MS)
+        credential = self._admission.admit(logon.name, logon.secret, self._connections.key_of(logon.peer))
+        if isinstance(credential, Reason):
+            lib.ome_gateway_pause(self._pointer, logon.peer, WRONG_LOGON_MS)
+        refusal = credential if isinstance(credential, Reason) else self._refusal(logon, credential)
+        if refusal is Reason.NONE and not self._logons.allows(logon.name):
+            refusal = Reason.THROTTLED
         if refusal is Reason.NONE:
-            found = self._registry.log_on(name, number)
+            found = self._registry.log_on(logon.name, logon.number)
             if not isinstance(found, Reason):
-                self._take_lease(_Logon(peer, name, number, heartbeat_ms), found)
+                assert isinstance(credential, Credential), "nothing refuses it"
+                self._take_lease(replace(logon, credential=credential), found)
                 return
             refusal = found
-        self._answer(peer, refusal)
+        self._answer(logon, refusal)
 
     def _take_lease(self, logon: _Logon, lease: Lease) -> None:
         """A free number is valid at once; a number that the engine has for another session, when the engine has accepted the change."""
@@ -154,18 +297,21 @@ class Gateway:
             status = self._submit(encode_commands([command]))
             if status != lib.OME_OK:
                 self._registry.forget(lease.session)
-                self._answer(logon.peer, Reason.BUSY if status == lib.OME_FULL else Reason.ENGINE_STOPPED)
+                self._answer(logon, Reason.BUSY if status == lib.OME_FULL else Reason.ENGINE_STOPPED)
                 return
         former = self._waiting.get(lease.session)
         if former is not None and former.peer != logon.peer:
-            self._answer(former.peer, Reason.BUSY)
+            self._answer(former, Reason.BUSY)
         self._waiting[lease.session] = logon
 
-    def _refusal(self, name: bytes) -> Reason:
-        if not 1 <= len(name) <= 16 or not all(0x21 <= byte <= 0x7E for byte in name):
-            return Reason.BAD_PARTICIPANT
-        if self._admitted and name.decode("ascii") not in self._admitted:
-            return Reason.BAD_PARTICIPANT
+    @staticmethod
+    def _refusal(logon: _Logon, credential: Credential) -> Reason:
+        if not _HEARTBEAT_MS_MIN <= logon.heartbeat_ms <= _HEARTBEAT_MS_MAX:
+            return Reason.BAD_HEARTBEAT
+        if logon.flags & ~_SESSION_FLAGS or logon.options & ~_LOGON_FLAGS:
+            return Reason.BAD_FLAGS
+        if logon.options & LogonFlags.ADD_SESSION and Role.GATEWAY not in credential.roles:
+            return Reason.NOT_PERMITTED
         return Reason.NONE
 
     def _take_definition(self) -> None:
@@ -178,12 +324,13 @@ class Gateway:
             if int(event["kind"]) == EventKind.DEFINED:
                 self._registry.define(session, int(event["participant"]))
                 if logon is not None:
+                    lib.ome_gateway_undefine(self._pointer, session)  # whose number it was
                     self._admit(logon, Lease(int(event["participant"]), session, is_defined=True, is_reused=False))
                 return
             lib.ome_gateway_undefine(self._pointer, session)
             self._registry.forget(session)
             if logon is not None:
-                self._answer(logon.peer, Reason.SESSION_LIMIT_REACHED)
+                self._answer(logon, Reason.SESSION_LIMIT_REACHED)
             return
         self._on_defined(kind, int(event["instrument"]), Reason(int(event["reason"])))
 
@@ -195,45 +342,93 @@ class Gateway:
     def _admit(self, logon: _Logon, lease: Lease) -> None:
         former = int(self._look(lease.session).peer)
         if former and former != logon.peer:
-            self._send(former, logout_message(Reason.SESSION_TAKEN_OVER))
+            if logon.options & LogonFlags.NO_TAKEOVER:
+                self._answer(logon, Reason.SESSION_IN_USE)
+                return
+            self._say_logout(former, lease.session, Reason.SESSION_TAKEN_OVER)
+            self._note_logon(LogKind.TAKEOVER, logon, session=lease.session, former=self._connected[lease.session].address)
         entry = ffi.new("ome_gateway_logon_t *")
         entry.peer = logon.peer
-        entry.heartbeat_ms = min(max(logon.heartbeat_ms, _HEARTBEAT_MS_MIN), _HEARTBEAT_MS_MAX) if logon.heartbeat_ms else 0
+        entry.heartbeat_ms = logon.heartbeat_ms
         entry.participant = lease.participant
         entry.session_number = logon.number
+        entry.flags = logon.flags
+        entry.is_added = logon.options & LogonFlags.ADD_SESSION != 0
         entry.is_defined = lease.is_defined
         ffi.memmove(entry.participant_name, logon.name.ljust(16, b"\0"), 16)
+        others = [] if entry.is_added else [session for session in self._sessions_of(logon.peer) if session != lease.session]
         if lib.ome_gateway_bind(self._pointer, lease.session, entry) == lib.OME_OK:
-            self._answer(logon.peer, Reason.NONE, lease.participant, lease.session)
+            for session in others:
+                self._note_end(LogKind.LOGOUT, session, Reason.REQUESTED)
+            self._connected[lease.session] = logon
+            self._note_logon(LogKind.LOGON, logon, session=lease.session, reports=logon.next_report_sequence)
+            self._answer(logon, Reason.NONE, lease)
+            lib.ome_gateway_begin(self._pointer, lease.session, logon.next_report_sequence)
 
-    def _answer(self, peer: int, reason: Reason, participant: int = 0, session: int = 0) -> None:
-        accepted = reason is Reason.NONE
+    def _answer(self, logon: _Logon, reason: Reason, lease: Lease | None = None) -> None:
         venue = self._look_at_venue()
+        fields: dict[str, object] = {
+            "epoch": self._epoch,
+            "server_time_ns": int(venue.time_ns),
+            "engine_sequence": int(venue.cursor),
+            "login_id": logon.login_id,
+            "frame_message_count_max": FRAME_MESSAGE_COUNT_MAX,
+            "policy": self._policy,
+            "reason": reason,
+        }
+        if lease is None:
+            self._note_logon(LogKind.REFUSAL, logon, reason=reason.name)
+            self._send(logon.peer, encode_message("LogonAnswer", **fields))
+            return
+        look = self._look(lease.session)
+        feed, requests = self._endpoints
         answer = encode_message(
             "LogonAnswer",
-            epoch=self._epoch,
-            server_time_ns=int(venue.time_ns),
-            engine_sequence=int(venue.cursor),
-            report_sequence=int(self._look(session).report_sequence) if accepted else 0,
-            instrument_count=self._instrument_count if accepted else 0,
-            frame_message_count_max=FRAME_MESSAGE_COUNT_MAX,
-            participant=participant,
-            session=session,
-            policy=self._policy,
-            reason=reason,
+            **fields,
+            report_sequence=int(look.report_sequence),
+            first_report_sequence=1 if self._has_journal else int(look.first_report_sequence),
+            command_sequence=look.command_sequence,
+            instrument_count=self._instrument_count,
+            heartbeat_ms=logon.heartbeat_ms,
+            message_rate_max=self._throttle.messages_per_second,
+            in_flight_max=self._throttle.in_flight,
+            participant=lease.participant,
+            session=lease.session,
+            feed_endpoint=feed.encode("ascii")[:_ENDPOINT_SIZE],
+            requests_endpoint=requests.encode("ascii")[:_ENDPOINT_SIZE],
         )
-        self._send(peer, answer + self._reference_data if accepted else answer)
+        self._send(logon.peer, answer + self._reference_data)
 
-    def _log_out(self, peer: int) -> None:
-        session = lib.ome_gateway_session_of(self._pointer, peer)
-        lib.ome_gateway_unbind(self._pointer, session)
-        self._send(peer, logout_message(Reason.REQUESTED))
+    def _log_out(self, peer: int, named: int) -> None:
+        """The session that the message names, of those of the connection; of one that has one only, that one."""
+        sessions = self._sessions_of(peer)
+        session = named if named in sessions else sessions[0] if len(sessions) == 1 else 0
+        if not session:
+            self._send(peer, logout_message(Reason.REQUESTED))
+            return
+        self._say_logout(peer, session, Reason.REQUESTED)
+        lib.ome_gateway_log_out(self._pointer, session)
+        self._note_end(LogKind.LOGOUT, session, Reason.REQUESTED)
+
+    def _sessions_of(self, peer: int) -> list[int]:
+        sessions = []
+        session = int(lib.ome_gateway_session_of(self._pointer, peer))
+        while session:
+            sessions.append(session)
+            session = int(lib.ome_gateway_next_session(self._pointer, session))
+        return sessions
 
     def _log_out_all(self) -> None:
         for session in self._registry.sessions():
             peer = int(self._look(session).peer)
             if peer:
-                self._send(peer, logout_message(Reason.ENGINE_STOPPED))
+                self._say_logout(peer, session, Reason.ENGINE_STOPPED)
+                self._note_end(LogKind.LOGOUT, session, Reason.ENGINE_STOPPED)
+
+    def _say_logout(self, peer: int, session: int, reason: Reason) -> None:
+        look = self._look(session)
+        progress = {"command_sequence": look.command_sequence, "report_sequence": int(look.report_sequence)}
+        self._send(peer, encode_message("Logout", reason=reason, session=session, **progress))
 
     def _send(self, peer: int, frame: bytes) -> None:
         """A peer that is gone or does not read gets nothing; the C loop ends its session when it next has a report for it."""

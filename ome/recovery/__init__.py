@@ -129,7 +129,7 @@ class Replay(JournalSource):
         assert self.view is not None, "commands were applied"
         status = lib.ome_replay_resize(self._pointer, limits_of(limits))
         if status == lib.OME_FULL:
-            raise misfit(self.view.state, self.view.sessions, limits, str(self.directory))
+            raise misfit(self.view.state, self.view.sessions, self.view.limits.rules_version, limits, str(self.directory))
         if status != lib.OME_OK:
             raise MemoryError(f"no memory for an engine of {limits}")
         self._follow_engine()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ome.errors import OmeError
 from ome.recovery.directory import segment_first_sequence, segments, sync_directory
-from ome.recovery.manifest import ManifestLine, Seal, check_segment, digest_of, read_manifest, read_seal
+from ome.recovery.manifest import ManifestLine, Seal, check_segment, digest_of, is_of_line, read_manifest, read_seal
 from ome.recovery.snapshots import snapshot_sequences
 
 __all__ = ["ArchiveError", "Archived", "archive_segments"]
@@ -90,7 +90,7 @@ def _events_before(directory: Path, before: int) -> dict[Path, ManifestLine]:
         seal = read_seal(path)
         if seal is None or _last_command(path, seal) >= before:
             break
-        going[path] = ManifestLine(name=path.name, size_bytes=seal.end, digest=digest_of(path, seal.end), chain=b"")
+        going[path] = ManifestLine(name=path.name, size_bytes=seal.end, digest=digest_of(path, seal.end))
     return going
 
 
@@ -109,7 +109,7 @@ def _check_may_go(path: Path, line: ManifestLine | None, target: Path | None) ->
     if line is None:
         raise ArchiveError("segment", where=str(path), found="no line in the manifest", allowed="segments that the manifest names")
     check_segment(path, line)
-    if target is not None and (target / path.name).exists() and digest_of(target / path.name, line.size_bytes) != line.digest:
+    if target is not None and (target / path.name).exists() and not is_of_line(target / path.name, line):
         raise ArchiveError("archive", where=str(target / path.name), found="another file of that name", allowed="none, or the same bytes")
 
 

@@ -10,7 +10,6 @@ repair` does, when the venue is stopped.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import threading
@@ -132,7 +131,7 @@ class Checker:
             if not path.exists():
                 self._note(f"{path}: no such file, and the {MANIFEST_FILE} names it")
                 continue
-            digest = hashlib.blake2b(digest_size=32)
+            digest = line.algorithm.hasher()
             left = line.size_bytes
             try:
                 with path.open("rb", buffering=0) as file:

@@ -13,11 +13,13 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from ome.audit import AuditIntegrityError
 from ome.codec import EVENT, Records, join_records, record_bytes
 from ome.enums import CommandKind
 from ome.errors import InvalidValueError, InvariantError
 from ome.messages import Limits
 from ome.recovery import Batch, Replay
+from ome.recovery.audit_check import check_audit
 from ome.recovery.checker import find_old_damage
 from ome.recovery.findings import Finding
 from ome.recovery.manifest import ManifestError, check_manifest
@@ -26,7 +28,7 @@ from ome.recovery.snapshots import Snapshot, inspect_snapshot, snapshot_sequence
 from ome.recovery.wording import Described, describe_commands, describe_events, instruments_meant
 from ome.reference import ReferenceEngine
 
-__all__ = ["Applied", "Check", "CheckResult", "Disagreement", "EventLog", "Manifest", "Reference", "Snapshots"]
+__all__ = ["Applied", "Audit", "Check", "CheckResult", "Disagreement", "EventLog", "Manifest", "Reference", "Snapshots"]
 
 _EVENT_KEPT_COUNT: Final = 20  # events of each side that a disagreement shows
 
@@ -35,7 +37,8 @@ _EVENT_KEPT_COUNT: Final = 20  # events of each side that a disagreement shows
 class CheckResult:
     """What a check found: `count` things of the kind `unit` were looked at and are right; `detail` says what is wrong.
 
-    Of a snapshot that is wrong, `sequence` is its command and `finding` says how it is wrong.
+    Of a snapshot that is wrong, `sequence` is its command and `finding` says how it is wrong. Of an audit file that is right,
+    `finding` says whether its end is torn.
     """
 
     name: str
@@ -236,6 +239,34 @@ class Manifest:
         except ManifestError as error:
             return CheckResult(name="manifest", is_ok=False, count=0, unit="segments", detail=str(error))
         return CheckResult(name="manifest", is_ok=True, count=count, unit="segments")
+
+
+class Audit:
+    """The audit file is what was written, and is the one of the manifest. Where there is none, and no anchor of one, nothing is checked.
+
+    `live`: a server may be writing the last line.
+    """
+
+    def __init__(self, live: bool) -> None:
+        self._live = live
+
+    def take(self, batch: Batch, replay: Replay) -> bool:
+        return True
+
+    def result(self, replay: Replay) -> CheckResult:
+        try:
+            found = check_audit(replay.directory)
+        except (AuditIntegrityError, OSError) as error:
+            return CheckResult(name="audit", is_ok=False, count=0, unit="lines", detail=str(error))
+        torn = f"torn audit line: {found.torn_bytes:,} bytes, which the next start cuts off and saves to a file"
+        return CheckResult(
+            name="audit",
+            is_ok=True,
+            count=found.count,
+            unit="lines",
+            detail=torn if found.torn_bytes and not self._live else "",
+            finding=Finding.AUDIT_TORN if found.torn_bytes and not self._live else None,
+        )
 
 
 def _equal_count(events: Records, others: Records) -> int:

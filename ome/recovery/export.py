@@ -37,7 +37,7 @@ from ome.recovery import Batch, Replay
 from ome.recovery.directory import first_sequence
 from ome.recovery.listing import journal_source, names_before
 from ome.recovery.names import Names
-from ome.recovery.wording import instruments_meant
+from ome.recovery.wording import instruments_meant, printable
 
 __all__ = ["Export", "ExportError", "export_journal"]
 
@@ -252,7 +252,7 @@ class _Arrow:
 
 
 def _texts(values: npt.NDArray[np.bytes_]) -> npt.NDArray[np.object_]:
-    return np.array([text.decode("ascii", "backslashreplace") for text in values.tolist()], object)
+    return np.array([printable(text) for text in values.tolist()], object)
 
 
 def _enumerations() -> dict[str, dict[str, int]]:

@@ -48,6 +48,8 @@ class Finding(StrEnum):
     EVENTS_AHEAD = "events without commands"
     MANIFEST = "damaged manifest"
     CHANGED = "changed segment"
+    AUDIT_TORN = "torn audit line"
+    AUDIT = "damaged audit file"
     ENGINE = "engine at fault"
 
 
@@ -64,6 +66,7 @@ class Remedy(StrEnum):
     SET_SNAPSHOT_ASIDE = "set snapshot aside"
     SET_DECISIONS_ASIDE = "set decisions aside"
     NEW_MANIFEST = "new manifest"
+    SET_AUDIT_ASIDE = "set audit file aside"
     QUARANTINE = "quarantine"
     NONE = "none"
 
@@ -107,6 +110,7 @@ WAYS: Final = (
             Remedy.SET_SNAPSHOT_ASIDE,
             Remedy.SET_DECISIONS_ASIDE,
             Remedy.NEW_MANIFEST,
+            Remedy.SET_AUDIT_ASIDE,
         )
     ),
     Way(remedy=Remedy.QUARANTINE, doer=Doer.QUARANTINE, exit_code=3),
@@ -292,6 +296,25 @@ TABLE: Final = (
         lost="Nothing; the proof that nobody has changed the journal, and the commands of a segment that is not there",
         start=Start.STARTS,
         needs_accept=frozenset({Remedy.NEW_MANIFEST}),
+    ),
+    Row(
+        finding=Finding.AUDIT_TORN,
+        check="",
+        wrong="Bytes that are no line follow the last one of the audit file, and nothing says that they were on disk",
+        remedies=(Remedy.NEXT_START,),
+        done="The next start cuts them off, saves them to `audit.log.torn-` and adds a line that says so",
+        lost="Lines of the last second before a crash",
+        start=Start.STARTS,
+    ),
+    Row(
+        finding=Finding.AUDIT,
+        check="audit",
+        wrong="A line of the audit file was changed, removed, swapped or added; or the file is not that of the manifest, or is missing",
+        remedies=(Remedy.SET_AUDIT_ASIDE,),
+        done="It is set aside, and a new one goes on behind the last line that the manifest names. Its first line says so",
+        lost="The proof of the lines that the manifest does not name yet; no bytes",
+        start=Start.STARTS,
+        needs_accept=frozenset({Remedy.SET_AUDIT_ASIDE}),
     ),
     Row(
         finding=Finding.ENGINE,

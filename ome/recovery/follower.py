@@ -2,9 +2,9 @@
 
 It reads what the journal has on disk, as a recovery would, in a thread of its own whose priority is the lowest, and only when a snapshot is
 due; the long parts, in C, run only where a core is idle (not the Python between them, which holds what other threads wait for). So all
-that the matcher sees of it is a core, a disk and a cache that are shared. It also keeps the manifest up to date: whenever a segment was
-sealed, and at the end. A snapshot or a manifest that cannot be written is told to the log, and tried again later; the venue goes on. What
-the follower needs of memory is an engine more, once there are snapshots.
+that the matcher sees of it is a core, a disk and a cache that are shared. It also keeps the manifest up to date: when a segment was sealed,
+while a core is idle or after a minute, and at the end. A snapshot or a manifest that cannot be written is told to the log, and tried again
+later; the venue goes on. What the follower needs of memory is an engine more, once there are snapshots.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _PERIOD_S: Final = 0.1
 _LOG_PERIOD_S: Final = 0.01
 _STEP_COUNT: Final = 20_000  # commands at a time: some milliseconds, after which it may be stopped
 _RETRY_S: Final = 60.0  # after a manifest that could not be written
+_BEHIND_MAX_S: Final = 60.0  # that the manifest waits for an idle core
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Follower:
         self._has_run = False
         self._listed = ""  # the last segment when the manifest was brought up to date
         self._next_try_s = 0.0
+        self._behind_s: float | None = None  # since when the manifest has not been up to date
         self._stopping = threading.Event()
         self._is_started = False
         self._thread = (supervisor or Supervisor()).thread(
@@ -112,13 +114,19 @@ class Follower:
         last = max((path.name for path in segments(self.directory)), default="")
         if last == self._listed or time.monotonic() < self._next_try_s:
             return
+        self._behind_s = time.monotonic() if self._behind_s is None else self._behind_s
         if self._add_to_manifest(live=True, count_max=1) == 0:
             self._listed = last
+            self._behind_s = None
+
+    def _can_wait(self) -> bool:
+        """Nobody needs a line at once. But a venue that is always busy gets its lines too, and who stops the thread need not wait."""
+        return not self._stopping.is_set() and self._behind_s is not None and time.monotonic() - self._behind_s < _BEHIND_MAX_S
 
     def _add_to_manifest(self, *, live: bool, count_max: int | None = None) -> int | None:
         """How many lines were added; None where it failed."""
         try:
-            return len(append_manifest(self.directory, live=live, count_max=count_max))
+            return len(append_manifest(self.directory, live=live, count_max=count_max, can_wait=self._can_wait))
         except (OmeError, OSError) as error:
             _log.warning("the manifest of %s is not up to date: %s", self.directory, error)
             self._thread.note(error)

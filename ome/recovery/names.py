@@ -18,6 +18,7 @@ from ome.messages import NULL_VALUE, DefineSession, Limits
 __all__ = ["Names"]
 
 _MANY_INSTRUMENTS: Final = Limits(order_count_max=1, level_count_max=1, special_count_max=0)
+_OF_DEFINITIONS: Final = ("instrument_count_max", "session_count_max", "rules_version")  # what decides which of them are taken
 _DEFINITIONS: Final = (int(CommandKind.DEFINE_INSTRUMENT), int(CommandKind.DEFINE_SESSION))
 
 
@@ -46,7 +47,7 @@ class Names:
         """Those that an engine knows, to learn what comes behind it."""
         names = cls()
         known = sorted(view.instruments.values(), key=lambda pair: pair[0])
-        sizes = {"instrument_count_max": view.limits.instrument_count_max, "session_count_max": view.limits.session_count_max}
+        sizes = {name: getattr(view.limits, name) for name in _OF_DEFINITIONS}
         names._engine = Engine(limits=dataclasses.replace(_MANY_INSTRUMENTS, **sizes))
         names._engine.apply(encode_commands([define_instrument(instrument, number) for number, instrument in known]))
         names._engine.apply(encode_commands([_definition(session) for session in view.sessions]))
@@ -104,9 +105,8 @@ class Names:
 
 def _larger(limits: Limits, command: Records) -> Limits:
     """Those that hold what was defined before and what may be defined behind a change of limits."""
-    names = ("instrument_count_max", "session_count_max")
     try:
-        return dataclasses.replace(limits, **{name: max(getattr(limits, name), int(command[name])) for name in names})
+        return dataclasses.replace(limits, **{name: max(getattr(limits, name), int(command[name])) for name in _OF_DEFINITIONS})
     except InvalidValueError:
         return limits
 
@@ -117,16 +117,13 @@ def _limits_of(commands: Records) -> Limits:
     if first["kind"] != CommandKind.DEFINE_LIMITS:
         return _MANY_INSTRUMENTS
     try:
-        return dataclasses.replace(
-            _MANY_INSTRUMENTS,
-            instrument_count_max=int(first["instrument_count_max"]),
-            session_count_max=int(first["session_count_max"]),
-        )
+        return dataclasses.replace(_MANY_INSTRUMENTS, **{name: int(first[name]) for name in _OF_DEFINITIONS})
     except InvalidValueError:
         return _MANY_INSTRUMENTS
 
 
 def _definition(session: SessionState) -> DefineSession:
-    return define_session(
+    definition = define_session(
         session.participant_name, participant=session.participant, session=session.session, session_number=session.session_number
     )
+    return dataclasses.replace(definition, session_flags=session.flags)

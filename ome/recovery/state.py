@@ -12,7 +12,7 @@ from ome.enums import Side
 from ome.errors import InvalidValueError, one_of
 from ome.recovery.names import Names
 from ome.recovery.snapshots import replay_from_beginning
-from ome.recovery.wording import Described, describe_order
+from ome.recovery.wording import Described, describe_order, describe_session
 
 __all__ = ["InstrumentState", "LevelState", "MarketState", "instrument_state", "market_state"]
 
@@ -44,7 +44,8 @@ class InstrumentState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
-    """Everything after command `sequence`; `time_ns` is the latest timestamp so far. `state_hash` is None before the first command.
+    """Everything after command `sequence`; `time_ns` is the latest timestamp so far. `state_hash` and `rules_version` are None before the
+    first command. `sessions` are by number, those of every instrument.
 
     What came before `begins_behind` is from a snapshot, 0 where all is from the journal.
     """
@@ -55,6 +56,8 @@ class MarketState:
     trade_count: int
     state_hash: int | None
     event_hash: int
+    rules_version: int | None
+    sessions: tuple[Described, ...]
     instruments: tuple[InstrumentState, ...]
 
 
@@ -84,7 +87,15 @@ def market_state(
         event_hash = replay.report.event_hash
         if view is None:
             return MarketState(
-                begins_behind=0, sequence=0, time_ns=0, trade_count=0, state_hash=None, event_hash=event_hash, instruments=()
+                begins_behind=0,
+                sequence=0,
+                time_ns=0,
+                trade_count=0,
+                state_hash=None,
+                event_hash=event_hash,
+                rules_version=None,
+                sessions=(),
+                instruments=(),
             )
         names, state = Names.of(view), view.state
         chosen = [number for name, (number, _) in known.items() if symbol in (None, name)]
@@ -95,6 +106,8 @@ def market_state(
             trade_count=state.trade_count,
             state_hash=view.state_hash,
             event_hash=event_hash,
+            rules_version=view.limits.rules_version,
+            sessions=tuple(describe_session(session) for session in view.sessions),
             instruments=tuple(instrument_state(view, number, names, with_orders=with_orders) for number in chosen),
         )
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from ome.journal import JournalError, JournalIntegrityError, JournalReader, JournalReport, ReplayAssertionError
 from ome.recovery import Replay
-from ome.recovery.checks import Applied, Check, CheckResult, Disagreement, EventLog, Manifest, Reference, Snapshots
+from ome.recovery.checks import Applied, Audit, Check, CheckResult, Disagreement, EventLog, Manifest, Reference, Snapshots
 from ome.recovery.directory import first_sequence
 from ome.recovery.snapshots import replay_from_beginning
 
@@ -92,7 +92,14 @@ def verify(
             found = f"one that begins behind command {begin:,}"
             raise JournalError("journal", where=str(directory), found=found, allowed="all segments, which the reference needs")
         snapshots = Snapshots(directory, live, begin)
-        checks: list[Check] = [Applied(), *([compared] if reference else []), *([] if live else [event_log]), snapshots, Manifest()]
+        checks: list[Check] = [
+            Applied(),
+            *([compared] if reference else []),
+            *([] if live else [event_log]),
+            snapshots,
+            Manifest(),
+            Audit(live),
+        ]
         try:
             while (batch := replay.read(_to_next(replay, snapshots.next))) is not None:
                 wanted = [check.take(batch, replay) for check in checks]

@@ -1,7 +1,8 @@
 """Commands, events and orders as people read them: names for numbers, decimals for units; as fields for a program, or as a line.
 
-This is the only place that turns records into words. `names.Names` knows what the numbers mean; `describe_commands`, `describe_events` and
-`describe_order` give fields by name, `command_line`, `event_line` and `order_line` make a line of those.
+This is the only place that turns records into words. `names.Names` knows what the numbers mean; `describe_commands`, `describe_events`,
+`describe_order` and `describe_session` give fields by name, `command_line`, `event_line`, `order_line` and `session_line` make a line of
+those.
 
 Prices and quantities are decimals, as `price` and `quantity`, where the instrument is known, and otherwise integers, as `price_units` and
 `quantity_lots`. Values that no enumeration has stay numbers.
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from ome.attributes import ATTRIBUTES
 from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, record_bytes
-from ome.engine import OpenOrder
+from ome.engine import OpenOrder, SessionState
 from ome.enums import (
     CommandFlags,
     CommandKind,
@@ -32,6 +33,7 @@ from ome.enums import (
     Reason,
     SelfTradePrevention,
     SelfTradeScope,
+    SessionFlags,
     Side,
     Term,
     TimeInForce,
@@ -47,10 +49,13 @@ __all__ = [
     "describe_commands",
     "describe_events",
     "describe_order",
+    "describe_session",
     "event_line",
     "instruments_meant",
     "lines_of",
     "order_line",
+    "printable",
+    "session_line",
     "time_text",
 ]
 
@@ -142,15 +147,22 @@ def _describe(message: Command | Event, sequence: int, instrument: int, names: N
             fields["flags"] = _flags(EventFlags if is_event else CommandFlags, own)
         elif name == "instrument_flags":
             fields["instrument_flags"] = _flags(InstrumentFlags, value)
+        elif name == "session_flags":
+            fields["session_flags"] = _flags(SessionFlags, value)
         elif name in _OR_NOTHING and value == 0:
             fields[name] = None
         elif name in _ENUMERATIONS:
             fields[name] = _name(_ENUMERATIONS[name], value)
         elif isinstance(value, bytes):
-            fields[name] = value.decode("ascii", "backslashreplace")
+            fields[name] = printable(value)
         else:
             fields[name] = value
     return fields
+
+
+def printable(name: bytes) -> str:
+    """A name, which in a command that is refused may be any bytes; what is not printable in hexadecimal."""
+    return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in name)
 
 
 def _name(kind: type[IntEnum], value: int) -> str | int:
@@ -229,6 +241,19 @@ def describe_order(order: OpenOrder, names: Names) -> Described:
     }
 
 
+def describe_session(session: SessionState) -> Described:
+    """The fields of a session that is defined."""
+    return {
+        "session": session.session,
+        "participant": session.participant,
+        "participant_name": session.participant_name,
+        "session_number": session.session_number,
+        "session_flags": _flags(SessionFlags, session.flags),
+        "command_sequence": session.command_sequence,
+        "report_sequence": session.report_sequence,
+    }
+
+
 def command_line(fields: Described) -> str:
     """A command in one line: sequence, time, kind, who, symbol, then what it says."""
     return (
@@ -247,6 +272,11 @@ def order_line(fields: Described) -> str:
     rest = {name: value for name, value in fields.items() if name not in ("order_id", "price", "leaves_quantity")}
     rest = {name: value for name, value in rest.items() if value or not name.endswith("_quantity")}
     return f"{fields['order_id']:>20}  {_who(fields):<12} {fields['leaves_quantity']!s:>10} @ {fields['price']!s:<12} {_rest(rest)}"
+
+
+def session_line(fields: Described) -> str:
+    """A session in one line."""
+    return f"session {_who(fields):<18} {_rest(fields)}".rstrip()
 
 
 def _who(fields: Mapping[str, Any]) -> str:

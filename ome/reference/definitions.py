@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from ome.enums import InstrumentFlags, Reason
+from ome.enums import InstrumentFlags, Reason, SessionFlags
 from ome.messages import Command, DefineInstrument, DefineLimits, DefineSession
 from ome.reference.book import Book
 from ome.reference.market import Market
@@ -16,6 +16,7 @@ __all__ = ["define"]
 TICK_MAX: Final = 2**62
 DECIMALS_MAX: Final = 18
 _INSTRUMENT_FLAGS: Final = sum(InstrumentFlags)
+_SESSION_FLAGS: Final = sum(SessionFlags)
 
 
 def define(market: Market, command: Row, definition: Command) -> None:
@@ -29,6 +30,8 @@ def define(market: Market, command: Row, definition: Command) -> None:
                 market.symbols.add(definition.symbol)
         case DefineSession():
             if is_good := _is_good_session(market, definition):
+                if not _is_known(market, definition):
+                    market.begin_session(definition.session)
                 market.sessions[definition.session] = definition
         case _:
             raise AssertionError("only definitions come here")
@@ -57,6 +60,10 @@ def _is_good_instrument(market: Market, definition: DefineInstrument) -> bool:
 
 
 def _is_good_session(market: Market, definition: DefineSession) -> bool:
+    if market.has_sessions and definition.session_flags & ~_SESSION_FLAGS:
+        return False
+    if _is_known(market, definition):
+        return True
     former = market.sessions.get(definition.session)
     others = [session for session in market.sessions.values() if session is not former]
     return (
@@ -66,6 +73,14 @@ def _is_good_session(market: Market, definition: DefineSession) -> bool:
         and not any(_is_same_session(session, definition) for session in others)
         and (former is None or not market.has_live_order(former.participant, former.session))
         and _is_good_participant(market, definition, others)
+    )
+
+
+def _is_known(market: Market, definition: DefineSession) -> bool:
+    """Whether the session has this number already: then only what it has chosen changes. Not in the first version of the rules."""
+    former = market.sessions.get(definition.session)
+    return (
+        market.has_sessions and former is not None and former.participant == definition.participant and _is_same_session(former, definition)
     )
 
 

@@ -27,7 +27,8 @@ import dataclasses
 from typing import Final
 
 from ome.codec import COMMAND, EVENT, Records, decode_commands, decode_events, encode_commands, records_of
-from ome.enums import CommandKind, Reason, Side
+from ome.codec.layouts import MESSAGE_CLASSES
+from ome.enums import CommandKind, MessageClass, Reason, Side
 from ome.errors import InvalidTypeError, InvalidValueError, InvariantError
 from ome.messages import Command, Event, Limits
 from ome.reference import hashes
@@ -40,13 +41,16 @@ from ome.reference.new_order import new_order
 from ome.reference.order_commands import amend_order, cancel_order, reduce_order
 from ome.reference.orders import Order
 from ome.reference.records import CONTINUED, Row, rows_of
-from ome.reference.state import state_words
+from ome.reference.state import session_progress, state_words
 from ome.reference.terms import NO_TERMS, Continued, Terms
 
 __all__ = ["ReferenceEngine"]
 
 NEW_ORDER, AMEND_ORDER, ORDER_TERMS = int(CommandKind.NEW_ORDER), int(CommandKind.AMEND_ORDER), int(CommandKind.ORDER_TERMS)
 _DEFINITIONS: Final = frozenset((int(CommandKind.DEFINE_LIMITS), int(CommandKind.DEFINE_INSTRUMENT), int(CommandKind.DEFINE_SESSION)))
+_QUARANTINED: Final = 0
+_OF_CLIENTS: Final = frozenset(kind.value for kind in CommandKind if MESSAGE_CLASSES[kind] is MessageClass.ORDER) | {_QUARANTINED}
+_SEQUENCE_MAX: Final = 2**32 - 1
 _WITH_TERMS: Final = frozenset((NEW_ORDER, AMEND_ORDER))
 _WITHOUT_TERMS: Final = {
     int(CommandKind.CANCEL_ORDER): cancel_order,
@@ -55,6 +59,22 @@ _WITHOUT_TERMS: Final = {
     int(CommandKind.EXPIRE_ORDERS): expire_orders,
     int(CommandKind.SET_LAST_PRICE): set_last_price,
 }
+
+
+def _takes_sequence(market: Market, record: Row) -> bool:
+    """Section Sessions: takes the number of a record that its session has numbered, or rejects the record where it is not the next."""
+    sequence = record.session_sequence
+    is_numbered = sequence != 0 and record.kind in _OF_CLIENTS and record.session != 0
+    if not (market.has_sessions and is_numbered and market.is_session_known(record)):
+        return True
+    last = market.command_sequences[record.session]
+    if sequence != last % _SEQUENCE_MAX + 1:
+        ahead = (sequence - last) % 2**32
+        is_seen = ahead == 0 or ahead >= 2**31
+        market.events.reject(record, Reason.SEQUENCE_SEEN if is_seen else Reason.SEQUENCE_GAP)
+        return False
+    market.command_sequences[record.session] = sequence
+    return True
 
 
 class ReferenceEngine:
@@ -147,6 +167,10 @@ class ReferenceEngine:
         order = self._market.live.get(order_id)
         return None if order is None else dataclasses.replace(order)
 
+    def progress(self, session: int) -> tuple[int, int, int]:
+        """Section Sessions: flags, last number taken and count of reports of a session that is defined; 0 each in the first rules."""
+        return session_progress(self._market, session)
+
     def check(self) -> None:
         """Asserts every invariant. Raises InvariantError, whose message holds the rule that broke and the whole state."""
         try:
@@ -173,6 +197,8 @@ class ReferenceEngine:
             market.continued = continued = None
         if market.deadlines:
             expire_by_time(market)
+        if not _takes_sequence(market, record):
+            return
         if continued is not None:
             self._continue(continued, record)
         elif record.flags & CONTINUED and record.kind in _WITH_TERMS:

@@ -24,6 +24,8 @@ _ATTRIBUTES: Final = int(EventKind.ATTRIBUTES)
 _TRADE: Final = int(EventKind.TRADE)
 _PREVENTED: Final = int(EventKind.PREVENTED)
 _TRIGGERED: Final = int(EventKind.TRIGGERED)
+_DISPLAYED: Final = int(EventKind.DISPLAYED)
+_STOP_SET: Final = int(EventKind.STOP_SET)
 
 _ORDER_EVENT: Final = struct.Struct("<QQQqqQIHHIBBBB")  # also for events about a command
 _ATTRIBUTES_EVENT: Final = struct.Struct("<QQQ4IQIHHIBBBB")
@@ -46,6 +48,8 @@ class EventLog:
         self.count = 0
         self.hash = hashes.EVENTS_INITIAL
         self._said = bytearray()
+        self.has_sessions = False  # whether the rules count the commands and reports of sessions
+        self.report_sequences: dict[int, int] = {}  # of each session that is defined: events reported to it; empty where none are counted
 
     def take(self) -> bytearray:
         """The events since the last call, as bytes; they enter the hash."""
@@ -53,14 +57,21 @@ class EventLog:
         self.hash = hashes.fold_records(self.hash, taken)
         return taken
 
+    def report_to(self, session: int) -> None:
+        """Section Sessions: one more event is reported to this session, where it is defined."""
+        if session in self.report_sequences:
+            self.report_sequences[session] += 1
+
     def say(self, kind: int, order: Order, quantity: int, *, flags: int = 0, reason: int = 0) -> None:
-        """An event of an order: any that is not Trade or Prevented. A Triggered carries the stop price, any other the order's price."""
+        """An event of an order: any but Trade and Prevented. Triggered and StopSet carry the stop price, others the order's price."""
         self.count += 1
+        if kind != _DISPLAYED:
+            self.report_to(order.session)
         self._said += _ORDER_EVENT.pack(
             self.sequence,
             order.order_id,
             order.client_order_id,
-            order.stop_price if kind == _TRIGGERED else order.price,
+            order.stop_price if kind in (_TRIGGERED, _STOP_SET) else order.price,
             quantity,
             self.now_ns,
             order.account,
@@ -79,6 +90,7 @@ class EventLog:
         if not any(order.attributes):
             return
         self.count += 1
+        self.report_to(order.session)
         self._said += _ATTRIBUTES_EVENT.pack(
             self.sequence,
             order.order_id,
@@ -95,6 +107,11 @@ class EventLog:
             0,
         )
 
+    def say_stop_set(self, order: Order) -> None:
+        """The stop price of an order that waits; its type is where others have flags. Not in the first version of the rules."""
+        if self.has_sessions:
+            self.say(_STOP_SET, order, order.leaves, flags=order.order_type)
+
     def say_trade(self, aggressor: Order, resting: Order, quantity: int) -> None:
         """P2: a trade, at the resting order's price. Both orders have traded already, so that it shows whether they are filled."""
         flags = (0 if aggressor.leaves else _AGGRESSOR_FILLED) | (0 if resting.leaves else _RESTING_FILLED)
@@ -106,6 +123,8 @@ class EventLog:
 
     def _say_pair(self, kind: int, aggressor: Order, resting: Order, quantity: int, flags: int) -> None:
         self.count += 1
+        self.report_to(aggressor.session)
+        self.report_to(resting.session)
         self._said += _PAIR_EVENT.pack(
             self.sequence,
             aggressor.order_id,
@@ -135,6 +154,16 @@ class EventLog:
             side=command.side if is_mass_cancel else 0,
             price=command.price if command.kind == CommandKind.SET_LAST_PRICE else 0,
             quantity=quantity,
+        )
+
+    def say_completed_elsewhere(self, command: Row) -> None:
+        """Section CancelOrder, ReduceOrder: the sender's answer, where the order is of another session."""
+        by_order_id = command.flags & BY_ORDER_ID
+        self._say_about(
+            command,
+            EventKind.COMPLETED,
+            order_id=command.client_order_id if by_order_id else 0,
+            client_order_id=0 if by_order_id else command.client_order_id,
         )
 
     def reject(self, command: Row, reason: Reason) -> None:
@@ -184,6 +213,8 @@ class EventLog:
     ) -> None:
         """An event of a command, not of an order: Rejected, Defined or Completed. Its last byte is the kind of the command."""
         self.count += 1
+        if kind != EventKind.DEFINED:
+            self.report_to(command.session)
         self._said += _ORDER_EVENT.pack(
             self.sequence,
             order_id,

@@ -7,6 +7,7 @@ docs/RULES.md.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final
 
 from sortedcontainers import SortedSet
@@ -24,6 +25,7 @@ __all__ = ["Market"]
 
 ACCEPTED, CANCELLED = int(EventKind.ACCEPTED), int(EventKind.CANCELLED)
 DISPLAYED, REDUCED = int(EventKind.DISPLAYED), int(EventKind.REDUCED)
+RULES_WITH_SESSIONS: Final = 1
 QUANTITY_MAX: Final = 2**60
 OPEN_QUANTITY_MAX: Final = 2**62
 
@@ -39,6 +41,7 @@ class Market:
         self.books: list[Book] = []  # of instrument 1, 2, ...
         self.symbols: set[bytes] = set()  # of the instruments
         self.sessions: dict[int, DefineSession] = {}  # by number, in the order of their definition
+        self.command_sequences: dict[int, int] = {}  # of the last record taken from each session that is defined
         self.ids = OrderIds(limits.order_count_max)
         self.live: dict[int, Order] = {}  # at rest and waiting, by order id
         self.live_by_client_id: dict[tuple[int, int], Order] = {}  # by participant and client order id
@@ -46,6 +49,7 @@ class Market:
         self.deadlines: SortedSet[tuple[int, int]] = SortedSet()  # deadline and order id of each live order that has one
         self.level_count = 0
         self.continued: Continued | None = None  # the command that waits for more terms
+        self.events.has_sessions = self.has_sessions
 
     def resize(self, limits: Limits) -> None:
         """Section Definitions: other limits, which hold all that there is. Raises InvalidValueError where they do not."""
@@ -58,8 +62,30 @@ class Market:
         ):
             if getattr(limits, name) < used:
                 raise InvalidValueError(name, where="limits", found=getattr(limits, name), allowed=f"at least {used}, which are in use")
+        if limits.rules_version < self.limits.rules_version:
+            allowed = f"at least {self.limits.rules_version}, which the engine follows"
+            raise InvalidValueError("rules_version", where="limits", found=limits.rules_version, allowed=allowed)
+        had_sessions = self.has_sessions
         self.limits = limits
+        self.events.has_sessions = self.has_sessions
+        if self.has_sessions and not had_sessions:
+            for number, session in self.sessions.items():
+                self.sessions[number] = dataclasses.replace(session, session_flags=0)
+                self.begin_session(number)
         self.ids.slot_count_max = limits.order_count_max
+
+    # Sessions
+
+    @property
+    def has_sessions(self) -> bool:
+        """Section Versions of the rules: whether the commands and reports of sessions are counted."""
+        return self.limits.rules_version >= RULES_WITH_SESSIONS
+
+    def begin_session(self, number: int) -> None:
+        """Section Sessions: nothing was taken from the session, and nothing reported to it."""
+        if self.has_sessions:
+            self.command_sequences[number] = 0
+            self.events.report_sequences[number] = 0
 
     # Questions
 

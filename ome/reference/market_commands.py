@@ -17,8 +17,8 @@ from ome.reference.triggers import look_at_stops
 
 __all__ = ["expire_by_time", "expire_orders", "mass_cancel", "set_last_price"]
 
-BY_ACCOUNT, BY_SESSION, ANY_PARTICIPANT = (
-    int(flag) for flag in (CommandFlags.BY_ACCOUNT, CommandFlags.BY_SESSION, CommandFlags.ANY_PARTICIPANT)
+BY_ACCOUNT, BY_SESSION, ANY_PARTICIPANT, ON_DISCONNECT = (
+    int(flag) for flag in (CommandFlags.BY_ACCOUNT, CommandFlags.BY_SESSION, CommandFlags.ANY_PARTICIPANT, CommandFlags.ON_DISCONNECT)
 )
 END_OF_DAY, SET_TIME = int(CommandFlags.END_OF_DAY), int(CommandFlags.SET_TIME)
 DAY: Final = int(TimeInForce.DAY)
@@ -46,7 +46,7 @@ def mass_cancel(market: Market, command: Row) -> None:
             and (not command.flags & BY_SESSION or order.session == target_session_of(command))
         )
 
-    _cancel_all(market, command, is_meant, Reason.MASS_CANCELLED)
+    _cancel_all(market, command, is_meant, Reason.DISCONNECTED if command.flags & ON_DISCONNECT else Reason.MASS_CANCELLED)
 
 
 def _why_mass_cancel_refused(market: Market, command: Row) -> Reason | None:
@@ -56,7 +56,10 @@ def _why_mass_cancel_refused(market: Market, command: Row) -> Reason | None:
         return Reason.UNKNOWN_INSTRUMENT
     if command.side not in (0, 1, 2):
         return Reason.BAD_SIDE
-    if command.flags & ~(BY_ACCOUNT | BY_SESSION | ANY_PARTICIPANT) or (command.flags & ANY_PARTICIPANT and command.session):
+    known = BY_ACCOUNT | BY_SESSION | ANY_PARTICIPANT | (ON_DISCONNECT if market.has_sessions else 0)
+    if command.flags & ~known or (command.flags & ANY_PARTICIPANT and command.session):
+        return Reason.BAD_FLAGS
+    if command.flags & ON_DISCONNECT and command.session_sequence:
         return Reason.BAD_FLAGS
     return None
 

@@ -99,6 +99,7 @@ def _wait(market: Market, book: Book, order: Order) -> None:
     else:
         book.stops.join(order)
         market.events.say_accepted(order, flags=WAITING)
+        market.events.say_stop_set(order)
 
 
 def _why_refused(market: Market, command: Row, terms: Terms) -> Reason | None:

@@ -45,13 +45,20 @@ def _found(market: Market, command: Row, flags: int) -> Order | Reason:
     return order
 
 
+def _answer_elsewhere(market: Market, command: Row, order: Order) -> None:
+    """Section CancelOrder, ReduceOrder: what happens to the order is reported to its session, so another one that asked is answered."""
+    if market.has_sessions and order.session != command.session:
+        market.events.say_completed_elsewhere(command)
+
+
 def cancel_order(market: Market, command: Row) -> None:
     """A5: what is left of a live order is gone."""
     order = _found(market, command, BY_ORDER_ID)
     if isinstance(order, Reason):
         market.events.reject(command, order)
-    else:
-        market.cancel(order, Reason.REQUESTED)
+        return
+    _answer_elsewhere(market, command, order)
+    market.cancel(order, Reason.REQUESTED)
 
 
 def reduce_order(market: Market, command: Row) -> None:
@@ -59,9 +66,12 @@ def reduce_order(market: Market, command: Row) -> None:
     order = _found(market, command, BY_ORDER_ID)
     if isinstance(order, Reason):
         market.events.reject(command, order)
-    elif command.quantity <= 0:
+        return
+    if command.quantity <= 0:
         market.events.reject(command, Reason.ZERO_QUANTITY if command.quantity == 0 else Reason.NEGATIVE_QUANTITY)
-    elif command.quantity < order.leaves:
+        return
+    _answer_elsewhere(market, command, order)
+    if command.quantity < order.leaves:
         market.reduce(order, command.quantity)
     else:
         market.cancel(order, Reason.REDUCED_AWAY)
@@ -84,7 +94,9 @@ def amend_order(market: Market, command: Row, terms: Terms) -> None:
     if isinstance(order, Reason) or isinstance(change, Reason):
         assert isinstance(change, Reason), "a reason is kept"
         market.events.reject(command, change)
-    elif change.leaves <= 0:
+        return
+    _answer_elsewhere(market, command, order)
+    if change.leaves <= 0:
         market.cancel(order, Reason.AMENDED_AWAY)
     elif order.is_waiting:
         _amend_waiting(market, order, change)
@@ -186,6 +198,7 @@ def _amend_waiting(market: Market, order: Order, change: _Change) -> None:
         return
     book.stops.join(order)
     market.events.say(AMENDED, order, order.leaves, flags=WAITING | KEPT_PRIORITY if keeps_place else WAITING)
+    market.events.say_stop_set(order)
 
 
 def _take_over_client_id(market: Market, order: Order, change: _Change) -> None:

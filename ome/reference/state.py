@@ -14,7 +14,7 @@ from ome.reference.market import Market
 from ome.reference.orders import Order
 from ome.reference.terms import Continued
 
-__all__ = ["state_words"]
+__all__ = ["session_progress", "state_words"]
 
 DAY: Final = int(TimeInForce.DAY)
 PARTICIPANT: Final = int(SelfTradeScope.PARTICIPANT)
@@ -28,7 +28,8 @@ def state_words(market: Market) -> Iterator[Words]:
     for number, book in enumerate(market.books, 1):  # 2
         yield _instrument_words(number, book)
     for number, session in sorted(market.sessions.items()):  # 3
-        yield (number, session.participant, session.session_number, *_name_words(session.participant_name), 0, 0, 0)
+        name = _name_words(session.participant_name)
+        yield (number, session.participant, session.session_number, *name, *session_progress(market, number))
     for book in market.books:  # 4
         for level in chain(book.bids, book.asks):
             for order in level:
@@ -43,6 +44,13 @@ def state_words(market: Market) -> Iterator[Words]:
             yield from _attribute_words(order)
     if market.continued is not None:  # 6
         yield from _continued_words(market.continued)
+
+
+def session_progress(market: Market, number: int) -> tuple[int, int, int]:
+    """Flags, the last number taken and the count of reports of a session that is defined; 0 each in the first version of the rules."""
+    if not market.has_sessions:
+        return 0, 0, 0
+    return market.sessions[number].session_flags, market.command_sequences[number], market.events.report_sequences[number]
 
 
 def _instrument_words(number: int, book: Book) -> Words:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from ome.admission import Admission
+from ome.audit import Audit, AuditFile, NoAudit
 from ome.clock import read_clocks
 from ome.codec import Records
 from ome.config import ServerConfig
@@ -22,13 +24,16 @@ from ome.descriptors import connections_that_fit
 from ome.engine import EngineState
 from ome.enums import CommandKind, Policy
 from ome.errors import InvalidValueError, NotCopyable, OmeError
-from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway
+from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway, Throttle
+from ome.gateway.requests import REQUEST_SIZE_MAX_BYTES, RequestServer
+from ome.log import LogKind, OperatorLog
 from ome.messages import Limits
 from ome.publisher import Publisher
 from ome.recovery import JournalError, JournalReport, Replay
 from ome.recovery.checker import Checker
 from ome.recovery.directory import hold
 from ome.recovery.follower import Follower
+from ome.server.curve import check_security, curve_of, has_curve
 from ome.server.definitions import Definitions
 from ome.server.errors import ServerError
 from ome.server.preconditions import change_limits, check_address_space, check_free_space, check_instruments
@@ -36,13 +41,14 @@ from ome.server.timing import open_clock
 from ome.server.venue import Venue
 from ome.storage import StorageWatch
 from ome.supervision import Supervisor, ThreadStatus
-from ome.transport import Listener, QueueLimits
+from ome.transport import Listener, ListenerUse, QueueLimits
 
 __all__ = ["Server", "StartSummary", "StopSummary"]
 
 # What may wait for connections. A session that is far behind is ended; a subscriber misses frames early, since it can ask for a snapshot.
 _ORDERS_QUEUES = QueueLimits(part_bytes=FRAME_SIZE_MAX_BYTES, queue_bytes=24 << 20, pool_bytes=40 << 20)
 _FEED_QUEUES = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=40 << 20)
+_REQUESTS_QUEUES = QueueLimits(part_bytes=REQUEST_SIZE_MAX_BYTES, queue_bytes=1 << 20, pool_bytes=16 << 20)
 _ATTEMPTS = 5  # of a thread that the venue depends on: 1.5 seconds
 _LOOK_S = 0.05  # how often `wait` looks whether the venue still runs
 
@@ -57,8 +63,8 @@ class StartSummary:
     machine's clock was behind the time of the last command, 0 where it was not. `limits_before` are those
     that the configuration has changed, None where it has changed none.
 
-    `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each of the two
-    addresses takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
+    `epoch` tells this start from every other, on the wire too; `starts` counts those of the journal, this one included. Each
+    address takes up to `connections`, fewer than configured where the limit of file descriptors does not allow more.
     """
 
     recovered_commands: int
@@ -100,11 +106,14 @@ class _Recovered:
 class Server(NotCopyable):
     """A venue in this process: `start`, then `wait` until somebody calls `stop` from another thread or a signal handler, then `close`.
 
-    Or as a context manager, which starts and closes. `orders_endpoint` and `feed_endpoint` are the addresses that it got. A server starts
-    once: after `close`, or a start that failed, make another one. A child of fork cannot use its parent's server, and ends nothing of it.
+    Or as a context manager, which starts and closes. `orders_endpoint`, `feed_endpoint` and `requests_endpoint` (empty where there is none)
+    are the addresses that it got. A server starts once: after `close`, or a start that failed, make another one. A child of fork cannot use
+    its parent's server, and ends nothing of it.
 
     Raises ConfigError, ServerError, JournalError, JournalIntegrityError or EndpointError when it cannot start. `clocks` gives the steady
     clock and the machine's clock of one moment. With `accept_clock` that clock is right, even where it is far ahead of the journal.
+
+    `log` takes events for the operator, `audit` what is to be recorded: nothing is where there is no journal.
     """
 
     _use_instead = "its `config` for another server; its journal or a snapshot for its state (ome.recovery.Replay)"
@@ -122,8 +131,13 @@ class Server(NotCopyable):
         self._stop_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         weakref.finalize(self, os.close, self._stop_fd)
         self._supervisor = Supervisor(config.directory, self._count_threads)
+        self.log = OperatorLog()
+        self.audit: Audit = NoAudit()
+        self._stop_reason = ""
+        self._is_closed = False
         self.orders_endpoint = ""
         self.feed_endpoint = ""
+        self.requests_endpoint = ""
         self.summary: StartSummary | None = None
 
     def __enter__(self) -> Server:
@@ -149,24 +163,34 @@ class Server(NotCopyable):
         except BaseException:
             self._stack.close()
             raise
+        self._record_start(self.summary)
         return self.summary
 
     def _start(self, progress: Callable[[int], None] | None) -> StartSummary:
         config = self.config
         venue, follower, found = self._open_venue(progress)
-        connections = connections_that_fit(config.connections)
+        connections = connections_that_fit(config.connections, 3 if config.requests_endpoint else 2)
         if connections == 0:
             raise ServerError("file descriptors", where="ulimit -n", found="no room for connections", allowed="a higher limit")
+        self._admission = Admission(config.participants, config.keys_file)
         orders, feed = Listener(config.orders_endpoint), Listener(config.feed_endpoint)
-        for listener in (orders, feed):
+        requests = Listener(config.requests_endpoint) if config.requests_endpoint else None
+        for listener in (orders, feed, *([requests] if requests is not None else [])):
             self._stack.callback(listener.close)  # when nobody works on them, and before the venue closes, in whose counters they count
         self.orders_endpoint, self.feed_endpoint = orders.endpoint, feed.endpoint
+        self.requests_endpoint = requests.endpoint if requests is not None else ""
         # Random, so that no two starts are taken for one, whatever the clock says and whichever journal there is.
         epoch = secrets.randbelow((1 << 32) - 1) + 1
-        gateway, definitions = self._open_gateway(venue, orders, epoch, connections, has_new_limits=found.limits_before is not None)
+        gateway, definitions = self._open_gateway(venue, orders, feed, epoch, connections, has_new_limits=found.limits_before is not None)
         publisher = Publisher(
             venue.pointer,
-            feed.serve(venue.pointer, is_feed=True, connections=connections, limits=_FEED_QUEUES),
+            feed.serve(
+                venue.pointer,
+                ListenerUse.FEED,
+                connections=connections,
+                limits=_FEED_QUEUES,
+                curve=curve_of(config, config.feed_endpoint, self._admission.keys_of_feed()),
+            ),
             snapshot_levels=config.snapshot_levels,
             epoch=epoch,
             supervisor=self._supervisor,
@@ -174,14 +198,25 @@ class Server(NotCopyable):
         venue.after_close(publisher.close)
         self._stack.callback(publisher.stop)
         self._stack.callback(gateway.stop)
+        answering = None if requests is None else self._open_requests(venue, gateway, requests, epoch, connections)
         venue.start()
         definitions.send_limits(venue.submit_one)
         last_time_ns = found.state.time_ns if found.state is not None else 0
         clock_behind_ns = max(0, last_time_ns - self._clocks()[1])
-        clock = open_clock(venue, config, self._clocks, last_time_ns=last_time_ns, accepts_clock=self._accepts_clock)
+        clock = open_clock(
+            venue,
+            config,
+            self._clocks,
+            last_time_ns=last_time_ns,
+            accepts_clock=self._accepts_clock,
+            on_accepted=lambda difference_ns: self.audit.append(LogKind.CLOCK, act="accepted", changed_ns=difference_ns),
+        )
         self._watch_storage(venue)
+        self._watch_keys(gateway, orders, feed, requests, answering)
         publisher.start()
         gateway.start()
+        if answering is not None:
+            answering.start()
         definitions.send(venue.submit_one, self._raise_failure, lambda: self.failure is not None)
         self._supervise("ome-clock", clock.look, period_s=clock.PERIOD_S)
         if follower is not None:
@@ -215,6 +250,7 @@ class Server(NotCopyable):
         found = _Recovered()
         replay = None
         check_address_space(config)
+        check_security(config)
         if config.directory is not None:
             self._lock(config.directory)
         if config.policy is not Policy.MEMORY:
@@ -240,6 +276,12 @@ class Server(NotCopyable):
             self._stack.callback(follower.close)  # when the journal is sealed
             found = dataclasses.replace(found, seconds=time.perf_counter() - begun)
         self._stack.callback(venue.close)
+        if found.report is not None:
+            assert config.directory is not None, "the configuration was checked"
+            self.audit = audit = AuditFile(config.directory, supervisor=self._supervisor)
+            audit.start()
+            self._stack.callback(audit.close)  # when nobody logs on any more; before the follower closes, whose manifest has its digest
+        self._stack.callback(self._record_stop)
         return venue, follower, found
 
     def _recovered(self, replay: Replay) -> _Recovered:
@@ -252,28 +294,68 @@ class Server(NotCopyable):
         return _Recovered(report=report, state=state, limits_before=change_limits(replay, self.config))
 
     def _open_gateway(
-        self, venue: Venue, orders: Listener, epoch: int, connections: int, *, has_new_limits: bool
+        self, venue: Venue, orders: Listener, feed: Listener, epoch: int, connections: int, *, has_new_limits: bool
     ) -> tuple[Gateway, Definitions]:
         config = self.config
         view = venue.view
         self._definitions = definitions = Definitions(config, view, has_new_limits=has_new_limits)
         gateway = Gateway(
             venue.pointer,
-            orders.serve(venue.pointer, is_feed=False, connections=connections, limits=_ORDERS_QUEUES),
+            orders.serve(
+                venue.pointer,
+                ListenerUse.ORDERS,
+                connections=connections,
+                limits=_ORDERS_QUEUES,
+                curve=curve_of(config, config.orders_endpoint, self._admission.keys_of_orders()),
+            ),
             epoch=epoch,
             policy=config.policy,
-            session_count_max=config.limits.session_count_max,
+            limits=config.limits,
+            directory=None if config.policy is Policy.MEMORY else config.directory,
+            endpoints=(feed.endpoint, self.requests_endpoint),
+            reports_in_memory=config.reports_in_memory,
+            throttle=Throttle(config.messages_per_second, config.messages_in_flight, config.logons_per_minute),
             sessions_per_participant=config.sessions_per_participant,
             sessions=view.sessions,
-            participants=config.participants,
+            admission=self._admission,
+            connections=orders,
             submit=venue.submit,
             look=venue.look,
+            note=self._note,
             on_defined=definitions.on_defined,
             supervisor=self._supervisor,
         )
         venue.after_close(gateway.close)
         definitions.tell(gateway.add_instrument)
         return gateway, definitions
+
+    def _open_requests(self, venue: Venue, gateway: Gateway, listener: Listener, epoch: int, connections: int) -> RequestServer:
+        config = self.config
+        made = RequestServer(
+            venue.pointer,
+            gateway.pointer,
+            listener.serve(
+                venue.pointer,
+                ListenerUse.REQUESTS,
+                connections=connections,
+                limits=_REQUESTS_QUEUES,
+                curve=curve_of(config, config.requests_endpoint, self._admission.keys_of_orders()),
+            ),
+            epoch=epoch,
+            policy=config.policy,
+            limits=config.limits,
+            directory=None if config.policy is Policy.MEMORY else config.directory,
+            endpoints=(self.feed_endpoint, self.requests_endpoint),
+            admission=self._admission,
+            connections=listener,
+            note=self._note,
+            day_end=config.day_end,
+            look=venue.look,
+            supervisor=self._supervisor,
+        )
+        self._stack.callback(made.close)  # it uses venue and gateway, so it is gone before them
+        self._stack.callback(made.stop)
+        return made
 
     def _supervise(self, name: str, work: Callable[[], object], *, period_s: float) -> None:
         """A thread that the venue cannot do without, until it closes."""
@@ -294,6 +376,29 @@ class Server(NotCopyable):
         watch = StorageWatch(config.directory, config.low_water_bytes, venue.set_storage)
         watch.look()
         self._supervise("ome-storage", watch.look, period_s=watch.PERIOD_S)
+
+    def _watch_keys(
+        self, gateway: Gateway, orders: Listener, feed: Listener, requests: Listener | None, answering: RequestServer | None
+    ) -> None:
+        """Follows the keys file: who is no longer admitted goes within a second."""
+        config, admission = self.config, self._admission
+        if config.keys_file is None:
+            return
+
+        def admit() -> None:
+            if has_curve(config, config.orders_endpoint):
+                orders.admit_keys(admission.keys_of_orders())
+            if has_curve(config, config.feed_endpoint):
+                feed.admit_keys(admission.keys_of_feed())
+            if requests is not None and has_curve(config, config.requests_endpoint):
+                requests.admit_keys(admission.keys_of_orders())
+            gateway.check_credentials()
+            if answering is not None:
+                answering.check_credentials()
+            self._note(LogKind.KEYS, act="changed", **admission.counts)
+
+        admission.on_change = admit
+        self._supervise("ome-keys", admission.look, period_s=Admission.PERIOD_S)
 
     def _check_stored(self, venue: Venue) -> None:
         """Checks stored segments in the background, as long as it runs."""
@@ -316,6 +421,21 @@ class Server(NotCopyable):
             ) from None
         except JournalError as error:
             raise ServerError("journal.directory", where=error.where, found=error.found, allowed=error.allowed) from None
+
+    def _note(self, kind: LogKind, /, **fields: object) -> None:
+        """For the operator and for the auditor."""
+        self.log.event(kind, **fields)
+        self.audit.append(kind, **fields)
+
+    def _record_start(self, summary: StartSummary) -> None:
+        fields = {"sequence": summary.next_sequence, "starts": summary.starts, "epoch": summary.epoch, "policy": summary.policy}
+        self.log.event(LogKind.STARTED, **fields, orders=self.orders_endpoint, feed=self.feed_endpoint)
+        self.audit.append(LogKind.STARTED, **fields, configuration=f"{self.config.behaviour_hash:016x}")
+
+    def _record_stop(self) -> None:
+        """Of a server that has started; the sessions have ended."""
+        if self.summary is not None:
+            self.audit.append(LogKind.STOPPED, reason=self._stop_reason)
 
     # ---- while it runs ----
 
@@ -359,6 +479,7 @@ class Server(NotCopyable):
             if poll.poll(max(0.0, left) * 1_000):
                 return True
             self._raise_failure()
+            self.log.tell_suppressed()
             if deadline is not None and time.monotonic() >= deadline:
                 return False
 
@@ -393,5 +514,10 @@ class Server(NotCopyable):
             if self.failure is None:
                 view = venue.view
                 summary = StopSummary(state=view.state, state_hash=view.state_hash)
+            self._stop_reason = "asked" if self.failure is None else str(self.failure)
         self._stack.close()
+        if self._stop_reason and not self._is_closed:
+            self._is_closed = True
+            self.log.tell_suppressed(all_of_them=True)
+            self.log.event(LogKind.STOPPED, reason=self._stop_reason, **({} if summary is None else {"sequence": summary.state.sequence}))
         return summary

@@ -15,8 +15,16 @@ _DAY_NS = 86_400 * 1_000_000_000
 _GAP_NS = 30 * _DAY_NS  # between two runs: more may be a clock that is wrong
 
 
-def open_clock(venue: Venue, config: ServerConfig, read: Callable[[], tuple[int, int]], *, last_time_ns: int, accepts_clock: bool) -> Clock:
-    """The clock of a venue whose last command is of that time, 0 for none.
+def open_clock(
+    venue: Venue,
+    config: ServerConfig,
+    read: Callable[[], tuple[int, int]],
+    *,
+    last_time_ns: int,
+    accepts_clock: bool,
+    on_accepted: Callable[[int], object],
+) -> Clock:
+    """The clock of a venue whose last command is of that time, 0 for none. `on_accepted` is called when an operator has accepted a clock.
 
     Raises ServerError where orders would expire by a clock that may be wrong.
     """
@@ -33,4 +41,4 @@ def open_clock(venue: Venue, config: ServerConfig, read: Callable[[], tuple[int,
         (config.directory / CLOCK_REQUEST_FILE).unlink(missing_ok=True)
     schedule = Schedule(venue.submit_one, venue.deadline_ns, day_end=config.day_end, now_ns=view.time_ns)
     schedule.catch_up(last_time_ns)
-    return Clock(schedule, venue.follow_clock, venue.accept_clock, directory=config.directory, read=read)
+    return Clock(schedule, venue.follow_clock, venue.accept_clock, directory=config.directory, read=read, on_accepted=on_accepted)

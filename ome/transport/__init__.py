@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ome.transport.context import Context, LibraryError, library_path, library_version
+from ome.transport.curve import ServerCurve
 from ome.transport.endpoints import why_no_connection
-from ome.transport.listener import Listener, QueueLimits
+from ome.transport.listener import Listener, ListenerUse, QueueLimits
 from ome.transport.sockets import ClientSocket, EndpointError, SendStatus, Socket, SocketClosedError, SubscriberSocket
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "EndpointError",
     "LibraryError",
     "Listener",
+    "ListenerUse",
     "QueueLimits",
     "SendStatus",
+    "ServerCurve",
     "Socket",
     "SocketClosedError",
     "SubscriberSocket",

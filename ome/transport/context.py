@@ -18,6 +18,8 @@ import zmq
 import zmq.backend.cython._zmq as extension
 
 from ome.errors import OmeError
+from ome.keys import ClientKeys
+from ome.transport.curve import set_client_keys
 from ome.transport.endpoints import needs_ipv6
 from ome.transport.sockets import ClientSocket, ConnectingSocket, SubscriberSocket, connect
 
@@ -63,7 +65,8 @@ class _RawContext(zmq.Context[zmq.Socket[bytes]]):
 class Context:
     """Owns one I/O thread and the sockets made with it. May be shared between threads; the sockets may not.
 
-    `connect_client` and `connect_subscriber` raise EndpointError where an endpoint is not one.
+    `connect_client` and `connect_subscriber` raise EndpointError where an endpoint is not one. With `keys` their connections are encrypted,
+    and there are none with a server that does not have the secret key.
 
     Raises LibraryError as `library_version`.
     """
@@ -73,14 +76,21 @@ class Context:
         self._sockets: list[zmq.Socket[bytes]] = []
         self._raw = _RawContext(io_threads=1)
 
-    def connect_client(self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES) -> ClientSocket:
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._raw.closed
+
+    def connect_client(
+        self, endpoint: str, *, high_water_mark_frames: int = _HIGH_WATER_MARK_FRAMES, keys: ClientKeys | None = None
+    ) -> ClientSocket:
         """A client's order entry socket. It connects in the background, and says when it lost its connection."""
-        raw = self._make_client(zmq.DEALER, endpoint, high_water_mark_frames)
+        raw = self._make_client(zmq.DEALER, endpoint, high_water_mark_frames, keys)
         return self._connect(raw, ClientSocket(raw, endpoint))
 
-    def connect_subscriber(self, endpoint: str) -> SubscriberSocket:
+    def connect_subscriber(self, endpoint: str, *, keys: ClientKeys | None = None) -> SubscriberSocket:
         """A client's market data socket. It connects again by itself, repeats its subscriptions, and says that it did."""
-        raw = self._make_client(zmq.SUB, endpoint, _HIGH_WATER_MARK_FRAMES)
+        raw = self._make_client(zmq.SUB, endpoint, _HIGH_WATER_MARK_FRAMES, keys)
         raw.setsockopt(zmq.SNDHWM, 0)  # what a SUB sends are its subscriptions: beyond a mark they are dropped, without an error
         return self._connect(raw, SubscriberSocket(raw, endpoint))
 
@@ -101,7 +111,7 @@ class Context:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
-    def _make_client(self, kind: int, endpoint: str, high_water_mark_frames: int) -> zmq.Socket[bytes]:
+    def _make_client(self, kind: int, endpoint: str, high_water_mark_frames: int, keys: ClientKeys | None) -> zmq.Socket[bytes]:
         is_ipv6 = needs_ipv6(endpoint)  # raises before there is a socket
         raw = self._make(kind, high_water_mark_frames)
         raw.setsockopt(zmq.IPV6, int(is_ipv6))
@@ -110,6 +120,8 @@ class Context:
         raw.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_INTERVAL_S)
         raw.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_COUNT)
         raw.setsockopt(zmq.TCP_MAXRT, _UNACKNOWLEDGED_MS)
+        if keys is not None:
+            set_client_keys(raw, keys)
         return raw
 
     def _connect(self, raw: zmq.Socket[bytes], socket: _Connecting) -> _Connecting:

@@ -14,13 +14,18 @@ import os
 import re
 import socket
 import stat
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from weakref import WeakSet
 
 from ome._native import CData, ffi, lib
+from ome.errors import InvalidValueError
+from ome.transport.curve import ServerCurve, curve_config, key_rows
 from ome.transport.sockets import EndpointError
 
-__all__ = ["Listener", "QueueLimits"]
+__all__ = ["Listener", "ListenerUse", "QueueLimits"]
 
 _BACKLOG = 1_024
 _KERNEL_BUFFER_BYTES = 256 << 10  # for each direction of a connection; without it the kernel's grow to megabytes
@@ -32,6 +37,14 @@ _ALLOWED = {
     errno.EACCES: "an address that this user may listen on",
     errno.ENOENT: "ipc://PATH in a directory that exists",
 }
+
+
+class ListenerUse(IntEnum):
+    """What clients do on an address."""
+
+    ORDERS = lib.OME_LISTEN_ORDERS
+    FEED = lib.OME_LISTEN_FEED
+    REQUESTS = lib.OME_LISTEN_REQUESTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,7 @@ class Listener:
         self._path = ""
         self._file = (0, 0)  # device and inode of the path
         self._pointer: CData = ffi.NULL
+        self._closing = threading.Lock()  # keys are replaced by other threads
         _LISTENERS.add(self)
         if endpoint.startswith("tcp://"):
             self._socket = _bind_tcp(endpoint)
@@ -64,23 +78,69 @@ class Listener:
             raise EndpointError("endpoint (Invalid argument)", where="listener", found=endpoint, allowed=_ENDPOINTS)
         self._socket.setblocking(False)
 
-    def serve(self, venue: CData, *, is_feed: bool, connections: int, limits: QueueLimits) -> CData:
-        """Makes the listener in C, an ome_listener_t *. Keep this object while C uses it."""
+    def serve(self, venue: CData, use: ListenerUse, *, connections: int, limits: QueueLimits, curve: ServerCurve | None = None) -> CData:
+        """Makes the listener in C, an ome_listener_t *. Keep this object while C uses it.
+
+        With `curve` only clients that have an admitted key come in, and connections are encrypted.
+        """
         made = ffi.new("ome_listener_t **")
         status = lib.ome_venue_listen(
-            venue, self._socket.fileno(), is_feed, connections, limits.part_bytes, limits.queue_bytes, limits.pool_bytes, made
+            venue,
+            self._socket.fileno(),
+            use,
+            connections,
+            limits.part_bytes,
+            limits.queue_bytes,
+            limits.pool_bytes,
+            ffi.NULL if curve is None else curve_config(curve),
+            made,
         )
         if status == lib.OME_IO_ERROR:
             raise OSError(ffi.errno, os.strerror(ffi.errno))
         if status != lib.OME_OK:
             raise MemoryError("no memory for the connections of a listener")
         self._pointer = made[0]
+        if curve is not None:
+            self.admit_keys(curve.admitted)
         return self._pointer
+
+    def admit_keys(self, admitted: Mapping[bytes, int]) -> None:
+        """From now on the listener admits these public keys, each with its number, and no others.
+
+        Within a second it ends the connections whose key is not among them, or has another number. Any thread may call it; after `close`
+        it does nothing.
+
+        Raises InvalidValueError: a key or a number is none, there are too many, or the listener serves without keys.
+        """
+        rows = key_rows(admitted)
+        with self._closing:
+            if self._pointer != ffi.NULL and lib.ome_listener_admit_keys(self._pointer, rows, len(rows)) != lib.OME_OK:
+                allowed = "as many as the listener was made for; none where it serves without keys"
+                raise InvalidValueError("keys to admit", where=self.endpoint, found=f"{len(rows):,} keys", allowed=allowed)
+
+    def key_of(self, peer: int) -> int:
+        """The number of the key with which a peer has proved who it is; 0: none, or it is gone. On the listener's thread."""
+        return int(lib.ome_listener_key(self._pointer, peer)) if self._pointer != ffi.NULL else 0
+
+    def address_of(self, peer: int) -> str:
+        """Where a peer's connection comes from: host and port, "ipc", or nothing where it is gone. On the listener's thread."""
+        descriptor = int(lib.ome_listener_descriptor(self._pointer, peer)) if self._pointer != ffi.NULL else -1
+        if descriptor < 0:
+            return ""
+        if not self.endpoint.startswith("tcp://"):
+            return "ipc"
+        try:
+            with socket.socket(fileno=os.dup(descriptor)) as connection:
+                host, port = connection.getpeername()[:2]
+        except OSError:  # it has just broken
+            return ""
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def close(self) -> None:
         """Sends what can be sent within a second, and closes the connections and the socket. C no longer uses it."""
-        lib.ome_listener_destroy(self._pointer, _LINGER_MS)
-        self._pointer = ffi.NULL
+        with self._closing:
+            lib.ome_listener_destroy(self._pointer, _LINGER_MS)
+            self._pointer = ffi.NULL
         self._socket.close()
         if self._path:
             with contextlib.suppress(OSError):
@@ -93,6 +153,7 @@ class Listener:
         if self._pointer != ffi.NULL:
             lib.ome_listener_abandon(self._pointer)
             self._pointer = ffi.NULL
+        self._closing = threading.Lock()  # another thread of the parent may have had it
         self._path = ""
         if hasattr(self, "_socket"):
             self._socket.close()

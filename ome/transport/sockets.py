@@ -87,6 +87,19 @@ class Socket:
         except zmq.ZMQError as error:
             raise self._closed(error) from None
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """File descriptors that become readable when something may have happened, for an event loop.
+
+        Each does so once: before waiting again, receive until there is nothing, and look at `has_input` after anything else.
+        """
+        return (int(self._raw.getsockopt(zmq.FD)),)
+
+    @property
+    def has_input(self) -> bool:
+        """Whether there is something to receive."""
+        return not self._raw.closed and bool(int(self._raw.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
     def close(self, linger_ms: int | None = None) -> None:
         """Closes the socket. What was not sent yet is tried for `linger_ms`, by default the socket's own. Closing twice does nothing."""
         self._raw.close(linger_ms)
@@ -117,9 +130,22 @@ class ConnectingSocket(Socket):
         self.is_connected = False
         self.connection_count = 0
         """Connections that there have been. libzmq makes a new one after each loss."""
+        self.is_refused = False
+        """Whether the server has answered that it does not admit the key. libzmq does not try again then."""
+        self.has_failed = False
+        """Whether a handshake has failed: the other side is no ZeroMQ server, or has other keys than this socket was given."""
         self.loss_count = 0
         """Of them, those that broke."""
         self.monitor = raw.get_monitor_socket(self._EVENTS)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return (*super().descriptors, int(self.monitor.getsockopt(zmq.FD)))
+
+    @property
+    def has_input(self) -> bool:
+        is_open = not self._raw.closed
+        return super().has_input or (is_open and bool(int(self.monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN))
 
     def read_connection(self) -> None:
         """Brings `is_connected` and the counts up to date."""
@@ -128,6 +154,10 @@ class ConnectingSocket(Socket):
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.is_connected = True
                 self.connection_count += 1
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self.is_refused = True
+            elif event in (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL):
+                self.has_failed = True
             elif event == zmq.EVENT_DISCONNECTED and self.is_connected:
                 self.is_connected = False
                 self.loss_count += 1

@@ -9,7 +9,8 @@ static const ome_limits_t standard_limits = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 4,
     .session_count_max = 4,
-    .special_count_max = 24};
+    .special_count_max = 24,
+    .rules_version = OME_RULES_VERSION};
 
 typedef struct
 {
@@ -84,6 +85,13 @@ static inline void expect(const market_t *market, uint64_t from_end, uint8_t kin
     CHECK_EQUAL(event->reason, reason);
     CHECK_EQUAL(event->flags, flags);
     CHECK(ome_engine_check(market->engine) == NULL);
+}
+
+/* The event `from_end` before the last says that an order waits for this stop price. */
+static inline void expect_stop_set(
+    const market_t *market, uint64_t from_end, uint64_t client_order_id, int64_t stop_price, int64_t leaves, uint8_t order_type)
+{
+    expect(market, from_end, OME_EVENT_KIND_STOP_SET, client_order_id, stop_price, leaves, OME_REASON_NONE, order_type);
 }
 
 /* Applies a command and one record with its terms, up to three; those that are NONE come last. */

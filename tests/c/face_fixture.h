@@ -16,7 +16,8 @@ static const ome_limits_t standard_limits = {.order_count_max = 256,
     .level_count_max = 64,
     .instrument_count_max = 3,
     .session_count_max = 3,
-    .special_count_max = 64};
+    .special_count_max = 64,
+    .rules_version = OME_RULES_VERSION};
 
 /* ---- a market and its commands ---- */
 

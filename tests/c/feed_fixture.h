@@ -109,6 +109,13 @@ static inline uint32_t socket_queued(void *context, uint64_t number)
     return peer != NULL ? peer->queued_bytes : 0;
 }
 
+static inline uint32_t socket_key(void *context, uint64_t peer)
+{
+    (void)context;
+    (void)peer;
+    return 0;
+}
+
 static inline ome_status_t socket_admit(void *context, uint64_t number, int is_admitted)
 {
     peer_t *peer = peer_at(context, number);
@@ -178,7 +185,8 @@ static inline venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_
         .level_count_max = level_count_max,
         .instrument_count_max = instrument_limit,
         .session_count_max = 1,
-        .special_count_max = SPECIAL_COUNT_MAX};
+        .special_count_max = SPECIAL_COUNT_MAX,
+        .rules_version = OME_RULES_VERSION};
     CHECK_EQUAL(ome_engine_create(&venue->limits, &venue->engine), OME_OK);
     const ome_stream_config_t stream_config = {.slot_count = slot_count, .reader_count = 2, .wait_strategy = OME_WAIT_BLOCK};
     CHECK_EQUAL(ome_stream_init(
@@ -196,6 +204,7 @@ static inline venue_t *venue_new(uint32_t order_count_max, uint32_t level_count_
         .send = socket_send,
         .queued = socket_queued,
         .admit = socket_admit,
+        .key = socket_key,
         .end = socket_end,
         .wait = socket_wait};
     venue->frame_number = UINT64_MAX;

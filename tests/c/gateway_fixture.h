@@ -29,7 +29,8 @@ static const ome_limits_t standard_limits = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 4,
     .session_count_max = 4,
-    .special_count_max = 32};
+    .special_count_max = 32,
+    .rules_version = OME_RULES_VERSION};
 
 static inline void set_header(void *message, uint16_t template_id)
 {
@@ -57,6 +58,7 @@ typedef struct
     uint32_t pause_count;
     uint32_t pause_ms; /* the last one's */
     ome_status_t status; /* what sending to it gives */
+    uint32_t queued_bytes; /* that wait for it to read */
 } wire_peer_t;
 
 typedef struct
@@ -75,8 +77,22 @@ typedef struct
     wire_peer_t peers[PEER_COUNT];
     bool is_closed;
     bool closes_in_wait;
+    void (*before_receive)(void *context); /* NULL: nothing happens then */
+    void *before_receive_context;
     const ome_published_t *published; /* no report of a command beyond it may be sent; NULL: not checked */
 } wire_t;
+
+static inline uint16_t template_of(const void *message)
+{
+    ome_message_header_t header;
+    memcpy(&header, message, sizeof(header));
+    return header.template_id;
+}
+
+static inline bool is_report_frame(const uint8_t *data)
+{
+    return template_of(data) == OME_TEMPLATE_EXECUTION_REPORT || template_of(data) == OME_TEMPLATE_ATTRIBUTES_REPORT;
+}
 
 /* The number of the connection that has the slot now. */
 static inline uint64_t peer_number(const wire_t *wire, uint32_t peer)
@@ -111,6 +127,10 @@ static inline const wire_frame_t *next_in(wire_t *wire)
 static inline ome_status_t wire_receive(void *context, ome_socket_message_t *message)
 {
     wire_t *wire = context;
+    if (wire->before_receive != NULL)
+    {
+        wire->before_receive(wire->before_receive_context);
+    }
     pthread_mutex_lock(&wire->lock);
     free(wire->handed_over);
     wire->handed_over = NULL;
@@ -148,7 +168,7 @@ static inline ome_status_t wire_send(void *context, uint64_t peer, const uint8_t
     if (status == OME_OK)
     {
         wire_keep(wire, peer, data, size_bytes, false);
-        for (uint32_t offset = 0; wire->published != NULL && size_bytes % REPORT_SIZE == 0 && offset < size_bytes; offset += REPORT_SIZE)
+        for (uint32_t offset = 0; wire->published != NULL && is_report_frame(data) && offset < size_bytes; offset += REPORT_SIZE)
         {
             ome_execution_report_t report;
             memcpy(&report, data + offset, sizeof(report));
@@ -160,6 +180,12 @@ static inline ome_status_t wire_send(void *context, uint64_t peer, const uint8_t
 }
 
 static inline uint32_t wire_queued(void *context, uint64_t peer)
+{
+    const wire_peer_t *waiting = peer_at(context, peer);
+    return waiting != NULL ? waiting->queued_bytes : 0;
+}
+
+static inline uint32_t wire_key(void *context, uint64_t peer)
 {
     (void)context;
     (void)peer;
@@ -230,6 +256,7 @@ static inline wire_t *wire_new(void)
         .queued = wire_queued,
         .admit = wire_admit,
         .pause = wire_pause,
+        .key = wire_key,
         .end = wire_end,
         .wait = wire_wait};
     return wire;
@@ -274,6 +301,13 @@ static inline void wire_put(wire_t *wire, uint32_t peer, const void *data, uint3
     wire_put_kind(wire, peer, OME_SOCKET_PART, data, size_bytes);
 }
 
+/* The client of a slot goes. */
+static inline void wire_leave(wire_t *wire, uint32_t peer)
+{
+    wire_put_kind(wire, peer, OME_SOCKET_GONE, "", 0);
+    wire->peers[peer].is_ended = true;
+}
+
 /* Another client connects and gets the slot. */
 static inline void wire_reconnect(wire_t *wire, uint32_t peer)
 {
@@ -282,7 +316,9 @@ static inline void wire_reconnect(wire_t *wire, uint32_t peer)
 
 /* ---- a house: engine, ring, stream and gateway, worked by hand ---- */
 
-typedef struct
+typedef struct house house_t;
+
+struct house
 {
     ome_engine_t *engine;
     ome_ring_t *ring;
@@ -297,7 +333,16 @@ typedef struct
     bool is_open;
     uint8_t storage; /* ome_storage_t */
     ome_published_t published;
-} house_t;
+    ome_throttle_limits_t throttle;
+    uint32_t numbers[8]; /* by session: of the last message that was put in */
+    ome_gateway_end_t end; /* the last session that ended, as the caller was told */
+    uint32_t end_count;
+    uint32_t defined_count;
+    ome_gateway_wanted_t wanted;       /* the last question for reports */
+    uint32_t wanted_count;
+    void (*answer)(house_t *house); /* answers it at once; NULL: nobody does */
+    void *answerer;
+};
 
 /* Commands up to this one may be published. */
 static inline void open_gate(house_t *house, uint64_t sequence)
@@ -326,7 +371,11 @@ static inline ome_gateway_counters_t gateway_counters(const ome_counters_t *coun
         .messages_in = ome_counters_counter(counters, OME_COUNT_MESSAGES_IN),
         .frames_rejected = ome_counters_counter(counters, OME_COUNT_FRAMES_REJECTED),
         .messages_busy = ome_counters_counter(counters, OME_COUNT_MESSAGES_BUSY),
+        .messages_seen = ome_counters_counter(counters, OME_COUNT_MESSAGES_SEEN),
+        .messages_throttled = ome_counters_counter(counters, OME_COUNT_MESSAGES_THROTTLED),
         .reports = ome_counters_counter(counters, OME_COUNT_REPORTS),
+        .reports_resent = ome_counters_counter(counters, OME_COUNT_REPORTS_RESENT),
+        .disconnect_cancels = ome_counters_counter(counters, OME_COUNT_DISCONNECT_CANCELS),
         .reports_undelivered = ome_counters_counter(counters, OME_COUNT_REPORTS_UNDELIVERED),
         .sessions = ome_counters_counter(counters, OME_COUNT_SESSIONS),
         .sessions_ended = ome_counters_counter(counters, OME_COUNT_SESSIONS_ENDED),
@@ -348,6 +397,8 @@ static inline void make_gateway(house_t *house)
         .context = house,
         .socket = &house->wire->table,
         .counters = gateway_counters(&house->counters),
+        .throttle = house->throttle,
+        .history_count = OME_GATEWAY_HISTORY_COUNT_MIN,
         .order_count_max = house->engine->limits.order_count_max,
         .session_count_max = house->engine->limits.session_count_max,
         .connection_slot_max = PEER_COUNT - 1,
@@ -358,12 +409,14 @@ static inline void make_gateway(house_t *house)
     CHECK_EQUAL(ome_gateway_init(&house->gateway, memory, size_bytes, &config, house->engine), OME_OK);
 }
 
-/* A house around an engine, which has a history or not. */
-static inline house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_count, uint32_t stream_slot_count)
+/* A house around an engine, which has a history or not, whose participants may send so much. */
+static inline house_t *house_throttled(
+    ome_engine_t *engine, uint32_t ring_slot_count, uint32_t stream_slot_count, ome_throttle_limits_t throttle)
 {
     house_t *house = calloc(1, sizeof(house_t));
     CHECK(house != NULL);
     house->engine = engine;
+    house->throttle = throttle;
     ome_venue_clock_init(&house->clock, ome_clock_steady_ns(), ome_clock_realtime_ns(), 0);
     house->is_open = true;
     house->wire = wire_new();
@@ -384,6 +437,11 @@ static inline house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_cou
     ome_published_init(&house->published, house->stream, 1u << OME_GATE_DURABLE, UINT64_MAX);
     make_gateway(house);
     return house;
+}
+
+static inline house_t *house_around(ome_engine_t *engine, uint32_t ring_slot_count, uint32_t stream_slot_count)
+{
+    return house_throttled(engine, ring_slot_count, stream_slot_count, (ome_throttle_limits_t){0});
 }
 
 static inline void house_free(house_t *house)
@@ -415,6 +473,29 @@ static inline uint32_t match(house_t *house)
     return total;
 }
 
+/* Runs once, and notes what there is for the caller. A logon or logout is not expected. */
+static inline ome_gateway_outcome_t run_and_note(house_t *house)
+{
+    const ome_gateway_outcome_t outcome = run(house);
+    CHECK(outcome != OME_GATEWAY_MESSAGE && outcome != OME_GATEWAY_STOPPED);
+    house->defined_count += outcome == OME_GATEWAY_DEFINED;
+    if (outcome == OME_GATEWAY_REPORTS_WANTED)
+    {
+        ome_gateway_wanted(house->gateway, &house->wanted);
+        house->wanted_count++;
+        if (house->answer != NULL)
+        {
+            house->answer(house);
+        }
+    }
+    for (ome_gateway_end_t end; outcome == OME_GATEWAY_ENDED && (end = ome_gateway_take_end(house->gateway)).session != 0;)
+    {
+        house->end = end;
+        house->end_count++;
+    }
+    return outcome;
+}
+
 /* Takes frames, matches, and speaks, until there is nothing left to do. */
 static inline void work(house_t *house)
 {
@@ -422,9 +503,11 @@ static inline void work(house_t *house)
     {
         const uint64_t before = ome_stream_reader_position(house->stream, 0);
         const uint32_t read_before = house->wire->in_read;
-        CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+        const uint32_t sent_before = house->wire->send_count;
+        const ome_gateway_outcome_t outcome = run_and_note(house);
         const uint32_t matched = match(house);
-        if (matched == 0 && ome_stream_reader_position(house->stream, 0) == before && house->wire->in_read == read_before)
+        if (outcome == OME_GATEWAY_IDLE && matched == 0 && house->wire->send_count == sent_before &&
+            ome_stream_reader_position(house->stream, 0) == before && house->wire->in_read == read_before)
         {
             return;
         }
@@ -491,12 +574,30 @@ static inline house_t *simple_house(uint32_t ring_slot_count)
     return house;
 }
 
+/* The numbers of a frame that has none follow those of the session's frames before. */
+static inline void number_commands(house_t *house, uint16_t session, ome_command_t *commands, uint32_t count)
+{
+    if (session == 0 || commands[0].session_sequence != 0)
+    {
+        return;
+    }
+    if (house->wire->in_read == house->wire->in_count)
+    {
+        house->numbers[session] = look(house, session).command_sequence;
+    }
+    for (uint32_t i = 0; i < count; i++)
+    {
+        commands[i].session_sequence = house->numbers[session] = ome_session_next_sequence(house->numbers[session]);
+    }
+}
+
 /* A client sends commands in one frame. */
 static inline void send_commands(house_t *house, uint32_t peer, const ome_command_t *commands, uint32_t count)
 {
     uint8_t *frame = malloc(count * OME_RECORD_SIZE);
     CHECK(frame != NULL);
     memcpy(frame, commands, count * OME_RECORD_SIZE);
+    number_commands(house, session_of(house, peer), (ome_command_t *)(void *)frame, count);
     for (uint32_t i = 0; i < count; i++)
     {
         set_header(frame + i * OME_RECORD_SIZE, commands[i].kind);
@@ -563,7 +664,13 @@ static inline void forget_frames(house_t *house)
 static inline void check_logout(house_t *house, uint32_t peer, uint8_t reason)
 {
     const wire_frame_t *frame = next_frame(house, peer);
-    ome_logout_t expected = {.reason = reason};
+    uint16_t session;
+    memcpy(&session, frame->data + offsetof(ome_logout_t, session), sizeof(session));
+    CHECK(session >= 1 && session <= house->engine->limits.session_count_max);
+    ome_logout_t expected = {.reason = reason,
+        .session = session,
+        .command_sequence = look(house, session).command_sequence,
+        .report_sequence = look(house, session).report_sequence};
     ome_message_header_set(&expected, OME_TEMPLATE_LOGOUT, OME_BLOCK_LOGOUT);
     CHECK(frame->is_last);
     CHECK_EQUAL(frame->size_bytes, sizeof(expected));

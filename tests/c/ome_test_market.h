@@ -107,7 +107,8 @@ static inline ome_command_t define_limits(const ome_limits_t *limits)
         .level_count_max = limits->level_count_max,
         .instrument_count_max = limits->instrument_count_max,
         .session_count_max = limits->session_count_max,
-        .special_count_max = limits->special_count_max};
+        .special_count_max = limits->special_count_max,
+        .rules_version = limits->rules_version};
 }
 
 static inline ome_command_t define_instrument(uint32_t number, const char *symbol, int64_t tick, uint16_t flags)

@@ -16,7 +16,8 @@ static const ome_limits_t standard_limits = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 4,
     .session_count_max = 4,
-    .special_count_max = 16};
+    .special_count_max = 16,
+    .rules_version = OME_RULES_VERSION};
 
 /* ---- a journal made by hand ---- */
 
@@ -83,7 +84,8 @@ static inline ome_command_t limits_command(const ome_limits_t *limits)
         .level_count_max = limits->level_count_max,
         .instrument_count_max = limits->instrument_count_max,
         .session_count_max = limits->session_count_max,
-        .special_count_max = limits->special_count_max};
+        .special_count_max = limits->special_count_max,
+        .rules_version = limits->rules_version};
 }
 
 /* An order of the embedder's own in two records: an iceberg, or a stop. */

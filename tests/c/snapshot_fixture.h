@@ -78,7 +78,8 @@ static inline ome_engine_t *restore(bytes_t *bytes, ome_status_t *status)
     bytes->read_at = 0;
     bytes->call_count = 0;
     *status = ome_snapshot_open(&reader, bytes_get, bytes);
-    const uint64_t size_bytes = *status == OME_OK ? ome_engine_size_bytes(&reader.header.limits) : 0;
+    const ome_limits_t limits = ome_snapshot_limits(&reader.header);
+    const uint64_t size_bytes = *status == OME_OK ? ome_engine_size_bytes(&limits) : 0;
     if (size_bytes == 0 || size_bytes > ENGINE_SIZE_MAX)
     {
         return NULL;
@@ -120,7 +121,8 @@ static const ome_limits_t snapshot_limits = {.order_count_max = 200,
     .level_count_max = 60,
     .instrument_count_max = 4,
     .session_count_max = 4,
-    .special_count_max = 90};
+    .special_count_max = 90,
+    .rules_version = OME_RULES_VERSION};
 
 static inline flow_t flow_of(uint64_t random)
 {
@@ -208,7 +210,8 @@ static const ome_limits_t tiny_limits = {.order_count_max = 24,
     .level_count_max = 12,
     .instrument_count_max = 3,
     .session_count_max = 3,
-    .special_count_max = 12};
+    .special_count_max = 12,
+    .rules_version = OME_RULES_VERSION};
 
 /* Plain orders at so many prices, one behind another: a snapshot of several blocks. */
 static inline ome_engine_t *engine_of_orders(uint32_t order_count)
@@ -217,7 +220,8 @@ static inline ome_engine_t *engine_of_orders(uint32_t order_count)
         .level_count_max = order_count / 4 + 1,
         .instrument_count_max = 1,
         .session_count_max = 1,
-        .special_count_max = 0};
+        .special_count_max = 0,
+        .rules_version = OME_RULES_VERSION};
     ome_engine_t *engine = market_engine(&limits);
     recorder_t *recorder = recorder_new(64);
     const ome_command_t definition = define_instrument(1, "ABC", 1, 0);
@@ -232,9 +236,11 @@ static inline ome_engine_t *engine_of_orders(uint32_t order_count)
 }
 
 /* A market with something of everything, small enough to say where each field is. */
-static inline ome_engine_t *engine_of_everything(void)
+static inline ome_engine_t *engine_of_everything(uint32_t rules_version)
 {
-    ome_engine_t *engine = market_engine(&tiny_limits);
+    ome_limits_t limits = tiny_limits;
+    limits.rules_version = rules_version;
+    ome_engine_t *engine = market_engine(&limits);
     recorder_t *recorder = recorder_new(64);
     define_market(engine, recorder);
     ome_command_t commands[] = {
@@ -252,9 +258,12 @@ static inline ome_engine_t *engine_of_everything(void)
         limit_order(OME_SIDE_BUY, 90, 1, 8),
         cancel_order(7),
         cancel_order(8),
+        define_session(2, 2, "B", 7), /* with flags */
+        {.kind = OME_COMMAND_KIND_MASS_CANCEL, .participant = 3, .session = 3, .session_sequence = 1},
         limit_order(OME_SIDE_BUY, 98, 2, 9), /* its terms have not come */
     };
-    commands[4].flags = commands[6].flags = commands[8].flags = commands[14].flags = OME_COMMAND_FLAGS_CONTINUED;
+    commands[14].session_flags = OME_SESSION_FLAGS_CANCEL_ON_LOGOUT;
+    commands[4].flags = commands[6].flags = commands[8].flags = commands[16].flags = OME_COMMAND_FLAGS_CONTINUED;
     commands[4].time_in_force = OME_TIME_IN_FORCE_GTD;
     commands[5].term_2 = OME_TERM_EXPIRE_TIME;
     commands[5].value_2 = 1000;

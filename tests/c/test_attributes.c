@@ -97,9 +97,10 @@ static void a_stop_keeps_its_attributes_when_it_has_triggered(void)
         with_flags(with_type(limit_order(OME_SIDE_BUY, 100, 5, 1), OME_ORDER_TYPE_STOP_LIMIT), OME_COMMAND_FLAGS_CONTINUED);
     apply(&market, stop, 0);
     apply(&market, with_flags(order_terms(OME_TERM_STOP_PRICE, 90), OME_COMMAND_FLAGS_CONTINUED), 0);
-    apply(&market, terms, 2);
-    expect(&market, 2, OME_EVENT_KIND_ACCEPTED, 1, 100, 5, 0, OME_EVENT_FLAGS_WAITING);
-    expect_attributes(&market, 1, 1, values);
+    apply(&market, terms, 3);
+    expect(&market, 3, OME_EVENT_KIND_ACCEPTED, 1, 100, 5, 0, OME_EVENT_FLAGS_WAITING);
+    expect_attributes(&market, 2, 1, values);
+    expect_stop_set(&market, 1, 1, 90, 5, OME_ORDER_TYPE_STOP_LIMIT);
     apply(&market, last_price(95), 3);
     CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_RESTED);
     const ome_special_t *special = &market.engine->pools.specials.records[1];
@@ -119,6 +120,16 @@ static void an_order_with_attributes_takes_one_of_the_special_records(void)
     market_free(&market);
 }
 
+/* As simple_market, of an engine that follows this version of the rules. */
+static market_t market_of_version(uint32_t rules_version)
+{
+    ome_limits_t limits = standard_limits;
+    limits.rules_version = rules_version;
+    market_t market = market_new(&limits, 1);
+    apply(&market, define_instrument(1, "ABC", 1, 0), 1);
+    return market;
+}
+
 static uint32_t version_of(const ome_engine_t *engine)
 {
     bytes_t bytes = snapshot_of(engine);
@@ -135,7 +146,10 @@ static uint32_t version_of(const ome_engine_t *engine)
 
 static void a_snapshot_has_the_lowest_version_that_holds_its_state(void)
 {
-    market_t market = simple_market();
+    market_t newest = simple_market();
+    CHECK_EQUAL(version_of(newest.engine), OME_SNAPSHOT_VERSION_RULES);
+    market_free(&newest);
+    market_t market = market_of_version(0);
     apply_with(&market, limit_order(OME_SIDE_SELL, 100, 5, 1), order_terms(OME_TERM_DISPLAY_QUANTITY, 2), 2);
     apply(&market, with_flags(limit_order(OME_SIDE_BUY, 90, 5, 2), OME_COMMAND_FLAGS_CONTINUED), 0);
     CHECK_EQUAL(version_of(market.engine), OME_SNAPSHOT_VERSION_PLAIN);
@@ -150,16 +164,18 @@ static void a_snapshot_has_the_lowest_version_that_holds_its_state(void)
 
 static void an_order_restored_from_a_snapshot_has_all_its_attributes(void)
 {
-    for (uint32_t waits = 0; waits < 2; waits++)
+    for (uint32_t i = 0; i < 4; i++)
     {
-        market_t market = simple_market();
+        const uint32_t waits = i % 2;
+        const uint32_t rules_version = i / 2;
+        market_t market = market_of_version(rules_version);
         uint32_t values[OME_ATTRIBUTE_COUNT];
         const ome_command_t terms = every_attribute(values);
         const uint8_t type = waits ? OME_ORDER_TYPE_STOP_LIMIT : OME_ORDER_TYPE_LIMIT;
         apply(&market, with_flags(with_type(limit_order(OME_SIDE_BUY, 100, 5, 1), type), OME_COMMAND_FLAGS_CONTINUED), 0);
         apply(&market, with_flags(order_terms(waits ? OME_TERM_STOP_PRICE : OME_TERM_NONE, waits * 90), OME_COMMAND_FLAGS_CONTINUED), 0);
-        apply(&market, terms, 2);
-        CHECK_EQUAL(version_of(market.engine), OME_SNAPSHOT_VERSION_ATTRIBUTES);
+        apply(&market, terms, 2 + waits * rules_version);
+        CHECK_EQUAL(version_of(market.engine), rules_version == 0 ? OME_SNAPSHOT_VERSION_ATTRIBUTES : OME_SNAPSHOT_VERSION_RULES);
         bytes_t bytes = snapshot_of(market.engine);
         ome_status_t status;
         ome_engine_t *restored = restore(&bytes, &status);

@@ -257,7 +257,11 @@ static void a_definition_that_does_not_fit_is_rejected(void)
             .reason = OME_REASON_BAD_DEFINITION,
             .command_kind = OME_COMMAND_KIND_DEFINE_SESSION});
     apply(&market, define_instrument(1, "ABC", 1, 0), 1);
-    const ome_limits_t other = {.order_count_max = 65, .level_count_max = 32, .instrument_count_max = 4, .session_count_max = 4};
+    const ome_limits_t other = {.order_count_max = 65,
+        .level_count_max = 32,
+        .instrument_count_max = 4,
+        .session_count_max = 4,
+        .rules_version = OME_RULES_VERSION};
     apply_rejected(&market, define_limits(&other), OME_REASON_BAD_DEFINITION);
     apply_rejected(&market, define_instrument(2, "ABC", 1, 0), OME_REASON_BAD_DEFINITION);
     apply_rejected(&market, define_instrument(3, "DEF", 1, 0), OME_REASON_BAD_DEFINITION);
@@ -316,7 +320,11 @@ static void a_rejection_echoes_its_command(void)
  * same as with a large one. */
 static void a_sweep_of_ten_thousand_orders_fits_through_a_window_of_one_event(void)
 {
-    const ome_limits_t limits = {.order_count_max = 10001, .level_count_max = 1000, .instrument_count_max = 1, .session_count_max = 1};
+    const ome_limits_t limits = {.order_count_max = 10001,
+        .level_count_max = 1000,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
     market_t markets[2] = {market_new(&limits, 1), market_new(&limits, RECORDER_WINDOW_COUNT_MAX)};
     for (uint32_t i = 0; i < 2; i++)
     {

@@ -243,15 +243,21 @@ static void a_rejected_command_changes_nothing_but_counters(void)
         const uint64_t time_ns = engine->time_ns;
         const uint32_t free_head = engine->pools.orders.free_head;
         const bool waited = engine->pending.waits;
+        const uint32_t session = command.session <= engine->limits.session_count_max ? command.session : 0;
+        const ome_session_progress_t progress = engine->progress[session];
         const uint64_t count = recorder_apply(market.recorder, engine, &command);
         if (count == 1 && !waited && event_from_end(&market, 1)->kind == OME_EVENT_KIND_REJECTED)
         {
             const uint64_t time_after_ns = engine->time_ns;
+            const ome_session_progress_t progress_after = engine->progress[session];
+            CHECK_EQUAL(progress_after.report_sequence, progress.report_sequence + ome_session_is_defined(engine, session));
+            engine->progress[session] = progress;
             engine->time_ns = time_ns;
             engine->sequence--;
             engine->event_count--;
             CHECK_EQUAL(ome_engine_state_hash(engine), hash);
             CHECK_EQUAL(engine->pools.orders.free_head, free_head);
+            engine->progress[session] = progress_after;
             engine->time_ns = time_after_ns;
             engine->sequence++;
             engine->event_count++;

@@ -6,10 +6,12 @@
 /* Each limit has its range; outside it there is no size and no engine. */
 static void an_engine_is_made_only_with_limits_in_range(void)
 {
-    const ome_limits_t smallest = {1, 1, 1, 1, 0};
+    const ome_limits_t smallest = {1, 1, 1, 1, 0, 0};
     const ome_limits_t largest = {
-        OME_ORDER_COUNT_MAX, OME_LEVEL_COUNT_MAX, OME_INSTRUMENT_COUNT_MAX, OME_SESSION_COUNT_MAX, OME_ORDER_COUNT_MAX};
-    const ome_limits_t too_special = {1, 1, 1, 1, OME_ORDER_COUNT_MAX + 1};
+        OME_ORDER_COUNT_MAX, OME_LEVEL_COUNT_MAX, OME_INSTRUMENT_COUNT_MAX, OME_SESSION_COUNT_MAX, OME_ORDER_COUNT_MAX, OME_RULES_VERSION};
+    const ome_limits_t too_special = {1, 1, 1, 1, OME_ORDER_COUNT_MAX + 1, 0};
+    const ome_limits_t too_new = {1, 1, 1, 1, 0, OME_RULES_VERSION + 1};
+    CHECK_EQUAL(ome_engine_size_bytes(&too_new), 0);
     CHECK_EQUAL(ome_engine_size_bytes(&too_special), 0);
     CHECK(ome_engine_size_bytes(&smallest) > 0);
     CHECK(ome_engine_size_bytes(&largest) > (UINT64_C(1) << 36));
@@ -21,7 +23,7 @@ static void an_engine_is_made_only_with_limits_in_range(void)
         {
             uint32_t values[4] = {1, 1, 1, 1};
             values[i] = bad[j];
-            const ome_limits_t limits = {values[0], values[1], values[2], values[3], 1};
+            const ome_limits_t limits = {values[0], values[1], values[2], values[3], 1, 0};
             ome_engine_t *engine = NULL;
             uint8_t *memory = market_memory(4096);
             CHECK_EQUAL(ome_engine_size_bytes(&limits), 0);
@@ -57,11 +59,11 @@ static void an_engine_is_made_only_in_aligned_memory_of_its_size(void)
 /* DefineLimits is valid only with the engine's own limits. */
 static void limits_are_defined_as_they_are(void)
 {
-    for (uint32_t i = 0; i < 5; i++)
+    for (uint32_t i = 0; i < 6; i++)
     {
-        uint32_t values[5] = {64, 32, 4, 4, 24};
+        uint32_t values[6] = {64, 32, 4, 4, 24, OME_RULES_VERSION};
         values[i]++;
-        const ome_limits_t other = {values[0], values[1], values[2], values[3], values[4]};
+        const ome_limits_t other = {values[0], values[1], values[2], values[3], values[4], values[5]};
         market_t market = market_new(&standard_limits, 1);
         apply_rejected(&market, define_limits(&other), OME_REASON_BAD_DEFINITION);
         apply(&market, define_limits(&standard_limits), 1);
@@ -76,7 +78,8 @@ static void limits_are_defined_as_they_are(void)
 /* Rules, "Order of checks" 13: every accepted order takes a slot, also one that would never rest; a freed one is taken again at once. */
 static void an_order_is_refused_while_no_slot_is_free(void)
 {
-    const ome_limits_t limits = {.order_count_max = 3, .level_count_max = 8, .instrument_count_max = 1, .session_count_max = 1};
+    const ome_limits_t limits = {
+        .order_count_max = 3, .level_count_max = 8, .instrument_count_max = 1, .session_count_max = 1, .rules_version = OME_RULES_VERSION};
     market_t market = market_new(&limits, 1);
     apply(&market, define_instrument(1, "ABC", 1, 0), 1);
     for (uint64_t id = 1; id <= 3; id++)
@@ -103,7 +106,8 @@ static void an_order_is_refused_while_no_slot_is_free(void)
 /* Three levels, which are counted over all instruments and sides. */
 static market_t market_without_free_levels(void)
 {
-    const ome_limits_t limits = {.order_count_max = 16, .level_count_max = 3, .instrument_count_max = 2, .session_count_max = 1};
+    const ome_limits_t limits = {
+        .order_count_max = 16, .level_count_max = 3, .instrument_count_max = 2, .session_count_max = 1, .rules_version = OME_RULES_VERSION};
     market_t market = market_new(&limits, 1);
     apply(&market, define_instrument(1, "ABC", 1, 0), 1);
     apply(&market, define_instrument(2, "DEF", 1, 0), 1);
@@ -215,7 +219,8 @@ static void an_amend_is_refused_above_what_an_order_may_trade_in_its_life(void)
 /* Rules, "Order ids": a slot whose generation is used up is not handed out again, so that the engine holds one order less. */
 static void a_retired_slot_makes_the_engine_hold_one_order_less(void)
 {
-    const ome_limits_t limits = {.order_count_max = 2, .level_count_max = 8, .instrument_count_max = 1, .session_count_max = 1};
+    const ome_limits_t limits = {
+        .order_count_max = 2, .level_count_max = 8, .instrument_count_max = 1, .session_count_max = 1, .rules_version = OME_RULES_VERSION};
     market_t market = market_new(&limits, 1);
     apply(&market, define_instrument(1, "ABC", 1, 0), 1);
     apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 1), 1);
@@ -234,18 +239,18 @@ static void a_retired_slot_makes_the_engine_hold_one_order_less(void)
 /* Order of checks 18: special orders have a limit of their own. */
 static void a_special_order_is_refused_while_no_record_is_free(void)
 {
-    const ome_limits_t limits = {8, 8, 1, 1, 1};
+    const ome_limits_t limits = {8, 8, 1, 1, 1, OME_RULES_VERSION};
     market_t market = market_new(&limits, 1);
     apply(&market, define_instrument(1, "ABC", 1, 0), 1);
     ome_command_t stop = with_flags(with_type(limit_order(OME_SIDE_BUY, 0, 5, 1), OME_ORDER_TYPE_STOP), OME_COMMAND_FLAGS_CONTINUED);
-    apply_with(&market, stop, order_terms(OME_TERM_STOP_PRICE, 100), 1);
+    apply_with(&market, stop, order_terms(OME_TERM_STOP_PRICE, 100), 2);
     stop.client_order_id = 2;
     apply(&market, stop, 0);
     apply_rejected(&market, order_terms(OME_TERM_STOP_PRICE, 101), OME_REASON_SPECIAL_LIMIT_REACHED);
     apply(&market, limit_order(OME_SIDE_BUY, 100, 5, 3), 1);
     apply(&market, cancel_order(1), 1);
     expect(&market, 1, OME_EVENT_KIND_CANCELLED, 1, 0, 5, OME_REASON_REQUESTED, OME_EVENT_FLAGS_WAITING);
-    apply_with(&market, stop, order_terms(OME_TERM_STOP_PRICE, 101), 1);
+    apply_with(&market, stop, order_terms(OME_TERM_STOP_PRICE, 101), 2);
     market_free(&market);
 }
 

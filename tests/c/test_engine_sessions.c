@@ -1,11 +1,13 @@
 /* Sessions and participants of an engine: their numbers, and when one may be replaced. */
 #include "engine_fixture.h"
+#include "ome.h"
 
 static const ome_limits_t many_sessions = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 1,
     .session_count_max = 6,
-    .special_count_max = 24};
+    .special_count_max = 24,
+    .rules_version = OME_RULES_VERSION};
 
 static ome_command_t sent_by(ome_command_t command, uint16_t participant, uint16_t session)
 {
@@ -19,9 +21,12 @@ static void refuse_session(market_t *market, uint16_t session, uint16_t particip
 {
     ome_engine_t *engine = market->engine;
     const ome_engine_t before = *engine;
+    const uint32_t index = session <= engine->limits.session_count_max ? session : 0;
+    const ome_session_progress_t progress = engine->progress[index];
     const uint64_t hash = ome_engine_state_hash(engine);
     apply_rejected(market, define_session(session, participant, name, session_number), OME_REASON_BAD_DEFINITION);
     const ome_engine_t after = *engine;
+    engine->progress[index] = progress;
     engine->sequence = before.sequence;
     engine->time_ns = before.time_ns;
     engine->event_count = before.event_count;
@@ -127,13 +132,13 @@ static void a_session_is_not_replaced_while_one_of_its_orders_lives(void)
     apply(&market, sent_by(limit_order(OME_SIDE_BUY, 100, 1, 1), 1, 2), 1);
     refuse_session(&market, 2, 2, "B", 0);
     refuse_session(&market, 2, 1, "A", 7);
-    refuse_session(&market, 2, 1, "A", 0); /* not even as it is */
+    accept_session(&market, 2, 1, "A", 0); /* as it is it may come again */
     apply(&market, stop_sent_by(1, 2), 0);
-    apply(&market, sent_by(order_terms(OME_TERM_STOP_PRICE, 120), 1, 2), 1);
-    CHECK((event_from_end(&market, 1)->flags & OME_EVENT_FLAGS_WAITING) != 0);
-    apply(&market, sent_by(cancel_order(1), 1, 3), 1);
+    apply(&market, sent_by(order_terms(OME_TERM_STOP_PRICE, 120), 1, 2), 2);
+    CHECK((event_from_end(&market, 2)->flags & OME_EVENT_FLAGS_WAITING) != 0);
+    apply(&market, sent_by(cancel_order(1), 1, 3), 2);
     refuse_session(&market, 2, 2, "B", 0);
-    apply(&market, sent_by(cancel_order(2), 1, 3), 1);
+    apply(&market, sent_by(cancel_order(2), 1, 3), 2);
     CHECK_EQUAL(event_from_end(&market, 1)->kind, OME_EVENT_KIND_CANCELLED);
     accept_session(&market, 2, 2, "B", 0);
     market_free(&market);
@@ -208,6 +213,172 @@ static void a_participant_is_replaced_where_none_of_its_orders_lives(void)
     market_free(&market);
 }
 
+/* ---- numbers, reports and flags ---- */
+
+static ome_command_t numbered(ome_command_t command, uint32_t sequence)
+{
+    command.session_sequence = sequence;
+    return command;
+}
+
+static void take(market_t *market, uint32_t sequence)
+{
+    apply_rejected(market, numbered(sent_by(cancel_order(9), 1, 2), sequence), OME_REASON_UNKNOWN_ORDER);
+    CHECK_EQUAL(market->engine->progress[2].command_sequence, sequence);
+}
+
+static void refuse(market_t *market, uint32_t sequence, uint8_t reason)
+{
+    const uint32_t last = market->engine->progress[2].command_sequence;
+    apply_rejected(market, numbered(sent_by(cancel_order(9), 1, 2), sequence), reason);
+    CHECK_EQUAL(market->engine->progress[2].command_sequence, last);
+}
+
+/* Rule D5: the next one, also where the message is rejected; behind it a gap, before it seen, as far as half of all numbers. */
+static void a_number_is_taken_once_and_in_order(void)
+{
+    market_t market = market_of_two_sessions();
+    refuse(&market, 2, OME_REASON_SEQUENCE_GAP);
+    take(&market, 1);
+    refuse(&market, 1, OME_REASON_SEQUENCE_SEEN);
+    refuse(&market, 3, OME_REASON_SEQUENCE_GAP);
+    take(&market, 2);
+    refuse(&market, (1u << 31) + 1, OME_REASON_SEQUENCE_GAP);
+    refuse(&market, (1u << 31) + 2, OME_REASON_SEQUENCE_SEEN);
+    refuse(&market, UINT32_MAX, OME_REASON_SEQUENCE_SEEN);
+    apply_rejected(&market, sent_by(cancel_order(9), 1, 2), OME_REASON_UNKNOWN_ORDER);
+    apply_rejected(&market, numbered(sent_by(cancel_order(9), 4, 2), 7), OME_REASON_UNKNOWN_SESSION);
+    apply_rejected(&market, numbered(sent_by(cancel_order(9), 1, 5), 7), OME_REASON_UNKNOWN_SESSION);
+    apply_rejected(&market, numbered(sent_by(cancel_order(9), 1, UINT16_MAX), 7), OME_REASON_UNKNOWN_SESSION);
+    apply(&market, numbered(sent_by(last_price(100), 1, 2), 7), 1);
+    CHECK_EQUAL(market.engine->progress[2].command_sequence, 2);
+    CHECK_EQUAL(market.engine->progress[3].command_sequence, 0);
+    take(&market, 3);
+    market_free(&market);
+}
+
+/* Rule D5: 0 is no number. */
+static void after_the_last_number_comes_1(void)
+{
+    market_t market = market_of_two_sessions();
+    market.engine->progress[2].command_sequence = UINT32_MAX - 1;
+    refuse(&market, 1, OME_REASON_SEQUENCE_GAP);
+    take(&market, UINT32_MAX);
+    refuse(&market, UINT32_MAX, OME_REASON_SEQUENCE_SEEN);
+    refuse(&market, 2, OME_REASON_SEQUENCE_GAP);
+    take(&market, 1);
+    refuse(&market, UINT32_MAX, OME_REASON_SEQUENCE_SEEN);
+    take(&market, 2);
+    market_free(&market);
+}
+
+/* Rule D5: each record has its own; what waits for its terms goes on waiting where they come out of sequence. */
+static void the_records_of_a_command_are_numbered(void)
+{
+    market_t market = market_of_two_sessions();
+    apply(&market, numbered(stop_sent_by(1, 2), 1), 0);
+    const ome_command_t terms = sent_by(order_terms(OME_TERM_STOP_PRICE, 120), 1, 2);
+    apply_rejected(&market, numbered(terms, 1), OME_REASON_SEQUENCE_SEEN);
+    apply_rejected(&market, numbered(terms, 3), OME_REASON_SEQUENCE_GAP);
+    CHECK(market.engine->pending.waits);
+    apply(&market, numbered(terms, 2), 2);
+    expect_stop_set(&market, 1, 2, 120, 1, OME_ORDER_TYPE_STOP);
+    apply_rejected(&market, numbered(stop_sent_by(1, 2), 9), OME_REASON_SEQUENCE_GAP);
+    CHECK(!market.engine->pending.waits);
+    market_free(&market);
+}
+
+/* Rule D5: a trade is reported to the sessions of both orders, on the plain path and off it; what is displayed to nobody. */
+static void reports_are_counted_for_their_sessions(void)
+{
+    for (uint16_t flags = 0; flags <= OME_COMMAND_FLAGS_HIDDEN; flags += OME_COMMAND_FLAGS_HIDDEN)
+    {
+        market_t market = market_of_two_sessions();
+        const ome_session_progress_t *const progress = market.engine->progress;
+        apply(&market, with_flags(sent_by(limit_order(OME_SIDE_SELL, 100, 5, 1), 1, 2), flags), 1);
+        apply(&market, sent_by(limit_order(OME_SIDE_BUY, 100, 2, 2), 1, 3), 2);
+        CHECK_EQUAL(progress[2].report_sequence, 2);
+        CHECK_EQUAL(progress[3].report_sequence, 2);
+        apply(&market, sent_by(limit_order(OME_SIDE_BUY, 100, 3, 3), 1, 2), 2);
+        CHECK_EQUAL(progress[2].report_sequence, 5);
+        ome_command_t iceberg = with_flags(sent_by(limit_order(OME_SIDE_BUY, 90, 9, 4), 1, 2), OME_COMMAND_FLAGS_CONTINUED);
+        apply(&market, iceberg, 0);
+        apply(&market, sent_by(order_terms(OME_TERM_DISPLAY_QUANTITY, 2), 1, 2), 2);
+        CHECK_EQUAL(progress[2].report_sequence, 6);
+        apply(&market, sent_by(cancel_order(4), 1, 3), 3);
+        CHECK_EQUAL(progress[2].report_sequence, 7);
+        CHECK_EQUAL(progress[3].report_sequence, 3);
+        market_free(&market);
+    }
+}
+
+/* Rule D8: a sender who is not the order's session is answered, before what happens; by client order id and by order id. */
+static void a_command_on_an_order_of_another_session_is_answered(void)
+{
+    for (uint16_t flags = 0; flags <= OME_COMMAND_FLAGS_HIDDEN; flags += OME_COMMAND_FLAGS_HIDDEN)
+    {
+        market_t market = market_of_two_sessions();
+        apply(&market, with_flags(sent_by(limit_order(OME_SIDE_SELL, 100, 9, 1), 1, 2), flags), 1);
+        const uint64_t id = event_from_end(&market, 1)->order_id;
+        apply(&market, sent_by(reduce_order(1, 1), 1, 2), 1);
+        apply(&market, sent_by(reduce_order(1, 1), 1, 3), 2);
+        expect(&market, 2, OME_EVENT_KIND_COMPLETED, 1, 0, 0, OME_REASON_NONE, OME_COMMAND_KIND_REDUCE_ORDER);
+        CHECK_EQUAL(event_from_end(&market, 2)->session, 3);
+        CHECK_EQUAL(event_from_end(&market, 1)->session, 2);
+        apply(&market, sent_by(amend_order(1, OME_NULL_VALUE, 5), 1, 0), 2);
+        expect(&market, 2, OME_EVENT_KIND_COMPLETED, 1, 0, 0, OME_REASON_NONE, OME_COMMAND_KIND_AMEND_ORDER);
+        apply(&market, with_flags(sent_by(cancel_order(id), 1, 3), OME_COMMAND_FLAGS_BY_ORDER_ID), 2);
+        expect(&market, 2, OME_EVENT_KIND_COMPLETED, 0, 0, 0, OME_REASON_NONE, OME_COMMAND_KIND_CANCEL_ORDER);
+        CHECK_EQUAL(event_from_end(&market, 2)->order_id, id);
+        market_free(&market);
+    }
+}
+
+/* Rule D7: flags change without a new session; another one under the number begins at 0. */
+static void flags_are_changed_and_counts_kept(void)
+{
+    market_t market = market_of_two_sessions();
+    ome_command_t definition = define_session(2, 1, "A", 0);
+    take(&market, 1);
+    apply(&market, sent_by(limit_order(OME_SIDE_SELL, 100, 9, 1), 1, 2), 1);
+    definition.session_flags = OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT | OME_SESSION_FLAGS_CANCEL_ON_LOGOUT;
+    apply(&market, definition, 1);
+    CHECK_EQUAL(market.engine->sessions[2].flags, definition.session_flags);
+    CHECK_EQUAL(market.engine->progress[2].report_sequence, 2);
+    CHECK_EQUAL(market.engine->progress[2].command_sequence, 1);
+    definition.session_flags = 4;
+    apply_rejected(&market, definition, OME_REASON_BAD_DEFINITION);
+    ome_command_t lost = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .flags = OME_COMMAND_FLAGS_ON_DISCONNECT};
+    apply_rejected(&market, numbered(sent_by(lost, 1, 2), 2), OME_REASON_BAD_FLAGS);
+    apply(&market, sent_by(lost, 1, 2), 2);
+    CHECK_EQUAL(event_from_end(&market, 2)->reason, OME_REASON_DISCONNECTED);
+    accept_session(&market, 2, 1, "A", 5);
+    CHECK_EQUAL(market.engine->sessions[2].flags, 0);
+    CHECK_EQUAL(market.engine->progress[2].report_sequence, 0);
+    CHECK_EQUAL(market.engine->progress[2].command_sequence, 0);
+    market_free(&market);
+}
+
+/* Rules, "Versions of the rules": the first have none of this. */
+static void the_first_rules_do_not_count(void)
+{
+    ome_limits_t limits = many_sessions;
+    limits.rules_version = 0;
+    market_t market = market_new(&limits, 1);
+    apply(&market, define_instrument(1, "ABC", 1, 0), 1);
+    accept_session(&market, 2, 1, "A", 0);
+    accept_session(&market, 3, 1, "A", 1);
+    apply_rejected(&market, numbered(sent_by(cancel_order(9), 1, 2), 7), OME_REASON_UNKNOWN_ORDER);
+    apply(&market, stop_sent_by(1, 2), 0);
+    apply(&market, sent_by(order_terms(OME_TERM_STOP_PRICE, 120), 1, 2), 1);
+    apply(&market, sent_by(cancel_order(2), 1, 3), 1);
+    ome_session_view_t view;
+    CHECK_EQUAL(ome_engine_session(market.engine, 2, &view), OME_OK);
+    CHECK_EQUAL(view.report_sequence, 0);
+    CHECK_EQUAL(view.command_sequence, 0);
+    market_free(&market);
+}
+
 int main(void)
 {
     RUN(sessions_have_any_free_number);
@@ -218,5 +389,12 @@ int main(void)
     RUN(a_command_that_waits_for_its_terms_does_not_keep_its_session);
     RUN(a_session_that_is_defined_again_is_the_same_session);
     RUN(a_participant_is_replaced_where_none_of_its_orders_lives);
+    RUN(a_number_is_taken_once_and_in_order);
+    RUN(after_the_last_number_comes_1);
+    RUN(the_records_of_a_command_are_numbered);
+    RUN(reports_are_counted_for_their_sessions);
+    RUN(a_command_on_an_order_of_another_session_is_answered);
+    RUN(flags_are_changed_and_counts_kept);
+    RUN(the_first_rules_do_not_count);
     return 0;
 }

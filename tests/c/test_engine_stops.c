@@ -23,12 +23,13 @@ static void a_trade_sets_off_a_cascade_of_stops_in_order(void)
     market_t market = simple_market();
     apply(&market, limit_order(OME_SIDE_SELL, 101, 1, 1), 1);
     apply(&market, limit_order(OME_SIDE_SELL, 105, 10, 2), 1);
-    apply_with(&market, with_type(limit_order(OME_SIDE_BUY, 0, 1, 11), OME_ORDER_TYPE_STOP), order_terms(OME_TERM_STOP_PRICE, 105), 1);
-    expect(&market, 1, OME_EVENT_KIND_ACCEPTED, 11, 0, 1, 0, OME_EVENT_FLAGS_WAITING);
+    apply_with(&market, with_type(limit_order(OME_SIDE_BUY, 0, 1, 11), OME_ORDER_TYPE_STOP), order_terms(OME_TERM_STOP_PRICE, 105), 2);
+    expect(&market, 2, OME_EVENT_KIND_ACCEPTED, 11, 0, 1, 0, OME_EVENT_FLAGS_WAITING);
+    expect_stop_set(&market, 1, 11, 105, 1, OME_ORDER_TYPE_STOP);
     apply_with(
-        &market, with_type(limit_order(OME_SIDE_BUY, 106, 2, 12), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 101), 1);
+        &market, with_type(limit_order(OME_SIDE_BUY, 106, 2, 12), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 101), 2);
     apply_with(
-        &market, with_type(limit_order(OME_SIDE_BUY, 106, 3, 13), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 101), 1);
+        &market, with_type(limit_order(OME_SIDE_BUY, 106, 3, 13), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 101), 2);
     CHECK_EQUAL(market.engine->books[1].waiting_count, 3);
     CHECK_EQUAL(market.engine->pools.specials.record_count, 3);
     apply(&market, limit_order(OME_SIDE_BUY, 101, 1, 3), 8);
@@ -58,10 +59,11 @@ static void a_stop_that_is_past_its_trigger_on_entry_triggers_at_once(void)
 static void an_amend_may_trigger_a_stop(void)
 {
     market_t market = simple_market();
-    apply_with(&market, with_type(limit_order(OME_SIDE_BUY, 0, 5, 2), OME_ORDER_TYPE_STOP), order_terms(OME_TERM_STOP_PRICE, 101), 1);
+    apply_with(&market, with_type(limit_order(OME_SIDE_BUY, 0, 5, 2), OME_ORDER_TYPE_STOP), order_terms(OME_TERM_STOP_PRICE, 101), 2);
     apply(&market, last_price(90), 1);
-    apply_with(&market, amend_order(2, OME_NULL_VALUE, 4), order_terms(OME_TERM_STOP_PRICE, 101), 1);
-    expect(&market, 1, OME_EVENT_KIND_AMENDED, 2, 0, 4, 0, OME_EVENT_FLAGS_WAITING | OME_EVENT_FLAGS_KEPT_PRIORITY);
+    apply_with(&market, amend_order(2, OME_NULL_VALUE, 4), order_terms(OME_TERM_STOP_PRICE, 101), 2);
+    expect(&market, 2, OME_EVENT_KIND_AMENDED, 2, 0, 4, 0, OME_EVENT_FLAGS_WAITING | OME_EVENT_FLAGS_KEPT_PRIORITY);
+    expect_stop_set(&market, 1, 2, 101, 4, OME_ORDER_TYPE_STOP);
     apply_with(&market, amend_order(2, OME_NULL_VALUE, OME_NULL_VALUE), order_terms(OME_TERM_STOP_PRICE, 90), 3);
     expect(&market, 3, OME_EVENT_KIND_AMENDED, 2, 0, 4, 0, 0);
     expect(&market, 1, OME_EVENT_KIND_CANCELLED, 2, 0, 4, OME_REASON_NO_LIQUIDITY, 0);
@@ -79,7 +81,7 @@ static void a_trailing_stop_is_rejected_while_there_is_no_last_price(void)
     CHECK_EQUAL(last_reason(&market), OME_REASON_NO_LAST_PRICE);
     apply(&market, last_price(100), 1);
     expect(&market, 1, OME_EVENT_KIND_COMPLETED, 0, 100, 0, 0, OME_COMMAND_KIND_SET_LAST_PRICE);
-    apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 1);
+    apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 2);
     CHECK_EQUAL(stop_price_of(&market, 1), 97);
     market_free(&market);
 }
@@ -92,14 +94,14 @@ static void a_trailing_stop_follows_in_its_favour_only(void)
     ome_command_t trailing = with_type(limit_order(OME_SIDE_SELL, -2, 5, 1), OME_ORDER_TYPE_TRAILING_STOP_LIMIT);
     trailing.flags = OME_COMMAND_FLAGS_CONTINUED;
     apply(&market, last_price(100), 1);
-    apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 1);
+    apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, 3), 2);
     CHECK_EQUAL(stop_price_of(&market, 1), 97);
     apply(&market, last_price(110), 1);
     CHECK_EQUAL(stop_price_of(&market, 1), 107);
     apply_with(
         &market, with_type(limit_order(OME_SIDE_SELL, 90, 5, 2), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 112), 3);
     apply_with(
-        &market, with_type(limit_order(OME_SIDE_SELL, 90, 5, 3), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 108), 1);
+        &market, with_type(limit_order(OME_SIDE_SELL, 90, 5, 3), OME_ORDER_TYPE_STOP_LIMIT), order_terms(OME_TERM_STOP_PRICE, 108), 2);
     apply(&market, last_price(111), 1);
     CHECK_EQUAL(stop_price_of(&market, 1), 108); /* beside order 3, which entered later */
     apply(&market, last_price(109), 1);
@@ -126,12 +128,12 @@ static void a_trailing_stop_stays_within_the_prices_of_its_instrument(void)
     apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_AMOUNT, OME_PRICE_MAX), 3);
     CHECK_EQUAL(event_from_end(&market, 2)->price, -OME_PRICE_MAX);
     apply(&market, last_price(-8), 1);
-    apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 1), 1);
+    apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 1), 2);
     CHECK_EQUAL(stop_price_of(&market, 1), -16);
     trailing.side = OME_SIDE_BUY;
     trailing.client_order_id = 2;
     apply(&market, last_price(0), 1); /* of nothing the distance is one tick */
-    apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 10000), 1);
+    apply_with(&market, trailing, order_terms(OME_TERM_TRAIL_BASIS_POINTS, 10000), 2);
     CHECK_EQUAL(stop_price_of(&market, 2), 8);
     market_free(&market);
 }
@@ -139,7 +141,7 @@ static void a_trailing_stop_stays_within_the_prices_of_its_instrument(void)
 static void enter_trailing(market_t *market, uint8_t side, uint64_t id, uint8_t term, int64_t distance)
 {
     const ome_command_t order = with_type(limit_order(side, 0, 1, id), OME_ORDER_TYPE_TRAILING_STOP);
-    apply_with(market, order, order_terms(term, distance), 1);
+    apply_with(market, order, order_terms(term, distance), 2);
 }
 
 /* Rules S6: trailing stops with the same best price are one group, which moves as one; a price that passes the best of
@@ -171,8 +173,9 @@ static void trailing_stops_with_one_best_price_move_as_one_group(void)
     }
     /* From the middle, the first one too; what grows goes behind the others of its price. */
     ome_command_t grown = {.kind = OME_COMMAND_KIND_AMEND_ORDER, .client_order_id = 12, .quantity = 2, .price = OME_NULL_VALUE};
-    apply(&market, grown, 1);
-    expect(&market, 1, OME_EVENT_KIND_AMENDED, 12, 0, 2, 0, OME_EVENT_FLAGS_WAITING);
+    apply(&market, grown, 2);
+    expect(&market, 2, OME_EVENT_KIND_AMENDED, 12, 0, 2, 0, OME_EVENT_FLAGS_WAITING);
+    expect_stop_set(&market, 1, 12, 1096, 2, OME_ORDER_TYPE_TRAILING_STOP);
     for (uint64_t id = 1; id <= 18; id++)
     {
         if (id != 12 && id != 5)
@@ -232,7 +235,9 @@ static void enter_any_trailing(market_t *market, uint64_t *random, uint64_t id, 
         terms.term_2 = OME_TERM_STOP_PRICE;
         terms.value_2 = side == OME_SIDE_BUY ? price + away : price - away;
     }
-    apply_with(market, with_type(limit_order(side, 0, 1, id), OME_ORDER_TYPE_TRAILING_STOP), terms, 1);
+    /* Of more than there is room for the last are rejected. */
+    const uint64_t event_count = market->engine->pools.specials.record_count < TRAILING_COUNT ? 2 : 1;
+    apply_with(market, with_type(limit_order(side, 0, 1, id), OME_ORDER_TYPE_TRAILING_STOP), terms, event_count);
 }
 
 /* Rules S6: as the price goes its way over thousands of steps, each of hundreds of trailing stops stands where looking
@@ -243,7 +248,8 @@ static void trailing_stops_stand_where_each_alone_would_stand(void)
         .level_count_max = 2,
         .instrument_count_max = 1,
         .session_count_max = 1,
-        .special_count_max = TRAILING_COUNT};
+        .special_count_max = TRAILING_COUNT,
+        .rules_version = OME_RULES_VERSION};
     static ome_special_t copies[TRAILING_COUNT + 1];
     market_t market = market_new(&limits, 64);
     uint64_t random = seed;

@@ -113,7 +113,7 @@ static void orders_die_at_their_deadline_before_anything_else(void)
     ome_command_t terms = order_terms(OME_TERM_EXPIRE_TIME, 900);
     terms.term_2 = OME_TERM_STOP_PRICE;
     terms.value_2 = 500;
-    apply_with(&market, stop, terms, 1);
+    apply_with(&market, stop, terms, 2);
     CHECK_EQUAL(apply_at(&market, limit_order(OME_SIDE_SELL, 100, 5, 5), 999), 4);
     expect(&market, 4, OME_EVENT_KIND_CANCELLED, 2, 100, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAS_RESTING);
     expect(&market, 3, OME_EVENT_KIND_CANCELLED, 3, 0, 5, OME_REASON_EXPIRED, OME_EVENT_FLAGS_WAITING);
@@ -389,8 +389,11 @@ static uint32_t count_found(ome_order_pool_t *pool, uint16_t participant)
 static void a_mass_cancel_finds_its_orders_among_those_of_others(void)
 {
     static const uint16_t participants[] = {1, 129, 257, 2, 0, 65535};
-    const ome_limits_t limits = {
-        .order_count_max = CROWD_ORDER_COUNT, .level_count_max = 8, .instrument_count_max = 1, .session_count_max = 1};
+    const ome_limits_t limits = {.order_count_max = CROWD_ORDER_COUNT,
+        .level_count_max = 8,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
     market_t market = market_new(&limits, 64);
     ome_order_pool_t *const pool = &market.engine->pools.orders;
     uint64_t random = seed;

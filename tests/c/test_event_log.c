@@ -23,7 +23,8 @@ static const ome_limits_t standard_limits = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 4,
     .session_count_max = 4,
-    .special_count_max = 32};
+    .special_count_max = 32,
+    .rules_version = OME_RULES_VERSION};
 
 /* ---- a venue with a log ---- */
 

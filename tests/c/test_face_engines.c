@@ -83,7 +83,7 @@ static void an_engine_without_memory_is_refused(void)
     struct rlimit before;
     CHECK_EQUAL(getrlimit(RLIMIT_AS, &before), 0);
     const struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
-    const ome_limits_t limits = {1u << 24, 1u << 20, 16, 16, 1u << 20};
+    const ome_limits_t limits = {1u << 24, 1u << 20, 16, 16, 1u << 20, OME_RULES_VERSION};
     ome_engine_t *engine = NULL;
     CHECK_EQUAL(setrlimit(RLIMIT_AS, &none), 0);
     const ome_status_t status = ome_engine_create(&limits, &engine);
@@ -114,8 +114,12 @@ static void check_is_refused(market_t *market, const ome_command_t *commands, ui
 /* A limit that is reached is a rejection; what lives goes on, and when something ends there is room again. */
 static void a_limit_reached_is_a_rejection_and_nothing_is_lost(void)
 {
-    const ome_limits_t limits = {
-        .order_count_max = 3, .level_count_max = 2, .instrument_count_max = 1, .session_count_max = 1, .special_count_max = 1};
+    const ome_limits_t limits = {.order_count_max = 3,
+        .level_count_max = 2,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .special_count_max = 1,
+        .rules_version = OME_RULES_VERSION};
     market_t market = market_of(&limits);
     const ome_command_t definitions[] = {define_instrument(1, "ONE", 5, 0), define_session(1, 1, "A", 0)};
     apply(&market, definitions, 2);
@@ -201,6 +205,7 @@ static void the_status_counts_what_happened(void)
         .instrument_count_max = standard_limits.instrument_count_max,
         .session_count_max = standard_limits.session_count_max,
         .special_count_max = standard_limits.special_count_max,
+        .rules_version = standard_limits.rules_version,
         .order_slot_count = 2}; /* the aggressor's was freed and taken again */
     CHECK_BYTES_EQUAL(&status, &expected, sizeof(status));
     market_end(&market);
@@ -231,7 +236,7 @@ static void an_engine_moves_to_other_limits_and_goes_on(void)
     const uint64_t count = flow(commands, 3000);
     market_t still = market_of(&standard_limits);
     market_t moved = market_of(&standard_limits);
-    const ome_limits_t larger = {100000, 1000, 30, 30, 70000};
+    const ome_limits_t larger = {100000, 1000, 30, 30, 70000, OME_RULES_VERSION};
     ome_batch_apply(still.batch, still.engine, commands, count);
     ome_batch_apply(moved.batch, moved.engine, NULL, 0);
     uint64_t random = seed;
@@ -276,10 +281,10 @@ static void an_engine_does_not_move_where_something_does_not_fit(void)
         uint32_t values[5];
         memcpy(values, used, sizeof(values));
         values[i]--;
-        ome_limits_t limits = {values[0], values[1], values[2], values[3], values[4]};
+        ome_limits_t limits = {values[0], values[1], values[2], values[3], values[4], OME_RULES_VERSION};
         CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_FULL);
         values[i] = UINT32_MAX;
-        limits = (ome_limits_t){values[0], values[1], values[2], values[3], values[4]};
+        limits = (ome_limits_t){values[0], values[1], values[2], values[3], values[4], OME_RULES_VERSION};
         CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_INVALID);
     }
     struct rlimit memory;
@@ -291,10 +296,40 @@ static void an_engine_does_not_move_where_something_does_not_fit(void)
     CHECK_EQUAL(refused, OME_NO_MEMORY);
     CHECK(market.engine == before);
     CHECK_EQUAL(ome_engine_state_hash(market.engine), hash);
-    const ome_limits_t least = {used[0], used[1], used[2], used[3], used[4]};
+    const ome_limits_t least = {used[0], used[1], used[2], used[3], used[4], OME_RULES_VERSION};
     CHECK_EQUAL(ome_engine_resize(&market.engine, &least), OME_OK);
     CHECK_EQUAL(ome_engine_state_hash(market.engine), hash);
     CHECK(ome_engine_check(market.engine) == NULL);
+    market_end(&market);
+}
+
+/* Rules D5 and D7: what a session has moves with the engine; where the version of the rules rises it begins at 0, and it never falls. */
+static void a_move_keeps_what_sessions_have(void)
+{
+    ome_limits_t limits = standard_limits;
+    limits.rules_version = 0;
+    market_t market = market_of(&limits);
+    ome_command_t commands[] = {define_session(1, 1, "A", 0), {.kind = OME_COMMAND_KIND_MASS_CANCEL}};
+    commands[0].session_flags = OME_SESSION_FLAGS_CANCEL_ON_LOGOUT;
+    commands[1].participant = commands[1].session = 1;
+    commands[1].session_sequence = 1;
+    for (uint32_t i = 0; i < 3; i++)
+    {
+        ome_session_view_t view;
+        const int counts = i > 0;
+        apply(&market, commands, 2);
+        CHECK_EQUAL(ome_engine_session(market.engine, 1, &view), OME_OK);
+        CHECK_EQUAL(view.flags, counts ? OME_SESSION_FLAGS_CANCEL_ON_LOGOUT : 0);
+        CHECK_EQUAL(view.command_sequence, counts ? 1 : 0);
+        CHECK_EQUAL(view.report_sequence, i);
+        limits.rules_version = OME_RULES_VERSION;
+        limits.order_count_max++;
+        CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_OK);
+    }
+    limits.rules_version = 0;
+    CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_FULL);
+    limits.rules_version = OME_RULES_VERSION + 1;
+    CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_INVALID);
     market_end(&market);
 }
 
@@ -311,5 +346,6 @@ int main(void)
     RUN(the_state_hash_follows_the_commands);
     RUN(an_engine_moves_to_other_limits_and_goes_on);
     RUN(an_engine_does_not_move_where_something_does_not_fit);
+    RUN(a_move_keeps_what_sessions_have);
     return 0;
 }

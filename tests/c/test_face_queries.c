@@ -256,7 +256,8 @@ static void symbols_are_told_apart_up_to_the_limit(void)
         .level_count_max = 1,
         .instrument_count_max = INSTRUMENT_COUNT,
         .session_count_max = 1,
-        .special_count_max = 0};
+        .special_count_max = 0,
+        .rules_version = OME_RULES_VERSION};
     market_t market = market_of(&limits);
     for (uint32_t number = 1; number <= INSTRUMENT_COUNT; number++)
     {
@@ -519,7 +520,7 @@ static void a_session_is_found_as_it_was_defined(void)
     ome_session_view_t session;
     memset(&session, 0xFF, sizeof(session));
     CHECK_EQUAL(ome_engine_session(market.engine, 2, &session), OME_OK);
-    const ome_session_view_t expected_session = {.participant_name = "B", .participant = 2, .session_number = 7};
+    const ome_session_view_t expected_session = {.participant_name = "B", .defined_sequence = 4, .participant = 2, .session_number = 7};
     CHECK_BYTES_EQUAL(&session, &expected_session, sizeof(session));
     CHECK_EQUAL(ome_engine_session(market.engine, 0, &session), OME_NOT_FOUND);
     CHECK_EQUAL(ome_engine_session(market.engine, 3, &session), OME_NOT_FOUND);

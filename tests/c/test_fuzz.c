@@ -311,7 +311,8 @@ static void repair_state_hash(size_t size)
 {
     stream_t stream = {.bytes = input, .size = size};
     ome_status_t status = ome_snapshot_open(&snapshot_reader, get_bytes, &stream);
-    const uint64_t engine_size = status == OME_OK ? ome_engine_size_bytes(&snapshot_reader.header.limits) : 0;
+    const ome_limits_t limits = ome_snapshot_limits(&snapshot_reader.header);
+    const uint64_t engine_size = status == OME_OK ? ome_engine_size_bytes(&limits) : 0;
     if (engine_size == 0 || engine_size > ENGINE_SIZE_MAX)
     {
         return;

@@ -55,6 +55,7 @@ static void the_server_stamps_what_is_its_own(void)
     house_t *house = simple_house(16);
     ome_command_t command;
     memset(&command, 0x5A, sizeof(command));
+    command.session_sequence = 1;
     uint8_t frame[OME_RECORD_SIZE];
     memcpy(frame, &command, sizeof(frame));
     set_header(frame, OME_TEMPLATE_REDUCE_ORDER);
@@ -114,13 +115,14 @@ static void a_full_ring_is_busy_and_loses_nothing(void)
     send_commands(house, 1, commands + 20, 3);
     CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     CHECK_EQUAL(match(house), 0);
-    while (house->wire->out[house->wire->out_read].size_bytes % REPORT_SIZE == 0)
+    while (is_report_frame(house->wire->out[house->wire->out_read].data))
     {
         house->wire->out_read++; /* reports of the first eight */
     }
     reject = next_reject(house, 1);
-    check_counts(&reject, OME_REASON_BUSY, 0, 3);
+    check_counts(&reject, OME_REASON_SEQUENCE_GAP, 0, 3);
     CHECK_EQUAL(reject.found, 21);
+    CHECK_EQUAL(reject.allowed, 9);
     /* Sent again from where it was refused, the rest is taken, in as many parts as it needs. */
     uint32_t done = 8;
     while (done < 40)
@@ -134,7 +136,7 @@ static void a_full_ring_is_busy_and_loses_nothing(void)
     work(house);
     CHECK_EQUAL(house->engine->sequence, 4 + 40);
     CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 40);
-    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_BUSY), 15);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_BUSY), 12);
     for (uint32_t i = 1; i <= 40; i++)
     {
         CHECK_EQUAL(house->engine->pools.orders.orders[i].client_order_id, i);
@@ -247,16 +249,19 @@ static void no_command_comes_between_the_records_of_another(void)
     pthread_t thread;
     CHECK_EQUAL(pthread_create(&thread, NULL, intrude, &intruder), 0);
     uint32_t accepted = 0;
+    uint32_t sequence = 0;
     const uint64_t end_ns = ome_clock_monotonic_ns() + LONG_NS;
     while (accepted < 400 || atomic_load(&intruder.count) < 400)
     {
         ome_command_t commands[9];
         for (uint32_t i = 0; i < 4; i++)
         {
-            set_iceberg(commands + 2 * i, 1 + 2 * i);
+            set_iceberg(commands + 2 * i, 1 + sequence);
             commands[2 * i].client_order_id = 0;
+            sequence += 2;
         }
         commands[8] = (ome_command_t){.kind = OME_COMMAND_KIND_MASS_CANCEL, .instrument = 1};
+        commands[0].session_sequence = 0; /* what was refused has no number */
         send_commands(house, 1, commands, 9);
         /* One turn of the stage, for the other producer may never leave the ring empty, and this thread is also the one
          * that reads the events. */
@@ -266,7 +271,7 @@ static void no_command_comes_between_the_records_of_another(void)
         for (; house->wire->out_read < house->wire->out_count; house->wire->out_read++)
         {
             const wire_frame_t *frame = &house->wire->out[house->wire->out_read];
-            for (uint32_t offset = 0; frame->size_bytes % REPORT_SIZE == 0 && offset < frame->size_bytes; offset += REPORT_SIZE)
+            for (uint32_t offset = 0; is_report_frame(frame->data) && offset < frame->size_bytes; offset += REPORT_SIZE)
             {
                 ome_execution_report_t report;
                 memcpy(&report, frame->data + offset, REPORT_SIZE);
@@ -304,8 +309,8 @@ static void a_busy_session_does_not_hold_up_another(void)
     house_free(house);
 }
 
-/* What was refused before need not be sent again. */
-static void a_busy_session_begins_anew_with_its_next_logon(void)
+/* What was refused is sent again over another connection, from the number that the logon's answer has; nothing may be left out. */
+static void a_busy_session_goes_on_with_its_next_logon(void)
 {
     house_t *house = simple_house(8);
     ome_command_t commands[12];
@@ -316,10 +321,20 @@ static void a_busy_session_begins_anew_with_its_next_logon(void)
     CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_BUSY);
     CHECK_EQUAL(match(house), 5);
     bind(house, 1, 3);
+    CHECK_EQUAL(look(house, 1).command_sequence, 5);
+    house->wire->out_read = house->wire->out_count;
     send_commands(house, 3, commands + 9, 2);
+    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    house->wire->out_read = house->wire->out_count - 1;
+    const ome_frame_reject_t reject = next_reject(house, 3);
+    check_counts(&reject, OME_REASON_SEQUENCE_GAP, 0, 2);
+    CHECK_EQUAL(reject.found, 10);
+    CHECK_EQUAL(reject.allowed, 6);
+    send_commands(house, 3, commands + 5, 7);
     work(house);
-    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 7);
-    CHECK_EQUAL(house->engine->sequence, 4 + 7);
+    CHECK_EQUAL(count_of(house, OME_COUNT_MESSAGES_IN), 12);
+    CHECK_EQUAL(house->engine->sequence, 4 + 12);
+    CHECK_EQUAL(house->engine->progress[1].command_sequence, 12);
     house_free(house);
 }
 
@@ -334,6 +349,6 @@ int main(void)
     RUN(an_incomplete_command_never_reaches_the_engine);
     RUN(no_command_comes_between_the_records_of_another);
     RUN(a_busy_session_does_not_hold_up_another);
-    RUN(a_busy_session_begins_anew_with_its_next_logon);
+    RUN(a_busy_session_goes_on_with_its_next_logon);
     return 0;
 }

@@ -85,7 +85,9 @@ static void every_fault_of_a_message_is_named(void)
             *header = good;
             header->template_id = id;
             frame = inspect(data, 3 * OME_RECORD_SIZE);
-            if (id < 1 || (id > 6 && id != OME_TEMPLATE_LOGON && id != OME_TEMPLATE_LOGOUT && id != OME_TEMPLATE_HEARTBEAT))
+            const bool is_of_session = id == OME_TEMPLATE_LOGON || id == OME_TEMPLATE_LOGOUT || id == OME_TEMPLATE_HEARTBEAT ||
+                                       id == OME_TEMPLATE_TEST_REQUEST || id == OME_TEMPLATE_RESEND_REQUEST;
+            if (id < 1 || (id > 6 && !is_of_session))
             {
                 check_fault(&frame, OME_REASON_UNKNOWN_TEMPLATE, "template_id", id, OME_TEMPLATE_MASS_CANCEL, index);
             }
@@ -153,32 +155,69 @@ static void only_the_first_fault_of_a_frame_is_reported(void)
     free(data);
 }
 
-/* A logon, a logout or a heartbeat is alone in its frame: behind another message, or with another behind it, the frame is too long. */
-static void a_logon_logout_or_heartbeat_is_alone_in_its_frame(void)
+/* A logon, which is longer than the others, a logout, a heartbeat or a request is alone in its frame: behind another message, or with another
+ * behind it, the frame is too long. */
+static void a_message_of_class_session_is_alone_in_its_frame(void)
 {
-    static const uint16_t ids[4] = {OME_TEMPLATE_LOGON, OME_TEMPLATE_LOGOUT, OME_TEMPLATE_HEARTBEAT, OME_TEMPLATE_NEW_ORDER};
-    static const ome_frame_content_t contents[4] = {OME_FRAME_LOGON, OME_FRAME_LOGOUT, OME_FRAME_HEARTBEAT, OME_FRAME_COMMANDS};
-    for (uint32_t first = 0; first < 4; first++)
+    enum
     {
-        uint8_t *data = good_frame(2, 2 * OME_RECORD_SIZE);
-        set_header(data, ids[first]);
-        ome_frame_t frame = inspect(data, OME_RECORD_SIZE);
-        CHECK_EQUAL(frame.content, contents[first]);
-        CHECK_EQUAL(frame.message_count, 1);
-        for (uint32_t second = 0; second < 4; second++)
+        KINDS = 6
+    };
+    static const uint16_t ids[KINDS] = {OME_TEMPLATE_LOGON, OME_TEMPLATE_LOGOUT, OME_TEMPLATE_HEARTBEAT, OME_TEMPLATE_TEST_REQUEST,
+        OME_TEMPLATE_RESEND_REQUEST, OME_TEMPLATE_NEW_ORDER};
+    static const ome_frame_content_t contents[KINDS] = {
+        OME_FRAME_LOGON, OME_FRAME_LOGOUT, OME_FRAME_HEARTBEAT, OME_FRAME_TEST_REQUEST, OME_FRAME_RESEND_REQUEST, OME_FRAME_COMMANDS};
+    for (uint32_t first = 0; first < KINDS; first++)
+    {
+        const uint16_t block = first == 0 ? OME_BLOCK_LOGON : OME_BODY_SIZE;
+        const uint32_t size_bytes = OME_MESSAGE_HEADER_SIZE + block;
+        for (uint32_t second = 0; second < KINDS; second++)
         {
-            set_header(data + OME_RECORD_SIZE, ids[second]);
-            frame = inspect(data, 2 * OME_RECORD_SIZE);
-            if (first == 3 && second == 3)
+            const uint16_t second_block = second == 0 ? OME_BLOCK_LOGON : OME_BODY_SIZE;
+            const uint32_t both_bytes = size_bytes + OME_MESSAGE_HEADER_SIZE + second_block;
+            uint8_t *data = calloc(1, both_bytes);
+            CHECK(data != NULL);
+            ome_message_header_set(data, ids[first], block);
+            ome_frame_t frame = inspect(data, size_bytes);
+            CHECK_EQUAL(frame.content, contents[first]);
+            CHECK_EQUAL(frame.message_count, 1);
+            ome_message_header_set(data + size_bytes, ids[second], second_block);
+            frame = inspect(data, both_bytes);
+            if (first == KINDS - 1 && second == KINDS - 1)
             {
                 CHECK_EQUAL(frame.content, OME_FRAME_COMMANDS);
                 CHECK_EQUAL(frame.message_count, 2);
             }
             else
             {
-                check_fault(&frame, OME_REASON_FRAME_TOO_LONG, "message_count", 2, 1, 1);
+                CHECK_EQUAL(frame.content, OME_FRAME_BAD);
+                CHECK_EQUAL(frame.fault.reason, OME_REASON_FRAME_TOO_LONG);
+                CHECK_EQUAL(frame.fault.message_index, 1);
+                CHECK_EQUAL(frame.fault.byte_offset, size_bytes);
+                CHECK_EQUAL(frame.fault.allowed, 1);
             }
+            free(data);
         }
+    }
+}
+
+/* A logon of the first version is refused by its version, whatever its length is; one of another length by its length. */
+static void a_logon_of_another_version_or_length_is_refused(void)
+{
+    for (uint32_t size_bytes = OME_MESSAGE_HEADER_SIZE; size_bytes <= sizeof(ome_logon_t); size_bytes++)
+    {
+        uint8_t *data = calloc(1, size_bytes);
+        CHECK(data != NULL);
+        ome_message_header_set(data, OME_TEMPLATE_LOGON, (uint16_t)(size_bytes - OME_MESSAGE_HEADER_SIZE));
+        ome_frame_t frame = inspect(data, size_bytes);
+        CHECK_EQUAL(frame.content, size_bytes == sizeof(ome_logon_t) ? OME_FRAME_LOGON : OME_FRAME_BAD);
+        CHECK(frame.content == OME_FRAME_LOGON || frame.fault.reason == OME_REASON_BAD_BLOCK_LENGTH);
+        ome_message_header_set(data, OME_TEMPLATE_LOGON, OME_BLOCK_LOGON);
+        frame = inspect(data, size_bytes);
+        CHECK(frame.content == OME_FRAME_LOGON || frame.fault.reason == OME_REASON_FRAME_TRUNCATED);
+        ((ome_message_header_t *)(void *)data)->version = 1;
+        frame = inspect(data, size_bytes);
+        check_fault(&frame, OME_REASON_UNSUPPORTED_VERSION, "version", 1, 2, 0);
         free(data);
     }
 }
@@ -242,6 +281,11 @@ static void the_messages_of_a_command_are_in_one_frame(void)
 /* What must hold of the verdict on any bytes. */
 static void check_verdict(const ome_frame_t *frame, const uint8_t *data, uint32_t size_bytes)
 {
+    if (frame->content == OME_FRAME_LOGON)
+    {
+        CHECK_EQUAL(size_bytes, sizeof(ome_logon_t));
+        return;
+    }
     if (frame->content != OME_FRAME_BAD)
     {
         CHECK_EQUAL(frame->message_count, size_bytes / OME_RECORD_SIZE);
@@ -322,7 +366,8 @@ int main(void)
     RUN(every_fault_of_a_message_is_named);
     RUN(every_truncation_is_named);
     RUN(only_the_first_fault_of_a_frame_is_reported);
-    RUN(a_logon_logout_or_heartbeat_is_alone_in_its_frame);
+    RUN(a_message_of_class_session_is_alone_in_its_frame);
+    RUN(a_logon_of_another_version_or_length_is_refused);
     RUN(the_messages_of_a_command_are_in_one_frame);
     RUN(any_bytes_get_a_verdict);
     RUN(a_frame_reject_has_exactly_its_bytes);

@@ -20,11 +20,9 @@ static void the_session_table_agrees_with_a_list(void)
     ome_arena_t arena = {.memory = market_memory(measure.used_bytes)};
     ome_session_table_init(&table, &arena, SESSIONS, SLOTS);
     uint64_t peer_of[SESSIONS + 1] = {0};
-    uint32_t heartbeats[SESSIONS + 1] = {0};
     uint16_t session_of[SLOTS + 1] = {0};
     uint64_t generations[SLOTS + 1] = {0};
     uint32_t connected_count = 0;
-    uint32_t heartbeat_count = 0;
     uint64_t state = seed ^ 5;
     for (uint32_t step = 0; step < 50000; step++)
     {
@@ -36,7 +34,6 @@ static void the_session_table_agrees_with_a_list(void)
         if (peer_of[session] != 0 && (step / 4000 % 2 == 0 || test_random(&state) % 2 == 0))
         {
             const uint32_t its_slot = (uint32_t)peer_of[session];
-            heartbeat_count -= heartbeats[session] != 0;
             session_of[its_slot] = 0;
             generations[its_slot]++; /* the next there is another */
             peer_of[session] = 0;
@@ -45,15 +42,12 @@ static void the_session_table_agrees_with_a_list(void)
         }
         else if (peer_of[session] == 0 && session_of[slot] == 0)
         {
-            heartbeats[session] = (uint32_t)(test_random(&state) % 2);
-            heartbeat_count += heartbeats[session];
-            ome_session_table_bind(&table, session, peer, heartbeats[session]);
+            ome_session_table_bind(&table, session, peer);
             peer_of[session] = peer;
             session_of[slot] = session;
             connected_count++;
         }
         CHECK_EQUAL(table.connected_count, connected_count);
-        CHECK_EQUAL(table.heartbeat_count, heartbeat_count);
         for (uint32_t i = 1; step % 64 == 0 && i <= SLOTS; i++)
         {
             CHECK_EQUAL(ome_session_table_find(&table, (generations[i] + 1) << 32 | i), session_of[i]);
@@ -75,15 +69,7 @@ static void the_session_table_agrees_with_a_list(void)
         CHECK_EQUAL(table.by_connection[slot], 0);
     }
     CHECK_EQUAL(table.connected_count, 0);
-    CHECK_EQUAL(table.heartbeat_count, 0);
     free(arena.memory);
-}
-
-/* The client of a slot goes. */
-static void wire_leave(wire_t *wire, uint32_t peer)
-{
-    wire_put_kind(wire, peer, OME_SOCKET_GONE, "", 0);
-    wire->peers[peer].is_ended = true;
 }
 
 /* ---- takeovers ---- */
@@ -112,11 +98,11 @@ static void a_session_is_taken_over_by_another_connection(void)
     CHECK(peers[2].is_admitted);
     bind(house, 1, 1);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 2);
-    ome_gateway_unbind(house->gateway, 3);
+    ome_gateway_log_out(house->gateway, 3);
     CHECK(!peers[2].is_admitted && peers[1].is_admitted);
-    ome_gateway_unbind(house->gateway, 3); /* nothing */
-    ome_gateway_unbind(house->gateway, 0);
-    ome_gateway_unbind(house->gateway, UINT16_MAX);
+    ome_gateway_log_out(house->gateway, 3); /* nothing */
+    ome_gateway_log_out(house->gateway, 0);
+    ome_gateway_log_out(house->gateway, UINT16_MAX);
     CHECK_EQUAL(session_of(house, 2), 0);
     CHECK_EQUAL(session_of(house, 1), 1);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
@@ -159,9 +145,11 @@ static void a_logon_is_handed_to_the_caller_before_what_follows(void)
     house_t *house = house_around(defined_engine(), 16, 64);
     ome_logon_t logon = {.session_number = 3};
     memcpy(logon.participant_name, "A", 1);
-    set_header(&logon, OME_TEMPLATE_LOGON);
+    ome_message_header_set(&logon, OME_TEMPLATE_LOGON, OME_BLOCK_LOGON);
     wire_put(house->wire, 1, &logon, sizeof(logon));
-    send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 1, 1));
+    ome_command_t order = limit_order(OME_SIDE_BUY, 10, 1, 1);
+    order.session_sequence = 1;
+    send_command(house, 1, order);
     ome_logout_t logout = {0};
     set_header(&logout, OME_TEMPLATE_LOGOUT);
     wire_put(house->wire, 1, &logout, sizeof(logout));
@@ -215,7 +203,6 @@ static void a_session_without_a_command_is_not_defined(void)
     wire_put(house->wire, 4, &heartbeat, sizeof(heartbeat));
     wire_put(house->wire, 4, "?", 1);
     work(house);
-    CHECK_EQUAL(next_frame(house, 4)->size_bytes, sizeof(heartbeat));
     CHECK_EQUAL(next_reject(house, 4).reason, OME_REASON_FRAME_TRUNCATED);
     house->is_open = false; /* nor does one whose commands are not taken */
     send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
@@ -225,7 +212,7 @@ static void a_session_without_a_command_is_not_defined(void)
     house->storage = OME_STORAGE_LOW; /* or one whose order is refused at once */
     send_command(house, 4, limit_order(OME_SIDE_BUY, 10, 1, 1));
     work(house);
-    CHECK_EQUAL(next_frame(house, 4)->size_bytes, REPORT_SIZE);
+    CHECK_EQUAL(next_reject(house, 4).reason, OME_REASON_STORAGE_LOW);
     house->storage = OME_STORAGE_ROOM;
     wire_leave(house->wire, 4);
     work(house);
@@ -336,7 +323,7 @@ static house_t *house_that_refuses_a_session(void)
     CHECK_EQUAL(event.command_kind, OME_COMMAND_KIND_DEFINE_SESSION);
     CHECK_EQUAL(event.session, 4);
     CHECK(look(house, 4).is_defined);
-    house->wire->out_read = house->wire->out_count; /* the refusal is also a report */
+    check_silence(house); /* the refusal is no report: the session was never there */
     return house;
 }
 
@@ -351,7 +338,8 @@ static void a_session_that_is_refused_is_ended(void)
     ome_gateway_undefine(house->gateway, 4);
     check_silence(house);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 1);
-    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    work(house);
+    check_silence(house);
     CHECK_EQUAL(house->engine->pools.orders.slots_ever_used, 0);
     CHECK_EQUAL(count_of(house, OME_COUNT_REJECTS), 2);
     house_free(house);
@@ -362,7 +350,7 @@ static void a_session_that_was_refused_may_log_on_again(void)
 {
     house_t *house = house_that_refuses_a_session();
     ome_gateway_undefine(house->gateway, 4);
-    CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
+    work(house);
     house->wire->out_read = house->wire->out_count;
     wire_reconnect(house->wire, 4);
     ome_gateway_logon_t logon = logon_of(house, 4, 4);
@@ -446,14 +434,12 @@ static void a_session_whose_connection_is_gone_may_log_on_again(void)
     house_free(house);
 }
 
-/* The caller ends a connection with a last frame: its session is free. */
+/* The caller ends a session, and its connection with a Logout: the session is free. */
 static void the_caller_ends_a_connection(void)
 {
     house_t *house = simple_house(64);
-    ome_gateway_end(house->gateway, peer_number(house->wire, 1), (const uint8_t *)"over", 4);
-    const wire_frame_t *frame = next_frame(house, 1);
-    CHECK(frame->is_last);
-    CHECK_EQUAL(frame->size_bytes, 4);
+    ome_gateway_end_session(house->gateway, 1, OME_REASON_ENGINE_STOPPED);
+    check_logout(house, 1, OME_REASON_ENGINE_STOPPED);
     CHECK_EQUAL(look(house, 1).peer, 0);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     ome_gateway_pause(house->gateway, peer_number(house->wire, 2), 250);

@@ -28,7 +28,7 @@ static uint32_t count_reports(wire_t *wire, uint32_t peer, uint32_t *reject_coun
     pthread_mutex_lock(&wire->lock);
     for (uint32_t i = 0; i < wire->out_count; i++)
     {
-        const bool is_reports = wire->out[i].size_bytes % REPORT_SIZE == 0;
+        const bool is_reports = is_report_frame(wire->out[i].data);
         count += wire->out[i].peer == peer && is_reports ? wire->out[i].size_bytes / (uint32_t)REPORT_SIZE : 0;
         *reject_count += wire->out[i].peer == peer && !is_reports;
     }
@@ -98,6 +98,7 @@ static void clients_of_a_running_venue_get_every_answer(void)
         .order_count_max = standard_limits.order_count_max,
         .session_count_max = standard_limits.session_count_max,
         .connection_slot_max = PEER_COUNT - 1,
+        .history_count = OME_GATEWAY_HISTORY_COUNT_MIN,
         .event_fd = event_fd};
     const uint64_t size_bytes = ome_gateway_size_bytes(&config);
     void *memory = market_memory(size_bytes);
@@ -127,6 +128,10 @@ static void clients_of_a_running_venue_get_every_answer(void)
             const ome_command_t order = limit_order((uint8_t)peer, 10, 1, round);
             memcpy(frame + OME_MESSAGE_HEADER_SIZE, (const uint8_t *)&order + OME_MESSAGE_HEADER_SIZE, OME_BODY_SIZE);
             set_header(frame, OME_TEMPLATE_NEW_ORDER);
+            for (uint32_t i = 0; i < COUNT; i++)
+            {
+                ((ome_command_t *)(void *)(frame + i * OME_RECORD_SIZE))->session_sequence = (round - 1) * COUNT + i + 1;
+            }
             wire_put(wire, peer, frame, sizeof(frame));
         }
         uint32_t rejects = 0;

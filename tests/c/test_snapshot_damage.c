@@ -127,7 +127,7 @@ static void another_version_is_not_supported(void)
 {
     ome_engine_t *engine = engine_after(&tiny_limits, seed, 100);
     bytes_t bytes = snapshot_of(engine);
-    for (uint32_t version = 0; version < 4; version++)
+    for (uint32_t version = 0; version < OME_SNAPSHOT_VERSION + 2; version++)
     {
         ome_snapshot_header_t *header = (void *)bytes.data;
         header->version = version;
@@ -280,6 +280,7 @@ typedef struct
 #define SECTION_FIELD(type, field)                                                                                                         \
     112 + ((type) - 1) * 24 + offsetof(ome_snapshot_section_t, field), sizeof(((ome_snapshot_section_t *)0)->field)
 
+#define SESSION 48
 #define ORDER 56
 #define ICEBERG (3 * ORDER)
 #define STOP_SIZE (56 + 32 + 56)
@@ -288,12 +289,14 @@ static const wrong_t wrongs[] = {
     {0, AT(header, header_size), 4095, "not one of this version"},
     {0, AT(header, section_count), 7, "not one of this version"},
     {0, 300, 1, 1, "not one of this version"},
-    {0, AT(header, limits.level_count_max), 0, "limit is out of range"},
-    {0, AT(header, limits.special_count_max), UINT32_MAX, "limit is out of range"},
-    {0, AT(header, limits.order_count_max), 3, "more than the limits allow"},
-    {0, AT(header, limits.instrument_count_max), 2, "more than the limits allow"},
-    {0, AT(header, limits.session_count_max), 2, "more than the limits allow"},
-    {0, AT(header, limits.special_count_max), 1, "more than the limits allow"},
+    {0, AT(header, version), OME_SNAPSHOT_VERSION_ATTRIBUTES, "not that of what it counts"},
+    {0, AT(header, rules_version), 0, "state hash"},
+    {0, AT(header, level_count_max), 0, "limit is out of range"},
+    {0, AT(header, special_count_max), UINT32_MAX, "limit is out of range"},
+    {0, AT(header, order_count_max), 3, "more than the limits allow"},
+    {0, AT(header, instrument_count_max), 2, "more than the limits allow"},
+    {0, AT(header, session_count_max), 2, "more than the limits allow"},
+    {0, AT(header, special_count_max), 1, "more than the limits allow"},
     {0, AT(header, order_count), 7, "orders that it counts"},
     {0, AT(header, slots_ever_used), 25, "slots are not those"},
     {0, AT(header, slots_retired), 1, "slots are not those"},
@@ -301,7 +304,10 @@ static const wrong_t wrongs[] = {
     {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_ORDERS, type), 9, "not the one that belongs there"},
     {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_ORDERS, reserved), 1, "not the one that belongs there"},
     {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_PENDING, count), 2, "more than the limits allow"},
-    {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 2 * STOP_SIZE + 1, "not that of what it counts"},
+    {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 2 * STOP_SIZE - 1, "not that of what it counts"},
+    {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 2 * (STOP_SIZE + sizeof(ome_snapshot_attributes_t)) + 1,
+        "not that of what it counts"},
+    {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 4 * STOP_SIZE, "not that of what it counts"},
     {0, AT(header, state_hash), 1, "state hash"},
     {0, AT(header, sequence), 1, "a stop stands behind"},
     {OME_SNAPSHOT_SECTION_INSTRUMENTS, AT(instrument, tick), 0, "can be defined"},
@@ -311,13 +317,17 @@ static const wrong_t wrongs[] = {
     {OME_SNAPSHOT_SECTION_INSTRUMENTS, AT(instrument, last_trade_price), 106, "has not followed"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, participant), 1000, "can be defined"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, participant), 0, "can be defined"},
-    {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, reserved), 1, "can be defined"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, flags), 4, "can be defined"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, flags), 1, "state hash"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(24, progress, reserved), 1, "can be defined"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(24, progress, report_sequence), 1, "state hash"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(24, progress, command_sequence), 1, "state hash"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, participant), 2, "state hash"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, session), 1000, "out of range or out of order"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, session), 2, "out of range or out of order"},
-    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(24, session, session), 1, "out of range or out of order"},
-    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(48, session, session), 2, "out of range or out of order"},
-    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(48, session, session), 4, "out of range or out of order"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(SESSION, session, session), 1, "out of range or out of order"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(2 * SESSION, session, session), 2, "out of range or out of order"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(2 * SESSION, session, session), 4, "out of range or out of order"},
     {OME_SNAPSHOT_SECTION_FREE_SLOTS, AT(free_slot, slot), 0, "out of range"},
     {OME_SNAPSHOT_SECTION_FREE_SLOTS, AT(free_slot, slot), 9, "out of range"},
     {OME_SNAPSHOT_SECTION_FREE_SLOTS, AT(free_slot, slot), 7, "there twice"},
@@ -351,7 +361,7 @@ static const wrong_t wrongs[] = {
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, reserve_quantity), UINT64_MAX, "terms are out of range"},
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, reserve_quantity), OME_QUANTITY_MAX, "terms are out of range"},
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, reserve_quantity), OME_QUANTITY_MAX / 2, "more peaks"},
-    {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, has_attributes), 1, "attributes are out of range"},
+    {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, has_attributes), 2, "attributes are out of range"},
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, deadline_ns), 999, "state hash"},
     {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, group), 1, "state hash"},
     {OME_SNAPSHOT_SECTION_STOPS, AT(order, marks), 0, "not special"},
@@ -383,15 +393,24 @@ static const wrong_t wrongs[] = {
     {OME_SNAPSHOT_SECTION_PENDING, AT(pending, given), 1, "state hash"},
 };
 
-/* Each rule of an entry is looked at: a value that breaks one is found for that, whatever the checksums say. */
-static void a_snapshot_that_breaks_a_rule_of_the_engine_is_refused(void)
+/* The same of an engine that follows the first version of the rules: its sessions have nothing behind them. */
+static const wrong_t old_wrongs[] = {
+    {0, SECTION_FIELD(OME_SNAPSHOT_SECTION_STOPS, size_bytes), 2 * STOP_SIZE + 1, "not that of what it counts"},
+    {0, AT(header, version), OME_SNAPSHOT_VERSION_ATTRIBUTES, "not that of what it counts"},
+    {0, AT(header, version), OME_SNAPSHOT_VERSION_RULES, "not that of what it counts"},
+    {0, AT(header, rules_version), 1, "version"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, flags), 1, "can be defined"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(24, session, session), 1, "out of range or out of order"},
+    {OME_SNAPSHOT_SECTION_ORDERS, AFTER(ICEBERG + ORDER, special, has_attributes), 1, "attributes are out of range"},
+};
+
+static void check_wrongs(ome_engine_t *engine, const wrong_t *table, uint32_t count)
 {
-    ome_engine_t *engine = engine_of_everything();
     bytes_t bytes = snapshot_of(engine);
     CHECK_EQUAL(writer.header.sections[OME_SNAPSHOT_SECTION_ORDERS - 1].size_bytes, 4 * ORDER + 32);
-    for (uint32_t i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++)
+    for (uint32_t i = 0; i < count; i++)
     {
-        const wrong_t *wrong = &wrongs[i];
+        const wrong_t *wrong = &table[i];
         bytes_t copy = copy_of(&bytes);
         const uint64_t base = wrong->section == 0 ? 0 : section_offset(&bytes, wrong->section);
         memcpy(copy.data + base + wrong->offset, &wrong->value, wrong->size);
@@ -411,6 +430,33 @@ static void a_snapshot_that_breaks_a_rule_of_the_engine_is_refused(void)
     free(engine);
 }
 
+/* Each rule of an entry is looked at: a value that breaks one is found for that, whatever the checksums say. */
+static void a_snapshot_that_breaks_a_rule_of_the_engine_is_refused(void)
+{
+    check_wrongs(engine_of_everything(OME_RULES_VERSION), wrongs, sizeof(wrongs) / sizeof(wrongs[0]));
+    check_wrongs(engine_of_everything(0), old_wrongs, sizeof(old_wrongs) / sizeof(old_wrongs[0]));
+}
+
+/* A header that has the right checksum and names rules that this build does not know is not damage, and is named. */
+static void a_version_of_the_rules_that_is_not_known_is_not_supported(void)
+{
+    ome_engine_t *engine = engine_of_everything(OME_RULES_VERSION);
+    bytes_t bytes = snapshot_of(engine);
+    ome_snapshot_header_t *header = (void *)bytes.data;
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        header->rules_version = i == 0 ? OME_RULES_VERSION + 1 : UINT32_MAX;
+        seal(&bytes);
+        ome_status_t status;
+        CHECK(restore(&bytes, &status) == NULL);
+        CHECK_EQUAL(status, OME_UNSUPPORTED);
+        CHECK(strstr(reader.reason, "a version of the rules that this build does not know") != NULL);
+        CHECK_EQUAL(reader.offset, offsetof(ome_snapshot_header_t, rules_version));
+    }
+    free(bytes.data);
+    free(engine);
+}
+
 int main(void)
 {
     seed = test_seed(21);
@@ -421,5 +467,6 @@ int main(void)
     RUN(another_version_is_not_supported);
     RUN(any_bytes_that_are_taken_are_an_engine_that_keeps_its_rules);
     RUN(a_snapshot_that_breaks_a_rule_of_the_engine_is_refused);
+    RUN(a_version_of_the_rules_that_is_not_known_is_not_supported);
     return 0;
 }

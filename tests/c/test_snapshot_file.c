@@ -22,7 +22,8 @@ static const ome_limits_t limits = {.order_count_max = 64,
     .level_count_max = 32,
     .instrument_count_max = 2,
     .session_count_max = 2,
-    .special_count_max = 24};
+    .special_count_max = 24,
+    .rules_version = OME_RULES_VERSION};
 
 /* Engines after so many commands; snapshots of them are written one after another. */
 static ome_engine_t *engines[SNAPSHOT_COUNT];

@@ -10,19 +10,22 @@ static const ome_limits_t few_orders = {.order_count_max = 24,
     .level_count_max = 24,
     .instrument_count_max = 3,
     .session_count_max = 3,
-    .special_count_max = 24};
+    .special_count_max = 24,
+    .rules_version = OME_RULES_VERSION};
 
 static const ome_limits_t few_levels = {.order_count_max = 40,
     .level_count_max = 12,
     .instrument_count_max = 3,
     .session_count_max = 3,
-    .special_count_max = 7};
+    .special_count_max = 7,
+    .rules_version = OME_RULES_VERSION};
 
 static const ome_limits_t plain_limits = {.order_count_max = 40,
     .level_count_max = 12,
     .instrument_count_max = 3,
     .session_count_max = 3,
-    .special_count_max = 0};
+    .special_count_max = 0,
+    .rules_version = OME_RULES_VERSION};
 
 /* Whether both say the same to a command. */
 static bool says_the_same(
@@ -226,7 +229,7 @@ static void a_restored_engine_goes_on_as_the_first_would_have(void)
  * other's place is taken; the comparison of events sees it. */
 static void another_order_of_free_slots_is_seen_in_the_events(void)
 {
-    ome_engine_t *engine = engine_of_everything();
+    ome_engine_t *engine = engine_of_everything(OME_RULES_VERSION);
     bytes_t bytes = snapshot_of(engine);
     CHECK_EQUAL(writer.header.sections[OME_SNAPSHOT_SECTION_FREE_SLOTS - 1].count, 2);
     uint8_t *const first = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_FREE_SLOTS);
@@ -315,7 +318,8 @@ static void groups_of_trailing_stops_come_back(void)
 
 static void an_engine_that_has_done_nothing_comes_back(void)
 {
-    const ome_limits_t least = {.order_count_max = 1, .level_count_max = 1, .instrument_count_max = 1, .session_count_max = 1};
+    const ome_limits_t least = {
+        .order_count_max = 1, .level_count_max = 1, .instrument_count_max = 1, .session_count_max = 1, .rules_version = OME_RULES_VERSION};
     ome_engine_t *engine = market_engine(&least);
     check_comes_back(engine);
     free(engine);
@@ -324,7 +328,8 @@ static void an_engine_that_has_done_nothing_comes_back(void)
 /* Its price, quantity, tick and id are the largest that there are, its pools have one place. */
 static void an_order_at_every_limit_comes_back(void)
 {
-    const ome_limits_t least = {.order_count_max = 1, .level_count_max = 1, .instrument_count_max = 1, .session_count_max = 1};
+    const ome_limits_t least = {
+        .order_count_max = 1, .level_count_max = 1, .instrument_count_max = 1, .session_count_max = 1, .rules_version = OME_RULES_VERSION};
     ome_engine_t *engine = market_engine(&least);
     recorder_t *recorder = recorder_new(64);
     const ome_command_t definition = define_instrument(1, "A", OME_PRICE_MAX, OME_INSTRUMENT_FLAGS_SIGNED_PRICES);
@@ -340,8 +345,12 @@ static void an_order_at_every_limit_comes_back(void)
 /* Every order and every level that it may have, and as much open on both sides as may be. */
 static ome_engine_t *full_engine(void)
 {
-    const ome_limits_t full = {
-        .order_count_max = 8, .level_count_max = 4, .instrument_count_max = 1, .session_count_max = 1, .special_count_max = 2};
+    const ome_limits_t full = {.order_count_max = 8,
+        .level_count_max = 4,
+        .instrument_count_max = 1,
+        .session_count_max = 1,
+        .special_count_max = 2,
+        .rules_version = OME_RULES_VERSION};
     ome_engine_t *engine = market_engine(&full);
     recorder_t *recorder = recorder_new(64);
     const ome_command_t fine = define_instrument(1, "A", 1, 0);
@@ -373,11 +382,11 @@ static void a_snapshot_past_the_limits_is_refused(void)
     ome_engine_t *engine = full_engine();
     bytes_t bytes = snapshot_of(engine);
     ome_snapshot_header_t *header = (void *)bytes.data;
-    header->limits.level_count_max = 3;
+    header->level_count_max = 3;
     seal(&bytes);
     check_is_damaged(&bytes);
     CHECK(strstr(reader.reason, "price levels") != NULL);
-    header->limits.level_count_max = 4;
+    header->level_count_max = 4;
     uint8_t *const fifth = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_ORDERS) + 4 * sizeof(ome_snapshot_order_t);
     const int64_t price = 1;
     memcpy(fifth + offsetof(ome_snapshot_order_t, price), &price, sizeof(price));
@@ -392,7 +401,11 @@ static void a_snapshot_past_the_limits_is_refused(void)
 /* Numbers of sessions and participants come back with their gaps, and so does who may have which number next. */
 static void gaps_between_the_numbers_of_sessions_come_back(void)
 {
-    const ome_limits_t limits = {.order_count_max = 8, .level_count_max = 4, .instrument_count_max = 1, .session_count_max = UINT16_MAX};
+    const ome_limits_t limits = {.order_count_max = 8,
+        .level_count_max = 4,
+        .instrument_count_max = 1,
+        .session_count_max = UINT16_MAX,
+        .rules_version = OME_RULES_VERSION};
     ome_engine_t *engine = market_engine(&limits);
     recorder_t *recorder = recorder_new(64);
     ome_command_t order = limit_order(OME_SIDE_BUY, 1, 1, 1);
@@ -433,7 +446,7 @@ static void gaps_between_the_numbers_of_sessions_come_back(void)
 /* A snapshot of a build whose sessions had no gaps has no numbers of sessions: they count from 1. */
 static void a_snapshot_without_numbers_of_sessions_is_read(void)
 {
-    ome_engine_t *engine = engine_of_everything();
+    ome_engine_t *engine = engine_of_everything(OME_RULES_VERSION);
     bytes_t bytes = snapshot_of(engine);
     uint8_t *sessions = bytes.data + section_offset(&bytes, OME_SNAPSHOT_SECTION_SESSIONS);
     for (uint32_t i = 0; i < engine->session_count; i++)
@@ -451,13 +464,14 @@ static void a_snapshot_without_numbers_of_sessions_is_read(void)
 /* Memory that is too small or not aligned is refused before anything is read into it. */
 static void the_memory_must_be_large_enough_and_aligned(void)
 {
-    ome_engine_t *engine = engine_of_everything();
+    ome_engine_t *engine = engine_of_everything(OME_RULES_VERSION);
     bytes_t bytes = snapshot_of(engine);
     const uint64_t size_bytes = ome_engine_size_bytes(&engine->limits);
     uint8_t *memory = market_memory(size_bytes + 64);
     ome_engine_t *made = NULL;
     CHECK_EQUAL(ome_snapshot_open(&reader, bytes_get, &bytes), OME_OK);
-    CHECK_BYTES_EQUAL(&reader.header.limits, &engine->limits, sizeof(ome_limits_t));
+    const ome_limits_t limits = ome_snapshot_limits(&reader.header);
+    CHECK_BYTES_EQUAL(&limits, &engine->limits, sizeof(ome_limits_t));
     CHECK_EQUAL(ome_snapshot_restore(&reader, &made, memory, size_bytes - 1), OME_NO_MEMORY);
     CHECK_EQUAL(ome_snapshot_restore(&reader, &made, memory + 8, size_bytes), OME_INVALID);
     CHECK(made == NULL);

@@ -381,8 +381,11 @@ static void a_ping_has_a_pong(void)
         static bytes_t expected;
         expected.size_bytes = 0;
         put_command(&expected, "PONG", "0123456789abcdef", size_bytes - 2);
-        CHECK_EQUAL(pong_size_bytes, expected.size_bytes);
-        CHECK_BYTES_EQUAL(pong, expected.data, pong_size_bytes);
+        CHECK_EQUAL(2 + pong_size_bytes, expected.size_bytes);
+        CHECK_BYTES_EQUAL(pong, expected.data + 2, pong_size_bytes);
+        uint8_t header[OME_ZMTP_HEADER_SIZE_MAX];
+        CHECK_EQUAL(ome_zmtp_command_header(pong_size_bytes, header), 2);
+        CHECK_BYTES_EQUAL(header, expected.data, 2);
     }
 }
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from ome.cli.admin.archive import archive
+from ome.cli.admin.audit import audit
 from ome.cli.admin.clock import clock
 from ome.cli.admin.diff import diff
 from ome.cli.admin.dump import dump
 from ome.cli.admin.export import export
+from ome.cli.admin.keygen import keygen
 from ome.cli.admin.manifest import manifest
 from ome.cli.admin.repair import repair
 from ome.cli.admin.replay import replay
@@ -26,10 +28,10 @@ __all__ = ["main"]
 def main() -> None:
     """Administration of a venue. Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity.
 
-    All commands are read-only except snapshot, manifest, archive, repair and clock --accept. Read-only commands also
+    All commands are read-only except snapshot, manifest, archive, repair, keygen and clock --accept. Read-only commands also
     work while a server runs on the directory: they end at the last complete record.
     """
 
 
-for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, repair, stats, clock):
+for command in (replay, verify, dump, state, diff, export, snapshot, manifest, archive, repair, stats, clock, audit, keygen):
     main.add_command(command)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
+from ome.audit import note_act
 from ome.cli.admin.arguments import directory_argument
 from ome.cli.terminal import failing, json_option, print_json
 from ome.recovery.archive import archive_segments
@@ -34,6 +36,9 @@ def archive(directory: Path, before: int, target: Path | None, remove: bool, dry
         raise click.UsageError("give either --to or --remove")
     with hold(directory):
         archived = archive_segments(directory, before=before, target=target, dry_run=dry_run)
+        if archived.names and not dry_run:
+            act = "removed" if remove else "moved"
+            note_act(directory, "archive", act=act, to=target, segments=len(archived.names), before=before, user_id=os.getuid())
     if as_json:
         print_json({"names": archived.names, "first_sequence": archived.first_sequence, "dry_run": dry_run})
         return

@@ -10,7 +10,7 @@ from ome.cli.admin.arguments import directory_argument
 from ome.cli.terminal import failing, json_option, print_json
 from ome.recovery import verify_manifest
 from ome.recovery.directory import hold, require_journal
-from ome.recovery.manifest import append_manifest, read_manifest
+from ome.recovery.manifest import append_manifest, read_entries
 
 __all__ = ["manifest"]
 
@@ -41,11 +41,12 @@ def manifest(directory: Path, as_json: bool) -> None:
     require_journal(directory)
     with hold(directory):
         added = append_manifest(directory)
-        lines, _ = read_manifest(directory)
+        lines, _ = read_entries(directory)
     chain = lines[-1].chain.hex() if lines else None
+    count = sum(not line.is_anchor for line in lines)
     if as_json:
-        print_json({"added": [line.name for line in added], "segments": len(lines), "chain": chain})
+        print_json({"added": [line.name for line in added], "segments": count, "chain": chain})
         return
     for line in added:
         click.echo(f"added {line.name}  {line.size_bytes:,} bytes")
-    click.echo(f"{len(lines):,} segments in the manifest" + (f"  chain digest {chain}" if chain else ""))
+    click.echo(f"{count:,} segments in the manifest" + (f"  chain digest {chain}" if chain else ""))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ome.audit import note_act
 from ome.cli.admin.arguments import directory_argument
 from ome.cli.admin.verify import print_verification
 from ome.cli.terminal import ExitCode, failing, json_option, print_json, progress_bar
@@ -81,6 +83,7 @@ class _Work:
                 )
             self._prepare()
             apply_remedy(self.directory, found)
+            note_act(self.directory, "repair", act=found.remedy.value, finding=found.finding, user_id=os.getuid())
             self._say(f"done: {found.remedy}")
             done.add(found)
 
@@ -88,6 +91,7 @@ class _Work:
         """Quarantines a command, if a replay trips at it."""
         with progress_bar(f"replaying {self.directory}", self._length, hidden=self._as_json) as progress:
             quarantine(self.directory, sequence, prepare=self._prepare, progress=progress)
+        note_act(self.directory, "repair", act=Remedy.QUARANTINE.value, sequence=sequence, user_id=os.getuid())
         self.steps.append({"remedy": Remedy.QUARANTINE, "sequence": sequence})
         self._say(f"command {sequence:,} is quarantined: it counts as rejected from now on")
 

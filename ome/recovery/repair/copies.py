@@ -14,7 +14,7 @@ from ome.recovery.manifest import (
     ManifestLine,
     check_manifest,
     check_segment,
-    read_manifest,
+    read_entries,
     read_seal,
     remake_lines,
 )
@@ -25,16 +25,16 @@ __all__ = ["damaged_by_manifest", "good_copy", "manifest_lines", "of_manifest"]
 
 
 def manifest_lines(directory: Path) -> list[ManifestLine]:
-    """The lines of the manifest, none where it cannot be read."""
+    """All lines of the manifest, anchors too; none where it cannot be read."""
     try:
-        return read_manifest(directory)[0]
+        return read_entries(directory)[0]
     except ManifestError:
         return []
 
 
 def damaged_by_manifest(directory: Path) -> tuple[str, ...]:
     """The segments whose bytes are not those that the manifest has the digest of, or that are missing; what was archived is not."""
-    lines = manifest_lines(directory)
+    lines = [line for line in manifest_lines(directory) if not line.is_anchor]
     archived = next((index for index, line in enumerate(lines) if (directory / line.name).exists()), len(lines))
     return tuple(line.name for line in lines[archived:] if not _fits(directory / line.name, line))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from ome.audit import AUDIT_FILE
 from ome.journal import JournalIntegrityError, JournalReader, JournalReport, ReplayAssertionError, Verdict
 from ome.recovery import Replay
 from ome.recovery.checker import find_old_damage
@@ -69,6 +70,9 @@ def _of_whole_journal(directory: Path, source: Path | None, report: JournalRepor
     if report.verdict is Verdict.TORN:
         wrong = f"a torn tail of {report.torn_bytes:,} bytes in {report.path}, which nobody was told of"
         return diagnosed(Finding.TORN_TAIL, Remedy.NEXT_START, wrong, "the next start cuts it off and keeps it beside")
+    torn = next((check for check in verified.checks if check.finding is Finding.AUDIT_TORN), None)
+    if torn is not None:
+        return diagnosed(Finding.AUDIT_TORN, Remedy.NEXT_START, torn.detail, "the next start cuts it off and says so in the file")
     return Diagnosis(finding=None, remedy=Remedy.NOTHING, wrong="", plan="")
 
 
@@ -99,12 +103,21 @@ def _of_segments(directory: Path, source: Path | None, verified: Verification, f
     return of_manifest(directory, source)
 
 
+def _of_audit(directory: Path, source: Path | None, verified: Verification, failed: CheckResult) -> Diagnosis:
+    plan = (
+        f"the audit file is set aside ({AUDIT_FILE}{SET_ASIDE}), and a new one goes on behind the last line that the manifest names: "
+        "find out first who changed it, and whether a backup has the lines"
+    )
+    return diagnosed(Finding.AUDIT, Remedy.SET_AUDIT_ASIDE, failed.detail, plan)
+
+
 CHECKS: Final[Mapping[str, Callable[[Path, Path | None, Verification, CheckResult], Diagnosis | None]]] = {
     "journal": _of_journal,
     "events": _of_events,
     "replay": _of_replay,
     "snapshots": _of_snapshots,
     "manifest": _of_segments,
+    "audit": _of_audit,
 }
 """What each check of verify that has failed comes to, the first one that counts first: by directory, source and what verify found."""
 

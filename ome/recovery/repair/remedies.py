@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from ome._native import ffi, lib
+from ome.audit import AUDIT_FILE
 from ome.journal import DecisionKind, JournalError, JournalIntegrityError, JournalReader
 from ome.recovery import Replay
+from ome.recovery.audit_check import begin_audit
 from ome.recovery.directory import first_sequence, segment_first_sequence, segments, sync_directory
 from ome.recovery.findings import Remedy
 from ome.recovery.manifest import MANIFEST_FILE, append_manifest, remake_lines, replace_manifest
@@ -83,7 +86,8 @@ def _cut(directory: Path, sequence: int) -> None:
 
 def _cut_manifest(directory: Path, first: int) -> None:
     """Leaves the lines of the segments before that which begins with `first`."""
-    left = [line for line in manifest_lines(directory) if line.first_sequence < first]
+    lines = manifest_lines(directory)
+    left = list(itertools.takewhile(lambda line: line.is_anchor or line.first_sequence < first, lines))
     manifest = directory / MANIFEST_FILE
     os.link(manifest, free_path(manifest, SET_ASIDE))
     replace_manifest(directory, left)
@@ -124,6 +128,13 @@ def _set_events_aside(directory: Path, found: Diagnosis) -> None:
     set_aside(path for path in segments(directory, "events") if segment_first_sequence(path.name) <= found.event)
 
 
+def _set_audit_aside(directory: Path, found: Diagnosis) -> None:
+    """The file keeps all its bytes under another name; the first line of the new one names that."""
+    path = directory / AUDIT_FILE
+    kept = rename(path, SET_ASIDE).name if path.exists() else None
+    begin_audit(directory, act=Remedy.SET_AUDIT_ASIDE.value, set_aside=kept, wrong=found.wrong)
+
+
 REMEDIES: Final[Mapping[Remedy, Callable[[Path, Diagnosis], object]]] = {
     Remedy.COPY: _put_copy,
     Remedy.BEGIN: lambda directory, found: _begin_behind(directory, found.snapshot),
@@ -133,6 +144,7 @@ REMEDIES: Final[Mapping[Remedy, Callable[[Path, Diagnosis], object]]] = {
     Remedy.SET_SNAPSHOT_ASIDE: lambda directory, found: rename(snapshot_path(directory, found.sequence), BROKEN),
     Remedy.SET_DECISIONS_ASIDE: lambda directory, found: set_aside(segments(directory, "decisions")),
     Remedy.NEW_MANIFEST: lambda directory, found: _new_manifest(directory),
+    Remedy.SET_AUDIT_ASIDE: _set_audit_aside,
 }
 """How each remedy that a repair does is done; which these are, `findings.WAYS` says."""
 
