@@ -358,7 +358,8 @@ def _file_count(directory: Path, *, segments: bool = False) -> int:
 
 
 def _config(directory: Path, order_count: float) -> Path:
-    """A venue with the defaults, but for sizes at which the whole run fills some fifty segments and snapshots, and few session numbers."""
+    """A venue with the defaults, but for sizes at which the whole run fills some fifty segments and snapshots, few session numbers, and a
+    memory of reports that is full before the first sample."""
     path = directory / "ome.toml"
     snapshot_commands = min(100_000, max(1_000, int(order_count / 60)))
     segment_bytes = min(64 << 20, max(1 << 20, int(order_count * 74 / 50) // 4096 * 4096))
@@ -369,6 +370,7 @@ def _config(directory: Path, order_count: float) -> Path:
         orders = "{ANY}"
         feed = "{ANY}"
         requests = "{ANY}"
+        reports_in_memory = 16384
         [journal]
         directory = "{directory / "journal"}"
         policy = "commit"
