@@ -175,7 +175,7 @@ def test_a_live_session_ends_within_a_second_when_its_key_is_no_longer_admitted(
         begin = time.monotonic()
         venue.admit({other: "FIRM2"} | ({} if owner is None else {venue.client: owner}))
         with pytest.raises(SessionLost):
-            wait_for_the_end(lost, begin + 2)
+            wait_for_the_end(lost, begin + 1)
         with pytest.raises(LogonRefused):
             order_entry(venue, keys=venue.keys)
         if owner is not None:

@@ -17,7 +17,7 @@ from venues import VenueProcess, Wire, config_file, new_order, venue_config
 
 from ome.cli.main import main
 from ome.client.requests import FillsGone, Requests
-from ome.codec.wire import encode_message
+from ome.codec.wire import decode_message, encode_message
 from ome.engine import OpenOrder
 from ome.enums import (
     CommandFlags,
@@ -34,6 +34,7 @@ from ome.enums import (
     TimeInForce,
 )
 from ome.gateway import fills
+from ome.gateway.archive import ReportArchive, Wanted
 from ome.gateway.requests import day_start_ns
 from ome.instruments import Instrument
 from ome.messages import Limits
@@ -41,6 +42,7 @@ from ome.metrics import Counters
 from ome.recovery import Replay
 from ome.recovery.snapshots import make_snapshot
 from ome.server import Server
+from ome.supervision import Supervisor
 
 Answer = tuple[dict[str, Any], list[dict[str, Any]]]
 PAGE: Final = 256
@@ -664,3 +666,24 @@ def test_the_commands_print_orders_and_fills_as_tables_and_as_json(server: Serve
     assert (fill["order_id"], fill["last_quantity"], fill["kind"]) == (str(order_id), "4", "trade")
     assert len(run("fills").splitlines()) == 2
     assert len(run("fills", "--since", "2100-01-01T00:00:00+00:00").splitlines()) == 1
+
+
+def test_questions_that_wait_have_a_bound(tmp_path: Path) -> None:
+    """Connections that ask for fills and go leave their questions behind: beyond 64 the answer is BUSY. Of reports only the newest waits."""
+    answers: list[tuple[int, bytes]] = []
+    waiting = fills.FillsArchive(tmp_path, Limits(), lambda: 0, lambda peer, frame: answers.append((peer, frame)), supervisor=Supervisor())
+    for peer in range(1, 67):
+        waiting.ask(fills.WantedFills(peer, 9, b"FIRM1", 0, 0))
+    assert [peer for peer, _ in answers] == [65, 66]
+    assert {decode_message(frame)[1]["reason"] for _, frame in answers} == {Reason.BUSY}
+    given: list[int] = []
+    archive = ReportArchive(None, Limits(), lambda request, _: given.append(request), supervisor=Supervisor())
+    for request in range(1, 1_000):
+        archive.ask(Wanted(request, 1, 1, 2))
+    archive.start()
+    deadline = time.monotonic() + 5
+    while not given:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    archive.stop()
+    assert given == [999]

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from venues import venue_config
+from venues import Wire, venue_config
 
 from ome.cli.main import main
+from ome.cli.session_numbers import FIRST
+from ome.codec.wire import encode_message
+from ome.enums import Reason
 from ome.keys import (
     AdmittedKey,
     AdmittedSecret,
@@ -81,6 +84,16 @@ def test_an_order_is_amended_and_cancelled_by_either_id_from_other_sessions(desk
     assert "UNKNOWN_ORDER" in desk.order("cancel", order["client_order_id"], code=1)[0]
 
 
+def test_a_command_takes_no_session_over_that_runs_on_another_machine(desk: Desk) -> None:
+    """Its number is not known here, so the venue says it, and the command takes the next one."""
+    with Wire(desk.server.orders_endpoint) as wire:
+        assert wire.log_on("TRADER", FIRST)["reason"] == Reason.NONE
+        assert words(desk.order("submit", "buy", "AAPL", 10, "--at", "1.00")) == ["accepted"]
+        shell = called("shell", "--jsonl", "--orders", desk.server.orders_endpoint)
+        assert (shell.exit_code, shell.output) == (0, "")
+        assert wire.ask(encode_message("TestRequest", request_id=1))[0] == "Heartbeat"
+
+
 def test_a_mass_cancel_ends_with_the_number_of_orders(desk: Desk) -> None:
     """All, or those of a side."""
     for side, price in (("buy", "1.00"), ("buy", "1.01"), ("sell", "2.00")):
@@ -137,5 +150,8 @@ def test_keys_encrypt_all_three_addresses(tmp_path: Path) -> None:
             "watch", "AAPL", "--seconds", 0.1, "--json", "--orders", server.orders_endpoint, "--feed", server.feed_endpoint, *access
         )
         assert book.exit_code == 0, book.output
+        write_key_pair(tmp_path / "other", make_key_pair())
+        strange = called("orders", "--requests", server.requests_endpoint, "--key", tmp_path / "other", *access[2:])
+        assert (strange.exit_code, "a key that the server does not admit" in strange.output) == (1, True)
         alone = called("orders", "--requests", server.requests_endpoint, *access[:2])
         assert (alone.exit_code, "together" in alone.output) == (2, True)

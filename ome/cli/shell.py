@@ -18,7 +18,19 @@ import click
 
 from ome.cli.ladder import book_lines
 from ome.cli.terminal import failing, print_json, table
-from ome.cli.trading import Access, access_options, fill_table, order_options, order_table, orders_option, report_line, session_number
+from ome.cli.trading import (
+    Access,
+    access_options,
+    change_options,
+    fill_table,
+    named,
+    order_argument,
+    order_options,
+    order_table,
+    orders_option,
+    report_line,
+    with_number,
+)
 from ome.client import AsyncOrderEntry, InstrumentDirectory, MarketData, OrderEntry, SessionLost
 from ome.client.reports import OrderId, Report
 from ome.client.requests import OpenOrder, Requests
@@ -81,18 +93,24 @@ class _Venue:
 @failing
 def shell(orders: str, access: Access, session: int | None, takeover: bool, cancel_on_disconnect: bool, jsonl: bool) -> None:
     """Trade in one session that stays open: buy, sell, amend, reduce, cancel, mass-cancel, orders, fills, book."""
-    with session_number(access, orders, session) as number:
-        options: dict[str, Any] = {
-            "takeover": takeover or session is None,
-            "cancel_on_disconnect": "logout" if cancel_on_disconnect else "never",
-            "secret": access.secret,
-            "keys": access.keys,
-        }
-        if jsonl:
-            asyncio.run(_serve_lines(AsyncOrderEntry(orders, access.participant, number, **options), access))
-            return
-        with OrderEntry(orders, access.participant, number, **options) as entry:
-            _talk(entry, access)
+    options: dict[str, Any] = {
+        "takeover": takeover,
+        "cancel_on_disconnect": "logout" if cancel_on_disconnect else "never",
+        "secret": access.secret,
+        "keys": access.keys,
+    }
+
+    def log_on(number: int) -> OrderEntry | None:
+        if not jsonl:
+            return OrderEntry(orders, access.participant, number, **options)
+        asyncio.run(_serve_lines(AsyncOrderEntry(orders, access.participant, number, **options), access))
+        return None
+
+    with contextlib.ExitStack() as stack:
+        entry = with_number(stack, access, orders, session, log_on)
+        if entry is not None:
+            with entry:
+                _talk(entry, access)
 
 
 def _venue_of(entry: OrderEntry | AsyncOrderEntry, access: Access) -> _Venue:
@@ -145,14 +163,6 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-_ORDER: Final = click.argument("order", type=click.IntRange(0))
-_BY_ORDER_ID: Final = click.option("--by-order-id", is_flag=True, help="ORDER is the venue's order id; without, the client's.")
-
-
-def _named(order: int, by_order_id: bool) -> OrderId | int:
-    return OrderId(order) if by_order_id else order
-
-
 def _add_entries() -> None:
     for side in ("buy", "sell"):
 
@@ -168,31 +178,22 @@ def _add_entries() -> None:
 _add_entries()
 
 
-@_typed("cancel", _ORDER, _BY_ORDER_ID)
+@_typed("cancel", order_argument)
 def _cancel(desk: _Desk, order: int, by_order_id: bool) -> None:
     """Cancel an order."""
-    desk.entry.cancel(_named(order, by_order_id))
+    desk.entry.cancel(named(order, by_order_id))
 
 
-@_typed("reduce", _ORDER, click.argument("symbol"), click.argument("quantity"), _BY_ORDER_ID)
+@_typed("reduce", order_argument, click.argument("symbol"), click.argument("quantity"))
 def _reduce(desk: _Desk, order: int, symbol: str, quantity: str, by_order_id: bool) -> None:
     """Take QUANTITY off an order, which keeps its place."""
-    desk.entry.reduce(_named(order, by_order_id), quantity, symbol=symbol)
+    desk.entry.reduce(named(order, by_order_id), quantity, symbol=symbol)
 
 
-@_typed(
-    "amend",
-    _ORDER,
-    click.argument("symbol"),
-    click.option("--at", help="The new limit price."),
-    click.option("--quantity", help="The new total quantity, with what has traded."),
-    click.option("--open-quantity", help="The new open quantity."),
-    click.option("--stop", help="The new stop price of an order that waits."),
-    _BY_ORDER_ID,
-)
-def _amend(desk: _Desk, order: int, symbol: str, by_order_id: bool, **changes: str | None) -> None:
+@_typed("amend", order_argument, click.argument("symbol"), change_options)
+def _amend(desk: _Desk, order: int, symbol: str, by_order_id: bool, **changes: Any) -> None:
     """Change price or quantity of an order."""
-    desk.entry.amend(_named(order, by_order_id), symbol=symbol, **_given(changes))
+    desk.entry.amend(named(order, by_order_id), symbol=symbol, **changes)
 
 
 @_typed("mass-cancel", click.option("--symbol", help="Only this instrument."), click.option("--side", type=click.Choice(["buy", "sell"])))

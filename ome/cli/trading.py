@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import click
 
 from ome.attributes import ATTRIBUTES, Attribute
 from ome.cli.session_numbers import FIRST, free_session_number
 from ome.cli.terminal import ExitCode, failing, json_option, moment, print_json, table
-from ome.client import ClientKeys, OrderEntry, Report, TimedOut
+from ome.client import ClientKeys, LogonRefused, OrderEntry, Report, TimedOut
 from ome.client.reports import OrderId
 from ome.client.requests import OpenOrder, Requests
 from ome.codec import OrderOptions, SideName, encode_commands, new_order, side_of
-from ome.enums import EventKind, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
+from ome.enums import EventKind, Reason, SelfTradePrevention, SelfTradeScope, Side, TimeInForce
 from ome.keys import read_key_pair, read_public_key, read_secret
 
 __all__ = [
@@ -32,14 +32,19 @@ __all__ = [
     "TRADING",
     "Access",
     "access_options",
+    "change_options",
     "fill_table",
+    "named",
     "open_session",
+    "order_argument",
     "order_options",
     "order_table",
     "orders_option",
     "report_line",
-    "session_number",
+    "with_number",
 ]
+
+R = TypeVar("R")
 
 ORDERS: Final = "tcp://127.0.0.1:5555"
 REQUESTS: Final = "tcp://127.0.0.1:5556"
@@ -97,14 +102,20 @@ def _session_options(command: Callable[..., None]) -> Callable[..., None]:
     return access_options(command)
 
 
-@contextlib.contextmanager
-def session_number(access: Access, orders: str, session: int | None) -> Iterator[int]:
-    """The number given, or one that no other command on this machine uses for as long as the block runs."""
+def with_number(stack: contextlib.ExitStack, access: Access, orders: str, session: int | None, log_on: Callable[[int], R]) -> R:
+    """What `log_on` gives for the session number given, or for one that no other command uses until the stack closes.
+
+    On this machine `free_session_number` knows; of a command on another one the venue says that its session is in use.
+    """
     if session is not None:
-        yield session
-        return
-    with free_session_number(orders, access.participant) as number:
-        yield number
+        return log_on(session)
+    while True:
+        number = stack.enter_context(free_session_number(orders, access.participant))
+        try:
+            return log_on(number)
+        except LogonRefused as refused:
+            if refused.found is not Reason.SESSION_IN_USE:
+                raise
 
 
 @contextlib.contextmanager
@@ -112,20 +123,13 @@ def open_session(
     access: Access, orders: str, session: int | None = None, *, takeover: bool = False, timeout: float = 5.0
 ) -> Iterator[OrderEntry]:
     """A session for as long as the block runs."""
-    with (
-        session_number(access, orders, session) as number,
-        OrderEntry(
-            orders,
-            access.participant,
-            number,
-            timeout,
-            takeover=takeover or session is None,  # whoever had that number before is gone
-            secret=access.secret,
-            keys=access.keys,
-            reconnect=None,
-        ) as entry,
-    ):
-        yield entry
+
+    def log_on(number: int) -> OrderEntry:
+        proof: dict[str, Any] = {"secret": access.secret, "keys": access.keys}
+        return OrderEntry(orders, access.participant, number, timeout, takeover=takeover, reconnect=None, **proof)
+
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(with_number(stack, access, orders, session, log_on))
 
 
 # ---- orders ----
@@ -249,13 +253,31 @@ def submit(
         _print_reports(entry, timeout, wait, as_json=as_json)
 
 
-_order_argument = click.argument("order", type=click.IntRange(0))
-_by_order_id_option = click.option("--by-order-id", is_flag=True, help="ORDER is the venue's order id; without, the client's.")
+def order_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument that names an order, by either id."""
+    command = click.option("--by-order-id", is_flag=True, help="ORDER is the venue's order id; without, the client's.")(command)
+    return click.argument("order", type=click.IntRange(0))(command)
+
+
+def change_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What an amend changes, by the names of the client's method."""
+    for option in (
+        click.option("--stop", help="The new stop price of an order that waits."),
+        click.option("--open-quantity", help="The new open quantity."),
+        click.option("--quantity", help="The new total quantity, with what has traded."),
+        click.option("--at", help="The new limit price."),
+    ):
+        command = option(command)
+    return command
+
+
+def named(order: int, by_order_id: bool) -> OrderId | int:
+    """The order as the client's methods take it."""
+    return OrderId(order) if by_order_id else order
 
 
 @click.command()
-@_order_argument
-@_by_order_id_option
+@order_argument
 @_session_options
 @json_option
 @failing
@@ -264,18 +286,14 @@ def cancel(
 ) -> None:
     """Cancel an order of the participant, whichever session entered it."""
     with open_session(access, orders, session, takeover=takeover, timeout=timeout) as entry:
-        entry.cancel(OrderId(order) if by_order_id else order)
+        entry.cancel(named(order, by_order_id))
         _print_reports(entry, timeout, 0, as_json=as_json)
 
 
 @click.command()
-@_order_argument
+@order_argument
 @click.argument("symbol")
-@_by_order_id_option
-@click.option("--at", help="The new limit price.")
-@click.option("--quantity", help="The new total quantity, with what has traded.")
-@click.option("--open-quantity", help="The new open quantity.")
-@click.option("--stop", help="The new stop price of an order that waits.")
+@change_options
 @_session_options
 @json_option
 @failing
@@ -283,21 +301,17 @@ def amend(
     order: int,
     symbol: str,
     by_order_id: bool,
-    at: str | None,
-    quantity: str | None,
-    open_quantity: str | None,
-    stop: str | None,
     timeout: float,
     orders: str,
     access: Access,
     session: int | None,
     takeover: bool,
     as_json: bool,
+    **changes: Any,
 ) -> None:
     """Change the price or the quantity of an order of the participant. It keeps what is not given."""
     with open_session(access, orders, session, takeover=takeover, timeout=timeout) as entry:
-        named: OrderId | int = OrderId(order) if by_order_id else order
-        entry.amend(named, at, quantity, open_quantity, stop=stop, symbol=symbol)
+        entry.amend(named(order, by_order_id), symbol=symbol, **changes)
         _print_reports(entry, timeout, 0, as_json=as_json)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ome.enums import DESCRIPTIONS, Reason
 from ome.errors import OmeError
 
-__all__ = ["FrameRejected", "LogonRefused", "OrdersRefused", "ReportGap", "SessionLost", "TimedOut", "explain"]
+__all__ = ["FrameRejected", "LogonRefused", "OrdersRefused", "ReportGap", "SessionLost", "TimedOut", "explain", "not_admitted"]
 
 
 class LogonRefused(OmeError):  # noqa: N818
@@ -76,6 +76,12 @@ class FrameRejected(OmeError):  # noqa: N818
         place = f"{field or 'frame'} of message {message_index}, byte {byte_offset} of the frame"
         why = f"{explain(reason)}; {accepted_count} taken, {rejected_count} not"
         super().__init__(f"{place} ({why})", where=where, found=found, allowed=str(allowed))
+
+
+def not_admitted(where: str) -> LogonRefused:
+    """The server does not admit the key of the connection."""
+    allowed = "a key that the venue admits for order entry"
+    return LogonRefused("connection", where=where, found="a key that the server does not admit", allowed=allowed)
 
 
 def explain(reason: int) -> str:

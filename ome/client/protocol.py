@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ome.client.directory import InstrumentDirectory
-from ome.client.errors import LogonRefused, OrdersRefused, ReportGap, SessionLost, explain
+from ome.client.errors import LogonRefused, OrdersRefused, ReportGap, SessionLost, explain, not_admitted
 from ome.client.failures import Failures
 from ome.client.frames import (
     FRAME_REJECT,
@@ -211,11 +211,12 @@ class OrderEntryProtocol:
 
     def note_not_admitted(self, now: float) -> None:
         """The server does not admit the key of the connection. It is not tried again."""
-        found, allowed = "a key that the server does not admit", "a key that the venue admits for order entry"
+        refused = not_admitted(self._where)
         if self._logon is None:
-            self.failures.add(LogonRefused("connection", where=self._where, found=found, allowed=allowed))
+            self.failures.add(refused)
         elif self.wants_connection:
-            self._fall(SessionLost("connection", where=self._where, found=found, allowed=allowed), now, returns=False)
+            loss = SessionLost(refused.what, where=self._where, found=refused.found, allowed=refused.allowed)
+            self._fall(loss, now, returns=False)
 
     def receive(self, frame: bytes, now: float) -> None:
         """Takes a frame that came."""

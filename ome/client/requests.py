@@ -16,7 +16,7 @@ import numpy as np
 
 from ome.attributes import ATTRIBUTES, Attributes
 from ome.client.directory import InstrumentDirectory
-from ome.client.errors import LogonRefused, SessionLost, TimedOut, explain
+from ome.client.errors import LogonRefused, SessionLost, TimedOut, explain, not_admitted
 from ome.client.reports import Report, report_object
 from ome.codec.layouts import COMMAND_MESSAGE, EXECUTION_REPORT_MESSAGE, HEADER_SIZE, TEMPLATES
 from ome.codec.requests import logon_message
@@ -264,13 +264,17 @@ class Requests(NotCopyable):
         is_sent = self._socket.send(frame) == SendStatus.SENT
         while (answer := self._socket.receive()) is None:
             self._socket.read_connection()
+            if self._socket.is_refused:
+                raise not_admitted(self._where)
             if self._socket.is_lost:
                 raise SessionLost(
                     "connection", where=self._where, found="closed by the server or the network", allowed="an open connection"
                 )
             if not is_sent or time.monotonic() >= deadline:
                 is_connected = self._socket.connection_count > 0
-                found = "none" if is_connected else f"no connection: {why_no_connection(self._endpoint)}"
+                found = (
+                    "none" if is_connected else f"no connection: {why_no_connection(self._endpoint, has_failed=self._socket.has_failed)}"
+                )
                 raise TimedOut("answer", where=self._where, found=found, allowed=f"one within {self._timeout} s")
             self._socket.wait(deadline - time.monotonic())
         messages: list[bytes] = []

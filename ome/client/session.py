@@ -105,10 +105,10 @@ class Session:
 
 def logon_timeout(link: Link, endpoint: str, where: str, timeout: float) -> TimedOut:
     """Nobody has answered the first logon."""
-    is_connected = link.socket is not None and link.socket.connection_count > 0
-    found = "no answer" if is_connected else f"no connection: {why_no_connection(endpoint)}"
-    if link.socket is not None and link.socket.has_failed and not is_connected:
-        found += "; the handshake failed, as it does when only one side has keys, or the server another one"
+    socket = link.socket
+    found = "no answer"
+    if socket is None or socket.connection_count == 0:
+        found = f"no connection: {why_no_connection(endpoint, has_failed=socket is not None and socket.has_failed)}"
     return TimedOut("answer to the logon", where=where, found=found, allowed=f"one within {timeout} s")
 
 

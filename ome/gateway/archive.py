@@ -6,11 +6,12 @@ of each command: the same bytes as before, since they follow from the events alo
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, Queue
 from typing import Final
 
 from ome._native import CData, ffi, lib
@@ -52,7 +53,7 @@ class ReportArchive:
         self._directory = directory
         self._limits = limits
         self._give = give
-        self._questions: SimpleQueue[Wanted | None] = SimpleQueue()  # None: stop
+        self._newest: Queue[Wanted | None] = Queue(1)  # None: stop
         self._reader: _Reader | None = None
         self._stopping = threading.Event()  # a read may take long
         self._thread = supervisor.thread("ome-archive", self._answer, period_s=0.0, in_background=True)
@@ -64,19 +65,25 @@ class ReportArchive:
     def stop(self) -> None:
         """Ends the thread and frees what it has."""
         self._stopping.set()
-        self._questions.put(None)
+        self._put(None)
         self._thread.stop()
         self._close_reader()
 
     def ask(self, wanted: Wanted) -> None:
-        """Asks for reports."""
-        self._questions.put(wanted)
+        """Asks for reports. The gateway has one question at a time, so one before it, that waits, is of no use any more."""
+        self._put(wanted)
+
+    def _put(self, wanted: Wanted | None) -> None:
+        """By one thread at a time."""
+        with contextlib.suppress(Empty):
+            self._newest.get_nowait()
+        self._newest.put(wanted)
 
     # ---- the thread ----
 
     def _answer(self) -> bool:
         """The next question. False: that was the last."""
-        wanted = self._questions.get()
+        wanted = self._newest.get()
         if wanted is None or self._stopping.is_set():
             return False
         try:

@@ -6,11 +6,12 @@ those of its sessions, may be another's later or have been before.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Full, Queue
 from typing import Any, Final
 
 import numpy as np
@@ -33,6 +34,7 @@ FILLS_IN_PAGE: Final = 1_024
 _REPORT_SIZE: Final = EXECUTION_REPORT_MESSAGE.itemsize
 _COMMANDS_AT_ONCE: Final = 4_096
 _COMMANDS_IN_PAGE: Final = 262_144  # some tenths of a second: then it is another client's turn
+_QUESTIONS_MAX: Final = 64  # that wait; each may take some tenths of a second
 _ROOM: Final = 1_024  # reports that are made at once
 
 
@@ -67,7 +69,7 @@ class FillsArchive:
         self._limits = limits
         self._until = until
         self._give = give
-        self._questions: SimpleQueue[WantedFills | None] = SimpleQueue()  # one of each connection at most; None: stop
+        self._questions: Queue[WantedFills | None] = Queue(_QUESTIONS_MAX)  # None, behind what waits: stop
         self._reader: _Reader | None = None
         self._stopping = threading.Event()  # a page may take long
         self._thread = supervisor.thread("ome-fills", self._answer, period_s=0.0, in_background=True)
@@ -79,16 +81,23 @@ class FillsArchive:
     def stop(self) -> None:
         """Ends the thread and frees what it has."""
         self._stopping.set()
-        self._questions.put(None)
+        with contextlib.suppress(Full):  # then the thread looks at `_stopping` before it waits again
+            self._questions.put_nowait(None)
         self._thread.stop()
         self._close_reader()
 
     def ask(self, wanted: WantedFills) -> None:
         """Asks for a page."""
         if self._directory is None:
-            self._give(wanted.peer, encode_message("RequestAnswer", request_id=wanted.request_id, reason=Reason.REPORTS_GONE))
+            self._refuse(wanted, Reason.REPORTS_GONE)
             return
-        self._questions.put(wanted)
+        try:
+            self._questions.put_nowait(wanted)
+        except Full:  # connections that ask and go leave their questions behind
+            self._refuse(wanted, Reason.BUSY)
+
+    def _refuse(self, wanted: WantedFills, reason: Reason) -> None:
+        self._give(wanted.peer, encode_message("RequestAnswer", request_id=wanted.request_id, reason=reason))
 
     # ---- the thread ----
 
@@ -102,7 +111,7 @@ class FillsArchive:
             frame = self._read(self._directory, wanted)
         except OmeError:
             self._close_reader()
-            self._give(wanted.peer, encode_message("RequestAnswer", request_id=wanted.request_id, reason=Reason.REPORTS_GONE))
+            self._refuse(wanted, Reason.REPORTS_GONE)
             raise
         self._give(wanted.peer, frame)
         return True

@@ -39,8 +39,8 @@ def needs_ipv6(endpoint: str) -> bool:
     return family == socket.AF_INET6
 
 
-def why_no_connection(endpoint: str) -> str:
-    """What becomes of one attempt to connect to an endpoint, as a few words for a message."""
+def why_no_connection(endpoint: str, *, has_failed: bool = False) -> str:
+    """What becomes of one attempt to connect to an endpoint, as a few words for a message. `has_failed` is the socket's."""
     try:
         family, address = _address(endpoint)
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -52,7 +52,8 @@ def why_no_connection(endpoint: str) -> str:
         return str(error)
     except OSError as error:
         return _CAUSES.get(error.errno or 0, str(error))
-    return "somebody listens there, but does not answer as a server of ome"
+    why = "somebody listens there, but does not answer as a server of ome"
+    return f"{why}; the handshake failed, as it does when only one side has keys, or the server another one" if has_failed else why
 
 
 def _address(endpoint: str) -> tuple[socket.AddressFamily, str | tuple[Any, ...]]:
