@@ -671,7 +671,11 @@ def test_the_commands_print_orders_and_fills_as_tables_and_as_json(server: Serve
 def test_questions_that_wait_have_a_bound(tmp_path: Path) -> None:
     """Connections that ask for fills and go leave their questions behind: beyond 64 the answer is BUSY. Of reports only the newest waits."""
     answers: list[tuple[int, bytes]] = []
-    waiting = fills.FillsArchive(tmp_path, Limits(), lambda: 0, lambda peer, frame: answers.append((peer, frame)), supervisor=Supervisor())
+
+    def answer(peer: int, frame: bytes) -> None:
+        answers.append((peer, frame))
+
+    waiting = fills.FillsArchive(tmp_path, Limits(), lambda: 0, answer, supervisor=Supervisor())
     for peer in range(1, 67):
         waiting.ask(fills.WantedFills(peer, 9, b"FIRM1", 0, 0))
     assert [peer for peer, _ in answers] == [65, 66]
