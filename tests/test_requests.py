@@ -669,7 +669,7 @@ def test_the_commands_print_orders_and_fills_as_tables_and_as_json(server: Serve
 
 
 def test_questions_that_wait_have_a_bound(tmp_path: Path) -> None:
-    """Connections that ask for fills and go leave their questions behind: beyond 64 the answer is BUSY. Of reports only the newest waits."""
+    """Connections that ask for fills and go leave their questions behind: beyond 64 it is BUSY. Of reports only the newest waits."""
     answers: list[tuple[int, bytes]] = []
 
     def answer(peer: int, frame: bytes) -> None:
