@@ -59,6 +59,14 @@ typedef enum
     OME_GATEWAY_ENDED = 5 /* sessions have ended: ome_gateway_take_end */
 } ome_gateway_outcome_t;
 
+/* Why ome_port_run came back. */
+typedef enum
+{
+    OME_PORT_IDLE = 0, /* the time is over */
+    OME_PORT_DEFINED = 1, /* a definition took effect, or was refused, and may be spoken of: ome_port_event */
+    OME_PORT_BROKEN = 2 /* the gateway has sent what it must not, or has not read for too long: it is to be ended */
+} ome_port_outcome_t;
+
 /* What a listener is for. */
 typedef enum
 {

@@ -379,11 +379,11 @@ static inline ome_gateway_counters_t gateway_counters(const ome_counters_t *coun
         .reports_undelivered = ome_counters_counter(counters, OME_COUNT_REPORTS_UNDELIVERED),
         .sessions = ome_counters_counter(counters, OME_COUNT_SESSIONS),
         .sessions_ended = ome_counters_counter(counters, OME_COUNT_SESSIONS_ENDED),
-        .orders = ome_counters_counter(counters, OME_COUNT_ORDERS),
-        .cancels = ome_counters_counter(counters, OME_COUNT_CANCELS),
-        .rejects = ome_counters_counter(counters, OME_COUNT_REJECTS),
         .orders_storage_low = ome_counters_counter(counters, OME_COUNT_ORDERS_STORAGE_LOW),
-        .report_latency = ome_counters_histogram(counters, OME_LATENCY_REPORT)};
+        .made = {.orders = ome_counters_counter(counters, OME_COUNT_ORDERS),
+            .cancels = ome_counters_counter(counters, OME_COUNT_CANCELS),
+            .rejects = ome_counters_counter(counters, OME_COUNT_REJECTS),
+            .latency = ome_counters_histogram(counters, OME_LATENCY_REPORT)}};
 }
 
 static inline void make_gateway(house_t *house)
