@@ -175,6 +175,11 @@ void ome_engine_port_close_entry(ome_engine_port_t *port)
     ome_port_close_entry(port->port);
 }
 
+int ome_engine_port_is_flushed(const ome_engine_port_t *port)
+{
+    return ome_port_is_flushed(port->port);
+}
+
 uint64_t ome_engine_port_turns(const ome_engine_port_t *port)
 {
     return ome_port_turns(port->port);

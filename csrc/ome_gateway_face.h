@@ -29,6 +29,9 @@ int ome_engine_port_detach(ome_engine_port_t *port);
 /* No more commands are taken from clients. */
 void ome_engine_port_close_entry(ome_engine_port_t *port);
 
+/* On the thread that runs it: whether the gateway has taken everything that there is for it. */
+int ome_engine_port_is_flushed(const ome_engine_port_t *port);
+
 /* Turns of the gateway's loop, which makes some each second. From any thread. */
 uint64_t ome_engine_port_turns(const ome_engine_port_t *port);
 

@@ -26,6 +26,7 @@ EXAMPLE_FILE = Path(__file__).with_name("ome.toml")
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
+_GATEWAYS = ("process", "thread")
 _CURVES = ("auto", "always", "never")
 _LOG_FORMATS = ("text", "json")
 _LISTED = 10
@@ -60,6 +61,7 @@ class ServerConfig:
     policy: Policy = Policy.COMMIT
     connections: int = 1_000
     sessions_per_participant: int = 32
+    gateway: str = "process"
     wait: str = "block"
     ring_slots: int = 32_768
     stream_slots: int = 32_768
@@ -92,6 +94,7 @@ class ServerConfig:
         if self.policy is not Policy.MEMORY and self.directory is None:
             raise ConfigError("journal.directory", where=self.source, found=None, allowed='a directory, unless journal.policy is "memory"')
         for key, value, choices in (
+            ("server.gateway", self.gateway, _GATEWAYS),
             ("ring.wait", self.wait, _WAITS),
             ("log.format", self.log_format, _LOG_FORMATS),
             ("security.curve", self.curve, _CURVES),
@@ -199,6 +202,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "orders": _Key("orders_endpoint", str),
         "feed": _Key("feed_endpoint", str),
         "requests": _Key("requests_endpoint", str),
+        "gateway": _Key("gateway", str),
         "connections": _Key("connections", int),
         "sessions_per_participant": _Key("sessions_per_participant", int),
         "participants": _Key("participants", list, tuple),

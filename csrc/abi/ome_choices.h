@@ -151,7 +151,9 @@ typedef struct
     uint32_t command_sequence; /* of the last message that was taken from it */
     uint32_t order_count; /* live orders that came by it */
     int32_t is_defined; /* in the engine, or on its way there */
-    uint32_t reserved;
+    uint16_t participant;
+    uint16_t session_number;
+    char participant_name[16]; /* zeros behind; all zeros where only the participant is known yet */
 } ome_gateway_session_t;
 
 #endif

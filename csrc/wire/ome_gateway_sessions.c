@@ -261,7 +261,10 @@ void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gatewa
         .command_sequence = slot->command_sequence,
         .order_count =
             ome_order_count(gateway->order_counts, session) + slot->owes_cancel, /* that a number is not used again before it is paid */
-        .is_defined = slot->is_defined};
+        .is_defined = slot->is_defined,
+        .participant = slot->participant,
+        .session_number = slot->session_number};
+    memcpy(look->participant_name, slot->participant_name, OME_NAME_SIZE);
 }
 
 uint64_t ome_gateway_peer(const ome_gateway_t *gateway)

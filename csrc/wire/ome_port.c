@@ -502,6 +502,15 @@ const void *ome_port_event(const ome_port_t *port)
     return &port->event;
 }
 
+bool ome_port_is_flushed(const ome_port_t *port)
+{
+    const ome_link_t *link = &port->link;
+    const uint64_t consumed = atomic_load_explicit(&link->records.consumed->value, memory_order_acquire);
+    const uint64_t published = atomic_load_explicit(&link->entries.published->value, memory_order_acquire);
+    const bool is_sent = port->sent_count == port->made_count && consumed == link->records.position;
+    return is_sent && published == link->entries.position && !ome_reader_has_event(&port->config.reader);
+}
+
 uint64_t ome_port_turns(const ome_port_t *port)
 {
     return atomic_load_explicit(&port->link.life->turns.value, memory_order_relaxed);

@@ -63,6 +63,9 @@ ome_port_outcome_t ome_port_run(ome_port_t *port, uint32_t timeout_ms);
 /* After OME_PORT_DEFINED: the event. Valid until the next call of ome_port_run. */
 const void *ome_port_event(const ome_port_t *port);
 
+/* Whether the gateway has sent nothing that is not taken, and has taken everything that there is for it. */
+bool ome_port_is_flushed(const ome_port_t *port);
+
 /* Turns of the gateway's loop: one that lives makes some each second. */
 uint64_t ome_port_turns(const ome_port_t *port);
 

@@ -53,7 +53,7 @@ def day_start_ns(now_ns: int, day_end: time | None) -> int:
 class RequestServer:
     """The connections of one listener that ask, and the thread that answers them.
 
-    `gateway` is the pointer of the gateway, which knows who is connected; `listener` an ome_listener_t *. `endpoints` are those of market
+    `connected` has 1 for each session that is, by its number; `listener` an ome_listener_t *. `endpoints` are those of market
     data and of requests. `admission` decides who may ask, `connections` knows their keys and addresses, `note` takes what operators and
     auditors look for. `directory` is the journal's, if there is one, and `limits` are the engine's. `look` gives an ome_venue_view_t *.
     """
@@ -61,7 +61,7 @@ class RequestServer:
     def __init__(
         self,
         venue: CData,
-        gateway: CData,
+        connected: CData,
         listener: CData,
         *,
         epoch: int,
@@ -78,7 +78,7 @@ class RequestServer:
     ) -> None:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         requests = ffi.new("ome_requests_t **")
-        if lib.ome_requests_create(venue, gateway, listener, self._event_fd, requests) != lib.OME_OK:
+        if lib.ome_requests_create(venue, connected, listener, self._event_fd, requests) != lib.OME_OK:
             os.close(self._event_fd)
             raise MemoryError("no memory for requests")
         self._pointer = requests[0]
