@@ -221,7 +221,19 @@ static void port_begin_session(ome_port_t *port, const ome_event_t *event, const
     slot->defined_flags = session->flags;
 }
 
-/* The answer to a definition of a session: what it said is known from the command. */
+/* Somebody else than a gateway has defined a session: of its new owner no more is known than the participant. */
+static void port_note_other(ome_port_t *port, const ome_event_t *event)
+{
+    const bool is_of_session = event->kind == OME_EVENT_KIND_DEFINED && event->command_kind == OME_COMMAND_KIND_DEFINE_SESSION &&
+                               event->session <= port->table.session_count_max;
+    ome_session_slot_t *slot = &port->table.sessions[is_of_session ? event->session : 0];
+    if (is_of_session && (!slot->is_defined || slot->participant != event->participant))
+    {
+        *slot = (ome_session_slot_t){.is_defined = true, .participant = event->participant, .defined_sequence = event->sequence};
+    }
+}
+
+/* The answer to a definition: what a gateway's said is known from the command. */
 static void port_note_definition(ome_port_t *port, const ome_event_t *event)
 {
     while (port->definitions_done != port->definitions_made)
@@ -229,14 +241,19 @@ static void port_note_definition(ome_port_t *port, const ome_event_t *event)
         const ome_port_definition_t *definition = &port->definitions[port->definitions_done & (port->definition_count_max - 1)];
         if (definition->sequence > event->sequence)
         {
-            return; /* not its own */
+            break;
         }
         port->definitions_done++;
-        if (definition->sequence == event->sequence && event->kind == OME_EVENT_KIND_DEFINED)
+        if (definition->sequence == event->sequence)
         {
-            port_begin_session(port, event, &definition->session);
+            if (event->kind == OME_EVENT_KIND_DEFINED)
+            {
+                port_begin_session(port, event, &definition->session);
+            }
+            return;
         }
     }
+    port_note_other(port, event);
 }
 
 static void port_take_event(ome_port_t *port, const ome_event_t *event, uint64_t now_ns)
