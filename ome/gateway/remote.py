@@ -44,7 +44,7 @@ __all__ = ["GatewayProcess"]
 
 _log = logging.getLogger("ome.gateway")
 
-_TURN_MS: Final = 50
+_TURN_MS: Final = 20  # the counters of the gateway are shown so often
 _LOOK_MS: Final = 250
 _FROZEN_S: Final = 5.0  # a gateway whose loop makes no turn for so long is ended
 _START_S: Final = 30.0  # so is one that is not ready then
