@@ -16,7 +16,7 @@ from typing import Final
 from ome.gateway.settings import GatewaySettings
 from ome.transport import QueueLimits, ServerCurve
 
-__all__ = ["Begin", "FromEngine", "Instrument", "Reports", "Stop", "ToEngine", "receive_from_gateway"]
+__all__ = ["Begin", "FromEngine", "Instrument", "Keys", "Reports", "Stop", "ToEngine", "receive_from_gateway"]
 
 _SIZE_MAX: Final = 65_536
 
@@ -58,11 +58,16 @@ class Reports:
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys file has changed, or a key's time is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Send what there is, say goodbye to the clients, and end."""
 
 
-FromEngine = Begin | Instrument | Reports | Stop
+FromEngine = Begin | Instrument | Keys | Reports | Stop
 
 
 class ToEngine:

@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
@@ -21,7 +20,7 @@ from ome.admission import Admission
 from ome.engine import limits_of
 from ome.gateway import Gateway, Host
 from ome.gateway.archive import Wanted
-from ome.gateway.messages import Begin, Instrument, Reports, ToEngine
+from ome.gateway.messages import Begin, Instrument, Keys, Reports, ToEngine
 from ome.log import LogKind
 from ome.supervision import Supervisor
 from ome.transport import Listener, ListenerUse
@@ -89,12 +88,7 @@ class _Process:
 
     def run(self) -> None:
         """Until the engine's process says that it is over."""
-        stop = threading.Event()
-        if self._begin.keys_file:
-            self.admission.on_change = self._admit
-            self._admit()  # the file may have changed since the keys of `begin` were read
-            keys = self.supervisor.thread("ome-keys", self.admission.look, period_s=Admission.PERIOD_S, stopping=stop)
-            keys.start()
+        self._admit()  # the file may have changed since the keys of `begin` were read
         self.gateway.start()
         self._engine.send("ready")
         while True:
@@ -103,9 +97,11 @@ class _Process:
                 self._give(message.request, message.reports)
             elif isinstance(message, Instrument):
                 self.gateway.add_instrument(message.definition)
+            elif isinstance(message, Keys):
+                self.admission.look()
+                self._admit()
             else:
                 break
-        stop.set()
         self.gateway.stop()
         self.listener.close()
 

@@ -34,7 +34,7 @@ from ome.enums import CommandKind, Reason
 from ome.errors import OmeError
 from ome.gateway import gateway_options
 from ome.gateway.archive import Wanted
-from ome.gateway.messages import Begin, FromEngine, Instrument, Reports, Stop, receive_from_gateway
+from ome.gateway.messages import Begin, FromEngine, Instrument, Keys, Reports, Stop, receive_from_gateway
 from ome.gateway.settings import Archive, GatewaySettings
 from ome.log import LogKind
 from ome.supervision import Supervisor
@@ -144,7 +144,8 @@ class GatewayProcess:
         self._send(Instrument(definition))
 
     def check_credentials(self) -> None:
-        """The process watches the keys file itself."""
+        """What clients have proved may no longer count: the sessions for which it does not, end. Any thread."""
+        self._send(Keys())
 
     def start(self) -> None:
         """Serves from now on. Raises GatewayFailedError where the process does not."""
