@@ -167,6 +167,19 @@ def test_two_that_wait_for_the_same_number_are_both_answered(tmp_path: Path) -> 
         assert Reason.NONE in answers
 
 
+def test_a_definition_that_was_on_its_way_is_no_answer_to_who_waits_for_the_number(tmp_path: Path) -> None:
+    """One trades and goes; before its definition is on disk another one asks for its number, and must not become it."""
+    limits = Limits(order_count_max=100, level_count_max=100, instrument_count_max=2, session_count_max=1)
+    for turn in range(5):
+        with Server(venue_config(tmp_path / str(turn), limits=limits)) as server, Wire(server.orders_endpoint) as wire:
+            wire.log_on("FIRST")
+            wire.say(new_order())
+            wire.say(encode_message("Logout"))
+            wire.say(encode_message("Logon", participant_name=b"SECOND", session_number=0, next_report_sequence=1))
+            answer = next(fields for name, fields in iter(wire.hear, None) if name == "LogonAnswer")
+            assert answer["reason"] == Reason.SESSION_LIMIT_REACHED, "the order of the first keeps the number"
+
+
 def test_an_instrument_defined_past_the_gateway_trades(tmp_path: Path) -> None:
     """The embedder defines an instrument while the venue runs; clients that log on then know it and trade it."""
     gold = Instrument("GOLD", tick="0.1")

@@ -116,6 +116,13 @@ class SessionRegistry:
         else:
             self._free_sessions.give(session)
 
+    def forget_former(self, session: int) -> None:
+        """Removes whose the number was: the engine refused that session, while another one waits for the number."""
+        entry = self._entries[session]
+        if entry.former is not None:
+            self._leave(entry.former)
+            entry.former = None
+
     def _lend(self, name: bytes, number: int) -> int | Reason:
         if len(self._lent) >= self._sweep_at:
             self._sweep(tuple(self._lent))

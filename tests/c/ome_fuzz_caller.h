@@ -177,8 +177,11 @@ static inline uint16_t caller_lend(caller_t *caller, const char *name, uint16_t 
     {
         participant = caller_free_participant(caller);
     }
-    participant = participant != 0 ? participant : entry->participant;
-    CHECK(participant != 0);
+    participant = participant == 0 && entry->is_there ? entry->participant : participant;
+    if (participant == 0)
+    {
+        return 0; /* more names than numbers, while one changes hands */
+    }
     caller->formers[session] = *entry;
     *entry = (caller_entry_t){.number = number, .participant = participant, .is_there = true};
     memcpy(entry->name, name, OME_NAME_SIZE);
@@ -270,7 +273,7 @@ static inline void caller_take_lease(caller_t *caller, const caller_admission_t 
 {
     const uint16_t session = admission->session;
     caller_admission_t *waiting = &caller->waiting[session];
-    if (!caller->formers[session].is_there)
+    if (!caller->formers[session].is_there && waiting->peer == 0)
     {
         caller_admit(caller, admission);
         return;
@@ -394,6 +397,16 @@ static inline void caller_take_message(caller_t *caller)
     caller_log_out(caller, ome_gateway_peer(caller->house->gateway), logout.session);
 }
 
+/* The definition of a session whose number somebody waits for. */
+static inline void caller_take_former_definition(caller_t *caller, const ome_event_t *event)
+{
+    if (event->kind != OME_EVENT_KIND_DEFINED)
+    {
+        ome_gateway_undefine(caller->house->gateway, event->session);
+        caller->formers[event->session].is_there = false;
+    }
+}
+
 static inline void caller_take_definition(caller_t *caller)
 {
     ome_gateway_t *gateway = caller->house->gateway;
@@ -405,12 +418,20 @@ static inline void caller_take_definition(caller_t *caller)
     }
     const uint16_t session = event.session;
     caller_admission_t waited = caller->waiting[session];
+    if (waited.peer != 0 && ome_gateway_is_own_definition(gateway))
+    {
+        caller_take_former_definition(caller, &event);
+        return;
+    }
     caller->waiting[session].peer = 0;
     if (event.kind == OME_EVENT_KIND_DEFINED)
     {
         caller_define(caller, session);
         if (waited.peer != 0)
         {
+            const ome_session_t *defined = &caller->house->engine->sessions[session];
+            CHECK(memcmp(defined->participant_name, waited.logon.participant_name, OME_NAME_SIZE) == 0);
+            CHECK_EQUAL(defined->session_number, waited.logon.session_number);
             ome_gateway_undefine(gateway, session); /* whose number it was */
             waited.participant = event.participant;
             waited.is_defined = true;
