@@ -18,7 +18,7 @@ from ome.codec.wire import encode_message
 from ome.engine import SessionState
 from ome.enums import CommandKind, EventKind, Reason
 from ome.errors import InvalidValueError
-from ome.gateway.registry import SessionRegistry
+from ome.gateway.registry import Lease, SessionRegistry
 from ome.instruments import Instrument
 from ome.messages import Limits
 from ome.server import Server
@@ -328,6 +328,23 @@ def test_what_the_registry_lends_the_engine_takes(seed: int) -> None:
         names = {session: entry[:2] for session, entry in venue.known.items()}
         assert len(set(names.values())) == len(names), "one name and number has two sessions"
     assert refused < 1_500
+
+
+def test_more_names_than_numbers_while_one_changes_hands_wait() -> None:
+    """A number is free, but no participant's: the former owner of another number has its own until the engine has answered."""
+    venue = FakeVenue(3, known={1: (b"IDLE", 0, 1)})
+    venue.look(1).is_defined = 1
+    for number in range(2):
+        lent = venue.registry.log_on(b"TWICE", number)
+        assert isinstance(lent, Lease)
+        venue.look(lent.session).peer = 1 + number
+    waits = venue.registry.log_on(b"WAITS", 0)
+    assert isinstance(waits, Lease) and waits.is_reused
+    venue.look(lent.session).peer = 0
+    assert venue.registry.log_on(b"LATE", 0) is Reason.BUSY
+    venue.registry.define(waits.session, waits.participant)
+    late = venue.registry.log_on(b"LATE", 0)
+    assert isinstance(late, Lease) and late.participant not in (waits.participant, lent.participant)
 
 
 def test_a_logon_looks_at_a_bounded_number_of_sessions() -> None:
