@@ -339,12 +339,14 @@ def test_more_names_than_numbers_while_one_changes_hands_wait() -> None:
         assert isinstance(lent, Lease)
         venue.look(lent.session).peer = 1 + number
     waits = venue.registry.log_on(b"WAITS", 0)
-    assert isinstance(waits, Lease) and waits.is_reused
+    assert isinstance(waits, Lease)
+    assert waits.is_reused
     venue.look(lent.session).peer = 0
     assert venue.registry.log_on(b"LATE", 0) is Reason.BUSY
     venue.registry.define(waits.session, waits.participant)
     late = venue.registry.log_on(b"LATE", 0)
-    assert isinstance(late, Lease) and late.participant not in (waits.participant, lent.participant)
+    assert isinstance(late, Lease)
+    assert late.participant not in (waits.participant, lent.participant)
 
 
 def test_a_logon_looks_at_a_bounded_number_of_sessions() -> None:

@@ -338,7 +338,7 @@ class Gateway:
         self._on_defined(kind, int(event["instrument"]), Reason(int(event["reason"])))
 
     def _take_former_definition(self, session: int, kind: int) -> None:
-        """The definition of a session whose number somebody waits for: it was on its way when the engine was asked, and is not the answer."""
+        """The definition of a session whose number somebody waits for: on its way when the engine was asked, and not the answer."""
         if kind != EventKind.DEFINED:
             lib.ome_gateway_undefine(self._pointer, session)
             self._registry.forget_former(session)
