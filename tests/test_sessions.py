@@ -335,18 +335,19 @@ def test_more_names_than_numbers_while_one_changes_hands_wait() -> None:
     venue = FakeVenue(3, known={1: (b"IDLE", 0, 1)})
     venue.look(1).is_defined = 1
     for number in range(2):
-        lent = venue.registry.log_on(b"TWICE", number)
-        assert isinstance(lent, Lease)
-        venue.look(lent.session).peer = 1 + number
+        twice = venue.registry.log_on(b"TWICE", number)
+        assert isinstance(twice, Lease)
+        venue.look(twice.session).peer = 1 + number
     waits = venue.registry.log_on(b"WAITS", 0)
     assert isinstance(waits, Lease)
     assert waits.is_reused
-    venue.look(lent.session).peer = 0
+    assert isinstance(twice, Lease)
+    venue.look(twice.session).peer = 0
     assert venue.registry.log_on(b"LATE", 0) is Reason.BUSY
     venue.registry.define(waits.session, waits.participant)
     late = venue.registry.log_on(b"LATE", 0)
     assert isinstance(late, Lease)
-    assert late.participant not in (waits.participant, lent.participant)
+    assert late.participant not in (waits.participant, twice.participant)
 
 
 def test_a_logon_looks_at_a_bounded_number_of_sessions() -> None:

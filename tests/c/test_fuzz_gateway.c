@@ -340,6 +340,7 @@ static void work_on(uint32_t count)
 static void operate(const step_t *step)
 {
     const uint16_t session = (uint16_t)(1 + step->b % CALLER_SESSIONS);
+    const uint64_t limit = ome_published_limit(&venue.house->published);
     ome_command_t command = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .flags = OME_COMMAND_FLAGS_ANY_PARTICIPANT};
     switch (step->a & 7)
     {
@@ -360,11 +361,11 @@ static void operate(const step_t *step)
             ome_gateway_end_session(venue.house->gateway, session, OME_REASON_NOT_PERMITTED);
         }
         return;
-    case 4: /* no further than now, or than some commands ago */
+    case 4: /* what comes now waits for the disk */
         venue.house->published.sequences[OME_GATE_DURABLE].value = venue.house->engine->sequence;
         return;
     case 5:
-        open_gate(venue.house, ome_published_limit(&venue.house->published) + step->c % 64);
+        open_gate(venue.house, limit < UINT64_MAX ? limit + step->c % 64 : limit);
         return;
     default:
         open_gate(venue.house, UINT64_MAX);
@@ -579,6 +580,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 
 /* ---- the seeded driver ---- */
 
+#include "ome_fuzz_found.h"
+
 static uint64_t input_number;
 static uint64_t seed;
 static uint8_t input[INPUT_SIZE_MAX];
@@ -632,6 +635,19 @@ static void hostile_programs_break_no_promise(void)
     try_inputs(INPUT_COUNT_STANDARD, 100);
 }
 
+static void try_found(const uint8_t *program, size_t size)
+{
+    memcpy(input, program, size);
+    input_size = size;
+    (void)LLVMFuzzerTestOneInput(input, input_size);
+}
+
+static void what_was_found_is_mended(void)
+{
+    try_found(found_former_definition, sizeof(found_former_definition));
+    try_found(found_more_names_than_numbers, sizeof(found_more_names_than_numbers));
+}
+
 static int try_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -670,6 +686,7 @@ int main(int argument_count, char **arguments)
         try_inputs(UINT64_MAX, strtoull(arguments[2], NULL, 0));
         return 0;
     }
+    RUN(what_was_found_is_mended);
     RUN(hostile_programs_break_no_promise);
     return 0;
 }
