@@ -524,14 +524,27 @@ static step_t random_step(uint64_t *random)
     return step;
 }
 
+/* How a program begins that catches up with thousands of reports: chance alone seldom gets there. */
+static step_t story_step(uint64_t *random, uint64_t number)
+{
+    const uint16_t any = (uint16_t)test_random(random);
+    const step_t settings = {.kind = 3, .a = any & 1};
+    const step_t logon = {.kind = STEP_LOG_ON};
+    const step_t turn = {.kind = STEP_WORK};
+    const step_t burst = {.kind = STEP_BURST, .a = BURST_FRAMES_MAX - 1, .c = 1, .d = any};
+    const step_t resend = {.kind = STEP_SESSION_MESSAGE, .a = 2, .c = 4, .d = any % 3000};
+    return number == 0 ? settings : number == 1 ? logon : number == 2 || number > 9 ? turn : number < 9 ? burst : resend;
+}
+
 static size_t random_program(uint64_t *random, uint8_t *to, size_t size_max)
 {
     const uint64_t most = size_max / STEP_SIZE;
-    const uint64_t count = 2 + below(random, below(random, 4) == 0 ? 200 : 40);
+    const uint64_t story_count = below(random, 32) == 0 ? 12 : 0;
+    const uint64_t count = 2 + story_count + below(random, below(random, 4) == 0 ? 200 : 40);
     size_t size = 0;
     for (uint64_t i = 0; i < count && i < most; i++)
     {
-        const step_t step = random_step(random);
+        const step_t step = i < story_count ? story_step(random, i) : random_step(random);
         memcpy(to + size, &step, STEP_SIZE);
         size += STEP_SIZE;
     }
