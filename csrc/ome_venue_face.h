@@ -164,6 +164,10 @@ uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer);
 uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session);
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
 
+/* After OME_GATEWAY_DEFINED, of a session: whether it is a definition that the gateway itself had sequenced for the session that has the
+ * number, and so no answer to anybody who waits for the number. */
+int ome_gateway_is_own_definition(const ome_gateway_t *gateway);
+
 /* After OME_GATEWAY_DEFINED, of a session: the engine refused it, and its client has to log on again, unless it is another
  * session that has the number; or the session takes its number from another one, of which nothing is known any more. */
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);

@@ -119,6 +119,10 @@ void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gatewa
 /* By session: 1 for one that has a connection. Any thread may read it, as an atomic value. */
 const uint8_t *ome_gateway_connected(const ome_gateway_t *gateway);
 
+/* After OME_GATEWAY_DEFINED, of a session: whether it is a definition that the gateway itself had sequenced for the session that has the
+ * number, and so no answer to anybody who waits for the number. */
+int ome_gateway_is_own_definition(const ome_gateway_t *gateway);
+
 /* After OME_GATEWAY_DEFINED, of a session: the engine refused it, and it has to log on again, unless the number is another one's; or the
  * number, which was another one's, is this session's now. What was known of the one that had the number is forgotten. */
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session);

@@ -214,6 +214,12 @@ bool ome_gateway_define_session(ome_gateway_t *gateway, uint16_t session)
     return true;
 }
 
+int ome_gateway_is_own_definition(const ome_gateway_t *gateway)
+{
+    const ome_event_t *event = &gateway->event;
+    return event->session <= gateway->table.session_count_max && ome_gateway_has_defined(gateway, event->session, event->sequence);
+}
+
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session)
 {
     OME_ASSERT(session <= gateway->table.session_count_max);

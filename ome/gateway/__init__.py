@@ -282,7 +282,7 @@ class Gateway:
 
     def _take_lease(self, logon: _Logon, lease: Lease) -> None:
         """A free number is valid at once; a number that the engine has for another session, when the engine has accepted the change."""
-        if not lease.is_reused:
+        if not lease.is_reused and lease.session not in self._waiting:
             self._admit(logon, lease)
             return
         if lease.session not in self._waiting:
@@ -313,6 +313,9 @@ class Gateway:
         kind = int(event["command_kind"])
         if kind == CommandKind.DEFINE_SESSION:
             session = int(event["session"])
+            if session in self._waiting and lib.ome_gateway_is_own_definition(self._pointer):
+                self._take_former_definition(session, int(event["kind"]))
+                return
             logon = self._waiting.pop(session, None)
             if int(event["kind"]) == EventKind.DEFINED:
                 self._registry.define(session, int(event["participant"]))
@@ -326,6 +329,12 @@ class Gateway:
                 self._answer(logon, Reason.SESSION_LIMIT_REACHED)
             return
         self._host.on_defined(kind, int(event["instrument"]), Reason(int(event["reason"])))
+
+    def _take_former_definition(self, session: int, kind: int) -> None:
+        """The definition of a session whose number somebody waits for: on its way when the engine was asked, and not the answer."""
+        if kind != EventKind.DEFINED:
+            lib.ome_gateway_undefine(self._pointer, session)
+            self._registry.forget_former(session)
 
     def _look(self, session: int) -> CData:
         look = ffi.new("ome_gateway_session_t *")
