@@ -295,6 +295,7 @@ class GatewayProcess:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "ome.gateway.process", str(theirs.fileno()), "ome-gateway"],
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), *inherited),
             )
             connection = Connection(ours.detach())

@@ -106,8 +106,8 @@ class Listener:
     ) -> CData:
         """Makes the listener in C, an ome_listener_t *. Keep this object while C uses it.
 
-        `listen` is the function that makes it: in a gateway's process another one, and `venue` what it takes. With `curve` only clients that
-        have an admitted key come in, and connections are encrypted.
+        `listen` is the function that makes it: in a gateway's process another one, and `venue` what it takes. With `curve` only clients
+        that have an admitted key come in, and connections are encrypted.
         """
         made = ffi.new("ome_listener_t **")
         status = listen(
