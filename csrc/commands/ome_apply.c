@@ -98,6 +98,11 @@ static uint8_t apply_admitted(ome_engine_t *engine, const ome_command_t *command
     case OME_COMMAND_KIND_DEFINE_LIMITS:
     case OME_COMMAND_KIND_DEFINE_INSTRUMENT:
     case OME_COMMAND_KIND_DEFINE_SESSION:
+    case OME_COMMAND_KIND_DEFINE_ACCOUNT:
+        if (command->kind == OME_COMMAND_KIND_DEFINE_ACCOUNT && !ome_engine_knows_accounts(engine))
+        {
+            return OME_REASON_UNKNOWN_COMMAND;
+        }
         reason = ome_admit_definition(&admission);
         return reason != OME_REASON_NONE ? reason : apply_definition(engine, command, sink);
     default:

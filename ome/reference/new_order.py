@@ -106,6 +106,8 @@ def _why_refused(market: Market, command: Row, terms: Terms) -> Reason | None:
     """Section Order of checks, NewOrder: the first that fails gives the reason. D2: nothing has changed by then."""
     if not market.is_session_known(command):
         return Reason.UNKNOWN_SESSION
+    if (reason := market.why_account_refused(command)) is not None:
+        return reason
     if not market.is_instrument(command.instrument):
         return Reason.UNKNOWN_INSTRUMENT
     if command.side not in (1, 2):
