@@ -433,7 +433,7 @@ def test_a_session_number_above_a_gap_is_not_cut_off_at_a_start(tmp_path: Path) 
 
 def toml(path: Path, directory: Path, limits: Limits) -> Path:
     """The configuration of a venue in a process of its own."""
-    keys = "".join(f"{key} = {getattr(limits, field)}\n" for field, key in LIMIT_KEYS.items())
+    keys = "".join(f"{key} = {getattr(limits, field)}\n" for field, key in LIMIT_KEYS.items() if key != "accounts_restricted")
     path.write_text(
         f'[server]\norders = "tcp://127.0.0.1:0"\nfeed = "tcp://127.0.0.1:0"\nrequests = ""\n[journal]\ndirectory = "{directory}"\n'
         f'segment_bytes = 65_536\nlow_water_bytes = 0\nsnapshot_commands = 5\n[limits]\n{keys}[[instruments]]\nsymbol = "AAPL"\n'

@@ -139,7 +139,7 @@ bool ome_account_define(ome_accounts_t *accounts, uint32_t account, const char n
 
 /* ---- for tests ---- */
 
-static const char *accounts_check_owner(const ome_accounts_t *accounts, uint32_t number)
+static const char *account_check_owner(const ome_accounts_t *accounts, uint32_t number)
 {
     const ome_account_owner_t *owner = &accounts->owners[number];
     uint32_t account_count = 0;
@@ -164,7 +164,7 @@ const char *ome_accounts_check(const ome_accounts_t *accounts)
 {
     for (uint32_t number = 1; number <= accounts->owners_ever_used; number++)
     {
-        const char *wrong = accounts_check_owner(accounts, number);
+        const char *wrong = account_check_owner(accounts, number);
         if (wrong != NULL)
         {
             return wrong;

@@ -195,8 +195,8 @@ static bool define_account(ome_engine_t *engine, const ome_command_t *command)
 {
     const char *name = command->participant_name;
     const uint32_t account = command->account;
-    const bool is_good = account != 0 && (ome_name_is_valid(name) || (ome_define_is_nobody(name) &&
-                                                                         ome_account_is_defined(&engine->accounts, account)));
+    const bool is_good =
+        account != 0 && (ome_name_is_valid(name) || (ome_define_is_nobody(name) && ome_account_is_defined(&engine->accounts, account)));
     if (!is_good || !ome_account_define(&engine->accounts, account, name))
     {
         return false;

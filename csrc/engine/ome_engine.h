@@ -141,15 +141,17 @@ static inline void ome_engine_set_account_mask(ome_engine_t *engine)
     engine->account_mask = engine->accounts.count != 0 || ome_engine_restricts_accounts(engine) ? UINT32_MAX : 0;
 }
 
-/* Whether the account of an order is its sender's, is none, or is one that anybody may use. */
-OME_ALWAYS_INLINE bool ome_engine_may_use_account(const ome_engine_t *engine, uint32_t account, uint32_t participant)
+/* Whether an account, other than 0, is the participant's, or is one that anybody may use. */
+static inline bool ome_engine_owns_account(const ome_engine_t *engine, uint32_t account, uint32_t participant)
 {
-    if (OME_LIKELY((account & engine->account_mask) == 0))
-    {
-        return true;
-    }
     const uint32_t owner = ome_account_owner(&engine->accounts, account);
     return owner != 0 ? ome_account_is_owner(&engine->accounts, owner, participant) : !ome_engine_restricts_accounts(engine);
+}
+
+/* Whether a participant may enter orders for an account: one of its own, none, or one that anybody may use. */
+OME_ALWAYS_INLINE bool ome_engine_may_use_account(const ome_engine_t *engine, uint32_t account, uint32_t participant)
+{
+    return OME_LIKELY((account & engine->account_mask) == 0) || ome_engine_owns_account(engine, account, participant);
 }
 
 /* Bytes that an engine of these limits needs; 0 when a limit is out of range. Most are touched only when they are used. */

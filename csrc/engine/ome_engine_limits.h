@@ -14,8 +14,9 @@ typedef struct ome_limits
     uint32_t session_count_max;    /* to 65535 */
     uint32_t special_count_max;    /* orders at once that wait, or have a peak, a deadline or a self-trade group; 0 to 2^30 */
     uint32_t rules_version;        /* 0 to OME_RULES_VERSION; a new engine follows the newest */
-    uint32_t account_count_max;    /* accounts that belong or belonged to a participant; to 2^24. Means nothing before OME_RULES_VERSION_ACCOUNTS */
-    uint32_t limit_flags;          /* OME_LIMIT_FLAGS_; likewise */
+    uint32_t
+        account_count_max; /* accounts that belong or belonged to a participant; to 2^24. Means nothing before OME_RULES_VERSION_ACCOUNTS */
+    uint32_t limit_flags; /* OME_LIMIT_FLAGS_; likewise */
 } ome_limits_t;
 
 /* docs/RULES.md, "Versions of the rules". */

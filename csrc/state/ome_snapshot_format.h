@@ -175,9 +175,8 @@ static inline uint32_t ome_snapshot_section_count(uint32_t version)
 /* Where the line of a section is in the header. */
 static inline uint64_t ome_snapshot_section_offset(uint32_t type)
 {
-    return type == OME_SNAPSHOT_SECTION_ACCOUNTS
-               ? offsetof(ome_snapshot_header_t, accounts)
-               : offsetof(ome_snapshot_header_t, sections) + (type - 1) * sizeof(ome_snapshot_section_t);
+    return type == OME_SNAPSHOT_SECTION_ACCOUNTS ? offsetof(ome_snapshot_header_t, accounts)
+                                                 : offsetof(ome_snapshot_header_t, sections) + (type - 1) * sizeof(ome_snapshot_section_t);
 }
 
 static inline const ome_snapshot_section_t *ome_snapshot_section(const ome_snapshot_header_t *header, uint32_t type)

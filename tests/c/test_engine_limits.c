@@ -240,7 +240,7 @@ static void a_retired_slot_makes_the_engine_hold_one_order_less(void)
     market_free(&market);
 }
 
-/* Order of checks 18: special orders have a limit of their own. */
+/* Order of checks 19: special orders have a limit of their own. */
 static void a_special_order_is_refused_while_no_record_is_free(void)
 {
     const ome_limits_t limits = {8, 8, 1, 1, 1, OME_RULES_VERSION, 0, 0};

@@ -202,8 +202,7 @@ static void a_replay_follows_a_change_of_limits(void)
 {
     const directory_t directory = directory_new();
     ome_command_t *commands = life_new();
-    const ome_limits_t others[3] = {
-        {5000, 600, 9, 9, 800, OME_RULES_VERSION, 3, 0}, {1, 600, 9, 9, 800, OME_RULES_VERSION, 3, 0},
+    const ome_limits_t others[3] = {{5000, 600, 9, 9, 800, OME_RULES_VERSION, 3, 0}, {1, 600, 9, 9, 800, OME_RULES_VERSION, 3, 0},
         {6000, 700, 8, 8, 900, OME_RULES_VERSION, 3, OME_LIMIT_FLAGS_ACCOUNTS_RESTRICTED}};
     for (uint32_t i = 0; i < 3; i++)
     {
