@@ -144,8 +144,7 @@ def test_only_what_differs_from_the_engine_is_defined(accounts: Accounts) -> Non
         sent.append(definition)
         return True
 
-    watch.submit = submit
-    watch.on_change = counts.append
+    watch.follow(submit, counts.append)
     watch.look()
     assert not sent
     accounts.write(FIRM1=[1, 2, 5], FIRM2=[3])

@@ -25,7 +25,7 @@ class AccountsWatch:
     """Follows an accounts file; None: there is none, and the engine keeps the accounts that it has.
 
     `missing` gives the definitions by which the engine, which has `known`, does what the file says. Raises AccountFileError for a file that
-    cannot be used. Once those are sent, `look` sends what follows by `submit`, and tells `on_change` how many accounts have changed.
+    cannot be used. Once those are sent, and `follow` has said by what, `look` sends what changes.
     """
 
     PERIOD_S: Final = 0.5
@@ -36,8 +36,10 @@ class AccountsWatch:
         self._owners = {account.account: account.participant_name for account in known}
         self._version = None if path is None else _version(path)
         self.missing: tuple[DefineAccount, ...] = () if path is None else self._take(read_accounts_file(path))
-        self.submit: Callable[[DefineAccount], bool] = lambda definition: False
-        self.on_change: Callable[[int], None] = lambda count: None
+
+    def follow(self, submit: Callable[[DefineAccount], bool], on_change: Callable[[int], None]) -> None:
+        """From now on changes are sent by `submit`, which is False where the venue has stopped; `on_change` gets how many accounts did."""
+        self._submit, self._on_change = submit, on_change
 
     def look(self) -> None:
         """Reads the file again where it has changed."""
@@ -52,10 +54,10 @@ class AccountsWatch:
             _log.warning("the accounts file was not read again, and accounts belong to whom they did: %s", error)
             return
         for definition in definitions:
-            if not self.submit(definition):
+            if not self._submit(definition):
                 return  # the venue has stopped; the next start compares again
         if definitions:
-            self.on_change(len(definitions))
+            self._on_change(len(definitions))
 
     def _take(self, owners: Mapping[int, str]) -> tuple[DefineAccount, ...]:
         """The definitions of what has changed; what the file does not have any more belongs to nobody. Then they count as sent."""

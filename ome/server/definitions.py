@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from ome._native import lib
 from ome.codec import Records, decode_commands, define_instrument, define_limits, instrument_of
@@ -13,7 +13,8 @@ from ome.config import ServerConfig, listed
 from ome.engine import EngineView
 from ome.enums import CommandKind, Reason
 from ome.instruments import Instrument
-from ome.messages import Command, DefineAccount, DefineInstrument, DefineLimits
+from ome.messages import Command, DefineInstrument, DefineLimits
+from ome.server.accounts import AccountsWatch
 from ome.server.errors import ServerError
 
 __all__ = ["Definitions"]
@@ -24,7 +25,7 @@ _TIMEOUT_S = 60.0
 class Definitions:
     """Defines what is missing, and says when it has taken effect."""
 
-    def __init__(self, config: ServerConfig, view: EngineView, *, has_new_limits: bool, accounts: Iterable[DefineAccount] = ()) -> None:
+    def __init__(self, config: ServerConfig, view: EngineView, *, has_new_limits: bool) -> None:
         self._config = config
         self._on_instrument: Callable[[int, Instrument], None] = lambda number, instrument: None
         self._changed = threading.Condition()
@@ -37,7 +38,8 @@ class Definitions:
         known = view.instruments
         self._known = tuple(known.values())
         wanted = [instrument for instrument in config.instruments if instrument.symbol not in known]
-        self._missing += accounts
+        self.accounts = AccountsWatch(config.accounts_file, view.account_owners, config.limits.account_count_max)
+        self._missing += self.accounts.missing
         self._missing += [define_instrument(instrument, number) for number, instrument in enumerate(wanted, len(self._known) + 1)]
         self.instrument_count = len(self._known) + len(wanted)
         """Instruments once all is defined."""

@@ -33,7 +33,6 @@ from ome.recovery import JournalError, JournalReport, Replay
 from ome.recovery.checker import Checker
 from ome.recovery.directory import hold
 from ome.recovery.follower import Follower
-from ome.server.accounts import AccountsWatch
 from ome.server.curve import check_security, curve_of, has_curve
 from ome.server.definitions import Definitions
 from ome.server.errors import ServerError
@@ -220,8 +219,9 @@ class Server(NotCopyable):
             answering.start()
         definitions.send(venue.submit_one, self._raise_failure, lambda: self.failure is not None)
         if config.accounts_file is not None:
-            self._accounts.submit = venue.submit_one
-            self._supervise("ome-accounts", self._accounts.look, period_s=AccountsWatch.PERIOD_S)
+            accounts = definitions.accounts
+            accounts.follow(venue.submit_one, lambda count: self._note(LogKind.ACCOUNTS, act="changed", accounts=count))
+            self._supervise("ome-accounts", accounts.look, period_s=accounts.PERIOD_S)
         self._supervise("ome-clock", clock.look, period_s=clock.PERIOD_S)
         if follower is not None:
             follower.start()
@@ -302,9 +302,7 @@ class Server(NotCopyable):
     ) -> tuple[Gateway, Definitions]:
         config = self.config
         view = venue.view
-        self._accounts = accounts = AccountsWatch(config.accounts_file, view.account_owners, config.limits.account_count_max)
-        accounts.on_change = lambda count: self._note(LogKind.ACCOUNTS, act="changed", accounts=count)
-        self._definitions = definitions = Definitions(config, view, has_new_limits=has_new_limits, accounts=accounts.missing)
+        self._definitions = definitions = Definitions(config, view, has_new_limits=has_new_limits)
         gateway = Gateway(
             venue.pointer,
             orders.serve(
