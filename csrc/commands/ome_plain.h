@@ -211,13 +211,14 @@ OME_NEVER_INLINE void plain_take_and_trigger(
 
 /* ---- the commands ---- */
 
-/* The book of a new order whose sender, side, instrument and quantity are good; otherwise NULL. */
+/* The book of a new order whose sender, account, side, instrument and quantity are good; otherwise NULL. */
 OME_ALWAYS_INLINE ome_book_t *plain_book(const ome_engine_t *engine, const ome_command_t *command)
 {
     const uint32_t side_index = ome_side_index(command->side);
     const uint32_t instrument = command->instrument;
-    if (OME_UNLIKELY(
-            side_index > 1 || instrument - 1 >= engine->instrument_count || !ome_engine_knows_sender(engine, ome_command_sender(command))))
+    if (OME_UNLIKELY(side_index > 1 || instrument - 1 >= engine->instrument_count ||
+                     !ome_engine_knows_sender(engine, ome_command_sender(command)) ||
+                     !ome_engine_may_use_account(engine, command->account, command->participant)))
     {
         return NULL;
     }
@@ -290,8 +291,8 @@ OME_ALWAYS_INLINE void plain_join(
     OME_EXPECT(ome_order_pool_state(&pools->orders, subject.order_id) == OME_ORDER_LIVE);
 }
 
-/* A new order whose account is good. */
-OME_ALWAYS_INLINE bool plain_new(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
+/* A new order whose form is plain. `hash` is that of its client order id. */
+OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
 {
     ome_book_pools_t *const pools = &engine->pools;
     const uint8_t side = command->side;
@@ -323,22 +324,6 @@ OME_ALWAYS_INLINE bool plain_new(ome_engine_t *engine, const ome_command_t *comm
     }
     plain_join(engine, command, book, key, at, sink);
     return true;
-}
-
-/* Where accounts belong to participants, and the order has one: out of the way of those that have none, which it would cost registers. */
-OME_NEVER_INLINE bool plain_new_for_account(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
-{
-    return ome_engine_may_use_account(engine, command->account, command->participant) && plain_new(engine, command, hash, sink);
-}
-
-/* A new order whose form is plain. `hash` is that of its client order id. */
-OME_ALWAYS_INLINE bool ome_plain_new(ome_engine_t *engine, const ome_command_t *command, uint32_t hash, ome_sink_t *sink)
-{
-    if (OME_UNLIKELY((command->account & engine->account_mask) != 0))
-    {
-        return plain_new_for_account(engine, command, hash, sink);
-    }
-    return plain_new(engine, command, hash, sink);
 }
 
 /* The slot of the order that a command means by its client order id, or 0. `at` is the home of the id, and becomes the place of its entry. */
@@ -539,8 +524,7 @@ static inline bool plain_market(ome_engine_t *engine, const ome_command_t *comma
 {
     ome_index_place_t at = {.hash = hash, .place = ome_order_index_home(&engine->pools.index, hash)};
     ome_book_t *const book = plain_book(engine, command);
-    if (OME_UNLIKELY(book == NULL || !ome_engine_may_use_account(engine, command->account, command->participant) ||
-                     book->instrument.collar_ticks != 0 || book->waiting_count != 0 ||
+    if (OME_UNLIKELY(book == NULL || book->instrument.collar_ticks != 0 || book->waiting_count != 0 ||
                      (book->instrument.flags & OME_INSTRUMENT_FLAGS_MARKET_TO_LIMIT) != 0 || !plain_has_room(engine, command, &at)))
     {
         return false;
@@ -555,8 +539,7 @@ static inline bool plain_fill_or_kill(ome_engine_t *engine, const ome_command_t 
     ome_index_place_t at = {.hash = hash, .place = ome_order_index_home(&engine->pools.index, hash)};
     ome_book_t *const book = plain_book(engine, command);
     uint64_t tick_index;
-    if (OME_UNLIKELY(book == NULL || !ome_engine_may_use_account(engine, command->account, command->participant) ||
-                     book->waiting_count != 0 || !ome_instrument_is_price(&book->instrument, command->price, &tick_index) ||
+    if (OME_UNLIKELY(book == NULL || book->waiting_count != 0 || !ome_instrument_is_price(&book->instrument, command->price, &tick_index) ||
                      !plain_has_room(engine, command, &at)))
     {
         return false;
