@@ -14,7 +14,7 @@ from datetime import time
 from pathlib import Path
 from typing import Any
 
-from ome.enums import Policy
+from ome.enums import LimitFlags, Policy
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.instruments import NAME_SIZE, Instrument
 from ome.messages import Limits
@@ -78,6 +78,7 @@ class ServerConfig:
     log_file: str = ""
     participants: tuple[str, ...] = ()
     keys_file: Path | None = None
+    accounts_file: Path | None = None
     server_key_file: Path | None = None
     curve: str = "auto"
     reports_in_memory: int = 262_144
@@ -227,6 +228,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
     },
     "security": {
         "keys": _Key("keys_file", str, lambda value: Path(value) if value else None),
+        "accounts": _Key("accounts_file", str, lambda value: Path(value) if value else None),
         "server_key": _Key("server_key_file", str, lambda value: Path(value) if value else None),
         "curve": _Key("curve", str),
     },
@@ -239,6 +241,8 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "instruments": _Key("instrument_count_max", int),
         "sessions": _Key("session_count_max", int),
         "special_orders": _Key("special_count_max", int),
+        "accounts": _Key("account_count_max", int),
+        "accounts_restricted": _Key("limit_flags", bool, lambda value: int(LimitFlags.ACCOUNTS_RESTRICTED) if value else 0),
     },
 }
 LIMIT_KEYS: Mapping[str, str] = {known.field: key for key, known in _KEYS["limits"].items()}

@@ -224,6 +224,10 @@ class Server(NotCopyable):
         if answering is not None:
             answering.start()
         definitions.send(venue.submit_one, self._raise_failure, lambda: self.failure is not None)
+        if config.accounts_file is not None:
+            accounts = definitions.accounts
+            accounts.follow(venue.submit_one, lambda count: self._note(LogKind.ACCOUNTS, act="changed", accounts=count))
+            self._supervise("ome-accounts", accounts.look, period_s=accounts.PERIOD_S)
         self._supervise("ome-clock", clock.look, period_s=clock.PERIOD_S)
         if follower is not None:
             follower.start()
