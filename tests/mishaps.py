@@ -21,9 +21,11 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -36,7 +38,11 @@ from proxies import FrameProxy, Troubles
 from traders import HEARTBEAT_S, trader_process
 from venues import LIMITS, VenueProcess
 
+from ome.errors import OmeError
+
 TRADE_S: Final = 3.5
+FAILURES: Final = (AssertionError, OmeError, subprocess.TimeoutExpired)
+"""What a story that fails raises: what is not so, a journal that cannot be read, a venue that does not stop."""
 _QUIET: Final = 0.1  # of the time, at the beginning and at the end
 _FREEZE_S: Final = 4 * HEARTBEAT_S, 6 * HEARTBEAT_S  # the venue waits for 3
 _PORTS: Final = range(20_000, 32_000)  # below those that the system gives to connections, which might take a port while the venue is down
@@ -169,12 +175,12 @@ class Story:
                     stack.enter_context(client.proxy)
 
     def run(self) -> Told:
-        """All of it. Raises AssertionError where a process fails, does not answer or does not stop, and Lost where the audit fails."""
+        """All of it. Raises one of FAILURES where a process fails or does not answer in time; Lost where the audit fails."""
         self._venue.start()
         for index, cast in enumerate(self.plan.clients):
-            client = Client(cast, index, self.seed, self._venue.orders_endpoint, self._directory, self.plan.troubles)
-            self._clients.append(client)
-            client.begin()
+            self._clients.append(Client(cast, index, self.seed, self._venue.orders_endpoint, self._directory, self.plan.troubles))
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Client.begin, self._clients))
         self._trade()
         logons = self._settle()
         frames = sum((client.proxy.counts for client in self._clients if client.proxy), Counter())
@@ -191,8 +197,15 @@ class Story:
         while self._later:
             due, _, act = heapq.heappop(self._later)
             time.sleep(max(0.0, due - time.monotonic()))
-            assert not self._venue.has_ended, f"the venue has ended by itself: {self._venue.wait_for_failure()}"
+            self._look()
             act()
+
+    def _look(self) -> None:
+        """A process that has ended by itself says why."""
+        assert not self._venue.has_ended, f"the venue has ended by itself: {self._venue.wait_for_failure()}"
+        for client in self._clients:
+            if client.process is not None and client.process.exit_code is not None:
+                client.process.hear()
 
     def _do_at(self, due: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._later, (due, len(self._later) + time.monotonic_ns(), act))
@@ -286,11 +299,11 @@ _HAPPENS: Final[dict[Mishap, Callable[[Story, Client, float], bool]]] = {
 
 
 def tell(seed: int, directory: Path, *, seconds: float = TRADE_S, policy: str = "commit") -> Told:
-    """One story, of so many seconds of trade. An AssertionError says how to see it again."""
+    """One story, of so many seconds of trade. Raises one of FAILURES, which says how to see it again."""
     try:
         with Story(seed, directory, seconds=seconds, policy=policy) as story:
             return story.run()
-    except AssertionError as error:
+    except FAILURES as error:
         error.add_note(f"seed {seed}; again: tools/stories --count 1 --seed {seed}")
         raise
 
