@@ -137,6 +137,9 @@ class RequestServer:
                 peer = int(lib.ome_requests_peer(self._pointer))
                 _, fields = decode_message(bytes(ffi.buffer(lib.ome_requests_message(self._pointer), _MESSAGE_SIZE)))
                 (self._log_on if outcome == lib.OME_REQUESTS_LOGON else self._ask_for_fills)(peer, fields)
+        for peer in tuple(self._logged_on):
+            if lib.ome_requests_is_logged_on(self._pointer, peer):
+                lib.ome_requests_end(self._pointer, peer, Reason.ENGINE_STOPPED)
         return False
 
     def _log_on(self, peer: int, logon: dict[str, Any]) -> None:
