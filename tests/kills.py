@@ -200,13 +200,6 @@ class Trader:
         while self.entry.pending:
             self.listen(5.0)
 
-    def listen_until_silence(self) -> None:
-        """What the commands of others cause, when those are answered."""
-        count = -1
-        while count != len(self.heard):
-            count = len(self.heard)
-            self.listen(0.5)
-
     def listen_to_the_end(self) -> None:
         """All that came before the connection was lost."""
         while self._entry is not None:
@@ -547,11 +540,10 @@ def kill_gateways(directory: Path, seed: int, kill_count: int) -> tuple[int, lis
                 trader.trade()
         for trader in traders:
             trader.settle()
-        for trader in traders:
-            trader.listen_until_silence()
+        for trader in traders:  # by now all have traded; the answer to this comes behind all that is due
+            trader.send([cancel_order(1)])
+            trader.settle()
         must(len(killer.seconds) == kill_count, f"after kill {len(killer.seconds) + 1} nobody could log on")
-        for trader in traders:
-            trader.reconcile()
         stopped = venue.stop()
         for trader in traders:
             trader.listen_to_the_end()
