@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import statistics
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +33,7 @@ _TIMEOUT_S = 30.0
 
 
 class _Attacker:
-    """A hostile client in a process of its own. `seconds` is what it took of the processors, known when it has ended."""
+    """A hostile client in a process of its own, from when it has begun. `cores` is how much it used of the processors, known at its end."""
 
     def __init__(self, name: str, found: Venue, seconds: float, seed: int) -> None:
         self._name = name
@@ -40,6 +42,9 @@ class _Attacker:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self._process.stdout is not None, "it is a pipe"
         self._process.stdout.readline()  # it has begun
+        self._begun = time.monotonic()
+        self._children_s, self._own_s = _children_seconds(), _seconds_of(self._process.pid)
+        self.cores = 0.0
 
     def goes_on(self) -> bool:
         """Whether it still attacks."""
@@ -48,6 +53,7 @@ class _Attacker:
     def end(self) -> None:
         """Raises DriverError where it failed."""
         _, errors = self._process.communicate(timeout=_TIMEOUT_S)
+        self.cores = (_children_seconds() - self._children_s - self._own_s) / (time.monotonic() - self._begun)
         if self._process.returncode != 0:
             raise DriverError("exit status", where=f"hostile client {self._name}", found=errors.strip()[-300:], allowed="0")
 
@@ -71,6 +77,12 @@ def _children_seconds() -> float:
     """What children that have ended took of the processors."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+def _seconds_of(pid: int) -> float:
+    """What a process that runs took of the processors so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class _GoodClient:
@@ -101,11 +113,10 @@ def hostile(options: Options) -> Figure:
         for repetition in range(options.repeat):
             alone.append(client.p99_us(_lasts(seconds), "alone"))
             for name in _ATTACKS:
-                before, begun = _children_seconds(), time.monotonic()
                 with _attack(name, found, seconds, options.seed + repetition) as attacker:
                     under[name].append(client.p99_us(attacker.goes_on, name))
-                cores[name].append((_children_seconds() - before) / (time.monotonic() - begun))
-            with peer("burn", min(1.0, max(shares[-1] for shares in cores.values()))):
+                cores[name].append(attacker.cores)
+            with peer("burn", max(0.0, min(1.0, max(shares[-1] for shares in cores.values())))):
                 beside_neighbour.append(client.p99_us(_lasts(seconds), "beside a neighbour"))
     medians = {name: statistics.median(p99s) for name, p99s in under.items()}
     worst = max(medians, key=medians.__getitem__)

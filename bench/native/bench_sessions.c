@@ -7,6 +7,8 @@
 
 #define MESSAGE_SIZE_BYTES 64u
 #define SILENCE_MS 10000u
+/* From look to look another session comes first; prime, so that each does as often. */
+#define FIRST_STEP 61u
 
 /* All sessions of a run. */
 typedef struct
@@ -85,9 +87,10 @@ static int run(crowd_t *crowd, uint32_t session_count, bool *is_ready, uint64_t 
         {
             return status == OME_EMPTY ? BENCH_WIRE_SILENT : BENCH_WIRE_STOPPED;
         }
-        (*look_count)++;
-        for (uint32_t session = 0; session < session_count; session++)
+        const uint64_t first = ++*look_count * FIRST_STEP;
+        for (uint32_t i = 0; i < session_count; i++)
         {
+            const uint32_t session = (uint32_t)((first + i) % session_count);
             const int outcome = is_ready[session] ? take_answers(crowd, session) : BENCH_WIRE_OK;
             if (outcome != BENCH_WIRE_OK)
             {

@@ -14,8 +14,8 @@ typedef struct
 } bench_sessions_result_t;
 
 /* Each session sends the next frame of `load`, from the first on, when the last one has all its answers, one a message. All send the same messages; together
- * they send `frame_count` frames, at least one each, and `frame_counts` gets how many of them were of each session. Sessions are served as their answers come: the
- * server decides whose turn it is, as long as each look finds but a few with answers. Returns 0, or what went wrong. */
+ * they send `frame_count` frames, at least one each, and `frame_counts` gets how many of them were of each session. Sessions are served as their answers come, each
+ * look beginning with another: the server decides whose turn it is, as long as a look finds but some with answers. Returns 0, or what went wrong. */
 int bench_sessions_load(bench_zmq_t *const *sockets, uint32_t session_count, const bench_wire_load_t *load, uint64_t frame_count,
     uint64_t *frame_counts, bench_sessions_result_t *result);
 
