@@ -56,7 +56,7 @@ static bool gateway_has_room(ome_gateway_t *gateway, uint32_t count)
            ome_channel_room(&link->entries, count) == count;
 }
 
-static ome_status_t gateway_claim_entries(ome_gateway_t *gateway, uint32_t count, ome_ingress_claim_t *claim)
+ome_status_t ome_gateway_claim_entries(ome_gateway_t *gateway, uint32_t count, ome_ingress_claim_t *claim)
 {
     const uint64_t begun_ns = ome_clock_monotonic_ns();
     if (!gateway->config.is_open(gateway->config.context))
@@ -75,33 +75,9 @@ static ome_status_t gateway_claim_entries(ome_gateway_t *gateway, uint32_t count
     return OME_OK;
 }
 
-ome_status_t ome_gateway_claim(ome_gateway_t *gateway, uint32_t count, ome_ingress_claim_t *claim)
-{
-    return gateway->config.link != NULL ? gateway_claim_entries(gateway, count, claim)
-                                        : ome_ingress_claim(&gateway->config.ingress, count, claim);
-}
-
-ome_command_t *ome_gateway_put(const ome_gateway_t *gateway, const ome_ingress_claim_t *claim, uint32_t index, const void *record)
-{
-    if (gateway->config.link == NULL)
-    {
-        return ome_ingress_put(&gateway->config.ingress, claim, index, record);
-    }
-    const uint64_t claimed = index == 0 ? claim->count : 0; /* where there will be a sequence */
-    uint8_t *slot = ome_channel_slot(&gateway->config.link->entries, (claim->first_sequence & ~OME_LINK_UNSEQUENCED) + index);
-    memcpy(slot, &claimed, sizeof(claimed));
-    memcpy(slot + sizeof(claimed), (const uint8_t *)record + sizeof(claimed), OME_BODY_SIZE);
-    return (ome_command_t *)(void *)slot;
-}
-
-void ome_gateway_publish(ome_gateway_t *gateway, const ome_ingress_claim_t *claim)
+void ome_gateway_publish_entries(const ome_gateway_t *gateway, const ome_ingress_claim_t *claim)
 {
     ome_link_t *link = gateway->config.link;
-    if (link == NULL)
-    {
-        ome_ingress_publish(&gateway->config.ingress, claim);
-        return;
-    }
     ome_channel_publish(&link->entries, claim->count);
     ome_bell_ring(&link->board->bell, OME_BELL_RECORDS, link->event_fd, &link->rung);
 }

@@ -3,7 +3,11 @@
 
 #include "base/ome_assert.h"
 #include "base/ome_clock.h"
+#include "base/ome_memory.h"
 #include "wire/ome_gateway_state.h"
+
+/* Of a part of the memory at the start, as of every part of the engine's. */
+#define TOUCHED_BYTES (UINT64_C(32) << 20)
 
 /* While a session that is behind waits for its connection, the loop looks so often whether it has read. */
 #define BEHIND_LOOK_MS 1u
@@ -59,6 +63,15 @@ static void gateway_owe_cancels(ome_gateway_t *gateway)
     }
 }
 
+/* What the first reports use: the loop would otherwise wait for each page to be cleared. */
+static void gateway_touch(const ome_gateway_t *gateway)
+{
+    const uint64_t history_bytes = (uint64_t)gateway->history.count_max * sizeof(ome_kept_report_t);
+    const uint64_t order_bytes = (uint64_t)gateway->config.order_count_max * sizeof(ome_report_order_t);
+    ome_memory_touch(gateway->history.reports, history_bytes < TOUCHED_BYTES ? history_bytes : TOUCHED_BYTES);
+    ome_memory_touch(gateway->reports.orders, order_bytes < TOUCHED_BYTES ? order_bytes : TOUCHED_BYTES);
+}
+
 ome_status_t ome_gateway_init(
     ome_gateway_t **gateway, void *memory, uint64_t size_bytes, const ome_gateway_config_t *config, const ome_engine_t *engine)
 {
@@ -82,6 +95,7 @@ ome_status_t ome_gateway_init(
         return OME_OK;
     }
     made->order_counts = made->reports.order_counts;
+    gateway_touch(made);
     ome_reports_seed(&made->reports, engine);
     ome_session_table_seed(&made->table, engine);
     gateway_owe_cancels(made);

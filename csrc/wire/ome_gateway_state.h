@@ -9,6 +9,8 @@
 #ifndef OME_GATEWAY_STATE_H
 #define OME_GATEWAY_STATE_H
 
+#include <string.h>
+
 #include "wire/ome_gateway.h"
 
 /* The work of one turn, before the other direction gets its turn. At most two reports for an event. */
@@ -66,11 +68,43 @@ struct ome_gateway
 
 /* ---- ome_gateway_link.c ---- */
 
+/* The same over the link. */
+ome_status_t ome_gateway_claim_entries(ome_gateway_t *gateway, uint32_t count, ome_ingress_claim_t *claim);
+void ome_gateway_publish_entries(const ome_gateway_t *gateway, const ome_ingress_claim_t *claim);
+
 /* Claims `count` commands that follow each other, tries for a while. Their sequences are known at once, or later (OME_LINK_UNSEQUENCED).
  * OME_OK; OME_FULL: busy; OME_STOPPED. */
-ome_status_t ome_gateway_claim(ome_gateway_t *gateway, uint32_t count, ome_ingress_claim_t *claim);
-ome_command_t *ome_gateway_put(const ome_gateway_t *gateway, const ome_ingress_claim_t *claim, uint32_t index, const void *record);
-void ome_gateway_publish(ome_gateway_t *gateway, const ome_ingress_claim_t *claim);
+static inline ome_status_t ome_gateway_claim(ome_gateway_t *gateway, uint32_t count, ome_ingress_claim_t *claim)
+{
+    return gateway->config.link != NULL ? ome_gateway_claim_entries(gateway, count, claim)
+                                        : ome_ingress_claim(&gateway->config.ingress, count, claim);
+}
+
+/* Puts a record, of 64 bytes, at the place `index` of a claim. Returns the command. */
+static inline ome_command_t *ome_gateway_put(
+    const ome_gateway_t *gateway, const ome_ingress_claim_t *claim, uint32_t index, const void *record)
+{
+    if (gateway->config.link == NULL)
+    {
+        return ome_ingress_put(&gateway->config.ingress, claim, index, record);
+    }
+    const uint64_t claimed = index == 0 ? claim->count : 0; /* where there will be a sequence */
+    uint8_t *slot = ome_channel_slot(&gateway->config.link->entries, (claim->first_sequence & ~OME_LINK_UNSEQUENCED) + index);
+    memcpy(slot, &claimed, sizeof(claimed));
+    memcpy(slot + sizeof(claimed), (const uint8_t *)record + sizeof(claimed), OME_BODY_SIZE);
+    return (ome_command_t *)(void *)slot;
+}
+
+/* Publishes all commands of a claim. */
+static inline void ome_gateway_publish(ome_gateway_t *gateway, const ome_ingress_claim_t *claim)
+{
+    if (gateway->config.link != NULL)
+    {
+        ome_gateway_publish_entries(gateway, claim);
+        return;
+    }
+    ome_ingress_publish(&gateway->config.ingress, claim);
+}
 
 /* The last command that was sequenced, of anybody; it may be some time ago. */
 uint64_t ome_gateway_cursor(const ome_gateway_t *gateway);

@@ -58,9 +58,34 @@ void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine);
 uint32_t ome_reports_make(ome_reports_t *reports, const ome_event_t *event, ome_execution_report_t made[2]);
 
 /* Counts an event of which clients hear at this time. */
-void ome_report_counters_count(const ome_report_counters_t *counters, const ome_event_t *event, uint64_t now_ns);
+static inline void ome_report_counters_count(const ome_report_counters_t *counters, const ome_event_t *event, uint64_t now_ns)
+{
+    switch (event->kind)
+    {
+    case OME_EVENT_KIND_TRADE:
+    case OME_EVENT_KIND_PREVENTED: /* has no time of its own */
+    case OME_EVENT_KIND_DISPLAYED: /* makes no report */
+        return;
+    case OME_EVENT_KIND_ACCEPTED:
+        ome_counter_add(counters->orders, 1);
+        break;
+    case OME_EVENT_KIND_CANCELLED:
+        ome_counter_add(counters->cancels, 1);
+        break;
+    case OME_EVENT_KIND_REJECTED:
+        ome_counter_add(counters->rejects, 1);
+        break;
+    default:
+        break;
+    }
+    ome_histogram_record(counters->latency, now_ns > event->timestamp_ns ? now_ns - event->timestamp_ns : 0);
+}
 
 /* Whether an event answers a definition. */
-bool ome_event_is_definition_answer(const ome_event_t *event);
+static inline bool ome_event_is_definition_answer(const ome_event_t *event)
+{
+    return event->kind == OME_EVENT_KIND_DEFINED ||
+           (event->kind == OME_EVENT_KIND_REJECTED && ome_message_class(event->command_kind) == OME_MESSAGE_CLASS_DEFINITION);
+}
 
 #endif
