@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import signal
 import stat
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from venues import venue_config
+from kills import gateway_of
+from venues import VenueProcess, config_file, venue_config
 
 from ome.client import OrderEntry
 from ome.enums import Policy
 from ome.errors import OmeError
+from ome.gateway import remote
 from ome.gateway.remote import GatewayProcess
 from ome.server import Server
 
@@ -149,3 +156,75 @@ def test_a_gateway_that_has_made_a_process_of_its_own_is_replaced(tmp_path: Path
     gateway = process_of(server)
     must_become(lambda: gateway._last_failure != "" and gateway._child is not None and gateway._child.is_ready)
     close_within(server, WITHIN_S)
+
+
+# ---- a machine that gives nothing, and an operator ----
+
+
+def test_a_machine_that_gives_no_process_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of memory, processes or descriptors when a gateway is to be started again: the venue goes on, and tries once more."""
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server.start()
+    spawn, failures = subprocess.Popen, [OSError(errno.EAGAIN, "no"), OSError(errno.EMFILE, "no"), OSError(errno.ENOMEM, "no")]
+
+    def fail(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        if failures:
+            raise failures.pop()
+        return spawn(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    os.kill(gateway_of(os.getpid()), signal.SIGKILL)
+    must_become(lambda: not failures)
+    answers(server)
+    close_within(server, WITHIN_S)
+
+
+def test_what_a_gateway_has_sent_is_taken_before_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a disk takes nothing the inbound ring is full: the next gateway waits for it, however long that is."""
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server.start()
+    gateway, begun = process_of(server), time.monotonic()
+    detach = gateway._detach
+    monkeypatch.setattr(remote, "_STOP_S", 0.2)
+    monkeypatch.setattr(gateway, "_detach", lambda: time.monotonic() > begun + 1.5 and detach())
+    os.kill(gateway_of(os.getpid()), signal.SIGKILL)
+    time.sleep(1.0)
+    answers(server)
+    assert time.monotonic() > begun + 1.5
+    monkeypatch.undo()
+    close_within(server, WITHIN_S)
+
+
+def test_a_descriptor_may_have_the_number_of_a_standard_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a daemon closes its standard input: the gateway gets streams of its own, and the descriptors all the same."""
+    kept, create = os.dup(0), os.memfd_create
+
+    def create_as_standard_input(name: str, flags: int) -> int:
+        made = create(name, flags)
+        return made if name != "ome-link-engine" else os.dup2(made, 0)
+
+    monkeypatch.setattr(os, "memfd_create", create_as_standard_input)
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    try:
+        server.start()
+        answers(server)
+        close_within(server, WITHIN_S)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+def test_a_venue_that_was_stopped_with_its_gateway_goes_on_with_the_same_one(tmp_path: Path) -> None:
+    """As by the terminal's stop key: the time in which nobody ran is not the gateway's."""
+    with VenueProcess(config_file(tmp_path)) as venue:
+        venue.start()
+        gateway = gateway_of(venue.pid)
+        for process in (venue.pid, gateway):
+            os.kill(process, signal.SIGSTOP)
+        time.sleep(6.0)
+        os.kill(venue.pid, signal.SIGCONT)
+        time.sleep(0.7)
+        os.kill(gateway, signal.SIGCONT)
+        OrderEntry(venue.orders_endpoint, "FIRM1", timeout=WITHIN_S).close()
+        assert gateway_of(venue.pid) == gateway
+        venue.stop()

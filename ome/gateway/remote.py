@@ -46,6 +46,7 @@ _log = logging.getLogger("ome.gateway")
 _TURN_MS: Final = 20  # the counters of the gateway are shown so often
 _LOOK_MS: Final = 250
 _FROZEN_S: Final = 5.0  # a gateway whose loop makes no turn for so long is ended
+_STOPPED_S: Final = 2.0  # between two looks: a gateway's time does not count meanwhile
 _START_S: Final = 30.0  # so is one that is not ready then
 _STOP_S: Final = 10.0
 _FLUSH_S: Final = 2.0
@@ -56,6 +57,13 @@ _REPORT_MAX: Final = (1 << 63) - 1
 _STARTS_IN_A_ROW: Final = 5  # that may fail before the venue gives up
 _F_SEAL_FUTURE_WRITE: Final = 0x0010
 _NOTES: Final = frozenset({LogKind.LOGON, LogKind.LOGOUT, LogKind.REFUSAL, LogKind.TAKEOVER, LogKind.THROTTLE, LogKind.KILL})
+
+
+def _copy(descriptor: int, copies: contextlib.ExitStack) -> int:
+    """Of a number that is none of the standard streams, which a process that is started gets anew. It is closed with `copies`."""
+    copied = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    copies.callback(os.close, copied)
+    return copied
 
 
 class GatewayFailedError(OmeError):
@@ -71,6 +79,7 @@ class _Child:
     is_ready: bool = False
     turns: int = 0
     turned: float = 0.0
+    looked: float = 0.0
     why: str = ""
 
 
@@ -161,9 +170,9 @@ class GatewayProcess:
 
     def close_entry(self) -> None:
         """Takes no more commands from clients, and takes all that it has taken: before the venue stops."""
+        lib.ome_engine_port_close_entry(self._pointer)  # also for a gateway that is about to start
         if self._child is None:
             return
-        lib.ome_engine_port_close_entry(self._pointer)
         turns = int(lib.ome_engine_port_turns(self._pointer))
         deadline = time.monotonic() + _FLUSH_S
         while int(lib.ome_engine_port_turns(self._pointer)) < turns + 2 and time.monotonic() < deadline and self._is_alive():
@@ -248,6 +257,19 @@ class GatewayProcess:
         os.eventfd_write(self._event_fd, 1)
         return done.wait(timeout_s)
 
+    def _do_on_port_whenever(self, job: Callable[[], bool]) -> None:
+        """Until it is done, since the next gateway comes after it: while the disk takes nothing the ring may be full.
+
+        Where the venue stops it is given up at last: no gateway comes then.
+        """
+        done = threading.Event()
+        self._jobs.put((job, done))
+        os.eventfd_write(self._event_fd, 1)
+        begun = time.monotonic()
+        while not done.wait(_LOOK_MS / 1_000) and self._port_thread.is_running:
+            if self._is_stopping and time.monotonic() - begun > _STOP_S:
+                break
+
     def _attach(self) -> bool:
         lib.ome_engine_port_attach(self._pointer)
         return True
@@ -280,33 +302,59 @@ class GatewayProcess:
     def _watch(self) -> bool:
         """Until the stop. False: that is the end."""
         while not self._is_stopping:
-            self._start_child()
-            self._follow_child()
+            if self._start_child():
+                self._follow_child()
             if not self._is_stopping and self._failed_starts >= _STARTS_IN_A_ROW:
                 raise GatewayFailedError(
                     "gateway", found=f"{self._failed_starts} starts that failed: {self._last_failure}", allowed="a process that is ready"
                 )
         return False
 
-    def _start_child(self) -> None:
+    def _start_child(self) -> bool:
+        """False where the system does not give a process, memory or a descriptor for it."""
         if self._failed_starts:
             time.sleep(min(2.0, 0.1 * 2**self._failed_starts))
+        try:
+            child = self._spawn()
+        except (OSError, ValueError) as error:  # ValueError: no name of an interpreter
+            self._failed_starts += 1
+            self._last_failure = f"{sys.executable!r} cannot be started: {error}"
+            _log.warning("no process for the gateway: %s", self._last_failure)
+            return False
+        self._tell(LogKind.GATEWAY, act="started", pid=child.process.pid)
+        return True
+
+    def _spawn(self) -> _Child:
+        with contextlib.ExitStack() as failed:
+            ours, theirs = socket.socketpair()
+            failed.callback(ours.close)
+            with theirs, contextlib.ExitStack() as copies:
+                mine = (
+                    theirs.fileno(),
+                    self._listener.descriptor,
+                    self._engines_fd,
+                    self._gateways_fd,
+                    self._gateway_event_fd,
+                    self._event_fd,
+                )
+                told, *inherited = (_copy(descriptor, copies) for descriptor in mine)
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "ome.gateway.process", str(told), "ome-gateway"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(told, *inherited),
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                )
+            failed.callback(process.wait)
+            failed.callback(process.kill)
+            pidfd = os.pidfd_open(process.pid)
+            failed.pop_all()
         self._is_broken = False
-        self._do_on_port(self._attach)
-        ours, theirs = socket.socketpair()
-        inherited = (self._listener.descriptor, self._engines_fd, self._gateways_fd, self._gateway_event_fd, self._event_fd)
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ome.gateway.process", str(theirs.fileno()), "ome-gateway"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *inherited),
-            )
+        self._do_on_port_whenever(self._attach)
         now = time.monotonic()
         with self._sending:
-            connection = ToGateway(ours, self._begin(*inherited))
-            self._child = _Child(process, connection, os.pidfd_open(process.pid), begun=now, turned=now)
-        self._tell(LogKind.GATEWAY, act="started", pid=process.pid)
+            self._child = child = _Child(process, ToGateway(ours, self._begin(*inherited)), pidfd, begun=now, turned=now, looked=now)
+        return child
 
     def _begin(self, listen_fd: int, engines_fd: int, gateways_fd: int, event_fd: int, engine_event_fd: int) -> Begin:
         """What a gateway is told first. The descriptors are those that it has inherited."""
@@ -353,6 +401,9 @@ class GatewayProcess:
     def _look(self, child: _Child, *, is_stopping: bool) -> None:
         """Ends a gateway that is broken, does not start, or does not move."""
         now = time.monotonic()
+        if now - child.looked > _STOPPED_S:  # this process was stopped, and the gateway with it, as it may be
+            child.begun, child.turned = child.begun + now - child.looked, child.turned + now - child.looked
+        child.looked = now
         turns = int(lib.ome_engine_port_turns(self._pointer))
         if turns != child.turns:
             child.turns, child.turned = turns, now
@@ -383,7 +434,7 @@ class GatewayProcess:
             looks -= 1
         child.connection.close()
         os.close(child.pidfd)
-        self._do_on_port(self._detach)
+        self._do_on_port_whenever(self._detach)
         if self._is_stopping:
             return
         self._last_failure = child.why or (f"signal {-code}" if code < 0 else f"exit code {code}")
