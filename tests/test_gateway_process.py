@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -48,6 +49,9 @@ from ome.gateway.messages import ToEngine
 
 SILENT = """
 hear = ToEngine.receive
+listeners = []
+of_descriptor = process.Listener.of_descriptor
+process.Listener.of_descriptor = lambda *values: listeners.append(of_descriptor(*values)) or listeners[0]
 heard = []
 def receive(engine):
     if heard:
@@ -142,6 +146,19 @@ def test_what_a_gateway_says_neither_stops_the_venue_nor_keeps_it(tmp_path: Path
     server = Server(venue_config(None, policy=Policy.MEMORY))
     server.start()
     time.sleep(0.3)
+    answers(server)
+    close_within(server, WITHIN_S)
+
+
+def test_a_gateway_that_has_shut_its_address_down_leaves_it_to_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The socket is the venue's, and listens again: on the port that the configuration names."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    then = "listeners[0]._socket.shutdown(socket.SHUT_RDWR); os._exit(1)"
+    hostile_gateway(tmp_path, SILENT.format(then=then), monkeypatch)
+    server = Server(venue_config(None, policy=Policy.MEMORY, orders_endpoint=f"tcp://127.0.0.1:{port}"))
+    server.start()
     answers(server)
     close_within(server, WITHIN_S)
 

@@ -325,6 +325,7 @@ class GatewayProcess:
         return True
 
     def _spawn(self) -> _Child:
+        self._listener.listen_again()
         with contextlib.ExitStack() as failed:
             ours, theirs = socket.socketpair()
             failed.callback(ours.close)
