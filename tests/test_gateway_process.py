@@ -245,3 +245,14 @@ def test_a_venue_that_was_stopped_with_its_gateway_goes_on_with_the_same_one(tmp
         OrderEntry(venue.orders_endpoint, "FIRM1", timeout=WITHIN_S).close()
         assert gateway_of(venue.pid) == gateway
         venue.stop()
+
+
+@pytest.mark.parametrize("interpreter", ["/bin/false", "", "/nowhere/python"])
+def test_a_start_without_a_gateway_says_so_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, interpreter: str) -> None:
+    """As in an embedding program that is no Python: it is known when the last start has failed, and no later."""
+    monkeypatch.setattr(sys, "executable", interpreter)
+    server, begun = Server(venue_config(None, policy=Policy.MEMORY)), time.monotonic()
+    with pytest.raises(OmeError, match=r"cannot be started|exit code 1"):
+        server.start()
+    assert time.monotonic() - begun < WITHIN_S
+    close_within(server, WITHIN_S)

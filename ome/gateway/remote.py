@@ -165,7 +165,10 @@ class GatewayProcess:
         self._archive.start()
         self._port_thread.start()
         self._thread.start()
-        if not self._ready.wait(_START_S):
+        deadline = time.monotonic() + _START_S
+        while not self._ready.wait(_LOOK_MS / 1_000):
+            if self._thread.is_running and time.monotonic() < deadline:
+                continue
             raise GatewayFailedError("gateway", found=self._last_failure or "no answer", allowed="a process that is ready")
 
     def close_entry(self) -> None:
