@@ -139,6 +139,11 @@ class SupervisedThread:
         """Whether it runs, or has run."""
         return self._thread.ident is not None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs now."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Returns when the thread has ended; nothing where it was never started."""
         self._stopping.set()

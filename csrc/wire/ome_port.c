@@ -45,7 +45,7 @@ struct ome_port
     bool is_due;    /* to attach, when everything is published that was sent */
     bool has_begun; /* it knows everything that was before */
     bool is_broken;
-    bool is_closing;
+    atomic_bool is_closing; /* set by another thread */
 };
 
 static void port_lay_out(ome_port_t *port, ome_arena_t *arena, const ome_port_config_t *config)
@@ -391,7 +391,11 @@ static void port_reset_link(ome_port_t *port)
     memset(port->config.gateways, 0, gateways);
     atomic_store_explicit(&link->entries.consumed->value, 0, memory_order_relaxed);
     atomic_store_explicit(&link->records.published->value, 0, memory_order_relaxed);
-    ome_link_view(link, config, port->config.engines, port->config.gateways, port->config.gateway_event_fd);
+    ome_link_t fresh;
+    ome_link_view(&fresh, config, port->config.engines, port->config.gateways, port->config.gateway_event_fd);
+    link->entries = fresh.entries; /* and nothing else: other threads look at the rest, which is where it was */
+    link->records = fresh.records;
+    link->rung = 0;
 }
 
 void ome_port_attach(ome_port_t *port)
@@ -420,7 +424,7 @@ bool ome_port_detach(ome_port_t *port)
 
 void ome_port_close_entry(ome_port_t *port)
 {
-    port->is_closing = true;
+    atomic_store_explicit(&port->is_closing, true, memory_order_relaxed);
 }
 
 /* Tells the gateway what it has to know beside the records. */
@@ -428,7 +432,7 @@ static void port_write_board(ome_port_t *port)
 {
     ome_link_board_t *board = port->link.board;
     const ome_port_config_t *config = &port->config;
-    const bool is_open = !port->is_closing && config->is_open(config->context);
+    const bool is_open = !atomic_load_explicit(&port->is_closing, memory_order_relaxed) && config->is_open(config->context);
     if (port->is_attached && port->has_begun && port->sent_count == port->made_count)
     {
         atomic_store_explicit(&board->answered.value, port->reports.sequence, memory_order_release);

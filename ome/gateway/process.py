@@ -28,6 +28,7 @@ from ome.transport import Listener, ListenerUse
 __all__ = ["main"]
 
 _EXIT_LOST = 3  # the engine's process is gone
+_TEXT_SIZE_MAX = 4_096  # of a line for the log, which shows no more than half of it
 
 
 class _RemoteArchive:
@@ -55,7 +56,7 @@ class _RemoteLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._engine.send("log", name=record.name, level=record.levelno, text=record.getMessage())
+            self._engine.send("log", name=record.name, level=record.levelno, text=record.getMessage()[:_TEXT_SIZE_MAX])
         except OSError:
             os._exit(_EXIT_LOST)
 

@@ -94,6 +94,13 @@ class Listener:
         """Of the socket that listens."""
         return self._socket.fileno()
 
+    def listen_again(self) -> None:
+        """Where a process that had a copy may have shut the socket down; else nothing changes.
+
+        Only TCP does, with a port that the endpoint names: one that the system chose is lost with it. Raises OSError.
+        """
+        self._socket.listen(_BACKLOG)
+
     def serve(
         self,
         venue: CData,
