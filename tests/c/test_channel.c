@@ -96,13 +96,13 @@ static void a_position_that_cannot_be_breaks_the_channel(void)
         put(&pair, 2);
         CHECK_EQUAL(ome_channel_available(&pair.consumer), 2);
         ome_channel_consume(&pair.consumer, 1);
-        atomic_store(&pair.producer.published->value, (uint64_t)(1 + wrong[i]));
+        atomic_store(&pair.producer.published->value, 1 + (uint64_t)wrong[i]);
         CHECK_EQUAL(ome_channel_available(&pair.consumer), 0);
         CHECK(pair.consumer.is_broken);
         atomic_store(&pair.producer.published->value, 2);
         CHECK_EQUAL(ome_channel_available(&pair.consumer), 0);
 
-        atomic_store(&pair.consumer.consumed->value, (uint64_t)(2 + (wrong[i] == -1 ? 1 : wrong[i])));
+        atomic_store(&pair.consumer.consumed->value, 2 + (uint64_t)(wrong[i] == -1 ? 1 : wrong[i]));
         CHECK_EQUAL(ome_channel_room(&pair.producer, SLOT_COUNT), 0);
         CHECK(pair.producer.is_broken);
         pair_free(&pair);
