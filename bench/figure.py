@@ -63,8 +63,13 @@ class Figure:
         'it                  20,000,000 operations/s      10,000,000 the other           2.00 x (1.50 to 2.50)'
         """
         spread = f"({self.config['ratio_min']:.2f} to {self.config['ratio_max']:.2f})"
-        ours = f"{self.value:>14,.0f} {self.unit:<12}"
-        return f"{self.name:<16}{ours} {self.yardstick:>15,.0f} {self.config['yardstick']:<15} {self.ratio:>8.2f} x {spread}"
+        ours = f"{_shown(self.value):>14} {self.unit:<12}"
+        return f"{self.name:<16}{ours} {_shown(self.yardstick):>15} {self.config['yardstick']:<15} {self.ratio:>8.2f} x {spread}"
+
+
+def _shown(number: float) -> str:
+    """With decimals where it is small."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:,.2f}"
 
 
 def machine() -> dict[str, object]:

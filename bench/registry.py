@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bench import batch, book, flat, journal, memory, pipeline, ring, wire
+from bench import batch, book, disconnect, flat, hostile, journal, memory, pipeline, ring, round_trip, sessions, wire
 from bench.figure import Figure
 from bench.options import Options
 from ome.errors import InvalidValueError
@@ -39,7 +39,14 @@ FIGURES: dict[str, Callable[[Options], Figure]] = {
     "wire-16": wire.frames_of_16,
     "wire-64": wire.frames_of_64,
     "wire-64-logged": wire.frames_of_64_logged,
-    "rtt": wire.round_trip,
+    "wire-64-process": wire.frames_of_64_process,
+    "wire-curve-64": wire.frames_of_64_encrypted,
+    "rtt": round_trip.round_trip,
+    "rtt-process": round_trip.gateway_process,
+    "rtt-commit": round_trip.durable,
+    "sessions-200": sessions.sessions_of_200,
+    "disconnect": disconnect.disconnect,
+    "hostile": hostile.hostile,
 }
 
 

@@ -11,12 +11,13 @@ from bench import driver
 from bench.driver import DriverError
 from ome.transport import library_path, library_version
 
-__all__ = ["Load", "Result", "check", "library", "zmq_socket"]
+__all__ = ["Load", "Result", "SessionsResult", "check", "compiler", "library", "zmq_socket"]
 
 _OUTCOMES = {
     1: "nothing came for 10 seconds",
     2: "a frame that is no whole number of reports, or more reports than there are",
     3: "the peer is gone",
+    4: "no memory",
 }
 
 
@@ -39,6 +40,12 @@ class Result(ctypes.Structure):
     _fields_ = (("elapsed_ns", ctypes.c_uint64), ("answer_frame_count", ctypes.c_uint64), ("refused_count", ctypes.c_uint64))
 
 
+class SessionsResult(ctypes.Structure):
+    """bench_sessions_result_t."""
+
+    _fields_ = (("elapsed_ns", ctypes.c_uint64), ("look_count", ctypes.c_uint64))
+
+
 @functools.cache
 def library() -> ctypes.CDLL:
     """The library; `driver.build` has built it."""
@@ -46,11 +53,26 @@ def library() -> ctypes.CDLL:
     loaded.bench_wire_load.argtypes = (ctypes.c_void_p, ctypes.POINTER(Load), ctypes.POINTER(Result))
     loaded.bench_wire_round_trips.argtypes = (ctypes.c_void_p, ctypes.POINTER(Load), ctypes.c_void_p)
     loaded.bench_wire_answer.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32)
+    loaded.bench_sessions_load.argtypes = (
+        ctypes.POINTER(ctypes.c_void_p),
+        ctypes.c_uint32,
+        ctypes.POINTER(Load),
+        ctypes.c_uint64,
+        ctypes.c_void_p,
+        ctypes.POINTER(SessionsResult),
+    )
+    loaded.bench_wakeup.argtypes = (ctypes.c_uint64, ctypes.c_void_p)
     loaded.bench_zmq_open.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
     loaded.bench_zmq_open.restype = ctypes.c_void_p
     loaded.bench_zmq_close.argtypes = (ctypes.c_void_p,)
     loaded.bench_wire_compiler.restype = ctypes.c_char_p
     return loaded
+
+
+def compiler() -> str:
+    """What compiled the loops."""
+    name: bytes = library().bench_wire_compiler()
+    return name.decode()
 
 
 def check(outcome: int, where: str) -> None:

@@ -25,6 +25,7 @@ HEADERS = (
     "wire/ome_curve_config.h",
     "ome_venue_face.h",
     "ome_requests_face.h",
+    "ome_gateway_face.h",
 )
 
 # Python reads and writes records as arrays: their fields are not declared to cffi.
@@ -46,7 +47,7 @@ def main(csrc: str, output: str) -> None:
         builder.cdef(declarations(Path(csrc) / header))
     builder.set_source(
         "ome._native._ome",
-        '#include "ome_repair_face.h"\n#include "ome_reports_face.h"\n#include "ome_requests_face.h"',
+        '#include "ome_repair_face.h"\n#include "ome_reports_face.h"\n#include "ome_requests_face.h"\n#include "ome_gateway_face.h"',
         py_limited_api=True,
     )
     builder.emit_c_code(output)

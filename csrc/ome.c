@@ -57,6 +57,9 @@ void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status)
         .session_count_max = engine->limits.session_count_max,
         .special_count_max = engine->limits.special_count_max,
         .rules_version = engine->limits.rules_version,
+        .account_count_max = engine->limits.account_count_max,
+        .limit_flags = engine->limits.limit_flags,
+        .account_count = engine->accounts.count,
         .order_slot_count = engine->pools.orders.slots_ever_used};
 }
 
@@ -349,6 +352,18 @@ ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome
         session->defined_sequence = engine->progress[number].defined_sequence;
     }
     memcpy(session->participant_name, from->participant_name, sizeof(session->participant_name));
+    return OME_OK;
+}
+
+ome_status_t ome_engine_account_owner(const ome_engine_t *engine, uint32_t index, ome_account_view_t *account)
+{
+    if (index >= engine->accounts.count)
+    {
+        return OME_NOT_FOUND;
+    }
+    const uint32_t number = engine->accounts.numbers[index];
+    *account = (ome_account_view_t){.account = number};
+    memcpy(account->participant_name, ome_account_name(&engine->accounts, number), sizeof(account->participant_name));
     return OME_OK;
 }
 

@@ -273,10 +273,20 @@ typedef struct
     uint64_t defined_sequence; /* of the command that defined it */
 } ome_session_view_t;
 
+typedef struct
+{
+    uint32_t account;
+    char participant_name[16]; /* whom it belongs to; only zeros: nobody */
+} ome_account_view_t;
+
 /* Both return OME_OK, or OME_NOT_FOUND if nothing has this number. To list all sessions, try the numbers from 1 on
  * until session_count of them were found. */
 ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, ome_instrument_view_t *instrument);
 ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome_session_view_t *session);
+
+/* The accounts that were ever defined, in the order of their first definitions: `index` is from 0 to below account_count. Returns
+ * OME_OK, or OME_NOT_FOUND. */
+ome_status_t ome_engine_account_owner(const ome_engine_t *engine, uint32_t index, ome_account_view_t *account);
 
 /* Counts since the first command, what is in use, and the limits. */
 typedef struct
@@ -297,6 +307,10 @@ typedef struct
     uint32_t special_count_max;
     uint32_t rules_version;
     uint32_t order_slot_count; /* slots that orders ever used: order_count_max cannot become less */
+    uint32_t account_count; /* accounts that were ever defined */
+    uint32_t account_count_max; /* limits, too */
+    uint32_t limit_flags;
+    uint32_t reserved;
 } ome_engine_status_t;
 
 void ome_engine_status(const ome_engine_t *engine, ome_engine_status_t *status);

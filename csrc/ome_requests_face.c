@@ -5,7 +5,6 @@
 #include "base/ome_memory.h"
 #include "engine/ome_engine.h"
 #include "pipeline/ome_venue.h"
-#include "wire/ome_gateway.h"
 #include "wire/ome_listener.h"
 #include "wire/ome_requests.h"
 
@@ -20,7 +19,7 @@ typedef struct
 {
     OME_CACHE_ALIGNED uint64_t size_bytes;
     ome_venue_t *venue;
-    const ome_gateway_t *gateway;
+    const _Atomic uint8_t *connected; /* by session; NULL: nobody is */
 } requests_face_t;
 
 /* A question on its way to the match thread. */
@@ -176,7 +175,7 @@ static void face_put_session(const requests_face_t *face, uint16_t number, const
     status.session = number;
     status.session_number = view->session_number;
     status.session_flags = view->flags;
-    status.is_connected = face->gateway != NULL && ome_gateway_is_connected(face->gateway, number);
+    status.is_connected = face->connected != NULL && atomic_load_explicit(&face->connected[number], memory_order_relaxed) != 0;
     memcpy(place, &status, sizeof(status));
 }
 
@@ -273,7 +272,7 @@ static ome_requests_counters_t face_counters(const ome_venue_t *venue)
 }
 
 ome_status_t ome_requests_create(
-    ome_venue_t *venue, const ome_gateway_t *gateway, ome_listener_t *listener, int event_fd, ome_requests_t **requests)
+    ome_venue_t *venue, const uint8_t *connected, ome_listener_t *listener, int event_fd, ome_requests_t **requests)
 {
     ome_requests_config_t config = {.ask = face_ask,
         .limit = face_limit,
@@ -289,7 +288,7 @@ ome_status_t ome_requests_create(
     }
     face->size_bytes = sizeof(requests_face_t) + loop_size_bytes;
     face->venue = venue;
-    face->gateway = gateway;
+    face->connected = (const _Atomic uint8_t *)connected;
     config.context = face;
     return ome_requests_init(requests, face + 1, loop_size_bytes, &config);
 }

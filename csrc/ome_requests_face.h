@@ -7,10 +7,10 @@
 
 typedef struct ome_requests ome_requests_t;
 
-/* Makes the loop of a listener made for OME_LISTEN_REQUESTS. `event_fd` is an eventfd that wakes it. `gateway` says which sessions are
- * connected; NULL: none is. The venue and the gateway must outlive it. OME_OK; OME_NO_MEMORY. */
+/* Makes the loop of a listener made for OME_LISTEN_REQUESTS. `event_fd` is an eventfd that wakes it. `connected` has 1 for
+ * each session that is, by its number; NULL: none is. It and the venue must outlive it. OME_OK; OME_NO_MEMORY. */
 ome_status_t ome_requests_create(
-    ome_venue_t *venue, const ome_gateway_t *gateway, ome_listener_t *listener, int event_fd, ome_requests_t **requests);
+    ome_venue_t *venue, const uint8_t *connected, ome_listener_t *listener, int event_fd, ome_requests_t **requests);
 
 /* NULL is allowed. */
 void ome_requests_destroy(ome_requests_t *requests);

@@ -3,10 +3,8 @@
 #include <string.h>
 
 #include "base/ome_memory.h"
-#include "pipeline/ome_venue.h"
+#include "ome_venue_parts.h"
 #include "wire/ome_feed.h"
-#include "wire/ome_gateway.h"
-#include "wire/ome_listener.h"
 
 /* ---- Venue ---- */
 
@@ -151,80 +149,7 @@ uint32_t ome_venue_read(ome_venue_t *venue, const char *name, void *events, uint
     return count;
 }
 
-static bool venue_takes_commands(void *context)
-{
-    const ome_venue_t *venue = context;
-    return !ome_ring_is_closed(venue->ring) && !atomic_load_explicit(&venue->is_failed, memory_order_acquire);
-}
-
-static uint8_t venue_storage_of(void *context)
-{
-    return atomic_load_explicit(&((const ome_venue_t *)context)->storage, memory_order_relaxed);
-}
-
-static ome_counter_t *venue_counter_of(const ome_venue_t *venue, ome_venue_counter_t counter)
-{
-    return ome_counters_counter(&venue->counters, counter);
-}
-
-static ome_gateway_counters_t venue_gateway_counters(const ome_venue_t *venue)
-{
-    return (ome_gateway_counters_t){.frames_in = venue_counter_of(venue, OME_COUNT_FRAMES_IN),
-        .messages_in = venue_counter_of(venue, OME_COUNT_MESSAGES_IN),
-        .frames_rejected = venue_counter_of(venue, OME_COUNT_FRAMES_REJECTED),
-        .messages_busy = venue_counter_of(venue, OME_COUNT_MESSAGES_BUSY),
-        .messages_seen = venue_counter_of(venue, OME_COUNT_MESSAGES_SEEN),
-        .messages_throttled = venue_counter_of(venue, OME_COUNT_MESSAGES_THROTTLED),
-        .reports_resent = venue_counter_of(venue, OME_COUNT_REPORTS_RESENT),
-        .disconnect_cancels = venue_counter_of(venue, OME_COUNT_DISCONNECT_CANCELS),
-        .reports = venue_counter_of(venue, OME_COUNT_REPORTS),
-        .reports_undelivered = venue_counter_of(venue, OME_COUNT_REPORTS_UNDELIVERED),
-        .sessions = venue_counter_of(venue, OME_COUNT_SESSIONS),
-        .sessions_ended = venue_counter_of(venue, OME_COUNT_SESSIONS_ENDED),
-        .orders = venue_counter_of(venue, OME_COUNT_ORDERS),
-        .cancels = venue_counter_of(venue, OME_COUNT_CANCELS),
-        .rejects = venue_counter_of(venue, OME_COUNT_REJECTS),
-        .orders_storage_low = venue_counter_of(venue, OME_COUNT_ORDERS_STORAGE_LOW),
-        .report_latency = ome_counters_histogram(&venue->counters, OME_LATENCY_REPORT)};
-}
-
-/* The memory of a gateway or a feed, with its size before it. */
-static void *venue_sized_map(uint64_t size_bytes)
-{
-    uint64_t *memory = ome_memory_map(size_bytes + OME_CACHE_LINE_SIZE);
-    if (memory == NULL)
-    {
-        return NULL;
-    }
-    *memory = size_bytes + OME_CACHE_LINE_SIZE;
-    return (uint8_t *)memory + OME_CACHE_LINE_SIZE;
-}
-
-static void venue_sized_unmap(void *memory)
-{
-    if (memory != NULL)
-    {
-        uint64_t *start = (uint64_t *)(void *)((uint8_t *)memory - OME_CACHE_LINE_SIZE);
-        ome_memory_unmap(start, *start);
-    }
-}
-
 /* ---- Listeners ---- */
-
-static_assert(OME_COUNT_ORDERS_QUEUED - OME_COUNT_ORDERS_CONNECTIONS == 6 && OME_COUNT_FEED_QUEUED - OME_COUNT_FEED_CONNECTIONS == 6 &&
-                  OME_COUNT_REQUESTS_QUEUED - OME_COUNT_REQUESTS_CONNECTIONS == 6,
-    "the counters of all listeners are in the order of ome_listener_counters_t");
-
-static ome_listener_counters_t venue_listener_counters(const ome_venue_t *venue, ome_venue_counter_t first)
-{
-    return (ome_listener_counters_t){.connections = venue_counter_of(venue, first),
-        .accepted = venue_counter_of(venue, first + 1),
-        .refused = venue_counter_of(venue, first + 2),
-        .faults = venue_counter_of(venue, first + 3),
-        .slow = venue_counter_of(venue, first + 4),
-        .pauses = venue_counter_of(venue, first + 5),
-        .queued_bytes = venue_counter_of(venue, first + 6)};
-}
 
 ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, ome_listen_use_t use, uint32_t connection_count_max,
     uint32_t part_size_max_bytes, uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve,
@@ -239,7 +164,7 @@ ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, ome_listen_use_
         .part_size_max_bytes = part_size_max_bytes,
         .queue_size_max_bytes = queue_size_max_bytes,
         .pool_size_bytes = pool_size_bytes,
-        .counters = venue_listener_counters(venue, firsts[use]),
+        .counters = ome_venue_listener_counters(&venue->counters, firsts[use]),
         .curve = curve};
     return ome_listener_create(&config, listener);
 }
@@ -262,43 +187,37 @@ ome_status_t ome_gateway_create(
     }
     const ome_gateway_config_t config = {.ingress = venue->ingress,
         .reader = reader,
-        .is_open = venue_takes_commands,
-        .storage = venue_storage_of,
+        .is_open = ome_venue_takes_commands,
+        .storage = ome_venue_storage,
         .context = venue,
         .socket = ome_listener_socket(listener),
         .connection_slot_max = ome_listener_connection_count_max(listener),
-        .counters = venue_gateway_counters(venue),
+        .counters = ome_venue_gateway_counters(&venue->counters),
         .order_count_max = venue->engine->limits.order_count_max,
         .session_count_max = venue->engine->limits.session_count_max,
         .history_count = options->history_count,
         .throttle = {.message_rate_max = options->message_rate_max, .in_flight_max = options->in_flight_max},
         .event_fd = event_fd};
-    const uint64_t size_bytes = ome_gateway_size_bytes(&config);
-    void *memory = venue_sized_map(size_bytes);
-    if (memory == NULL)
-    {
-        return OME_NO_MEMORY;
-    }
-    return ome_gateway_init(gateway, memory, size_bytes, &config, venue->engine);
+    return ome_venue_make_gateway(&config, venue->engine, gateway);
 }
 
 void ome_gateway_destroy(ome_gateway_t *gateway)
 {
-    venue_sized_unmap(gateway);
+    ome_venue_sized_unmap(gateway);
 }
 
 /* ---- Feed ---- */
 
 static ome_feed_counters_t venue_feed_counters(const ome_venue_t *venue)
 {
-    return (ome_feed_counters_t){.frames_sent = venue_counter_of(venue, OME_COUNT_FEED_FRAMES),
-        .messages_sent = venue_counter_of(venue, OME_COUNT_FEED_MESSAGES),
-        .frames_dropped = venue_counter_of(venue, OME_COUNT_FEED_DROPPED),
-        .snapshots_sent = venue_counter_of(venue, OME_COUNT_FEED_SNAPSHOTS),
-        .snapshots_cut = venue_counter_of(venue, OME_COUNT_FEED_SNAPSHOTS_CUT),
-        .last_sequence = venue_counter_of(venue, OME_COUNT_FEED_SEQUENCE),
-        .subscriptions = venue_counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS),
-        .subscriptions_refused = venue_counter_of(venue, OME_COUNT_FEED_SUBSCRIPTIONS_REFUSED)};
+    return (ome_feed_counters_t){.frames_sent = ome_counters_counter(&venue->counters, OME_COUNT_FEED_FRAMES),
+        .messages_sent = ome_counters_counter(&venue->counters, OME_COUNT_FEED_MESSAGES),
+        .frames_dropped = ome_counters_counter(&venue->counters, OME_COUNT_FEED_DROPPED),
+        .snapshots_sent = ome_counters_counter(&venue->counters, OME_COUNT_FEED_SNAPSHOTS),
+        .snapshots_cut = ome_counters_counter(&venue->counters, OME_COUNT_FEED_SNAPSHOTS_CUT),
+        .last_sequence = ome_counters_counter(&venue->counters, OME_COUNT_FEED_SEQUENCE),
+        .subscriptions = ome_counters_counter(&venue->counters, OME_COUNT_FEED_SUBSCRIPTIONS),
+        .subscriptions_refused = ome_counters_counter(&venue->counters, OME_COUNT_FEED_SUBSCRIPTIONS_REFUSED)};
 }
 
 ome_status_t ome_feed_create(
@@ -323,7 +242,7 @@ ome_status_t ome_feed_create(
     {
         return OME_INVALID;
     }
-    void *memory = venue_sized_map(size_bytes);
+    void *memory = ome_venue_sized_map(size_bytes);
     if (memory == NULL)
     {
         return OME_NO_MEMORY;
@@ -335,12 +254,12 @@ ome_status_t ome_feed_create(
     }
     if (status != OME_OK)
     {
-        venue_sized_unmap(memory);
+        ome_venue_sized_unmap(memory);
     }
     return status;
 }
 
 void ome_feed_destroy(ome_feed_t *feed)
 {
-    venue_sized_unmap(feed);
+    ome_venue_sized_unmap(feed);
 }

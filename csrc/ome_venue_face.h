@@ -139,6 +139,12 @@ uint64_t ome_gateway_peer(const ome_gateway_t *gateway);
 const uint8_t *ome_gateway_message(const ome_gateway_t *gateway);
 const void *ome_gateway_event(const ome_gateway_t *gateway);
 
+/* Sequences commands of the caller. OME_OK; OME_FULL: busy; OME_STOPPED. */
+ome_status_t ome_gateway_submit(ome_gateway_t *gateway, const void *commands, uint32_t count);
+
+/* By session: 1 for one that is connected. For any thread, as long as the gateway lives. */
+const uint8_t *ome_gateway_connected(const ome_gateway_t *gateway);
+
 /* Binds a session to a connection, and ends earlier bindings of both. A session that is not defined yet is defined with
  * its first command. OME_OK; OME_NOT_FOUND: the connection is gone. `begin` comes after the answer to the logon: the
  * session's reports follow from that number on; 0: only new ones. */
@@ -157,6 +163,10 @@ ome_gateway_end_t ome_gateway_take_end(ome_gateway_t *gateway);
 uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer);
 uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session);
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
+
+/* After OME_GATEWAY_DEFINED, of a session: whether it is a definition that the gateway itself had sequenced for the session that has the
+ * number, and so no answer to anybody who waits for the number. */
+int ome_gateway_is_own_definition(const ome_gateway_t *gateway);
 
 /* After OME_GATEWAY_DEFINED, of a session: the engine refused it, and its client has to log on again, unless it is another
  * session that has the number; or the session takes its number from another one, of which nothing is known any more. */

@@ -14,7 +14,7 @@ from datetime import time
 from pathlib import Path
 from typing import Any
 
-from ome.enums import Policy
+from ome.enums import LimitFlags, Policy
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.instruments import NAME_SIZE, Instrument
 from ome.messages import Limits
@@ -26,6 +26,7 @@ EXAMPLE_FILE = Path(__file__).with_name("ome.toml")
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 _WAITS = ("spin", "yield", "block")
+_GATEWAYS = ("process", "thread")
 _CURVES = ("auto", "always", "never")
 _LOG_FORMATS = ("text", "json")
 _LISTED = 10
@@ -60,6 +61,7 @@ class ServerConfig:
     policy: Policy = Policy.COMMIT
     connections: int = 1_000
     sessions_per_participant: int = 32
+    gateway: str = "process"
     wait: str = "block"
     ring_slots: int = 32_768
     stream_slots: int = 32_768
@@ -76,6 +78,7 @@ class ServerConfig:
     log_file: str = ""
     participants: tuple[str, ...] = ()
     keys_file: Path | None = None
+    accounts_file: Path | None = None
     server_key_file: Path | None = None
     curve: str = "auto"
     reports_in_memory: int = 262_144
@@ -92,6 +95,7 @@ class ServerConfig:
         if self.policy is not Policy.MEMORY and self.directory is None:
             raise ConfigError("journal.directory", where=self.source, found=None, allowed='a directory, unless journal.policy is "memory"')
         for key, value, choices in (
+            ("server.gateway", self.gateway, _GATEWAYS),
             ("ring.wait", self.wait, _WAITS),
             ("log.format", self.log_format, _LOG_FORMATS),
             ("security.curve", self.curve, _CURVES),
@@ -199,6 +203,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "orders": _Key("orders_endpoint", str),
         "feed": _Key("feed_endpoint", str),
         "requests": _Key("requests_endpoint", str),
+        "gateway": _Key("gateway", str),
         "connections": _Key("connections", int),
         "sessions_per_participant": _Key("sessions_per_participant", int),
         "participants": _Key("participants", list, tuple),
@@ -223,6 +228,7 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
     },
     "security": {
         "keys": _Key("keys_file", str, lambda value: Path(value) if value else None),
+        "accounts": _Key("accounts_file", str, lambda value: Path(value) if value else None),
         "server_key": _Key("server_key_file", str, lambda value: Path(value) if value else None),
         "curve": _Key("curve", str),
     },
@@ -235,6 +241,8 @@ _KEYS: Mapping[str, Mapping[str, _Key]] = {
         "instruments": _Key("instrument_count_max", int),
         "sessions": _Key("session_count_max", int),
         "special_orders": _Key("special_count_max", int),
+        "accounts": _Key("account_count_max", int),
+        "accounts_restricted": _Key("limit_flags", bool, lambda value: int(LimitFlags.ACCOUNTS_RESTRICTED) if value else 0),
     },
 }
 LIMIT_KEYS: Mapping[str, str] = {known.field: key for key, known in _KEYS["limits"].items()}

@@ -15,6 +15,7 @@ __all__ = [
     "EventFlags",
     "EventKind",
     "InstrumentFlags",
+    "LimitFlags",
     "LogonFlags",
     "MessageClass",
     "OrderFlags",
@@ -44,6 +45,7 @@ class CommandKind(IntEnum):
     DEFINE_SESSION = 34
     EXPIRE_ORDERS = 35
     SET_LAST_PRICE = 36
+    DEFINE_ACCOUNT = 37
 
 
 class EventKind(IntEnum):
@@ -181,6 +183,12 @@ class LogonFlags(IntFlag):
     ADD_SESSION = 2
 
 
+class LimitFlags(IntFlag):
+    """What an engine refuses beside what its sizes do not hold."""
+
+    ACCOUNTS_RESTRICTED = 1
+
+
 class InstrumentFlags(IntFlag):
     """Options of an instrument."""
 
@@ -252,6 +260,8 @@ class Reason(IntEnum):
     SPECIAL_LIMIT_REACHED = 28
     SEQUENCE_SEEN = 29
     SEQUENCE_GAP = 30
+    UNKNOWN_ACCOUNT = 31
+    ACCOUNT_NOT_OWNED = 32
     REQUESTED = 64
     IMMEDIATE_OR_CANCEL = 65
     FILL_OR_KILL = 66
@@ -322,6 +332,8 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.SPECIAL_LIMIT_REACHED: "The engine holds as many orders with special terms as its limits allow",
     Reason.SEQUENCE_SEEN: "The session's sequence is not above that of the last command taken from it",
     Reason.SEQUENCE_GAP: "The session's sequence is more than one above that of the last command taken from it",
+    Reason.UNKNOWN_ACCOUNT: "The account belongs to nobody, and the venue takes orders only for accounts that belong to somebody",
+    Reason.ACCOUNT_NOT_OWNED: "The account belongs to another participant",
     Reason.REQUESTED: "Cancelled because its owner asked for it",
     Reason.IMMEDIATE_OR_CANCEL: "What an IOC order left unfilled is cancelled",
     Reason.FILL_OR_KILL: "Not all of the order could trade, so none did",

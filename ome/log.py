@@ -67,6 +67,7 @@ class LogKind(StrEnum):
     THROTTLE = "throttle"
     KILL = "kill"
     KEYS = "keys"
+    ACCOUNTS = "accounts"
     STARTED = "started"
     STOPPED = "stopped"
     CLOCK = "clock"
@@ -79,7 +80,7 @@ class LogKind(StrEnum):
 
 
 _USUAL: Final = frozenset(
-    {LogKind.LOGON, LogKind.LOGOUT, LogKind.STARTED, LogKind.STOPPED, LogKind.SNAPSHOT, LogKind.GATEWAY, LogKind.KEYS}
+    {LogKind.LOGON, LogKind.LOGOUT, LogKind.STARTED, LogKind.STOPPED, LogKind.SNAPSHOT, LogKind.GATEWAY, LogKind.KEYS, LogKind.ACCOUNTS}
 )
 """What is no warning."""
 
@@ -92,6 +93,7 @@ _LOGGERS: Final = {
     "audit": LogKind.AUDIT,
     "gateway": LogKind.GATEWAY,
     "admission": LogKind.KEYS,
+    "accounts": LogKind.ACCOUNTS,
 }
 """The kind of a sentence, by the last part of its logger's name that is here; of others it is that part itself."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ome.attributes import AttributeFields
-from ome.enums import CommandFlags, CommandKind, EventKind, Term
+from ome.enums import CommandFlags, CommandKind, EventKind, LimitFlags, Term
 from ome.units import integer_of
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Cancelled",
     "Command",
     "Completed",
+    "DefineAccount",
     "DefineInstrument",
     "DefineLimits",
     "DefineSession",
@@ -53,7 +54,7 @@ __all__ = [
     "UnknownCommand",
 ]
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """The newest version of docs/RULES.md; 0 is the first."""
 
 NULL_VALUE = -(2**63)  # of an amend's price or quantity: unchanged
@@ -61,6 +62,7 @@ NULL_VALUE = -(2**63)  # of an amend's price or quantity: unchanged
 _POST_ONLY = int(CommandFlags.POST_ONLY)
 _HIDDEN = int(CommandFlags.HIDDEN)
 _OWN_FIELDS = _POST_ONLY | _HIDDEN
+_RULES_WITH_ACCOUNTS = 2
 
 Terms = tuple[tuple[Term, int], ...]
 """Terms of an order beyond the fields of its command: docs/RULES.md, Commands of more than one record."""
@@ -73,7 +75,8 @@ class Limits:
     `order_count_max`: orders that live at once, 1 to 2^30. `level_count_max`: price levels at once over all instruments, 1 to 2^24 - 1.
     `instrument_count_max`: 1 to 2^20. `session_count_max`: 1 to 65,535. `special_count_max`: orders at once that wait for a stop price, or
     have a peak, a deadline, a self-trade group or an attribute, 0 to 2^30. `rules_version`: which version of the rules it follows, 0 to
-    RULES_VERSION, the newest. Raises InvalidTypeError or InvalidValueError outside these.
+    RULES_VERSION, the newest. `account_count_max`: accounts that belong, or belonged, to a participant, 0 to 2^24. `limit_flags`:
+    LimitFlags. The last two are 0 before version 2 of the rules. Raises InvalidTypeError or InvalidValueError outside these.
     """
 
     order_count_max: int = 1_048_576
@@ -82,6 +85,8 @@ class Limits:
     session_count_max: int = 4_096
     special_count_max: int = 65_536
     rules_version: int = RULES_VERSION
+    account_count_max: int = 65_536
+    limit_flags: int = 0
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -91,8 +96,13 @@ class Limits:
             ("session_count_max", 1, 65_535),
             ("special_count_max", 0, 2**30),
             ("rules_version", 0, RULES_VERSION),
+            ("account_count_max", 0, 2**24),
+            ("limit_flags", 0, int(sum(LimitFlags))),
         ):
             object.__setattr__(self, name, integer_of(getattr(self, name), name, least, most, where="limits"))
+        if self.rules_version < _RULES_WITH_ACCOUNTS:
+            object.__setattr__(self, "account_count_max", 0)
+            object.__setattr__(self, "limit_flags", 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +232,8 @@ class DefineLimits(Command):
     session_count_max: int
     special_count_max: int = 0
     rules_version: int = 0
+    account_count_max: int = 0
+    limit_flags: int = 0
     kind: int = field(default=CommandKind.DEFINE_LIMITS, init=False)
     reserved: int = 0
 
@@ -251,6 +263,19 @@ class DefineSession(Command):
     session_number: int = 0
     session_flags: int = 0
     kind: int = field(default=CommandKind.DEFINE_SESSION, init=False)
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefineAccount(Command):
+    """Say which participant an account belongs to. `participant_name` is ASCII, without its padding; without one it belongs to nobody.
+
+    Its own fields `participant`, `session` and `instrument` mean nothing.
+    """
+
+    account: int
+    participant_name: bytes = b""
+    kind: int = field(default=CommandKind.DEFINE_ACCOUNT, init=False)
     reserved: int = 0
 
 
@@ -468,6 +493,7 @@ COMMAND_TYPES: dict[int, type[Command]] = {
     CommandKind.DEFINE_LIMITS: DefineLimits,
     CommandKind.DEFINE_INSTRUMENT: DefineInstrument,
     CommandKind.DEFINE_SESSION: DefineSession,
+    CommandKind.DEFINE_ACCOUNT: DefineAccount,
     CommandKind.EXPIRE_ORDERS: ExpireOrders,
     CommandKind.SET_LAST_PRICE: SetLastPrice,
 }

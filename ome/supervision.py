@@ -134,10 +134,20 @@ class SupervisedThread:
         self._change("running")
         self._thread.start()
 
+    @property
+    def is_started(self) -> bool:
+        """Whether it runs, or has run."""
+        return self._thread.ident is not None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs now."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Returns when the thread has ended; nothing where it was never started."""
         self._stopping.set()
-        if self._thread.ident is not None:
+        if self.is_started:
             self._thread.join()
 
     def _run(self) -> None:

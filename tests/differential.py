@@ -16,7 +16,7 @@ from stories import tell_commands, tell_events
 
 from ome.codec import COMMAND, Records, join_records, record_bytes
 from ome.engine import Engine
-from ome.enums import CommandKind
+from ome.enums import CommandKind, LimitFlags
 from ome.errors import InvariantError
 from ome.messages import Limits
 from ome.reference import ReferenceEngine
@@ -37,6 +37,7 @@ SETTINGS: Final = {
     "bare": Setting(BARE),  # no special orders at all
     "plain": Setting(Limits(), Mix.PLAIN),
     "trailing": Setting(Limits(), Mix.TRAILING),
+    "restricted": Setting(Limits(account_count_max=6, limit_flags=LimitFlags.ACCOUNTS_RESTRICTED)),
 }
 _LOOK_EVERY: Final = 1_000  # commands between two looks at the whole state
 _ENDS: Final = (50, 200, 1_000, 5_000, 20_000)  # how much of a long flow is tried alone

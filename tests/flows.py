@@ -30,6 +30,7 @@ from ome.enums import (
     EventFlags,
     EventKind,
     InstrumentFlags,
+    LimitFlags,
     OrderType,
     Reason,
     SelfTradePrevention,
@@ -38,7 +39,7 @@ from ome.enums import (
     Term,
     TimeInForce,
 )
-from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineSession, Limits
+from ome.messages import NULL_VALUE, Command, DefineAccount, DefineInstrument, DefineSession, Limits
 from ome.reference.orders import PEAK_COUNT_MAX
 
 START_NS: Final = 1_700_000_000_000_000_000
@@ -211,11 +212,22 @@ class Terrain:
 def definitions(
     instruments: int, participants: int, sessions_per_participant: int, limits: Limits, mix: Mix = Mix.EVERY_RULE
 ) -> list[Command]:
-    """What opens every flow: the limits, the instruments and the sessions. Session s belongs to participant (s - 1) % participants + 1."""
+    """What opens every flow: the limits, the instruments and the sessions. Session s belongs to participant (s - 1) % participants + 1.
+
+    With every rule each participant has one of its two accounts, where accounts are restricted the one that most of its orders have.
+    """
     commands: list[Command] = [define_limits(limits, timestamp_ns=START_NS)]
     commands += [instrument_definition(number, mix) for number in range(1, instruments + 1)]
     commands += [session_definition(number, participants) for number in range(1, participants * sessions_per_participant + 1)]
+    if limits.account_count_max and mix is not Mix.PLAIN:
+        is_restricted = limits.limit_flags & LimitFlags.ACCOUNTS_RESTRICTED
+        commands += [account_definition(10 * number + (not is_restricted), number) for number in range(1, participants + 1)]
     return commands
+
+
+def account_definition(account: int, participant: int) -> DefineAccount:
+    """The definition of an account of a flow."""
+    return DefineAccount(timestamp_ns=START_NS, account=account, participant_name=b"FIRM%d" % participant)
 
 
 def instrument_definition(number: int, mix: Mix = Mix.EVERY_RULE) -> DefineInstrument:
@@ -1030,6 +1042,11 @@ class Flow:
             DefineSession(session=sessions + 1, participant=1, participant_name=b"FIRM1", session_number=0),
             DefineSession(session=sessions + 1, participant=self._participants + 1, participant_name=b"\x7f", session_number=0),
             DefineSession(session=sessions + 1, participant=1, participant_name=b"FIRM1", session_number=99, session_flags=4),
+            *(
+                DefineAccount(account=account, participant_name=name)
+                for account in (0, 10, 11, 21, 31, 99, 2**32 - 1)
+                for name in (b"FIRM1", b"FIRM2", b"NEW0", b"A B", b"")
+            ),
             *(
                 dataclasses.replace(session_definition(number, self._participants), session_flags=flags)
                 for number in range(1, sessions + 1)

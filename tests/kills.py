@@ -13,7 +13,10 @@ from its events follow the reports that each session had to get. Then must hold:
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import signal
 import threading
 import time
 from collections import Counter, defaultdict
@@ -28,6 +31,7 @@ from ome.client import FrameRejected, OrderEntry, OrdersRefused, SessionLost
 from ome.codec import Records, amend_order, cancel_order, decode_events, encode_commands, record_bytes, reduce_order
 from ome.engine import OpenOrder
 from ome.enums import CommandKind, EventFlags, EventKind, OrderType, Reason, Side, TimeInForce
+from ome.errors import OmeError
 from ome.instruments import Instrument
 from ome.messages import NULL_VALUE, Command, Defined, NewOrder, OrderEvent, Rejected, Trade
 from ome.recovery import Replay
@@ -132,9 +136,9 @@ class Trader:
         assert self._entry is not None, "it is connected"
         return self._entry
 
-    def connect(self, endpoint: str) -> None:
+    def connect(self, endpoint: str, *, reconnect: float | None = None) -> None:
         """A new epoch, in which it first gets what it has missed."""
-        self._entry = OrderEntry(endpoint, self.name, timeout=20.0, reconnect=None, next_report=self._last_heard + 1)
+        self._entry = OrderEntry(endpoint, self.name, timeout=20.0, reconnect=reconnect, next_report=self._last_heard + 1)
         logon = self.entry.logon
         self.session, self.participant = logon.session, logon.participant
         must(logon.command_sequence == self.taken, f"{self.name}: {self.taken} commands are in the journal, the logon says {logon}")
@@ -464,6 +468,92 @@ def kill_again_and_again(directory: Path, seed: int, kill_count: int, policy: st
     assert stopped["state_hash"] == f"{auditor.reference.state_hash:016x}"
     assert stopped["sequence"] == auditor.sequence
     return auditor.sequence, swallowed
+
+
+class GatewayKiller(threading.Thread):
+    """Kills the process of a venue's gateway at random moments, each time when the one before has been replaced.
+
+    `seconds` has how long each time nobody could connect.
+    """
+
+    def __init__(self, venue: VenueProcess, generator: random.Random, kill_count: int) -> None:
+        super().__init__(daemon=True)
+        self.seconds: list[float] = []
+        self._venue = venue
+        self._generator = generator
+        self._left = kill_count
+
+    def run(self) -> None:
+        """Until all are done."""
+        while self._left > 0:
+            time.sleep(self._generator.random() * SECONDS)
+            killed = gateway_of(self._venue.pid)
+            os.kill(killed, signal.SIGKILL)
+            begun = time.monotonic()
+            while not _answers(self._venue.orders_endpoint):
+                if time.monotonic() > begun + 30:
+                    return
+                time.sleep(0.01)
+            self.seconds.append(time.monotonic() - begun)
+            self._left -= 1
+
+
+def _answers(endpoint: str) -> bool:
+    """Whether somebody can log on."""
+    try:
+        OrderEntry(endpoint, "PROBE", timeout=1.0, reconnect=None).close()
+    except OmeError:
+        return False
+    return True
+
+
+def gateway_of(venue: int) -> int:
+    """The process of a venue's gateway; fails where it has none."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, IndexError):
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == venue and b"ome.gateway.process" in (path / "cmdline").read_bytes():
+                    return int(path.name)
+        time.sleep(0.01)
+    raise AssertionError(f"process {venue} has no gateway")
+
+
+def kill_gateways(directory: Path, seed: int, kill_count: int) -> tuple[int, list[float]]:
+    """Trades while the venue's gateway is killed again and again; then nothing may be missing, and nothing be there twice.
+
+    Returns the commands of the journal, and how long nobody could connect after each kill.
+    """
+    print(f"seed {seed}, {kill_count} kills of the gateway", flush=True)
+    generator = random.Random(seed)
+    traders = [Trader("FIRM1", seed * 2 + 1), Trader("FIRM2", seed * 2 + 2)]
+    auditor = Auditor()
+    with VenueProcess(config_file(directory)) as venue:
+        venue.start()
+        for trader in traders:
+            trader.connect(venue.orders_endpoint, reconnect=60.0)
+        killer = GatewayKiller(venue, generator, kill_count)
+        killer.start()
+        while killer.is_alive():
+            for trader in traders:
+                trader.trade()
+        for trader in traders:
+            trader.settle()
+        for trader in traders:  # by now all have traded; the answer to this comes behind all that is due
+            trader.send([cancel_order(1)])
+            trader.settle()
+        must(len(killer.seconds) == kill_count, f"after kill {len(killer.seconds) + 1} nobody could log on")
+        stopped = venue.stop()
+        for trader in traders:
+            trader.listen_to_the_end()
+    auditor.audit(directory / "journal", traders)
+    for trader in traders:
+        must(not trader.missed, f"{trader.name} has not heard its last {len(trader.missed)} reports")
+        sent = sum(map(len, trader.sent)) - len(trader.refused)
+        must(trader.taken == sent, f"{trader.name} has sent {sent} commands, the journal has {trader.taken}")
+    must(stopped["state_hash"] == f"{auditor.reference.state_hash:016x}", "the venue and the reference differ")
+    return auditor.sequence, killer.seconds
 
 
 def _is_passive(said: Said) -> bool:

@@ -18,7 +18,16 @@ from ome.messages import Limits
 FOLDERS: Final = ("base", "book", "engine", "matching", "orders", "commands", "state")
 FLAGS: Final = ("-std=c11", "-D_GNU_SOURCE", "-O1", "-fPIC", "-fno-strict-aliasing", "-w")
 
-_LIMITS = ("order_count_max", "level_count_max", "instrument_count_max", "session_count_max", "special_count_max", "rules_version")
+_LIMITS = (
+    "order_count_max",
+    "level_count_max",
+    "instrument_count_max",
+    "session_count_max",
+    "special_count_max",
+    "rules_version",
+    "account_count_max",
+    "limit_flags",
+)
 
 
 class _Limits(ctypes.Structure):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -18,6 +19,7 @@ from ome.errors import OmeError
 
 PAGE_SIZE: Final = os.sysconf("SC_PAGE_SIZE")
 MB: Final = 1_000_000
+ANSWER_S: Final = 120.0
 
 
 class Gone(AssertionError):  # noqa: N818
@@ -160,6 +162,14 @@ class ClientProcess:
         self.tell(word)
         return self._read()
 
+    def hear(self) -> dict[str, Any]:
+        """Waits for the answer to a word that it was told."""
+        return self._read()
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self._process.send_signal(number)
+
     def close(self) -> None:
         """Kills it."""
         self._process.kill()
@@ -171,6 +181,8 @@ class ClientProcess:
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None, "its output is a pipe"
+        if not select.select([self._process.stdout], [], [], ANSWER_S)[0]:
+            raise AssertionError(f"{self._what} said nothing for {ANSWER_S} s")
         line = self._process.stdout.readline()
         if not line:
             assert self._process.stderr is not None, "its errors are a pipe"

@@ -63,10 +63,12 @@ from stories import tell_commands
 from ome.attributes import ATTRIBUTES
 from ome.codec import COMMAND, RECORD_SIZE, Records, define_limits, encode_commands, record_bytes, records_of
 from ome.enums import SelfTradePrevention, SelfTradeScope, Side, Term
-from ome.messages import NULL_VALUE, Command, DefineInstrument, DefineSession, Limits
+from ome.messages import NULL_VALUE, Command, DefineAccount, DefineInstrument, DefineSession, Limits
 
 PARTICIPANTS: Final = 3
-LIMITS: Final = Limits(order_count_max=10, level_count_max=6, instrument_count_max=5, session_count_max=8, special_count_max=6)
+LIMITS: Final = Limits(
+    order_count_max=10, level_count_max=6, instrument_count_max=5, session_count_max=8, special_count_max=6, account_count_max=4
+)
 _HIGHEST: Final = 2**62 // 3 * 3
 # The terms of each instrument, and the lowest price at which orders come; there are eight more.
 INSTRUMENTS: Final = (
@@ -325,6 +327,7 @@ def definitions_of_all_kinds(draw: st.DrawFn) -> Said:
                 session_number=st.integers(0, 2),
                 session_flags=st.sampled_from([0, 1, 3, 4]),
             ),
+            st.builds(DefineAccount, account=st.integers(0, 5), participant_name=names, reserved=st.sampled_from([0, 0, 0, 1])),
         )
     )
     return Said(record_bytes(encode_commands([definition])))
@@ -344,6 +347,13 @@ def sessions(draw: st.DrawFn) -> Said:
     return Said(record_bytes(encode_commands([definition])))
 
 
+@st.composite
+def accounts(draw: st.DrawFn) -> Said:
+    """Definitions of the accounts that orders have, for one of the participants, for one that comes later, and for nobody."""
+    name = draw(st.sampled_from([b"FIRM1", b"FIRM2", b"FIRM3", b"NEW", b""]))
+    return Said(record_bytes(encode_commands([DefineAccount(account=draw(st.integers(1, 4)), participant_name=name)])))
+
+
 def noise() -> st.SearchStrategy[Said]:
     """64 random bytes."""
     return st.binary(min_size=RECORD_SIZE, max_size=RECORD_SIZE).map(Said)
@@ -353,7 +363,7 @@ def noise() -> st.SearchStrategy[Said]:
 def commands(draw: st.DrawFn) -> Said:
     """Any command; most are good or nearly so."""
     if draw(_seldom):
-        rare: Said = draw(st.one_of(definitions_of_all_kinds(), sessions(), noise()))
+        rare: Said = draw(st.one_of(definitions_of_all_kinds(), sessions(), accounts(), noise()))
         return rare
     said: Said = draw(st.one_of(_good(), _good(), _good(), _good(), spoiled(), broken()))
     return said

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile import ATTACKS
 
 from bench import driver, registry
 from bench.driver import DriverError
@@ -201,6 +202,54 @@ def test_a_snapshot_that_is_restored_has_every_order() -> None:
     flow = driver.run("restore", count=5_000, repeat=1, seed=7).one("flow")
     assert flow["orders"] == 5_000
     assert int(str(flow["snapshot_bytes"])) > 5_000 * 24
+
+
+@pytest.mark.parametrize(("name", "gateway"), [("wire-1", "thread"), ("wire-64-process", "process"), ("wire-curve-64", "thread")])
+def test_a_figure_of_the_wire_says_where_the_gateway_runs(name: str, gateway: str) -> None:
+    """And how often its threads were woken for an operation: now and then for a frame."""
+    config = registry.FIGURES[name](TINY).config
+    assert config["gateway"] == gateway
+    assert 0 < float(str(config["wakeups_per_operation"])) < 100
+
+
+def test_a_round_trip_wakes_threads_in_each_process_of_the_venue() -> None:
+    """Each order finds a venue that sleeps: somebody is woken, and more often where the gateway is a process of its own."""
+    thread, process = (registry.FIGURES[name](TINY).config for name in ("rtt", "rtt-process"))
+    assert (thread["gateway"], process["gateway"]) == ("thread", "process")
+    assert 1 <= float(str(thread["wakeups_per_operation"])) < float(str(process["wakeups_per_operation"]))
+    assert 0 < float(str(thread["wakeup_us"])) < 10_000
+
+
+def test_the_yardstick_of_a_durable_round_trip_is_the_sum_of_its_parts() -> None:
+    """With one run of each, medians are what was measured: the round trip without the disk, and 1.5 bare syncs."""
+    figure = registry.FIGURES["rtt-commit"](Options(count=3_000, repeat=1, seed=7))
+    assert figure.config["policy"] == "commit"
+    assert figure.yardstick == pytest.approx(float(str(figure.config["async_us"])) + 1.5 * float(str(figure.config["sync_us"])))
+
+
+def test_sessions_share_all_that_is_sent() -> None:
+    """The mean is the total over the sessions; the slowest is not above it, the fastest not below."""
+    figure = registry.FIGURES["sessions-200"](TINY)
+    assert figure.yardstick * 200 == pytest.approx(float(str(figure.config["total_per_second"])))
+    assert figure.ratio <= 1 <= float(str(figure.config["fastest"]))
+
+
+def test_a_frozen_client_is_given_up_after_three_heartbeats() -> None:
+    """Its orders are not cancelled before; those of a killed one are, without waiting."""
+    figure = registry.FIGURES["disconnect"](TINY)
+    frozen_ms = float(str(figure.config["frozen_ms"]))
+    assert 2 * 100 < frozen_ms < 10_000
+    assert figure.value < frozen_ms
+
+
+def test_every_attack_has_its_ratio() -> None:
+    """The worst one is the figure's."""
+    figure = registry.FIGURES["hostile"](TINY)
+    ratios = figure.config["ratios"]
+    assert isinstance(ratios, dict)
+    assert set(ratios) <= set(ATTACKS)
+    assert len(ratios) == 5
+    assert figure.ratio == pytest.approx(max(ratios.values()))
 
 
 def test_a_wrong_call_of_the_driver_is_an_error() -> None:

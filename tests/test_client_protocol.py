@@ -329,6 +329,25 @@ def test_answers_are_found_by_either_id_also_where_an_amend_changes_it() -> None
     assert (sent.pending, sent.message_count, sent.sent_count) == (0, 0, 0)
 
 
+def test_an_answer_counts_also_where_its_frame_was_to_be_sent_again() -> None:
+    """What was sent may arrive behind a question that came later: then the server says that it has not taken it, and takes it."""
+    sent = SentFrames()
+    for first in (1, 4):
+        orders = numbered_messages(new_orders(3), 1)
+        orders["client_order_id"] = range(first, first + 3)
+        sent.add(orders)
+    sent.note_sent()
+    assert sent.resume(0)
+    reports = np.zeros(4, layouts.EXECUTION_REPORT_MESSAGE)
+    reports["kind"], reports["client_order_id"] = EventKind.ACCEPTED, range(1, 5)
+    assert sent.answer(reports[:2]) == 2
+    assert (sent.unanswered, sent.sent_count, sent.message_count) == ((3, 4, 5, 6), 1, 1)
+    assert sent.answer(reports[2:]) == 1, "the second frame was never sent: nothing answers it"
+    assert (sent.unanswered, sent.sent_count, sent.message_count) == ((4, 5, 6), 0, 0)
+    assert sent.next_frame is not None
+    assert sent.next_frame.first_sequence == 4
+
+
 @pytest.mark.parametrize("arguments", [{"next_report": 0}, {"secret": ""}, {"secret": "x" * 33}, {"cancel_on_disconnect": "always"}])
 def test_what_no_logon_has_is_refused(arguments: dict[str, object]) -> None:
     """Before anything is sent; and a secret is not in the message."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
-from kills import SECONDS, Auditor, Lost, Trader, kill_again_and_again, trade_until_killed, trade_until_the_end
+from kills import (
+    SECONDS,
+    Auditor,
+    Lost,
+    Trader,
+    gateway_of,
+    kill_again_and_again,
+    kill_gateways,
+    trade_until_killed,
+    trade_until_the_end,
+)
 from venues import VenueProcess, config_file
 
 from ome.enums import EventKind, Reason
@@ -32,6 +44,42 @@ def test_nothing_that_was_said_is_lost_in_a_hundred_kills(tmp_path: Path) -> Non
         assert commands > 5_000
         swallowed += unheard
     assert swallowed > 0, "no kill fell between a command and its report: the audit was never needed"
+
+
+def test_nothing_is_lost_or_done_twice_when_the_gateway_is_killed(tmp_path: Path) -> None:
+    """The venue goes on, another gateway answers, and every client hears every report once. `tools/crash --gateway` does more."""
+    commands, seconds = kill_gateways(tmp_path, 1, 4)
+    assert commands > 300
+    assert len(seconds) == 4
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_in_many_kills_of_the_gateway(tmp_path: Path) -> None:
+    """Twenty from each of two seeds."""
+    for seed in (2, 3):
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        commands, _ = kill_gateways(directory, seed, 20)
+        assert commands > 2_000
+
+
+def test_a_gateway_that_is_frozen_is_replaced(tmp_path: Path) -> None:
+    """It lives, and makes no turn: it is ended, and its clients go on with another one."""
+    trader = Trader("FIRM1", 5)
+    with VenueProcess(config_file(tmp_path)) as venue:
+        venue.start()
+        trader.connect(venue.orders_endpoint, reconnect=60.0)
+        trader.send_many(10)
+        trader.settle()
+        frozen = gateway_of(venue.pid)
+        os.kill(frozen, signal.SIGSTOP)
+        trader.send_many(10)
+        trader.settle()
+        assert gateway_of(venue.pid) != frozen
+        venue.stop()
+        trader.listen_to_the_end()
+    Auditor().audit(tmp_path / "journal", [trader])
+    assert not trader.missed
 
 
 def test_a_journal_that_cannot_be_written_stops_the_venue_and_loses_nothing_that_was_said(tmp_path: Path) -> None:

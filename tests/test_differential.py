@@ -152,7 +152,7 @@ def test_flows_of_every_rule_meet_every_kind_of_event_every_reason_and_every_fla
     kinds: set[int] = set()
     reasons: set[int] = set()
     flags: set[tuple[int, int]] = set()
-    for seed, count, limits in ((5, 60_000, Limits()), (6, 10_000, TINY), (7, 2_000, BARE)):
+    for seed, count, limits in ((5, 60_000, Limits()), (6, 10_000, TINY), (7, 2_000, BARE), (8, 2_000, SETTINGS["restricted"].limits)):
         more = met(flow(seed, count, limits=limits, apply=ReferenceEngine(limits).apply_records, instruments=6), limits)
         kinds, reasons, flags = kinds | more[0], reasons | more[1], flags | more[2]
     assert kinds == set(EventKind)
@@ -250,7 +250,7 @@ def test_the_command_compares_and_prints_its_seed() -> None:
     """tools/differential exits 0 where nothing differs, and says the seed."""
     done = subprocess.run([sys.executable, str(TOOL), "--commands", "2500", "--seed", "5"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("seed 5, ") == len(SETTINGS) == 5
+    assert done.stdout.count("seed 5, ") == len(SETTINGS) == 6
 
 
 def test_a_story_tells_records_and_events_by_name() -> None:

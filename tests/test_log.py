@@ -303,7 +303,9 @@ def test_a_server_logs_its_start_and_its_stop(caplog: pytest.LogCaptureFixture, 
         ) as server:
             pass
         server.close()
-    started, stopped = (record.getMessage() for record in caplog.records if record.name == "ome.log")
+    lines = [record.getMessage() for record in caplog.records if record.name == "ome.log"]
+    begun, started, stopped = lines
+    assert re.match(r"gateway act=started pid=\d+", begun)
     assert re.match(r"started sequence=\d+ starts=1 epoch=\d+ policy=MEMORY orders=ipc://", started)
     assert re.match(r"stopped reason=asked sequence=\d+", stopped)
 
@@ -335,4 +337,4 @@ symbol = "AAPL"
     assert (process.returncode, errors) == (0, "")
     lines = (tmp_path / "operator.log").read_text("ascii").splitlines()
     kinds = [json.loads(line)["kind"] if form == "json" else line.split()[2] for line in lines]
-    assert (kinds[0], kinds[-1]) == ("started", "stopped")
+    assert (kinds[:2], kinds[-1]) == (["gateway", "started"], "stopped")

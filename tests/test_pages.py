@@ -145,7 +145,7 @@ def engine_size(**limits: int) -> int:
 
 
 def test_memory_that_the_page_of_the_library_gives_is_what_an_engine_needs() -> None:
-    """EMBEDDING, Memory: what one more order, level, special order, instrument and session take, and the example."""
+    """EMBEDDING, Memory: what one more order, level, special order, instrument, session and account take, and the example."""
     page = (ROOT / "docs" / "EMBEDDING.md").read_text("utf-8")
     rows = re.findall(r"^\| ([a-z ]+) \| ([\d,]+)(?: to ([\d,]+))? \|", page, re.MULTILINE)
     table = {name: [int(number.replace(",", "")) for number in (least, most or least)] for name, least, most in rows}
@@ -155,6 +155,7 @@ def test_memory_that_the_page_of_the_library_gives_is_what_an_engine_needs() -> 
         "special order": [(engine_size(special=165_536) - engine_size()) / 100_000] * 2,
         "instrument": [(engine_size(instrument=count) - engine_size(instrument=1)) / count for count in (524_288, 524_289)],
         "session": [(engine_size(session=11_000) - engine_size()) / 10_000] * 2,
+        "account": [(engine_size(account=count) - engine_size()) / count for count in (524_288, 524_289)],
     }
     assert table == {name: [pytest.approx(bytes_, abs=1) for bytes_ in both] for name, both in one_more.items()}
     assert f"are {engine_size() / 1e6:.0f} MB" in page

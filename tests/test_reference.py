@@ -25,6 +25,7 @@ from ome.enums import (
     EventFlags,
     EventKind,
     InstrumentFlags,
+    LimitFlags,
     OrderType,
     Reason,
     SelfTradePrevention,
@@ -42,6 +43,7 @@ from ome.messages import (
     AmendOrder,
     CancelOrder,
     Command,
+    DefineAccount,
     Defined,
     DefineInstrument,
     DefineLimits,
@@ -2194,7 +2196,7 @@ def test_definitions_take_effect_or_are_refused(engine_factory: EngineFactory) -
 
     sizes = DefineLimits(
         timestamp_ns=3, order_count_max=5, level_count_max=4, instrument_count_max=2, session_count_max=3, special_count_max=1,
-        rules_version=RULES_VERSION,
+        rules_version=RULES_VERSION, account_count_max=limits.account_count_max,
     )  # fmt: skip
     assert send(sizes) == "DEFINED"
     assert send(replace(sizes, order_count_max=6)) == "REJECTED BAD_DEFINITION"
@@ -2335,7 +2337,9 @@ def test_flows_depend_on_their_seed_alone_and_meet_every_event_and_reason() -> N
     events = ReferenceEngine().apply_records(flow(7, 40_000, apply=first.apply_records))
     limits = Limits(order_count_max=12, level_count_max=6, instrument_count_max=5, session_count_max=7, special_count_max=10)
     tight = ReferenceEngine(limits).apply_records(flow(5, 5_000, limits=limits, apply=ReferenceEngine(limits).apply_records))
-    reasons = set(events["reason"].tolist()) | set(tight["reason"].tolist())
+    limits = replace(limits, account_count_max=7, limit_flags=LimitFlags.ACCOUNTS_RESTRICTED)
+    restricted = ReferenceEngine(limits).apply_records(flow(5, 5_000, limits=limits, apply=ReferenceEngine(limits).apply_records))
+    reasons = set(events["reason"].tolist()) | set(tight["reason"].tolist()) | set(restricted["reason"].tolist())
     assert {int(reason) for reason in Reason if reason < Reason.FRAME_EMPTY} <= reasons
     assert set(events["kind"].tolist()) == {int(kind) for kind in EventKind}
     assert (events["kind"] == EventKind.REJECTED).mean() < 0.15
@@ -2742,6 +2746,154 @@ def test_the_stop_price_of_a_waiting_order_is_told(venue: Venue, side: Side, ord
     assert "STOP_SET" not in said(venue.new(side, price, 9, 2, {Term.STOP_PRICE: 1_000 - 40 * up}, order_type=STOP))
 
 
+# Accounts
+
+
+def define_account(venue: Venue, account: int, name: bytes, **fields: int) -> str:
+    """What is said to a definition of an account."""
+    (event,) = venue.send(DefineAccount(account=account, participant_name=name, **fields))
+    return said([event])[0]
+
+
+def tries(venue: Venue, account: int, participant: int, session: int = 0, **fields: int) -> str:
+    """What is said to an order for an account: on the plain path and on the general one, which agree."""
+    common = {"instrument": 1, "account": account, "participant": participant, "session": session, "time_in_force": IOC} | fields
+    plain = venue.order(BUY, 1, 1, **common)
+    other = venue.order(BUY, 1, 1, **common, self_trade_prevention=SelfTradePrevention.CANCEL_BOTH)
+    for event in (*plain, *other):
+        assert event.account == account
+    assert said(plain) == said(other)
+    return said(plain)[0]
+
+
+def with_accounts(engine_factory: EngineFactory, **limits: int) -> Venue:
+    """A venue with ONE, participant 1, and TWO, participant 2; account 7 is ONE's."""
+    venue = Venue(engine_factory(replace(ROOMY, **limits)))
+    assert define_session(venue, 1, 1, b"ONE") == define_session(venue, 2, 2, b"TWO") == "DEFINED"
+    assert define_account(venue, 7, b"ONE") == "DEFINED"
+    return venue
+
+
+NOT_OWNED: Final = "REJECTED ACCOUNT_NOT_OWNED"
+UNKNOWN: Final = "REJECTED UNKNOWN_ACCOUNT"
+
+
+def test_an_account_is_used_by_its_participant_alone(engine_factory: EngineFactory) -> None:
+    """D9: whichever session of the participant sends the order. 0 is no account, and one that is nobody's is anybody's."""
+    venue = with_accounts(engine_factory)
+    assert define_session(venue, 4, 1, b"ONE", 1) == "DEFINED"
+    for session in (0, 1, 4):
+        assert tries(venue, 7, 1, session) == "ACCEPTED"
+    for participant, session in ((2, 2), (2, 0), (0, 0), (9, 0), (65_535, 0)):
+        assert tries(venue, 7, participant, session) == NOT_OWNED
+    for account in (0, 6, 8, 2**32 - 1):
+        assert tries(venue, account, 1, 1) == tries(venue, account, 2, 2) == "ACCEPTED"
+
+
+def test_an_account_of_nobody_is_refused_where_accounts_are_restricted(engine_factory: EngineFactory) -> None:
+    """D9: 0 is no account there too."""
+    venue = with_accounts(engine_factory, limit_flags=LimitFlags.ACCOUNTS_RESTRICTED)
+    assert tries(venue, 7, 1, 1) == tries(venue, 0, 2, 2) == "ACCEPTED"
+    assert tries(venue, 7, 2, 2) == NOT_OWNED
+    assert tries(venue, 8, 1, 1) == tries(venue, 8, 0) == UNKNOWN
+    assert define_account(venue, 7, b"") == "DEFINED"
+    assert tries(venue, 7, 1, 1) == UNKNOWN
+
+
+def test_an_account_may_go_to_another_participant(engine_factory: EngineFactory) -> None:
+    """D9: what counts is when the order comes. Orders that live stay, and are their participant's to cancel and amend."""
+    venue = with_accounts(engine_factory)
+    venue.order(SELL, 105, 5, 1, account=7, session=1)
+    stop(venue, BUY, 110, 5, 2, account=7, session=1)
+    assert define_account(venue, 7, b"TWO") == "DEFINED"
+    assert tries(venue, 7, 1, 1) == NOT_OWNED
+    assert tries(venue, 7, 2, 2) == "ACCEPTED"
+    assert said(venue.amend(1, price=106, session=1)) == ["AMENDED"]
+    assert said(venue.last(110)) == ["TRIGGERED", "TRADE"]
+    by_account: Fields = {"participant": 1, "session": 1, "account": 7, "flags": CommandFlags.BY_ACCOUNT}
+    venue.order(SELL, 120, 5, 3, session=1)
+    assert said(venue.do(CommandKind.MASS_CANCEL, **by_account)) == ["COMPLETED"]
+    assert define_account(venue, 7, b"") == "DEFINED"
+    assert tries(venue, 7, 1, 1) == "ACCEPTED"
+    venue.order(SELL, 120, 5, 4, session=1, account=7)
+    assert define_account(venue, 7, b"TWO") == "DEFINED"
+    assert said(venue.do(CommandKind.MASS_CANCEL, **by_account)) == ["CANCELLED MASS_CANCELLED", "COMPLETED"]
+
+
+def test_an_account_belongs_to_a_name(engine_factory: EngineFactory) -> None:
+    """D9: also before its participant has a session, and whatever number the participant gets."""
+    venue = with_accounts(engine_factory)
+    assert define_account(venue, 8, b"LATER") == "DEFINED"
+    assert tries(venue, 8, 1, 1) == tries(venue, 8, 3) == NOT_OWNED
+    assert define_session(venue, 1, 1, b"LATER") == "DEFINED", "the number of ONE, which is gone"
+    assert tries(venue, 8, 1, 1) == "ACCEPTED"
+    assert tries(venue, 7, 1, 1) == NOT_OWNED
+    assert define_session(venue, 3, 3, b"ONE") == "DEFINED"
+    assert tries(venue, 7, 3, 3) == "ACCEPTED"
+
+
+def test_an_account_is_looked_at_behind_the_session_and_before_the_instrument(engine_factory: EngineFactory) -> None:
+    """D9, section Order of checks. A continued command is looked at with its last record."""
+    venue = with_accounts(engine_factory)
+    assert tries(venue, 7, 1, 2) == "REJECTED UNKNOWN_SESSION"
+    assert tries(venue, 7, 2, 2, instrument=9) == NOT_OWNED
+    assert tries(venue, 7, 1, 1, instrument=9) == "REJECTED UNKNOWN_INSTRUMENT"
+    assert said(venue.new(BUY, 1, 1, 5, {Term.DISPLAY_QUANTITY: 1}, participant=2, account=7)) == [NOT_OWNED]
+    assert said(venue.new(BUY, 1, 1, 5, {Term.DISPLAY_QUANTITY: 1}, participant=1, account=7)) == ["ACCEPTED", "DISPLAYED"]
+
+
+def test_definitions_of_accounts_take_effect_or_are_refused(engine_factory: EngineFactory) -> None:
+    """D9, section Definitions. The state tells whose each is, in the order in which they came."""
+    venue = with_accounts(engine_factory, account_count_max=2)
+    refused = "REJECTED BAD_DEFINITION"
+    for account, name in ((0, b"ONE"), (0, b""), (8, b""), (8, b"A B"), (8, b"A\0B"), (7, b"\x7f")):
+        assert define_account(venue, account, name) == refused, (account, name)
+    assert define_account(venue, 8, b"TWO", reserved=1) == "REJECTED RESERVED_NOT_ZERO"
+    assert define_account(venue, 8, b"Z" * 16) == "DEFINED"
+    assert define_account(venue, 9, b"TWO") == refused, "the limit is 2"
+    hashes = set()
+    for definitions in (((8, b"ONE"), (9, b"ONE")), ((9, b"ONE"), (8, b"ONE")), ((8, b"ONE"), (9, b"TWO")), ((8, b"ONE"), (8, b""))):
+        other = with_accounts(engine_factory)
+        assert {define_account(other, account, name) for account, name in definitions} == {"DEFINED"}
+        hashes.add(other.engine.state_hash)
+    assert len(hashes) == 4
+
+
+def test_an_engine_moves_with_its_accounts(engine_factory: EngineFactory) -> None:
+    """D9, section Definitions: to limits that hold all that were ever defined."""
+    venue = with_accounts(engine_factory)
+    engine: Any = venue.engine
+    define_account(venue, 8, b"TWO")
+    define_account(venue, 8, b"")
+    before = engine.state_hash
+    with pytest.raises(InvalidValueError, match=r"account_count_max.*at least.*2"):
+        engine.resize(replace(ROOMY, account_count_max=1))
+    engine.resize(replace(ROOMY, account_count_max=2, limit_flags=LimitFlags.ACCOUNTS_RESTRICTED))
+    assert engine.state_hash == before
+    assert tries(venue, 7, 1, 1) == "ACCEPTED"
+    assert tries(venue, 7, 2, 2) == NOT_OWNED
+    assert tries(venue, 8, 2, 2) == UNKNOWN
+    engine.resize(ROOMY)
+    assert tries(venue, 8, 2, 2) == "ACCEPTED"
+
+
+def test_rules_of_before_know_no_accounts(engine_factory: EngineFactory) -> None:
+    """D9, section Versions of the rules: the command is not known, and every account is anybody's."""
+    limits = Limits(rules_version=1, limit_flags=LimitFlags.ACCOUNTS_RESTRICTED)
+    assert (limits.account_count_max, limits.limit_flags) == (0, 0), "they mean nothing there"
+    venue = Venue(engine_factory(replace(ROOMY, rules_version=1)))
+    engine: Any = venue.engine
+    assert define_session(venue, 1, 1, b"ONE") == "DEFINED"
+    assert define_account(venue, 7, b"TWO") == "REJECTED UNKNOWN_COMMAND"
+    assert define_account(venue, 7, b"TWO", reserved=1) == "REJECTED UNKNOWN_COMMAND"
+    assert tries(venue, 7, 1, 1) == "ACCEPTED"
+    first = replace(define_limits(replace(ROOMY, rules_version=1)), account_count_max=77, limit_flags=0xFFFF)
+    assert said(venue.send(first)) == ["DEFINED"], "bytes that meant nothing"
+    engine.resize(ROOMY)
+    assert define_account(venue, 7, b"TWO") == "DEFINED"
+    assert tries(venue, 7, 1, 1) == NOT_OWNED
+
+
 # Versions of the rules
 
 
@@ -2832,6 +2984,27 @@ def test_an_engine_of_the_first_rules_is_as_it_was_before_there_were_others(
     assert EventKind.STOP_SET in set(newest["kind"].tolist())
 
 
+@pytest.mark.parametrize(
+    ("seed", "state_hash", "event_hash"),
+    [
+        (1, 0x06FAE127A8C7CB3C, 0x69F8BC53948D1A5E),
+        (2, 0x0A3326CF9714F229, 0xEAA8577B1D1D7A40),
+    ],
+)
+def test_an_engine_of_the_second_rules_is_as_it_was_before_there_were_others(
+    engine_factory: EngineFactory, seed: int, state_hash: int, event_hash: int
+) -> None:
+    """D9, section Versions of the rules: these hashes are those of the last build that knew no accounts."""
+    commands = commands_of_any_version(seed, 2_000)
+    definition = encode_commands([DefineAccount(timestamp_ns=1_500, account=1, participant_name=b"F1")])
+    commands = join_records([commands[:1_000], definition, commands[1_000:]], COMMAND)
+    engine = engine_factory(replace(ROOMY, rules_version=1))
+    engine.apply_records(commands)
+    assert (f"{engine.state_hash:016x}", f"{engine.event_hash:016x}") == (f"{state_hash:016x}", f"{event_hash:016x}")
+    newest = engine_factory(ROOMY).apply_records(commands)
+    assert Reason.ACCOUNT_NOT_OWNED in set(newest["reason"].tolist())
+
+
 def test_the_first_rules_have_none_of_the_sessions(engine_factory: EngineFactory) -> None:
     """D5, D7, D8, section Versions of the rules: numbers, flags, answers and stop prices mean nothing there."""
     venue = Venue(engine_factory(OF_VERSION_0))
@@ -2861,7 +3034,7 @@ def test_counts_begin_at_0_where_the_version_of_the_rules_rises(engine_factory: 
     assert engine.limits == ROOMY
     assert engine.state_hash == first_hash, "all that is new is 0"
     assert progress(engine, 1) == (0, 0, 0)
-    with pytest.raises(InvalidValueError, match=r"rules_version.*0.*at least.*1"):
+    with pytest.raises(InvalidValueError, match=rf"rules_version.*0.*at least.*{RULES_VERSION}"):
         engine.resize(OF_VERSION_0)
     assert said(venue.send(define_limits(OF_VERSION_0))) == ["REJECTED BAD_DEFINITION"]
     assert said(venue.send(define_limits(ROOMY))) == ["DEFINED"]

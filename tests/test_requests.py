@@ -612,6 +612,17 @@ def test_a_venue_may_have_no_address_of_requests(tmp_path: Path) -> None:
         assert wire.log_on("FIRM1")["requests_endpoint"] == b""
 
 
+def test_a_venue_that_stops_says_goodbye_to_who_asks(tmp_path: Path) -> None:
+    """Logout with the reason."""
+    server = Server(venue_config(tmp_path))
+    server.start()
+    with Wire(server.requests_endpoint) as asking:
+        asking.log_on("FIRM1")
+        server.close()
+        name, logout = asking.hear()
+    assert (name, Reason(logout["reason"])) == ("Logout", Reason.ENGINE_STOPPED)
+
+
 # The client and the command line
 
 

@@ -16,7 +16,7 @@ from ome.codec.wire import encode_message
 from ome.enums import CommandFlags, CommandKind, EventKind, LogonFlags, OrderType, Policy, Reason, SessionFlags, Side, Term
 from ome.messages import Limits
 from ome.metrics import Counters
-from ome.recovery.snapshots import make_snapshot
+from ome.recovery.snapshots import make_snapshot, snapshot_sequences
 from ome.server import Server
 
 CANCEL: Final = int(SessionFlags.CANCEL_ON_DISCONNECT)
@@ -213,6 +213,23 @@ def test_reports_older_than_memory_come_from_the_journal_and_the_newest_follow(t
             assert len(more) == 49
             assert heard(back, 12_000) == first
             assert [fields["report_sequence"] for _, fields in entered(back, range(1, 3))] == [12_001, 12_002]
+
+
+def test_reports_older_than_memory_come_though_a_snapshot_is_removed_or_broken_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D5: the venue removes old snapshots while they are looked through; nothing is gone as long as the journal has it."""
+    with Server(venue_config(tmp_path, reports_in_memory=4_096)) as server, Wire(server.orders_endpoint) as wire:
+        wire.log_on("FIRM1")
+        first: list[Message] = []
+        for start in range(0, 5_000, 200):
+            first += asked(wire, b"".join(new_order(client_order_id=start + i, quantity=0) for i in range(1, 201)), 200)
+        broken = Path(make_snapshot(tmp_path, 5.0).path)
+        broken.write_bytes(broken.read_bytes()[:-1])
+        there = [*snapshot_sequences(tmp_path), 1_000_000]
+        monkeypatch.setattr("ome.recovery.snapshots.snapshot_sequences", lambda _: there)
+        wire.log_on("FIRM1", next_report_sequence=1)
+        assert heard(wire, 5_000) == first
 
 
 def test_a_venue_without_a_journal_says_which_reports_are_gone(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ome.codec.wire import encode_message
 from ome.engine import SessionState
 from ome.enums import CommandKind, EventKind, Reason
 from ome.errors import InvalidValueError
-from ome.gateway.registry import SessionRegistry
+from ome.gateway.registry import Lease, SessionRegistry
 from ome.instruments import Instrument
 from ome.messages import Limits
 from ome.server import Server
@@ -165,6 +165,19 @@ def test_two_that_wait_for_the_same_number_are_both_answered(tmp_path: Path) -> 
                     assert name == "LogonAnswer"
                     answers.append(fields["reason"])
         assert Reason.NONE in answers
+
+
+def test_a_definition_that_was_on_its_way_is_no_answer_to_who_waits_for_the_number(tmp_path: Path) -> None:
+    """One trades and goes; before its definition is on disk another one asks for its number, and must not become it."""
+    limits = Limits(order_count_max=100, level_count_max=100, instrument_count_max=2, session_count_max=1)
+    for turn in range(5):
+        with Server(venue_config(tmp_path / str(turn), limits=limits)) as server, Wire(server.orders_endpoint) as wire:
+            wire.log_on("FIRST")
+            wire.say(new_order())
+            wire.say(encode_message("Logout"))
+            wire.say(encode_message("Logon", participant_name=b"SECOND", session_number=0, next_report_sequence=1))
+            answer = next(fields for name, fields in iter(wire.hear, None) if name == "LogonAnswer")
+            assert answer["reason"] == Reason.SESSION_LIMIT_REACHED, "the order of the first keeps the number"
 
 
 def test_an_instrument_defined_past_the_gateway_trades(tmp_path: Path) -> None:
@@ -315,6 +328,26 @@ def test_what_the_registry_lends_the_engine_takes(seed: int) -> None:
         names = {session: entry[:2] for session, entry in venue.known.items()}
         assert len(set(names.values())) == len(names), "one name and number has two sessions"
     assert refused < 1_500
+
+
+def test_more_names_than_numbers_while_one_changes_hands_wait() -> None:
+    """A number is free, but no participant's: the former owner of another number has its own until the engine has answered."""
+    venue = FakeVenue(3, known={1: (b"IDLE", 0, 1)})
+    venue.look(1).is_defined = 1
+    for number in range(2):
+        twice = venue.registry.log_on(b"TWICE", number)
+        assert isinstance(twice, Lease)
+        venue.look(twice.session).peer = 1 + number
+    waits = venue.registry.log_on(b"WAITS", 0)
+    assert isinstance(waits, Lease)
+    assert waits.is_reused
+    assert isinstance(twice, Lease)
+    venue.look(twice.session).peer = 0
+    assert venue.registry.log_on(b"LATE", 0) is Reason.BUSY
+    venue.registry.define(waits.session, waits.participant)
+    late = venue.registry.log_on(b"LATE", 0)
+    assert isinstance(late, Lease)
+    assert late.participant not in (waits.participant, twice.participant)
 
 
 def test_a_logon_looks_at_a_bounded_number_of_sessions() -> None:

@@ -29,6 +29,7 @@ from ome.supervision import THREADS_FILE, Supervisor, ThreadFailedError, ThreadS
 DEADLINE_S = 20.0
 THREADS = {
     "ome-gateway",
+    "ome-port",
     "ome-archive",
     "ome-audit",
     "ome-requests",
@@ -180,7 +181,7 @@ def test_a_venue_stops_where_its_gateway_or_its_publisher_ends(monkeypatch: pyte
                 raise MemoryError("no memory")
             return int(lib.OME_GATEWAY_STOPPED if name == "gateway" else lib.OME_STOPPED)
 
-    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="thread"))
     server.start()
     monkeypatch.setattr(f"ome.{name}.lib", Broken())
     found = "MemoryError: no memory" if kind == "raises" else f"listener in {name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 import zmq
 
-from ome.codec import COMMAND, Records, records_of
+from ome.codec import COMMAND, EVENT, Records, records_of
 from ome.codec.layouts import HEADER_SIZE, MESSAGE_CLASSES, TEMPLATES
 from ome.codec.wire import decode_message, encode_message
 from ome.config import ServerConfig
@@ -28,6 +29,7 @@ ANY: Final = "tcp://127.0.0.1:0"
 LIMITS: Final = Limits(order_count_max=2_000, level_count_max=1_000, instrument_count_max=200, session_count_max=200)
 TIMEOUT_MS: Final = 5_000
 QUIET_MS: Final = 50
+START_S: Final = 60.0
 _SEGMENT_HEADER_SIZE: Final = 4_096
 _PREFIX: Final = struct.Struct("<QHI")  # sequence, type, length; data and a checksum of 4 bytes follow
 
@@ -178,6 +180,20 @@ def journal_commands(directory: Path, count: int | None = None) -> Records:
     return records_of(records, COMMAND)
 
 
+def logged_events(directory: Path) -> Records:
+    """All events of an event log, whose numbers count from 1. Reads records as docs/JOURNAL.md has them, checks no checksum."""
+    records = bytearray()
+    count = 0
+    for path in sorted(directory.glob("events-*.ome")):
+        for number, kind, body in _segment(path.read_bytes()):
+            if kind & 0x3FFF == 0:  # a seal
+                break
+            count += 1
+            assert number == count, f"event {number} where {count} is expected"
+            records += body
+    return records_of(records, EVENT)
+
+
 def _segment(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     offset = _SEGMENT_HEADER_SIZE
     while offset + _PREFIX.size <= len(data):
@@ -232,6 +248,9 @@ class VenueProcess:
         process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self._process = process
         assert process.stdout is not None, "the output is a pipe"
+        if not select.select([process.stdout], [], [], START_S)[0]:
+            self.kill()
+            raise AssertionError(f"the venue did not start within {START_S} s")
         line = process.stdout.readline()
         if not line:
             raise AssertionError(f"the venue did not start: {process.communicate()[1]}")

@@ -20,7 +20,7 @@ PYTHON_FLOORS = (
     ("errors", "units", "enums", "numerics"),
     ("attributes", "flood"),
     ("messages", "instruments"),
-    ("config", "codec", "_native", "lock", "supervision", "keys", "log"),
+    ("config", "codec", "_native", "lock", "supervision", "keys", "accounts", "log"),
     (
         "engine",
         "reference",

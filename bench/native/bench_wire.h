@@ -12,7 +12,8 @@ typedef enum
     BENCH_WIRE_OK,
     BENCH_WIRE_SILENT, /* nothing came for 10 seconds */
     BENCH_WIRE_STRANGE, /* a frame that is no whole number of answers, or too many of them */
-    BENCH_WIRE_STOPPED /* the socket is closed, or the peer is gone */
+    BENCH_WIRE_STOPPED, /* the socket is closed, or the peer is gone */
+    BENCH_WIRE_NO_MEMORY
 } bench_wire_outcome_t;
 
 /* What a client sends and expects. */

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 /* From zmq.h, which need not be installed: these are part of its stable interface. */
@@ -172,4 +171,30 @@ ome_status_t bench_zmq_wait(bench_zmq_t *socket, uint32_t timeout_ms)
 {
     zmq_poll_item_t item = {.socket = socket->handle, .fd = -1, .events = ZMQ_POLLIN};
     return socket->poll(&item, 1, (long)timeout_ms) < 0 && socket->error_number() != EINTR ? OME_STOPPED : OME_OK;
+}
+
+ome_status_t bench_zmq_wait_any(bench_zmq_t *const *sockets, uint32_t count, uint32_t timeout_ms, bool *is_ready)
+{
+    zmq_poll_item_t items[BENCH_ZMQ_SOCKET_COUNT_MAX];
+    if (count == 0 || count > BENCH_ZMQ_SOCKET_COUNT_MAX)
+    {
+        return OME_STOPPED;
+    }
+    for (uint32_t i = 0; i < count; i++)
+    {
+        items[i] = (zmq_poll_item_t){.socket = sockets[i]->handle, .fd = -1, .events = ZMQ_POLLIN};
+    }
+    int found = 0;
+    while ((found = sockets[0]->poll(items, (int)count, (long)timeout_ms)) < 0)
+    {
+        if (sockets[0]->error_number() != EINTR)
+        {
+            return OME_STOPPED;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++)
+    {
+        is_ready[i] = items[i].revents != 0;
+    }
+    return found > 0 ? OME_OK : OME_EMPTY;
 }

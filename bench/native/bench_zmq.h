@@ -2,6 +2,7 @@
 #ifndef BENCH_ZMQ_H
 #define BENCH_ZMQ_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/ome_status.h"
@@ -29,5 +30,10 @@ ome_status_t bench_zmq_send(
 
 /* Sleeps until something may have been received, or the time is over. OME_OK; OME_STOPPED. */
 ome_status_t bench_zmq_wait(bench_zmq_t *socket, uint32_t timeout_ms);
+
+/* Sleeps until at least one of them may have received something; `is_ready` tells which. OME_OK; OME_EMPTY: the time is over; OME_STOPPED, also where there are more
+ * than BENCH_ZMQ_SOCKET_COUNT_MAX. */
+#define BENCH_ZMQ_SOCKET_COUNT_MAX 256u
+ome_status_t bench_zmq_wait_any(bench_zmq_t *const *sockets, uint32_t count, uint32_t timeout_ms, bool *is_ready);
 
 #endif

@@ -1,10 +1,11 @@
 /* Trades with itself in rounds, and goes on whatever happens to the connection or the server:
  *
  *     cc -std=c11 example.c ome_client.c ome_connection.c ome_unanswered.c $(pkg-config --cflags --libs libzmq) -o example
- *     ./example tcp://127.0.0.1:5555 FIRM1 AAPL 10
+ *     ./example tcp://127.0.0.1:5555 FIRM1 MSFT 10
  *
  * Each round sells an iceberg of 100 that displays 10, leaves a stop to buy 20, buys 30 at once, which triggers the stop, and cancels the
- * 50 that are left. Prices rise by a tick each round. At the end it has bought 50 and sold 50 in each round, or it ends with 1.
+ * 50 that are left. It needs an instrument in which nobody else has orders. Prices rise by a tick each round. At the end it has bought 50
+ * and sold 50 in each round, or it ends with 1.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -20,9 +21,10 @@ typedef struct
 {
     ome_client_t *client;
     const char *symbol;
-    uint64_t first_order_id; /* client order ids of this run begin here: others of the session may be in use */
+    uint64_t first_order_id; /* client order ids of this run begin here */
     uint64_t report_count;
     int64_t bought, sold;
+    bool is_logged_on;
     bool is_round_over;
     bool has_ended;
 } run_t;
@@ -46,7 +48,8 @@ static void take_report(run_t *run, const ome_execution_report_t *report, uint64
     }
     if (report->kind == OME_EVENT_KIND_REJECTED)
     {
-        fprintf(stderr, "example: order %" PRIu64 " is rejected: found reason %u; allowed: 0\n", report->client_order_id, report->reason);
+        fprintf(stderr, "example: a command on order %" PRIu64 " is rejected: reason %u, see OME_REASON_ in ome_messages.h\n",
+            report->client_order_id, report->reason);
         run->has_ended = true;
     }
     run->is_round_over = run->is_round_over || (report->kind == OME_EVENT_KIND_CANCELLED && report->client_order_id == iceberg_id);
@@ -62,6 +65,7 @@ static void take_event(run_t *run, uint64_t iceberg_id)
         take_report(run, &event.of.report, iceberg_id);
         break;
     case OME_CLIENT_LOGGED_ON:
+        run->is_logged_on = true;
         printf("logged on; the next report is %" PRIu64 "\n", ome_client_next_report_sequence(run->client));
         break;
     case OME_CLIENT_DISCONNECTED:
@@ -124,7 +128,14 @@ static void trade(run_t *run, uint64_t round_count)
     {
         take_event(run, 0);
         instrument = ome_client_instrument(run->client, run->symbol);
+        if (instrument == NULL && run->is_logged_on)
+        {
+            fprintf(stderr, "example: the venue has no instrument %s\n", run->symbol);
+            return;
+        }
     }
+    /* Each order gives a report or more, so no run before this one has come as far with its ids. */
+    run->first_order_id = ome_client_next_report_sequence(run->client);
     for (uint64_t round = 1; round <= round_count && !run->has_ended; round++)
     {
         uint64_t iceberg_id = run->first_order_id + (round - 1) * IDS_PER_ROUND;
@@ -158,7 +169,6 @@ int main(int count, char **arguments)
     run_t run = {0};
     run.client = ome_client_create(&options);
     run.symbol = arguments[3];
-    run.first_order_id = 1;
     if (run.client == NULL)
     {
         fprintf(stderr, "example: found an endpoint or a name that is too long, or no memory\n");

@@ -59,6 +59,14 @@ typedef enum
     OME_GATEWAY_ENDED = 5 /* sessions have ended: ome_gateway_take_end */
 } ome_gateway_outcome_t;
 
+/* Why ome_port_run came back. */
+typedef enum
+{
+    OME_PORT_IDLE = 0, /* the time is over */
+    OME_PORT_DEFINED = 1, /* a definition took effect, or was refused, and may be spoken of: ome_port_event */
+    OME_PORT_BROKEN = 2 /* the gateway has sent what it must not, or has not read for too long: it is to be ended */
+} ome_port_outcome_t;
+
 /* What a listener is for. */
 typedef enum
 {
@@ -143,7 +151,9 @@ typedef struct
     uint32_t command_sequence; /* of the last message that was taken from it */
     uint32_t order_count; /* live orders that came by it */
     int32_t is_defined; /* in the engine, or on its way there */
-    uint32_t reserved;
+    uint16_t participant;
+    uint16_t session_number;
+    char participant_name[16]; /* zeros behind; all zeros where only the participant is known yet */
 } ome_gateway_session_t;
 
 #endif

@@ -26,6 +26,7 @@ static_assert(OME_OPEN_QUANTITY_MAX <= INT64_MAX - OME_QUANTITY_MAX, "the sum of
 static_assert(OME_LEVEL_COUNT_MAX < (UINT32_C(1) << 24), "an order holds its level in 24 bits");
 #define OME_INSTRUMENT_COUNT_MAX (UINT32_C(1) << 20)
 #define OME_SESSION_COUNT_MAX UINT32_C(65535)
+#define OME_ACCOUNT_COUNT_MAX (UINT32_C(1) << 24)
 
 #define OME_NAME_SIZE 16u
 #define OME_DECIMALS_MAX 18u

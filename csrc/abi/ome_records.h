@@ -35,6 +35,7 @@ enum
     OME_COMMAND_KIND_DEFINE_SESSION = 34, /* Give a participant's session its numbers */
     OME_COMMAND_KIND_EXPIRE_ORDERS = 35, /* Cancel what has expired at a cutoff; also the end of the day */
     OME_COMMAND_KIND_SET_LAST_PRICE = 36, /* Give an instrument a last trade price from outside */
+    OME_COMMAND_KIND_DEFINE_ACCOUNT = 37, /* Say which participant an account belongs to */
 };
 
 /* What happened; equal to its template id. */
@@ -174,6 +175,12 @@ enum
     OME_LOGON_FLAGS_ADD_SESSION = 2, /* The connection keeps the sessions that it has; for keys with the role gateway */
 };
 
+/* What an engine refuses beside what its sizes do not hold. */
+enum
+{
+    OME_LIMIT_FLAGS_ACCOUNTS_RESTRICTED = 1, /* An order for an account that is not defined */
+};
+
 /* Options of an instrument. */
 enum
 {
@@ -245,6 +252,8 @@ enum
     OME_REASON_SPECIAL_LIMIT_REACHED = 28, /* The engine holds as many orders with special terms as its limits allow */
     OME_REASON_SEQUENCE_SEEN = 29, /* The session's sequence is not above that of the last command taken from it */
     OME_REASON_SEQUENCE_GAP = 30, /* The session's sequence is more than one above that of the last command taken from it */
+    OME_REASON_UNKNOWN_ACCOUNT = 31, /* The account belongs to nobody, and the venue takes orders only for accounts that belong to somebody */
+    OME_REASON_ACCOUNT_NOT_OWNED = 32, /* The account belongs to another participant */
     OME_REASON_REQUESTED = 64, /* Cancelled because its owner asked for it */
     OME_REASON_IMMEDIATE_OR_CANCEL = 65, /* What an IOC order left unfilled is cancelled */
     OME_REASON_FILL_OR_KILL = 66, /* Not all of the order could trade, so none did */
@@ -297,6 +306,7 @@ enum
     OME_TEMPLATE_DEFINE_SESSION = 34, /* Give a participant's session its numbers. Not sent by clients */
     OME_TEMPLATE_EXPIRE_ORDERS = 35, /* Cancel GTD orders whose deadline is at or before a cutoff, and at the end of the day DAY orders. Not sent by clients */
     OME_TEMPLATE_SET_LAST_PRICE = 36, /* Give an instrument a last trade price, as from a close or another venue; stops are looked at. Not sent by clients */
+    OME_TEMPLATE_DEFINE_ACCOUNT = 37, /* Say which participant an account belongs to. Not sent by clients */
     OME_TEMPLATE_ACCEPTED = 65, /* An order was accepted. What follows in the same command happened to it at once */
     OME_TEMPLATE_REJECTED = 66, /* A command was refused. Nothing changed but counters */
     OME_TEMPLATE_TRADE = 67, /* An aggressor met a resting order, at the resting order's price. Follows an event with the order's owner and time in the same command */
@@ -349,6 +359,7 @@ enum
     OME_BLOCK_DEFINE_SESSION = 56,
     OME_BLOCK_EXPIRE_ORDERS = 56,
     OME_BLOCK_SET_LAST_PRICE = 56,
+    OME_BLOCK_DEFINE_ACCOUNT = 56,
     OME_BLOCK_ACCEPTED = 56,
     OME_BLOCK_REJECTED = 56,
     OME_BLOCK_TRADE = 56,
@@ -387,7 +398,7 @@ enum
     OME_BLOCK_LEVEL_SNAPSHOT = 72,
 };
 
-/* NewOrder, CancelOrder, ReduceOrder, AmendOrder, OrderTerms, MassCancel, DefineLimits, DefineInstrument, DefineSession, ExpireOrders, SetLastPrice.
+/* NewOrder, CancelOrder, ReduceOrder, AmendOrder, OrderTerms, MassCancel, DefineLimits, DefineInstrument, DefineSession, ExpireOrders, SetLastPrice, DefineAccount.
  *
  * OFFSET SIZE FIELD
  *      8    8 timestamp_ns
@@ -409,6 +420,7 @@ enum
  *     32    8 tick
  *     36    4 rules_version
  *     40    4 account
+ *     40    4 account_count_max
  *     40    4 collar_ticks
  *     44    2 participant
  *     46    2 session
@@ -425,6 +437,7 @@ enum
  *     59    1 time_in_force
  *     59    1 term_3
  *     60    2 flags
+ *     60    2 limit_flags
  *     60    2 instrument_flags
  *     60    2 session_flags
  *     62    1 self_trade_prevention
@@ -501,6 +514,10 @@ typedef struct
         };
         struct
         {
+            uint32_t account_count_max;
+        };
+        struct
+        {
             uint32_t collar_ticks;
         };
     };
@@ -569,6 +586,10 @@ typedef struct
         };
         struct
         {
+            uint16_t limit_flags;
+        };
+        struct
+        {
             uint16_t instrument_flags;
         };
         struct
@@ -609,6 +630,7 @@ static_assert(offsetof(ome_command_t, special_count_max) == 32, "ome_command_t.s
 static_assert(offsetof(ome_command_t, tick) == 32, "ome_command_t.tick is in place");
 static_assert(offsetof(ome_command_t, rules_version) == 36, "ome_command_t.rules_version is in place");
 static_assert(offsetof(ome_command_t, account) == 40, "ome_command_t.account is in place");
+static_assert(offsetof(ome_command_t, account_count_max) == 40, "ome_command_t.account_count_max is in place");
 static_assert(offsetof(ome_command_t, collar_ticks) == 40, "ome_command_t.collar_ticks is in place");
 static_assert(offsetof(ome_command_t, participant) == 44, "ome_command_t.participant is in place");
 static_assert(offsetof(ome_command_t, session) == 46, "ome_command_t.session is in place");
@@ -625,6 +647,7 @@ static_assert(offsetof(ome_command_t, quantity_decimals) == 58, "ome_command_t.q
 static_assert(offsetof(ome_command_t, time_in_force) == 59, "ome_command_t.time_in_force is in place");
 static_assert(offsetof(ome_command_t, term_3) == 59, "ome_command_t.term_3 is in place");
 static_assert(offsetof(ome_command_t, flags) == 60, "ome_command_t.flags is in place");
+static_assert(offsetof(ome_command_t, limit_flags) == 60, "ome_command_t.limit_flags is in place");
 static_assert(offsetof(ome_command_t, instrument_flags) == 60, "ome_command_t.instrument_flags is in place");
 static_assert(offsetof(ome_command_t, session_flags) == 60, "ome_command_t.session_flags is in place");
 static_assert(offsetof(ome_command_t, self_trade_prevention) == 62, "ome_command_t.self_trade_prevention is in place");
@@ -1420,6 +1443,7 @@ static inline uint8_t ome_message_class(uint16_t template_id)
     case OME_TEMPLATE_DEFINE_LIMITS:
     case OME_TEMPLATE_DEFINE_INSTRUMENT:
     case OME_TEMPLATE_DEFINE_SESSION:
+    case OME_TEMPLATE_DEFINE_ACCOUNT:
         return OME_MESSAGE_CLASS_DEFINITION;
     case OME_TEMPLATE_EXPIRE_ORDERS:
     case OME_TEMPLATE_SET_LAST_PRICE:

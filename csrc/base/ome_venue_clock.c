@@ -29,6 +29,12 @@ void ome_venue_clock_follow(ome_venue_clock_t *clock, uint64_t steady_ns, uint64
     clock_set_base(clock, steady_ns, time_ns, agrees ? clock->difference_ns : 0);
 }
 
+void ome_venue_clock_copy(const ome_venue_clock_t *clock, ome_venue_clock_t *copy)
+{
+    const uint64_t steady_ns = ome_clock_steady_ns();
+    clock_set_base(copy, steady_ns, ome_venue_clock_at_ns(clock, steady_ns), 0);
+}
+
 void ome_venue_clock_accept(ome_venue_clock_t *clock, uint64_t steady_ns, uint64_t wall_ns)
 {
     clock->difference_ns = 0;

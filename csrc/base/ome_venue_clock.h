@@ -72,6 +72,9 @@ static inline uint64_t ome_venue_clock_at_ns(const ome_venue_clock_t *clock, uin
     }
 }
 
+/* Makes `copy` give the same time as of now, without the corrections that follow. One thread at a time; any thread may read the time of the copy meanwhile. */
+void ome_venue_clock_copy(const ome_venue_clock_t *clock, ome_venue_clock_t *copy);
+
 static inline uint64_t ome_venue_clock_now_ns(const ome_venue_clock_t *clock)
 {
     return ome_venue_clock_at_ns(clock, ome_clock_steady_ns());

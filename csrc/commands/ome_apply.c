@@ -21,9 +21,15 @@ static void apply_set_last_price(ome_engine_t *engine, const ome_command_t *comm
 }
 
 /* A definition is checked by what it defines. Returns why it is not applied. */
-static uint8_t apply_definition(ome_engine_t *engine, const ome_command_t *command, ome_sink_t *sink)
+static uint8_t apply_definition(ome_engine_t *engine, ome_admission_t *admission, ome_sink_t *sink)
 {
-    const uint8_t reason = ome_define(engine, command);
+    const ome_command_t *command = admission->command;
+    if (command->kind == OME_COMMAND_KIND_DEFINE_ACCOUNT && !ome_engine_knows_accounts(engine))
+    {
+        return OME_REASON_UNKNOWN_COMMAND;
+    }
+    uint8_t reason = ome_admit_definition(admission);
+    reason = reason != OME_REASON_NONE ? reason : ome_define(engine, command);
     if (reason == OME_REASON_NONE)
     {
         ome_event_defined(engine, sink, command);
@@ -98,8 +104,8 @@ static uint8_t apply_admitted(ome_engine_t *engine, const ome_command_t *command
     case OME_COMMAND_KIND_DEFINE_LIMITS:
     case OME_COMMAND_KIND_DEFINE_INSTRUMENT:
     case OME_COMMAND_KIND_DEFINE_SESSION:
-        reason = ome_admit_definition(&admission);
-        return reason != OME_REASON_NONE ? reason : apply_definition(engine, command, sink);
+    case OME_COMMAND_KIND_DEFINE_ACCOUNT:
+        return apply_definition(engine, &admission, sink);
     default:
         return OME_REASON_UNKNOWN_COMMAND;
     }

@@ -211,13 +211,14 @@ OME_NEVER_INLINE void plain_take_and_trigger(
 
 /* ---- the commands ---- */
 
-/* The book of a new order whose sender, side, instrument and quantity are good; otherwise NULL. */
+/* The book of a new order whose sender, account, side, instrument and quantity are good; otherwise NULL. */
 OME_ALWAYS_INLINE ome_book_t *plain_book(const ome_engine_t *engine, const ome_command_t *command)
 {
     const uint32_t side_index = ome_side_index(command->side);
     const uint32_t instrument = command->instrument;
-    if (OME_UNLIKELY(
-            side_index > 1 || instrument - 1 >= engine->instrument_count || !ome_engine_knows_sender(engine, ome_command_sender(command))))
+    if (OME_UNLIKELY(side_index > 1 || instrument - 1 >= engine->instrument_count ||
+                     !ome_engine_knows_sender(engine, ome_command_sender(command)) ||
+                     !ome_engine_may_use_account(engine, command->account, command->participant)))
     {
         return NULL;
     }

@@ -5,13 +5,21 @@
 #include "base/ome_hash.h"
 #include "book/ome_book.h"
 
+static bool define_account_limits_agree(const ome_engine_t *engine, const ome_command_t *command)
+{
+    const ome_limits_t *limits = &engine->limits;
+    return !ome_engine_knows_accounts(engine) ||
+           (command->account_count_max == limits->account_count_max && command->limit_flags == limits->limit_flags);
+}
+
 /* Who changes them has moved the engine before (ome_resize.h). */
 static bool define_limits_agree(const ome_engine_t *engine, const ome_command_t *command)
 {
     const ome_limits_t *limits = &engine->limits;
     return command->order_count_max == limits->order_count_max && command->level_count_max == limits->level_count_max &&
            command->instrument_count_max == limits->instrument_count_max && command->session_count_max == limits->session_count_max &&
-           command->special_count_max == limits->special_count_max && command->rules_version == limits->rules_version;
+           command->special_count_max == limits->special_count_max && command->rules_version == limits->rules_version &&
+           define_account_limits_agree(engine, command);
 }
 
 /* The entry of the table that has this symbol's instrument, or the free one where it would be. At least half of the table is free. */
@@ -133,14 +141,24 @@ static bool define_session(ome_engine_t *engine, const ome_command_t *command)
     return true;
 }
 
+static void define_forget_session(ome_engine_t *engine, uint32_t number)
+{
+    const uint16_t participant = ome_session_participant(engine, number);
+    engine->session_count--;
+    if (--engine->participant_sessions[participant] == 0)
+    {
+        engine->participant_count--;
+        ome_account_forget_participant(&engine->accounts, participant);
+    }
+}
+
 void ome_define_session(ome_engine_t *engine, uint32_t sender, const char participant_name[OME_NAME_SIZE], uint16_t session_number)
 {
     const uint32_t number = sender >> 16;
     OME_EXPECT(define_is_in_range(engine, sender >> 16));
     if (ome_session_is_defined(engine, number))
     {
-        engine->session_count--;
-        engine->participant_count -= --engine->participant_sessions[ome_session_participant(engine, number)] == 0;
+        define_forget_session(engine, number);
     }
     engine->senders[number] = sender;
     memcpy(engine->sessions[number].participant_name, participant_name, OME_NAME_SIZE);
@@ -149,7 +167,47 @@ void ome_define_session(ome_engine_t *engine, uint32_t sender, const char partic
     engine->progress[number] = (ome_session_progress_t){.defined_sequence = engine->sequence};
     engine->session_count++;
     engine->participant_count += engine->participant_sessions[ome_session_participant(engine, number)]++ == 0;
+    ome_account_name_participant(&engine->accounts, ome_session_participant(engine, number), participant_name);
     OME_EXPECT(ome_session_is_defined(engine, number));
+}
+
+void ome_define_account_participants(ome_engine_t *engine)
+{
+    for (uint32_t number = 1, seen = 0; seen < engine->session_count; number++)
+    {
+        if (ome_session_is_defined(engine, number))
+        {
+            ome_account_name_participant(
+                &engine->accounts, ome_session_participant(engine, number), engine->sessions[number].participant_name);
+            seen++;
+        }
+    }
+}
+
+bool ome_define_is_nobody(const char name[OME_NAME_SIZE])
+{
+    const char nobody[OME_NAME_SIZE] = {0};
+    return memcmp(name, nobody, OME_NAME_SIZE) == 0;
+}
+
+/* Only an account that was defined before can belong to nobody. */
+static bool define_account(ome_engine_t *engine, const ome_command_t *command)
+{
+    const char *name = command->participant_name;
+    const uint32_t account = command->account;
+    const bool is_good =
+        account != 0 && (ome_name_is_valid(name) || (ome_define_is_nobody(name) && ome_account_is_defined(&engine->accounts, account)));
+    if (!is_good || !ome_account_define(&engine->accounts, account, name))
+    {
+        return false;
+    }
+    const uint32_t owner = ome_account_owner(&engine->accounts, account);
+    if (engine->accounts.owners[owner].participant == 0)
+    {
+        ome_define_account_participants(engine);
+    }
+    ome_engine_set_account_mask(engine);
+    return true;
 }
 
 uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command)
@@ -162,6 +220,9 @@ uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command)
         break;
     case OME_COMMAND_KIND_DEFINE_INSTRUMENT:
         is_good = define_instrument(engine, command);
+        break;
+    case OME_COMMAND_KIND_DEFINE_ACCOUNT:
+        is_good = define_account(engine, command);
         break;
     default:
         is_good = define_session(engine, command);

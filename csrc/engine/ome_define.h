@@ -10,6 +10,12 @@ uint8_t ome_define(ome_engine_t *engine, const ome_command_t *command);
 /* Gives a session the number in `sender` (ome_command_sender), which is in range. A session that has the number already is gone. */
 void ome_define_session(ome_engine_t *engine, uint32_t sender, const char participant_name[OME_NAME_SIZE], uint16_t session_number);
 
+/* Each owner of accounts has the participant that has its name. Where accounts were defined without ome_define. */
+void ome_define_account_participants(ome_engine_t *engine);
+
+/* Whether an account that has this for a name belongs to nobody. */
+bool ome_define_is_nobody(const char name[OME_NAME_SIZE]);
+
 static inline bool ome_define_are_session_flags(uint16_t flags)
 {
     return (flags & ~(OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT | OME_SESSION_FLAGS_CANCEL_ON_LOGOUT)) == 0;

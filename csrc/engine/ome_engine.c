@@ -13,7 +13,8 @@ static bool engine_limits_are_valid(const ome_limits_t *limits)
            engine_is_in_limit(limits->level_count_max, OME_LEVEL_COUNT_MAX) &&
            engine_is_in_limit(limits->instrument_count_max, OME_INSTRUMENT_COUNT_MAX) &&
            engine_is_in_limit(limits->session_count_max, OME_SESSION_COUNT_MAX) && limits->special_count_max <= OME_ORDER_COUNT_MAX &&
-           limits->rules_version <= OME_RULES_VERSION;
+           limits->rules_version <= OME_RULES_VERSION && limits->account_count_max <= OME_ACCOUNT_COUNT_MAX &&
+           (limits->limit_flags & ~(uint32_t)OME_LIMIT_FLAGS_ACCOUNTS_RESTRICTED) == 0;
 }
 
 /* Lays an engine out in an arena; without memory it only measures. */
@@ -31,6 +32,7 @@ static void engine_lay_out(ome_engine_t *engine, ome_arena_t *arena, const ome_l
     engine->sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_t));
     engine->progress = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_progress_t));
     engine->participant_sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(uint16_t));
+    ome_accounts_init(&engine->accounts, arena, limits->account_count_max, limits->session_count_max);
     ome_book_pools_init(
         &engine->pools, arena, limits->order_count_max, limits->level_count_max, limits->special_count_max, limits->instrument_count_max);
 }
@@ -63,6 +65,7 @@ ome_status_t ome_engine_init(ome_engine_t **engine, void *memory, uint64_t size_
     ome_engine_t *made = ome_arena_take(&arena, sizeof(ome_engine_t));
     *made = (ome_engine_t){.attention_ns = UINT64_MAX, .limits = *limits};
     engine_lay_out(made, &arena, limits);
+    ome_engine_set_account_mask(made);
     *engine = made;
     return OME_OK;
 }

@@ -14,6 +14,7 @@
 #include "abi/ome_status.h"
 #include "base/ome_assert.h"
 #include "book/ome_book_state.h"
+#include "engine/ome_account.h"
 #include "engine/ome_engine_limits.h"
 #include "engine/ome_sink.h"
 
@@ -69,7 +70,9 @@ typedef struct ome_engine
     uint32_t instrument_count;
     uint32_t session_count; /* that are defined */
     uint32_t participant_count; /* that have a session */
+    uint32_t account_mask; /* 0 where an order may have any account, since none belongs to anybody; otherwise all ones */
     ome_limits_t limits;
+    ome_accounts_t accounts;
     ome_book_pools_t pools;
     int64_t
         first_trade_price; /* of the aggressor that runs, where stops are to be looked at for it; OME_NULL_VALUE while it has not traded */
@@ -118,6 +121,37 @@ static inline uint32_t ome_session_next_sequence(uint32_t sequence)
 static inline bool ome_engine_counts_sessions(const ome_engine_t *engine)
 {
     return engine->limits.rules_version >= OME_RULES_VERSION_SESSIONS;
+}
+
+/* Whether the rules know accounts that belong to participants. */
+static inline bool ome_engine_knows_accounts(const ome_engine_t *engine)
+{
+    return engine->limits.rules_version >= OME_RULES_VERSION_ACCOUNTS;
+}
+
+/* Whether an order is refused for an account that belongs to nobody. */
+static inline bool ome_engine_restricts_accounts(const ome_engine_t *engine)
+{
+    return ome_engine_knows_accounts(engine) && (engine->limits.limit_flags & OME_LIMIT_FLAGS_ACCOUNTS_RESTRICTED) != 0;
+}
+
+/* To be called where accounts or limits have changed. */
+static inline void ome_engine_set_account_mask(ome_engine_t *engine)
+{
+    engine->account_mask = engine->accounts.count != 0 || ome_engine_restricts_accounts(engine) ? UINT32_MAX : 0;
+}
+
+/* Whether an account, other than 0, is the participant's, or is one that anybody may use. */
+static inline bool ome_engine_owns_account(const ome_engine_t *engine, uint32_t account, uint32_t participant)
+{
+    const uint32_t owner = ome_account_owner(&engine->accounts, account);
+    return owner != 0 ? ome_account_is_owner(&engine->accounts, owner, participant) : !ome_engine_restricts_accounts(engine);
+}
+
+/* Whether a participant may enter orders for an account: one of its own, none, or one that anybody may use. */
+OME_ALWAYS_INLINE bool ome_engine_may_use_account(const ome_engine_t *engine, uint32_t account, uint32_t participant)
+{
+    return OME_LIKELY((account & engine->account_mask) == 0) || ome_engine_owns_account(engine, account, participant);
 }
 
 /* Bytes that an engine of these limits needs; 0 when a limit is out of range. Most are touched only when they are used. */

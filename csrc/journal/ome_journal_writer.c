@@ -295,28 +295,30 @@ static ome_status_t writer_next_segment(ome_journal_writer_t *writer)
     return writer_begin_segment(writer);
 }
 
-ome_status_t ome_journal_writer_append(
-    ome_journal_writer_t *writer, uint64_t sequence, uint16_t kind, const void *data, uint32_t length_bytes)
+ome_status_t ome_journal_writer_make_room(ome_journal_writer_t *writer, size_t size_bytes)
 {
     if (writer_is_stopped(writer))
     {
         return OME_STOPPED;
     }
+    OME_ASSERT(size_bytes <= OME_JOURNAL_RECORD_SIZE_MAX);
+    const uint64_t end = writer->buffer_offset + writer->buffer_used_bytes + size_bytes;
+    if (end + OME_JOURNAL_SEAL_SIZE > writer->segment_size_bytes)
+    {
+        return writer_next_segment(writer);
+    }
+    return writer->buffer_used_bytes + size_bytes > writer->buffer_capacity_bytes ? ome_journal_writer_write(writer) : OME_OK;
+}
+
+ome_status_t ome_journal_writer_append(
+    ome_journal_writer_t *writer, uint64_t sequence, uint16_t kind, const void *data, uint32_t length_bytes)
+{
     OME_ASSERT(sequence == writer->next_sequence);
     OME_ASSERT(kind >= 1);
     OME_ASSERT(kind <= OME_JOURNAL_KIND_MAX);
     OME_ASSERT(length_bytes <= OME_JOURNAL_DATA_SIZE_MAX);
     const size_t size = OME_JOURNAL_ENVELOPE_SIZE + length_bytes;
-    ome_status_t status = OME_OK;
-    const uint64_t end = writer->buffer_offset + writer->buffer_used_bytes + size;
-    if (end + OME_JOURNAL_SEAL_SIZE > writer->segment_size_bytes)
-    {
-        status = writer_next_segment(writer);
-    }
-    else if (writer->buffer_used_bytes + size > writer->buffer_capacity_bytes)
-    {
-        status = ome_journal_writer_write(writer);
-    }
+    const ome_status_t status = ome_journal_writer_make_room(writer, size);
     if (status != OME_OK)
     {
         return status;

@@ -84,6 +84,10 @@ ome_status_t ome_journal_writer_open(
 ome_status_t ome_journal_writer_append(
     ome_journal_writer_t *writer, uint64_t sequence, uint16_t kind, const void *data, uint32_t length_bytes);
 
+/* The next records, of `size_bytes` with their envelopes, shall be written by one call: begins the next segment, or writes what there is,
+ * where they do not fit behind it. At most OME_JOURNAL_RECORD_SIZE_MAX. Returns as ome_journal_writer_append. */
+ome_status_t ome_journal_writer_make_room(ome_journal_writer_t *writer, size_t size_bytes);
+
 /* Hands all that was appended to the operating system. Returns OME_OK; OME_IO_ERROR (writer->error); OME_STOPPED. */
 ome_status_t ome_journal_writer_write(ome_journal_writer_t *writer);
 

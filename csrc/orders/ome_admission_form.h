@@ -17,6 +17,20 @@ static inline bool admission_sender_is_unknown(const ome_admission_t *admission)
     return !ome_engine_knows_sender(admission->engine, ome_command_sender(admission->command));
 }
 
+/* Where anybody may use it, it is not. */
+static inline bool admission_account_is_unknown(const ome_admission_t *admission)
+{
+    const ome_engine_t *engine = admission->engine;
+    const uint32_t account = admission->command->account;
+    return OME_UNLIKELY((account & engine->account_mask) != 0) && ome_engine_restricts_accounts(engine) &&
+           ome_account_owner(&engine->accounts, account) == 0;
+}
+
+static inline bool admission_account_is_anothers(const ome_admission_t *admission)
+{
+    return !ome_engine_may_use_account(admission->engine, admission->command->account, admission->command->participant);
+}
+
 static inline bool admission_instrument_is_missing(const ome_admission_t *admission)
 {
     return admission->command->instrument == 0;

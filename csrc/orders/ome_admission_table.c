@@ -26,6 +26,8 @@
 #define ADMISSION_CHECKS(ROW)                                                                                                              \
     ROW(RESERVED_NOT_ZERO, REFERENCE | MASS_CANCEL | EXPIRE_ORDERS | SET_LAST_PRICE | DEFINITION, reserved_is_not_zero)                    \
     ROW(UNKNOWN_SESSION, NEW | REFERENCE | MASS_CANCEL, sender_is_unknown)                                                                 \
+    ROW(UNKNOWN_ACCOUNT, NEW, account_is_unknown)                                                                                          \
+    ROW(ACCOUNT_NOT_OWNED, NEW, account_is_anothers)                                                                                       \
     ROW(UNKNOWN_INSTRUMENT, NEW | SET_LAST_PRICE, instrument_is_missing)                                                                   \
     ROW(UNKNOWN_INSTRUMENT, NEW | SET_LAST_PRICE | MASS_CANCEL | EXPIRE_ORDERS, instrument_is_unknown)                                     \
     ROW(BAD_SIDE, NEW, side_is_bad)                                                                                                        \

@@ -4,6 +4,8 @@
 #include "base/ome_clock.h"
 
 #define PART_COUNT_MAX 256u
+#define COMMAND_RECORD_COUNT_MAX 5u /* of the longest command, with all terms that there are and room for more */
+#define COMMAND_SIZE_MAX (COMMAND_RECORD_COUNT_MAX * OME_JOURNAL_COMMAND_SIZE)
 
 void ome_journal_stage_init(ome_journal_stage_t *stage, const ome_journal_stage_config_t *config)
 {
@@ -24,6 +26,21 @@ uint64_t ome_journal_stage_unsynced_count(const ome_journal_stage_t *stage)
     return stage->writer->written_sequence - stage->writer->durable_sequence;
 }
 
+static bool stage_is_continued(const ome_command_t *command)
+{
+    const bool may_be = command->kind == OME_COMMAND_KIND_NEW_ORDER || command->kind == OME_COMMAND_KIND_AMEND_ORDER ||
+                        command->kind == OME_COMMAND_KIND_ORDER_TERMS;
+    return may_be && (command->flags & OME_COMMAND_FLAGS_CONTINUED) != 0;
+}
+
+/* A command of several records is written whole: who is killed between two writes leaves all of it or nothing. */
+static ome_status_t stage_begin_command(ome_journal_stage_t *stage, bool is_continued)
+{
+    const bool begins_several = is_continued && !stage->is_in_command;
+    stage->is_in_command = is_continued;
+    return begins_several ? ome_journal_writer_make_room(stage->writer, COMMAND_SIZE_MAX) : OME_OK;
+}
+
 /* The slots are free again when this returns OME_OK: the writer has copied them. */
 static ome_status_t stage_append(ome_journal_stage_t *stage, uint32_t count)
 {
@@ -33,8 +50,12 @@ static ome_status_t stage_append(ome_journal_stage_t *stage, uint32_t count)
         const ome_command_t *command = ome_ring_slot(stage->ring, sequence);
         /* A kind of 0 marks the end of a journal; the engine rejects it and every other unknown kind alike. */
         const uint16_t kind = command->kind != 0 ? command->kind : UINT8_MAX;
-        const ome_status_t status =
-            ome_journal_writer_append(stage->writer, sequence, kind, (const uint8_t *)command + sizeof(uint64_t), OME_BODY_SIZE);
+        ome_status_t status = stage_begin_command(stage, stage_is_continued(command));
+        if (status != OME_OK)
+        {
+            return status;
+        }
+        status = ome_journal_writer_append(stage->writer, sequence, kind, (const uint8_t *)command + sizeof(uint64_t), OME_BODY_SIZE);
         if (status != OME_OK)
         {
             return status;
@@ -45,15 +66,15 @@ static ome_status_t stage_append(ome_journal_stage_t *stage, uint32_t count)
     return OME_OK;
 }
 
-/* Appends what is there and what comes meanwhile, at most as much as the ring holds; gives how much. In parts, so that
- * the slots of one part are filled again while the next is appended. */
+/* Appends what is there and what comes meanwhile, at most as much as the ring holds and the rest of the last command;
+ * gives how much. In parts, so that the slots of one part are filled again while the next is appended. */
 static ome_status_t stage_append_group(ome_journal_stage_t *stage, uint32_t *group_count)
 {
     const uint32_t group_count_max = stage->ring->slot_count;
     *group_count = 0;
-    while (*group_count < group_count_max)
+    while (*group_count < group_count_max || (stage->is_in_command && *group_count < group_count_max + COMMAND_RECORD_COUNT_MAX))
     {
-        const uint32_t left = group_count_max - *group_count;
+        const uint32_t left = *group_count < group_count_max ? group_count_max - *group_count : 1;
         const uint32_t count = ome_ring_available(stage->ring, stage->next_sequence, left < PART_COUNT_MAX ? left : PART_COUNT_MAX);
         if (count == 0)
         {

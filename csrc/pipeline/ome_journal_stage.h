@@ -30,6 +30,7 @@ typedef struct
     uint64_t oldest_unsynced_ns; /* monotonic; when the oldest command that is not durable was written */
     uint32_t batch_count;
     uint32_t consumer_index;
+    bool is_in_command; /* the record that was appended last is CONTINUED */
     bool waits; /* publication waits for the journal: fixed */
     ome_status_t status;   /* OME_OK, or why it stopped */
     atomic_bool is_spare_due; /* read by the thread that prepares: a quarter of the segment is used, so the next one should be made */

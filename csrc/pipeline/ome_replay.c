@@ -200,14 +200,18 @@ ome_status_t ome_replay_begin_behind(ome_replay_t *replay, uint64_t snapshot_seq
 
 #define REPLAY_UNKNOWN_RULES "a command asks for a version of the rules that this build does not know"
 
+/* Bytes that meant nothing when the command was written still mean nothing. */
 static ome_limits_t replay_limits_of(const ome_command_t *command)
 {
+    const bool knows_accounts = command->rules_version >= OME_RULES_VERSION_ACCOUNTS;
     return (ome_limits_t){.order_count_max = command->order_count_max,
         .level_count_max = command->level_count_max,
         .instrument_count_max = command->instrument_count_max,
         .session_count_max = command->session_count_max,
         .special_count_max = command->special_count_max,
-        .rules_version = command->rules_version};
+        .rules_version = command->rules_version,
+        .account_count_max = knows_accounts ? command->account_count_max : 0,
+        .limit_flags = knows_accounts ? command->limit_flags : 0};
 }
 
 /* Makes the engine with the limits of the journal's first command. */

@@ -61,7 +61,8 @@ bool ome_engine_fits(const ome_engine_t *engine, const ome_limits_t *limits)
 {
     return engine->pools.orders.slots_ever_used <= limits->order_count_max && engine->pools.ladder.level_count <= limits->level_count_max &&
            engine->instrument_count <= limits->instrument_count_max && resize_session_number_max(engine) <= limits->session_count_max &&
-           engine->pools.specials.record_count <= limits->special_count_max && engine->limits.rules_version <= limits->rules_version;
+           engine->pools.specials.record_count <= limits->special_count_max && engine->limits.rules_version <= limits->rules_version &&
+           engine->accounts.count <= limits->account_count_max;
 }
 
 /* What was counted under rules without sessions means nothing. */
@@ -69,6 +70,7 @@ static void resize_set_rules(ome_engine_t *engine, uint32_t rules_version)
 {
     const bool counted = ome_engine_counts_sessions(engine);
     engine->limits.rules_version = rules_version;
+    ome_engine_set_account_mask(engine);
     for (uint32_t number = 1; number <= engine->limits.session_count_max && !counted; number++)
     {
         engine->progress[number] = (ome_session_progress_t){.defined_sequence = engine->sequence};

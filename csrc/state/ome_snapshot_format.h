@@ -29,7 +29,8 @@
 #define OME_SNAPSHOT_VERSION_PLAIN 1u      /* no order attributes, and no term above OME_SNAPSHOT_TERM_PLAIN */
 #define OME_SNAPSHOT_VERSION_ATTRIBUTES 2u /* either of them */
 #define OME_SNAPSHOT_VERSION_RULES 3u      /* a version of the rules above the first; the rest as in version 2 */
-#define OME_SNAPSHOT_VERSION 3u            /* the highest that this build reads */
+#define OME_SNAPSHOT_VERSION_ACCOUNTS 4u   /* a version of the rules that has accounts: their section, and their limits */
+#define OME_SNAPSHOT_VERSION 4u            /* the highest that this build reads */
 #define OME_SNAPSHOT_HEADER_SIZE 4096u
 #define OME_SNAPSHOT_BLOCK_SIZE 65536u /* of content, without its checksum */
 #define OME_SNAPSHOT_CHECKSUM_SIZE 4u
@@ -43,14 +44,16 @@ enum
     OME_SNAPSHOT_SECTION_ORDERS =
         4, /* at rest: by instrument, bids before asks, best price first, displayed before hidden, front of the queue first */
     OME_SNAPSHOT_SECTION_STOPS = 5,  /* waiting: by instrument, buys before sells, first to trigger first, by entry */
-    OME_SNAPSHOT_SECTION_PENDING = 6 /* the command that waits for its terms, if one does */
+    OME_SNAPSHOT_SECTION_PENDING = 6, /* the command that waits for its terms, if one does */
+    OME_SNAPSHOT_SECTION_ACCOUNTS = 7 /* in the order of their first definitions; from version 4 on */
 };
-#define OME_SNAPSHOT_SECTION_COUNT 6u
+#define OME_SNAPSHOT_SECTION_COUNT 7u
+#define OME_SNAPSHOT_SECTION_COUNT_FIRST 6u /* before version 4 */
 
 /* OFFSET SIZE FIELD
  *      0    4 type
  *      4    4 reserved
- *      8    8 count       of instruments, sessions, slots, orders or commands
+ *      8    8 count       of instruments, sessions, slots, orders, commands or accounts
  *     16    8 size_bytes  of its entries */
 typedef struct
 {
@@ -86,9 +89,12 @@ static_assert(offsetof(ome_snapshot_section_t, size_bytes) == 16, "size_bytes is
  *    100    4 slots_retired         whose generations are used up: neither live nor free, in no section
  *    104    4 section_count
  *    108    4 journal_checksum      chain checksum of the journal's records so far, as the caller gave it
- *    112  144 sections
+ *    112  144 sections              all but that of accounts
  *    256    4 rules_version         0 before version 3
- *    260 3832 reserved
+ *    260    4 account_count_max     0 before version 4
+ *    264   24 accounts              their section; zeros before version 4
+ *    288    4 limit_flags           OME_LIMIT_FLAGS_; 0 before version 4
+ *    292 3800 reserved
  *   4092    4 checksum              CRC-32C of all before */
 typedef struct
 {
@@ -112,9 +118,12 @@ typedef struct
     uint32_t slots_retired;
     uint32_t section_count;
     uint32_t journal_checksum;
-    ome_snapshot_section_t sections[OME_SNAPSHOT_SECTION_COUNT];
+    ome_snapshot_section_t sections[OME_SNAPSHOT_SECTION_COUNT_FIRST];
     uint32_t rules_version;
-    uint8_t reserved[3832];
+    uint32_t account_count_max;
+    ome_snapshot_section_t accounts;
+    uint32_t limit_flags;
+    uint8_t reserved[3800];
     uint32_t checksum;
 } ome_snapshot_header_t;
 static_assert(sizeof(ome_snapshot_header_t) == OME_SNAPSHOT_HEADER_SIZE, "the header is one block of a disk and has no padding");
@@ -127,7 +136,10 @@ static_assert(offsetof(ome_snapshot_header_t, order_count) == 92, "order_count i
 static_assert(offsetof(ome_snapshot_header_t, section_count) == 104, "section_count is in place");
 static_assert(offsetof(ome_snapshot_header_t, sections) == 112, "the sections are in place");
 static_assert(offsetof(ome_snapshot_header_t, rules_version) == 256, "rules_version is in place");
-static_assert(offsetof(ome_snapshot_header_t, reserved) == 260, "reserved is in place");
+static_assert(offsetof(ome_snapshot_header_t, account_count_max) == 260, "account_count_max is in place");
+static_assert(offsetof(ome_snapshot_header_t, accounts) == 264, "the section of accounts is in place");
+static_assert(offsetof(ome_snapshot_header_t, limit_flags) == 288, "limit_flags is in place");
+static_assert(offsetof(ome_snapshot_header_t, reserved) == 292, "reserved is in place");
 static_assert(offsetof(ome_snapshot_header_t, checksum) == 4092, "checksum is in place");
 
 static inline ome_limits_t ome_snapshot_limits(const ome_snapshot_header_t *header)
@@ -137,7 +149,9 @@ static inline ome_limits_t ome_snapshot_limits(const ome_snapshot_header_t *head
         .instrument_count_max = header->instrument_count_max,
         .session_count_max = header->session_count_max,
         .special_count_max = header->special_count_max,
-        .rules_version = header->rules_version};
+        .rules_version = header->rules_version,
+        .account_count_max = header->account_count_max,
+        .limit_flags = header->limit_flags};
 }
 
 static inline void ome_snapshot_set_limits(ome_snapshot_header_t *header, const ome_limits_t *limits)
@@ -148,15 +162,35 @@ static inline void ome_snapshot_set_limits(ome_snapshot_header_t *header, const 
     header->session_count_max = limits->session_count_max;
     header->special_count_max = limits->special_count_max;
     header->rules_version = limits->rules_version;
+    header->account_count_max = limits->account_count_max;
+    header->limit_flags = limits->limit_flags;
+}
+
+/* How many sections a snapshot of this version has. */
+static inline uint32_t ome_snapshot_section_count(uint32_t version)
+{
+    return version < OME_SNAPSHOT_VERSION_ACCOUNTS ? OME_SNAPSHOT_SECTION_COUNT_FIRST : OME_SNAPSHOT_SECTION_COUNT;
+}
+
+/* Where the line of a section is in the header. */
+static inline uint64_t ome_snapshot_section_offset(uint32_t type)
+{
+    return type == OME_SNAPSHOT_SECTION_ACCOUNTS ? offsetof(ome_snapshot_header_t, accounts)
+                                                 : offsetof(ome_snapshot_header_t, sections) + (type - 1) * sizeof(ome_snapshot_section_t);
+}
+
+static inline const ome_snapshot_section_t *ome_snapshot_section(const ome_snapshot_header_t *header, uint32_t type)
+{
+    return type == OME_SNAPSHOT_SECTION_ACCOUNTS ? &header->accounts : &header->sections[type - 1];
 }
 
 /* Bytes of all sections. The sizes are within the limits. */
 static inline uint64_t ome_snapshot_content_size(const ome_snapshot_header_t *header)
 {
     uint64_t size_bytes = 0;
-    for (uint32_t i = 0; i < OME_SNAPSHOT_SECTION_COUNT; i++)
+    for (uint32_t type = 1; type <= OME_SNAPSHOT_SECTION_COUNT; type++)
     {
-        size_bytes += header->sections[i].size_bytes;
+        size_bytes += ome_snapshot_section(header, type)->size_bytes; /* 0 of one that the version does not have */
     }
     return size_bytes;
 }
@@ -230,6 +264,20 @@ static_assert(offsetof(ome_snapshot_progress_t, command_sequence) == 16, "comman
 static_assert(sizeof(ome_snapshot_session_t) == 24, "a session has no padding");
 static_assert(offsetof(ome_snapshot_session_t, participant) == 16, "participant is in place");
 static_assert(offsetof(ome_snapshot_session_t, session) == 20, "session is in place");
+
+/* ACCOUNT
+ * OFFSET SIZE FIELD
+ *      0   16 participant_name  whom it belongs to; zeros: nobody
+ *     16    4 account           not 0
+ *     20    4 reserved */
+typedef struct
+{
+    char participant_name[OME_NAME_SIZE];
+    uint32_t account;
+    uint32_t reserved;
+} ome_snapshot_account_t;
+static_assert(sizeof(ome_snapshot_account_t) == 24, "an account has no padding");
+static_assert(offsetof(ome_snapshot_account_t, account) == 16, "account is in place");
 
 /* FREE SLOT
  * OFFSET SIZE FIELD

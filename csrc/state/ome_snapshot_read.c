@@ -112,6 +112,8 @@ static entry_size_t read_entry_size(uint32_t version, uint32_t type)
         return (entry_size_t){order, order + special + attributes};
     case OME_SNAPSHOT_SECTION_STOPS:
         return (entry_size_t){stop, stop + attributes};
+    case OME_SNAPSHOT_SECTION_ACCOUNTS:
+        return (entry_size_t){sizeof(ome_snapshot_account_t), sizeof(ome_snapshot_account_t)};
     default:
         return (entry_size_t){pending, pending};
     }
@@ -130,6 +132,8 @@ static uint64_t read_count_max(const ome_snapshot_header_t *limits, uint32_t typ
         return limits->special_count_max;
     case OME_SNAPSHOT_SECTION_PENDING:
         return 1;
+    case OME_SNAPSHOT_SECTION_ACCOUNTS:
+        return limits->account_count_max;
     default:
         return limits->order_count_max;
     }
@@ -137,8 +141,8 @@ static uint64_t read_count_max(const ome_snapshot_header_t *limits, uint32_t typ
 
 static bool read_check_section(ome_snapshot_reader_t *reader, uint32_t type)
 {
-    const ome_snapshot_section_t *section = &reader->header.sections[type - 1];
-    const uint64_t offset = offsetof(ome_snapshot_header_t, sections) + (type - 1) * sizeof(*section);
+    const ome_snapshot_section_t *section = ome_snapshot_section(&reader->header, type);
+    const uint64_t offset = ome_snapshot_section_offset(type);
     if (section->type != type || section->reserved != 0)
     {
         return ome_snapshot_fault_at(reader, offset, "a section is not the one that belongs there");
@@ -178,11 +182,21 @@ static bool read_check_counts(ome_snapshot_reader_t *reader)
     return true;
 }
 
+/* What the version does not have is zero. */
+static bool read_has_what_it_may(const ome_snapshot_header_t *header)
+{
+    const ome_snapshot_section_t *accounts = &header->accounts;
+    const bool has_accounts = (accounts->type | accounts->reserved | accounts->count | accounts->size_bytes | header->account_count_max |
+                                  header->limit_flags) != 0;
+    return ome_snapshot_is_zero(header->reserved, sizeof(header->reserved)) &&
+           (header->version >= OME_SNAPSHOT_VERSION_ACCOUNTS || !has_accounts);
+}
+
 static bool read_check_header(ome_snapshot_reader_t *reader)
 {
     const ome_snapshot_header_t *header = &reader->header;
-    if (header->header_size != OME_SNAPSHOT_HEADER_SIZE || header->section_count != OME_SNAPSHOT_SECTION_COUNT ||
-        !ome_snapshot_is_zero(header->reserved, sizeof(header->reserved)))
+    if (header->header_size != OME_SNAPSHOT_HEADER_SIZE || header->section_count != ome_snapshot_section_count(header->version) ||
+        !read_has_what_it_may(header))
     {
         return ome_snapshot_fault_at(reader, 0, "the header is not one of this version");
     }
@@ -191,7 +205,7 @@ static bool read_check_header(ome_snapshot_reader_t *reader)
     {
         return ome_snapshot_fault_at(reader, offsetof(ome_snapshot_header_t, order_count_max), "a limit is out of range");
     }
-    for (uint32_t type = 1; type <= OME_SNAPSHOT_SECTION_COUNT; type++)
+    for (uint32_t type = 1; type <= header->section_count; type++)
     {
         if (!read_check_section(reader, type))
         {

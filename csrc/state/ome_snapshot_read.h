@@ -51,7 +51,7 @@ static inline bool ome_snapshot_is_zero(const uint8_t *bytes, size_t size_bytes)
 
 static inline uint64_t ome_snapshot_count(const ome_snapshot_header_t *header, uint32_t type)
 {
-    return header->sections[type - 1].count;
+    return ome_snapshot_section(header, type)->count;
 }
 
 #endif

@@ -155,6 +155,43 @@ static bool restore_pending(ome_snapshot_reader_t *reader, ome_pending_t *pendin
     return true;
 }
 
+/* ---- accounts ---- */
+
+static bool restore_account(ome_snapshot_reader_t *reader, ome_accounts_t *accounts)
+{
+    ome_snapshot_account_t entry;
+    if (!ome_snapshot_take(reader, &entry, sizeof(entry)))
+    {
+        return false;
+    }
+    if (entry.account == 0 || entry.reserved != 0 ||
+        !(ome_name_is_valid(entry.participant_name) || ome_define_is_nobody(entry.participant_name)))
+    {
+        return ome_snapshot_fault(reader, "an account is not one that can be defined");
+    }
+    if (ome_account_is_defined(accounts, entry.account))
+    {
+        return ome_snapshot_fault(reader, "an account is there twice");
+    }
+    const bool is_there = ome_account_define(accounts, entry.account, entry.participant_name);
+    OME_ASSERT(is_there); /* the header counts no more than fit */
+    return true;
+}
+
+static bool restore_accounts(ome_snapshot_reader_t *reader, ome_engine_t *engine)
+{
+    for (uint64_t i = 0; i < ome_snapshot_count(&reader->header, OME_SNAPSHOT_SECTION_ACCOUNTS); i++)
+    {
+        if (!restore_account(reader, &engine->accounts))
+        {
+            return false;
+        }
+    }
+    ome_define_account_participants(engine);
+    ome_engine_set_account_mask(engine);
+    return true;
+}
+
 /* ---- the whole ---- */
 
 /* Makes one entry of a section with few. */
@@ -204,6 +241,10 @@ static bool restore_sections(ome_snapshot_reader_t *reader, ome_engine_t *engine
         return false;
     }
     if (ome_snapshot_count(header, OME_SNAPSHOT_SECTION_PENDING) != 0 && !restore_pending(reader, &engine->pending))
+    {
+        return false;
+    }
+    if (!restore_accounts(reader, engine))
     {
         return false;
     }

@@ -95,7 +95,7 @@ uint32_t ome_snapshot_version(const ome_engine_t *engine)
 {
     if (engine->limits.rules_version != 0)
     {
-        return OME_SNAPSHOT_VERSION_RULES;
+        return ome_engine_knows_accounts(engine) ? OME_SNAPSHOT_VERSION_ACCOUNTS : OME_SNAPSHOT_VERSION_RULES;
     }
     const uint64_t count = write_count_with_attributes(&engine->pools.specials, false) +
                            write_count_with_attributes(&engine->pools.specials, true) + write_pending_has_more_terms(&engine->pending);
@@ -124,7 +124,7 @@ static void write_set_sections(ome_snapshot_header_t *header, const ome_engine_t
     header->order_count = (uint32_t)slots.live;
     header->slots_ever_used = engine->pools.orders.slots_ever_used;
     header->slots_retired = (uint32_t)slots.retired;
-    header->section_count = OME_SNAPSHOT_SECTION_COUNT;
+    header->section_count = ome_snapshot_section_count(header->version);
     write_set_section(
         header, OME_SNAPSHOT_SECTION_INSTRUMENTS, engine->instrument_count, engine->instrument_count * sizeof(ome_snapshot_instrument_t));
     write_set_section(header, OME_SNAPSHOT_SECTION_SESSIONS, engine->session_count, engine->session_count * session_size);
@@ -135,6 +135,12 @@ static void write_set_sections(ome_snapshot_header_t *header, const ome_engine_t
     write_set_section(
         header, OME_SNAPSHOT_SECTION_STOPS, stop_count, stop_count * stop_size + stop_attributes * sizeof(ome_snapshot_attributes_t));
     write_set_section(header, OME_SNAPSHOT_SECTION_PENDING, engine->pending.waits, engine->pending.waits * pending_size);
+    if (header->version >= OME_SNAPSHOT_VERSION_ACCOUNTS)
+    {
+        header->accounts = (ome_snapshot_section_t){.type = OME_SNAPSHOT_SECTION_ACCOUNTS,
+            .count = engine->accounts.count,
+            .size_bytes = engine->accounts.count * sizeof(ome_snapshot_account_t)};
+    }
 }
 
 static void write_set_header(ome_snapshot_header_t *header, const ome_engine_t *engine, ome_snapshot_past_t past)
@@ -150,6 +156,10 @@ static void write_set_header(ome_snapshot_header_t *header, const ome_engine_t *
         .journal_checksum = past.journal_checksum,
         .state_hash = ome_engine_state_hash(engine)};
     ome_snapshot_set_limits(header, &engine->limits);
+    if (header->version < OME_SNAPSHOT_VERSION_ACCOUNTS)
+    {
+        header->account_count_max = header->limit_flags = 0; /* they mean nothing */
+    }
     write_set_sections(header, engine);
     header->total_size = ome_snapshot_total_size(header);
     header->checksum = ome_crc32c(0, header, offsetof(ome_snapshot_header_t, checksum));
@@ -309,6 +319,16 @@ static void write_put_pending(ome_snapshot_writer_t *writer, const ome_pending_t
     }
 }
 
+static void write_put_accounts(ome_snapshot_writer_t *writer, const ome_accounts_t *accounts)
+{
+    for (uint32_t i = 0; i < accounts->count; i++)
+    {
+        ome_snapshot_account_t entry = {.account = accounts->numbers[i]};
+        memcpy(entry.participant_name, ome_account_name(accounts, entry.account), OME_NAME_SIZE);
+        write_put_entry(writer, &entry, sizeof(entry));
+    }
+}
+
 ome_status_t ome_snapshot_write(
     ome_snapshot_writer_t *writer, const ome_engine_t *engine, ome_snapshot_past_t past, ome_snapshot_put_t put, void *context)
 {
@@ -334,6 +354,7 @@ ome_status_t ome_snapshot_write(
         write_put_stops(writer, engine, &engine->books[number], OME_SIDE_SELL);
     }
     write_put_pending(writer, &engine->pending);
+    write_put_accounts(writer, &engine->accounts);
     if (writer->used_bytes > 0)
     {
         write_end_block(writer);

@@ -491,9 +491,10 @@ const char *ome_engine_check(const ome_engine_t *engine)
 {
     count_t count = {0};
     const char *wrong_session = check_sessions(engine);
-    if (wrong_session != NULL)
+    const char *wrong_account = ome_accounts_check(&engine->accounts);
+    if (wrong_session != NULL || wrong_account != NULL)
     {
-        return wrong_session;
+        return wrong_session != NULL ? wrong_session : wrong_account;
     }
     for (uint32_t number = 1; number <= engine->instrument_count; number++)
     {

@@ -127,6 +127,14 @@ static uint64_t hash_mix_session(uint64_t hash, const ome_engine_t *engine, uint
     return ome_hash_mix(hash, words);
 }
 
+static uint64_t hash_mix_account(uint64_t hash, const ome_accounts_t *accounts, uint32_t account)
+{
+    uint64_t name[2];
+    hash_name_words(ome_account_name(accounts, account), name);
+    const uint64_t words[8] = {account, name[0], name[1], 0, 0, 0, 0, 0};
+    return ome_hash_mix(hash, words);
+}
+
 uint64_t ome_engine_state_hash(const ome_engine_t *engine)
 {
     const ome_order_pool_t *pool = &engine->pools.orders;
@@ -160,5 +168,10 @@ uint64_t ome_engine_state_hash(const ome_engine_t *engine)
         hash = hash_mix_waiting(hash, engine, &engine->books[number], OME_SIDE_BUY);
         hash = hash_mix_waiting(hash, engine, &engine->books[number], OME_SIDE_SELL);
     }
-    return engine->pending.waits ? hash_mix_pending(hash, &engine->pending) : hash;
+    hash = engine->pending.waits ? hash_mix_pending(hash, &engine->pending) : hash;
+    for (uint32_t i = 0; i < engine->accounts.count; i++)
+    {
+        hash = hash_mix_account(hash, &engine->accounts, engine->accounts.numbers[i]);
+    }
+    return hash;
 }

@@ -26,6 +26,7 @@
 #include "concurrent/ome_ingress.h"
 #include "concurrent/ome_published.h"
 #include "wire/ome_frame.h"
+#include "wire/ome_link.h"
 #include "wire/ome_report_history.h"
 #include "wire/ome_reports.h"
 #include "wire/ome_runs.h"
@@ -52,17 +53,15 @@ typedef struct
     ome_counter_t *sessions;
     ome_counter_t *sessions_ended;
     ome_counter_t *disconnect_cancels;
-    ome_counter_t *orders;
-    ome_counter_t *cancels;
-    ome_counter_t *rejects;
     ome_counter_t *orders_storage_low;
-    ome_histogram_t *report_latency;
+    ome_report_counters_t made;
 } ome_gateway_counters_t;
 
 typedef struct
 {
-    ome_ingress_t ingress;
-    ome_reader_t reader;
+    ome_ingress_t ingress; /* in a process of its own: the clock alone */
+    ome_reader_t reader;   /* in the engine's process */
+    ome_link_t *link;      /* in a process of its own; NULL: it is a thread of the engine's */
     bool (*is_open)(void *context);     /* whether commands are taken */
     uint8_t (*storage)(void *context);  /* ome_storage_t: what is refused because room is short */
     void *context;
@@ -81,9 +80,16 @@ typedef struct ome_gateway ome_gateway_t;
 uint64_t ome_gateway_size_bytes(const ome_gateway_config_t *config);
 
 /* Lays a gateway out in zeroed memory aligned to a cache line, and takes over the engine's sessions and live orders; before the threads
- * start. Sessions that want their orders cancelled when they are not connected have them cancelled first. OME_OK or OME_NO_MEMORY. */
+ * start. In a process of its own there is no engine, and ome_gateway_take_over follows. Sessions that want their orders cancelled when they are not connected have them cancelled first. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_gateway_init(
     ome_gateway_t **gateway, void *memory, uint64_t size_bytes, const ome_gateway_config_t *config, const ome_engine_t *engine);
+
+/* In a process of its own, after ome_gateway_init without an engine: reads what the engine's process tells about sessions and reports of
+ * before. OME_OK: it is all there, and the gateway can work; OME_EMPTY: not yet. */
+ome_status_t ome_gateway_take_over(ome_gateway_t *gateway);
+
+/* Sequences commands of the caller, of which nobody keeps a number. OME_OK; OME_FULL: busy; OME_STOPPED. */
+ome_status_t ome_gateway_submit(ome_gateway_t *gateway, const void *commands, uint32_t count);
 
 /* Works until there is something for the caller, or for about `timeout_ms`. */
 ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_ms);
@@ -110,8 +116,12 @@ uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session
 /* What is known of a session, from 1 to the most there may be. */
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look);
 
-/* From any thread: whether a session has a connection. */
-bool ome_gateway_is_connected(const ome_gateway_t *gateway, uint16_t session);
+/* By session: 1 for one that has a connection. Any thread may read it, as an atomic value. */
+const uint8_t *ome_gateway_connected(const ome_gateway_t *gateway);
+
+/* After OME_GATEWAY_DEFINED, of a session: whether it is a definition that the gateway itself had sequenced for the session that has the
+ * number, and so no answer to anybody who waits for the number. */
+int ome_gateway_is_own_definition(const ome_gateway_t *gateway);
 
 /* After OME_GATEWAY_DEFINED, of a session: the engine refused it, and it has to log on again, unless the number is another one's; or the
  * number, which was another one's, is this session's now. What was known of the one that had the number is forgotten. */

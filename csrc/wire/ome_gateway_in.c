@@ -76,7 +76,7 @@ static void gateway_put_commands(const ome_gateway_t *gateway, const uint8_t *me
     for (uint32_t i = 0; i < claim->count; i++)
     {
         const uint8_t *message = messages + (size_t)i * OME_RECORD_SIZE;
-        ome_command_t *command = ome_ingress_put(&gateway->config.ingress, claim, i, message);
+        ome_command_t *command = ome_gateway_put(gateway, claim, i, message);
         command->participant = participant;
         command->session = session;
         command->kind = (uint8_t)gateway_template_at(message, 0);
@@ -105,8 +105,6 @@ static void gateway_note_run(ome_gateway_t *gateway, uint16_t session, const ome
  * claimed together, so that no other producer's come in between. */
 static uint32_t gateway_sequence_commands(ome_gateway_t *gateway, const uint8_t *messages, uint32_t count, uint16_t session)
 {
-    const ome_ingress_t *ingress = &gateway->config.ingress;
-    const uint32_t slot_count = ingress->ring->slot_count;
     uint32_t taken = 0;
     if (count == 0)
     {
@@ -121,14 +119,14 @@ static uint32_t gateway_sequence_commands(ome_gateway_t *gateway, const uint8_t 
     {
         const uint32_t left = count - taken;
         const uint8_t *rest = messages + (size_t)taken * OME_RECORD_SIZE;
-        const uint32_t part = left <= slot_count ? left : gateway_whole_count(rest, slot_count);
+        const uint32_t part = left <= gateway->claim_count_max ? left : gateway_whole_count(rest, gateway->claim_count_max);
         ome_ingress_claim_t claim;
-        if (ome_runs_is_full(&gateway->runs) || ome_ingress_claim(ingress, part, &claim) != OME_OK)
+        if (ome_runs_is_full(&gateway->runs) || ome_gateway_claim(gateway, part, &claim) != OME_OK)
         {
             break;
         }
         gateway_put_commands(gateway, rest, &claim, session);
-        ome_ingress_publish(ingress, &claim);
+        ome_gateway_publish(gateway, &claim);
         gateway_note_run(gateway, session, &claim);
         taken += part;
     }
@@ -185,7 +183,7 @@ static bool gateway_count_seen(
 static void gateway_answer_seen(ome_gateway_t *gateway, const ome_socket_message_t *from, uint32_t count, uint16_t session)
 {
     const ome_session_slot_t *slot = &gateway->table.sessions[session];
-    const uint64_t answered = gateway->reports.sequence;
+    const uint64_t answered = gateway->answered_sequence;
     uint32_t unknown_count = 0;
     uint32_t first_unknown = 0;
     for (uint32_t i = 0; i < count; i++)

@@ -3,15 +3,24 @@
 
 #include "base/ome_assert.h"
 #include "base/ome_clock.h"
+#include "base/ome_memory.h"
 #include "wire/ome_gateway_state.h"
+
+/* Of a part of the memory at the start, as of every part of the engine's. */
+#define TOUCHED_BYTES (UINT64_C(32) << 20)
 
 /* While a session that is behind waits for its connection, the loop looks so often whether it has read. */
 #define BEHIND_LOOK_MS 1u
 
+static uint32_t gateway_claim_count_max(const ome_gateway_config_t *config)
+{
+    return config->link != NULL ? config->link->entries.slot_count : config->ingress.ring->slot_count;
+}
+
 /* Runs that may be unanswered: each has a message at least, and so many messages are in the ring and the stream at most. */
 static uint32_t gateway_run_count(const ome_gateway_config_t *config)
 {
-    return 4 * config->ingress.ring->slot_count;
+    return 4 * gateway_claim_count_max(config);
 }
 
 static void gateway_lay_out(ome_gateway_t *gateway, ome_arena_t *arena, const ome_gateway_config_t *config)
@@ -45,12 +54,22 @@ static void gateway_owe_cancels(ome_gateway_t *gateway)
     for (uint32_t number = 1; number <= gateway->table.session_count_max; number++)
     {
         ome_session_slot_t *session = &gateway->table.sessions[number];
-        if ((session->defined_flags & OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT) != 0 && gateway->reports.order_counts[number] > 0)
+        if ((session->defined_flags & OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT) != 0 &&
+            ome_order_count(gateway->order_counts, (uint16_t)number) > 0)
         {
             session->owes_cancel = true;
             gateway->owing[gateway->owing_count++] = (uint16_t)number;
         }
     }
+}
+
+/* What the first reports use: the loop would otherwise wait for each page to be cleared. */
+static void gateway_touch(const ome_gateway_t *gateway)
+{
+    const uint64_t history_bytes = (uint64_t)gateway->history.count_max * sizeof(ome_kept_report_t);
+    const uint64_t order_bytes = (uint64_t)gateway->config.order_count_max * sizeof(ome_report_order_t);
+    ome_memory_touch(gateway->history.reports, history_bytes < TOUCHED_BYTES ? history_bytes : TOUCHED_BYTES);
+    ome_memory_touch(gateway->reports.orders, order_bytes < TOUCHED_BYTES ? order_bytes : TOUCHED_BYTES);
 }
 
 ome_status_t ome_gateway_init(
@@ -64,34 +83,40 @@ ome_status_t ome_gateway_init(
     ome_arena_t arena = {.memory = memory};
     ome_gateway_t *made = ome_arena_take(&arena, sizeof(ome_gateway_t));
     made->config = *config;
-    made->command_message_count_max = config->ingress.ring->slot_count < OME_FRAME_COMMAND_MESSAGE_COUNT_MAX
-                                          ? config->ingress.ring->slot_count
-                                          : OME_FRAME_COMMAND_MESSAGE_COUNT_MAX;
+    made->claim_count_max = gateway_claim_count_max(config);
+    made->command_message_count_max =
+        made->claim_count_max < OME_FRAME_COMMAND_MESSAGE_COUNT_MAX ? made->claim_count_max : OME_FRAME_COMMAND_MESSAGE_COUNT_MAX;
     gateway_lay_out(made, &arena, config);
+    *gateway = made;
+    if (config->link != NULL)
+    {
+        made->order_counts = config->link->order_counts;
+        made->table.is_connected = config->link->is_connected; /* where the engine's process sees it */
+        return OME_OK;
+    }
+    made->order_counts = made->reports.order_counts;
+    gateway_touch(made);
     ome_reports_seed(&made->reports, engine);
     ome_session_table_seed(&made->table, engine);
     gateway_owe_cancels(made);
     (void)ome_wait_set_event_fd(ome_reader_wait(&config->reader), config->event_fd);
-    *gateway = made;
+    return OME_OK;
+}
+
+ome_status_t ome_gateway_take_over(ome_gateway_t *gateway)
+{
+    while (!gateway->has_begun && ome_gateway_read_link(gateway) > 0)
+    {
+    }
+    if (!gateway->has_begun)
+    {
+        return OME_EMPTY;
+    }
+    gateway_owe_cancels(gateway);
     return OME_OK;
 }
 
 /* ---- The loop ---- */
-
-/* Sleeps until there may be a frame or an event. */
-static ome_gateway_outcome_t gateway_sleep(ome_gateway_t *gateway, uint32_t timeout_ms)
-{
-    const ome_gateway_config_t *config = &gateway->config;
-    ome_wait_t *wait = ome_reader_wait(&config->reader);
-    ome_status_t status = OME_OK;
-    ome_wait_prepare(wait);
-    if (!ome_reader_has_event(&config->reader))
-    {
-        status = config->socket->wait(config->socket->context, config->event_fd, timeout_ms);
-    }
-    ome_wait_cancel(wait);
-    return status == OME_OK ? OME_GATEWAY_IDLE : OME_GATEWAY_STOPPED;
-}
 
 /* How long there is nothing to do but to read, in milliseconds. */
 static uint32_t gateway_pause_ms(const ome_gateway_t *gateway, uint64_t deadline_ns)
@@ -150,10 +175,9 @@ ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_m
         }
         if (work == 0)
         {
-            outcome = gateway_sleep(gateway, gateway_pause_ms(gateway, deadline_ns));
-            if (outcome != OME_GATEWAY_IDLE)
+            if (ome_gateway_sleep(gateway, gateway_pause_ms(gateway, deadline_ns)) != OME_OK)
             {
-                return outcome;
+                return OME_GATEWAY_STOPPED;
             }
             gateway->now_ns = ome_clock_monotonic_ns();
         }

@@ -44,18 +44,8 @@ static uint32_t gateway_take_kept(ome_gateway_t *gateway, const ome_session_slot
 
 /* ---- sessions that are up to date ---- */
 
-static void gateway_keep_report(ome_gateway_t *gateway, ome_execution_report_t *report)
+void ome_gateway_keep_report(ome_gateway_t *gateway, ome_session_slot_t *session, const ome_execution_report_t *report)
 {
-    if (report->session == 0 || report->session > gateway->table.session_count_max)
-    {
-        return; /* the embedder's own, or one that there cannot be */
-    }
-    ome_session_slot_t *session = &gateway->table.sessions[report->session];
-    if (!session->is_defined || report->engine_sequence <= session->defined_sequence)
-    {
-        return; /* of nobody, or of one that had the number before */
-    }
-    report->report_sequence = ++session->report_sequence;
     const uint64_t number = ome_report_history_add(&gateway->history, &gateway->table, report->session, report);
     if (session->peer == 0)
     {
@@ -104,39 +94,9 @@ static void gateway_send_reports(ome_gateway_t *gateway)
 
 /* ---- events ---- */
 
-static void gateway_count_event(const ome_gateway_t *gateway, const ome_event_t *event, uint64_t now_ns)
-{
-    const ome_gateway_counters_t *counters = &gateway->config.counters;
-    switch (event->kind)
-    {
-    case OME_EVENT_KIND_TRADE:
-    case OME_EVENT_KIND_PREVENTED: /* has no time of its own */
-    case OME_EVENT_KIND_DISPLAYED: /* makes no report */
-        return;
-    case OME_EVENT_KIND_ACCEPTED:
-        ome_counter_add(counters->orders, 1);
-        break;
-    case OME_EVENT_KIND_CANCELLED:
-        ome_counter_add(counters->cancels, 1);
-        break;
-    case OME_EVENT_KIND_REJECTED:
-        ome_counter_add(counters->rejects, 1);
-        break;
-    default:
-        break;
-    }
-    ome_histogram_record(counters->report_latency, now_ns > event->timestamp_ns ? now_ns - event->timestamp_ns : 0);
-}
-
-static bool gateway_is_definition_answer(const ome_event_t *event)
-{
-    return event->kind == OME_EVENT_KIND_DEFINED ||
-           (event->kind == OME_EVENT_KIND_REJECTED && ome_message_class(event->command_kind) == OME_MESSAGE_CLASS_DEFINITION);
-}
-
 /* Somebody else than the gateway has defined a session: its reports count from here on, though its client has not logged on yet. A session
  * that has a connection, or that this definition may only have changed, stays what it is. */
-static void gateway_note_definition(ome_gateway_t *gateway, const ome_event_t *event)
+static void gateway_note_other(ome_gateway_t *gateway, const ome_event_t *event)
 {
     if (event->kind != OME_EVENT_KIND_DEFINED || event->command_kind != OME_COMMAND_KIND_DEFINE_SESSION ||
         event->session > gateway->table.session_count_max)
@@ -151,9 +111,16 @@ static void gateway_note_definition(ome_gateway_t *gateway, const ome_event_t *e
     }
 }
 
-/* The messages up to this command are answered. */
-static void gateway_answer_runs(ome_gateway_t *gateway, uint64_t sequence)
+void ome_gateway_note_definition(ome_gateway_t *gateway, const ome_event_t *event)
 {
+    gateway_note_other(gateway, event);
+    gateway->event = *event;
+    gateway->has_event = true;
+}
+
+void ome_gateway_answer(ome_gateway_t *gateway, uint64_t sequence)
+{
+    gateway->answered_sequence = sequence;
     const ome_run_t *run;
     while ((run = ome_runs_answer(&gateway->runs, sequence)) != NULL)
     {
@@ -180,24 +147,27 @@ static uint32_t gateway_read_events(ome_gateway_t *gateway)
         const uint32_t made_count = ome_reports_make(&gateway->reports, event, made);
         for (uint32_t i = 0; i < made_count; i++)
         {
-            gateway_keep_report(gateway, &made[i]);
+            ome_session_slot_t *session = ome_session_table_owner(&gateway->table, &made[i]);
+            if (session != NULL)
+            {
+                made[i].report_sequence = ++session->report_sequence;
+                ome_gateway_keep_report(gateway, session, &made[i]);
+            }
         }
-        gateway_count_event(gateway, event, now_ns);
-        if (gateway_is_definition_answer(event))
+        ome_report_counters_count(&config->counters.made, event, now_ns);
+        if (ome_event_is_definition_answer(event))
         {
-            gateway_note_definition(gateway, event);
-            gateway->event = *event;
-            gateway->has_event = true;
+            ome_gateway_note_definition(gateway, event);
         }
     }
-    gateway_answer_runs(gateway, events[count - 1].sequence);
+    ome_gateway_answer(gateway, events[count - 1].sequence);
     ome_reader_advance(&config->reader, count);
     return count;
 }
 
 uint32_t ome_gateway_report_events(ome_gateway_t *gateway)
 {
-    const uint32_t count = gateway_read_events(gateway);
+    const uint32_t count = gateway->config.link != NULL ? ome_gateway_read_link(gateway) : gateway_read_events(gateway);
     gateway_send_reports(gateway);
     return count;
 }

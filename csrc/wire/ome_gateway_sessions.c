@@ -48,7 +48,7 @@ static void gateway_unbind(ome_gateway_t *gateway, uint16_t session)
 static void gateway_owe_cancel(ome_gateway_t *gateway, uint16_t session)
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
-    const bool may_have_orders = ome_runs_waits(&gateway->runs, slot->last_run) || gateway->reports.order_counts[session] > 0;
+    const bool may_have_orders = ome_runs_waits(&gateway->runs, slot->last_run) || ome_order_count(gateway->order_counts, session) > 0;
     if (slot->is_defined && may_have_orders && !slot->owes_cancel)
     {
         slot->owes_cancel = true;
@@ -58,7 +58,6 @@ static void gateway_owe_cancel(ome_gateway_t *gateway, uint16_t session)
 
 void ome_gateway_pay_cancels(ome_gateway_t *gateway)
 {
-    const ome_ingress_t *ingress = &gateway->config.ingress;
     while (gateway->owing_count > 0)
     {
         const uint16_t session = gateway->owing[gateway->owing_count - 1];
@@ -69,15 +68,15 @@ void ome_gateway_pay_cancels(ome_gateway_t *gateway)
             .flags = OME_COMMAND_FLAGS_BY_SESSION | OME_COMMAND_FLAGS_ON_DISCONNECT,
             .kind = OME_COMMAND_KIND_MASS_CANCEL};
         ome_ingress_claim_t claim;
-        const ome_status_t status = ome_ingress_claim(ingress, 1, &claim);
+        const ome_status_t status = ome_gateway_claim(gateway, 1, &claim);
         if (status == OME_FULL)
         {
             return;
         }
         if (status == OME_OK)
         {
-            (void)ome_ingress_put(ingress, &claim, 0, &cancel);
-            ome_ingress_publish(ingress, &claim);
+            (void)ome_gateway_put(gateway, &claim, 0, &cancel);
+            ome_gateway_publish(gateway, &claim);
             ome_counter_add(gateway->config.counters.disconnect_cancels, 1);
         }
         slot->owes_cancel = false;
@@ -191,13 +190,12 @@ void ome_gateway_begin(ome_gateway_t *gateway, uint16_t session, uint64_t next_r
 bool ome_gateway_define_session(ome_gateway_t *gateway, uint16_t session)
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
-    const ome_ingress_t *ingress = &gateway->config.ingress;
     if (slot->is_defined && slot->defined_flags == slot->flags)
     {
         return true;
     }
     ome_ingress_claim_t claim;
-    if (ome_ingress_claim(ingress, 1, &claim) != OME_OK)
+    if (ome_gateway_claim(gateway, 1, &claim) != OME_OK)
     {
         return false;
     }
@@ -207,13 +205,19 @@ bool ome_gateway_define_session(ome_gateway_t *gateway, uint16_t session)
         .session = session,
         .kind = OME_COMMAND_KIND_DEFINE_SESSION};
     memcpy(definition.participant_name, slot->participant_name, OME_NAME_SIZE);
-    (void)ome_ingress_put(ingress, &claim, 0, &definition);
-    ome_ingress_publish(ingress, &claim);
+    (void)ome_gateway_put(gateway, &claim, 0, &definition);
+    ome_gateway_publish(gateway, &claim);
     slot->defined_sequence = slot->is_defined ? slot->defined_sequence : claim.first_sequence;
     slot->definition_sequence = claim.first_sequence;
     slot->is_defined = true;
     slot->defined_flags = slot->flags;
     return true;
+}
+
+int ome_gateway_is_own_definition(const ome_gateway_t *gateway)
+{
+    const ome_event_t *event = &gateway->event;
+    return event->session <= gateway->table.session_count_max && ome_gateway_has_defined(gateway, event->session, event->sequence);
 }
 
 void ome_gateway_undefine(ome_gateway_t *gateway, uint16_t session)
@@ -247,9 +251,9 @@ uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session
     return gateway->table.sessions[session].next_of_peer;
 }
 
-bool ome_gateway_is_connected(const ome_gateway_t *gateway, uint16_t session)
+const uint8_t *ome_gateway_connected(const ome_gateway_t *gateway)
 {
-    return ome_session_table_is_connected(&gateway->table, session);
+    return (const uint8_t *)gateway->table.is_connected;
 }
 
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look)
@@ -261,8 +265,12 @@ void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gatewa
         .report_sequence = slot->report_sequence,
         .first_report_sequence = slot->first_kept == 0 ? slot->report_sequence + 1 : first->report.report_sequence,
         .command_sequence = slot->command_sequence,
-        .order_count = gateway->reports.order_counts[session] + slot->owes_cancel, /* that a number is not used again before it is paid */
-        .is_defined = slot->is_defined};
+        .order_count =
+            ome_order_count(gateway->order_counts, session) + slot->owes_cancel, /* that a number is not used again before it is paid */
+        .is_defined = slot->is_defined,
+        .participant = slot->participant,
+        .session_number = slot->session_number};
+    memcpy(look->participant_name, slot->participant_name, OME_NAME_SIZE);
 }
 
 uint64_t ome_gateway_peer(const ome_gateway_t *gateway)
@@ -321,7 +329,7 @@ void ome_gateway_send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64
     ome_session_slot_t *slot = &gateway->table.sessions[session];
     ome_heartbeat_t heartbeat = {.request_id = request_id,
         .server_time_ns = ome_venue_clock_now_ns(gateway->config.ingress.clock),
-        .engine_sequence = ome_ring_cursor(gateway->config.ingress.ring),
+        .engine_sequence = ome_gateway_cursor(gateway),
         .report_sequence = slot->report_sequence,
         .command_sequence = slot->command_sequence,
         .session = session};

@@ -4,9 +4,12 @@
  *     ome_gateway_loop.c      set-up and the loop
  *     ome_gateway_in.c        frames to commands
  *     ome_gateway_out.c       events to reports, and reports to sessions
+ *     ome_gateway_link.c      commands to the engine, and what comes back where it is another process
  *     ome_gateway_sessions.c  sessions, heartbeats, ends */
 #ifndef OME_GATEWAY_STATE_H
 #define OME_GATEWAY_STATE_H
+
+#include <string.h>
 
 #include "wire/ome_gateway.h"
 
@@ -40,7 +43,8 @@ struct ome_gateway
     ome_runs_t runs;
     ome_throttle_t throttle;
     ome_gateway_archive_t archive;
-    ome_execution_report_t *frame; /* being put together */
+    ome_order_count_t *order_counts; /* by session */
+    ome_execution_report_t *frame;   /* being put together */
     uint16_t *dirty;               /* sessions with reports of this turn */
     uint16_t *behind;              /* sessions that are sent reports of before */
     uint16_t *owing;               /* sessions whose orders are to be cancelled */
@@ -49,15 +53,67 @@ struct ome_gateway
     uint32_t behind_count;
     uint32_t owing_count;
     uint32_t end_count;
+    uint64_t answered_sequence; /* all reports of commands up to this one were made */
     uint64_t now_ns;   /* monotonic, at the beginning of the turn */
     uint64_t watch_ns; /* when sessions are looked at again */
     uint64_t peer;
     uint8_t message[OME_FRAME_SESSION_MESSAGE_SIZE_MAX];
     ome_event_t event;
     bool has_event;
+    bool has_begun; /* in a process of its own: it knows what was before */
     bool is_behind_stuck; /* a session that is behind waits for its connection */
+    uint32_t claim_count_max; /* messages that are claimed at once */
     uint32_t command_message_count_max;
 };
+
+/* ---- ome_gateway_link.c ---- */
+
+/* The same over the link. */
+ome_status_t ome_gateway_claim_entries(ome_gateway_t *gateway, uint32_t count, ome_ingress_claim_t *claim);
+void ome_gateway_publish_entries(const ome_gateway_t *gateway, const ome_ingress_claim_t *claim);
+
+/* Claims `count` commands that follow each other, tries for a while. Their sequences are known at once, or later (OME_LINK_UNSEQUENCED).
+ * OME_OK; OME_FULL: busy; OME_STOPPED. */
+static inline ome_status_t ome_gateway_claim(ome_gateway_t *gateway, uint32_t count, ome_ingress_claim_t *claim)
+{
+    return gateway->config.link != NULL ? ome_gateway_claim_entries(gateway, count, claim)
+                                        : ome_ingress_claim(&gateway->config.ingress, count, claim);
+}
+
+/* Puts a record, of 64 bytes, at the place `index` of a claim. Returns the command. */
+static inline ome_command_t *ome_gateway_put(
+    const ome_gateway_t *gateway, const ome_ingress_claim_t *claim, uint32_t index, const void *record)
+{
+    if (gateway->config.link == NULL)
+    {
+        return ome_ingress_put(&gateway->config.ingress, claim, index, record);
+    }
+    const uint64_t claimed = index == 0 ? claim->count : 0; /* where there will be a sequence */
+    uint8_t *slot = ome_channel_slot(&gateway->config.link->entries, (claim->first_sequence & ~OME_LINK_UNSEQUENCED) + index);
+    memcpy(slot, &claimed, sizeof(claimed));
+    memcpy(slot + sizeof(claimed), (const uint8_t *)record + sizeof(claimed), OME_BODY_SIZE);
+    return (ome_command_t *)(void *)slot;
+}
+
+/* Publishes all commands of a claim. */
+static inline void ome_gateway_publish(ome_gateway_t *gateway, const ome_ingress_claim_t *claim)
+{
+    if (gateway->config.link != NULL)
+    {
+        ome_gateway_publish_entries(gateway, claim);
+        return;
+    }
+    ome_ingress_publish(&gateway->config.ingress, claim);
+}
+
+/* The last command that was sequenced, of anybody; it may be some time ago. */
+uint64_t ome_gateway_cursor(const ome_gateway_t *gateway);
+
+/* Takes what the engine's process has sent, for one turn, until a definition is among it. Returns how many. */
+uint32_t ome_gateway_read_link(ome_gateway_t *gateway);
+
+/* Sleeps until there may be a frame or something to be sent. */
+ome_status_t ome_gateway_sleep(ome_gateway_t *gateway, uint32_t timeout_ms);
 
 /* ---- ome_gateway_sessions.c ---- */
 
@@ -93,6 +149,15 @@ void ome_gateway_pay_cancels(ome_gateway_t *gateway);
 uint32_t ome_gateway_take_frames(ome_gateway_t *gateway, ome_gateway_outcome_t *outcome);
 
 /* ---- ome_gateway_out.c ---- */
+
+/* Keeps a report of this session, whose newest it is, and sends it at the end of the turn to one that is up to date. */
+void ome_gateway_keep_report(ome_gateway_t *gateway, ome_session_slot_t *session, const ome_execution_report_t *report);
+
+/* A definition took effect or was refused: the caller is told. */
+void ome_gateway_note_definition(ome_gateway_t *gateway, const ome_event_t *event);
+
+/* All reports of commands up to this one were made: the messages that became them are answered. */
+void ome_gateway_answer(ome_gateway_t *gateway, uint64_t sequence);
 
 /* The session is sent its reports from this number on; and told where they begin, if that is not what it asked for. */
 void ome_gateway_resend(ome_gateway_t *gateway, uint16_t session, uint64_t next_report_sequence);

@@ -5,7 +5,7 @@
 
 void ome_reports_init(ome_reports_t *reports, ome_arena_t *arena, uint32_t order_count_max, uint32_t session_count_max)
 {
-    reports->order_counts = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(uint32_t));
+    reports->order_counts = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(ome_order_count_t));
     reports->orders = ome_arena_take(arena, ((uint64_t)order_count_max + 1) * sizeof(ome_report_order_t));
     reports->trade_count = 0;
     reports->sequence = 0;
@@ -17,9 +17,15 @@ static uint16_t reports_session_of(const ome_report_order_t *order)
     return (uint16_t)(order->owner >> 48);
 }
 
+static void reports_count_orders(ome_reports_t *reports, const ome_report_order_t *order, uint32_t change)
+{
+    ome_order_count_t *count = &reports->order_counts[reports_session_of(order)];
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + change, memory_order_relaxed);
+}
+
 static void reports_set_leaves(ome_reports_t *reports, ome_report_order_t *order, int64_t leaves_quantity)
 {
-    reports->order_counts[reports_session_of(order)] += (uint32_t)(leaves_quantity > 0) - (uint32_t)(order->leaves_quantity > 0);
+    reports_count_orders(reports, order, (uint32_t)(leaves_quantity > 0) - (uint32_t)(order->leaves_quantity > 0));
     order->leaves_quantity = leaves_quantity;
 }
 
@@ -35,7 +41,7 @@ void ome_reports_seed(ome_reports_t *reports, const ome_engine_t *engine)
             reports->orders[slot] = (ome_report_order_t){.leaves_quantity = ome_book_leaves(&engine->pools, order),
                 .cumulative_quantity = order->cumulative_quantity,
                 .owner = ome_book_owner(&engine->pools, order)};
-            reports->order_counts[reports_session_of(&reports->orders[slot])]++;
+            reports_count_orders(reports, &reports->orders[slot], 1);
         }
     }
 }

@@ -26,6 +26,16 @@ uint64_t ome_runs_add(ome_runs_t *runs, const ome_run_t *run)
     return number;
 }
 
+void ome_runs_sequence(ome_runs_t *runs, uint64_t number, uint64_t first_sequence)
+{
+    ome_run_t *next = &runs->runs[(runs->sequenced_count + 1) & (runs->count_max - 1)];
+    if (runs->sequenced_count < runs->made_count && next->first_sequence == number)
+    {
+        next->first_sequence = first_sequence;
+        runs->sequenced_count++;
+    }
+}
+
 const ome_run_t *ome_runs_answer(ome_runs_t *runs, uint64_t sequence)
 {
     if (runs->answered_count == runs->made_count)

@@ -14,7 +14,7 @@
 
 typedef struct
 {
-    uint64_t first_sequence; /* of the engine */
+    uint64_t first_sequence; /* of the engine; a number beyond all sequences, in increasing order, where it is not known yet */
     uint64_t previous;       /* run of the same session; 0: none */
     uint32_t first_number;   /* session sequence */
     uint32_t count;
@@ -28,6 +28,7 @@ typedef struct
     ome_run_t *runs;
     uint64_t made_count;
     uint64_t answered_count;
+    uint64_t sequenced_count; /* where runs are added before they have a sequence */
     uint32_t count_max; /* a power of two */
 } ome_runs_t;
 
@@ -47,6 +48,9 @@ static inline bool ome_runs_waits(const ome_runs_t *runs, uint64_t number)
 
 /* Adds a run; there is room. Returns its number, from 1. */
 uint64_t ome_runs_add(ome_runs_t *runs, const ome_run_t *run);
+
+/* The next run that has no sequence yet, if it is the one of this number, has got it. */
+void ome_runs_sequence(ome_runs_t *runs, uint64_t number, uint64_t first_sequence);
 
 /* The oldest run that is not answered, if all of it came up to this command; or NULL. It counts as answered then. */
 const ome_run_t *ome_runs_answer(ome_runs_t *runs, uint64_t sequence);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "abi/ome_limits.h"
+#include "abi/ome_records.h"
 #include "base/ome_arena.h"
 #include "engine/ome_engine.h"
 
@@ -61,6 +62,14 @@ void ome_session_table_init(ome_session_table_t *table, ome_arena_t *arena, uint
 /* Takes over the sessions that an engine has, before its thread starts. */
 void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engine);
 
+/* Whose report this is; NULL: nobody's, since it is the embedder's own, or of one that had the number before. */
+static inline ome_session_slot_t *ome_session_table_owner(const ome_session_table_t *table, const ome_execution_report_t *report)
+{
+    const uint16_t number = report->session <= table->session_count_max ? report->session : 0;
+    ome_session_slot_t *session = &table->sessions[number];
+    return number != 0 && session->is_defined && report->engine_sequence > session->defined_sequence ? session : NULL;
+}
+
 /* The first session of a connection, or 0. */
 static inline uint16_t ome_session_table_find(const ome_session_table_t *table, uint64_t peer)
 {
@@ -74,13 +83,6 @@ void ome_session_table_bind(ome_session_table_t *table, uint16_t session, uint64
 
 /* Takes the session's connection away. It has one. */
 void ome_session_table_unbind(ome_session_table_t *table, uint16_t session);
-
-/* From any thread: whether the session has had a connection a moment ago. */
-static inline bool ome_session_table_is_connected(const ome_session_table_t *table, uint16_t session)
-{
-    /* Relaxed: nothing else is read because of it. */
-    return session <= table->session_count_max && atomic_load_explicit(&table->is_connected[session], memory_order_relaxed) != 0;
-}
 
 static inline bool ome_session_table_is_bound(const ome_session_table_t *table, uint16_t session)
 {

@@ -33,12 +33,16 @@ Messages = npt.NDArray[np.void]
 
 
 class SentFrame:
-    """Messages of one frame, whole commands: for each command where it starts, what it asks for, and the ids that its answer may have."""
+    """Messages of one frame, whole commands: for each command where it starts, what it asks for, and the ids that its answer may have.
 
-    __slots__ = ("_by_order_id", "_ids", "_new_ids", "kinds", "messages", "starts")
+    `was_sent`: over any connection, so that an answer may come.
+    """
 
-    def __init__(self, messages: Messages) -> None:
+    __slots__ = ("_by_order_id", "_ids", "_new_ids", "kinds", "messages", "starts", "was_sent")
+
+    def __init__(self, messages: Messages, *, was_sent: bool = False) -> None:
         self.messages = messages
+        self.was_sent = was_sent
         self.starts = np.flatnonzero(messages["template_id"] != _ORDER_TERMS)
         commands = messages if len(self.starts) == len(messages) else messages[self.starts]
         self.kinds = commands["template_id"]
@@ -71,7 +75,8 @@ class SentFrame:
 
     def split(self, index: int) -> tuple[SentFrame, SentFrame]:
         """The messages before a command's first one, and those from it on."""
-        return SentFrame(self.messages[:index]), SentFrame(self.messages[index:])
+        before, after = self.messages[:index], self.messages[index:]
+        return SentFrame(before, was_sent=self.was_sent), SentFrame(after, was_sent=self.was_sent)
 
 
 def _ids_after(messages: Messages, starts: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:
@@ -137,7 +142,9 @@ class SentFrames:
 
     def note_sent(self) -> None:
         """The next frame was sent."""
-        self.message_count += len(self._frames[self.sent_count].messages)
+        frame = self._frames[self.sent_count]
+        frame.was_sent = True
+        self.message_count += len(frame.messages)
         self.sent_count += 1
 
     def answer(self, reports: Reports) -> int:
@@ -145,11 +152,13 @@ class SentFrames:
         kinds = answered_kinds(reports)
         rows = np.flatnonzero(kinds)
         position = answered = 0
-        while position < len(rows) and self.sent_count:
+        while position < len(rows) and self._frames and self._frames[0].was_sent:
             frame = self._frames[0]
             part = rows[position : position + len(frame)]
             fits = frame.fits(kinds[part], reports[part])
             count = len(part) if fits.all() else int(fits.argmin())
+            if count and not self.sent_count:
+                self.note_sent()  # it was to be sent again, and has come after all
             self._forget(count)
             position, answered = position + count, answered + count
             if count < len(part):

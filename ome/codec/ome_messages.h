@@ -48,6 +48,7 @@ enum
     OME_COMMAND_KIND_DEFINE_SESSION = 34, /* Give a participant's session its numbers */
     OME_COMMAND_KIND_EXPIRE_ORDERS = 35, /* Cancel what has expired at a cutoff; also the end of the day */
     OME_COMMAND_KIND_SET_LAST_PRICE = 36, /* Give an instrument a last trade price from outside */
+    OME_COMMAND_KIND_DEFINE_ACCOUNT = 37, /* Say which participant an account belongs to */
 };
 
 /* What happened; equal to its template id. */
@@ -242,6 +243,8 @@ enum
     OME_REASON_SPECIAL_LIMIT_REACHED = 28, /* The engine holds as many orders with special terms as its limits allow */
     OME_REASON_SEQUENCE_SEEN = 29, /* The session's sequence is not above that of the last command taken from it */
     OME_REASON_SEQUENCE_GAP = 30, /* The session's sequence is more than one above that of the last command taken from it */
+    OME_REASON_UNKNOWN_ACCOUNT = 31, /* The account belongs to nobody, and the venue takes orders only for accounts that belong to somebody */
+    OME_REASON_ACCOUNT_NOT_OWNED = 32, /* The account belongs to another participant */
     OME_REASON_REQUESTED = 64, /* Cancelled because its owner asked for it */
     OME_REASON_IMMEDIATE_OR_CANCEL = 65, /* What an IOC order left unfilled is cancelled */
     OME_REASON_FILL_OR_KILL = 66, /* Not all of the order could trade, so none did */
@@ -366,7 +369,7 @@ typedef struct
     uint64_t client_order_id; /* The participant's own id, unique among its live orders; 0 for none */
     int64_t price; /* Limit; for TRAILING_STOP_LIMIT its signed distance from the stop price; ignored for an order without limit */
     int64_t quantity; /* Lots, 1 to 2^60 */
-    uint32_t account; /* The account whose position it changes */
+    uint32_t account; /* The account whose position it changes: one of the participant's own; 0 for none */
     uint16_t participant; /* (server) the participant that sent it */
     uint16_t session; /* (server) the session that sent it */
     uint32_t session_sequence; /* Counts the session's messages; the last one's plus 1, after 2^32 - 1 comes 1. 0: not counted, not for clients */

@@ -4,7 +4,7 @@ Options by name, decimals to units, and an error that names the option that is w
 say. What is refused here is what no market could mean: an option beside one that excludes it, a value that no order can have.
 
 - An order: `new_order`, `cancel_order`, `reduce_order`, `amend_order`. Many orders: `mass_cancel`, `expire_orders`.
-- The market: `set_last_price`, `define_instrument`, `define_session`, `define_limits`.
+- The market: `set_last_price`, `define_instrument`, `define_session`, `define_account`, `define_limits`.
 - A session with a venue: `logon_message`, `heartbeat_message`, `request_message`, `resend_message`, `logout_message`.
 """
 
@@ -34,6 +34,7 @@ from ome.messages import (
     NULL_VALUE,
     AmendOrder,
     CancelOrder,
+    DefineAccount,
     DefineInstrument,
     DefineLimits,
     DefineSession,
@@ -51,6 +52,7 @@ __all__ = [
     "OrderOptions",
     "amend_order",
     "cancel_order",
+    "define_account",
     "define_instrument",
     "define_limits",
     "define_session",
@@ -351,6 +353,11 @@ def define_session(name: str | bytes, /, *, participant: int, session: int, sess
         session=session,
         session_number=session_number,
     )
+
+
+def define_account(account: int, name: str, /) -> DefineAccount:
+    """The command that says that an account belongs to the participant of this name; "": to nobody."""
+    return DefineAccount(account=account, participant_name=name.encode("ascii"))
 
 
 def define_limits(limits: Limits, /, **fields: int) -> DefineLimits:

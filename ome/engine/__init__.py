@@ -12,10 +12,11 @@ from ome.engine.calls import ConcurrentUseError, EngineClosedError
 from ome.engine.market import Engine
 from ome.engine.orders import OpenOrder
 from ome.engine.reports import Completion, OrderRejectedError, Prevented, Report, Trade
-from ome.engine.state import EngineState, SessionState, limits_of, misfit
+from ome.engine.state import AccountState, EngineState, SessionState, limits_of, misfit
 from ome.engine.view import EngineView
 
 __all__ = [
+    "AccountState",
     "Book",
     "Completion",
     "ConcurrentUseError",

@@ -1,4 +1,4 @@
-"""What an engine is made with and what is in it, in numbers: limits, counts, sessions."""
+"""What an engine is made with and what is in it, in numbers: limits, counts, sessions, accounts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ome._native import CData, ffi, lib
 from ome.errors import InvalidValueError
 from ome.messages import Limits
 
-__all__ = ["EngineState", "SessionState", "limits_in", "limits_of", "misfit", "sessions_of", "state_of"]
+__all__ = ["AccountState", "EngineState", "SessionState", "accounts_of", "limits_in", "limits_of", "misfit", "sessions_of", "state_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,7 @@ class EngineState:
     level_count: int
     special_count: int
     order_slot_count: int
+    account_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,14 @@ class SessionState:
     command_sequence: int
     report_sequence: int
     defined_sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountState:
+    """An account that was ever defined, and the name of the participant that it belongs to; "": to nobody."""
+
+    account: int
+    participant_name: str
 
 
 def state_of(engine: CData) -> EngineState:
@@ -83,6 +92,15 @@ def sessions_of(engine: CData) -> list[SessionState]:
     return result
 
 
+def accounts_of(engine: CData) -> list[AccountState]:
+    """Every account that was ever defined in an engine, in the order of their first definitions."""
+    found = ffi.new("ome_account_view_t *")
+    result: list[AccountState] = []
+    while lib.ome_engine_account_owner(engine, len(result), found) == lib.OME_OK:
+        result.append(AccountState(account=found.account, participant_name=ffi.string(found.participant_name, 16).decode("ascii")))
+    return result
+
+
 def limits_in(engine: CData) -> Limits:
     """The limits that an engine has."""
     status = ffi.new("ome_engine_status_t *")
@@ -105,6 +123,7 @@ def misfit(state: EngineState, sessions: Iterable[SessionState], rules_version: 
         "session_count_max": max((max(session.session, session.participant) for session in sessions), default=0),
         "special_count_max": state.special_count,
         "rules_version": rules_version,
+        "account_count_max": state.account_count,
     }
     too_few = [name for name, count in used.items() if getattr(limits, name) < count]
     found = ", ".join(f"{name} {getattr(limits, name):,}" for name in too_few)

@@ -13,7 +13,7 @@ from ome.engine.book import Book, book_of, levels_of
 from ome.engine.calls import Handle, one_call
 from ome.engine.instruments import EngineInstruments
 from ome.engine.orders import OpenOrder, OpenOrders
-from ome.engine.state import EngineState, SessionState, limits_in, sessions_of, state_of
+from ome.engine.state import AccountState, EngineState, SessionState, accounts_of, limits_in, sessions_of, state_of
 from ome.enums import Side
 from ome.errors import InvariantError, NotCopyable, OmeError
 from ome.instruments import Instrument
@@ -30,7 +30,7 @@ class EngineView(NotCopyable):
     """What can be read of a C engine, whoever owns it. An instrument is given by symbol or by number.
 
     The market: `book`, which everybody may see, and `levels`, the same as integers. The orders: `open_orders`, `orders`, `waiting`,
-    `order`, `client_order`. The rest: `instruments`, `last_price`, `sessions`, `state`, `limits`, `state_hash`, `check`.
+    `order`, `client_order`. The rest: `instruments`, `last_price`, `sessions`, `account_owners`, `state`, `limits`, `state_hash`, `check`.
 
     One call at a time: another thread's raises ConcurrentUseError. In a fork of the process every call raises EngineClosedError.
     """
@@ -144,6 +144,12 @@ class EngineView(NotCopyable):
     def sessions(self) -> list[SessionState]:
         """Every session that is defined, by rising number. There may be gaps."""
         return sessions_of(self._handle.engine)
+
+    @property
+    @one_call
+    def account_owners(self) -> list[AccountState]:
+        """Every account that was ever said to belong to a participant, in the order in which that came."""
+        return accounts_of(self._handle.engine)
 
     @one_call
     def check(self) -> None:

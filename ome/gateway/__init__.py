@@ -7,29 +7,28 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from ome._native import CData, ffi, lib
 from ome.admission import OPEN, WRONG_LOGON_MS, Admission, Credential
-from ome.codec import EVENT, Records, define_instrument, define_session, encode_commands, logout_message
+from ome.codec import EVENT, define_instrument, define_session, encode_commands, logout_message
 from ome.codec.wire import command_messages, decode_message, encode_message
 from ome.engine import SessionState
-from ome.enums import CommandKind, EventKind, LogonFlags, Policy, Reason, SessionFlags
+from ome.enums import CommandKind, EventKind, LogonFlags, Reason, SessionFlags
 from ome.errors import OmeError
-from ome.gateway.archive import REPORT_SIZE, ReportArchive, Wanted
+from ome.gateway.archive import REPORT_SIZE, Wanted
 from ome.gateway.registry import Lease, SessionRegistry
+from ome.gateway.settings import GatewaySettings, Host, Throttle
 from ome.instruments import Instrument
 from ome.keys import Role
 from ome.log import LogKind
-from ome.messages import Limits
 from ome.supervision import Supervisor
 from ome.transport import Listener
 
-__all__ = ["FRAME_SIZE_MAX_BYTES", "Gateway", "Throttle"]
+__all__ = ["FRAME_SIZE_MAX_BYTES", "Gateway", "GatewaySettings", "Host", "Throttle", "gateway_options", "instrument_definition"]
 
 FRAME_MESSAGE_COUNT_MAX = 256
 # A frame of too many messages is to be answered, not cut off: so the transport lets twice as many through.
@@ -46,15 +45,6 @@ _SESSION_FLAGS = int(SessionFlags.CANCEL_ON_DISCONNECT | SessionFlags.CANCEL_ON_
 _END_KINDS = {Reason.THROTTLED: LogKind.THROTTLE, Reason.NOT_PERMITTED: LogKind.KILL}
 """Of sessions that the venue ended for what they, or their keys, did; the others have logged out or lost their connections."""
 _LOGON_FLAGS = int(LogonFlags.NO_TAKEOVER | LogonFlags.ADD_SESSION)
-
-
-@dataclass(frozen=True, slots=True)
-class Throttle:
-    """How much a participant may send: messages in a second, messages without an answer, logons in a minute; 0 is any number."""
-
-    messages_per_second: int = 0
-    in_flight: int = 0
-    logons_per_minute: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,83 +85,86 @@ class _LogonRate:
         return True
 
 
+def gateway_options(settings: GatewaySettings) -> CData:
+    """An ome_gateway_options_t *."""
+    options = ffi.new("ome_gateway_options_t *")
+    options.history_count = settings.reports_in_memory
+    options.message_rate_max, options.in_flight_max = settings.throttle.messages_per_second, settings.throttle.in_flight
+    return options
+
+
+def instrument_definition(number: int, instrument: Instrument) -> bytes:
+    """An instrument's message in the answer to a logon."""
+    return command_messages(encode_commands([define_instrument(instrument, number)])).tobytes()
+
+
 class Gateway:
     """The sessions on one listener, and the thread that serves them.
 
-    `listener` is an ome_listener_t *. `submit` gives commands to the venue and returns its status; `look` gives an ome_venue_view_t *.
-    `admission` decides who may log on; `connections` knows their keys and addresses. `directory` is the journal's, if there is one, and
-    `limits` are the engine's. `endpoints` are those of market data and of requests, for the answer to a logon. `note` takes what operators
-    and auditors look for. `on_defined` is called with the fields of each definition's event but those of sessions, on the gateway's thread.
+    `admission` decides who may log on; `connections` knows their keys and addresses.
     """
 
     def __init__(
-        self,
-        venue: CData,
-        listener: CData,
-        *,
-        epoch: int,
-        policy: Policy,
-        limits: Limits,
-        directory: Path | None,
-        endpoints: tuple[str, str],
-        throttle: Throttle,
-        reports_in_memory: int,
-        sessions_per_participant: int,
-        sessions: Iterable[SessionState],
-        admission: Admission,
-        connections: Listener,
-        submit: Callable[[Records], int],
-        look: Callable[[], CData],
-        note: Callable[..., None],
-        on_defined: Callable[[int, int, Reason], None],
-        supervisor: Supervisor,
+        self, settings: GatewaySettings, host: Host, *, admission: Admission, connections: Listener, supervisor: Supervisor
     ) -> None:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         gateway = ffi.new("ome_gateway_t **")
-        options = ffi.new("ome_gateway_options_t *")
-        options.history_count = reports_in_memory
-        options.message_rate_max, options.in_flight_max = throttle.messages_per_second, throttle.in_flight
-        if lib.ome_gateway_create(venue, listener, self._event_fd, options, gateway) != lib.OME_OK:
+        options = gateway_options(settings)
+        if host.create(self._event_fd, options, gateway) != lib.OME_OK:
             os.close(self._event_fd)
-            raise MemoryError("no memory for the gateway")
+            raise MemoryError("no memory for the gateway, or no engine behind it")
         self._pointer = gateway[0]
-        self._epoch = epoch
-        self._policy = policy
-        self._throttle = throttle
-        self._endpoints = endpoints
-        self._has_journal = directory is not None
+        self._settings = settings
+        self._host = host
         self._admission = admission
         self._connections = connections
-        self._note = note
+        self._note = host.note
         self._connected: dict[int, _Logon] = {}  # by session
         self._has_other_keys = threading.Event()
-        self._submit = submit
-        self._look_at_venue = look
-        self._on_defined = on_defined
-        self._registry = SessionRegistry(sessions, limits.session_count_max, sessions_per_participant, self._look)
-        self._logons = _LogonRate(throttle.logons_per_minute)
+        session_count_max = settings.limits.session_count_max
+        self._registry = SessionRegistry(self._known(session_count_max), session_count_max, settings.sessions_per_participant, self._look)
+        self._logons = _LogonRate(settings.throttle.logons_per_minute)
         self._waiting: dict[int, _Logon] = {}  # by session: for the engine to give it a number that is somebody else's
         self._reference_data = bytearray()
         self._instrument_count = 0
         self._given: deque[tuple[int, bytes]] = deque()  # by the archive, for the loop
-        self._archive = ReportArchive(directory, limits, self._take_reports, supervisor=supervisor)
+        self._archive = host.archive(self._take_reports)
         self._stop = threading.Event()
         self._thread = supervisor.thread("ome-gateway", self._serve, period_s=0.0, attempts=1)
 
-    @property
-    def pointer(self) -> CData:
-        """The gateway of the C library, which other threads may ask who is connected."""
-        return self._pointer
+    def _known(self, session_count_max: int) -> Iterator[SessionState]:
+        """The sessions that the engine has."""
+        for session in range(1, session_count_max + 1):
+            look = self._look(session)
+            if look.is_defined:
+                yield SessionState(
+                    session=session,
+                    participant=look.participant,
+                    participant_name=bytes(ffi.buffer(look.participant_name)).rstrip(b"\0").decode("ascii"),
+                    session_number=look.session_number,
+                    flags=0,
+                    command_sequence=look.command_sequence,
+                    report_sequence=int(look.report_sequence),
+                    defined_sequence=0,
+                )
 
-    def add_instrument(self, number: int, instrument: Instrument) -> None:
+    @property
+    def connected(self) -> CData:
+        """By session, 1 for one that is connected: for any thread, as long as the gateway is not closed."""
+        return lib.ome_gateway_connected(self._pointer)
+
+    def add_instrument(self, definition: bytes) -> None:
         """The instrument is in the answer to every logon from now on."""
-        self._reference_data += command_messages(encode_commands([define_instrument(instrument, number)])).tobytes()
+        self._reference_data += definition
         self._instrument_count += 1
 
     def check_credentials(self) -> None:
         """What clients have proved may no longer count: the sessions for which it does not, end. Any thread."""
         self._has_other_keys.set()
         os.eventfd_write(self._event_fd, 1)
+
+    def close_entry(self) -> None:
+        """Before the venue stops: nothing to be done, since what was taken is in its ring."""
 
     def start(self) -> None:
         """Serves from now on."""
@@ -289,12 +282,12 @@ class Gateway:
 
     def _take_lease(self, logon: _Logon, lease: Lease) -> None:
         """A free number is valid at once; a number that the engine has for another session, when the engine has accepted the change."""
-        if not lease.is_reused:
+        if not lease.is_reused and lease.session not in self._waiting:
             self._admit(logon, lease)
             return
         if lease.session not in self._waiting:
             command = define_session(logon.name, participant=lease.participant, session=lease.session, session_number=logon.number)
-            status = self._submit(encode_commands([command]))
+            status = lib.ome_gateway_submit(self._pointer, ffi.from_buffer(encode_commands([command]).tobytes()), 1)
             if status != lib.OME_OK:
                 self._registry.forget(lease.session)
                 self._answer(logon, Reason.BUSY if status == lib.OME_FULL else Reason.ENGINE_STOPPED)
@@ -320,6 +313,9 @@ class Gateway:
         kind = int(event["command_kind"])
         if kind == CommandKind.DEFINE_SESSION:
             session = int(event["session"])
+            if session in self._waiting and lib.ome_gateway_is_own_definition(self._pointer):
+                self._take_former_definition(session, int(event["kind"]))
+                return
             logon = self._waiting.pop(session, None)
             if int(event["kind"]) == EventKind.DEFINED:
                 self._registry.define(session, int(event["participant"]))
@@ -332,7 +328,13 @@ class Gateway:
             if logon is not None:
                 self._answer(logon, Reason.SESSION_LIMIT_REACHED)
             return
-        self._on_defined(kind, int(event["instrument"]), Reason(int(event["reason"])))
+        self._host.on_defined(kind, int(event["instrument"]), Reason(int(event["reason"])))
+
+    def _take_former_definition(self, session: int, kind: int) -> None:
+        """The definition of a session whose number somebody waits for: on its way when the engine was asked, and not the answer."""
+        if kind != EventKind.DEFINED:
+            lib.ome_gateway_undefine(self._pointer, session)
+            self._registry.forget_former(session)
 
     def _look(self, session: int) -> CData:
         look = ffi.new("ome_gateway_session_t *")
@@ -366,14 +368,15 @@ class Gateway:
             lib.ome_gateway_begin(self._pointer, lease.session, logon.next_report_sequence)
 
     def _answer(self, logon: _Logon, reason: Reason, lease: Lease | None = None) -> None:
-        venue = self._look_at_venue()
+        settings = self._settings
+        time_ns, engine_sequence = self._host.moment()
         fields: dict[str, object] = {
-            "epoch": self._epoch,
-            "server_time_ns": int(venue.time_ns),
-            "engine_sequence": int(venue.cursor),
+            "epoch": settings.epoch,
+            "server_time_ns": time_ns,
+            "engine_sequence": engine_sequence,
             "login_id": logon.login_id,
             "frame_message_count_max": FRAME_MESSAGE_COUNT_MAX,
-            "policy": self._policy,
+            "policy": settings.policy,
             "reason": reason,
         }
         if lease is None:
@@ -381,17 +384,17 @@ class Gateway:
             self._send(logon.peer, encode_message("LogonAnswer", **fields))
             return
         look = self._look(lease.session)
-        feed, requests = self._endpoints
+        feed, requests = settings.endpoints
         answer = encode_message(
             "LogonAnswer",
             **fields,
             report_sequence=int(look.report_sequence),
-            first_report_sequence=1 if self._has_journal else int(look.first_report_sequence),
+            first_report_sequence=1 if settings.has_journal else int(look.first_report_sequence),
             command_sequence=look.command_sequence,
             instrument_count=self._instrument_count,
             heartbeat_ms=logon.heartbeat_ms,
-            message_rate_max=self._throttle.messages_per_second,
-            in_flight_max=self._throttle.in_flight,
+            message_rate_max=settings.throttle.messages_per_second,
+            in_flight_max=settings.throttle.in_flight,
             participant=lease.participant,
             session=lease.session,
             feed_endpoint=feed.encode("ascii")[:_ENDPOINT_SIZE],

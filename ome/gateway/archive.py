@@ -21,7 +21,7 @@ from ome.engine import limits_of
 from ome.errors import OmeError
 from ome.messages import Limits
 from ome.recovery import Replay
-from ome.recovery.snapshots import replay_from_beginning, snapshot_sequences
+from ome.recovery.snapshots import replay_from_beginning, replays_behind_snapshots
 from ome.supervision import Supervisor
 
 __all__ = ["GIVEN_AT_ONCE", "REPORT_SIZE", "ReportArchive", "Wanted"]
@@ -132,8 +132,7 @@ class _Reader:
 
         Raises JournalError where that is gone.
         """
-        for sequence in reversed(snapshot_sequences(directory)):
-            replay = Replay(directory, live=True, snapshot=sequence)
+        for replay in replays_behind_snapshots(directory):
             last, defined = _progress(replay, wanted.session)
             if defined and last < wanted.first:
                 return cls(replay, limits, wanted.session, is_stopping)

@@ -25,7 +25,7 @@ from ome.enums import CommandKind, EventKind, Reason
 from ome.errors import OmeError
 from ome.messages import Limits
 from ome.recovery import Batch, Replay
-from ome.recovery.snapshots import replay_from_beginning, snapshot_sequences
+from ome.recovery.snapshots import replay_from_beginning, replays_behind_snapshots
 from ome.supervision import Supervisor
 
 __all__ = ["FILLS_IN_PAGE", "FillsArchive", "WantedFills"]
@@ -166,8 +166,7 @@ class _Reader:
     @classmethod
     def begin(cls, directory: Path, limits: Limits, wanted: WantedFills, is_stopping: Callable[[], bool]) -> _Reader:
         """Behind the newest snapshot before all that is wanted, or at the journal's beginning. Raises JournalError where that is gone."""
-        for sequence in reversed(snapshot_sequences(directory)):
-            replay = Replay(directory, live=True, snapshot=sequence)
+        for replay in replays_behind_snapshots(directory):
             assert replay.view is not None, "a snapshot is of an engine"
             state = replay.view.state
             if state.trade_count <= wanted.cursor or state.time_ns < wanted.since_ns:

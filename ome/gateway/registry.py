@@ -116,6 +116,13 @@ class SessionRegistry:
         else:
             self._free_sessions.give(session)
 
+    def forget_former(self, session: int) -> None:
+        """Removes whose the number was: the engine refused that session, while another one waits for the number."""
+        entry = self._entries[session]
+        if entry.former is not None:
+            self._leave(entry.former)
+            entry.former = None
+
     def _lend(self, name: bytes, number: int) -> int | Reason:
         if len(self._lent) >= self._sweep_at:
             self._sweep(tuple(self._lent))
@@ -134,7 +141,9 @@ class SessionRegistry:
             return Reason.SESSION_LIMIT_REACHED if self._in_use_count >= len(self._entries) else Reason.BUSY
         participant = self._participants.get(name, 0) or self._free_participants.take()
         if participant == 0:
-            assert former is not None, "there are as many numbers of participants as of sessions"
+            if former is None:
+                self._free_sessions.give(session)
+                return Reason.BUSY  # there are more names than numbers while the engine is asked about one that changes hands
             participant = former.participant
         self._enter(session, _Entry(name, number, participant, False, former))
         self._lent[session] = None

@@ -53,7 +53,7 @@ def day_start_ns(now_ns: int, day_end: time | None) -> int:
 class RequestServer:
     """The connections of one listener that ask, and the thread that answers them.
 
-    `gateway` is the pointer of the gateway, which knows who is connected; `listener` an ome_listener_t *. `endpoints` are those of market
+    `connected` has 1 for each session that is, by its number; `listener` an ome_listener_t *. `endpoints` are those of market
     data and of requests. `admission` decides who may ask, `connections` knows their keys and addresses, `note` takes what operators and
     auditors look for. `directory` is the journal's, if there is one, and `limits` are the engine's. `look` gives an ome_venue_view_t *.
     """
@@ -61,7 +61,7 @@ class RequestServer:
     def __init__(
         self,
         venue: CData,
-        gateway: CData,
+        connected: CData,
         listener: CData,
         *,
         epoch: int,
@@ -78,7 +78,7 @@ class RequestServer:
     ) -> None:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         requests = ffi.new("ome_requests_t **")
-        if lib.ome_requests_create(venue, gateway, listener, self._event_fd, requests) != lib.OME_OK:
+        if lib.ome_requests_create(venue, connected, listener, self._event_fd, requests) != lib.OME_OK:
             os.close(self._event_fd)
             raise MemoryError("no memory for requests")
         self._pointer = requests[0]
@@ -137,6 +137,9 @@ class RequestServer:
                 peer = int(lib.ome_requests_peer(self._pointer))
                 _, fields = decode_message(bytes(ffi.buffer(lib.ome_requests_message(self._pointer), _MESSAGE_SIZE)))
                 (self._log_on if outcome == lib.OME_REQUESTS_LOGON else self._ask_for_fills)(peer, fields)
+        for peer in tuple(self._logged_on):
+            if lib.ome_requests_is_logged_on(self._pointer, peer):
+                lib.ome_requests_end(self._pointer, peer, Reason.ENGINE_STOPPED)
         return False
 
     def _log_on(self, peer: int, logon: dict[str, Any]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ome._native import ffi, lib
-from ome.journal import JournalError, text_of
+from ome.journal import JournalError, JournalIntegrityError, text_of
 from ome.lock import NoAnswerError, ask
 from ome.recovery import Replay
 from ome.recovery.directory import command_count, first_sequence, hold, is_served, require_journal
@@ -21,6 +22,7 @@ __all__ = [
     "inspect_snapshot",
     "make_snapshot",
     "replay_from_beginning",
+    "replays_behind_snapshots",
     "snapshot_path",
     "snapshot_sequences",
 ]
@@ -83,6 +85,19 @@ def replay_from_beginning(directory: Path, *, live: bool = False, checks_events:
     left = [sequence for sequence in snapshot_sequences(directory) if first > 1 and sequence >= first - 1]
     whole = (sequence for sequence in left if (found := inspect_snapshot(directory, sequence)) is not None and not found.fault)
     return Replay(directory, live=live, snapshot=next(whole, 0), checks_events=checks_events)
+
+
+def replays_behind_snapshots(directory: Path) -> Iterator[Replay]:
+    """Live replays that begin behind a snapshot, the newest first, each with its engine. Close those that you do not use.
+
+    A server removes old snapshots meanwhile: one that is gone, or that is broken, is left out, for there is an older beginning.
+    """
+    for sequence in reversed(snapshot_sequences(directory)):
+        try:
+            replay = Replay(directory, live=True, snapshot=sequence)
+        except (JournalError, JournalIntegrityError):
+            continue
+        yield replay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

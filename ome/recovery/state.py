@@ -12,7 +12,7 @@ from ome.enums import Side
 from ome.errors import InvalidValueError, one_of
 from ome.recovery.names import Names
 from ome.recovery.snapshots import replay_from_beginning
-from ome.recovery.wording import Described, describe_order, describe_session
+from ome.recovery.wording import Described, describe_account, describe_order, describe_session
 
 __all__ = ["InstrumentState", "LevelState", "MarketState", "instrument_state", "market_state"]
 
@@ -45,7 +45,7 @@ class InstrumentState:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
     """Everything after command `sequence`; `time_ns` is the latest timestamp so far. `state_hash` and `rules_version` are None before the
-    first command. `sessions` are by number, those of every instrument.
+    first command. `sessions` are by number, those of every instrument; `accounts` are in the order of their first definitions.
 
     What came before `begins_behind` is from a snapshot, 0 where all is from the journal.
     """
@@ -58,6 +58,7 @@ class MarketState:
     event_hash: int
     rules_version: int | None
     sessions: tuple[Described, ...]
+    accounts: tuple[Described, ...]
     instruments: tuple[InstrumentState, ...]
 
 
@@ -95,6 +96,7 @@ def market_state(
                 event_hash=event_hash,
                 rules_version=None,
                 sessions=(),
+                accounts=(),
                 instruments=(),
             )
         names, state = Names.of(view), view.state
@@ -108,6 +110,7 @@ def market_state(
             event_hash=event_hash,
             rules_version=view.limits.rules_version,
             sessions=tuple(describe_session(session) for session in view.sessions),
+            accounts=tuple(describe_account(account) for account in view.account_owners),
             instruments=tuple(instrument_state(view, number, names, with_orders=with_orders) for number in chosen),
         )
 

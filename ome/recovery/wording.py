@@ -1,8 +1,8 @@
 """Commands, events and orders as people read them: names for numbers, decimals for units; as fields for a program, or as a line.
 
 This is the only place that turns records into words. `names.Names` knows what the numbers mean; `describe_commands`, `describe_events`,
-`describe_order` and `describe_session` give fields by name, `command_line`, `event_line`, `order_line` and `session_line` make a line of
-those.
+`describe_order`, `describe_session` and `describe_account` give fields by name, `command_line`, `event_line`, `order_line`, `session_line`
+and `account_line` make a line of those.
 
 Prices and quantities are decimals, as `price` and `quantity`, where the instrument is known, and otherwise integers, as `price_units` and
 `quantity_lots`. Values that no enumeration has stay numbers.
@@ -22,13 +22,14 @@ import numpy.typing as npt
 
 from ome.attributes import ATTRIBUTES
 from ome.codec import RECORD_SIZE, Records, decode_commands, decode_events, record_bytes
-from ome.engine import OpenOrder, SessionState
+from ome.engine import AccountState, OpenOrder, SessionState
 from ome.enums import (
     CommandFlags,
     CommandKind,
     EventFlags,
     EventKind,
     InstrumentFlags,
+    LimitFlags,
     OrderType,
     Reason,
     SelfTradePrevention,
@@ -45,7 +46,9 @@ from ome.units import number_of
 
 __all__ = [
     "Described",
+    "account_line",
     "command_line",
+    "describe_account",
     "describe_commands",
     "describe_events",
     "describe_order",
@@ -147,6 +150,8 @@ def _describe(message: Command | Event, sequence: int, instrument: int, names: N
             fields["flags"] = _flags(EventFlags if is_event else CommandFlags, own)
         elif name == "instrument_flags":
             fields["instrument_flags"] = _flags(InstrumentFlags, value)
+        elif name == "limit_flags":
+            fields["limit_flags"] = _flags(LimitFlags, value)
         elif name == "session_flags":
             fields["session_flags"] = _flags(SessionFlags, value)
         elif name in _OR_NOTHING and value == 0:
@@ -254,6 +259,11 @@ def describe_session(session: SessionState) -> Described:
     }
 
 
+def describe_account(account: AccountState) -> Described:
+    """The fields of an account that was ever defined; without a name it belongs to nobody."""
+    return {"account": account.account, "participant_name": account.participant_name or None}
+
+
 def command_line(fields: Described) -> str:
     """A command in one line: sequence, time, kind, who, symbol, then what it says."""
     return (
@@ -277,6 +287,11 @@ def order_line(fields: Described) -> str:
 def session_line(fields: Described) -> str:
     """A session in one line."""
     return f"session {_who(fields):<18} {_rest(fields)}".rstrip()
+
+
+def account_line(fields: Described) -> str:
+    """An account in one line."""
+    return f"account {fields['account']} {fields['participant_name'] or 'of nobody'}"
 
 
 def _who(fields: Mapping[str, Any]) -> str:

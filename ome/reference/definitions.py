@@ -1,4 +1,4 @@
-"""DefineLimits, DefineInstrument and DefineSession. Source: docs/RULES.md, Definitions."""
+"""DefineLimits, DefineInstrument, DefineSession and DefineAccount. Source: docs/RULES.md, Definitions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from typing import Final
 
 from ome.enums import InstrumentFlags, Reason, SessionFlags
-from ome.messages import Command, DefineInstrument, DefineLimits, DefineSession
+from ome.messages import Command, DefineAccount, DefineInstrument, DefineLimits, DefineSession
 from ome.reference.book import Book
 from ome.reference.market import Market
 from ome.reference.records import Row
@@ -33,6 +33,9 @@ def define(market: Market, command: Row, definition: Command) -> None:
                 if not _is_known(market, definition):
                     market.begin_session(definition.session)
                 market.sessions[definition.session] = definition
+        case DefineAccount():
+            if is_good := _is_good_account(market, definition):
+                market.accounts[definition.account] = definition.participant_name
         case _:
             raise AssertionError("only definitions come here")
     if is_good:
@@ -43,7 +46,8 @@ def define(market: Market, command: Row, definition: Command) -> None:
 
 def _are_the_limits(market: Market, definition: DefineLimits) -> bool:
     """Exactly those of the engine: who changes them has resized it before."""
-    return all(getattr(definition, name) == value for name, value in dataclasses.asdict(market.limits).items())
+    unknown = () if market.has_accounts else ("account_count_max", "limit_flags")
+    return all(getattr(definition, name) == value for name, value in dataclasses.asdict(market.limits).items() if name not in unknown)
 
 
 def _is_good_instrument(market: Market, definition: DefineInstrument) -> bool:
@@ -94,6 +98,14 @@ def _is_good_participant(market: Market, definition: DefineSession, others: list
     if definition.participant_name in numbers:
         return numbers[definition.participant_name] == definition.participant
     return definition.participant not in numbers.values() and not market.has_live_order(definition.participant)
+
+
+def _is_good_account(market: Market, definition: DefineAccount) -> bool:
+    """An account other than 0 for a name, of which there is room; only an account that was defined before can belong to nobody."""
+    if definition.account in market.accounts:
+        return not definition.participant_name or _is_name(definition.participant_name)
+    has_room = len(market.accounts) < market.limits.account_count_max
+    return definition.account != 0 and has_room and _is_name(definition.participant_name)
 
 
 def _is_name(name: bytes) -> bool:

@@ -48,6 +48,7 @@ __all__ = ["ReferenceEngine"]
 
 NEW_ORDER, AMEND_ORDER, ORDER_TERMS = int(CommandKind.NEW_ORDER), int(CommandKind.AMEND_ORDER), int(CommandKind.ORDER_TERMS)
 _DEFINITIONS: Final = frozenset((int(CommandKind.DEFINE_LIMITS), int(CommandKind.DEFINE_INSTRUMENT), int(CommandKind.DEFINE_SESSION)))
+DEFINE_ACCOUNT: Final = int(CommandKind.DEFINE_ACCOUNT)
 _QUARANTINED: Final = 0
 _OF_CLIENTS: Final = frozenset(kind.value for kind in CommandKind if MESSAGE_CLASSES[kind] is MessageClass.ORDER) | {_QUARANTINED}
 _SEQUENCE_MAX: Final = 2**32 - 1
@@ -111,7 +112,7 @@ class ReferenceEngine:
         if commands.dtype != COMMAND or commands.ndim != 1:
             raise InvalidTypeError("commands", found=str(commands.dtype), allowed="a one-dimensional array of ome.codec.COMMAND")
         for index, record in enumerate(rows_of(commands)):
-            definition = decode_commands(commands[index : index + 1])[0] if record.kind in _DEFINITIONS else None
+            definition = decode_commands(commands[index : index + 1])[0] if self._is_definition(record) else None
             self._apply_record(record, definition)
         return records_of(self._market.events.take(), EVENT)
 
@@ -185,6 +186,10 @@ class ReferenceEngine:
 
     # Records and commands
 
+    def _is_definition(self, record: Row) -> bool:
+        """Section Versions of the rules: a DefineAccount is a command that no version before knew."""
+        return record.kind in _DEFINITIONS or (record.kind == DEFINE_ACCOUNT and self._market.has_accounts)
+
     def _apply_record(self, record: Row, definition: Command | None) -> None:
         """Section Before every record: the time; a command whose terms did not come; what has expired. Then the record."""
         market = self._market
@@ -221,7 +226,7 @@ class ReferenceEngine:
             new_order(market, command, terms)
         elif kind == ORDER_TERMS:
             market.events.reject(command, Reason.INCOMPLETE_COMMAND)
-        elif kind not in _WITH_TERMS and kind not in _WITHOUT_TERMS and kind not in _DEFINITIONS:
+        elif kind not in _WITH_TERMS and kind not in _WITHOUT_TERMS and definition is None:
             market.events.reject(command, Reason.UNKNOWN_COMMAND)
         elif command.last_bytes:
             market.events.reject(command, Reason.RESERVED_NOT_ZERO)

@@ -12,7 +12,7 @@ from typing import Final
 
 from sortedcontainers import SortedSet
 
-from ome.enums import EventKind, Reason
+from ome.enums import EventKind, LimitFlags, Reason
 from ome.errors import InvalidValueError
 from ome.messages import DefineSession, Limits
 from ome.reference.book import Book, BookSide
@@ -26,6 +26,7 @@ __all__ = ["Market"]
 ACCEPTED, CANCELLED = int(EventKind.ACCEPTED), int(EventKind.CANCELLED)
 DISPLAYED, REDUCED = int(EventKind.DISPLAYED), int(EventKind.REDUCED)
 RULES_WITH_SESSIONS: Final = 1
+RULES_WITH_ACCOUNTS: Final = 2
 QUANTITY_MAX: Final = 2**60
 OPEN_QUANTITY_MAX: Final = 2**62
 
@@ -42,6 +43,7 @@ class Market:
         self.symbols: set[bytes] = set()  # of the instruments
         self.sessions: dict[int, DefineSession] = {}  # by number, in the order of their definition
         self.command_sequences: dict[int, int] = {}  # of the last record taken from each session that is defined
+        self.accounts: dict[int, bytes] = {}  # the participant's name of each, or nothing; in the order of their first definitions
         self.ids = OrderIds(limits.order_count_max)
         self.live: dict[int, Order] = {}  # at rest and waiting, by order id
         self.live_by_client_id: dict[tuple[int, int], Order] = {}  # by participant and client order id
@@ -53,18 +55,19 @@ class Market:
 
     def resize(self, limits: Limits) -> None:
         """Section Definitions: other limits, which hold all that there is. Raises InvalidValueError where they do not."""
+        if limits.rules_version < self.limits.rules_version:
+            allowed = f"at least {self.limits.rules_version}, which the engine follows"
+            raise InvalidValueError("rules_version", where="limits", found=limits.rules_version, allowed=allowed)
         for name, used in (
             ("order_count_max", self.ids.slots_ever_used),
             ("level_count_max", self.level_count),
             ("instrument_count_max", len(self.books)),
             ("session_count_max", max((max(one.session, one.participant) for one in self.sessions.values()), default=0)),
             ("special_count_max", len(self.special)),
+            ("account_count_max", len(self.accounts)),
         ):
             if getattr(limits, name) < used:
                 raise InvalidValueError(name, where="limits", found=getattr(limits, name), allowed=f"at least {used}, which are in use")
-        if limits.rules_version < self.limits.rules_version:
-            allowed = f"at least {self.limits.rules_version}, which the engine follows"
-            raise InvalidValueError("rules_version", where="limits", found=limits.rules_version, allowed=allowed)
         had_sessions = self.has_sessions
         self.limits = limits
         self.events.has_sessions = self.has_sessions
@@ -86,6 +89,23 @@ class Market:
         if self.has_sessions:
             self.command_sequences[number] = 0
             self.events.report_sequences[number] = 0
+
+    # Accounts
+
+    @property
+    def has_accounts(self) -> bool:
+        """Section Versions of the rules: whether accounts can belong to participants."""
+        return self.limits.rules_version >= RULES_WITH_ACCOUNTS
+
+    def why_account_refused(self, command: Row) -> Reason | None:
+        """D9, check 4: an account belongs to nobody, or to the participant whose order it is. Account 0 is none."""
+        if command.account == 0 or not self.has_accounts:
+            return None
+        name = self.accounts.get(command.account)
+        if not name:
+            return Reason.UNKNOWN_ACCOUNT if self.limits.limit_flags & LimitFlags.ACCOUNTS_RESTRICTED else None
+        numbers = {session.participant for session in self.sessions.values() if session.participant_name == name}
+        return None if command.participant in numbers else Reason.ACCOUNT_NOT_OWNED
 
     # Questions
 

@@ -106,6 +106,8 @@ def _why_refused(market: Market, command: Row, terms: Terms) -> Reason | None:
     """Section Order of checks, NewOrder: the first that fails gives the reason. D2: nothing has changed by then."""
     if not market.is_session_known(command):
         return Reason.UNKNOWN_SESSION
+    if (reason := market.why_account_refused(command)) is not None:
+        return reason
     if not market.is_instrument(command.instrument):
         return Reason.UNKNOWN_INSTRUMENT
     if command.side not in (1, 2):
@@ -134,7 +136,7 @@ def _why_refused(market: Market, command: Row, terms: Terms) -> Reason | None:
 
 
 def _are_flags_good(command: Row) -> bool:
-    """Check 8: known flags, POST_ONLY and HIDDEN with a limit, POST_ONLY with a time in force that rests."""
+    """Check 9: known flags, POST_ONLY and HIDDEN with a limit, POST_ONLY with a time in force that rests."""
     if command.flags & ~_FLAGS:
         return False
     if command.flags & (POST_ONLY | HIDDEN) and command.order_type not in TYPES_WITH_LIMIT:
@@ -143,14 +145,14 @@ def _are_flags_good(command: Row) -> bool:
 
 
 def _is_instruction_good(command: Row) -> bool:
-    """Check 9, X1, X2: a known instruction and scope; no scope but the default without instruction."""
+    """Check 10, X1, X2: a known instruction and scope; no scope but the default without instruction."""
     if command.self_trade_prevention > _INSTRUCTION_MAX or command.self_trade_scope > _SCOPE_MAX:
         return False
     return command.self_trade_prevention != SelfTradePrevention.NONE or command.self_trade_scope == SelfTradeScope.ACCOUNT
 
 
 def _why_prices_refused(book: Book, command: Row, terms: Terms) -> Reason | None:
-    """Check 13: the limit, or the distance of a TRAILING_STOP_LIMIT; then the stop price."""
+    """Check 14: the limit, or the distance of a TRAILING_STOP_LIMIT; then the stop price."""
     reason = None
     if command.order_type == TRAILING_STOP_LIMIT:
         reason = why_distance_refused(book.definition, command.price)
@@ -162,7 +164,7 @@ def _why_prices_refused(book: Book, command: Row, terms: Terms) -> Reason | None
 
 
 def _why_time_refused(market: Market, book: Book, command: Row, terms: Terms) -> Reason | None:
-    """Checks 14 and 15, T2, S6: the deadline is to come; a trailing stop has something to start from."""
+    """Checks 15 and 16, T2, S6: the deadline is to come; a trailing stop has something to start from."""
     if command.time_in_force == GTD and terms.values[Term.EXPIRE_TIME] <= market.time_ns:
         return Reason.ALREADY_EXPIRED
     if command.order_type >= TRAILING_STOP and Term.STOP_PRICE not in terms.values and book.last_trade_price is None:
@@ -171,7 +173,7 @@ def _why_time_refused(market: Market, book: Book, command: Row, terms: Terms) ->
 
 
 def _why_no_room(market: Market, command: Row, terms: Terms) -> Reason | None:
-    """Checks 16 to 18, A6: the client order id is free, and so are an order slot and, for a special order, a special one."""
+    """Checks 17 to 19, A6: the client order id is free, and so are an order slot and, for a special order, a special one."""
     if command.client_order_id and (command.participant, command.client_order_id) in market.live_by_client_id:
         return Reason.DUPLICATE_CLIENT_ORDER_ID
     if not market.ids.has_free:
@@ -183,7 +185,7 @@ def _why_no_room(market: Market, command: Row, terms: Terms) -> Reason | None:
 
 
 def _why_cannot_rest(market: Market, book: Book, command: Row) -> Reason | None:
-    """Checks 19 and 20 of a LIMIT, T6: post-only does not take; where all of it rests there is a level for it."""
+    """Checks 20 and 21 of a LIMIT, T6: post-only does not take; where all of it rests there is a level for it."""
     price: int | None = command.price
     if command.flags & POST_ONLY:
         price = post_only_price(book, command.side, command.price)

@@ -44,6 +44,8 @@ def state_words(market: Market) -> Iterator[Words]:
             yield from _attribute_words(order)
     if market.continued is not None:  # 6
         yield from _continued_words(market.continued)
+    for account, participant_name in market.accounts.items():  # 7
+        yield (account, *_name_words(participant_name), 0, 0, 0, 0, 0)
 
 
 def session_progress(market: Market, number: int) -> tuple[int, int, int]:

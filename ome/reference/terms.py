@@ -61,7 +61,7 @@ class Continued:
 
 
 def are_order_terms_good(instrument: DefineInstrument, command: Row, terms: Terms) -> bool:
-    """Check 10 of a NewOrder: the table of terms, of an order whose type, time in force, flags and scope are known."""
+    """Check 11 of a NewOrder: the table of terms, of an order whose type, time in force, flags and scope are known."""
     given = terms.values
     if (
         terms.one_was_bad

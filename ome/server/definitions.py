@@ -14,6 +14,7 @@ from ome.engine import EngineView
 from ome.enums import CommandKind, Reason
 from ome.instruments import Instrument
 from ome.messages import Command, DefineInstrument, DefineLimits
+from ome.server.accounts import AccountsWatch
 from ome.server.errors import ServerError
 
 __all__ = ["Definitions"]
@@ -37,6 +38,8 @@ class Definitions:
         known = view.instruments
         self._known = tuple(known.values())
         wanted = [instrument for instrument in config.instruments if instrument.symbol not in known]
+        self.accounts = AccountsWatch(config.accounts_file, view.account_owners, config.limits.account_count_max)
+        self._missing += self.accounts.missing
         self._missing += [define_instrument(instrument, number) for number, instrument in enumerate(wanted, len(self._known) + 1)]
         self.instrument_count = len(self._known) + len(wanted)
         """Instruments once all is defined."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from ome._native import CData, lib
 from ome.admission import Admission
 from ome.audit import Audit, AuditFile, NoAudit
 from ome.clock import read_clocks
@@ -22,9 +23,11 @@ from ome.codec import Records
 from ome.config import ServerConfig
 from ome.descriptors import connections_that_fit
 from ome.engine import EngineState
-from ome.enums import CommandKind, Policy
+from ome.enums import CommandKind, Policy, Reason
 from ome.errors import InvalidValueError, NotCopyable, OmeError
-from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway, Throttle
+from ome.gateway import FRAME_SIZE_MAX_BYTES, Gateway, GatewaySettings, Host, Throttle, instrument_definition
+from ome.gateway.archive import ReportArchive
+from ome.gateway.remote import GatewayProcess
 from ome.gateway.requests import REQUEST_SIZE_MAX_BYTES, RequestServer
 from ome.log import LogKind, OperatorLog
 from ome.messages import Limits
@@ -41,7 +44,7 @@ from ome.server.timing import open_clock
 from ome.server.venue import Venue
 from ome.storage import StorageWatch
 from ome.supervision import Supervisor, ThreadStatus
-from ome.transport import Listener, ListenerUse, QueueLimits
+from ome.transport import Listener, ListenerUse, QueueLimits, ServerCurve
 
 __all__ = ["Server", "StartSummary", "StopSummary"]
 
@@ -49,6 +52,8 @@ __all__ = ["Server", "StartSummary", "StopSummary"]
 _ORDERS_QUEUES = QueueLimits(part_bytes=FRAME_SIZE_MAX_BYTES, queue_bytes=24 << 20, pool_bytes=40 << 20)
 _FEED_QUEUES = QueueLimits(part_bytes=1_024, queue_bytes=1 << 20, pool_bytes=40 << 20)
 _REQUESTS_QUEUES = QueueLimits(part_bytes=REQUEST_SIZE_MAX_BYTES, queue_bytes=1 << 20, pool_bytes=16 << 20)
+AnyGateway = Gateway | GatewayProcess
+
 _ATTEMPTS = 5  # of a thread that the venue depends on: 1.5 seconds
 _LOOK_S = 0.05  # how often `wait` looks whether the venue still runs
 
@@ -125,6 +130,7 @@ class Server(NotCopyable):
         self._stack = contextlib.ExitStack()  # of the parts: the last to start is the first to stop
         self._venue: Venue | None = None
         self._definitions: Definitions | None = None
+        self._gateway: AnyGateway | None = None
         self._pid = os.getpid()
         self._once = threading.Lock()  # the thread that starts takes it, and keeps it
         # `stop` writes to it. That may be a signal handler, so it takes no lock that the code it interrupts may hold. Open as long as this.
@@ -218,6 +224,10 @@ class Server(NotCopyable):
         if answering is not None:
             answering.start()
         definitions.send(venue.submit_one, self._raise_failure, lambda: self.failure is not None)
+        if config.accounts_file is not None:
+            accounts = definitions.accounts
+            accounts.follow(venue.submit_one, lambda count: self._note(LogKind.ACCOUNTS, act="changed", accounts=count))
+            self._supervise("ome-accounts", accounts.look, period_s=accounts.PERIOD_S)
         self._supervise("ome-clock", clock.look, period_s=clock.PERIOD_S)
         if follower is not None:
             follower.start()
@@ -295,45 +305,72 @@ class Server(NotCopyable):
 
     def _open_gateway(
         self, venue: Venue, orders: Listener, feed: Listener, epoch: int, connections: int, *, has_new_limits: bool
-    ) -> tuple[Gateway, Definitions]:
+    ) -> tuple[AnyGateway, Definitions]:
         config = self.config
         view = venue.view
         self._definitions = definitions = Definitions(config, view, has_new_limits=has_new_limits)
-        gateway = Gateway(
-            venue.pointer,
-            orders.serve(
-                venue.pointer,
-                ListenerUse.ORDERS,
-                connections=connections,
-                limits=_ORDERS_QUEUES,
-                curve=curve_of(config, config.orders_endpoint, self._admission.keys_of_orders()),
-            ),
+        settings = GatewaySettings(
             epoch=epoch,
             policy=config.policy,
             limits=config.limits,
-            directory=None if config.policy is Policy.MEMORY else config.directory,
+            has_journal=config.policy is not Policy.MEMORY,
             endpoints=(feed.endpoint, self.requests_endpoint),
-            reports_in_memory=config.reports_in_memory,
             throttle=Throttle(config.messages_per_second, config.messages_in_flight, config.logons_per_minute),
+            reports_in_memory=config.reports_in_memory,
             sessions_per_participant=config.sessions_per_participant,
-            sessions=view.sessions,
-            admission=self._admission,
-            connections=orders,
-            submit=venue.submit,
-            look=venue.look,
-            note=self._note,
-            on_defined=definitions.on_defined,
-            supervisor=self._supervisor,
         )
+        make = self._gateway_process if config.gateway == "process" else self._gateway_thread
+        self._gateway = gateway = make(venue, settings, orders, connections)
         venue.after_close(gateway.close)
-        definitions.tell(gateway.add_instrument)
+        definitions.tell(lambda number, instrument: gateway.add_instrument(instrument_definition(number, instrument)))
         return gateway, definitions
 
-    def _open_requests(self, venue: Venue, gateway: Gateway, listener: Listener, epoch: int, connections: int) -> RequestServer:
+    def _gateway_thread(self, venue: Venue, settings: GatewaySettings, orders: Listener, connections: int) -> Gateway:
+        """Order entry in this process."""
+        listener = orders.serve(
+            venue.pointer, ListenerUse.ORDERS, connections=connections, limits=_ORDERS_QUEUES, curve=self._curve_of_orders()
+        )
+
+        def create(event_fd: int, options: CData, gateway: CData) -> int:
+            return int(lib.ome_gateway_create(venue.pointer, listener, event_fd, options, gateway))
+
+        host = Host(create=create, moment=venue.moment, archive=self._archive, note=self._note, on_defined=self._on_defined)
+        return Gateway(settings, host, admission=self._admission, connections=orders, supervisor=self._supervisor)
+
+    def _gateway_process(self, venue: Venue, settings: GatewaySettings, orders: Listener, connections: int) -> GatewayProcess:
+        """Order entry in a process of its own."""
+        return GatewayProcess(
+            venue.pointer,
+            self.config,
+            settings,
+            listener=orders,
+            curve=self._curve_of_orders(),
+            connections=connections,
+            queues=_ORDERS_QUEUES,
+            archive=self._archive,
+            note=self._note,
+            tell=self.log.event,
+            on_defined=self._on_defined,
+            supervisor=self._supervisor,
+        )
+
+    def _curve_of_orders(self) -> ServerCurve | None:
+        return curve_of(self.config, self.config.orders_endpoint, self._admission.keys_of_orders())
+
+    def _archive(self, give: Callable[[int, bytes], None]) -> ReportArchive:
+        config = self.config
+        directory = None if config.policy is Policy.MEMORY else config.directory
+        return ReportArchive(directory, config.limits, give, supervisor=self._supervisor)
+
+    def _on_defined(self, kind: int, number: int, reason: Reason) -> None:
+        assert self._definitions is not None, "it was made before"
+        self._definitions.on_defined(kind, number, reason)
+
+    def _open_requests(self, venue: Venue, gateway: AnyGateway, listener: Listener, epoch: int, connections: int) -> RequestServer:
         config = self.config
         made = RequestServer(
             venue.pointer,
-            gateway.pointer,
+            gateway.connected,
             listener.serve(
                 venue.pointer,
                 ListenerUse.REQUESTS,
@@ -378,7 +415,7 @@ class Server(NotCopyable):
         self._supervise("ome-storage", watch.look, period_s=watch.PERIOD_S)
 
     def _watch_keys(
-        self, gateway: Gateway, orders: Listener, feed: Listener, requests: Listener | None, answering: RequestServer | None
+        self, gateway: AnyGateway, orders: Listener, feed: Listener, requests: Listener | None, answering: RequestServer | None
     ) -> None:
         """Follows the keys file: who is no longer admitted goes within a second."""
         config, admission = self.config, self._admission
@@ -510,6 +547,8 @@ class Server(NotCopyable):
         summary = None
         venue = self._venue
         if venue is not None and venue.is_open and self.summary is not None:
+            if self._gateway is not None:
+                self._gateway.close_entry()
             venue.drain(lambda: self.failure is not None)
             if self.failure is None:
                 view = venue.view

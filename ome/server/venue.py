@@ -91,6 +91,11 @@ class Venue:
         lib.ome_venue_look(self.pointer, view)
         return view
 
+    def moment(self) -> tuple[int, int]:
+        """Its time, and the last command sequenced."""
+        view = self.look()
+        return int(view.time_ns), int(view.cursor)
+
     def durable(self) -> int:
         """The last command on disk."""
         return int(self.look().durable)

@@ -15,7 +15,7 @@ import re
 import socket
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from weakref import WeakSet
@@ -78,13 +78,46 @@ class Listener:
             raise EndpointError("endpoint (Invalid argument)", where="listener", found=endpoint, allowed=_ENDPOINTS)
         self._socket.setblocking(False)
 
-    def serve(self, venue: CData, use: ListenerUse, *, connections: int, limits: QueueLimits, curve: ServerCurve | None = None) -> CData:
+    @classmethod
+    def of_descriptor(cls, descriptor: int, endpoint: str) -> Listener:
+        """A socket that another process has bound, and of which this process has a copy."""
+        made = cls.__new__(cls)
+        made._path, made._file, made._pointer = "", (0, 0), ffi.NULL
+        made._closing = threading.Lock()
+        made._socket = socket.socket(fileno=descriptor)
+        made.endpoint = endpoint
+        _LISTENERS.add(made)
+        return made
+
+    @property
+    def descriptor(self) -> int:
+        """Of the socket that listens."""
+        return self._socket.fileno()
+
+    def listen_again(self) -> None:
+        """Where a process that had a copy may have shut the socket down; else nothing changes.
+
+        Only TCP does, with a port that the endpoint names: one that the system chose is lost with it. Raises OSError.
+        """
+        self._socket.listen(_BACKLOG)
+
+    def serve(
+        self,
+        venue: CData,
+        use: ListenerUse,
+        *,
+        connections: int,
+        limits: QueueLimits,
+        curve: ServerCurve | None = None,
+        listen: Callable[..., int] = lib.ome_venue_listen,
+    ) -> CData:
         """Makes the listener in C, an ome_listener_t *. Keep this object while C uses it.
 
-        With `curve` only clients that have an admitted key come in, and connections are encrypted.
+        `listen` is the function that makes it: in a gateway's process another one, and `venue` what it takes. With `curve` only clients
+        that have an admitted key come in, and connections are encrypted.
         """
         made = ffi.new("ome_listener_t **")
-        status = lib.ome_venue_listen(
+        status = listen(
             venue,
             self._socket.fileno(),
             use,

@@ -10,7 +10,8 @@ static const ome_limits_t standard_limits = {.order_count_max = 64,
     .instrument_count_max = 4,
     .session_count_max = 4,
     .special_count_max = 24,
-    .rules_version = OME_RULES_VERSION};
+    .rules_version = OME_RULES_VERSION,
+    .account_count_max = 5};
 
 typedef struct
 {

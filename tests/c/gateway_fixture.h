@@ -19,6 +19,7 @@
 #include "state/ome_state.h"
 #include "wire/ome_frame.h"
 #include "wire/ome_gateway.h"
+#include "wire/ome_port.h"
 
 #define PEER_COUNT 6u /* their slots; 0 is not used */
 #define FRAME_COUNT_MAX 4096u
@@ -326,9 +327,13 @@ struct house
     ome_counters_t counters;
     ome_match_stage_t *stage;
     ome_gateway_t *gateway;
+    ome_port_t *port; /* the gateway behaves as in a process of its own; NULL: as in the engine's */
+    ome_link_t link;  /* then: the gateway's view */
+    void *regions[2];
     wire_t *wire;
     ome_venue_clock_t clock;
     int event_fd;
+    int port_event_fd;
     atomic_bool is_abandoned;
     bool is_open;
     uint8_t storage; /* ome_storage_t */
@@ -379,17 +384,103 @@ static inline ome_gateway_counters_t gateway_counters(const ome_counters_t *coun
         .reports_undelivered = ome_counters_counter(counters, OME_COUNT_REPORTS_UNDELIVERED),
         .sessions = ome_counters_counter(counters, OME_COUNT_SESSIONS),
         .sessions_ended = ome_counters_counter(counters, OME_COUNT_SESSIONS_ENDED),
-        .orders = ome_counters_counter(counters, OME_COUNT_ORDERS),
-        .cancels = ome_counters_counter(counters, OME_COUNT_CANCELS),
-        .rejects = ome_counters_counter(counters, OME_COUNT_REJECTS),
         .orders_storage_low = ome_counters_counter(counters, OME_COUNT_ORDERS_STORAGE_LOW),
-        .report_latency = ome_counters_histogram(counters, OME_LATENCY_REPORT)};
+        .made = {.orders = ome_counters_counter(counters, OME_COUNT_ORDERS),
+            .cancels = ome_counters_counter(counters, OME_COUNT_CANCELS),
+            .rejects = ome_counters_counter(counters, OME_COUNT_REJECTS),
+            .latency = ome_counters_histogram(counters, OME_LATENCY_REPORT)}};
 }
 
+/* The port does what it can. */
+static inline void pump(house_t *house)
+{
+    ome_port_outcome_t outcome = OME_PORT_DEFINED;
+    while (house->port != NULL && outcome == OME_PORT_DEFINED)
+    {
+        outcome = ome_port_run(house->port, 0);
+        CHECK(outcome != OME_PORT_BROKEN);
+    }
+}
+
+static inline ome_link_config_t link_config(const house_t *house)
+{
+    return (ome_link_config_t){.entry_count = house->ring->slot_count,
+        .record_count = ome_link_record_count(house->engine->limits.session_count_max),
+        .session_count_max = house->engine->limits.session_count_max,
+        .counters = &ome_venue_counters_table};
+}
+
+static inline void make_port(house_t *house, ome_reader_t reader)
+{
+    const ome_link_config_t link = link_config(house);
+    uint64_t sizes[2];
+    ome_link_size_bytes(&link, &sizes[0], &sizes[1]);
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        house->regions[i] = market_memory(sizes[i]);
+        memset(house->regions[i], 0, sizes[i]);
+    }
+    house->port_event_fd = eventfd(0, EFD_NONBLOCK);
+    const ome_port_config_t config = {.ingress = {.ring = house->ring, .clock = &house->clock},
+        .reader = reader,
+        .is_open = house_is_open,
+        .storage = house_storage,
+        .context = house,
+        .counters = gateway_counters(&house->counters).made,
+        .link = link,
+        .engines = house->regions[0],
+        .gateways = house->regions[1],
+        .order_count_max = house->engine->limits.order_count_max,
+        .history_count = OME_GATEWAY_HISTORY_COUNT_MIN,
+        .event_fd = house->port_event_fd,
+        .gateway_event_fd = house->event_fd};
+    const uint64_t size_bytes = ome_port_size_bytes(&config);
+    void *memory = market_memory(size_bytes);
+    CHECK_EQUAL(ome_port_init(&house->port, memory, size_bytes - 1, &config, house->engine), OME_NO_MEMORY);
+    CHECK_EQUAL(ome_port_init(&house->port, memory, size_bytes, &config, house->engine), OME_OK);
+}
+
+/* A gateway begins, which knows nothing but what the port tells it. */
+static inline void take_over(house_t *house)
+{
+    const ome_link_config_t link = link_config(house);
+    ome_port_attach(house->port);
+    ome_link_view(&house->link, &link, house->regions[0], house->regions[1], house->port_event_fd);
+    const ome_gateway_config_t config = {.ingress = {.clock = &house->link.board->clock},
+        .link = &house->link,
+        .is_open = house_is_open,
+        .storage = house_storage,
+        .context = house,
+        .socket = &house->wire->table,
+        .counters = gateway_counters(&house->counters),
+        .throttle = house->throttle,
+        .history_count = OME_GATEWAY_HISTORY_COUNT_MIN,
+        .session_count_max = house->engine->limits.session_count_max,
+        .connection_slot_max = PEER_COUNT - 1,
+        .event_fd = house->event_fd};
+    const uint64_t size_bytes = ome_gateway_size_bytes(&config);
+    void *memory = market_memory(size_bytes);
+    CHECK_EQUAL(ome_gateway_init(&house->gateway, memory, size_bytes, &config, NULL), OME_OK);
+    ome_status_t status = OME_EMPTY;
+    for (uint32_t turns = 0; turns < 64 && status == OME_EMPTY; turns++)
+    {
+        pump(house);
+        status = ome_gateway_take_over(house->gateway);
+    }
+    CHECK_EQUAL(status, OME_OK);
+}
+
+/* With OME_TEST_PORT in the environment, as in a process of its own: the same tests hold for both. */
 static inline void make_gateway(house_t *house)
 {
     ome_reader_t reader;
     CHECK_EQUAL(ome_published_register(&house->published, "gateway", true, &reader), OME_OK);
+    if (getenv("OME_TEST_PORT") != NULL)
+    {
+        make_port(house, reader);
+        take_over(house);
+        return;
+    }
     const ome_gateway_config_t config = {.ingress = {.ring = house->ring, .clock = &house->clock},
         .reader = reader,
         .is_open = house_is_open,
@@ -448,6 +539,13 @@ static inline void house_free(house_t *house)
 {
     CHECK(ome_engine_check(house->engine) == NULL);
     free(house->gateway);
+    if (house->port != NULL)
+    {
+        free(house->port);
+        free(house->regions[0]);
+        free(house->regions[1]);
+        CHECK_EQUAL(close(house->port_event_fd), 0);
+    }
     free(house->stage);
     free(house->counters.header);
     free(house->stream);
@@ -460,7 +558,10 @@ static inline void house_free(house_t *house)
 
 static inline ome_gateway_outcome_t run(house_t *house)
 {
-    return ome_gateway_run(house->gateway, 0);
+    pump(house);
+    const ome_gateway_outcome_t outcome = ome_gateway_run(house->gateway, 0);
+    pump(house);
+    return outcome;
 }
 
 static inline uint32_t match(house_t *house)

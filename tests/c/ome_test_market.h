@@ -108,7 +108,17 @@ static inline ome_command_t define_limits(const ome_limits_t *limits)
         .instrument_count_max = limits->instrument_count_max,
         .session_count_max = limits->session_count_max,
         .special_count_max = limits->special_count_max,
-        .rules_version = limits->rules_version};
+        .rules_version = limits->rules_version,
+        .account_count_max = limits->account_count_max,
+        .limit_flags = (uint16_t)limits->limit_flags};
+}
+
+/* Of nobody where the name is empty. */
+static inline ome_command_t define_account(uint32_t account, const char *name)
+{
+    ome_command_t command = {.kind = OME_COMMAND_KIND_DEFINE_ACCOUNT, .account = account};
+    memcpy(command.participant_name, name, strlen(name));
+    return command;
 }
 
 static inline ome_command_t define_instrument(uint32_t number, const char *symbol, int64_t tick, uint16_t flags)

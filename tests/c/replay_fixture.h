@@ -85,7 +85,9 @@ static inline ome_command_t limits_command(const ome_limits_t *limits)
         .instrument_count_max = limits->instrument_count_max,
         .session_count_max = limits->session_count_max,
         .special_count_max = limits->special_count_max,
-        .rules_version = limits->rules_version};
+        .rules_version = limits->rules_version,
+        .account_count_max = limits->account_count_max,
+        .limit_flags = (uint16_t)limits->limit_flags};
 }
 
 /* An order of the embedder's own in two records: an iceberg, or a stop. */

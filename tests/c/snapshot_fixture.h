@@ -240,9 +240,16 @@ static inline ome_engine_t *engine_of_everything(uint32_t rules_version)
 {
     ome_limits_t limits = tiny_limits;
     limits.rules_version = rules_version;
+    limits.account_count_max = rules_version >= OME_RULES_VERSION_ACCOUNTS ? 4 : 0;
     ome_engine_t *engine = market_engine(&limits);
     recorder_t *recorder = recorder_new(64);
     define_market(engine, recorder);
+    for (uint32_t account = 1000; limits.account_count_max != 0 && account <= 2000; account += 1000)
+    {
+        const ome_command_t definition = define_account(account, account == 1000 ? "B" : "YET");
+        CHECK_EQUAL(recorder_apply(recorder, engine, &definition), 1);
+        CHECK_EQUAL(recorder->events[recorder->count - 1].kind, OME_EVENT_KIND_DEFINED);
+    }
     ome_command_t commands[] = {
         {.kind = OME_COMMAND_KIND_SET_LAST_PRICE, .instrument = 1, .price = 105},
         limit_order(OME_SIDE_BUY, 100, 10, 1),

@@ -147,8 +147,11 @@ static uint32_t version_of(const ome_engine_t *engine)
 static void a_snapshot_has_the_lowest_version_that_holds_its_state(void)
 {
     market_t newest = simple_market();
-    CHECK_EQUAL(version_of(newest.engine), OME_SNAPSHOT_VERSION_RULES);
+    CHECK_EQUAL(version_of(newest.engine), OME_SNAPSHOT_VERSION_ACCOUNTS);
     market_free(&newest);
+    market_t with_sessions = market_of_version(OME_RULES_VERSION_SESSIONS);
+    CHECK_EQUAL(version_of(with_sessions.engine), OME_SNAPSHOT_VERSION_RULES);
+    market_free(&with_sessions);
     market_t market = market_of_version(0);
     apply_with(&market, limit_order(OME_SIDE_SELL, 100, 5, 1), order_terms(OME_TERM_DISPLAY_QUANTITY, 2), 2);
     apply(&market, with_flags(limit_order(OME_SIDE_BUY, 90, 5, 2), OME_COMMAND_FLAGS_CONTINUED), 0);

@@ -6,11 +6,15 @@
 /* Each limit has its range; outside it there is no size and no engine. */
 static void an_engine_is_made_only_with_limits_in_range(void)
 {
-    const ome_limits_t smallest = {1, 1, 1, 1, 0, 0};
-    const ome_limits_t largest = {
-        OME_ORDER_COUNT_MAX, OME_LEVEL_COUNT_MAX, OME_INSTRUMENT_COUNT_MAX, OME_SESSION_COUNT_MAX, OME_ORDER_COUNT_MAX, OME_RULES_VERSION};
-    const ome_limits_t too_special = {1, 1, 1, 1, OME_ORDER_COUNT_MAX + 1, 0};
-    const ome_limits_t too_new = {1, 1, 1, 1, 0, OME_RULES_VERSION + 1};
+    const ome_limits_t smallest = {1, 1, 1, 1, 0, 0, 0, 0};
+    const ome_limits_t largest = {OME_ORDER_COUNT_MAX, OME_LEVEL_COUNT_MAX, OME_INSTRUMENT_COUNT_MAX, OME_SESSION_COUNT_MAX,
+        OME_ORDER_COUNT_MAX, OME_RULES_VERSION, OME_ACCOUNT_COUNT_MAX, OME_LIMIT_FLAGS_ACCOUNTS_RESTRICTED};
+    const ome_limits_t too_special = {1, 1, 1, 1, OME_ORDER_COUNT_MAX + 1, 0, 0, 0};
+    const ome_limits_t too_new = {1, 1, 1, 1, 0, OME_RULES_VERSION + 1, 0, 0};
+    const ome_limits_t too_many_accounts = {1, 1, 1, 1, 0, OME_RULES_VERSION, OME_ACCOUNT_COUNT_MAX + 1, 0};
+    const ome_limits_t unknown_flag = {1, 1, 1, 1, 0, OME_RULES_VERSION, 0, 2};
+    CHECK_EQUAL(ome_engine_size_bytes(&too_many_accounts), 0);
+    CHECK_EQUAL(ome_engine_size_bytes(&unknown_flag), 0);
     CHECK_EQUAL(ome_engine_size_bytes(&too_new), 0);
     CHECK_EQUAL(ome_engine_size_bytes(&too_special), 0);
     CHECK(ome_engine_size_bytes(&smallest) > 0);
@@ -23,7 +27,7 @@ static void an_engine_is_made_only_with_limits_in_range(void)
         {
             uint32_t values[4] = {1, 1, 1, 1};
             values[i] = bad[j];
-            const ome_limits_t limits = {values[0], values[1], values[2], values[3], 1, 0};
+            const ome_limits_t limits = {values[0], values[1], values[2], values[3], 1, 0, 0, 0};
             ome_engine_t *engine = NULL;
             uint8_t *memory = market_memory(4096);
             CHECK_EQUAL(ome_engine_size_bytes(&limits), 0);
@@ -59,11 +63,11 @@ static void an_engine_is_made_only_in_aligned_memory_of_its_size(void)
 /* DefineLimits is valid only with the engine's own limits. */
 static void limits_are_defined_as_they_are(void)
 {
-    for (uint32_t i = 0; i < 6; i++)
+    for (uint32_t i = 0; i < 8; i++)
     {
-        uint32_t values[6] = {64, 32, 4, 4, 24, OME_RULES_VERSION};
+        uint32_t values[8] = {64, 32, 4, 4, 24, OME_RULES_VERSION, 5, 0};
         values[i]++;
-        const ome_limits_t other = {values[0], values[1], values[2], values[3], values[4], values[5]};
+        const ome_limits_t other = {values[0], values[1], values[2], values[3], values[4], values[5], values[6], values[7]};
         market_t market = market_new(&standard_limits, 1);
         apply_rejected(&market, define_limits(&other), OME_REASON_BAD_DEFINITION);
         apply(&market, define_limits(&standard_limits), 1);
@@ -236,10 +240,10 @@ static void a_retired_slot_makes_the_engine_hold_one_order_less(void)
     market_free(&market);
 }
 
-/* Order of checks 18: special orders have a limit of their own. */
+/* Order of checks 19: special orders have a limit of their own. */
 static void a_special_order_is_refused_while_no_record_is_free(void)
 {
-    const ome_limits_t limits = {8, 8, 1, 1, 1, OME_RULES_VERSION};
+    const ome_limits_t limits = {8, 8, 1, 1, 1, OME_RULES_VERSION, 0, 0};
     market_t market = market_new(&limits, 1);
     apply(&market, define_instrument(1, "ABC", 1, 0), 1);
     ome_command_t stop = with_flags(with_type(limit_order(OME_SIDE_BUY, 0, 5, 1), OME_ORDER_TYPE_STOP), OME_COMMAND_FLAGS_CONTINUED);

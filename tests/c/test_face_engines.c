@@ -83,7 +83,7 @@ static void an_engine_without_memory_is_refused(void)
     struct rlimit before;
     CHECK_EQUAL(getrlimit(RLIMIT_AS, &before), 0);
     const struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
-    const ome_limits_t limits = {1u << 24, 1u << 20, 16, 16, 1u << 20, OME_RULES_VERSION};
+    const ome_limits_t limits = {1u << 24, 1u << 20, 16, 16, 1u << 20, OME_RULES_VERSION, 0, 0};
     ome_engine_t *engine = NULL;
     CHECK_EQUAL(setrlimit(RLIMIT_AS, &none), 0);
     const ome_status_t status = ome_engine_create(&limits, &engine);
@@ -206,6 +206,7 @@ static void the_status_counts_what_happened(void)
         .session_count_max = standard_limits.session_count_max,
         .special_count_max = standard_limits.special_count_max,
         .rules_version = standard_limits.rules_version,
+        .account_count_max = standard_limits.account_count_max,
         .order_slot_count = 2}; /* the aggressor's was freed and taken again */
     CHECK_BYTES_EQUAL(&status, &expected, sizeof(status));
     market_end(&market);
@@ -236,7 +237,7 @@ static void an_engine_moves_to_other_limits_and_goes_on(void)
     const uint64_t count = flow(commands, 3000);
     market_t still = market_of(&standard_limits);
     market_t moved = market_of(&standard_limits);
-    const ome_limits_t larger = {100000, 1000, 30, 30, 70000, OME_RULES_VERSION};
+    const ome_limits_t larger = {100000, 1000, 30, 30, 70000, OME_RULES_VERSION, 0, 0};
     ome_batch_apply(still.batch, still.engine, commands, count);
     ome_batch_apply(moved.batch, moved.engine, NULL, 0);
     uint64_t random = seed;
@@ -281,10 +282,10 @@ static void an_engine_does_not_move_where_something_does_not_fit(void)
         uint32_t values[5];
         memcpy(values, used, sizeof(values));
         values[i]--;
-        ome_limits_t limits = {values[0], values[1], values[2], values[3], values[4], OME_RULES_VERSION};
+        ome_limits_t limits = {values[0], values[1], values[2], values[3], values[4], OME_RULES_VERSION, 0, 0};
         CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_FULL);
         values[i] = UINT32_MAX;
-        limits = (ome_limits_t){values[0], values[1], values[2], values[3], values[4], OME_RULES_VERSION};
+        limits = (ome_limits_t){values[0], values[1], values[2], values[3], values[4], OME_RULES_VERSION, 0, 0};
         CHECK_EQUAL(ome_engine_resize(&market.engine, &limits), OME_INVALID);
     }
     struct rlimit memory;
@@ -296,7 +297,7 @@ static void an_engine_does_not_move_where_something_does_not_fit(void)
     CHECK_EQUAL(refused, OME_NO_MEMORY);
     CHECK(market.engine == before);
     CHECK_EQUAL(ome_engine_state_hash(market.engine), hash);
-    const ome_limits_t least = {used[0], used[1], used[2], used[3], used[4], OME_RULES_VERSION};
+    const ome_limits_t least = {used[0], used[1], used[2], used[3], used[4], OME_RULES_VERSION, 0, 0};
     CHECK_EQUAL(ome_engine_resize(&market.engine, &least), OME_OK);
     CHECK_EQUAL(ome_engine_state_hash(market.engine), hash);
     CHECK(ome_engine_check(market.engine) == NULL);

@@ -98,7 +98,7 @@ static void give_fourth_away(archive_t *archive)
     const uint16_t number = (uint16_t)(archive->identity % 3);
     const ome_command_t definition = define_session(4, 4, name, number);
     const uint32_t before = house->defined_count;
-    submit(house, &definition);
+    CHECK_EQUAL(ome_gateway_submit(house->gateway, &definition, 1), OME_OK);
     while (house->defined_count == before)
     {
         (void)run_and_note(house);

@@ -202,8 +202,8 @@ static void a_replay_follows_a_change_of_limits(void)
 {
     const directory_t directory = directory_new();
     ome_command_t *commands = life_new();
-    const ome_limits_t others[3] = {
-        {5000, 600, 9, 9, 800, OME_RULES_VERSION}, {1, 600, 9, 9, 800, OME_RULES_VERSION}, {6000, 700, 8, 8, 900, OME_RULES_VERSION}};
+    const ome_limits_t others[3] = {{5000, 600, 9, 9, 800, OME_RULES_VERSION, 3, 0}, {1, 600, 9, 9, 800, OME_RULES_VERSION, 3, 0},
+        {6000, 700, 8, 8, 900, OME_RULES_VERSION, 3, OME_LIMIT_FLAGS_ACCOUNTS_RESTRICTED}};
     for (uint32_t i = 0; i < 3; i++)
     {
         commands[100 + i] = limits_command(&others[i]);
@@ -272,7 +272,7 @@ static void a_journal_must_begin_with_limits_and_hold_commands(void)
     {
         uint32_t values[5] = {64, 32, 4, 4, 16};
         values[i] = i % 2 == 0 && i != 4 ? 0 : UINT32_MAX;
-        const ome_limits_t limits = {values[0], values[1], values[2], values[3], values[4], OME_RULES_VERSION};
+        const ome_limits_t limits = {values[0], values[1], values[2], values[3], values[4], OME_RULES_VERSION, 0, 0};
         const ome_command_t command = limits_command(&limits);
         check_first_record_is_refused(&command, OME_BODY_SIZE, "limits in range");
     }

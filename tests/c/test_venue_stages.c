@@ -160,6 +160,29 @@ static void an_async_group_is_synced_when_it_is_large_or_old_or_the_stream_is_id
     directory_remove(&directory);
 }
 
+/* A command of several records lies in one segment whole: a process that dies between two writes leaves all of it or nothing. */
+static void a_command_of_several_records_is_in_one_segment(void)
+{
+    const directory_t directory = directory_new();
+    const plan_t plan = {OME_POLICY_COMMIT, 1024, 2048, 1, OME_WAIT_BLOCK, directory.path};
+    const uint32_t room = (OME_JOURNAL_SEGMENT_SIZE_MIN - OME_JOURNAL_HEADER_SIZE - OME_JOURNAL_SEAL_SIZE) / OME_JOURNAL_COMMAND_SIZE;
+    ome_venue_t *venue = venue_open(&plan);
+    ome_journal_writer_t *writer = venue->journal_stage.writer;
+    static ome_command_t commands[1024];
+    commands[0] = define_limits(&standard_limits);
+    CHECK_EQUAL(ome_venue_submit(venue, commands, room - 1), OME_OK);
+    CHECK(ome_journal_stage_do_work(&venue->journal_stage) > 0);
+    CHECK_EQUAL(writer->segment_first_sequence, 1); /* one record more fits */
+    ome_command_t order[2] = {
+        {.kind = OME_COMMAND_KIND_NEW_ORDER, .flags = OME_COMMAND_FLAGS_CONTINUED}, {.kind = OME_COMMAND_KIND_ORDER_TERMS}};
+    CHECK_EQUAL(ome_venue_submit(venue, order, 2), OME_OK);
+    CHECK(ome_journal_stage_do_work(&venue->journal_stage) > 0);
+    CHECK_EQUAL(writer->segment_first_sequence, room);
+    CHECK_EQUAL(writer->durable_sequence, room + 1);
+    CHECK_EQUAL(ome_venue_destroy(venue), OME_OK);
+    directory_remove(&directory);
+}
+
 /* A slot of the ring is free for producers when both the matcher and the journal are done with it. */
 static void the_ring_is_held_back_by_the_matcher_and_the_journal(void)
 {
@@ -242,6 +265,7 @@ int main(void)
     RUN(nothing_is_published_before_the_gate_opens);
     RUN(a_command_on_disk_is_published_when_it_is_matched);
     RUN(an_async_group_is_synced_when_it_is_large_or_old_or_the_stream_is_idle);
+    RUN(a_command_of_several_records_is_in_one_segment);
     RUN(the_ring_is_held_back_by_the_matcher_and_the_journal);
     RUN(a_batch_of_the_matcher_is_bounded);
     RUN(a_submitted_command_has_the_time_of_the_venue);

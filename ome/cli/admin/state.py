@@ -10,7 +10,7 @@ from ome.cli.admin.arguments import beginning_line, book_lines, directory_argume
 from ome.cli.terminal import failing, json_option, print_json, printing, progress_bar
 from ome.recovery.directory import command_count, is_served, require_journal
 from ome.recovery.state import MarketState, market_state
-from ome.recovery.wording import order_line, session_line, time_text
+from ome.recovery.wording import account_line, order_line, session_line, time_text
 
 __all__ = ["state"]
 
@@ -44,6 +44,8 @@ def state(directory: Path, at: int | None, instrument: str | None, orders: bool,
             line(text)
         for session in found.sessions if instrument is None else ():
             line(session_line(session))
+        for account in found.accounts if instrument is None else ():
+            line(account_line(account))
         for one in found.instruments:
             for text in book_lines(one):
                 line(text)
@@ -64,4 +66,11 @@ def _values(found: MarketState, with_orders: bool) -> dict[str, object]:
         instruments.append(values)
     hashes = {"state_hash": hash_text(found.state_hash), "event_hash": hash_text(found.event_hash)}
     counts = {"begins_behind": found.begins_behind, "sequence": found.sequence, "time_ns": found.time_ns, "trades": found.trade_count}
-    return {**counts, **hashes, "rules_version": found.rules_version, "sessions": found.sessions, "instruments": instruments}
+    return {
+        **counts,
+        **hashes,
+        "rules_version": found.rules_version,
+        "sessions": found.sessions,
+        "accounts": found.accounts,
+        "instruments": instruments,
+    }

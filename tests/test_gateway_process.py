@@ -1,0 +1,258 @@
+"""A gateway's process that does what it must not: the engine's process waits for it at no time, ends it, and goes on with another one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kills import gateway_of
+from venues import VenueProcess, config_file, venue_config
+
+from ome.client import OrderEntry
+from ome.enums import Policy
+from ome.errors import OmeError
+from ome.gateway import remote
+from ome.gateway.remote import GatewayProcess
+from ome.server import Server
+
+WITHIN_S = 20.0
+
+HOSTILE = """\
+#!{python}
+import os, pathlib, socket, struct, sys, time
+marker = pathlib.Path({marker!r})
+descriptor = int(sys.argv[4])
+if marker.exists():
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+marker.touch()
+def say(data):
+    end = socket.socket(fileno=os.dup(descriptor))
+    end.sendall(struct.pack("!i", len(data)) + data)
+    end.detach()
+sys.argv[1:] = sys.argv[4:]
+import ome.gateway.process as process
+from ome.gateway.messages import ToEngine
+{code}
+"""
+
+SILENT = """
+hear = ToEngine.receive
+listeners = []
+of_descriptor = process.Listener.of_descriptor
+process.Listener.of_descriptor = lambda *values: listeners.append(of_descriptor(*values)) or listeners[0]
+heard = []
+def receive(engine):
+    if heard:
+        {then}
+        time.sleep(3600)
+    heard.append(1)
+    return hear(engine)
+ToEngine.receive = receive
+process.main()
+"""
+
+
+def hostile_gateway(directory: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first gateway that a server starts runs this code, the others are what they should be."""
+    script, marker = directory / "hostile", directory / "hostile-was-here"
+    script.write_text(HOSTILE.format(python=sys.executable, marker=str(marker), code=code))
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(script))
+
+
+def process_of(server: Server) -> GatewayProcess:
+    """Its end of the gateway's process."""
+    assert isinstance(server._gateway, GatewayProcess)
+    return server._gateway
+
+
+def must_become(condition: Callable[[], bool]) -> None:
+    """Waits until it holds."""
+    end = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < end, "it did not become so"
+        time.sleep(0.01)
+
+
+def answers(server: Server) -> None:
+    """Somebody can log on soon, and the venue runs."""
+
+    def can_log_on() -> bool:
+        with contextlib.suppress(OmeError):
+            OrderEntry(server.orders_endpoint, "FIRM1", timeout=1.0).close()
+            return True
+        return False
+
+    must_become(can_log_on)
+    assert server.failure is None
+
+
+def close_within(server: Server, seconds: float) -> None:
+    """Fails where it does not end."""
+    closing = threading.Thread(target=server.close, daemon=True)
+    closing.start()
+    closing.join(seconds)
+    assert not closing.is_alive(), "the server waits for its gateway"
+
+
+def test_a_gateway_that_reads_nothing_keeps_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loop runs, and it takes nothing that it is told: no thread of the venue waits, and the stop ends it."""
+    hostile_gateway(tmp_path, SILENT.format(then=""), monkeypatch)
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server.start()
+    gateway = process_of(server)
+
+    def tell() -> None:
+        for _ in range(20_000):
+            gateway.check_credentials()
+
+    telling = threading.Thread(target=tell, daemon=True)
+    telling.start()
+    telling.join(WITHIN_S)
+    assert not telling.is_alive(), "a thread of the venue waits for the gateway"
+    close_within(server, WITHIN_S + 5)
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "os.write(descriptor, b'\\0\\0')",
+        "os.write(descriptor, struct.pack('!i', 100) + b'half of it')",
+        "os.write(descriptor, struct.pack('!i', -1))",
+        "os.write(descriptor, struct.pack('!i', 1 << 30))",
+        "say(b'[' * 60_000)",
+        'say(b\'{"what": "wanted", "request": 1, "session": 1, "first": \' + b\'9\' * 4_000 + b\', "last": 1}\')',
+        'say(b\'{"what": "note", "kind": "logon", "fields": {"kind": 1, "": [[]]}}\')',
+        'say(b\'{"what": "log", "name": "x.y", "level": 1e9, "text": ""}\')',
+        "os.close(descriptor)",
+        "os.kill(os.getpid(), 11)",
+    ],
+)
+def test_what_a_gateway_says_neither_stops_the_venue_nor_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str) -> None:
+    """Half a message, none at all, one that is too deep: the venue goes on, and ends when it is told to."""
+    hostile_gateway(tmp_path, SILENT.format(then=then), monkeypatch)
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server.start()
+    time.sleep(0.3)
+    answers(server)
+    close_within(server, WITHIN_S)
+
+
+def test_a_gateway_that_has_shut_its_address_down_leaves_it_to_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The socket is the venue's, and listens again: on the port that the configuration names."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    then = "listeners[0]._socket.shutdown(socket.SHUT_RDWR); os._exit(1)"
+    hostile_gateway(tmp_path, SILENT.format(then=then), monkeypatch)
+    server = Server(venue_config(None, policy=Policy.MEMORY, orders_endpoint=f"tcp://127.0.0.1:{port}"))
+    server.start()
+    answers(server)
+    close_within(server, WITHIN_S)
+
+
+def test_a_gateway_that_has_made_a_process_of_its_own_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process goes on to say things when the gateway has ended: nobody hears them."""
+    say = """say(b'{"what": "log", "name": "ome", "level": 30, "text": ""}')"""
+    flood = f"[{say} for _ in iter(int, 1)] if not os.fork() else os._exit(1)"
+    hostile_gateway(tmp_path, SILENT.format(then=flood), monkeypatch)
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server.start()
+    gateway = process_of(server)
+    must_become(lambda: gateway._last_failure != "" and gateway._child is not None and gateway._child.is_ready)
+    close_within(server, WITHIN_S)
+
+
+# ---- a machine that gives nothing, and an operator ----
+
+
+def test_a_machine_that_gives_no_process_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of memory, processes or descriptors when a gateway is to be started again: the venue goes on, and tries once more."""
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server.start()
+    spawn, failures = subprocess.Popen, [OSError(errno.EAGAIN, "no"), OSError(errno.EMFILE, "no"), OSError(errno.ENOMEM, "no")]
+
+    def fail(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        if failures:
+            raise failures.pop()
+        return spawn(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    os.kill(gateway_of(os.getpid()), signal.SIGKILL)
+    must_become(lambda: not failures)
+    answers(server)
+    close_within(server, WITHIN_S)
+
+
+def test_what_a_gateway_has_sent_is_taken_before_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a disk takes nothing the inbound ring is full: the next gateway waits for it, however long that is."""
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server.start()
+    gateway, begun = process_of(server), time.monotonic()
+    detach = gateway._detach
+    monkeypatch.setattr(remote, "_STOP_S", 0.2)
+    monkeypatch.setattr(gateway, "_detach", lambda: time.monotonic() > begun + 1.5 and detach())
+    os.kill(gateway_of(os.getpid()), signal.SIGKILL)
+    time.sleep(1.0)
+    answers(server)
+    assert time.monotonic() > begun + 1.5
+    monkeypatch.undo()
+    close_within(server, WITHIN_S)
+
+
+def test_a_descriptor_may_have_the_number_of_a_standard_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a daemon closes its standard input: the gateway gets streams of its own, and the descriptors all the same."""
+    kept, create = os.dup(0), os.memfd_create
+
+    def create_as_standard_input(name: str, flags: int) -> int:
+        made = create(name, flags)
+        return made if name != "ome-link-engine" else os.dup2(made, 0)
+
+    monkeypatch.setattr(os, "memfd_create", create_as_standard_input)
+    server = Server(venue_config(None, policy=Policy.MEMORY))
+    try:
+        server.start()
+        answers(server)
+        close_within(server, WITHIN_S)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+def test_a_venue_that_was_stopped_with_its_gateway_goes_on_with_the_same_one(tmp_path: Path) -> None:
+    """As by the terminal's stop key: the time in which nobody ran is not the gateway's."""
+    with VenueProcess(config_file(tmp_path)) as venue:
+        venue.start()
+        gateway = gateway_of(venue.pid)
+        for process in (venue.pid, gateway):
+            os.kill(process, signal.SIGSTOP)
+        time.sleep(6.0)
+        os.kill(venue.pid, signal.SIGCONT)
+        time.sleep(0.7)
+        os.kill(gateway, signal.SIGCONT)
+        OrderEntry(venue.orders_endpoint, "FIRM1", timeout=WITHIN_S).close()
+        assert gateway_of(venue.pid) == gateway
+        venue.stop()
+
+
+@pytest.mark.parametrize("interpreter", ["/bin/false", "", "/nowhere/python"])
+def test_a_start_without_a_gateway_says_so_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, interpreter: str) -> None:
+    """As in an embedding program that is no Python: it is known when the last start has failed, and no later."""
+    monkeypatch.setattr(sys, "executable", interpreter)
+    server, begun = Server(venue_config(None, policy=Policy.MEMORY)), time.monotonic()
+    with pytest.raises(OmeError, match=r"cannot be started|exit code 1"):
+        server.start()
+    assert time.monotonic() - begun < WITHIN_S
+    close_within(server, WITHIN_S)
