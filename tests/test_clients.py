@@ -372,6 +372,21 @@ def test_what_a_busy_server_refuses_is_sent_again_in_order(server: Scripted, lib
         assert server.hears_nothing()
 
 
+def test_an_answer_counts_also_where_its_command_was_to_be_sent_again(server: Scripted, library: Path) -> None:
+    """BUSY, but a copy of the frame that the network made was taken: nothing waits for ever, and nothing is sent again."""
+    with Client(library, server.endpoint) as client:
+        log_on(server, client)
+        assert client.poll().kind == Happened.LOGGED_ON
+        client.send(buy(1))
+        assert server.hear_numbers() == [1]
+        server.reject(Reason.BUSY, 1)
+        server.say(server.report(1, client_order_id=1))
+        assert (client.poll().kind, client.unanswered) == (Happened.REPORT, 0)
+        assert server.hears_nothing()
+        client.send(buy(2))
+        assert server.hear_numbers() == [2]
+
+
 def test_orders_that_low_storage_refuses_are_left_out(server: Scripted, library: Path) -> None:
     """They are named, and the cancel behind them is numbered anew."""
     with Client(library, server.endpoint) as client:

@@ -289,7 +289,7 @@ static void client_flush(ome_client_t *client)
             break;
         }
         client->progress_at_ms = ring->sent == ring->first ? client->now_ms : client->progress_at_ms;
-        ring->sent += count;
+        ome_unanswered_note_sent(ring, count);
     }
     if (client->state == LOGGED_ON && client->is_leaving && ring->first == ring->next && !client->is_logout_sent)
     {

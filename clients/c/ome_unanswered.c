@@ -40,6 +40,7 @@ static void unanswered_drop_to(ome_unanswered_t *ring, uint64_t position)
     {
         ring->answered_number = unanswered_at(ring, position - 1)->order.session_sequence;
         ring->first = position;
+        ring->sent = ring->sent > position ? ring->sent : position; /* an answer counts also where it was to be sent again */
     }
 }
 
@@ -98,6 +99,12 @@ uint32_t ome_unanswered_copy(ome_unanswered_t *ring, ome_unanswered_message_t *m
     return whole;
 }
 
+void ome_unanswered_note_sent(ome_unanswered_t *ring, uint32_t count)
+{
+    ring->sent += count;
+    ring->said = ring->said > ring->sent ? ring->said : ring->sent;
+}
+
 bool ome_unanswered_resume(ome_unanswered_t *ring, uint32_t taken_number)
 {
     uint64_t taken_count = unanswered_distance(ring->answered_number, taken_number);
@@ -109,7 +116,7 @@ bool ome_unanswered_resume(ome_unanswered_t *ring, uint32_t taken_number)
         taken_count = 0;
     }
     ring->is_known = true;
-    ring->taken = ring->sent = ring->refuse_end = ring->first + taken_count;
+    ring->taken = ring->sent = ring->said = ring->refuse_end = ring->first + taken_count;
     return fits;
 }
 
@@ -168,7 +175,7 @@ static bool unanswered_order_fits(const ome_unanswered_t *ring, const ome_execut
  * answers, but seldom like the one that comes next. */
 bool ome_unanswered_answer(ome_unanswered_t *ring, const ome_execution_report_t *report)
 {
-    if (ring->first >= ring->sent || !unanswered_kind_fits(unanswered_at(ring, ring->first)->header.template_id, report) ||
+    if (ring->first >= ring->said || !unanswered_kind_fits(unanswered_at(ring, ring->first)->header.template_id, report) ||
         !unanswered_order_fits(ring, report))
     {
         return false;
@@ -208,6 +215,7 @@ bool ome_unanswered_leave_out(ome_unanswered_t *ring, uint64_t *client_order_id)
     }
     *client_order_id = unanswered_at(ring, at)->order.client_order_id;
     uint64_t count = unanswered_command_end(ring, at) - at;
+    ring->said -= ring->said > at ? count : 0; /* commands are said whole */
     for (; at + count < ring->next; at++)
     {
         uint32_t number = unanswered_at(ring, at)->order.session_sequence;

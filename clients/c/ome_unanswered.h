@@ -18,15 +18,15 @@ typedef union
     ome_order_terms_t terms;
 } ome_unanswered_message_t;
 
-/* Messages have positions that count up. Those from `first` to `next` - 1 are kept. Those before `sent` are on the connection, those before
- * `taken` were with the server at the last logon. New orders before `refuse_end` and not before `sent` are to be left out (STORAGE_LOW).
+/* Messages have positions that count up. Those from `first` to `next` - 1 are kept. Those before `sent` are on the connection; those before
+ * `said` were, though they may have to be sent again, so that an answer may come. Those before `taken` were with the server at the last logon. New orders before `refuse_end` and not before `sent` are to be left out (STORAGE_LOW).
  * The message at `first` has the number after `answered_number`. */
 typedef struct
 {
     ome_unanswered_message_t *messages;
     uint32_t count_max;
     uint32_t answered_number, last_number;
-    uint64_t first, sent, next, taken, refuse_end;
+    uint64_t first, sent, said, next, taken, refuse_end;
     bool is_known; /* how far the session has got: since the first logon */
 } ome_unanswered_t;
 
@@ -36,6 +36,9 @@ bool ome_unanswered_put(
 
 /* Copies what is to be sent next, at most `count_max` messages that end between commands; gives their number. */
 uint32_t ome_unanswered_copy(ome_unanswered_t *ring, ome_unanswered_message_t *messages, uint32_t count_max);
+
+/* The next `count` messages are on the connection. */
+void ome_unanswered_note_sent(ome_unanswered_t *ring, uint32_t count);
 
 /* A logon says that the venue took the messages up to this number: what is behind it is sent again. False where that cannot be, because the
  * venue or another client has changed the session; then nothing is kept. */
