@@ -59,7 +59,7 @@ static ome_status_t port_open(ome_engine_port_t *port, const ome_port_config_t *
     return memory == NULL ? OME_NO_MEMORY : ome_port_init(&port->port, memory, port->port_size_bytes, config, port->venue->engine);
 }
 
-ome_status_t ome_engine_port_create(ome_venue_t *venue, int engines_fd, int gateways_fd, int event_fd, int gateway_event_fd,
+ome_status_t ome_engine_port_create(ome_venue_t *venue, int engines_fd, int gateways_fd, int event_fd, int bell_fd, int gateway_bell_fd,
     const ome_gateway_options_t *options, ome_engine_port_t **port)
 {
     if (options->history_count < OME_GATEWAY_HISTORY_COUNT_MIN || (options->history_count & (options->history_count - 1)) != 0)
@@ -93,7 +93,8 @@ ome_status_t ome_engine_port_create(ome_venue_t *venue, int engines_fd, int gate
             .order_count_max = venue->engine->limits.order_count_max,
             .history_count = options->history_count,
             .event_fd = event_fd,
-            .gateway_event_fd = gateway_event_fd};
+            .bell_fd = bell_fd,
+            .gateway_bell_fd = gateway_bell_fd};
         status = port_open(made, &config);
     }
     if (status != OME_OK)
@@ -208,7 +209,7 @@ struct ome_remote
 };
 
 ome_status_t ome_remote_open(
-    const ome_limits_t *limits, uint32_t ring_slot_count, int engines_fd, int gateways_fd, int engine_event_fd, ome_remote_t **remote)
+    const ome_limits_t *limits, uint32_t ring_slot_count, int engines_fd, int gateways_fd, int engine_bell_fd, ome_remote_t **remote)
 {
     const ome_link_config_t config = link_config(limits, ring_slot_count);
     ome_remote_t *made = ome_memory_map(sizeof(ome_remote_t));
@@ -225,7 +226,7 @@ ome_status_t ome_remote_open(
         ome_remote_close(made);
         return OME_NO_MEMORY;
     }
-    ome_link_view(&made->link, &config, made->engines, made->gateways, engine_event_fd);
+    ome_link_view(&made->link, &config, made->engines, made->gateways, engine_bell_fd);
     const size_t counters_size_bytes = ome_counters_size_bytes(config.counters->counter_count, config.counters->histogram_count);
     (void)ome_counters_init(&made->link.counters, made->link.counters.header, counters_size_bytes, config.counters, 0);
     *remote = made;

@@ -12,9 +12,10 @@ void ome_link_measure(const ome_limits_t *limits, uint32_t ring_slot_count, uint
 
 typedef struct ome_engine_port ome_engine_port_t;
 
-/* Registers as the reader "gateway"; before the venue starts. The descriptors are those of zeroed regions, which are mapped, and of an eventfd
- * for each end; they stay the caller's. OME_OK; OME_INVALID: the options; OME_NO_MEMORY; as ome_venue_register. */
-ome_status_t ome_engine_port_create(ome_venue_t *venue, int engines_fd, int gateways_fd, int event_fd, int gateway_event_fd,
+/* Registers as the reader "gateway"; before the venue starts. The descriptors are those of zeroed regions, which are mapped; of an eventfd
+ * of this process alone; and of two sockets, by one of which the gateway wakes this end, and this end the gateway by the other. They stay
+ * the caller's. OME_OK; OME_INVALID: the options; OME_NO_MEMORY; as ome_venue_register. */
+ome_status_t ome_engine_port_create(ome_venue_t *venue, int engines_fd, int gateways_fd, int event_fd, int bell_fd, int gateway_bell_fd,
     const ome_gateway_options_t *options, ome_engine_port_t **port);
 void ome_engine_port_destroy(ome_engine_port_t *port);
 
@@ -47,7 +48,7 @@ typedef struct ome_remote ome_remote_t;
 
 /* Maps the regions. `limits` and the slots are the venue's. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_remote_open(
-    const ome_limits_t *limits, uint32_t ring_slot_count, int engines_fd, int gateways_fd, int engine_event_fd, ome_remote_t **remote);
+    const ome_limits_t *limits, uint32_t ring_slot_count, int engines_fd, int gateways_fd, int engine_bell_fd, ome_remote_t **remote);
 void ome_remote_close(ome_remote_t *remote);
 
 /* As ome_venue_listen. */

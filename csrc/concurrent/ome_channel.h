@@ -13,8 +13,9 @@
  * The slots and `published` are in memory that the producer writes, `consumed` is in memory that the consumer writes: one process can have
  * the other's part mapped for reading alone. A process that dies leaves what it has published, whole, and of the rest nothing.
  *
- * A process that sleeps hears a bell (ome_bell_t): it says in its own memory that it sleeps, and the other one, which has its event
- * descriptor, writes to that at most once for each sleep.
+ * A process that sleeps hears a bell (ome_bell_t): it says in its own memory that it sleeps, and the other one sends a message of 8 bytes
+ * at most once for each sleep, over a pair of sockets (AF_UNIX, SOCK_SEQPACKET). An event descriptor would not do: both processes would have
+ * the same open file, and one could make it block the other, or fill it. Sending says each time that it does not wait.
  *
  * Threads: one at each end. Positions start at 0; the record at position p is in slot p & (slot_count - 1). */
 #ifndef OME_CHANNEL_H
@@ -74,7 +75,7 @@ void ome_channel_consume(ome_channel_t *channel, uint32_t count);
 /* Written by the process that sleeps: bits of what it waits for, and above them the number of the sleep. */
 typedef ome_sequence_t ome_bell_t;
 
-/* The caller is about to sleep until its event descriptor is readable. It looks once more at what it waits for after this, before it
+/* The caller is about to sleep until its end of the sockets is readable. It looks once more at what it waits for after this, before it
  * does. */
 void ome_bell_prepare(ome_bell_t *bell, uint32_t waits_for);
 
@@ -83,6 +84,9 @@ void ome_bell_cancel(ome_bell_t *bell);
 
 /* After something was published or consumed: wakes the process, if it sleeps and waits for that. `rung` is the ringer's own: the last sleep
  * that it has ended. */
-void ome_bell_ring(const ome_bell_t *bell, uint32_t reason, int event_fd, uint64_t *rung);
+void ome_bell_ring(const ome_bell_t *bell, uint32_t reason, int bell_fd, uint64_t *rung);
+
+/* Reads the messages that have come, some of them at least: there are no more than one for each sleep, unless the other process is broken. */
+void ome_bell_hear(int bell_fd);
 
 #endif

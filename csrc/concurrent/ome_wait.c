@@ -49,7 +49,7 @@ static void wait_futex_wake_all(ome_wait_t *wait)
     OME_ASSERT(result >= 0);
 }
 
-void ome_wait_signal(int event_fd)
+static void wait_event_fd_signal(int event_fd)
 {
     const uint64_t one = 1;
     const ssize_t written = write(event_fd, &one, sizeof(one));
@@ -172,7 +172,7 @@ void ome_wait_notify_after_fence(ome_wait_t *wait)
     }
     if (word & OME_WAIT_IN_POLL)
     {
-        ome_wait_signal(wait->event_fd);
+        wait_event_fd_signal(wait->event_fd);
     }
 }
 

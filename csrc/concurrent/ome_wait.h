@@ -94,9 +94,6 @@ void ome_wait_notify(ome_wait_t *wait);
 void ome_wait_fence(void);
 void ome_wait_notify_after_fence(ome_wait_t *wait);
 
-/* Makes an event descriptor readable. */
-void ome_wait_signal(int event_fd);
-
 /* The time `timeout_ns` from now on the monotonic clock, or the end of time. */
 uint64_t ome_wait_deadline_ns(uint64_t timeout_ns);
 

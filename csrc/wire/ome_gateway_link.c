@@ -79,7 +79,7 @@ void ome_gateway_publish_entries(const ome_gateway_t *gateway, const ome_ingress
 {
     ome_link_t *link = gateway->config.link;
     ome_channel_publish(&link->entries, claim->count);
-    ome_bell_ring(&link->board->bell, OME_BELL_RECORDS, link->event_fd, &link->rung);
+    ome_bell_ring(&link->board->bell, OME_BELL_RECORDS, link->bell_fd, &link->rung);
 }
 
 ome_status_t ome_gateway_submit(ome_gateway_t *gateway, const void *commands, uint32_t count)
@@ -167,7 +167,7 @@ uint32_t ome_gateway_read_link(ome_gateway_t *gateway)
     if (count > 0)
     {
         ome_channel_consume(records, count);
-        ome_bell_ring(&link->board->bell, OME_BELL_ROOM, link->event_fd, &link->rung);
+        ome_bell_ring(&link->board->bell, OME_BELL_ROOM, link->bell_fd, &link->rung);
     }
     if (count == available && answered > gateway->answered_sequence)
     {

@@ -26,11 +26,11 @@ void ome_link_size_bytes(const ome_link_config_t *config, uint64_t *engines, uin
     *gateways = gateway_arena.used_bytes;
 }
 
-void ome_link_view(ome_link_t *link, const ome_link_config_t *config, void *engines, void *gateways, int event_fd)
+void ome_link_view(ome_link_t *link, const ome_link_config_t *config, void *engines, void *gateways, int bell_fd)
 {
     ome_arena_t engine_arena = {.memory = engines};
     ome_arena_t gateway_arena = {.memory = gateways};
-    *link = (ome_link_t){.event_fd = event_fd};
+    *link = (ome_link_t){.bell_fd = bell_fd};
     link_lay_out(link, config, &engine_arena, &gateway_arena);
 }
 

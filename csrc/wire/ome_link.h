@@ -99,14 +99,14 @@ typedef struct
     ome_counters_t counters; /* of the gateway */
     uint64_t rung; /* the last sleep of the other process that this one has ended */
     uint64_t sequenced; /* the gateway's: commands whose sequences it has read */
-    int event_fd; /* that the other process sleeps on */
+    int bell_fd; /* by which it wakes the other process */
 } ome_link_t;
 
 /* Bytes of the two regions. */
 void ome_link_size_bytes(const ome_link_config_t *config, uint64_t *engines, uint64_t *gateways);
 
 /* Makes a view of the regions. They are aligned to a cache line; zeroed before the gateway's process begins. */
-void ome_link_view(ome_link_t *link, const ome_link_config_t *config, void *engines, void *gateways, int event_fd);
+void ome_link_view(ome_link_t *link, const ome_link_config_t *config, void *engines, void *gateways, int bell_fd);
 
 /* The number of records that fits so many sessions. */
 uint32_t ome_link_record_count(uint32_t session_count_max);

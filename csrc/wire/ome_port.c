@@ -79,7 +79,7 @@ ome_status_t ome_port_init(
     ome_port_t *made = ome_arena_take(&arena, sizeof(ome_port_t));
     made->config = *config;
     port_lay_out(made, &arena, config);
-    ome_link_view(&made->link, &config->link, config->engines, config->gateways, config->gateway_event_fd);
+    ome_link_view(&made->link, &config->link, config->engines, config->gateways, config->gateway_bell_fd);
     made->reports.order_counts = made->link.order_counts; /* where the gateway sees them */
     ome_reports_seed(&made->reports, engine);
     ome_session_table_seed(&made->table, engine);
@@ -392,7 +392,7 @@ static void port_reset_link(ome_port_t *port)
     atomic_store_explicit(&link->entries.consumed->value, 0, memory_order_relaxed);
     atomic_store_explicit(&link->records.published->value, 0, memory_order_relaxed);
     ome_link_t fresh;
-    ome_link_view(&fresh, config, port->config.engines, port->config.gateways, port->config.gateway_event_fd);
+    ome_link_view(&fresh, config, port->config.engines, port->config.gateways, port->config.gateway_bell_fd);
     link->entries = fresh.entries; /* and nothing else: other threads look at the rest, which is where it was */
     link->records = fresh.records;
     link->rung = 0;
@@ -461,7 +461,7 @@ static uint32_t port_turn(ome_port_t *port, bool *is_stuck)
         port_write_board(port);
         if (port->link.records.position != position)
         {
-            ome_bell_ring(&port->link.life->bell, OME_BELL_RECORDS, port->link.event_fd, &port->link.rung);
+            ome_bell_ring(&port->link.life->bell, OME_BELL_RECORDS, port->link.bell_fd, &port->link.rung);
         }
     }
     return work;
@@ -477,13 +477,14 @@ static bool port_has_work(ome_port_t *port)
 static void port_sleep(ome_port_t *port, uint32_t timeout_ms, bool is_stuck)
 {
     ome_wait_t *wait = ome_reader_wait(&port->config.reader);
-    struct pollfd waited = {.fd = port->config.event_fd, .events = POLLIN};
+    struct pollfd waited[2] = {{.fd = port->config.event_fd, .events = POLLIN}, {.fd = port->config.bell_fd, .events = POLLIN}};
     uint64_t count;
     ome_wait_prepare(wait);
     ome_bell_prepare(&port->link.board->bell, OME_BELL_RECORDS | OME_BELL_ROOM);
-    if ((is_stuck || !port_has_work(port)) && poll(&waited, 1, (int)timeout_ms) > 0)
+    if ((is_stuck || !port_has_work(port)) && poll(waited, 2, (int)timeout_ms) > 0)
     {
         OME_ASSERT(read(port->config.event_fd, &count, sizeof(count)) == sizeof(count) || errno == EAGAIN);
+        ome_bell_hear(port->config.bell_fd);
     }
     ome_bell_cancel(&port->link.board->bell);
     ome_wait_cancel(wait);

@@ -34,8 +34,9 @@ typedef struct
     void *gateways;
     uint32_t order_count_max;
     uint32_t history_count; /* reports kept; a power of two */
-    int event_fd;           /* wakes this end */
-    int gateway_event_fd;   /* wakes the gateway */
+    int event_fd;           /* the threads of this process wake this end by it */
+    int bell_fd;            /* the gateway does, by the other end of these sockets */
+    int gateway_bell_fd;    /* wakes the gateway */
 } ome_port_config_t;
 
 typedef struct ome_port ome_port_t;

@@ -161,7 +161,7 @@ class Gateway:
     def check_credentials(self) -> None:
         """What clients have proved may no longer count: the sessions for which it does not, end. Any thread."""
         self._has_other_keys.set()
-        os.eventfd_write(self._event_fd, 1)
+        self._host.wake(self._event_fd)
 
     def close_entry(self) -> None:
         """Before the venue stops: nothing to be done, since what was taken is in its ring."""
@@ -174,7 +174,7 @@ class Gateway:
     def stop(self) -> None:
         """Ends the thread, after it has sent the last frames."""
         self._stop.set()
-        os.eventfd_write(self._event_fd, 1)
+        self._host.wake(self._event_fd)
         self._thread.stop()
         self._archive.stop()
 
@@ -226,7 +226,7 @@ class Gateway:
     def _take_reports(self, request: int, reports: bytes) -> None:
         """The archive's answer, on its thread."""
         self._given.append((request, reports))
-        os.eventfd_write(self._event_fd, 1)
+        self._host.wake(self._event_fd)
 
     def _take_ends(self) -> None:
         while (end := lib.ome_gateway_take_end(self._pointer)).session:

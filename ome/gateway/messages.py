@@ -21,10 +21,11 @@ from typing import Final
 from ome.gateway.settings import GatewaySettings
 from ome.transport import QueueLimits, ServerCurve
 
-__all__ = ["Begin", "FromEngine", "Instrument", "Keys", "Reports", "Stop", "ToEngine", "ToGateway"]
+__all__ = ["Begin", "FromEngine", "Instrument", "Keys", "Reports", "Stop", "ToEngine", "ToGateway", "ring"]
 
 _SIZE_MAX: Final = 65_536
 _WAITING_MAX: Final = 16 << 20  # bytes that a gateway may leave unread, beyond the first message
+_RING: Final = (1).to_bytes(8, "little")  # as C has it
 _LENGTH: Final = struct.Struct("!i")  # before each message, as multiprocessing.connection has it
 
 
@@ -43,8 +44,9 @@ class Begin:
     listen_fd: int
     engines_fd: int
     gateways_fd: int
-    event_fd: int
-    engine_event_fd: int
+    bell_fd: int
+    own_bell_fd: int
+    engine_bell_fd: int
     instruments: tuple[bytes, ...]
     parent: int
 
@@ -75,6 +77,12 @@ class Stop:
 
 
 FromEngine = Begin | Instrument | Keys | Reports | Stop
+
+
+def ring(bell: socket.socket) -> None:
+    """Wakes who sleeps at the other end of a pair of sockets. Never waits: where there is no room, it is awake, or about to be."""
+    with contextlib.suppress(OSError):
+        bell.send(_RING, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 class ToEngine:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +21,7 @@ from ome.admission import Admission
 from ome.engine import limits_of
 from ome.gateway import Gateway, Host
 from ome.gateway.archive import Wanted
-from ome.gateway.messages import Begin, Instrument, Keys, Reports, ToEngine
+from ome.gateway.messages import Begin, Instrument, Keys, Reports, ToEngine, ring
 from ome.log import LogKind
 from ome.supervision import Supervisor
 from ome.transport import Listener, ListenerUse
@@ -65,10 +66,11 @@ class _Process:
     def __init__(self, engine: ToEngine, begin: Begin) -> None:
         self._engine = engine
         self._begin = begin
+        self._own_bell = socket.socket(fileno=begin.own_bell_fd)
         self._give: Callable[[int, bytes], None] = lambda request, reports: None
         limits = limits_of(begin.settings.limits)
         remote = ffi.new("ome_remote_t **")
-        if lib.ome_remote_open(limits, begin.ring_slots, begin.engines_fd, begin.gateways_fd, begin.engine_event_fd, remote) != lib.OME_OK:
+        if lib.ome_remote_open(limits, begin.ring_slots, begin.engines_fd, begin.gateways_fd, begin.engine_bell_fd, remote) != lib.OME_OK:
             raise MemoryError("no memory for the link to the engine")
         self._remote = remote[0]
         self.supervisor = Supervisor()
@@ -82,7 +84,7 @@ class _Process:
             curve=begin.curve,
             listen=lib.ome_remote_listen,
         )
-        host = Host(create=partial(self._create, pointer), moment=self._moment, archive=self._archive, note=self._note)
+        host = Host(create=partial(self._create, pointer), moment=self._moment, archive=self._archive, note=self._note, wake=self._wake)
         self.gateway = Gateway(begin.settings, host, admission=self.admission, connections=self.listener, supervisor=self.supervisor)
         for definition in begin.instruments:
             self.gateway.add_instrument(definition)
@@ -107,9 +109,12 @@ class _Process:
         self.listener.close()
 
     def _create(self, listener: CData, event_fd: int, options: CData, gateway: CData) -> int:
-        # The engine wakes the descriptor that it knows, which is the one that the loop sleeps on.
-        os.dup2(self._begin.event_fd, event_fd)
+        # The loop sleeps on the bell that the engine rings, and whoever is in this process.
+        os.dup2(self._begin.bell_fd, event_fd)
         return int(lib.ome_remote_gateway(self._remote, listener, event_fd, options, gateway))
+
+    def _wake(self, _event_fd: int) -> None:
+        ring(self._own_bell)
 
     def _moment(self) -> tuple[int, int]:
         return int(lib.ome_remote_time_ns(self._remote)), int(lib.ome_remote_cursor(self._remote))

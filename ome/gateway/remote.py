@@ -33,7 +33,7 @@ from ome.errors import OmeError
 from ome.flood import Flood
 from ome.gateway import gateway_options
 from ome.gateway.archive import Wanted
-from ome.gateway.messages import Begin, FromEngine, Instrument, Keys, Reports, Stop, ToGateway
+from ome.gateway.messages import Begin, FromEngine, Instrument, Keys, Reports, Stop, ToGateway, ring
 from ome.gateway.settings import Archive, GatewaySettings
 from ome.log import LogKind
 from ome.supervision import Supervisor
@@ -57,6 +57,12 @@ _REPORT_MAX: Final = (1 << 63) - 1
 _STARTS_IN_A_ROW: Final = 5  # that may fail before the venue gives up
 _F_SEAL_FUTURE_WRITE: Final = 0x0010
 _NOTES: Final = frozenset({LogKind.LOGON, LogKind.LOGOUT, LogKind.REFUSAL, LogKind.TAKEOVER, LogKind.THROTTLE, LogKind.KILL})
+
+
+def _bell() -> tuple[socket.socket, socket.socket]:
+    """Two ends: messages to the first wake who sleeps on it, and the second sends them (csrc/concurrent/ome_channel.h)."""
+    ear, ringer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    return ear, ringer
 
 
 def _copy(descriptor: int, copies: contextlib.ExitStack) -> int:
@@ -117,11 +123,21 @@ class GatewayProcess:
         self._instruments: list[bytes] = []
         self._fds: list[int] = []
         self._engines_fd, self._gateways_fd = self._make_regions()
-        self._event_fd, self._gateway_event_fd = (self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)) for _ in range(2))
+        self._event_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+        # The first of each is the end of who sleeps. The gateway's process has all but the end of this one.
+        self._bell, self._bell_ringer = _bell()
+        self._gateway_bell, self._gateway_bell_ringer = _bell()
         port = ffi.new("ome_engine_port_t **")
         options = gateway_options(settings)
         status = lib.ome_engine_port_create(
-            venue, self._engines_fd, self._gateways_fd, self._event_fd, self._gateway_event_fd, options, port
+            venue,
+            self._engines_fd,
+            self._gateways_fd,
+            self._event_fd,
+            self._bell.fileno(),
+            self._gateway_bell_ringer.fileno(),
+            options,
+            port,
         )
         if status != lib.OME_OK:
             self._close_fds()
@@ -179,7 +195,7 @@ class GatewayProcess:
         turns = int(lib.ome_engine_port_turns(self._pointer))
         deadline = time.monotonic() + _FLUSH_S
         while int(lib.ome_engine_port_turns(self._pointer)) < turns + 2 and time.monotonic() < deadline and self._is_alive():
-            os.eventfd_write(self._gateway_event_fd, 1)
+            ring(self._gateway_bell_ringer)
             time.sleep(0.001)
         self._flush(deadline)
 
@@ -224,6 +240,8 @@ class GatewayProcess:
         for descriptor in self._fds:
             os.close(descriptor)
         self._fds.clear()
+        for bell in (self._bell, self._bell_ringer, self._gateway_bell, self._gateway_bell_ringer):
+            bell.close()
 
     # ---- the thread of the port ----
 
@@ -338,8 +356,9 @@ class GatewayProcess:
                     self._listener.descriptor,
                     self._engines_fd,
                     self._gateways_fd,
-                    self._gateway_event_fd,
-                    self._event_fd,
+                    self._gateway_bell.fileno(),
+                    self._gateway_bell_ringer.fileno(),
+                    self._bell_ringer.fileno(),
                 )
                 told, *inherited = (_copy(descriptor, copies) for descriptor in mine)
                 process = subprocess.Popen(
@@ -360,7 +379,7 @@ class GatewayProcess:
             self._child = child = _Child(process, ToGateway(ours, self._begin(*inherited)), pidfd, begun=now, turned=now, looked=now)
         return child
 
-    def _begin(self, listen_fd: int, engines_fd: int, gateways_fd: int, event_fd: int, engine_event_fd: int) -> Begin:
+    def _begin(self, listen_fd: int, engines_fd: int, gateways_fd: int, bell_fd: int, own_bell_fd: int, engine_bell_fd: int) -> Begin:
         """What a gateway is told first. The descriptors are those that it has inherited."""
         return Begin(
             settings=self._settings,
@@ -374,8 +393,9 @@ class GatewayProcess:
             listen_fd=listen_fd,
             engines_fd=engines_fd,
             gateways_fd=gateways_fd,
-            event_fd=event_fd,
-            engine_event_fd=engine_event_fd,
+            bell_fd=bell_fd,
+            own_bell_fd=own_bell_fd,
+            engine_bell_fd=engine_bell_fd,
             instruments=tuple(self._instruments),
             parent=os.getpid(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -56,7 +57,8 @@ class Host:
 
     `create` makes the gateway in C (event descriptor, options, place for the pointer) and returns a status. `moment` gives the venue's time
     and the last sequence. `archive` makes one that gives reports to a function, with the number of the question. `note` takes what
-    operators and auditors look for. `on_defined` is called with the fields of each definition's event but those of sessions.
+    operators and auditors look for. `on_defined` is called with the fields of each definition's event but those of sessions. `wake` wakes
+    the loop, which sleeps on the event descriptor.
     """
 
     create: Callable[[int, CData, CData], int]
@@ -64,3 +66,4 @@ class Host:
     archive: Callable[[Callable[[int, bytes], None]], Archive]
     note: Callable[..., None]
     on_defined: Callable[[int, int, Reason], None] = lambda kind, number, reason: None
+    wake: Callable[[int], None] = lambda event_fd: os.eventfd_write(event_fd, 1)

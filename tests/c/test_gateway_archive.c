@@ -137,7 +137,7 @@ static void the_archive_makes_the_bytes_that_were_sent(void)
     archive.house->answerer = &archive;
     for (uint16_t session = 1; session <= 2; session++)
     {
-        bind(archive.house, session, session);
+        bind_session(archive.house, session, session);
         ome_gateway_begin(archive.house->gateway, session, 1);
     }
     for (uint32_t round = 0; round < ROUNDS; round++)

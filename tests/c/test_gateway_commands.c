@@ -320,7 +320,7 @@ static void a_busy_session_goes_on_with_its_next_logon(void)
     CHECK_EQUAL(run(house), OME_GATEWAY_IDLE);
     CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_BUSY);
     CHECK_EQUAL(match(house), 5);
-    bind(house, 1, 3);
+    bind_session(house, 1, 3);
     CHECK_EQUAL(look(house, 1).command_sequence, 5);
     house->wire->out_read = house->wire->out_count;
     send_commands(house, 3, commands + 9, 2);

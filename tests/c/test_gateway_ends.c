@@ -292,7 +292,7 @@ static void a_session_keeps_a_number_that_another_one_was_refused(void)
     CHECK(look(house, 1).is_defined);
     CHECK_EQUAL(look(house, 1).command_sequence, 1);
     CHECK_EQUAL(look(house, 1).report_sequence, house->engine->progress[1].report_sequence);
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     send_command(house, 1, cancel_order(1));
     work(house);
     CHECK_EQUAL(look(house, 1).report_sequence, house->engine->progress[1].report_sequence);
@@ -413,7 +413,7 @@ static void after_the_last_number_comes_one(void)
     ome_engine_t *engine = defined_engine();
     engine->progress[1].command_sequence = UINT32_MAX - 2;
     house_t *house = house_around(engine, 64, 4096);
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     ome_command_t commands[5];
     for (uint32_t i = 0; i < 5; i++)
     {
@@ -457,8 +457,8 @@ static void after_the_last_number_comes_one(void)
 static void a_participant_that_sends_too_much_is_refused_and_then_ended(void)
 {
     house_t *house = house_throttled(defined_engine(), 64, 4096, (ome_throttle_limits_t){.in_flight_max = 4});
-    bind(house, 1, 1);
-    bind(house, 2, 2);
+    bind_session(house, 1, 1);
+    bind_session(house, 2, 2);
     ome_command_t commands[256];
     set_sequences(commands, 256, 1);
     commands[2].flags = OME_COMMAND_FLAGS_CONTINUED;

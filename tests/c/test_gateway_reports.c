@@ -411,8 +411,8 @@ static void a_sweep_larger_than_a_turn_is_reported_whole(void)
     }
     recorder_free(recorder);
     house_t *house = house_around(engine, 16, 4096);
-    bind(house, 1, 1);
-    bind(house, 2, 2);
+    bind_session(house, 1, 1);
+    bind_session(house, 2, 2);
     send_command(house, 2, limit_order(OME_SIDE_BUY, 100, 2500, 1));
     work(house);
     uint64_t sequences[PEER_COUNT] = {[1] = 2500}; /* its orders were accepted before */
@@ -631,7 +631,7 @@ static void a_gateway_takes_over_orders_at_rest(void)
     check_order_counts(house);
     CHECK_EQUAL(look(house, 1).order_count, 1);
     CHECK_EQUAL(look(house, 2).order_count, 2);
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     ome_command_t sell = limit_order(OME_SIDE_SELL, 99, 5, 3);
     sell.timestamp_ns = UINT64_C(1700000000000000000);
     submit(house, &sell);
@@ -651,7 +651,7 @@ static void a_gateway_takes_over_orders_at_rest(void)
             .kind = OME_EVENT_KIND_TRADE,
             .side = OME_SIDE_BUY});
     check_silence(house);
-    bind(house, 2, 2);
+    bind_session(house, 2, 2);
     ome_execution_report_t report = {.report_sequence = 4, /* the stop has two */
         .engine_sequence = 12,
         .order_id = order_id(2, 2),
@@ -697,7 +697,7 @@ static void a_session_without_a_connection_misses_nothing(void)
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS_ENDED), 0);
     CHECK_EQUAL(look(house, 1).report_sequence, 3);
     CHECK_EQUAL(look(house, 1).first_report_sequence, 1);
-    bind(house, 1, 3);
+    bind_session(house, 1, 3);
     ome_gateway_begin(house->gateway, 1, 2);
     house->wire->out_read = house->wire->out_count;
     send_command(house, 2, limit_order(OME_SIDE_SELL, 100, 4, 3));

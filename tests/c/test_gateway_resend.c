@@ -9,7 +9,7 @@ static house_t *house_with_truth(truth_t **truth)
     house->answerer = *truth;
     for (uint16_t session = 1; session <= 2; session++)
     {
-        bind(house, session, session);
+        bind_session(house, session, session);
         ome_gateway_begin(house->gateway, session, 0);
     }
     return house;
@@ -128,7 +128,7 @@ static void a_logon_that_asks_for_more_than_there_is_gets_what_comes(void)
     for (uint32_t i = 0; i < sizeof(logons) / sizeof(logons[0]); i++)
     {
         const uint64_t last = 10 + i;
-        bind(house, 1, 1);
+        bind_session(house, 1, 1);
         ome_gateway_begin(house->gateway, 1, logons[i].asked > 1 && logons[i].asked < 20 ? logons[i].asked + i : logons[i].asked);
         follow(house);
         if (logons[i].is_told != 0)
@@ -261,7 +261,7 @@ static void reports_that_come_late_have_no_effect(void)
         }
         else if (kind == 1)
         {
-            bind(house, 1, 3);
+            bind_session(house, 1, 3);
         }
         else if (kind == 2)
         {
@@ -429,8 +429,8 @@ static void a_long_answer_is_repeated_whole_or_not_at_all(void)
     }
     recorder_free(recorder);
     house_t *house = house_around(engine, 256, 4096);
-    bind(house, 1, 1);
-    bind(house, 2, 2);
+    bind_session(house, 1, 1);
+    bind_session(house, 2, 2);
     ome_command_t all = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .session_sequence = 1};
     send_command(house, 1, all);
     work(house);

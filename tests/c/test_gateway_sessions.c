@@ -80,23 +80,23 @@ static void a_session_is_taken_over_by_another_connection(void)
     house_t *house = house_around(defined_engine(), 16, 64);
     const wire_peer_t *peers = house->wire->peers;
     CHECK_EQUAL(session_of(house, 1), 0);
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     CHECK_EQUAL(session_of(house, 1), 1);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
-    bind(house, 1, 2);
+    bind_session(house, 1, 2);
     CHECK_EQUAL(session_of(house, 1), 0);
     CHECK_EQUAL(session_of(house, 2), 1);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     CHECK(!peers[1].is_admitted && peers[2].is_admitted && !peers[1].is_ended);
-    bind(house, 3, 2);
+    bind_session(house, 3, 2);
     CHECK_EQUAL(session_of(house, 2), 3);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 1);
     CHECK_EQUAL(look(house, 1).peer, 0);
-    bind(house, 3, 2); /* again */
+    bind_session(house, 3, 2); /* again */
     CHECK_EQUAL(session_of(house, 2), 3);
     CHECK_EQUAL(look(house, 3).peer, peer_number(house->wire, 2));
     CHECK(peers[2].is_admitted);
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     CHECK_EQUAL(count_of(house, OME_COUNT_SESSIONS), 2);
     ome_gateway_log_out(house->gateway, 3);
     CHECK(!peers[2].is_admitted && peers[1].is_admitted);
@@ -131,7 +131,7 @@ static void an_unknown_connection_is_refused(void)
 static void a_connection_whose_session_was_taken_over_is_refused(void)
 {
     house_t *house = simple_house(16);
-    bind(house, 1, 3);
+    bind_session(house, 1, 3);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 1, 1));
     work(house);
     CHECK_EQUAL(next_reject(house, 1).reason, OME_REASON_NOT_LOGGED_ON);
@@ -157,7 +157,7 @@ static void a_logon_is_handed_to_the_caller_before_what_follows(void)
     const uint64_t peer = ome_gateway_peer(house->gateway);
     CHECK_EQUAL(peer, peer_number(house->wire, 1));
     CHECK_BYTES_EQUAL(ome_gateway_message(house->gateway), &logon, sizeof(logon));
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     CHECK_EQUAL(ome_gateway_send(house->gateway, peer, (const uint8_t *)"answer", 6), OME_OK);
     CHECK_EQUAL(run(house), OME_GATEWAY_MESSAGE); /* the order is taken on the way to the logout */
     CHECK_BYTES_EQUAL(ome_gateway_message(house->gateway), &logout, sizeof(logout));
@@ -425,7 +425,7 @@ static void a_session_whose_connection_is_gone_may_log_on_again(void)
     uint64_t gone;
     house_t *house = house_with_gone_peer(&gone);
     wire_reconnect(house->wire, 1);
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     send_command(house, 1, cancel_order(1));
     work(house);
     CHECK_EQUAL(next_frame(house, 1)->size_bytes, REPORT_SIZE);

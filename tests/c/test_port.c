@@ -48,7 +48,7 @@ static void replace_gateway(house_t *house)
 static void what_was_published_is_taken_and_nothing_else(void)
 {
     house_t *house = port_house(64);
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     const ome_command_t first = limit_order(OME_SIDE_BUY, 10, 5, 1);
     const ome_command_t second = limit_order(OME_SIDE_BUY, 11, 5, 2);
     ome_ingress_claim_t claim;
@@ -65,8 +65,8 @@ static void what_was_published_is_taken_and_nothing_else(void)
 static void another_gateway_knows_what_was(void)
 {
     house_t *house = port_house(64);
-    bind(house, 1, 1);
-    bind(house, 2, 2);
+    bind_session(house, 1, 1);
+    bind_session(house, 2, 2);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 5, 1));
     send_command(house, 2, limit_order(OME_SIDE_SELL, 10, 3, 1));
     work(house);
@@ -82,7 +82,7 @@ static void another_gateway_knows_what_was(void)
     CHECK_EQUAL(after.first_report_sequence, 1);
     CHECK_EQUAL(after.participant, 1);
     CHECK(memcmp(after.participant_name, "A", 2) == 0);
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     ome_gateway_begin(house->gateway, 1, 1);
     work(house);
     const wire_frame_t *frame = next_frame(house, 1);
@@ -93,7 +93,7 @@ static void another_gateway_knows_what_was(void)
 static void who_has_chosen_so_has_its_orders_cancelled(void)
 {
     house_t *house = port_house(64);
-    bind(house, 2, 2);
+    bind_session(house, 2, 2);
     ome_gateway_logon_t logon = logon_of(house, 1, 1);
     logon.flags = OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT;
     CHECK_EQUAL(ome_gateway_bind(house->gateway, 1, &logon), OME_OK);
@@ -182,7 +182,7 @@ static void a_gateway_that_sends_nonsense_is_broken(void)
     for (uint32_t kind = 0; kind < 10; kind++)
     {
         house_t *house = port_house(64);
-        bind(house, 1, 1);
+        bind_session(house, 1, 1);
         send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 5, 1));
         work(house);
         forget_frames(house);
@@ -195,7 +195,7 @@ static void a_gateway_that_sends_nonsense_is_broken(void)
         CHECK(ome_engine_state_hash(house->engine) != hash); /* the engine goes on */
         kill_gateway(house);
         replace_gateway(house);
-        bind(house, 1, 1);
+        bind_session(house, 1, 1);
         const uint64_t reports = look(house, 1).report_sequence;
         send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 5, 2));
         work(house);
@@ -208,7 +208,7 @@ static void a_gateway_that_sends_nonsense_is_broken(void)
 static void a_gateway_that_does_not_read_is_broken_and_delays_nobody(void)
 {
     house_t *house = port_house(64);
-    bind(house, 1, 1);
+    bind_session(house, 1, 1);
     send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 5, 1));
     work(house);
     forget_frames(house);
