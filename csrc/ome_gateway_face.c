@@ -257,15 +257,8 @@ ome_status_t ome_remote_listen(ome_remote_t *remote, int listen_fd, ome_listen_u
     uint32_t part_size_max_bytes, uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve,
     ome_listener_t **listener)
 {
-    const ome_listener_config_t config = {.role = use == OME_LISTEN_FEED ? OME_ZMTP_XPUB : OME_ZMTP_ROUTER,
-        .listen_fd = listen_fd,
-        .connection_count_max = connection_count_max,
-        .part_size_max_bytes = part_size_max_bytes,
-        .queue_size_max_bytes = queue_size_max_bytes,
-        .pool_size_bytes = pool_size_bytes,
-        .counters = ome_venue_listener_counters(&remote->link.counters, OME_COUNT_ORDERS_CONNECTIONS),
-        .curve = curve};
-    return ome_listener_create(&config, listener);
+    return ome_venue_make_listener(&remote->link.counters, listen_fd, use, connection_count_max, part_size_max_bytes, queue_size_max_bytes,
+        pool_size_bytes, curve, listener);
 }
 
 static ome_status_t remote_take_over(ome_gateway_t *gateway)

@@ -155,18 +155,8 @@ ome_status_t ome_venue_listen(ome_venue_t *venue, int listen_fd, ome_listen_use_
     uint32_t part_size_max_bytes, uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve,
     ome_listener_t **listener)
 {
-    static const ome_venue_counter_t firsts[] = {[OME_LISTEN_ORDERS] = OME_COUNT_ORDERS_CONNECTIONS,
-        [OME_LISTEN_FEED] = OME_COUNT_FEED_CONNECTIONS,
-        [OME_LISTEN_REQUESTS] = OME_COUNT_REQUESTS_CONNECTIONS};
-    const ome_listener_config_t config = {.role = use == OME_LISTEN_FEED ? OME_ZMTP_XPUB : OME_ZMTP_ROUTER,
-        .listen_fd = listen_fd,
-        .connection_count_max = connection_count_max,
-        .part_size_max_bytes = part_size_max_bytes,
-        .queue_size_max_bytes = queue_size_max_bytes,
-        .pool_size_bytes = pool_size_bytes,
-        .counters = ome_venue_listener_counters(&venue->counters, firsts[use]),
-        .curve = curve};
-    return ome_listener_create(&config, listener);
+    return ome_venue_make_listener(&venue->counters, listen_fd, use, connection_count_max, part_size_max_bytes, queue_size_max_bytes,
+        pool_size_bytes, curve, listener);
 }
 
 /* ---- Gateway ---- */

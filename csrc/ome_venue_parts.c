@@ -43,7 +43,7 @@ static_assert(OME_COUNT_ORDERS_QUEUED - OME_COUNT_ORDERS_CONNECTIONS == 6 && OME
                   OME_COUNT_REQUESTS_QUEUED - OME_COUNT_REQUESTS_CONNECTIONS == 6,
     "the counters of all listeners are in the order of ome_listener_counters_t");
 
-ome_listener_counters_t ome_venue_listener_counters(const ome_counters_t *counters, ome_venue_counter_t first)
+static ome_listener_counters_t venue_listener_counters(const ome_counters_t *counters, ome_venue_counter_t first)
 {
     return (ome_listener_counters_t){.connections = ome_counters_counter(counters, first),
         .accepted = ome_counters_counter(counters, first + 1),
@@ -52,6 +52,24 @@ ome_listener_counters_t ome_venue_listener_counters(const ome_counters_t *counte
         .slow = ome_counters_counter(counters, first + 4),
         .pauses = ome_counters_counter(counters, first + 5),
         .queued_bytes = ome_counters_counter(counters, first + 6)};
+}
+
+ome_status_t ome_venue_make_listener(const ome_counters_t *counters, int listen_fd, ome_listen_use_t use, uint32_t connection_count_max,
+    uint32_t part_size_max_bytes, uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve,
+    ome_listener_t **listener)
+{
+    static const ome_venue_counter_t firsts[] = {[OME_LISTEN_ORDERS] = OME_COUNT_ORDERS_CONNECTIONS,
+        [OME_LISTEN_FEED] = OME_COUNT_FEED_CONNECTIONS,
+        [OME_LISTEN_REQUESTS] = OME_COUNT_REQUESTS_CONNECTIONS};
+    const ome_listener_config_t config = {.role = use == OME_LISTEN_FEED ? OME_ZMTP_XPUB : OME_ZMTP_ROUTER,
+        .listen_fd = listen_fd,
+        .connection_count_max = connection_count_max,
+        .part_size_max_bytes = part_size_max_bytes,
+        .queue_size_max_bytes = queue_size_max_bytes,
+        .pool_size_bytes = pool_size_bytes,
+        .counters = venue_listener_counters(counters, firsts[use]),
+        .curve = curve};
+    return ome_listener_create(&config, listener);
 }
 
 /* The size is before it. */

@@ -10,10 +10,14 @@
 bool ome_venue_takes_commands(void *context);
 uint8_t ome_venue_storage(void *context);
 
-/* Counters of a block with the venue's table. `first` of a listener. */
+/* Counters of a block with the venue's table. */
 ome_report_counters_t ome_venue_report_counters(const ome_counters_t *counters);
 ome_gateway_counters_t ome_venue_gateway_counters(const ome_counters_t *counters);
-ome_listener_counters_t ome_venue_listener_counters(const ome_counters_t *counters, ome_venue_counter_t first);
+
+/* Makes a listener with the counters of a block. As ome_venue_listen. */
+ome_status_t ome_venue_make_listener(const ome_counters_t *counters, int listen_fd, ome_listen_use_t use, uint32_t connection_count_max,
+    uint32_t part_size_max_bytes, uint32_t queue_size_max_bytes, uint64_t pool_size_bytes, const ome_curve_config_t *curve,
+    ome_listener_t **listener);
 
 /* Memory that knows its size. NULL if there is none. */
 void *ome_venue_sized_map(uint64_t size_bytes);

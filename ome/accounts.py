@@ -10,12 +10,12 @@ An account belongs to one participant at most, whose sessions alone may enter or
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from typing import Any, Final
 
 from ome.errors import OmeError, one_of
 from ome.instruments import NAME_SIZE
+from ome.tables import read_tables
 
 __all__ = ["AccountFileError", "read_accounts_file"]
 
@@ -32,13 +32,7 @@ class AccountFileError(OmeError):
 def read_accounts_file(path: str | os.PathLike[str]) -> Mapping[int, str]:
     """The name of the participant of each account, in the order of the file. Raises AccountFileError, which names what is wrong."""
     source = os.fspath(path)
-    try:
-        with open(source, "rb") as file:
-            tables = tomllib.loads(file.read(_FILE_SIZE_MAX).decode("utf-8-sig"))
-    except OSError as error:
-        raise AccountFileError("accounts file", where=source, found=error.strerror, allowed="a file that can be read") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise AccountFileError("accounts file", where=source, found=str(error), allowed="TOML") from None
+    tables = read_tables(source, "accounts file", AccountFileError, size_max=_FILE_SIZE_MAX)
     for table in tables:
         if table != "participant":
             raise AccountFileError("accounts file", where=source, found=table, allowed=_TABLES)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Final
 
 from ome.enums import Reason
 from ome.keys import AdmittedSecret, KeyFileError, KeyRegister, KeysFile, Role, digest_of_secret, read_keys_file
+from ome.tables import FileVersion, file_version
 
 __all__ = ["OPEN", "WRONG_LOGON_MS", "Admission", "Credential"]
 
@@ -55,10 +55,10 @@ class Admission:
         self._path = keys_file
         self._register = KeyRegister()
         self._secrets: tuple[AdmittedSecret, ...] = ()
-        self._version: tuple[int, int, int] | None = None
+        self._version: FileVersion | None = None
         self.on_change: Callable[[], None] = lambda: None
         if keys_file is not None:
-            self._version = _version(keys_file)
+            self._version = file_version(keys_file)
             self._take(read_keys_file(keys_file))
         self._admitted = self._good()
 
@@ -119,7 +119,7 @@ class Admission:
         if self._path is None:
             return
         try:
-            version = _version(self._path)
+            version = file_version(self._path)
             if version != self._version:
                 self._version = version
                 self._take(read_keys_file(self._path))
@@ -146,8 +146,3 @@ class Admission:
 def _may_act_for(name: str, participant: str, roles: frozenset[Role]) -> bool:
     """A gateway logs on for others."""
     return Role.GATEWAY in roles or (Role.TRADE in roles and participant == name)
-
-
-def _version(path: Path) -> tuple[int, int, int]:
-    status = os.stat(path)
-    return status.st_mtime_ns, status.st_ino, status.st_size

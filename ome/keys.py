@@ -30,7 +30,6 @@ import os
 import re
 import stat
 import struct
-import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,6 +39,7 @@ from typing import Any, Final
 
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError, one_of
 from ome.instruments import NAME_SIZE
+from ome.tables import read_tables
 
 __all__ = [
     "KEY_SIZE",
@@ -318,13 +318,7 @@ def read_keys(path: str | os.PathLike[str]) -> tuple[AdmittedKey, ...]:
 def read_keys_file(path: str | os.PathLike[str]) -> KeysFile:
     """A keys file. Raises KeyFileError, which names the entry and what is wrong with it."""
     source = os.fspath(path)
-    try:
-        with open(source, "rb") as file:
-            tables = tomllib.loads(file.read(_FILE_SIZE_MAX).decode("utf-8-sig"))
-    except OSError as error:
-        raise KeyFileError("keys file", where=source, found=error.strerror, allowed="a file that can be read") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise KeyFileError("keys file", where=source, found=str(error), allowed="TOML") from None
+    tables = read_tables(source, "keys file", KeyFileError, size_max=_FILE_SIZE_MAX)
     for name, entries in tables.items():
         if name not in ("key", "secret"):
             raise KeyFileError("keys file", where=source, found=name, allowed=_TABLES)

@@ -110,7 +110,7 @@ def close_within(server: Server, seconds: float) -> None:
 def test_a_gateway_that_reads_nothing_keeps_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its loop runs, and it takes nothing that it is told: no thread of the venue waits, and the stop ends it."""
     hostile_gateway(tmp_path, SILENT.format(then=""), monkeypatch)
-    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
     server.start()
     gateway = process_of(server)
 
@@ -143,7 +143,7 @@ def test_a_gateway_that_reads_nothing_keeps_nobody(tmp_path: Path, monkeypatch: 
 def test_what_a_gateway_says_neither_stops_the_venue_nor_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str) -> None:
     """Half a message, none at all, one that is too deep: the venue goes on, and ends when it is told to."""
     hostile_gateway(tmp_path, SILENT.format(then=then), monkeypatch)
-    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
     server.start()
     time.sleep(0.3)
     answers(server)
@@ -157,7 +157,7 @@ def test_a_gateway_that_has_shut_its_address_down_leaves_it_to_the_next_one(tmp_
         port = free.getsockname()[1]
     then = "listeners[0]._socket.shutdown(socket.SHUT_RDWR); os._exit(1)"
     hostile_gateway(tmp_path, SILENT.format(then=then), monkeypatch)
-    server = Server(venue_config(None, policy=Policy.MEMORY, orders_endpoint=f"tcp://127.0.0.1:{port}"))
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process", orders_endpoint=f"tcp://127.0.0.1:{port}"))
     server.start()
     answers(server)
     close_within(server, WITHIN_S)
@@ -168,7 +168,7 @@ def test_a_gateway_that_has_made_a_process_of_its_own_is_replaced(tmp_path: Path
     say = """say(b'{"what": "log", "name": "ome", "level": 30, "text": ""}')"""
     flood = f"[{say} for _ in iter(int, 1)] if not os.fork() else os._exit(1)"
     hostile_gateway(tmp_path, SILENT.format(then=flood), monkeypatch)
-    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
     server.start()
     gateway = process_of(server)
     must_become(lambda: gateway._last_failure != "" and gateway._child is not None and gateway._child.is_ready)
@@ -180,7 +180,7 @@ def test_a_gateway_that_has_made_a_process_of_its_own_is_replaced(tmp_path: Path
 
 def test_a_machine_that_gives_no_process_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Out of memory, processes or descriptors when a gateway is to be started again: the venue goes on, and tries once more."""
-    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
     server.start()
     spawn, failures = subprocess.Popen, [OSError(errno.EAGAIN, "no"), OSError(errno.EMFILE, "no"), OSError(errno.ENOMEM, "no")]
 
@@ -198,7 +198,7 @@ def test_a_machine_that_gives_no_process_is_asked_again(monkeypatch: pytest.Monk
 
 def test_what_a_gateway_has_sent_is_taken_before_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a disk takes nothing the inbound ring is full: the next gateway waits for it, however long that is."""
-    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
     server.start()
     gateway, begun = process_of(server), time.monotonic()
     detach = gateway._detach
@@ -221,7 +221,7 @@ def test_a_descriptor_may_have_the_number_of_a_standard_stream(monkeypatch: pyte
         return made if name != "ome-link-engine" else os.dup2(made, 0)
 
     monkeypatch.setattr(os, "memfd_create", create_as_standard_input)
-    server = Server(venue_config(None, policy=Policy.MEMORY))
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
     try:
         server.start()
         answers(server)
@@ -251,7 +251,7 @@ def test_a_venue_that_was_stopped_with_its_gateway_goes_on_with_the_same_one(tmp
 def test_a_start_without_a_gateway_says_so_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, interpreter: str) -> None:
     """As in an embedding program that is no Python: it is known when the last start has failed, and no later."""
     monkeypatch.setattr(sys, "executable", interpreter)
-    server, begun = Server(venue_config(None, policy=Policy.MEMORY)), time.monotonic()
+    server, begun = Server(venue_config(None, policy=Policy.MEMORY, gateway="process")), time.monotonic()
     with pytest.raises(OmeError, match=r"cannot be started|exit code 1"):
         server.start()
     assert time.monotonic() - begun < WITHIN_S

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 from venues import (
+    COUNTERS_DELAY_S,
     VenueProcess,
     Wire,
     config_file,
@@ -72,8 +73,8 @@ class Venue:
         return wire
 
     def count(self, label: str) -> int:
-        """A counter now: those of another process are shown every 20 ms."""
-        time.sleep(0.05)
+        """A counter now."""
+        time.sleep(COUNTERS_DELAY_S)
         return self.counters.values()[label]
 
 

@@ -146,7 +146,7 @@ def test_one_failed_look_into_the_directory_does_not_end_snapshots(tmp_path: Pat
         return directory_module.segments(directory, kind)
 
     monkeypatch.setattr(follower_module, "segments", look)
-    with Server(venue_config(tmp_path)) as server, Wire(server.orders_endpoint) as wire:
+    with Server(venue_config(tmp_path, gateway="process")) as server, Wire(server.orders_endpoint) as wire:
         wire.log_on("FIRM1")
         fails.set()
         with Counters(tmp_path) as counters:

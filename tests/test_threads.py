@@ -64,7 +64,7 @@ def test_every_thread_of_a_server_has_the_name_that_the_page_lists(tmp_path: Pat
     """All of them, each once but for helpers; and no name is longer than the system shows. Only `ome run` writes a log."""
     expected = listed_names() - {"ome-log"}
     before = thread_names(os.getpid())
-    with Server(venue_config(tmp_path / "journal", low_water_bytes=1, event_log=True, keys_file=keys_file_in(tmp_path))):
+    with Server(venue_config(tmp_path / "journal", low_water_bytes=1, event_log=True, keys_file=keys_file_in(tmp_path), gateway="process")):
         end = time.monotonic() + DEADLINE_S
         while not set(names := thread_names(os.getpid()) - before) >= expected and time.monotonic() < end:
             time.sleep(0.01)  # a thread takes its name when it first runs

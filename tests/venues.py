@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import select
 import signal
@@ -37,9 +38,17 @@ Message = tuple[str, dict[str, Any]]
 _CLIENT_COMMANDS: Final = frozenset(template for template, sent in MESSAGE_CLASSES.items() if sent is MessageClass.ORDER)
 
 
+GATEWAY = os.environ.get("OME_TEST_GATEWAY", "thread")
+COUNTERS_DELAY_S = 0.05 if GATEWAY == "process" else 0.0  # another process's counters are shown every 20 ms
+
+
 def venue_config(directory: Path | None, **fields: Any) -> ServerConfig:
-    """A venue that starts fast: any free ports, two instruments, small limits, small segments."""
+    """A venue that starts fast: any free ports, two instruments, small limits, small segments, the gateway in this process.
+
+    With OME_TEST_GATEWAY=process the gateway has its own, as under `ome run`: the same tests hold for both.
+    """
     defaults: dict[str, Any] = {
+        "gateway": GATEWAY,
         "orders_endpoint": ANY,
         "feed_endpoint": ANY,
         "requests_endpoint": ANY,

@@ -18,7 +18,7 @@ from pathlib import Path
 # Lowest first.
 PYTHON_FLOORS = (
     ("errors", "units", "enums", "numerics"),
-    ("attributes", "flood"),
+    ("attributes", "flood", "tables"),
     ("messages", "instruments"),
     ("config", "codec", "_native", "lock", "supervision", "keys", "accounts", "log"),
     (

@@ -154,7 +154,8 @@ ome_gateway_outcome_t ome_gateway_run(ome_gateway_t *gateway, uint32_t timeout_m
     for (;;)
     {
         ome_gateway_outcome_t outcome = OME_GATEWAY_IDLE;
-        uint32_t work = ome_gateway_report_events(gateway);
+        uint32_t work = gateway->config.link != NULL ? ome_gateway_read_link(gateway) : ome_gateway_read_events(gateway);
+        ome_gateway_send_reports(gateway);
         if (gateway->has_event)
         {
             return OME_GATEWAY_DEFINED;

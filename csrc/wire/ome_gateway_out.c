@@ -83,7 +83,7 @@ static void gateway_send_session(ome_gateway_t *gateway, uint16_t session_number
     session->next_kept = 0;
 }
 
-static void gateway_send_reports(ome_gateway_t *gateway)
+void ome_gateway_send_reports(ome_gateway_t *gateway)
 {
     for (uint32_t i = 0; i < gateway->dirty_count; i++)
     {
@@ -128,8 +128,7 @@ void ome_gateway_answer(ome_gateway_t *gateway, uint64_t sequence)
     }
 }
 
-/* Reads events that may be spoken of, until a definition is among them. Returns how many. */
-static uint32_t gateway_read_events(ome_gateway_t *gateway)
+uint32_t ome_gateway_read_events(ome_gateway_t *gateway)
 {
     const ome_gateway_config_t *config = &gateway->config;
     const ome_event_t *events;
@@ -162,13 +161,6 @@ static uint32_t gateway_read_events(ome_gateway_t *gateway)
     }
     ome_gateway_answer(gateway, events[count - 1].sequence);
     ome_reader_advance(&config->reader, count);
-    return count;
-}
-
-uint32_t ome_gateway_report_events(ome_gateway_t *gateway)
-{
-    const uint32_t count = gateway->config.link != NULL ? ome_gateway_read_link(gateway) : gateway_read_events(gateway);
-    gateway_send_reports(gateway);
     return count;
 }
 
@@ -206,6 +198,16 @@ void ome_gateway_resend(ome_gateway_t *gateway, uint16_t session_number, uint64_
         gateway_tell_resend(gateway, session_number, is_ahead ? OME_REASON_SEQUENCE_GAP : OME_REASON_NONE);
     }
     session->is_told = true;
+}
+
+void ome_gateway_begin(ome_gateway_t *gateway, uint16_t session, uint64_t next_report_sequence)
+{
+    ome_session_slot_t *slot = &gateway->table.sessions[session];
+    if (slot->peer != 0 && next_report_sequence != 0)
+    {
+        ome_gateway_resend(gateway, session, next_report_sequence);
+    }
+    slot->is_told = true;
 }
 
 /* Finds the report that is to be sent next, in memory. */

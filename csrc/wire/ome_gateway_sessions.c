@@ -177,16 +177,6 @@ ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const om
     return OME_OK;
 }
 
-void ome_gateway_begin(ome_gateway_t *gateway, uint16_t session, uint64_t next_report_sequence)
-{
-    ome_session_slot_t *slot = &gateway->table.sessions[session];
-    if (slot->peer != 0 && next_report_sequence != 0)
-    {
-        ome_gateway_resend(gateway, session, next_report_sequence);
-    }
-    slot->is_told = true;
-}
-
 bool ome_gateway_define_session(ome_gateway_t *gateway, uint16_t session)
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];

@@ -3,9 +3,10 @@
  * Each part uses those below it:
  *     ome_gateway_loop.c      set-up and the loop
  *     ome_gateway_in.c        frames to commands
+ *     ome_gateway_link.c      what comes back from the engine where it is another process, and sleep
  *     ome_gateway_out.c       events to reports, and reports to sessions
- *     ome_gateway_link.c      commands to the engine, and what comes back where it is another process
- *     ome_gateway_sessions.c  sessions, heartbeats, ends */
+ *     ome_gateway_sessions.c  sessions, heartbeats, ends
+ *     ome_gateway_entry.c     commands to the engine */
 #ifndef OME_GATEWAY_STATE_H
 #define OME_GATEWAY_STATE_H
 
@@ -66,9 +67,9 @@ struct ome_gateway
     uint32_t command_message_count_max;
 };
 
-/* ---- ome_gateway_link.c ---- */
+/* ---- ome_gateway_entry.c ---- */
 
-/* The same over the link. */
+/* Over the link. */
 ome_status_t ome_gateway_claim_entries(ome_gateway_t *gateway, uint32_t count, ome_ingress_claim_t *claim);
 void ome_gateway_publish_entries(const ome_gateway_t *gateway, const ome_ingress_claim_t *claim);
 
@@ -108,6 +109,11 @@ static inline void ome_gateway_publish(ome_gateway_t *gateway, const ome_ingress
 
 /* The last command that was sequenced, of anybody; it may be some time ago. */
 uint64_t ome_gateway_cursor(const ome_gateway_t *gateway);
+
+/* Reads which sequences the commands got that the engine's process has taken since. */
+void ome_gateway_take_sequences(ome_gateway_t *gateway);
+
+/* ---- ome_gateway_link.c ---- */
 
 /* Takes what the engine's process has sent, for one turn, until a definition is among it. Returns how many. */
 uint32_t ome_gateway_read_link(ome_gateway_t *gateway);
@@ -165,9 +171,11 @@ void ome_gateway_resend(ome_gateway_t *gateway, uint16_t session, uint64_t next_
 /* Sends the reports of the command with this sequence again. False where they are not in memory, or too far back. */
 bool ome_gateway_repeat(ome_gateway_t *gateway, uint16_t session, uint64_t sequence);
 
-/* Makes reports of the events of one turn, until a definition is among them, and sends them. Returns how many
- * events. */
-uint32_t ome_gateway_report_events(ome_gateway_t *gateway);
+/* Makes reports of the events of one turn that may be spoken of, until a definition is among them. Returns how many events. */
+uint32_t ome_gateway_read_events(ome_gateway_t *gateway);
+
+/* Sends the reports of this turn to the sessions that are up to date. */
+void ome_gateway_send_reports(ome_gateway_t *gateway);
 
 /* Sends reports of before to the sessions that are behind. Returns how many. */
 uint32_t ome_gateway_serve_behind(ome_gateway_t *gateway);

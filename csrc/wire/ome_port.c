@@ -97,13 +97,22 @@ static bool port_is_of_gateway(const ome_port_t *port, const ome_command_t *comm
     return is_kind && command->session >= 1 && command->session <= port->config.link.session_count_max;
 }
 
+/* Whether the engine takes the number of a command, as far as it is known here: a gateway that begins must go on with the engine's number, and
+ * not with what a broken one before it has said. */
+static bool port_is_number_taken(const ome_port_t *port, const ome_session_slot_t *slot, const ome_command_t *command)
+{
+    const bool is_being_defined = slot->definition_sequence > port->reports.sequence;
+    const bool is_its_own = is_being_defined || (slot->is_defined && slot->participant == command->participant);
+    return is_its_own && command->session_sequence == ome_session_next_sequence(slot->command_sequence);
+}
+
 /* What follows from a command of the gateway for its session. */
 static void port_note_command(ome_port_t *port, const ome_command_t *command, uint64_t sequence)
 {
     ome_session_slot_t *slot = &port->table.sessions[command->session];
     if (command->kind != OME_COMMAND_KIND_DEFINE_SESSION)
     {
-        slot->command_sequence = command->session_sequence != 0 ? command->session_sequence : slot->command_sequence;
+        slot->command_sequence = port_is_number_taken(port, slot, command) ? command->session_sequence : slot->command_sequence;
         return;
     }
     if (!slot->is_defined && slot->definition_sequence <= port->reports.sequence)
@@ -480,7 +489,8 @@ static void port_sleep(ome_port_t *port, uint32_t timeout_ms, bool is_stuck)
     struct pollfd waited[2] = {{.fd = port->config.event_fd, .events = POLLIN}, {.fd = port->config.bell_fd, .events = POLLIN}};
     uint64_t count;
     ome_wait_prepare(wait);
-    ome_bell_prepare(&port->link.board->bell, OME_BELL_RECORDS | OME_BELL_ROOM);
+    const bool waits_for_room = port->is_attached && port->sent_count < port->made_count;
+    ome_bell_prepare(&port->link.board->bell, OME_BELL_RECORDS | (waits_for_room ? OME_BELL_ROOM : 0));
     if ((is_stuck || !port_has_work(port)) && poll(waited, 2, (int)timeout_ms) > 0)
     {
         OME_ASSERT(read(port->config.event_fd, &count, sizeof(count)) == sizeof(count) || errno == EAGAIN);

@@ -155,7 +155,6 @@ class GatewayProcess:
         self._failed_starts = 0
         self._last_failure = ""
         self._ready = threading.Event()
-        self._flushed = threading.Event()
         self._port_thread = supervisor.thread("ome-port", self._serve_port, period_s=0.0, attempts=1)
         self._thread = supervisor.thread("ome-gateway", self._watch, period_s=0.0, attempts=1)
 

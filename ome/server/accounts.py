@@ -6,7 +6,6 @@ The file is read again when it changes. A file that cannot be read, or has a mis
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from ome.accounts import AccountFileError, read_accounts_file
 from ome.codec import define_account
 from ome.engine import AccountState
 from ome.messages import DefineAccount
+from ome.tables import FileVersion, file_version
 
 __all__ = ["AccountsWatch"]
 
@@ -34,7 +34,7 @@ class AccountsWatch:
         self._path = path
         self._count_max = count_max
         self._owners = {account.account: account.participant_name for account in known}
-        self._version = None if path is None else _version(path)
+        self._version: FileVersion | None = None
         self.missing: tuple[DefineAccount, ...] = () if path is None else self._take(read_accounts_file(path))
 
     def follow(self, submit: Callable[[DefineAccount], bool], on_change: Callable[[int], None]) -> None:
@@ -45,12 +45,12 @@ class AccountsWatch:
         """Reads the file again where it has changed."""
         assert self._path is not None, "there is a file to follow"
         try:
-            version = _version(self._path)
+            version = file_version(self._path)
             if version == self._version:
                 return
             self._version = version
             definitions = self._take(read_accounts_file(self._path))
-        except AccountFileError as error:
+        except (AccountFileError, OSError) as error:
             _log.warning("the accounts file was not read again, and accounts belong to whom they did: %s", error)
             return
         for definition in definitions:
@@ -69,11 +69,3 @@ class AccountsWatch:
         changed = {account: name for account, name in wanted.items() if self._owners.get(account, "") != name}
         self._owners = wanted
         return tuple(define_account(account, name) for account, name in changed.items())
-
-
-def _version(path: Path) -> tuple[int, int, int]:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise AccountFileError("accounts file", where=str(path), found=error.strerror, allowed="a file that can be read") from None
-    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -204,6 +204,30 @@ static void a_gateway_that_sends_nonsense_is_broken(void)
     }
 }
 
+/* Numbers that the engine does not take are not taken by the port either: the next gateway goes on where the engine is. */
+static void a_number_that_the_engine_refuses_is_not_believed(void)
+{
+    for (uint32_t kind = 0; kind < 3; kind++)
+    {
+        house_t *house = port_house(64);
+        bind_session(house, 1, 1);
+        send_command(house, 1, limit_order(OME_SIDE_BUY, 10, 5, 1));
+        work(house);
+        forget_frames(house);
+        ome_command_t command = limit_order(OME_SIDE_BUY, 10, 5, 2);
+        command.session = 1;
+        command.participant = kind == 0 ? 2 : 1;
+        command.session_sequence = kind == 0 ? 2 : kind == 1 ? 77 : 1;
+        CHECK_EQUAL(ome_gateway_submit(house->gateway, &command, 1), OME_OK);
+        work(house);
+        kill_gateway(house);
+        replace_gateway(house);
+        CHECK_EQUAL(look(house, 1).command_sequence, house->engine->progress[1].command_sequence);
+        CHECK_EQUAL(look(house, 1).command_sequence, 1);
+        house_free(house);
+    }
+}
+
 /* The matcher waits for no gateway. */
 static void a_gateway_that_does_not_read_is_broken_and_delays_nobody(void)
 {
@@ -360,6 +384,7 @@ int main(void)
     RUN(another_gateway_knows_what_was);
     RUN(who_has_chosen_so_has_its_orders_cancelled);
     RUN(a_gateway_that_sends_nonsense_is_broken);
+    RUN(a_number_that_the_engine_refuses_is_not_believed);
     RUN(a_gateway_that_does_not_read_is_broken_and_delays_nobody);
     RUN(nothing_is_lost_or_said_twice);
     return 0;
