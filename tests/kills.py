@@ -211,6 +211,11 @@ class Trader:
                 self.entry.close()
                 self._entry = None
 
+    def leave(self) -> None:
+        """All is heard: it logs out."""
+        self.entry.close()
+        self._entry = None
+
     def reconcile(self) -> None:
         """Cancels a few orders that the ledger has: the venue must know them, with the same leaves."""
         orders = sorted(self.ledger.orders.items())
@@ -544,9 +549,9 @@ def kill_gateways(directory: Path, seed: int, kill_count: int) -> tuple[int, lis
             trader.send([cancel_order(1)])
             trader.settle()
         must(len(killer.seconds) == kill_count, f"after kill {len(killer.seconds) + 1} nobody could log on")
-        stopped = venue.stop()
         for trader in traders:
-            trader.listen_to_the_end()
+            trader.leave()
+        stopped = venue.stop()
     auditor.audit(directory / "journal", traders)
     for trader in traders:
         must(not trader.missed, f"{trader.name} has not heard its last {len(trader.missed)} reports")

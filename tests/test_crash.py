@@ -76,8 +76,8 @@ def test_a_gateway_that_is_frozen_is_replaced(tmp_path: Path) -> None:
         trader.send_many(10)
         trader.settle()
         assert gateway_of(venue.pid) != frozen
+        trader.leave()
         venue.stop()
-        trader.listen_to_the_end()
     Auditor().audit(tmp_path / "journal", [trader])
     assert not trader.missed
 
