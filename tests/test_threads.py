@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from venues import VenueProcess, config_file, venue_config
@@ -37,11 +38,12 @@ def thread_names(process: int) -> Counter[str]:
     return +found
 
 
-def keys_file_in(directory: Path) -> Path:
-    """A keys file that admits nobody, which a thread of the venue watches."""
-    path = directory / "keys.toml"
-    path.write_text("", encoding="utf-8")
-    return path
+def watched_files_in(directory: Path) -> dict[str, Any]:
+    """A keys file that admits nobody, and an accounts file that names nobody: each is watched by a thread of the venue."""
+    files = {name: directory / f"{name}.toml" for name in ("keys_file", "accounts_file")}
+    for path in files.values():
+        path.write_text("", encoding="utf-8")
+    return files
 
 
 def fault_counts() -> Counter[str]:
@@ -64,7 +66,7 @@ def test_every_thread_of_a_server_has_the_name_that_the_page_lists(tmp_path: Pat
     """All of them, each once but for helpers; and no name is longer than the system shows. Only `ome run` writes a log."""
     expected = listed_names() - {"ome-log"}
     before = thread_names(os.getpid())
-    with Server(venue_config(tmp_path / "journal", low_water_bytes=1, event_log=True, keys_file=keys_file_in(tmp_path), gateway="process")):
+    with Server(venue_config(tmp_path / "journal", low_water_bytes=1, event_log=True, gateway="process", **watched_files_in(tmp_path))):
         end = time.monotonic() + DEADLINE_S
         while not set(names := thread_names(os.getpid()) - before) >= expected and time.monotonic() < end:
             time.sleep(0.01)  # a thread takes its name when it first runs
@@ -132,7 +134,7 @@ def test_who_imports_numpy_first_or_sets_its_threads_decides_them() -> None:
 
 def test_a_running_venue_has_no_thread_but_its_own(tmp_path: Path) -> None:
     """`ome run` in a process of its own: the main thread and those of the page."""
-    with VenueProcess(config_file(tmp_path, low_water_bytes=1, keys_file=keys_file_in(tmp_path))) as venue:
+    with VenueProcess(config_file(tmp_path, low_water_bytes=1, **watched_files_in(tmp_path))) as venue:
         venue.start()
         end = time.monotonic() + DEADLINE_S
         while not set(names := thread_names(venue.pid)) >= listed_names() and time.monotonic() < end:

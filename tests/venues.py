@@ -324,7 +324,14 @@ class VenueProcess:
             self.kill()
 
 
-def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int = 0, keys_file: Path | None = None) -> Path:
+def config_file(
+    directory: Path,
+    *,
+    policy: str = "commit",
+    low_water_bytes: int = 0,
+    keys_file: Path | None = None,
+    accounts_file: Path | None = None,
+) -> Path:
     """A configuration file for `ome run` whose journal is in `directory` / journal."""
     path = directory / "ome.toml"
     path.write_text(
@@ -341,6 +348,7 @@ def config_file(directory: Path, *, policy: str = "commit", low_water_bytes: int
         snapshot_commands = 500
         [security]
         keys = "{keys_file or ""}"
+        accounts = "{accounts_file or ""}"
         [limits]
         orders = {LIMITS.order_count_max}
         levels = {LIMITS.level_count_max}
