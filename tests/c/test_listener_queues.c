@@ -23,8 +23,8 @@ static void a_client_that_does_not_read_has_a_bounded_queue(void)
         CHECK_EQUAL(status, OME_FULL);
         CHECK(sent_count >= QUEUE_SIZE_MAX / 1009);
         CHECK(house->socket->queued(house->socket->context, client.peer) >= QUEUE_SIZE_MAX);
-        work(house);
-        CHECK(count(house->config.counters.queued_bytes) >= QUEUE_SIZE_MAX);
+        work(house); /* the kernel may have taken some more of it meanwhile */
+        CHECK(count(house->config.counters.queued_bytes) >= house->socket->queued(house->socket->context, client.peer));
         for (uint32_t i = 0; i < sent_count; i++)
         {
             memcpy(pattern, &i, sizeof(i));
