@@ -7,6 +7,7 @@
 #include "base/ome_hash.h"
 #include "base/ome_memory.h"
 #include "book/ome_waiting.h"
+#include "engine/ome_define.h"
 #include "engine/ome_engine.h"
 
 #define BATCH_EVENT_COUNT_INITIAL 4096u
@@ -353,6 +354,11 @@ ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome
     }
     memcpy(session->participant_name, from->participant_name, sizeof(session->participant_name));
     return OME_OK;
+}
+
+uint64_t ome_engine_participant_reports(const ome_engine_t *engine, uint32_t participant)
+{
+    return ome_define_participant_reports(engine, participant);
 }
 
 ome_status_t ome_engine_account_owner(const ome_engine_t *engine, uint32_t index, ome_account_view_t *account)

@@ -284,6 +284,10 @@ typedef struct
 ome_status_t ome_engine_instrument(const ome_engine_t *engine, uint32_t number, ome_instrument_view_t *instrument);
 ome_status_t ome_engine_session(const ome_engine_t *engine, uint32_t number, ome_session_view_t *session);
 
+/* How many reports the sessions of a participant got since its number was given to its name: the number of its last report on a drop copy.
+ * 0 for one without sessions. */
+uint64_t ome_engine_participant_reports(const ome_engine_t *engine, uint32_t participant);
+
 /* The accounts that were ever defined, in the order of their first definitions: `index` is from 0 to below account_count. Returns
  * OME_OK, or OME_NOT_FOUND. */
 ome_status_t ome_engine_account_owner(const ome_engine_t *engine, uint32_t index, ome_account_view_t *account);

@@ -89,6 +89,46 @@ void ome_report_table_make(
     wanted->event_count = read;
 }
 
+/* A session is the participant's from here on, or no longer; with a number that begins anew, so do the reports. */
+static void face_note_session(const ome_report_table_t *table, const ome_event_t *event, uint8_t *sessions, ome_copies_wanted_t *wanted)
+{
+    if (event->kind != OME_EVENT_KIND_DEFINED || event->command_kind != OME_COMMAND_KIND_DEFINE_SESSION ||
+        event->session > table->session_count_max)
+    {
+        return;
+    }
+    sessions[event->session] = event->participant == wanted->participant;
+    if (event->participant == wanted->participant && event->quantity == 0)
+    {
+        wanted->report_sequence = wanted->report_count = 0;
+        wanted->has_begun = 1;
+    }
+}
+
+void ome_report_table_copies(ome_report_table_t *table, const void *events, uint64_t count, uint8_t *sessions, ome_copies_wanted_t *wanted,
+    uint8_t *reports, uint32_t count_max)
+{
+    const ome_event_t *event = events;
+    uint64_t read = 0;
+    wanted->report_count = wanted->has_begun = 0;
+    for (; read < count && wanted->report_count + 2 <= count_max; read++, event++)
+    {
+        ome_execution_report_t made[2];
+        const uint32_t made_count = ome_reports_make(&table->reports, event, made);
+        face_note_session(table, event, sessions, wanted);
+        for (uint32_t i = 0; i < made_count; i++)
+        {
+            const bool is_own = made[i].session != 0 && made[i].session <= table->session_count_max && sessions[made[i].session] != 0;
+            made[i].report_sequence = is_own ? ++wanted->report_sequence : 0;
+            if (is_own && made[i].report_sequence >= wanted->next_report_sequence)
+            {
+                memcpy(reports + (size_t)wanted->report_count++ * sizeof(made[i]), &made[i], sizeof(made[i]));
+            }
+        }
+    }
+    wanted->event_count = read;
+}
+
 void ome_report_table_trades(ome_report_table_t *table, const void *events, uint64_t count, const uint8_t *sessions,
     ome_trades_wanted_t *wanted, uint8_t *reports, uint32_t count_max)
 {

@@ -26,6 +26,23 @@ typedef struct
 void ome_report_table_make(
     ome_report_table_t *table, const void *events, uint64_t count, ome_report_wanted_t *wanted, uint8_t *reports, uint32_t count_max);
 
+/* Which reports are wanted of a participant, whose drop copy has them under numbers of their own, and how far it is. */
+typedef struct
+{
+    uint64_t next_report_sequence; /* the first that is wanted */
+    uint64_t report_sequence; /* in: of the participant's last report before these events; out: after those that were read */
+    uint64_t event_count; /* out: events that were read: all, unless there was no more room */
+    uint32_t participant;
+    uint32_t report_count; /* out */
+    uint32_t has_begun; /* out: the reports begin anew among these events: what was made of those before is not the participant's */
+    uint32_t reserved;
+} ome_copies_wanted_t;
+
+/* As ome_report_table_make, for a drop copy. `sessions` has a byte for each session, by number from 0 to the limit: 1 where it is the
+ * participant's before these events; it is changed as the events say. */
+void ome_report_table_copies(ome_report_table_t *table, const void *events, uint64_t count, uint8_t *sessions, ome_copies_wanted_t *wanted,
+    uint8_t *reports, uint32_t count_max);
+
 /* Which trades are wanted. */
 typedef struct
 {

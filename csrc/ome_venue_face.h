@@ -151,6 +151,12 @@ const uint8_t *ome_gateway_connected(const ome_gateway_t *gateway);
 ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
 void ome_gateway_begin(ome_gateway_t *gateway, uint16_t session, uint64_t next_report_sequence);
 
+/* Gives a drop copy of a participant this connection, and a number behind those of sessions, under which the functions for sessions know it:
+ * it is sent the reports of all the participant's sessions under numbers of their own, and may send no commands. Any session of the connection
+ * ends. The logon's session, name and flags mean nothing. OME_OK; OME_FULL: there are as many as there may be, of the participant or of all;
+ * OME_NOT_FOUND: the connection is gone. */
+ome_status_t ome_gateway_bind_copy(ome_gateway_t *gateway, const ome_gateway_logon_t *logon, uint16_t *number);
+
 /* A session has logged out; or the server ends it, with a Logout that says why. */
 void ome_gateway_log_out(ome_gateway_t *gateway, uint16_t session);
 void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t reason);

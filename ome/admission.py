@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from ome.enums import Reason
-from ome.keys import AdmittedSecret, KeyFileError, KeyRegister, KeysFile, Role, digest_of_secret, read_keys_file
+from ome.keys import AdmittedKey, AdmittedSecret, KeyFileError, KeyRegister, KeysFile, Role, digest_of_secret, read_keys_file
 from ome.tables import FileVersion, file_version
 
 __all__ = ["OPEN", "WRONG_LOGON_MS", "Admission", "Credential"]
@@ -24,7 +24,7 @@ WRONG_LOGON_MS: Final = 1_000
 
 _log = logging.getLogger("ome.admission")
 _NAME_SIZE_MAX: Final = 16
-_ORDERS: Final = (Role.TRADE, Role.GATEWAY)
+_ORDERS: Final = (Role.TRADE, Role.GATEWAY, Role.DROP_COPY)
 _FEED: Final = (Role.TRADE, Role.GATEWAY, Role.MARKET_DATA)
 
 
@@ -62,13 +62,16 @@ class Admission:
             self._take(read_keys_file(keys_file))
         self._admitted = self._good()
 
-    def admit(self, participant_name: bytes, secret: bytes, key_id: int) -> Credential | Reason:
-        """What a client that logs on under a name has proved by its connection's key, or else by its secret; or why it is refused."""
+    def admit(self, participant_name: bytes, secret: bytes, key_id: int, *, role: Role = Role.TRADE) -> Credential | Reason:
+        """What a client that logs on under a name has proved by its connection's key, or else by its secret; or why it is refused.
+
+        `role` is what it wants to do.
+        """
         if not 1 <= len(participant_name) <= _NAME_SIZE_MAX or not all(0x21 <= byte <= 0x7E for byte in participant_name):
             return Reason.BAD_PARTICIPANT
         name = participant_name.decode("ascii")
         if key_id:
-            return self._admit_key(name, key_id)
+            return self._admit_key(name, key_id, role)
         if self._participants and name not in self._participants:
             return Reason.BAD_PARTICIPANT
         if self._path is None:
@@ -76,15 +79,15 @@ class Admission:
         digest, now = digest_of_secret(secret), datetime.now(UTC)
         for entry in self._secrets:
             is_right = hmac.compare_digest(entry.sha256, digest)
-            if is_right and entry.is_good_at(now) and _may_act_for(name, entry.participant, entry.roles):
+            if is_right and entry.is_good_at(now) and _may_act_for(name, entry, role):
                 return Credential(digest=digest, roles=entry.roles)
         return Reason.BAD_SECRET
 
-    def _admit_key(self, name: str, key_id: int) -> Credential | Reason:
+    def _admit_key(self, name: str, key_id: int, role: Role) -> Credential | Reason:
         entry = self._register.find(key_id)
         if entry is None or not entry.is_good_at(datetime.now(UTC)):
             return Reason.BAD_SECRET
-        if not _may_act_for(name, entry.participant, entry.roles):
+        if not _may_act_for(name, entry, role):
             return Reason.NOT_PERMITTED
         if self._participants and name not in self._participants:
             return Reason.BAD_PARTICIPANT
@@ -143,6 +146,6 @@ class Admission:
         return self.keys_of_orders(), self.keys_of_feed(), tuple(secret for secret in self._secrets if secret.is_good_at(now))
 
 
-def _may_act_for(name: str, participant: str, roles: frozenset[Role]) -> bool:
+def _may_act_for(name: str, entry: AdmittedKey | AdmittedSecret, role: Role) -> bool:
     """A gateway logs on for others."""
-    return Role.GATEWAY in roles or (Role.TRADE in roles and participant == name)
+    return Role.GATEWAY in entry.roles or (role in entry.roles and entry.participant == name)

@@ -181,6 +181,7 @@ class LogonFlags(IntFlag):
 
     NO_TAKEOVER = 1
     ADD_SESSION = 2
+    DROP_COPY = 4
 
 
 class LimitFlags(IntFlag):

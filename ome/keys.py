@@ -87,7 +87,7 @@ class Role(StrEnum):
     GATEWAY = "gateway"
     """Order entry in the name of others."""
     DROP_COPY = "drop-copy"
-    """Reading copies of reports."""
+    """A drop copy of its participant's reports."""
     MARKET_DATA = "market-data"
     """Subscribing to market data."""
 

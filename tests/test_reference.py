@@ -1901,6 +1901,8 @@ def test_rejected_command_changes_nothing_but_counters(engine_factory: EngineFac
         nonsense[sequence - 1]["reserved"] = 1
     same = without.apply_records(nonsense)
     assert len(rejected) > 1_000
+    for said_of in (events, same):
+        said_of["quantity"][said_of["kind"] == EventKind.DEFINED] = 0  # the count of a participant's reports, rejections too
     assert record_bytes(events[events["kind"] != EventKind.REJECTED]) == record_bytes(same[same["kind"] != EventKind.REJECTED])
     for instrument in range(1, 5):
         for side in (BUY, SELL):
@@ -2631,6 +2633,57 @@ def test_a_new_session_under_a_number_begins_at_0_and_a_change_of_flags_keeps_al
     assert said(crowd.do(CommandKind.DEFINE_SESSION, **define, session_number=5, session_flags=1)) == ["DEFINED"]
     assert progress(crowd.engine, 1) == (1, 0, 0)
     assert hello(crowd, 1) == TAKEN
+
+
+def participant_reports(venue: Venue) -> tuple[int, int]:
+    """The counts of reports of participants 1 and 2."""
+    assert isinstance(venue.engine, ReferenceEngine | CoreEngine)
+    return venue.engine.participant_reports(1), venue.engine.participant_reports(2)
+
+
+def test_reports_of_a_participant_are_counted_over_its_sessions(crowd: Venue) -> None:
+    """D10: each report of a session is one of its participant's, and a session that is gone takes none away."""
+    assert participant_reports(crowd) == (0, 0)
+    crowd.order(SELL, 100, 5, 1, session=1)
+    crowd.order(BUY, 100, 2, 2, session=3)
+    assert participant_reports(crowd) == (4, 0), "two that were accepted, and both sides of the trade"
+    crowd.order(BUY, 100, 3, 3, participant=2, session=2)
+    assert participant_reports(crowd) == (5, 2)
+    (event,) = crowd.do(CommandKind.DEFINE_SESSION, session=3, participant=1, participant_name=b"ONE", session_number=9)
+    assert (event.quantity, participant_reports(crowd)) == (5, (5, 2)), "session 3 is another one of ONE now"
+    hello(crowd, 0, session=3)
+    assert (participant_reports(crowd), progress(crowd.engine, 3)[2]) == ((6, 2), 1)
+    (event,) = crowd.do(CommandKind.DEFINE_SESSION, session=3, participant=2, participant_name=b"TWO", session_number=9)
+    assert (event.quantity, participant_reports(crowd)) == (2, (6, 2)), "what it was told stays with ONE"
+
+
+def test_reports_of_a_participant_begin_anew_with_its_number(crowd: Venue) -> None:
+    """D10: a participant whose last session is gone has no reports; nor has who gets its number."""
+    hello(crowd, 0, participant=2, session=2)
+    assert participant_reports(crowd) == (0, 1)
+    (event,) = crowd.do(CommandKind.DEFINE_SESSION, session=2, participant=2, participant_name=b"NEW")
+    assert (event.quantity, participant_reports(crowd)) == (0, (0, 0))
+    hello(crowd, 0, participant=2, session=2)
+    (event,) = crowd.do(CommandKind.DEFINE_SESSION, session=2, participant=4, participant_name=b"LATE")
+    assert (event.quantity, participant_reports(crowd)) == (0, (0, 0))
+    assert "REJECTED" not in define_session(crowd, 4, 2, b"TWO")
+    assert participant_reports(crowd) == (0, 0)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_rules_of_before_do_not_count_the_reports_of_participants(engine_factory: EngineFactory, version: int) -> None:
+    """Section Versions of the rules: before version 2 DEFINED says 0; then the count begins with those of the sessions that there are."""
+    venue = Venue(engine_factory(replace(ROOMY, rules_version=version)))
+    for session, number in ((1, 0), (3, 1)):
+        assert define_session(venue, session, 1, b"ONE", number) == "DEFINED"
+        hello(venue, 0, session=session)
+    (event,) = venue.do(CommandKind.DEFINE_SESSION, session=3, participant=1, participant_name=b"ONE", session_number=2)
+    assert (event.quantity, participant_reports(venue)) == (0, (0, 0))
+    assert isinstance(venue.engine, ReferenceEngine | CoreEngine)
+    venue.engine.resize(ROOMY)
+    assert participant_reports(venue) == (version, 0), "what the session before said is not counted"
+    hello(venue, 0, session=1)
+    assert participant_reports(venue) == (version + 1, 0)
 
 
 def test_a_session_that_lost_its_connection_has_its_orders_cancelled(crowd: Venue) -> None:

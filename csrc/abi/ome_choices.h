@@ -139,7 +139,7 @@ typedef struct
     uint64_t report_sequence; /* the newest that there is */
     uint32_t request; /* counts the questions */
     uint16_t session;
-    uint16_t reserved;
+    uint16_t participant; /* all reports of this participant are wanted, for a drop copy; 0: those of the session */
 } ome_gateway_wanted_t;
 
 /* What the gateway knows of a session. */

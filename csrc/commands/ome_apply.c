@@ -32,7 +32,8 @@ static uint8_t apply_definition(ome_engine_t *engine, ome_admission_t *admission
     reason = reason != OME_REASON_NONE ? reason : ome_define(engine, command);
     if (reason == OME_REASON_NONE)
     {
-        ome_event_defined(engine, sink, command);
+        const bool is_session = command->kind == OME_COMMAND_KIND_DEFINE_SESSION;
+        ome_event_defined(engine, sink, command, is_session ? ome_define_participant_reports(engine, command->participant) : 0);
     }
     return reason;
 }

@@ -145,8 +145,10 @@ static void define_forget_session(ome_engine_t *engine, uint32_t number)
 {
     const uint16_t participant = ome_session_participant(engine, number);
     engine->session_count--;
+    engine->past_reports[participant] += ome_engine_counts_participants(engine) ? engine->progress[number].report_sequence : 0;
     if (--engine->participant_sessions[participant] == 0)
     {
+        engine->past_reports[participant] = 0;
         engine->participant_count--;
         ome_account_forget_participant(&engine->accounts, participant);
     }
@@ -169,6 +171,22 @@ void ome_define_session(ome_engine_t *engine, uint32_t sender, const char partic
     engine->participant_count += engine->participant_sessions[ome_session_participant(engine, number)]++ == 0;
     ome_account_name_participant(&engine->accounts, ome_session_participant(engine, number), participant_name);
     OME_EXPECT(ome_session_is_defined(engine, number));
+}
+
+uint64_t ome_define_participant_reports(const ome_engine_t *engine, uint32_t participant)
+{
+    uint64_t count = 0;
+    if (!ome_engine_counts_participants(engine) || !define_is_in_range(engine, participant))
+    {
+        return 0;
+    }
+    for (uint32_t number = 1, seen = 0; seen < engine->participant_sessions[participant]; number++)
+    {
+        const bool is_own = ome_session_participant(engine, number) == participant;
+        count += is_own ? engine->progress[number].report_sequence : 0;
+        seen += is_own;
+    }
+    return count + engine->past_reports[participant];
 }
 
 void ome_define_account_participants(ome_engine_t *engine)

@@ -27,4 +27,8 @@ uint32_t ome_define_find_symbol(const ome_engine_t *engine, const char symbol[OM
 /* Makes the next instrument, of a definition that is valid and whose symbol none has. There must be room. */
 ome_book_t *ome_define_add_instrument(ome_engine_t *engine, const ome_command_t *definition);
 
+/* How many reports the sessions of a participant got since its number was given to its name, those included that it no longer has; 0 for one
+ * without sessions, and before the rules count them. It is the sum of what its sessions count, so that no order pays for it. */
+uint64_t ome_define_participant_reports(const ome_engine_t *engine, uint32_t participant);
+
 #endif

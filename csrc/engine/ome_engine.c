@@ -32,6 +32,7 @@ static void engine_lay_out(ome_engine_t *engine, ome_arena_t *arena, const ome_l
     engine->sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_t));
     engine->progress = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(ome_session_progress_t));
     engine->participant_sessions = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(uint16_t));
+    engine->past_reports = ome_arena_take(arena, ((uint64_t)limits->session_count_max + 1) * sizeof(uint64_t));
     ome_accounts_init(&engine->accounts, arena, limits->account_count_max, limits->session_count_max);
     ome_book_pools_init(
         &engine->pools, arena, limits->order_count_max, limits->level_count_max, limits->special_count_max, limits->instrument_count_max);

@@ -66,6 +66,7 @@ typedef struct ome_engine
     ome_session_t *sessions; /* by session number */
     ome_session_progress_t *progress; /* by session number; that of 0, the embedder, means nothing */
     uint16_t *participant_sessions; /* by participant number: how many sessions the participant has */
+    uint64_t *past_reports; /* by participant number: reports to sessions that the participant no longer has */
     uint32_t symbols_mask; /* the table's size less 1; the size is a power of two, at least twice the instruments */
     uint32_t instrument_count;
     uint32_t session_count; /* that are defined */
@@ -127,6 +128,12 @@ static inline bool ome_engine_counts_sessions(const ome_engine_t *engine)
 static inline bool ome_engine_knows_accounts(const ome_engine_t *engine)
 {
     return engine->limits.rules_version >= OME_RULES_VERSION_ACCOUNTS;
+}
+
+/* Whether the rules count the reports of participants. */
+static inline bool ome_engine_counts_participants(const ome_engine_t *engine)
+{
+    return engine->limits.rules_version >= OME_RULES_VERSION_PARTICIPANTS;
 }
 
 /* Whether an order is refused for an account that belongs to nobody. */

@@ -23,5 +23,6 @@ typedef struct ome_limits
 #define OME_RULES_VERSION 2u
 #define OME_RULES_VERSION_SESSIONS 1u /* from here on: the sequences of sessions, their reports, STOP_SET, and answers to the sender */
 #define OME_RULES_VERSION_ACCOUNTS 2u /* from here on: accounts that belong to participants */
+#define OME_RULES_VERSION_PARTICIPANTS 2u /* from here on: the reports of a participant are counted, and DEFINED says how many there are */
 
 #endif

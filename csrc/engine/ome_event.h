@@ -192,9 +192,10 @@ static inline void event_count_answer(ome_engine_t *engine, const ome_command_t 
     }
 }
 
-static inline void ome_event_defined(ome_engine_t *engine, ome_sink_t *sink, const ome_command_t *command)
+/* `report_count`: of a session, the reports of its participant so far. */
+static inline void ome_event_defined(ome_engine_t *engine, ome_sink_t *sink, const ome_command_t *command, uint64_t report_count)
 {
-    event_write(engine, sink, 0, 0, 0, 0, command->timestamp_ns, ome_command_sender_owner(command),
+    event_write(engine, sink, 0, 0, 0, (int64_t)report_count, command->timestamp_ns, ome_command_sender_owner(command),
         event_last_word(command->instrument, OME_EVENT_KIND_DEFINED, 0, OME_REASON_NONE, command->kind));
 }
 

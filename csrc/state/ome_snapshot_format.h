@@ -29,8 +29,9 @@
 #define OME_SNAPSHOT_VERSION_PLAIN 1u      /* no order attributes, and no term above OME_SNAPSHOT_TERM_PLAIN */
 #define OME_SNAPSHOT_VERSION_ATTRIBUTES 2u /* either of them */
 #define OME_SNAPSHOT_VERSION_RULES 3u      /* a version of the rules above the first; the rest as in version 2 */
-#define OME_SNAPSHOT_VERSION_ACCOUNTS 4u   /* a version of the rules that has accounts: their section, and their limits */
-#define OME_SNAPSHOT_VERSION 4u            /* the highest that this build reads */
+#define OME_SNAPSHOT_VERSION_ACCOUNTS                                                                                                      \
+    4u /* a version of the rules that has accounts and counts the reports of participants: the section of accounts, their limits, past reports */
+#define OME_SNAPSHOT_VERSION 4u /* the highest that this build reads */
 #define OME_SNAPSHOT_HEADER_SIZE 4096u
 #define OME_SNAPSHOT_BLOCK_SIZE 65536u /* of content, without its checksum */
 #define OME_SNAPSHOT_CHECKSUM_SIZE 4u
@@ -39,11 +40,11 @@
 enum
 {
     OME_SNAPSHOT_SECTION_INSTRUMENTS = 1, /* by number from 1 */
-    OME_SNAPSHOT_SECTION_SESSIONS = 2,    /* by rising number */
-    OME_SNAPSHOT_SECTION_FREE_SLOTS = 3,  /* in the order in which they will be taken */
+    OME_SNAPSHOT_SECTION_SESSIONS = 2, /* by rising number */
+    OME_SNAPSHOT_SECTION_FREE_SLOTS = 3, /* in the order in which they will be taken */
     OME_SNAPSHOT_SECTION_ORDERS =
         4, /* at rest: by instrument, bids before asks, best price first, displayed before hidden, front of the queue first */
-    OME_SNAPSHOT_SECTION_STOPS = 5,  /* waiting: by instrument, buys before sells, first to trigger first, by entry */
+    OME_SNAPSHOT_SECTION_STOPS = 5, /* waiting: by instrument, buys before sells, first to trigger first, by entry */
     OME_SNAPSHOT_SECTION_PENDING = 6, /* the command that waits for its terms, if one does */
     OME_SNAPSHOT_SECTION_ACCOUNTS = 7 /* in the order of their first definitions; from version 4 on */
 };
@@ -243,7 +244,10 @@ static_assert(offsetof(ome_snapshot_instrument_t, flags) == 36, "flags are in pl
  *      0    8 report_sequence     events so far that were reported to it
  *      8    8 defined_sequence    of the command that defined it
  *     16    4 command_sequence    of the last record that was taken from it
- *     20    4 reserved */
+ *     20    4 reserved
+ *
+ * PAST, behind each progress in version 4
+ *      0    8 past_reports        events so far that were reported to sessions that its participant no longer has; the same in all its sessions */
 typedef struct
 {
     char participant_name[OME_NAME_SIZE];
@@ -259,11 +263,23 @@ typedef struct
     uint32_t command_sequence;
     uint32_t reserved;
 } ome_snapshot_progress_t;
+typedef struct
+{
+    uint64_t past_reports;
+} ome_snapshot_past_reports_t;
+static_assert(sizeof(ome_snapshot_past_reports_t) == 8, "past reports have no padding");
 static_assert(sizeof(ome_snapshot_progress_t) == 24, "a session's progress has no padding");
 static_assert(offsetof(ome_snapshot_progress_t, command_sequence) == 16, "command_sequence is in place");
 static_assert(sizeof(ome_snapshot_session_t) == 24, "a session has no padding");
 static_assert(offsetof(ome_snapshot_session_t, participant) == 16, "participant is in place");
 static_assert(offsetof(ome_snapshot_session_t, session) == 20, "session is in place");
+
+/* Bytes of a session's entry. */
+static inline uint64_t ome_snapshot_session_size(uint32_t version)
+{
+    return sizeof(ome_snapshot_session_t) + (version >= OME_SNAPSHOT_VERSION_RULES ? sizeof(ome_snapshot_progress_t) : 0) +
+           (version >= OME_SNAPSHOT_VERSION_ACCOUNTS ? sizeof(ome_snapshot_past_reports_t) : 0);
+}
 
 /* ACCOUNT
  * OFFSET SIZE FIELD

@@ -93,8 +93,7 @@ typedef struct
 static entry_size_t read_entry_size(uint32_t version, uint32_t type)
 {
     const bool is_plain = version == OME_SNAPSHOT_VERSION_PLAIN;
-    const bool has_progress = version >= OME_SNAPSHOT_VERSION_RULES;
-    const uint64_t session = sizeof(ome_snapshot_session_t) + (has_progress ? sizeof(ome_snapshot_progress_t) : 0);
+    const uint64_t session = ome_snapshot_session_size(version);
     const uint64_t order = sizeof(ome_snapshot_order_t);
     const uint64_t special = sizeof(ome_snapshot_special_t);
     const uint64_t attributes = is_plain ? 0 : sizeof(ome_snapshot_attributes_t);

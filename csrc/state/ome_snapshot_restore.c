@@ -41,6 +41,26 @@ static bool restore_instrument(ome_snapshot_reader_t *reader, ome_engine_t *engi
     return true;
 }
 
+/* Behind the progress of a session that is restored. All sessions of a participant say the same. */
+static bool restore_past_reports(ome_snapshot_reader_t *reader, ome_engine_t *engine, uint16_t participant)
+{
+    ome_snapshot_past_reports_t entry;
+    if (reader->header.version < OME_SNAPSHOT_VERSION_ACCOUNTS)
+    {
+        return true;
+    }
+    if (!ome_snapshot_take(reader, &entry, sizeof(entry)))
+    {
+        return false;
+    }
+    if (engine->participant_sessions[participant] > 1 && engine->past_reports[participant] != entry.past_reports)
+    {
+        return ome_snapshot_fault(reader, "the sessions of a participant do not agree on its past reports");
+    }
+    engine->past_reports[participant] = entry.past_reports;
+    return true;
+}
+
 /* `last` is the number of the session before. */
 static bool restore_session(ome_snapshot_reader_t *reader, ome_engine_t *engine, uint32_t *last)
 {
@@ -68,7 +88,7 @@ static bool restore_session(ome_snapshot_reader_t *reader, ome_engine_t *engine,
         .defined_sequence = progress.defined_sequence,
         .command_sequence = progress.command_sequence};
     *last = number;
-    return true;
+    return restore_past_reports(reader, engine, entry.participant);
 }
 
 /* ---- slots ---- */

@@ -119,15 +119,14 @@ static void write_set_sections(ome_snapshot_header_t *header, const ome_engine_t
     const uint64_t stop_attributes = write_count_with_attributes(&engine->pools.specials, true);
     const bool has_more = header->version >= OME_SNAPSHOT_VERSION_ATTRIBUTES;
     const uint64_t pending_size = sizeof(ome_snapshot_pending_t) + (has_more ? sizeof(ome_snapshot_more_terms_t) : 0);
-    const bool has_progress = header->version >= OME_SNAPSHOT_VERSION_RULES;
-    const uint64_t session_size = sizeof(ome_snapshot_session_t) + (has_progress ? sizeof(ome_snapshot_progress_t) : 0);
     header->order_count = (uint32_t)slots.live;
     header->slots_ever_used = engine->pools.orders.slots_ever_used;
     header->slots_retired = (uint32_t)slots.retired;
     header->section_count = ome_snapshot_section_count(header->version);
     write_set_section(
         header, OME_SNAPSHOT_SECTION_INSTRUMENTS, engine->instrument_count, engine->instrument_count * sizeof(ome_snapshot_instrument_t));
-    write_set_section(header, OME_SNAPSHOT_SECTION_SESSIONS, engine->session_count, engine->session_count * session_size);
+    write_set_section(
+        header, OME_SNAPSHOT_SECTION_SESSIONS, engine->session_count, engine->session_count * ome_snapshot_session_size(header->version));
     write_set_section(header, OME_SNAPSHOT_SECTION_FREE_SLOTS, free_count, free_count * sizeof(ome_snapshot_free_slot_t));
     write_set_section(header, OME_SNAPSHOT_SECTION_ORDERS, rest_count,
         rest_count * sizeof(ome_snapshot_order_t) + special_count * sizeof(ome_snapshot_special_t) +
@@ -200,6 +199,11 @@ static void write_put_session(ome_snapshot_writer_t *writer, const ome_engine_t 
     entry.flags = session->flags;
     write_put_entry(writer, &entry, sizeof(entry));
     write_put_entry(writer, &progress, sizeof(progress));
+    if (writer->header.version >= OME_SNAPSHOT_VERSION_ACCOUNTS)
+    {
+        const ome_snapshot_past_reports_t past = {.past_reports = engine->past_reports[entry.participant]};
+        write_put_entry(writer, &past, sizeof(past));
+    }
 }
 
 static void write_put_sessions(ome_snapshot_writer_t *writer, const ome_engine_t *engine)

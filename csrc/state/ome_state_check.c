@@ -473,6 +473,10 @@ static const char *check_sessions(const ome_engine_t *engine)
         const bool is_defined = ome_session_is_defined(engine, number);
         const uint32_t participant = ome_session_participant(engine, number);
         session_count += is_defined;
+        if (engine->participant_sessions[number] == 0 && engine->past_reports[number] != 0)
+        {
+            return "a participant without sessions has reports";
+        }
         participant_count += engine->participant_sessions[number] > 0;
         participant_session_count += engine->participant_sessions[number];
         if (is_defined && (engine->senders[number] >> 16 != number || participant == 0 || participant > engine->limits.session_count_max ||

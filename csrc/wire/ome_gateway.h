@@ -12,6 +12,9 @@
  * from the number that it asks for: those in memory, or what the caller reads from the journal. A session that is behind is served at the
  * pace at which it reads; one that is not, and does not read, ends (Logout, SLOW_CONSUMER). Nobody waits for a session.
  *
+ * Drop copies. A connection may be sent the reports of all sessions of a participant, in their order and with numbers of their own, and in all
+ * that follows from them it is as a session; it sends no commands, and is no session in the engine.
+ *
  * Ends. A session ends when its connection does, when it does not read, or when it sends nothing for three heartbeats. Where it has chosen
  * so, its orders are cancelled by a command then.
  *
@@ -37,6 +40,7 @@
 #define OME_GATEWAY_FRAME_MESSAGE_COUNT_MAX 256u
 #define OME_GATEWAY_ARCHIVE_COUNT_MAX 4096u /* reports that the caller gives at once */
 #define OME_GATEWAY_HISTORY_COUNT_MIN 4096u
+#define OME_GATEWAY_COPIES_OF_PARTICIPANT_MAX 8u
 
 /* Written by the gateway alone. */
 typedef struct
@@ -102,6 +106,12 @@ const void *ome_gateway_event(const ome_gateway_t *gateway);
 /* Gives a session its connection, and ends what either had before. A session that is not defined yet (`is_defined` 0)
  * is defined with its first command. OME_OK; OME_NOT_FOUND: the connection is gone. */
 ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon);
+
+/* Gives a drop copy of a participant this connection, and a number behind those of sessions, under which the functions for sessions know it:
+ * it is sent the reports of all the participant's sessions under numbers of their own, and may send no commands. Any session of the connection
+ * ends. The logon's session, name and flags mean nothing. OME_OK; OME_FULL: there are as many as there may be, of the participant or of all;
+ * OME_NOT_FOUND: the connection is gone. */
+ome_status_t ome_gateway_bind_copy(ome_gateway_t *gateway, const ome_gateway_logon_t *logon, uint16_t *number);
 
 /* After the answer to a logon: its reports follow, from this number on; 0: only new ones. */
 void ome_gateway_begin(ome_gateway_t *gateway, uint16_t session, uint64_t next_report_sequence);

@@ -17,7 +17,7 @@ static void gateway_refuse(ome_gateway_t *gateway, const ome_socket_message_t *f
 {
     ome_frame_reject_t reject;
     ome_frame_reject_set(&reject, fault, accepted_count, rejected_count);
-    reject.session = session;
+    reject.session = ome_gateway_told_session(gateway, session);
     ome_counter_add(gateway->config.counters.frames_rejected, 1);
     (void)ome_gateway_send(gateway, from->peer, (const uint8_t *)&reject, sizeof(reject));
 }
@@ -323,6 +323,13 @@ static void gateway_take_commands(ome_gateway_t *gateway, const ome_socket_messa
         return;
     }
     gateway->table.sessions[session].heard_ns = gateway->now_ns;
+    if (gateway->table.sessions[session].is_copy)
+    {
+        const ome_frame_fault_t fault = {.field = "drop copy", .reason = OME_REASON_NOT_PERMITTED};
+        gateway_refuse(gateway, from, session, &fault, 0, frame->message_count);
+        gateway_count_noise(gateway, session, 1);
+        return;
+    }
     if (!gateway->config.is_open(gateway->config.context))
     {
         const ome_frame_fault_t fault = {.field = "engine", .reason = OME_REASON_ENGINE_STOPPED};

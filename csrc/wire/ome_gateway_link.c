@@ -21,6 +21,14 @@ static void gateway_take_session(ome_gateway_t *gateway, const ome_link_session_
         .report_sequence = session->report_sequence,
         .defined_sequence = session->defined_sequence};
     memcpy(slot->participant_name, session->participant_name, OME_NAME_SIZE);
+    gateway->table.participants[session->participant].report_sequence = session->participant_reports;
+}
+
+/* A report of before. That of a session which is gone is one of its participant's still. */
+static void gateway_take_kept_record(ome_gateway_t *gateway, const ome_link_record_t *record)
+{
+    const bool has_owner = ome_session_table_owner(&gateway->table, &record->report) != NULL;
+    (void)ome_report_history_add(&gateway->history, &gateway->table, has_owner ? record->report.session : 0, &record->report, record->copy);
 }
 
 static void gateway_take_record(ome_gateway_t *gateway, const ome_link_record_t *record)
@@ -32,7 +40,7 @@ static void gateway_take_record(ome_gateway_t *gateway, const ome_link_record_t 
         gateway_take_session(gateway, &record->session);
         break;
     case OME_LINK_KEPT:
-        (void)ome_report_history_add(&gateway->history, &gateway->table, record->report.session, &record->report);
+        gateway_take_kept_record(gateway, record);
         break;
     case OME_LINK_BEGIN:
         gateway->has_begun = true;
@@ -42,6 +50,7 @@ static void gateway_take_record(ome_gateway_t *gateway, const ome_link_record_t 
         if (owner != NULL)
         {
             owner->report_sequence = record->report.report_sequence;
+            gateway->table.participants[owner->participant].report_sequence = ome_report_copy_sequence(record->copy);
             ome_gateway_keep_report(gateway, owner, &record->report);
         }
         break;

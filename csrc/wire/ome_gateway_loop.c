@@ -25,18 +25,18 @@ static uint32_t gateway_run_count(const ome_gateway_config_t *config)
 
 static void gateway_lay_out(ome_gateway_t *gateway, ome_arena_t *arena, const ome_gateway_config_t *config)
 {
-    const uint64_t session_count = (uint64_t)config->session_count_max + 1;
-    ome_session_table_init(&gateway->table, arena, config->session_count_max, config->connection_slot_max);
+    ome_session_table_init(&gateway->table, arena, config->session_count_max, OME_DROP_COPY_COUNT_MAX, config->connection_slot_max);
+    const uint64_t slot_count = (uint64_t)gateway->table.slot_count_max + 1;
     ome_reports_init(&gateway->reports, arena, config->order_count_max, config->session_count_max);
     ome_report_history_init(&gateway->history, arena, config->history_count);
     ome_runs_init(&gateway->runs, arena, gateway_run_count(config));
     ome_throttle_init(&gateway->throttle, arena, config->session_count_max, &config->throttle);
     gateway->archive.reports = ome_arena_take(arena, OME_GATEWAY_ARCHIVE_COUNT_MAX * sizeof(ome_execution_report_t));
     gateway->frame = ome_arena_take(arena, OME_GATEWAY_REPORT_COUNT_MAX * sizeof(ome_execution_report_t));
-    gateway->dirty = ome_arena_take(arena, session_count * sizeof(uint16_t));
-    gateway->behind = ome_arena_take(arena, session_count * sizeof(uint16_t));
-    gateway->owing = ome_arena_take(arena, session_count * sizeof(uint16_t));
-    gateway->ends = ome_arena_take(arena, session_count * sizeof(ome_gateway_end_t));
+    gateway->dirty = ome_arena_take(arena, slot_count * sizeof(uint16_t));
+    gateway->behind = ome_arena_take(arena, slot_count * sizeof(uint16_t));
+    gateway->owing = ome_arena_take(arena, slot_count * sizeof(uint16_t));
+    gateway->ends = ome_arena_take(arena, slot_count * sizeof(ome_gateway_end_t));
 }
 
 uint64_t ome_gateway_size_bytes(const ome_gateway_config_t *config)
@@ -122,7 +122,7 @@ ome_status_t ome_gateway_take_over(ome_gateway_t *gateway)
 static uint32_t gateway_pause_ms(const ome_gateway_t *gateway, uint64_t deadline_ns)
 {
     uint64_t until_ns = deadline_ns;
-    if (gateway->table.connected_count > 0 && gateway->watch_ns < until_ns)
+    if (ome_gateway_has_connections(gateway) && gateway->watch_ns < until_ns)
     {
         until_ns = gateway->watch_ns;
     }

@@ -32,11 +32,14 @@ static uint32_t gateway_take_kept(ome_gateway_t *gateway, const ome_session_slot
 {
     uint32_t count = 0;
     uint64_t number = session->next_kept;
+    if (session->is_copy)
+    {
+        return ome_gateway_take_copies(gateway, session, next);
+    }
     while (number != 0 && count < OME_GATEWAY_REPORT_COUNT_MAX)
     {
-        const ome_kept_report_t *kept = ome_report_history_at(&gateway->history, number);
-        gateway->frame[count++] = kept->report;
-        number = kept->next;
+        gateway->frame[count++] = ome_report_history_at(&gateway->history, number)->report;
+        number = ome_report_history_next(&gateway->history, number);
     }
     *next = number;
     return count;
@@ -46,7 +49,10 @@ static uint32_t gateway_take_kept(ome_gateway_t *gateway, const ome_session_slot
 
 void ome_gateway_keep_report(ome_gateway_t *gateway, ome_session_slot_t *session, const ome_execution_report_t *report)
 {
-    const uint64_t number = ome_report_history_add(&gateway->history, &gateway->table, report->session, report);
+    const uint16_t participant = session->participant;
+    const uint64_t copy = ome_report_copy(participant, gateway->table.participants[participant].report_sequence);
+    const uint64_t number = ome_report_history_add(&gateway->history, &gateway->table, report->session, report, copy);
+    ome_gateway_note_copies(gateway, participant, number);
     if (session->peer == 0)
     {
         ome_counter_add(gateway->config.counters.reports_undelivered, 1);
@@ -74,7 +80,7 @@ static void gateway_send_session(ome_gateway_t *gateway, uint16_t session_number
         uint64_t next;
         const uint32_t count = gateway_take_kept(gateway, session, &next);
         session->next_kept = next;
-        if (gateway_send_frame(gateway, session, count) != OME_OK)
+        if (count > 0 && gateway_send_frame(gateway, session, count) != OME_OK)
         {
             ome_counter_add(gateway->config.counters.reports_undelivered, count);
             ome_gateway_end_session(gateway, session_number, OME_REASON_SLOW_CONSUMER);
@@ -113,6 +119,10 @@ static void gateway_note_other(ome_gateway_t *gateway, const ome_event_t *event)
 
 void ome_gateway_note_definition(ome_gateway_t *gateway, const ome_event_t *event)
 {
+    if (ome_session_table_note_participant(&gateway->table, event))
+    {
+        ome_gateway_end_copies(gateway, event->participant);
+    }
     gateway_note_other(gateway, event);
     gateway->event = *event;
     gateway->has_event = true;
@@ -150,6 +160,7 @@ uint32_t ome_gateway_read_events(ome_gateway_t *gateway)
             if (session != NULL)
             {
                 made[i].report_sequence = ++session->report_sequence;
+                gateway->table.participants[session->participant].report_sequence++;
                 ome_gateway_keep_report(gateway, session, &made[i]);
             }
         }
@@ -171,7 +182,7 @@ static void gateway_tell_resend(ome_gateway_t *gateway, uint16_t session_number,
     const ome_session_slot_t *session = &gateway->table.sessions[session_number];
     ome_resend_answer_t answer = {.next_report_sequence = session->sent_sequence + 1,
         .report_sequence = session->report_sequence,
-        .session = session_number,
+        .session = ome_gateway_told_session(gateway, session_number),
         .reason = reason};
     ome_message_header_set(&answer, OME_TEMPLATE_RESEND_ANSWER, OME_BLOCK_RESEND_ANSWER);
     (void)ome_gateway_send(gateway, session->peer, (const uint8_t *)&answer, sizeof(answer));
@@ -226,7 +237,7 @@ static bool gateway_find_kept(const ome_gateway_t *gateway, ome_session_slot_t *
         {
             return kept->report.report_sequence == wanted;
         }
-        session->next_kept = kept->next;
+        session->next_kept = ome_report_history_next(history, session->next_kept);
     }
     return false;
 }
@@ -310,7 +321,8 @@ static bool gateway_serve_one(ome_gateway_t *gateway, uint16_t session_number, u
         gateway->archive.is_stuck |= gateway->archive.session == session_number && !gateway->archive.is_asked;
         return true;
     }
-    if (gateway_wants_archive(gateway, session))
+    const ome_copy_place_t place = session->is_copy ? ome_gateway_find_copy(gateway, session) : OME_COPY_HERE;
+    if (place == OME_COPY_GONE || (!session->is_copy && gateway_wants_archive(gateway, session)))
     {
         gateway_serve_archived(gateway, session_number, served);
         return gateway_stays_behind(session);
@@ -319,7 +331,7 @@ static bool gateway_serve_one(ome_gateway_t *gateway, uint16_t session_number, u
     {
         gateway->archive.session = 0; /* the rest of what the caller gave is in memory too */
     }
-    if (!gateway_find_kept(gateway, session))
+    if (place == OME_COPY_LOOKING || (!session->is_copy && !gateway_find_kept(gateway, session)))
     {
         *served += 1; /* it has been looked for, and is found in a later turn */
         return true;
@@ -328,7 +340,7 @@ static bool gateway_serve_one(ome_gateway_t *gateway, uint16_t session_number, u
     const uint32_t count = gateway_take_kept(gateway, session, &next);
     if (gateway_send_frame(gateway, session, count) == OME_OK)
     {
-        session->next_kept = next != 0 ? next : session->last_kept; /* where it goes on */
+        session->next_kept = next != 0 || session->is_copy ? next : session->last_kept; /* where it goes on */
         ome_counter_add(gateway->config.counters.reports_resent, count);
         *served += count;
         return gateway_stays_behind(session);
@@ -360,7 +372,8 @@ void ome_gateway_wanted(const ome_gateway_t *gateway, ome_gateway_wanted_t *want
     *wanted = (ome_gateway_wanted_t){.next_report_sequence = session->sent_sequence + 1,
         .report_sequence = session->report_sequence,
         .request = gateway->archive.request,
-        .session = gateway->archive.session};
+        .session = gateway->archive.session,
+        .participant = session->is_copy ? session->participant : 0};
 }
 
 /* The session goes on with this report, since those before are gone. */
@@ -371,8 +384,13 @@ static void gateway_skip_to(ome_gateway_t *gateway, uint16_t session_number, uin
     gateway_tell_resend(gateway, session_number, OME_REASON_REPORTS_GONE);
 }
 
+/* The number of the first report in memory behind those that are gone; 0: it has to be looked for once more. */
 static uint64_t gateway_first_kept(const ome_gateway_t *gateway, const ome_session_slot_t *session)
 {
+    if (session->is_copy)
+    {
+        return ome_gateway_copy_at(gateway, session);
+    }
     return session->first_kept == 0 ? session->report_sequence + 1
                                     : ome_report_history_at(&gateway->history, session->first_kept)->report.report_sequence;
 }
@@ -397,6 +415,10 @@ void ome_gateway_give_reports(ome_gateway_t *gateway, uint32_t request, const ui
     archive->is_asked = archive->is_to_be_told = archive->is_stuck = false;
     archive->session = count == 0 ? 0 : session_number;
     const uint64_t first = count == 0 ? gateway_first_kept(gateway, session) : archive->reports[0].report_sequence;
+    if (first == 0)
+    {
+        return;
+    }
     OME_ASSERT(first > session->sent_sequence);
     if (first != session->sent_sequence + 1)
     {
@@ -421,7 +443,7 @@ static uint64_t gateway_first_of_command(const ome_gateway_t *gateway, const ome
             return first;
         }
         first = kept->report.engine_sequence == sequence ? number : first;
-        number = kept->previous;
+        number = ome_report_history_previous(history, number);
     }
     return looks <= LOOKS_MAX ? first : 0;
 }
@@ -446,7 +468,7 @@ bool ome_gateway_repeat(ome_gateway_t *gateway, uint16_t session_number, uint64_
                 break;
             }
             gateway->frame[count++] = kept->report;
-            number = kept->next;
+            number = ome_report_history_next(&gateway->history, number);
         }
         if (count > 0)
         {

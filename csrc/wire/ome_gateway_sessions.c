@@ -87,13 +87,13 @@ void ome_gateway_pay_cancels(ome_gateway_t *gateway)
 void ome_gateway_lose(ome_gateway_t *gateway, uint16_t session, uint8_t reason)
 {
     const ome_session_slot_t *slot = &gateway->table.sessions[session];
-    ome_counter_add(gateway->config.counters.sessions_ended, 1);
+    ome_counter_add(gateway->config.counters.sessions_ended, slot->is_copy ? 0 : 1);
     gateway_unbind(gateway, session);
     if ((slot->flags & OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT) != 0)
     {
         gateway_owe_cancel(gateway, session);
     }
-    if (gateway->end_count <= gateway->table.session_count_max)
+    if (gateway->end_count <= gateway->table.slot_count_max)
     {
         gateway->ends[gateway->end_count++] = (ome_gateway_end_t){.session = session, .reason = reason};
     }
@@ -101,7 +101,7 @@ void ome_gateway_lose(ome_gateway_t *gateway, uint16_t session, uint8_t reason)
 
 void ome_gateway_log_out(ome_gateway_t *gateway, uint16_t session)
 {
-    if (session < 1 || session > gateway->table.session_count_max || !ome_session_table_is_bound(&gateway->table, session))
+    if (session < 1 || session > gateway->table.slot_count_max || !ome_session_table_is_bound(&gateway->table, session))
     {
         return;
     }
@@ -143,6 +143,31 @@ static void gateway_begin_session(ome_gateway_t *gateway, uint16_t session, cons
     slot->is_defined = slot->is_defined || logon->is_defined != 0; /* its first command may be on its way */
 }
 
+/* The connection has no other session, unless this one is added. */
+static void gateway_leave_others(ome_gateway_t *gateway, const ome_gateway_logon_t *logon)
+{
+    const ome_socket_t *socket = gateway->config.socket;
+    for (uint16_t other = ome_session_table_find(&gateway->table, logon->peer); other != 0 && !logon->is_added;
+        other = ome_session_table_find(&gateway->table, logon->peer))
+    {
+        ome_gateway_log_out(gateway, other);
+    }
+    (void)socket->admit(socket->context, logon->peer, 1); /* again, if it had a session before */
+}
+
+static void gateway_connect(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon)
+{
+    ome_session_slot_t *slot = &gateway->table.sessions[session];
+    ome_session_table_bind(&gateway->table, session, logon->peer);
+    slot->flags = logon->flags;
+    slot->heartbeat_ms = logon->heartbeat_ms;
+    slot->heard_ns = slot->spoke_ns = gateway->now_ns;
+    slot->sent_sequence = slot->report_sequence;
+    slot->noise_count = 0;
+    slot->is_told = slot->is_tested = false;
+    ome_counter_set(gateway->config.counters.sessions, gateway->table.connected_count);
+}
+
 ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const ome_gateway_logon_t *logon)
 {
     const ome_socket_t *socket = gateway->config.socket;
@@ -155,25 +180,51 @@ ome_status_t ome_gateway_bind(ome_gateway_t *gateway, uint16_t session, const om
     {
         gateway_unbind(gateway, session); /* taken over: it goes on here */
     }
-    for (uint16_t other = ome_session_table_find(&gateway->table, logon->peer); other != 0 && !logon->is_added;
-        other = ome_session_table_find(&gateway->table, logon->peer))
-    {
-        ome_gateway_log_out(gateway, other);
-    }
-    (void)socket->admit(socket->context, logon->peer, 1); /* again, if it had a session before */
+    gateway_leave_others(gateway, logon);
     gateway_begin_session(gateway, session, logon);
-    ome_session_table_bind(&gateway->table, session, logon->peer);
-    slot->flags = logon->flags;
-    slot->heartbeat_ms = logon->heartbeat_ms;
-    slot->heard_ns = slot->spoke_ns = gateway->now_ns;
-    slot->sent_sequence = slot->report_sequence;
-    slot->noise_count = 0;
-    slot->is_told = slot->is_tested = false;
-    ome_counter_set(gateway->config.counters.sessions, gateway->table.connected_count);
+    gateway_connect(gateway, session, logon);
     if (slot->is_defined)
     {
         (void)ome_gateway_define_session(gateway, session); /* what it has chosen now; if the ring is full, with its first command */
     }
+    return OME_OK;
+}
+
+/* A number for a drop copy of this participant; 0: there are as many as there may be, of it or of all. That of the connection itself is about
+ * to be free. */
+static uint16_t gateway_free_copy(const ome_gateway_t *gateway, const ome_gateway_logon_t *logon)
+{
+    const ome_session_table_t *table = &gateway->table;
+    uint32_t count = 0;
+    uint16_t found = 0;
+    for (uint32_t number = table->slot_count_max; number > table->session_count_max; number--)
+    {
+        const ome_session_slot_t *copy = &table->sessions[number];
+        const bool is_free = copy->peer == 0 || copy->peer == logon->peer;
+        found = is_free ? (uint16_t)number : found;
+        count += !is_free && copy->participant == logon->participant;
+    }
+    return count < OME_GATEWAY_COPIES_OF_PARTICIPANT_MAX ? found : 0;
+}
+
+ome_status_t ome_gateway_bind_copy(ome_gateway_t *gateway, const ome_gateway_logon_t *logon, uint16_t *number)
+{
+    const ome_socket_t *socket = gateway->config.socket;
+    const uint16_t found = gateway_free_copy(gateway, logon);
+    if (found == 0)
+    {
+        return OME_FULL;
+    }
+    if (socket->admit(socket->context, logon->peer, 1) != OME_OK)
+    {
+        return OME_NOT_FOUND;
+    }
+    gateway_leave_others(gateway, logon);
+    gateway->table.sessions[found] = (ome_session_slot_t){.is_copy = true,
+        .participant = logon->participant,
+        .report_sequence = gateway->table.participants[logon->participant].report_sequence};
+    gateway_connect(gateway, found, logon);
+    *number = found;
     return OME_OK;
 }
 
@@ -237,7 +288,7 @@ uint16_t ome_gateway_session_of(const ome_gateway_t *gateway, uint64_t peer)
 
 uint16_t ome_gateway_next_session(const ome_gateway_t *gateway, uint16_t session)
 {
-    OME_ASSERT(session <= gateway->table.session_count_max);
+    OME_ASSERT(session <= gateway->table.slot_count_max);
     return gateway->table.sessions[session].next_of_peer;
 }
 
@@ -248,8 +299,16 @@ const uint8_t *ome_gateway_connected(const ome_gateway_t *gateway)
 
 void ome_gateway_look(const ome_gateway_t *gateway, uint16_t session, ome_gateway_session_t *look)
 {
-    OME_ASSERT(session <= gateway->table.session_count_max);
+    OME_ASSERT(session <= gateway->table.slot_count_max);
     const ome_session_slot_t *slot = &gateway->table.sessions[session];
+    if (slot->is_copy)
+    {
+        *look = (ome_gateway_session_t){.peer = slot->peer,
+            .report_sequence = slot->report_sequence,
+            .first_report_sequence = ome_gateway_first_copy(gateway, slot),
+            .participant = slot->participant};
+        return;
+    }
     const ome_kept_report_t *first = ome_report_history_at(&gateway->history, slot->first_kept);
     *look = (ome_gateway_session_t){.peer = slot->peer,
         .report_sequence = slot->report_sequence,
@@ -302,8 +361,10 @@ void ome_gateway_end_session(ome_gateway_t *gateway, uint16_t session, uint8_t r
     const ome_socket_t *socket = gateway->config.socket;
     const ome_session_slot_t *slot = &gateway->table.sessions[session];
     const uint64_t peer = slot->peer;
-    ome_logout_t logout = {
-        .reason = reason, .session = session, .command_sequence = slot->command_sequence, .report_sequence = slot->report_sequence};
+    ome_logout_t logout = {.reason = reason,
+        .session = ome_gateway_told_session(gateway, session),
+        .command_sequence = slot->command_sequence,
+        .report_sequence = slot->report_sequence};
     ome_message_header_set(&logout, OME_TEMPLATE_LOGOUT, OME_BLOCK_LOGOUT);
     ome_gateway_lose(gateway, session, reason);
     if (ome_session_table_find(&gateway->table, peer) != 0)
@@ -322,7 +383,7 @@ void ome_gateway_send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64
         .engine_sequence = ome_gateway_cursor(gateway),
         .report_sequence = slot->report_sequence,
         .command_sequence = slot->command_sequence,
-        .session = session};
+        .session = ome_gateway_told_session(gateway, session)};
     ome_message_header_set(&heartbeat, OME_TEMPLATE_HEARTBEAT, OME_BLOCK_HEARTBEAT);
     slot->spoke_ns = gateway->now_ns;
     (void)ome_gateway_send(gateway, slot->peer, (const uint8_t *)&heartbeat, sizeof(heartbeat));
@@ -331,7 +392,7 @@ void ome_gateway_send_heartbeat(ome_gateway_t *gateway, uint16_t session, uint64
 static void gateway_send_test_request(ome_gateway_t *gateway, uint16_t session)
 {
     ome_session_slot_t *slot = &gateway->table.sessions[session];
-    ome_test_request_t test = {.request_id = gateway->now_ns, .session = session};
+    ome_test_request_t test = {.request_id = gateway->now_ns, .session = ome_gateway_told_session(gateway, session)};
     ome_message_header_set(&test, OME_TEMPLATE_TEST_REQUEST, OME_BLOCK_TEST_REQUEST);
     slot->spoke_ns = gateway->now_ns;
     slot->is_tested = true;
@@ -366,13 +427,13 @@ static void gateway_watch_session(ome_gateway_t *gateway, uint16_t number, uint6
 
 void ome_gateway_watch_sessions(ome_gateway_t *gateway)
 {
-    if (gateway->table.connected_count == 0 || gateway->now_ns < gateway->watch_ns)
+    if (!ome_gateway_has_connections(gateway) || gateway->now_ns < gateway->watch_ns)
     {
         return;
     }
     const uint64_t late_ns = gateway->now_ns - gateway->watch_ns;
     gateway->watch_ns = gateway->now_ns + WATCH_MS * OME_GATEWAY_NS_PER_MS;
-    for (uint32_t number = 1; number <= gateway->table.session_count_max; number++)
+    for (uint32_t number = 1; number <= gateway->table.slot_count_max; number++)
     {
         const ome_session_slot_t *session = &gateway->table.sessions[number];
         if (session->peer != 0 && session->heartbeat_ms != 0)

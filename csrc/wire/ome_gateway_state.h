@@ -5,6 +5,7 @@
  *     ome_gateway_in.c        frames to commands
  *     ome_gateway_link.c      what comes back from the engine where it is another process, and sleep
  *     ome_gateway_out.c       events to reports, and reports to sessions
+ *     ome_gateway_copies.c    reports for drop copies
  *     ome_gateway_sessions.c  sessions, heartbeats, ends
  *     ome_gateway_entry.c     commands to the engine */
 #ifndef OME_GATEWAY_STATE_H
@@ -137,6 +138,18 @@ static inline bool ome_gateway_has_defined(const ome_gateway_t *gateway, uint16_
     return sequence >= slot->defined_sequence && sequence <= slot->definition_sequence;
 }
 
+/* Whether somebody is logged on. */
+static inline bool ome_gateway_has_connections(const ome_gateway_t *gateway)
+{
+    return gateway->table.connected_count + gateway->table.connected_copy_count > 0;
+}
+
+/* What messages to a connection say its session is: a drop copy is none. */
+static inline uint16_t ome_gateway_told_session(const ome_gateway_t *gateway, uint16_t session)
+{
+    return gateway->table.sessions[session].is_copy ? 0 : session;
+}
+
 /* Has the definition of a session sequenced. False while the ring is full. */
 bool ome_gateway_define_session(ome_gateway_t *gateway, uint16_t session);
 
@@ -148,6 +161,35 @@ void ome_gateway_watch_sessions(ome_gateway_t *gateway);
 
 /* Cancels the orders of sessions that are owed it, as far as the ring has room. */
 void ome_gateway_pay_cancels(ome_gateway_t *gateway);
+
+/* ---- ome_gateway_copies.c ---- */
+
+/* Where the report is that a drop copy is to be sent next. */
+typedef enum
+{
+    OME_COPY_HERE,    /* in memory, at its `next_kept` */
+    OME_COPY_LOOKING, /* it is looked for in the next turn */
+    OME_COPY_GONE,    /* not in memory: the first one that is, is at its `next_kept`, or none is */
+} ome_copy_place_t;
+
+/* The participant has a new report, which is kept under this number. */
+void ome_gateway_note_copies(ome_gateway_t *gateway, uint16_t participant, uint64_t number);
+
+/* Puts reports in memory into the frame, from the one at `next_kept` on, with the numbers of the drop copy. Returns how many; `next` is where
+ * it goes on, or 0 where there are no more. */
+uint32_t ome_gateway_take_copies(ome_gateway_t *gateway, const ome_session_slot_t *copy, uint64_t *next);
+
+/* Looks for the report that is to be sent next, for one turn. */
+ome_copy_place_t ome_gateway_find_copy(const ome_gateway_t *gateway, ome_session_slot_t *copy);
+
+/* The number of the report at `next_kept`, or one more than the newest where there is none; 0: it is not known any more. */
+uint64_t ome_gateway_copy_at(const ome_gateway_t *gateway, const ome_session_slot_t *copy);
+
+/* The number of the participant's oldest report in memory; one more than the newest where there is none. Looks at all that is there. */
+uint64_t ome_gateway_first_copy(const ome_gateway_t *gateway, const ome_session_slot_t *copy);
+
+/* Ends the drop copies of a participant: its reports begin anew. */
+void ome_gateway_end_copies(ome_gateway_t *gateway, uint16_t participant);
 
 /* ---- ome_gateway_in.c ---- */
 

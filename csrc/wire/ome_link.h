@@ -38,6 +38,7 @@ typedef enum
 typedef struct
 {
     uint64_t report_sequence;
+    uint64_t participant_reports; /* the number of the participant's newest report */
     uint64_t defined_sequence;
     uint32_t command_sequence;
     uint16_t session;
@@ -55,10 +56,11 @@ typedef struct
         ome_event_t event;
         ome_link_session_t session;
     };
+    uint64_t copy; /* of a report: ome_report_copy */
     uint32_t kind;
     uint32_t reserved;
 } ome_link_record_t;
-static_assert(sizeof(ome_link_record_t) == sizeof(ome_execution_report_t) + 8, "a report, and what it is");
+static_assert(sizeof(ome_link_record_t) == sizeof(ome_execution_report_t) + 16, "a report, and what it is");
 
 typedef struct
 {

@@ -8,6 +8,7 @@
 #include "base/ome_assert.h"
 #include "base/ome_clock.h"
 #include "wire/ome_frame.h"
+#include "wire/ome_report_history.h"
 
 /* The work of one turn, before the other direction gets its turn. */
 #define EVENT_COUNT_PER_TURN 512u
@@ -51,7 +52,7 @@ struct ome_port
 static void port_lay_out(ome_port_t *port, ome_arena_t *arena, const ome_port_config_t *config)
 {
     ome_reports_init(&port->reports, arena, config->order_count_max, config->link.session_count_max);
-    ome_session_table_init(&port->table, arena, config->link.session_count_max, 0);
+    ome_session_table_init(&port->table, arena, config->link.session_count_max, 0, 0);
     port->history = ome_arena_take(arena, (uint64_t)config->history_count * sizeof(ome_link_record_t));
     port->definition_count_max = 2 * config->ingress.ring->slot_count;
     port->definitions = ome_arena_take(arena, (uint64_t)port->definition_count_max * sizeof(ome_port_definition_t));
@@ -275,12 +276,15 @@ static void port_take_event(ome_port_t *port, const ome_event_t *event, uint64_t
         if (slot != NULL)
         {
             made[i].report_sequence = ++slot->report_sequence;
-            port_keep(port, OME_LINK_REPORT)->report = made[i];
+            ome_link_record_t *record = port_keep(port, OME_LINK_REPORT);
+            record->report = made[i];
+            record->copy = ome_report_copy(slot->participant, ++port->table.participants[slot->participant].report_sequence);
         }
     }
     ome_report_counters_count(&port->config.counters, event, now_ns);
     if (ome_event_is_definition_answer(event))
     {
+        (void)ome_session_table_note_participant(&port->table, event);
         port_note_definition(port, event);
         port_keep(port, OME_LINK_DEFINITION)->event = *event;
         port->event = *event;
@@ -330,6 +334,7 @@ static void port_begin_gateway(ome_port_t *port)
         ome_link_record_t *record = port_next_record(port, count++);
         record->kind = OME_LINK_SESSION;
         record->session = (ome_link_session_t){.report_sequence = slot->report_sequence,
+            .participant_reports = port->table.participants[slot->participant].report_sequence,
             .defined_sequence = slot->defined_sequence,
             .command_sequence = slot->command_sequence,
             .session = (uint16_t)number,
@@ -345,10 +350,11 @@ static void port_begin_gateway(ome_port_t *port)
     port->is_attached = true;
 }
 
-/* A report of before that the sessions of now may want again. */
+/* A report of before that the sessions of now, or drop copies of their participants, may want again. */
 static bool port_is_wanted(const ome_port_t *port, const ome_link_record_t *record)
 {
-    return record->kind == OME_LINK_REPORT && ome_session_table_owner(&port->table, &record->report) != NULL;
+    const uint16_t participant = ome_report_copy_participant(record->copy);
+    return record->kind == OME_LINK_REPORT && ome_session_table_is_participants(&port->table, participant, record->report.engine_sequence);
 }
 
 /* Sends what the gateway has not got, as far as there is room. Returns how many records it has looked at. */

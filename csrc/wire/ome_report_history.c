@@ -17,34 +17,42 @@ static void history_forget(const ome_report_history_t *history, ome_session_tabl
     ome_session_slot_t *session = &table->sessions[oldest->report.session];
     if (session->first_kept == number)
     {
-        session->first_kept = oldest->next;
+        session->first_kept = ome_report_history_next(history, number);
         session->last_kept = oldest->next != 0 ? session->last_kept : 0;
     }
 }
 
+/* The report, whose number this is, is the newest of its session. */
+static void history_link(const ome_report_history_t *history, ome_session_slot_t *session, uint64_t number)
+{
+    if (session->last_kept != 0)
+    {
+        const uint32_t distance = (uint32_t)(number - session->last_kept);
+        history->reports[number & (history->count_max - 1)].previous = distance;
+        history->reports[session->last_kept & (history->count_max - 1)].next = distance;
+    }
+    else
+    {
+        session->first_kept = number;
+    }
+    session->last_kept = number;
+}
+
 uint64_t ome_report_history_add(
-    ome_report_history_t *history, ome_session_table_t *table, uint16_t session, const ome_execution_report_t *report)
+    ome_report_history_t *history, ome_session_table_t *table, uint16_t session, const ome_execution_report_t *report, uint64_t copy)
 {
     const uint64_t number = history->made_count + 1;
-    ome_session_slot_t *slot = &table->sessions[session];
-    OME_ASSERT(report->session == session);
+    OME_ASSERT(session == 0 || report->session == session);
     if (number > history->count_max)
     {
         history_forget(history, table, number - history->count_max);
     }
     history->made_count = number;
     ome_kept_report_t *kept = &history->reports[number & (history->count_max - 1)];
-    kept->report = *report;
-    kept->previous = slot->last_kept;
-    kept->next = 0;
-    if (slot->last_kept != 0)
+    *kept = (ome_kept_report_t){.report = *report, .copy = copy};
+    if (session != 0)
     {
-        history->reports[slot->last_kept & (history->count_max - 1)].next = number;
+        history_link(history, &table->sessions[session], number);
     }
-    else
-    {
-        slot->first_kept = number;
-    }
-    slot->last_kept = number;
     return number;
 }

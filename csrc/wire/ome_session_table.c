@@ -3,15 +3,20 @@
 #include <string.h>
 
 #include "base/ome_assert.h"
+#include "engine/ome_define.h"
 
-void ome_session_table_init(ome_session_table_t *table, ome_arena_t *arena, uint32_t session_count_max, uint32_t connection_slot_max)
+void ome_session_table_init(
+    ome_session_table_t *table, ome_arena_t *arena, uint32_t session_count_max, uint32_t copy_count_max, uint32_t connection_slot_max)
 {
-    table->sessions = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(ome_session_slot_t));
+    const uint32_t numbers_left = UINT16_MAX - session_count_max;
+    table->slot_count_max = session_count_max + (copy_count_max < numbers_left ? copy_count_max : numbers_left);
+    table->sessions = ome_arena_take(arena, ((uint64_t)table->slot_count_max + 1) * sizeof(ome_session_slot_t));
+    table->participants = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(ome_participant_reports_t));
     table->by_connection = ome_arena_take(arena, ((uint64_t)connection_slot_max + 1) * sizeof(uint16_t));
     table->is_connected = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(uint8_t));
     table->connection_slot_max = connection_slot_max;
     table->session_count_max = session_count_max;
-    table->connected_count = 0;
+    table->connected_count = table->connected_copy_count = 0;
 }
 
 void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engine)
@@ -28,6 +33,7 @@ void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engi
         slot->participant = ome_session_participant(engine, number);
         slot->session_number = engine->sessions[number].session_number;
         memcpy(slot->participant_name, engine->sessions[number].participant_name, OME_NAME_SIZE);
+        table->participants[slot->participant].report_sequence = ome_define_participant_reports(engine, slot->participant);
         if (ome_engine_counts_sessions(engine))
         {
             slot->flags = slot->defined_flags = engine->sessions[number].flags;
@@ -38,9 +44,33 @@ void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engi
     }
 }
 
+bool ome_session_table_note_participant(ome_session_table_t *table, const ome_event_t *event)
+{
+    const bool is_of_session = event->kind == OME_EVENT_KIND_DEFINED && event->command_kind == OME_COMMAND_KIND_DEFINE_SESSION;
+    if (!is_of_session || event->quantity != 0 || event->participant > table->session_count_max)
+    {
+        return false;
+    }
+    ome_participant_reports_t *participant = &table->participants[event->participant];
+    const bool had_reports = participant->report_sequence != 0;
+    *participant = (ome_participant_reports_t){.begun_sequence = event->sequence};
+    return had_reports;
+}
+
+/* A drop copy is no session: who counts sessions does not see it. */
+static void session_table_count(ome_session_table_t *table, uint16_t session, bool is_connected)
+{
+    uint32_t *count = session > table->session_count_max ? &table->connected_copy_count : &table->connected_count;
+    *count = is_connected ? *count + 1 : *count - 1;
+    if (session <= table->session_count_max)
+    {
+        atomic_store_explicit(&table->is_connected[session], is_connected, memory_order_relaxed);
+    }
+}
+
 void ome_session_table_bind(ome_session_table_t *table, uint16_t session, uint64_t peer)
 {
-    OME_ASSERT(session >= 1 && session <= table->session_count_max);
+    OME_ASSERT(session >= 1 && session <= table->slot_count_max);
     OME_ASSERT(peer != 0 && (uint32_t)peer <= table->connection_slot_max);
     ome_session_slot_t *slot = &table->sessions[session];
     const uint16_t first = ome_session_table_find(table, peer);
@@ -50,8 +80,7 @@ void ome_session_table_bind(ome_session_table_t *table, uint16_t session, uint64
     slot->is_shared = first != 0;
     table->sessions[first].is_shared = first != 0;
     table->by_connection[(uint32_t)peer] = session;
-    table->connected_count++;
-    atomic_store_explicit(&table->is_connected[session], 1, memory_order_relaxed);
+    session_table_count(table, session, true);
 }
 
 void ome_session_table_unbind(ome_session_table_t *table, uint16_t session)
@@ -67,6 +96,5 @@ void ome_session_table_unbind(ome_session_table_t *table, uint16_t session)
     *link = slot->next_of_peer;
     slot->next_of_peer = 0;
     slot->peer = 0;
-    table->connected_count--;
-    atomic_store_explicit(&table->is_connected[session], 0, memory_order_relaxed);
+    session_table_count(table, session, false);
 }

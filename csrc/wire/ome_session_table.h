@@ -37,6 +37,7 @@ typedef struct
     uint16_t flags;            /* OME_SESSION_FLAGS_: what it has chosen */
     uint16_t defined_flags;    /* those that the engine has */
     uint16_t next_of_peer;     /* another session of the same connection, or 0 */
+    bool is_copy;              /* it is no session, but a drop copy of its participant: it is sent the reports of all of its sessions */
     bool is_shared;            /* its connection has several sessions, and its messages name theirs */
     bool is_defined;           /* in the engine, or on its way there */
     bool is_dirty;             /* there are reports to be sent at the end of the turn */
@@ -47,20 +48,46 @@ typedef struct
     char participant_name[OME_NAME_SIZE];
 } ome_session_slot_t;
 
+/* The reports of a participant to all its sessions, which its drop copies are sent. */
 typedef struct
 {
-    ome_session_slot_t *sessions; /* by session; the first is not used */
+    uint64_t report_sequence; /* of the newest */
+    uint64_t
+        begun_sequence; /* of the command that gave the number to the participant: reports of commands up to it are another one's; 0: unknown */
+} ome_participant_reports_t;
+
+typedef struct
+{
+    ome_session_slot_t *sessions; /* by session; the first is not used; drop copies are behind the sessions */
+    ome_participant_reports_t *participants; /* by participant */
     _Atomic uint8_t *is_connected; /* by session: the same as whether it has a peer, for other threads */
-    uint16_t *by_connection;      /* sessions, by the slot of the connection: the first of those that it has, or 0 */
+    uint16_t *by_connection; /* sessions, by the slot of the connection: the first of those that it has, or 0 */
     uint32_t connection_slot_max;
     uint32_t session_count_max;
+    uint32_t slot_count_max; /* sessions and drop copies */
     uint32_t connected_count;
+    uint32_t connected_copy_count;
 } ome_session_table_t;
 
-void ome_session_table_init(ome_session_table_t *table, ome_arena_t *arena, uint32_t session_count_max, uint32_t connection_slot_max);
+/* How many drop copies there may be at once: their numbers follow those of the sessions. */
+#define OME_DROP_COPY_COUNT_MAX 64u
+
+/* `copy_count_max`: at most OME_DROP_COPY_COUNT_MAX; as many as there are numbers for. */
+void ome_session_table_init(
+    ome_session_table_t *table, ome_arena_t *arena, uint32_t session_count_max, uint32_t copy_count_max, uint32_t connection_slot_max);
 
 /* Takes over the sessions that an engine has, before its thread starts. */
 void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engine);
+
+/* An event may give a participant's number to another one, or to the same once more: its reports begin anew. Returns whether there were some
+ * before. */
+bool ome_session_table_note_participant(ome_session_table_t *table, const ome_event_t *event);
+
+/* Whether a report to the participant's session is one of the participant's, and not of one that had its number before. */
+static inline bool ome_session_table_is_participants(const ome_session_table_t *table, uint16_t participant, uint64_t engine_sequence)
+{
+    return participant <= table->session_count_max && engine_sequence > table->participants[participant].begun_sequence;
+}
 
 /* Whose report this is; NULL: nobody's, since it is the embedder's own, or of one that had the number before. */
 static inline ome_session_slot_t *ome_session_table_owner(const ome_session_table_t *table, const ome_execution_report_t *report)

@@ -19,7 +19,7 @@ import click
 from ome.attributes import ATTRIBUTES, Attribute
 from ome.cli.session_numbers import FIRST, free_session_number
 from ome.cli.terminal import ExitCode, failing, json_option, moment, print_json, table
-from ome.client import ClientKeys, LogonRefused, OrderEntry, Report, TimedOut
+from ome.client import ClientKeys, DropCopy, LogonRefused, OrderEntry, Report, TimedOut
 from ome.client.reports import OrderId
 from ome.client.requests import OpenOrder, Requests
 from ome.codec import OrderOptions, SideName, encode_commands, new_order, side_of
@@ -48,6 +48,8 @@ R = TypeVar("R")
 
 ORDERS: Final = "tcp://127.0.0.1:5555"
 REQUESTS: Final = "tcp://127.0.0.1:5556"
+
+_LOOK_S: Final = 60.0
 
 orders_option = click.option("--orders", default=ORDERS, show_default=True, help="Endpoint of order entry.")
 _requests_option = click.option("--requests", default=REQUESTS, show_default=True, help="Endpoint of requests.")
@@ -415,5 +417,27 @@ def fills(since: int | None, requests: str, access: Access, as_json: bool) -> No
     click.echo("\n".join(fill_table(found)))
 
 
-TRADING: Final = (submit, cancel, amend, mass_cancel, orders, fills)
+@click.command(name="drop-copy")
+@click.option(
+    "--from", "first", type=click.IntRange(1), help="Number of the first report; 1 is the participant's first. [default: the next new]"
+)
+@click.option("--wait", type=click.FloatRange(0), help="End after this many seconds without a new report. [default: never]")
+@orders_option
+@access_options
+@json_option
+@failing
+def drop_copy(first: int | None, wait: float | None, orders: str, access: Access, as_json: bool) -> None:
+    """Print the reports of all sessions of a participant, as they come, until it is interrupted."""
+    with DropCopy(orders, access.participant, next_report=first, secret=access.secret, keys=access.keys) as copy:
+        while True:
+            for report in copy.reports(_LOOK_S if wait is None else wait):
+                if as_json:
+                    print_json(report)
+                else:
+                    click.echo(f"{report.report_sequence} session {report.session} {report_line(report)}")
+            if wait is not None:
+                return
+
+
+TRADING: Final = (submit, cancel, amend, mass_cancel, orders, fills, drop_copy)
 """The commands."""

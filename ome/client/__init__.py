@@ -7,7 +7,8 @@
         feed.synchronize()
         print(feed.book("AAPL").best_bid)
 
-Each object belongs to the one thread that uses it. `AsyncOrderEntry` is the same for asyncio. Both speak the protocol as
+`DropCopy` gives the reports of all sessions of a participant. Each object belongs to the one thread that uses it. `AsyncOrderEntry` and
+`AsyncDropCopy` are the same for asyncio. All speak the protocol as
 `ome.client.protocol` has it, without input and output.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from ome.client.async_order_entry import AsyncOrderEntry
 from ome.client.directory import InstrumentDirectory
+from ome.client.drop_copy import AsyncDropCopy, DropCopy
 from ome.client.errors import FrameRejected, LogonRefused, OrdersRefused, ReportGap, SessionLost, TimedOut
 from ome.client.logon import Logon
 from ome.client.market_data import MarketData, Top, TradePrint, Update
@@ -24,8 +26,10 @@ from ome.client.reports import OrderId, Report, Reports
 from ome.keys import ClientKeys
 
 __all__ = [
+    "AsyncDropCopy",
     "AsyncOrderEntry",
     "ClientKeys",
+    "DropCopy",
     "FrameRejected",
     "InstrumentDirectory",
     "Logon",

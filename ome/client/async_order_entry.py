@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ome.client.async_session import AsyncSession
+from ome.client.async_receiver import AsyncReceiver
 from ome.client.entry import Entry, describe
 from ome.client.errors import TimedOut
 from ome.client.orders import Order, Orders, client_order_id_of
-from ome.client.reports import Report, Reports, report_object
+from ome.client.reports import Report, report_object
 from ome.enums import Side
-from ome.errors import InvalidValueError, OmeError
 from ome.messages import Command
 from ome.units import Integer
 
@@ -54,7 +52,7 @@ def _enters(
     return send
 
 
-class AsyncOrderEntry(Entry):
+class AsyncOrderEntry(Entry, AsyncReceiver):
     """A session with a server, for asyncio. Use it in an `async with` statement: entering it logs on, leaving it logs out.
 
         async with AsyncOrderEntry("tcp://127.0.0.1:5555", "FIRM1") as session:
@@ -67,34 +65,6 @@ class AsyncOrderEntry(Entry):
 
     Any number of tasks of one loop may use it. Each report is given to one of them.
     """
-
-    _session: AsyncSession | None = None
-
-    async def open(self) -> None:
-        """Logs on, as entering it does. Raises LogonRefused, TimedOut and EndpointError, InvalidValueError for a session that was open."""
-        if self._session is not None or self._is_closed:
-            raise InvalidValueError("session", where=self._where, found="one that was opened before", allowed="a new one")
-        session = self._session = AsyncSession(self._protocol, where=self._where, timeout=self._timeout)
-        try:
-            session.start(self._connect(session.watch))
-            await session.log_on(self._endpoint)
-        except BaseException:
-            self._is_closed = True
-            session.stop()
-            self._release()
-            raise
-        self._begin()
-
-    async def __aenter__(self) -> AsyncOrderEntry:
-        await self.open()
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        try:
-            await self.close()
-        except OmeError:
-            if kind is None:
-                raise
 
     buy = _enters(Orders.new, Side.BUY)
     sell = _enters(Orders.new, Side.SELL)
@@ -110,11 +80,6 @@ class AsyncOrderEntry(Entry):
             yield
         if commands:
             await self.send(self._records(commands))
-
-    async def reports(self, timeout: float | None = None) -> AsyncIterator[Report]:
-        """Reports in the order of the engine, each once; ends when none has come for `timeout` seconds, or with SessionLost."""
-        while (row := await self._opened.receive_unread(timeout, None)) is not None:
-            yield report_object(row, self.instruments)
 
     async def wait_for(self, order: Order | Integer, timeout: float | None = None) -> Report:
         """The next report about an order, given itself or by its client order id; reports of other orders stay for `reports`.
@@ -132,35 +97,6 @@ class AsyncOrderEntry(Entry):
     async def send(self, commands: npt.NDArray[np.void], messages_per_frame: int | None = None) -> None:
         """Sends commands, as `OrderEntry.send`."""
         await self._opened.send(commands, self._check(commands, messages_per_frame))
-
-    async def receive(self, timeout: float | None = None) -> Reports:
-        """The reports that have come (dtype EXECUTION_REPORT_MESSAGE, read-only), in the order of the engine.
-
-        Waits for the first, up to `timeout` seconds if that is not None.
-        """
-        return await self._opened.receive(timeout)
-
-    async def close(self) -> None:
-        """Waits until all commands are answered, logs out, waits for the server's answer and closes, as `OrderEntry.close`."""
-        if self._is_closed:
-            return
-        session = self._opened
-        self._is_closed = True
-        try:
-            await session.log_out()
-        finally:
-            loss = self._finish()
-            session.stop()
-            self._release()
-        self._protocol.failures.raise_error()
-        if loss is not None:
-            raise loss
-
-    @property
-    def _opened(self) -> AsyncSession:
-        if self._session is None:
-            raise InvalidValueError("session", where=self._where, found="one that is not open", allowed="`async with`, or `open`")
-        return self._session
 
     async def _send_one(self, command: Command) -> None:
         if not self._collects(command):

@@ -8,36 +8,28 @@ from __future__ import annotations
 
 import functools
 import inspect
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 
-from ome.client.directory import InstrumentDirectory
-from ome.client.errors import SessionLost
-from ome.client.link import Link
-from ome.client.logon import Logon, LogonOptions
+from ome.client.connected import RECONNECT_S, Connected
+from ome.client.logon import LogonOptions
 from ome.client.orders import Orders
-from ome.client.protocol import OrderEntryProtocol, Phase
 from ome.codec.layouts import COMMAND, COMMAND_MESSAGE
 from ome.codec.records import encode_commands
 from ome.codec.requests import CancelOnDisconnectName
-from ome.enums import Policy
-from ome.errors import InvalidTypeError, InvalidValueError, NotCopyable
+from ome.errors import InvalidTypeError, InvalidValueError
 from ome.keys import ClientKeys
 from ome.messages import Command
-from ome.transport import ClientSocket, Context
+from ome.transport import Context
 from ome.units import Integer
 
-__all__ = ["RECONNECT_S", "Entry", "describe"]
-
-RECONNECT_S = 30.0
-"""Seconds for which a session tries to come back, where nothing else is given: longer than most venues take to start."""
+__all__ = ["Entry", "describe"]
 
 
-class Entry(NotCopyable):
+class Entry(Connected):
     """A session with a server. `OrderEntry` and `AsyncOrderEntry` say how it is used."""
 
     _use_instead = "a session of its own for each process or thread: another `session_number`"
@@ -71,56 +63,18 @@ class Entry(NotCopyable):
             login_id=login_id,
             secret=secret,
         )
-        self._endpoint = endpoint
-        self._where = f"session {session_number} of {participant} at {endpoint}"
-        self._timeout = timeout
-        self._protocol = OrderEntryProtocol(
+        super().__init__(
+            endpoint,
             options,
-            where=self._where,
-            timeout=timeout,
+            timeout,
+            context=context,
             liveness=liveness,
             reconnect=reconnect,
             reports_kept=reports_kept,
-            now=time.monotonic(),
+            keys=keys,
         )
         self._orders = Orders(self._protocol.instruments)
         self._batch: list[Command] | None = None
-        self._context = context
-        self._keys = keys
-        self._own_context: Context | None = None
-        self._is_closed = False
-
-    def __repr__(self) -> str:
-        protocol = self._protocol
-        if protocol.logon_count == 0:
-            return f"<{type(self).__name__}: {self._where}, not logged on>"
-        state = "lost" if protocol.is_over else f"{self.pending} pending" if self.is_connected else "waiting for a connection"
-        return f"<{type(self).__name__}: {self._where}, {self.policy.name.lower()}, {len(self.instruments)} instruments, {state}>"
-
-    @property
-    def logon(self) -> Logon:
-        """The answer to the last logon."""
-        return self._protocol.logon
-
-    @property
-    def instruments(self) -> InstrumentDirectory:
-        """The instruments of the venue, as the last logon said."""
-        return self._protocol.instruments
-
-    @property
-    def policy(self) -> Policy:
-        """How durable a command is before it is reported."""
-        return self.logon.policy
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the session is logged on, as far as is known."""
-        return self._protocol.phase is Phase.OPEN
-
-    @property
-    def logon_count(self) -> int:
-        """Logons that there have been: one, and one more for each time that the session came back."""
-        return self._protocol.logon_count
 
     @property
     def pending(self) -> int:
@@ -133,43 +87,13 @@ class Entry(NotCopyable):
         return self._protocol.sent.unanswered
 
     @property
-    def report_sequence(self) -> int:
-        """The last report that was received; at first that of the logon."""
-        return self._protocol.received.sequence
-
-    @property
-    def reports_dropped(self) -> int:
-        """Reports that nobody read in time."""
-        return self._protocol.received.dropped
-
-    @property
-    def errors_dropped(self) -> int:
-        """Errors that no method raised in time."""
-        return self._protocol.failures.dropped
-
-    def _connect(self, on_socket: Callable[[ClientSocket | None], None] = lambda _: None) -> Link:
-        """Starts to connect. Raises EndpointError."""
-        if self._context is None:
-            self._context = self._own_context = Context()
-        return Link(self._protocol, self._context, self._endpoint, on_socket, keys=self._keys)
+    def _state(self) -> str:
+        return f"{self.pending} pending"
 
     def _begin(self) -> None:
         """The first logon was answered. The ids of new orders are unique among the participant's, whatever its other sessions do, and
         however often this one is made anew."""
         self._orders.next_client_order_id = self.logon.session << 48 | (self.logon.server_time_ns // 1000 & (1 << 48) - 1)
-
-    def _finish(self) -> SessionLost | None:
-        """Ends the session; the loss that is to be raised: of commands that are unanswered, where no method has said so."""
-        failures = self._protocol.failures
-        is_said = failures.is_loss_raised
-        self._protocol.end()
-        loss = failures.loss
-        return None if is_said or loss is None or not loss.unanswered else loss
-
-    def _release(self) -> None:
-        """Frees the context where it is the session's own."""
-        if self._own_context is not None:
-            self._own_context.close()
 
     def _collects(self, command: Command) -> bool:
         """Whether a batch collects commands, and has this one now."""

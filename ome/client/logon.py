@@ -30,6 +30,10 @@ class LogonOptions:
     takeover: bool = True
     login_id: Integer = 0
     secret: bytes | str | None = None
+    drop_copy: bool = False
+
+    def __str__(self) -> str:
+        return f"drop copy of {self.participant}" if self.drop_copy else f"session {self.session_number} of {self.participant}"
 
     def __post_init__(self) -> None:
         if self.next_report is not None:
@@ -47,6 +51,7 @@ class LogonOptions:
             takeover=self.takeover,
             login_id=self.login_id,
             secret=self.secret,
+            drop_copy=self.drop_copy,
         )
 
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ome.client.entry import RECONNECT_S, Entry, describe
+from ome.client.connected import RECONNECT_S
+from ome.client.entry import Entry, describe
 from ome.client.errors import TimedOut
 from ome.client.orders import Order, Orders, client_order_id_of
-from ome.client.reports import Report, Reports, report_object
-from ome.client.session import Session
+from ome.client.receiver import Receiver
+from ome.client.reports import Report, report_object
 from ome.codec.requests import CancelOnDisconnectName
 from ome.enums import Side
-from ome.errors import OmeError
 from ome.keys import ClientKeys
 from ome.messages import Command
 from ome.transport import Context
@@ -57,7 +56,7 @@ def _enters(build: Callable[Concatenate[Orders, Side, P], tuple[Command, R]], si
     return send
 
 
-class OrderEntry(Entry):
+class OrderEntry(Entry, Receiver):
     """A session with a server; made, it is logged on. Use it in a `with` statement: leaving it logs out and waits for the server's answer.
 
     - `buy`, `sell`, `cancel`, `reduce`, `amend`, `mass_cancel` send one command each; in a `batch`, all of them together.
@@ -134,28 +133,7 @@ class OrderEntry(Entry):
             secret=secret,
             keys=keys,
         )
-        try:
-            self._link = self._connect()
-            try:
-                self._session = Session(self._protocol, self._link, where=self._where, timeout=timeout)
-                self._session.log_on(endpoint)
-            except BaseException:
-                self._link.close()
-                raise
-        except BaseException:
-            self._release()
-            raise
-        self._begin()
-
-    def __enter__(self) -> OrderEntry:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        try:
-            self.close()
-        except OmeError:
-            if kind is None:
-                raise
+        self._log_on()
 
     buy = _enters(Orders.new, Side.BUY)
     sell = _enters(Orders.new, Side.SELL)
@@ -171,14 +149,6 @@ class OrderEntry(Entry):
             yield
         if commands:
             self.send(self._records(commands))
-
-    def reports(self, timeout: float = 1.0) -> Iterator[Report]:
-        """Reports in the order of the engine, each once; ends when none has come for `timeout` seconds."""
-        objects = self._protocol.received.objects
-        while len(objects) or self._session.receive_unread(timeout):
-            row = objects.take()
-            if row is not None:
-                yield report_object(row, self.instruments)
 
     def wait_for(self, order: Order | Integer, timeout: float | None = None) -> Report:
         """The next report about an order, given itself or by its client order id; reports of other orders stay for `reports`.
@@ -204,33 +174,6 @@ class OrderEntry(Entry):
         sent, and the rest is not. InvalidTypeError for another array, InvalidValueError where a command has more messages than a frame.
         """
         self._session.send(commands, self._check(commands, messages_per_frame))
-
-    def receive(self, timeout: float = 0.0) -> Reports:
-        """The reports that have come (dtype EXECUTION_REPORT_MESSAGE, read-only), in the order of the engine.
-
-        Waits up to `timeout` seconds for the first.
-        """
-        return self._session.receive(timeout)
-
-    def close(self) -> None:
-        """Waits until all commands are answered, logs out, waits for the server's answer and closes. Closing twice does nothing.
-
-        Reports that came before the answer can still be read. Raises TimedOut when no answer comes, any error that no method has raised,
-        and SessionLost, with their ids, where commands are unanswered and no method has said so.
-        """
-        if self._is_closed:
-            return
-        self._is_closed = True
-        failures = self._protocol.failures
-        try:
-            self._session.log_out()
-        finally:
-            loss = self._finish()
-            self._link.close()
-            self._release()
-        failures.raise_error()
-        if loss is not None:
-            raise loss
 
     def _send_one(self, command: Command) -> None:
         if not self._collects(command):

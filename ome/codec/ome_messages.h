@@ -170,6 +170,7 @@ enum
 {
     OME_LOGON_FLAGS_NO_TAKEOVER = 1, /* The logon is refused where the session has a connection */
     OME_LOGON_FLAGS_ADD_SESSION = 2, /* The connection keeps the sessions that it has; for keys with the role gateway */
+    OME_LOGON_FLAGS_DROP_COPY = 4, /* No session: the connection is sent the reports of all sessions of the participant; for keys with the role drop-copy or gateway */
 };
 
 /* Options of an instrument. */

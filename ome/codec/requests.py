@@ -375,6 +375,7 @@ def logon_message(
     takeover: bool = True,
     login_id: Integer = 0,
     secret: bytes | str | None = None,
+    drop_copy: bool = False,
 ) -> bytes:
     """The message that begins a session of the participant of this name, or comes back to it.
 
@@ -384,6 +385,7 @@ def logon_message(
       logs out, too).
     - `takeover`: where False, the logon is refused while the session has a connection.
     - `login_id` is repeated in the answer. `secret` is the participant's.
+    - `drop_copy`: no session, but the reports of all the participant's sessions; with a heartbeat, next_report, login_id and secret alone.
 
     Raises InvalidTypeError or InvalidValueError for what no session has.
 
@@ -405,7 +407,7 @@ def logon_message(
         next_report_sequence=integer_of(next_report, "next_report"),
         login_id=integer_of(login_id, "login_id"),
         secret=_secret(secret),
-        logon_flags=LogonFlags(0) if takeover else LogonFlags.NO_TAKEOVER,
+        logon_flags=(LogonFlags(0) if takeover else LogonFlags.NO_TAKEOVER) | (LogonFlags.DROP_COPY if drop_copy else LogonFlags(0)),
     )
 
 

@@ -145,6 +145,11 @@ class EngineView(NotCopyable):
         """Every session that is defined, by rising number. There may be gaps."""
         return sessions_of(self._handle.engine)
 
+    @one_call
+    def participant_reports(self, participant: int) -> int:
+        """How many reports all sessions of a participant got since its number was given to its name; 0 for one without sessions."""
+        return int(lib.ome_engine_participant_reports(self._handle.engine, participant))
+
     @property
     @one_call
     def account_owners(self) -> list[AccountState]:

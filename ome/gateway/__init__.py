@@ -44,7 +44,7 @@ _HEARTBEAT_MS_DEFAULT = 10_000
 _SESSION_FLAGS = int(SessionFlags.CANCEL_ON_DISCONNECT | SessionFlags.CANCEL_ON_LOGOUT)
 _END_KINDS = {Reason.THROTTLED: LogKind.THROTTLE, Reason.NOT_PERMITTED: LogKind.KILL}
 """Of sessions that the venue ended for what they, or their keys, did; the others have logged out or lost their connections."""
-_LOGON_FLAGS = int(LogonFlags.NO_TAKEOVER | LogonFlags.ADD_SESSION)
+_LOGON_FLAGS = int(LogonFlags.NO_TAKEOVER | LogonFlags.ADD_SESSION | LogonFlags.DROP_COPY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,11 @@ class _Logon:
     secret: bytes = field(repr=False)
     address: str
     credential: Credential = OPEN
+
+    @property
+    def is_copy(self) -> bool:
+        """It wants to be a drop copy, which is no session."""
+        return bool(self.options & LogonFlags.DROP_COPY)
 
 
 class _LogonRate:
@@ -221,7 +226,8 @@ class Gateway:
     def _ask_for_reports(self) -> None:
         wanted = ffi.new("ome_gateway_wanted_t *")
         lib.ome_gateway_wanted(self._pointer, wanted)
-        self._archive.ask(Wanted(wanted.request, wanted.session, int(wanted.next_report_sequence), int(wanted.report_sequence)))
+        first, last = int(wanted.next_report_sequence), int(wanted.report_sequence)
+        self._archive.ask(Wanted(wanted.request, wanted.session, first, last, wanted.participant))
 
     def _take_reports(self, request: int, reports: bytes) -> None:
         """The archive's answer, on its thread."""
@@ -239,6 +245,8 @@ class Gateway:
 
     def _note_end(self, kind: LogKind, session: int, reason: Reason) -> None:
         logon = self._connected.pop(session, None)
+        if logon is not None and logon.is_copy:
+            self._registry.release(logon.name)
         if logon is not None:
             self._note_logon(kind, logon, session=session, reason="CONNECTION_LOST" if reason is Reason.NONE else reason.name)
 
@@ -265,13 +273,20 @@ class Gateway:
     def _log_on(self, logon: _Logon) -> None:
         if lib.ome_gateway_session_of(self._pointer, logon.peer):
             lib.ome_gateway_pause(self._pointer, logon.peer, _LOGON_AGAIN_MS)
-        credential = self._admission.admit(logon.name, logon.secret, self._connections.key_of(logon.peer))
+        credential = self._admission.admit(
+            logon.name, logon.secret, self._connections.key_of(logon.peer), role=Role.DROP_COPY if logon.is_copy else Role.TRADE
+        )
         if isinstance(credential, Reason):
             lib.ome_gateway_pause(self._pointer, logon.peer, WRONG_LOGON_MS)
         refusal = credential if isinstance(credential, Reason) else self._refusal(logon, credential)
         if refusal is Reason.NONE and not self._logons.allows(logon.name):
             refusal = Reason.THROTTLED
-        if refusal is Reason.NONE:
+        if refusal is Reason.NONE and logon.is_copy:
+            assert isinstance(credential, Credential), "nothing refuses it"
+            refusal = self._admit_copy(replace(logon, credential=credential))
+            if refusal is Reason.NONE:
+                return
+        elif refusal is Reason.NONE:
             found = self._registry.log_on(logon.name, logon.number)
             if not isinstance(found, Reason):
                 assert isinstance(credential, Credential), "nothing refuses it"
@@ -297,13 +312,16 @@ class Gateway:
             self._answer(former, Reason.BUSY)
         self._waiting[lease.session] = logon
 
-    @staticmethod
-    def _refusal(logon: _Logon, credential: Credential) -> Reason:
+    def _refusal(self, logon: _Logon, credential: Credential) -> Reason:
         if not _HEARTBEAT_MS_MIN <= logon.heartbeat_ms <= _HEARTBEAT_MS_MAX:
             return Reason.BAD_HEARTBEAT
         if logon.flags & ~_SESSION_FLAGS or logon.options & ~_LOGON_FLAGS:
             return Reason.BAD_FLAGS
-        if logon.options & LogonFlags.ADD_SESSION and Role.GATEWAY not in credential.roles:
+        if logon.is_copy and (logon.flags or logon.number or logon.options != LogonFlags.DROP_COPY):
+            return Reason.BAD_FLAGS
+        if logon.options & LogonFlags.ADD_SESSION and (
+            Role.GATEWAY not in credential.roles or any(map(self._is_copy, self._sessions_of(logon.peer)))
+        ):
             return Reason.NOT_PERMITTED
         return Reason.NONE
 
@@ -367,6 +385,32 @@ class Gateway:
             self._answer(logon, Reason.NONE, lease)
             lib.ome_gateway_begin(self._pointer, lease.session, logon.next_report_sequence)
 
+    def _is_copy(self, session: int) -> bool:
+        """Whether this is the number of a drop copy: those follow the numbers of sessions."""
+        return session > self._settings.limits.session_count_max
+
+    def _admit_copy(self, logon: _Logon) -> Reason:
+        """The connection becomes a drop copy. Its participant keeps its number for as long, though it may have no session yet."""
+        participant = self._registry.hold(logon.name)
+        if isinstance(participant, Reason):
+            return participant
+        entry = ffi.new("ome_gateway_logon_t *")
+        entry.peer, entry.heartbeat_ms, entry.participant = logon.peer, logon.heartbeat_ms, participant
+        number = ffi.new("uint16_t *")
+        others = self._sessions_of(logon.peer)
+        status = lib.ome_gateway_bind_copy(self._pointer, entry, number)
+        if status != lib.OME_OK:
+            self._registry.release(logon.name)
+            return Reason.SESSION_ALLOWANCE_REACHED if status == lib.OME_FULL else Reason.NONE  # or nobody is there to be told
+        for session in others:
+            self._note_end(LogKind.LOGOUT, session, Reason.REQUESTED)
+        copy = number[0]
+        self._connected[copy] = logon
+        self._note_logon(LogKind.LOGON, logon, session=copy, reports=logon.next_report_sequence)
+        self._answer(logon, Reason.NONE, Lease(participant, copy, is_defined=True, is_reused=False))
+        lib.ome_gateway_begin(self._pointer, copy, logon.next_report_sequence)
+        return Reason.NONE
+
     def _answer(self, logon: _Logon, reason: Reason, lease: Lease | None = None) -> None:
         settings = self._settings
         time_ns, engine_sequence = self._host.moment()
@@ -396,7 +440,7 @@ class Gateway:
             message_rate_max=settings.throttle.messages_per_second,
             in_flight_max=settings.throttle.in_flight,
             participant=lease.participant,
-            session=lease.session,
+            session=0 if logon.is_copy else lease.session,
             feed_endpoint=feed.encode("ascii")[:_ENDPOINT_SIZE],
             requests_endpoint=requests.encode("ascii")[:_ENDPOINT_SIZE],
         )
@@ -422,7 +466,7 @@ class Gateway:
         return sessions
 
     def _log_out_all(self) -> None:
-        for session in self._registry.sessions():
+        for session in (*self._registry.sessions(), *filter(self._is_copy, tuple(self._connected))):
             peer = int(self._look(session).peer)
             if peer:
                 self._say_logout(peer, session, Reason.ENGINE_STOPPED)
@@ -431,7 +475,7 @@ class Gateway:
     def _say_logout(self, peer: int, session: int, reason: Reason) -> None:
         look = self._look(session)
         progress = {"command_sequence": look.command_sequence, "report_sequence": int(look.report_sequence)}
-        self._send(peer, encode_message("Logout", reason=reason, session=session, **progress))
+        self._send(peer, encode_message("Logout", reason=reason, session=0 if self._is_copy(session) else session, **progress))
 
     def _send(self, peer: int, frame: bytes) -> None:
         """A peer that is gone or does not read gets nothing; the C loop ends its session when it next has a report for it."""

@@ -17,7 +17,7 @@ from typing import Final
 from ome._native import CData, ffi, lib
 from ome.codec import RECORD_SIZE
 from ome.codec.layouts import EXECUTION_REPORT_MESSAGE
-from ome.engine import limits_of
+from ome.engine import EngineView, limits_of
 from ome.errors import OmeError
 from ome.messages import Limits
 from ome.recovery import Replay
@@ -30,16 +30,21 @@ GIVEN_AT_ONCE: Final = 4_096
 REPORT_SIZE: Final = EXECUTION_REPORT_MESSAGE.itemsize
 _COMMANDS_AT_ONCE: Final = 4_096
 _ROOM: Final = 1_024  # reports that are made at once
+_COUNTED_FROM: Final = 2  # the version of the rules that counts the reports of participants
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Reports of a session from `first` on, and no further than `last`, which it has. `request` is the question's number."""
+    """Reports of a session from `first` on, and no further than `last`, which it has. `request` is the question's number.
+
+    With a `participant`, all reports of it are wanted, for a drop copy, under the numbers that they have there.
+    """
 
     request: int
     session: int
     first: int
     last: int
+    participant: int = 0
 
 
 class ReportArchive:
@@ -114,15 +119,20 @@ class ReportArchive:
 class _Reader:
     """A replay, and the table of reports that follows it."""
 
-    def __init__(self, replay: Replay, limits: Limits, session: int, is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, replay: Replay, limits: Limits, wanted: Wanted, is_stopping: Callable[[], bool]) -> None:
         self._replay = replay
         self._is_stopping = is_stopping
-        self._session = session
+        self._session, self._participant = wanted.session, wanted.participant
+        self._sessions = bytearray(limits.session_count_max + 1)  # of a participant: 1 for those that it has, by number
         self._pending = bytearray()  # made, and not given yet: whole commands are read
         self._next = 0  # the first report that was not given; 0 before the first question
-        self._last, self._defined = _progress(replay, session)
+        self._last, self._defined = _progress(replay, wanted)
+        engine = lib.ome_replay_engine(replay.pointer)
+        if engine != ffi.NULL:
+            for state in EngineView(engine).sessions:
+                self._sessions[state.session] = state.participant == wanted.participant
         table = ffi.new("ome_report_table_t **")
-        if lib.ome_report_table_create(lib.ome_replay_engine(replay.pointer), limits_of(limits), table) != lib.OME_OK:
+        if lib.ome_report_table_create(engine, limits_of(limits), table) != lib.OME_OK:
             raise MemoryError("no memory for a table of reports")
         self._table: CData = table[0]
 
@@ -133,11 +143,11 @@ class _Reader:
         Raises JournalError where that is gone.
         """
         for replay in replays_behind_snapshots(directory):
-            last, defined = _progress(replay, wanted.session)
+            last, defined = _progress(replay, wanted)
             if defined and last < wanted.first:
-                return cls(replay, limits, wanted.session, is_stopping)
+                return cls(replay, limits, wanted, is_stopping)
             replay.close()
-        return cls(replay_from_beginning(directory, live=True), limits, wanted.session, is_stopping)
+        return cls(replay_from_beginning(directory, live=True), limits, wanted, is_stopping)
 
     def close(self) -> None:
         lib.ome_report_table_destroy(self._table)
@@ -145,7 +155,8 @@ class _Reader:
 
     def is_before(self, wanted: Wanted) -> bool:
         """Whether what is wanted follows what was given last."""
-        return wanted.session == self._session and wanted.first == self._next
+        is_of_same = (wanted.session, wanted.participant) == (self._session, self._participant)
+        return is_of_same and wanted.first == self._next
 
     def read(self, wanted: Wanted) -> bytes:
         """The next reports that are wanted, GIVEN_AT_ONCE at most; none at the end of the journal."""
@@ -154,7 +165,10 @@ class _Reader:
             batch = self._replay.read(_COMMANDS_AT_ONCE)
             if batch is None:
                 break
-            _, defined = _progress(self._replay, self._session)
+            if self._participant:
+                self._read_copies(batch.events.tobytes(), wanted)
+                continue
+            _, defined = _progress(self._replay, wanted)
             if defined != self._defined:  # the number is another session's from there on
                 self._defined, self._last = defined, 0
                 self._pending.clear()
@@ -163,6 +177,27 @@ class _Reader:
         del self._pending[:most]
         self._next = wanted.first + len(given) // REPORT_SIZE
         return given
+
+    def _read_copies(self, events: bytes, wanted: Wanted) -> None:
+        """The same for a participant. Where the engine has counted otherwise, by rules of before, the numbers begin there."""
+        found = ffi.new("ome_copies_wanted_t *")
+        found.participant, found.next_report_sequence, found.report_sequence = self._participant, wanted.first, self._last
+        room = bytearray(_ROOM * REPORT_SIZE)
+        data, target, sessions = (
+            ffi.from_buffer(events),
+            ffi.from_buffer("uint8_t[]", room),
+            ffi.from_buffer("uint8_t[]", self._sessions),
+        )
+        done, count = 0, len(events) // RECORD_SIZE
+        while done < count:
+            lib.ome_report_table_copies(self._table, data + done * RECORD_SIZE, count - done, sessions, found, target, _ROOM)
+            if found.has_begun:
+                self._pending.clear()
+            self._pending += room[: found.report_count * REPORT_SIZE]
+            done += int(found.event_count)
+        self._last, _ = _progress(self._replay, wanted)
+        if self._last != int(found.report_sequence):
+            self._pending.clear()
 
     def _make(self, events: bytes, first: int) -> None:
         """Makes the reports of these events, and keeps those from `first` on."""
@@ -179,10 +214,18 @@ class _Reader:
         self._last = int(wanted.report_sequence)
 
 
-def _progress(replay: Replay, session: int) -> tuple[int, int]:
-    """A session's last report so far, and the command that defined it; zeros where it is not defined."""
+def _progress(replay: Replay, wanted: Wanted) -> tuple[int, int]:
+    """The last report so far, and the command that defined the session; zeros where it is not defined.
+
+    Of a participant, whose reports are counted by the second rules on, the second is 1 where these are followed.
+    """
     found = ffi.new("ome_session_view_t *")
     engine = lib.ome_replay_engine(replay.pointer)
-    if engine == ffi.NULL or lib.ome_engine_session(engine, session, found) != lib.OME_OK:
+    if engine == ffi.NULL:
+        return 0, 0
+    if wanted.participant:
+        view = EngineView(engine)
+        return view.participant_reports(wanted.participant), int(view.limits.rules_version >= _COUNTED_FROM)
+    if lib.ome_engine_session(engine, wanted.session, found) != lib.OME_OK:
         return 0, 0
     return int(found.report_sequence), int(found.defined_sequence)

@@ -6,6 +6,7 @@ process says so or is gone; signals of a terminal or of a service manager are fo
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -45,7 +46,7 @@ class _RemoteArchive:
         pass
 
     def ask(self, wanted: Wanted) -> None:
-        self._engine.send("wanted", request=wanted.request, session=wanted.session, first=wanted.first, last=wanted.last)
+        self._engine.send("wanted", **dataclasses.asdict(wanted))
 
 
 class _RemoteLog(logging.Handler):

@@ -66,6 +66,7 @@ class SessionRegistry:
         self._by_name: defaultdict[bytes, dict[int, int]] = defaultdict(dict)  # sessions by the client's numbers
         self._participants: dict[bytes, int] = {}
         self._name_counts: Counter[int] = Counter()  # of a participant's number; two while another one borrows it
+        self._holds: Counter[bytes] = Counter()  # by name: drop copies, for which a participant keeps its number
         self._lent: dict[int, None] = {}  # borrowed numbers; the first was borrowed, or found in use, longest ago
         self._sweep_at = _LENT_COUNT_TO_SWEEP
         self._in_use_count = 0  # sessions found in use since one was found that is not
@@ -93,6 +94,24 @@ class SessionRegistry:
         if entry.former is None and self._look(session).is_defined:
             self.define(session, entry.participant)
         return Lease(entry.participant, session, entry.is_defined, entry.former is not None)
+
+    def hold(self, name: bytes) -> int | Reason:
+        """The participant number of a name, or one that it may have, for a drop copy; it keeps it until `release`."""
+        participant = self._participants.get(name, 0) or self._free_participants.take()
+        if participant == 0:
+            return Reason.BUSY
+        if name not in self._participants:
+            self._participants[name] = participant
+            self._name_counts[participant] += 1
+        self._holds[name] += 1
+        return participant
+
+    def release(self, name: bytes) -> None:
+        """A drop copy of the name is gone."""
+        self._holds[name] -= 1
+        if self._holds[name] == 0:
+            del self._holds[name]
+            self._forget_name(name)
 
     def define(self, session: int, participant: int) -> None:
         """The engine knows the session, or will when it has read what is on its way."""
@@ -141,8 +160,11 @@ class SessionRegistry:
             return Reason.SESSION_LIMIT_REACHED if self._in_use_count >= len(self._entries) else Reason.BUSY
         participant = self._participants.get(name, 0) or self._free_participants.take()
         if participant == 0:
-            if former is None:
-                self._free_sessions.give(session)
+            if former is None or former.name in self._holds:
+                if former is None:
+                    self._free_sessions.give(session)
+                else:
+                    self._entries[session] = former
                 return Reason.BUSY  # there are more names than numbers while the engine is asked about one that changes hands
             participant = former.participant
         self._enter(session, _Entry(name, number, participant, False, former))
@@ -160,11 +182,17 @@ class SessionRegistry:
         del self._by_name[entry.name][entry.number]
         if not self._by_name[entry.name]:
             del self._by_name[entry.name]
-            del self._participants[entry.name]
-            self._name_counts[entry.participant] -= 1
-            if self._name_counts[entry.participant] == 0:
-                del self._name_counts[entry.participant]
-                self._free_participants.give(entry.participant)
+            self._forget_name(entry.name)
+
+    def _forget_name(self, name: bytes) -> None:
+        """The number of a name that nobody uses any more is free."""
+        if name in self._by_name or name in self._holds:
+            return
+        participant = self._participants.pop(name)
+        self._name_counts[participant] -= 1
+        if self._name_counts[participant] == 0:
+            del self._name_counts[participant]
+            self._free_participants.give(participant)
 
     def _sweep(self, sessions: Iterable[int]) -> None:
         """Frees the numbers that sessions without a connection have borrowed."""

@@ -31,7 +31,7 @@ def define(market: Market, command: Row, definition: Command) -> None:
         case DefineSession():
             if is_good := _is_good_session(market, definition):
                 if not _is_known(market, definition):
-                    market.begin_session(definition.session)
+                    market.begin_session(definition.session, definition.participant)
                 market.sessions[definition.session] = definition
         case DefineAccount():
             if is_good := _is_good_account(market, definition):

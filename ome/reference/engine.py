@@ -172,6 +172,10 @@ class ReferenceEngine:
         """Section Sessions: flags, last number taken and count of reports of a session that is defined; 0 each in the first rules."""
         return session_progress(self._market, session)
 
+    def participant_reports(self, participant: int) -> int:
+        """D10: reports of a participant to all its sessions since its number was given to its name; 0 before the rules count them."""
+        return self._market.events.participant_reports[participant]
+
     def check(self) -> None:
         """Asserts every invariant. Raises InvariantError, whose message holds the rule that broke and the whole state."""
         try:

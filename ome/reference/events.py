@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from typing import Final
 
 from ome.enums import CommandKind, EventFlags, EventKind, Reason
@@ -49,6 +50,8 @@ class EventLog:
         self.hash = hashes.EVENTS_INITIAL
         self._said = bytearray()
         self.has_sessions = False  # whether the rules count the commands and reports of sessions
+        self.participants: dict[int, int] = {}  # of each session that is defined, where the reports of participants are counted
+        self.participant_reports: Counter[int] = Counter()  # by participant
         self.report_sequences: dict[int, int] = {}  # of each session that is defined: events reported to it; empty where none are counted
 
     def take(self) -> bytearray:
@@ -61,6 +64,7 @@ class EventLog:
         """Section Sessions: one more event is reported to this session, where it is defined."""
         if session in self.report_sequences:
             self.report_sequences[session] += 1
+            self.participant_reports[self.participants.get(session, 0)] += 1
 
     def say(self, kind: int, order: Order, quantity: int, *, flags: int = 0, reason: int = 0) -> None:
         """An event of an order: any but Trade and Prevented. Triggered and StopSet carry the stop price, others the order's price."""
@@ -140,9 +144,24 @@ class EventLog:
             flags,
         )
 
+    def begin_participant_reports(self, sessions: dict[int, int]) -> None:
+        """D10: reports are counted by participant from here on; each begins with those of the sessions that it has."""
+        self.participants = dict(sessions)
+        self.participant_reports.clear()
+        for session, participant in sessions.items():
+            self.participant_reports[participant] += self.report_sequences[session]
+
+    def give_session(self, session: int, participant: int) -> None:
+        """D10: the session, which may have been another one's, is the participant's. A participant without sessions has no count."""
+        former = self.participants.pop(session, 0)
+        if former not in self.participants.values():
+            del self.participant_reports[former]
+        self.participants[session] = participant
+
     def say_defined(self, command: Row) -> None:
-        """Section Definitions: a definition took effect."""
-        self._say_about(command, EventKind.DEFINED)
+        """Section Definitions: a definition took effect. That of a session says how many reports its participant has."""
+        of_session = command.kind == CommandKind.DEFINE_SESSION
+        self._say_about(command, EventKind.DEFINED, quantity=self.participant_reports[command.participant] if of_session else 0)
 
     def say_completed(self, command: Row, *, quantity: int = 0) -> None:
         """A7, T7: a mass cancel, an expiry or a new last price is done. `quantity` is how many orders were cancelled."""

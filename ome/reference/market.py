@@ -68,13 +68,15 @@ class Market:
         ):
             if getattr(limits, name) < used:
                 raise InvalidValueError(name, where="limits", found=getattr(limits, name), allowed=f"at least {used}, which are in use")
-        had_sessions = self.has_sessions
+        had_sessions, had_accounts = self.has_sessions, self.has_accounts
         self.limits = limits
         self.events.has_sessions = self.has_sessions
         if self.has_sessions and not had_sessions:
             for number, session in self.sessions.items():
                 self.sessions[number] = dataclasses.replace(session, session_flags=0)
-                self.begin_session(number)
+                self.begin_session(number, session.participant)
+        if self.has_accounts and not had_accounts:
+            self.events.begin_participant_reports({number: session.participant for number, session in self.sessions.items()})
         self.ids.slot_count_max = limits.order_count_max
 
     # Sessions
@@ -84,11 +86,18 @@ class Market:
         """Section Versions of the rules: whether the commands and reports of sessions are counted."""
         return self.limits.rules_version >= RULES_WITH_SESSIONS
 
-    def begin_session(self, number: int) -> None:
+    def begin_session(self, number: int, participant: int) -> None:
         """Section Sessions: nothing was taken from the session, and nothing reported to it."""
+        if self.has_accounts:
+            self.events.give_session(number, participant)
         if self.has_sessions:
             self.command_sequences[number] = 0
             self.events.report_sequences[number] = 0
+
+    def past_reports(self, participant: int) -> int:
+        """D10: reports of a participant to sessions that it no longer has. Those of sessions that it has are counted there."""
+        own = sum(self.events.report_sequences[number] for number, of in self.events.participants.items() if of == participant)
+        return self.events.participant_reports[participant] - own
 
     # Accounts
 

@@ -30,6 +30,8 @@ def state_words(market: Market) -> Iterator[Words]:
     for number, session in sorted(market.sessions.items()):  # 3
         name = _name_words(session.participant_name)
         yield (number, session.participant, session.session_number, *name, *session_progress(market, number))
+        if market.has_accounts and (past := market.past_reports(session.participant)):
+            yield (past, 0, 0, 0, 0, 0, 0, 0)
     for book in market.books:  # 4
         for level in chain(book.bids, book.asks):
             for order in level:

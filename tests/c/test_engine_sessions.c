@@ -359,6 +359,38 @@ static void flags_are_changed_and_counts_kept(void)
     market_free(&market);
 }
 
+/* Rule D10: what the sessions of a participant are told is counted over all of them, also those that it no longer has. */
+static void reports_are_counted_for_their_participants(void)
+{
+    market_t market = market_of_two_sessions();
+    ome_engine_t *engine = market.engine;
+    accept_session(&market, 4, 2, "B", 0);
+    apply_rejected(&market, sent_by(cancel_order(9), 1, 2), OME_REASON_UNKNOWN_ORDER);
+    apply_rejected(&market, sent_by(cancel_order(9), 1, 3), OME_REASON_UNKNOWN_ORDER);
+    apply_rejected(&market, sent_by(cancel_order(9), 2, 4), OME_REASON_UNKNOWN_ORDER);
+    CHECK_EQUAL(ome_engine_participant_reports(engine, 1), 2);
+    CHECK_EQUAL(ome_engine_participant_reports(engine, 2), 1);
+    const uint64_t hash = ome_engine_state_hash(engine);
+    accept_session(&market, 3, 2, "B", 1);
+    CHECK_EQUAL(event_from_end(&market, 1)->quantity, 1);
+    CHECK_EQUAL(ome_engine_participant_reports(engine, 1), 2);
+    CHECK_EQUAL(engine->past_reports[1], 1);
+    engine->past_reports[1] = 0;
+    CHECK(ome_engine_state_hash(engine) != hash);
+    const uint64_t without = ome_engine_state_hash(engine);
+    engine->past_reports[1] = 1;
+    CHECK(ome_engine_state_hash(engine) != without);
+    accept_session(&market, 2, 5, "C", 0);
+    CHECK_EQUAL(ome_engine_participant_reports(engine, 1), 0);
+    CHECK_EQUAL(engine->past_reports[1], 0);
+    CHECK_EQUAL(ome_engine_participant_reports(engine, 0), 0);
+    CHECK_EQUAL(ome_engine_participant_reports(engine, many_sessions.session_count_max + 1), 0);
+    engine->past_reports[1] = 1;
+    CHECK(ome_engine_check(engine) != NULL);
+    engine->past_reports[1] = 0;
+    market_free(&market);
+}
+
 /* Rules, "Versions of the rules": the first have none of this. */
 static void the_first_rules_do_not_count(void)
 {
@@ -395,6 +427,7 @@ int main(void)
     RUN(reports_are_counted_for_their_sessions);
     RUN(a_command_on_an_order_of_another_session_is_answered);
     RUN(flags_are_changed_and_counts_kept);
+    RUN(reports_are_counted_for_their_participants);
     RUN(the_first_rules_do_not_count);
     return 0;
 }

@@ -16,9 +16,9 @@ static void the_session_table_agrees_with_a_list(void)
     };
     ome_arena_t measure = {0};
     ome_session_table_t table;
-    ome_session_table_init(&table, &measure, SESSIONS, SLOTS);
+    ome_session_table_init(&table, &measure, SESSIONS, 3, SLOTS);
     ome_arena_t arena = {.memory = market_memory(measure.used_bytes)};
-    ome_session_table_init(&table, &arena, SESSIONS, SLOTS);
+    ome_session_table_init(&table, &arena, SESSIONS, 3, SLOTS);
     uint64_t peer_of[SESSIONS + 1] = {0};
     uint16_t session_of[SLOTS + 1] = {0};
     uint64_t generations[SLOTS + 1] = {0};

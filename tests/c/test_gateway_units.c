@@ -208,10 +208,10 @@ static void the_history_has_the_newest_reports_of_each_session(void)
     ome_arena_t measure = {0};
     ome_session_table_t table;
     ome_report_history_t history;
-    ome_session_table_init(&table, &measure, KEEPERS, 1);
+    ome_session_table_init(&table, &measure, KEEPERS, 0, 1);
     ome_report_history_init(&history, &measure, KEPT);
     ome_arena_t arena = {.memory = market_memory(measure.used_bytes)};
-    ome_session_table_init(&table, &arena, KEEPERS, 1);
+    ome_session_table_init(&table, &arena, KEEPERS, 0, 1);
     ome_report_history_init(&history, &arena, KEPT);
     static uint16_t owners[20001]; /* by number; 0: of one that is forgotten */
     uint64_t counts[KEEPERS + 1] = {0};
@@ -231,7 +231,7 @@ static void the_history_has_the_newest_reports_of_each_session(void)
             }
         }
         const ome_execution_report_t report = {.report_sequence = ++counts[session], .engine_sequence = made / 3, .session = session};
-        CHECK_EQUAL(ome_report_history_add(&history, &table, session, &report), made);
+        CHECK_EQUAL(ome_report_history_add(&history, &table, session, &report, made), made);
         owners[made] = session;
         const uint64_t oldest = made > KEPT ? made - KEPT + 1 : 1;
         CHECK_EQUAL(ome_report_history_has(&history, oldest), true);
@@ -251,9 +251,11 @@ static void the_history_has_the_newest_reports_of_each_session(void)
                 CHECK_EQUAL(at, i);
                 const ome_kept_report_t *kept = ome_report_history_at(&history, at);
                 CHECK_EQUAL(kept->report.session, its);
-                CHECK(before == 0 ? !ome_report_history_has(&history, kept->previous) : kept->previous == before);
+                const uint64_t previous = ome_report_history_previous(&history, at);
+                CHECK_EQUAL(kept->copy, at);
+                CHECK(before == 0 ? !ome_report_history_has(&history, previous) : previous == before);
                 before = at;
-                at = kept->next;
+                at = ome_report_history_next(&history, at);
             }
             CHECK_EQUAL(at, 0);
             CHECK_EQUAL(table.sessions[its].last_kept, before);

@@ -280,7 +280,7 @@ typedef struct
 #define SECTION_FIELD(type, field)                                                                                                         \
     112 + ((type) - 1) * 24 + offsetof(ome_snapshot_section_t, field), sizeof(((ome_snapshot_section_t *)0)->field)
 
-#define SESSION 48
+#define SESSION 56
 #define ORDER 56
 #define ICEBERG (3 * ORDER)
 #define STOP_SIZE (56 + 32 + 56)
@@ -332,6 +332,7 @@ static const wrong_t wrongs[] = {
     {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(24, progress, reserved), 1, "can be defined"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(24, progress, report_sequence), 1, "state hash"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(24, progress, command_sequence), 1, "state hash"},
+    {OME_SNAPSHOT_SECTION_SESSIONS, AFTER(48, past_reports, past_reports), 1, "state hash"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, participant), 2, "state hash"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, session), 1000, "out of range or out of order"},
     {OME_SNAPSHOT_SECTION_SESSIONS, AT(session, session), 2, "out of range or out of order"},

@@ -1,4 +1,5 @@
 /* Snapshots: an engine that is restored from one goes on as the first would have, and one state has one snapshot. */
+#include "engine/ome_define.h"
 #include "snapshot_fixture.h"
 
 static uint64_t seed;
@@ -443,6 +444,34 @@ static void gaps_between_the_numbers_of_sessions_come_back(void)
     recorder_free(copy_recorder);
 }
 
+/* Rule D10: what a participant's former sessions were told comes back; its sessions have to agree on it. */
+static void past_reports_come_back(void)
+{
+    const ome_limits_t limits = {
+        .order_count_max = 8, .level_count_max = 4, .instrument_count_max = 1, .session_count_max = 5, .rules_version = OME_RULES_VERSION};
+    ome_engine_t *engine = market_engine(&limits);
+    recorder_t *recorder = recorder_new(64);
+    ome_command_t cancel = cancel_order(1);
+    cancel.participant = 2;
+    cancel.session = 3;
+    const ome_command_t commands[] = {define_session(3, 2, "A", 0), define_session(4, 2, "A", 1), define_session(5, 2, "A", 2), cancel,
+        cancel, define_session(3, 1, "B", 0)};
+    for (uint32_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+    {
+        CHECK_EQUAL(recorder_apply(recorder, engine, &commands[i]), 1);
+    }
+    CHECK_EQUAL(engine->past_reports[2], 2);
+    check_comes_back(engine);
+    bytes_t bytes = snapshot_of(engine);
+    ome_engine_t *copy = restored_of(&bytes);
+    CHECK_EQUAL(ome_define_participant_reports(copy, 2), 2);
+    CHECK_EQUAL(ome_define_participant_reports(copy, 1), 0);
+    free(bytes.data);
+    free(copy);
+    free(engine);
+    recorder_free(recorder);
+}
+
 /* A snapshot of a build whose sessions had no gaps has no numbers of sessions: they count from 1. */
 static void a_snapshot_without_numbers_of_sessions_is_read(void)
 {
@@ -522,6 +551,7 @@ int main(void)
     RUN(an_engine_whose_pools_are_full_comes_back);
     RUN(a_snapshot_past_the_limits_is_refused);
     RUN(gaps_between_the_numbers_of_sessions_come_back);
+    RUN(past_reports_come_back);
     RUN(a_snapshot_without_numbers_of_sessions_is_read);
     RUN(the_memory_must_be_large_enough_and_aligned);
     RUN(a_failing_call_ends_the_snapshot);
