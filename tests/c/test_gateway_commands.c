@@ -1,4 +1,6 @@
 /* Commands on their way through the gateway into the ring: stamped, refused whole, cut between commands, never mixed. */
+#include <pthread.h>
+
 #include "gateway_fixture.h"
 #include "pipeline/ome_venue.h"
 

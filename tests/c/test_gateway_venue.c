@@ -1,4 +1,6 @@
 /* The gateway in a running venue, with its threads. */
+#include <pthread.h>
+
 #include "gateway_fixture.h"
 #include "pipeline/ome_venue.h"
 
