@@ -227,6 +227,7 @@ def test_the_c_example_survives_a_server_that_stops_and_starts_again(example: Pa
             assert running.check().count("logged on") >= 2
 
 
+@pytest.mark.slow
 def test_the_c_example_survives_a_server_that_is_killed(example: Path, tmp_path: Path) -> None:
     """No command is lost, and none is taken twice."""
     venue = VenueProcess(config_file(tmp_path))

@@ -46,6 +46,7 @@ def test_nothing_that_was_said_is_lost_in_a_hundred_kills(tmp_path: Path) -> Non
     assert swallowed > 0, "no kill fell between a command and its report: the audit was never needed"
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_done_twice_when_the_gateway_is_killed(tmp_path: Path) -> None:
     """The venue goes on, another gateway answers, and every client hears every report once. `tools/crash --gateway` does more."""
     commands, seconds = kill_gateways(tmp_path, 1, 4)
@@ -63,6 +64,7 @@ def test_nothing_is_lost_in_many_kills_of_the_gateway(tmp_path: Path) -> None:
         assert commands > 2_000
 
 
+@pytest.mark.slow
 def test_a_gateway_that_is_frozen_is_replaced(tmp_path: Path) -> None:
     """It lives, and makes no turn: it is ended, and its clients go on with another one."""
     trader = Trader("FIRM1", 5)
@@ -82,6 +84,7 @@ def test_a_gateway_that_is_frozen_is_replaced(tmp_path: Path) -> None:
     assert not trader.missed
 
 
+@pytest.mark.slow
 def test_a_journal_that_cannot_be_written_stops_the_venue_and_loses_nothing_that_was_said(tmp_path: Path) -> None:
     """D3: The first write that fails ends it: clients hear it, it names call and file, exits 1; the next start has all that was said."""
     traders = [Trader("FIRM1", 5), Trader("FIRM2", 6)]

@@ -27,6 +27,8 @@ from ome.gateway import remote
 from ome.gateway.remote import GatewayProcess
 from ome.server import Server
 
+pytestmark = pytest.mark.slow
+
 WITHIN_S = 20.0
 
 HOSTILE = """\

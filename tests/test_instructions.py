@@ -8,6 +8,8 @@ import pytest
 
 from bench import driver, instructions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bounds() -> dict[str, int]:

@@ -18,10 +18,11 @@ from ome.codec import COMMAND, EVENT, RECORD_SIZE, record_bytes, records_of
 from ome.codec.layouts import EXECUTION_REPORT_MESSAGE
 from ome.enums import EventKind
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(1, 8)
 
 
-@pytest.mark.slow
 def test_each_ledger_is_the_event_log_whatever_happens_to_clients_and_venue(tmp_path: Path) -> None:
     """PROTOCOL, A client that loses nothing. `tools/stories --count 200` tells more."""
     happened: Counter[str] = Counter()

@@ -441,6 +441,7 @@ def toml(path: Path, directory: Path, limits: Limits) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_venue_that_is_killed_at_a_change_starts_again(tmp_path: Path) -> None:
     """Right after the change, or at any byte of it on the disk: the next start finds the change made, or makes it."""
     directory = tmp_path / "data"

@@ -2672,7 +2672,7 @@ def test_reports_of_a_participant_begin_anew_with_its_number(crowd: Venue) -> No
 
 @pytest.mark.parametrize("version", [0, 1])
 def test_rules_of_before_do_not_count_the_reports_of_participants(engine_factory: EngineFactory, version: int) -> None:
-    """Section Versions of the rules: before version 2 DEFINED says 0; then the count begins with those of the sessions that there are."""
+    """D10: before version 2 of the rules DEFINED says 0; then the count begins with those of the sessions that there are."""
     venue = Venue(engine_factory(replace(ROOMY, rules_version=version)))
     for session, number in ((1, 0), (3, 1)):
         assert define_session(venue, session, 1, b"ONE", number) == "DEFINED"

@@ -98,6 +98,7 @@ def test_a_session_that_the_venue_ends_is_a_throttle_or_a_kill(tmp_path: Path) -
             while (answer := wire.hear())[0] != "Logout":
                 pass
             assert answer[1]["reason"] == Reason.NOT_PERMITTED
+        with Wire(server.orders_endpoint) as wire:
             assert wire.log_on("FIRM1", secret=secret)["reason"] == Reason.BAD_SECRET
     assert words(audited(directory)) == [
         "logon FIRM1 1 -",
