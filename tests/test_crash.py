@@ -34,14 +34,14 @@ def test_nothing_that_was_said_is_lost_when_the_venue_is_killed(tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_nothing_that_was_said_is_lost_in_a_hundred_kills(tmp_path: Path) -> None:
-    """Twenty-five kills from each of four seeds, at random moments. `tools/crash` does more."""
+def test_nothing_that_was_said_is_lost_in_many_kills(tmp_path: Path) -> None:
+    """Ten kills from each of three seeds, at random moments. `tools/crash` does more."""
     swallowed = 0
-    for seed in (2, 3, 4, 5):
+    for seed in (2, 3, 4):
         directory = tmp_path / str(seed)
         directory.mkdir()
-        commands, unheard = kill_again_and_again(directory, seed, 25, "commit")
-        assert commands > 5_000
+        commands, unheard = kill_again_and_again(directory, seed, 10, "commit")
+        assert commands > 2_000
         swallowed += unheard
     assert swallowed > 0, "no kill fell between a command and its report: the audit was never needed"
 
@@ -56,12 +56,12 @@ def test_nothing_is_lost_or_done_twice_when_the_gateway_is_killed(tmp_path: Path
 
 @pytest.mark.slow
 def test_nothing_is_lost_in_many_kills_of_the_gateway(tmp_path: Path) -> None:
-    """Twenty from each of two seeds."""
+    """Ten from each of two seeds."""
     for seed in (2, 3):
         directory = tmp_path / str(seed)
         directory.mkdir()
-        commands, _ = kill_gateways(directory, seed, 20)
-        assert commands > 2_000
+        commands, _ = kill_gateways(directory, seed, 10)
+        assert commands > 1_000
 
 
 @pytest.mark.slow
