@@ -31,6 +31,7 @@
 
 #include "abi/ome_choices.h"
 #include "abi/ome_limits.h"
+#include "abi/ome_records.h"
 #include "base/ome_checksum.h"
 #include "base/ome_platform.h"
 
@@ -211,6 +212,22 @@ static inline bool ome_journal_decode(const uint8_t *bytes, size_t size_bytes, o
     return record->checksum == (prefix.length == OME_BODY_SIZE /* nearly always; of a known size it is a few instructions */
                                        ? ome_crc32c(0, bytes, OME_JOURNAL_PREFIX_SIZE + OME_BODY_SIZE)
                                        : ome_crc32c(0, bytes, OME_JOURNAL_PREFIX_SIZE + prefix.length));
+}
+
+/* Whether the record behind it belongs to the same command: CONTINUED, on a kind that may have it. `body`: of a command. */
+static inline bool ome_journal_is_continued(uint16_t kind, const uint8_t *body)
+{
+    uint16_t flags;
+    memcpy(&flags, body + offsetof(ome_command_t, flags) - sizeof(uint64_t), sizeof(flags));
+    const bool may_be = kind == OME_COMMAND_KIND_NEW_ORDER || kind == OME_COMMAND_KIND_AMEND_ORDER || kind == OME_COMMAND_KIND_ORDER_TERMS;
+    return may_be && (flags & OME_COMMAND_FLAGS_CONTINUED) != 0;
+}
+
+/* Whether a record is the first of a command of several. */
+static inline bool ome_journal_begins_several(const ome_journal_record_t *record)
+{
+    const uint16_t kind = record->type & OME_JOURNAL_KIND_MAX;
+    return record->length == OME_BODY_SIZE && kind != OME_COMMAND_KIND_ORDER_TERMS && ome_journal_is_continued(kind, record->data);
 }
 
 /* Whether a record is a seal, which is no content. */

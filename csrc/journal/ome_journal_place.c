@@ -63,3 +63,36 @@ ome_status_t ome_journal_place_record(ome_journal_reader_t *reader, ome_journal_
     }
     return ome_journal_decode(bytes, available_bytes, record) ? OME_OK : OME_EMPTY;
 }
+
+bool ome_journal_place_is_whole(ome_journal_reader_t *reader, uint64_t *end)
+{
+    const uint64_t begin = reader->report.offset;
+    const uint8_t *bytes = NULL;
+    size_t available_bytes = 0;
+    size_t at = 0;
+    ome_journal_record_t record;
+    *end = begin;
+    /* The record is in the window, with as much behind it as any command has. */
+    if (reader->version == 1 || reader->config.kind != OME_JOURNAL_COMMANDS ||
+        ome_journal_place_look(reader, begin, OME_JOURNAL_RECORD_SIZE_MAX, &bytes, &available_bytes) != OME_OK ||
+        !ome_journal_decode(bytes, available_bytes, &record) || !ome_journal_begins_several(&record))
+    {
+        return true;
+    }
+    const uint64_t first_sequence = record.sequence;
+    for (uint64_t count = 1; at + 2 * OME_JOURNAL_COMMAND_SIZE <= OME_JOURNAL_RECORD_SIZE_MAX; count++)
+    {
+        at += OME_JOURNAL_COMMAND_SIZE;
+        *end = begin + at;
+        if (!ome_journal_decode(bytes + at, available_bytes - at, &record) || record.sequence != first_sequence + count)
+        {
+            return false;
+        }
+        const uint16_t kind = record.type & OME_JOURNAL_KIND_MAX;
+        if (record.length != OME_BODY_SIZE || kind != OME_COMMAND_KIND_ORDER_TERMS || !ome_journal_is_continued(kind, record.data))
+        {
+            return true;
+        }
+    }
+    return true;
+}

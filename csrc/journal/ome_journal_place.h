@@ -70,6 +70,10 @@ typedef struct
     char directory[OME_PATH_SIZE];
 } ome_journal_reader_t;
 
+/* Whether the command of several records that begins at the reader's offset is there to its end: its last record, another command, or a seal
+ * follows. `end`: where the records end that are there. Of version 1, which a writer may have torn before later segments, all count as whole. */
+bool ome_journal_place_is_whole(ome_journal_reader_t *reader, uint64_t *end);
+
 /* Ends reading with a status, a verdict and what is wrong, a constant; NULL: nothing is. Returns the status. */
 ome_status_t ome_journal_place_end(ome_journal_reader_t *reader, ome_status_t status, ome_journal_verdict_t verdict, const char *reason);
 

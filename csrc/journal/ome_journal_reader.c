@@ -62,7 +62,9 @@ static ome_status_t reader_take_record(ome_journal_reader_t *reader, ome_journal
     {
         return status;
     }
-    if (record->sequence != reader->report.sequence_expected)
+    uint64_t end;
+    if (record->sequence != reader->report.sequence_expected ||
+        (ome_journal_begins_several(record) && !ome_journal_place_is_whole(reader, &end)))
     {
         return OME_EMPTY;
     }
@@ -278,7 +280,7 @@ uint64_t ome_journal_reader_next_commands(ome_journal_reader_t *reader, void *sl
     {
         ome_journal_record_t record;
         if (!ome_journal_decode(bytes, OME_JOURNAL_COMMAND_SIZE, &record) || record.length != OME_BODY_SIZE ||
-            record.sequence != first_sequence + count || ome_journal_is_seal(&record))
+            record.sequence != first_sequence + count || ome_journal_is_seal(&record) || ome_journal_begins_several(&record))
         {
             break;
         }

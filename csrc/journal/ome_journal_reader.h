@@ -15,6 +15,9 @@
  *   something, no synced record later   TORN           DAMAGED              DAMAGED
  *   something, a synced record later    DAMAGED        DAMAGED              DAMAGED
  *
+ * A command of several records that is not there to its end counts as nothing: what is there of it is a part of what follows the last record
+ * (docs/JOURNAL.md).
+ *
  * A valid record with another sequence than the next, a seal that says something else than the records before it, anything after a seal, a header
  * that is not right or does not go on from the segment before, a segment that is missing or too many: DAMAGED. A segment is there only after its
  * header was on disk, and the next one only after its seal was, so these are never a crash's doing.

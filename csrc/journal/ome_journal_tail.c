@@ -1,11 +1,11 @@
 #include "journal/ome_journal_tail.h"
 
-/* Looks for a synced record behind the reader's offset, at any byte. Returns OME_OK (it is in the report); OME_EMPTY; OME_IO_ERROR. */
-static ome_status_t tail_find_synced_record(ome_journal_reader_t *reader)
+/* Looks for a synced record behind this offset, at any byte. Returns OME_OK (it is in the report); OME_EMPTY; OME_IO_ERROR. */
+static ome_status_t tail_find_synced_record(ome_journal_reader_t *reader, uint64_t behind)
 {
     const uint64_t expected = reader->report.sequence_expected;
     const uint64_t tail_size = reader->tail_end - reader->report.offset;
-    for (uint64_t offset = reader->report.offset + 1; offset < reader->tail_end; offset++)
+    for (uint64_t offset = behind + 1; offset < reader->tail_end; offset++)
     {
         const uint8_t *bytes;
         size_t available_bytes;
@@ -58,7 +58,10 @@ ome_status_t ome_journal_tail_judge(ome_journal_reader_t *reader, bool is_last)
     {
         return ome_journal_place_damaged(reader, "bytes that are not zero follow the seal");
     }
-    if (status == OME_OK)
+    uint64_t end = reader->report.offset;
+    const bool is_part =
+        status == OME_OK && record.sequence == reader->report.sequence_expected && !ome_journal_place_is_whole(reader, &end);
+    if (status == OME_OK && !is_part)
     {
         reader->report.sequence_found = record.sequence;
         reader->report.offset_found = reader->report.offset;
@@ -68,12 +71,13 @@ ome_status_t ome_journal_tail_judge(ome_journal_reader_t *reader, bool is_last)
     {
         return ome_journal_place_damaged(reader, "bytes that are not a record are followed by another segment");
     }
-    status = tail_find_synced_record(reader);
+    status = tail_find_synced_record(reader, end);
     if (status == OME_OK)
     {
         return ome_journal_place_damaged(reader, "bytes that are not a record are followed by a record of a later group");
     }
-    return status == OME_EMPTY ? ome_journal_place_end_journal(reader, OME_JOURNAL_TORN,
-                                     "bytes that are not a record follow the last one; nothing was acknowledged after it")
-                               : status;
+    const char *reason =
+        is_part ? "the last command has several records, and not all of them are there; nothing was acknowledged after the one before it"
+                : "bytes that are not a record follow the last one; nothing was acknowledged after it";
+    return status == OME_EMPTY ? ome_journal_place_end_journal(reader, OME_JOURNAL_TORN, reason) : status;
 }

@@ -26,18 +26,13 @@ uint64_t ome_journal_stage_unsynced_count(const ome_journal_stage_t *stage)
     return stage->writer->written_sequence - stage->writer->durable_sequence;
 }
 
-static bool stage_is_continued(const ome_command_t *command)
-{
-    const bool may_be = command->kind == OME_COMMAND_KIND_NEW_ORDER || command->kind == OME_COMMAND_KIND_AMEND_ORDER ||
-                        command->kind == OME_COMMAND_KIND_ORDER_TERMS;
-    return may_be && (command->flags & OME_COMMAND_FLAGS_CONTINUED) != 0;
-}
-
 /* A command of several records is written whole: who is killed between two writes leaves all of it or nothing. */
-static ome_status_t stage_begin_command(ome_journal_stage_t *stage, bool is_continued)
+static ome_status_t stage_begin_command(ome_journal_stage_t *stage, uint64_t sequence, uint16_t kind, const uint8_t *body)
 {
-    const bool begins_several = is_continued && !stage->is_in_command;
-    stage->is_in_command = is_continued;
+    const bool is_continued = ome_journal_is_continued(kind, body);
+    const bool begins_several = is_continued && kind != OME_COMMAND_KIND_ORDER_TERMS;
+    stage->is_in_command = begins_several || (is_continued && stage->is_in_command);
+    stage->command_sequence = begins_several ? sequence : stage->command_sequence;
     return begins_several ? ome_journal_writer_make_room(stage->writer, COMMAND_SIZE_MAX) : OME_OK;
 }
 
@@ -50,12 +45,13 @@ static ome_status_t stage_append(ome_journal_stage_t *stage, uint32_t count)
         const ome_command_t *command = ome_ring_slot(stage->ring, sequence);
         /* A kind of 0 marks the end of a journal; the engine rejects it and every other unknown kind alike. */
         const uint16_t kind = command->kind != 0 ? command->kind : UINT8_MAX;
-        ome_status_t status = stage_begin_command(stage, stage_is_continued(command));
+        const uint8_t *body = (const uint8_t *)command + sizeof(uint64_t);
+        ome_status_t status = stage_begin_command(stage, sequence, kind, body);
         if (status != OME_OK)
         {
             return status;
         }
-        status = ome_journal_writer_append(stage->writer, sequence, kind, (const uint8_t *)command + sizeof(uint64_t), OME_BODY_SIZE);
+        status = ome_journal_writer_append(stage->writer, sequence, kind, body, OME_BODY_SIZE);
         if (status != OME_OK)
         {
             return status;
@@ -90,10 +86,11 @@ static ome_status_t stage_append_group(ome_journal_stage_t *stage, uint32_t *gro
     return OME_OK;
 }
 
-/* Says that everything written is durable. */
+/* Says that everything written is durable, but not the beginning of a command whose end is not there yet: recovery takes that for nothing. */
 static void stage_open_gate(ome_journal_stage_t *stage)
 {
-    const uint64_t durable = stage->writer->durable_sequence;
+    const uint64_t written = stage->writer->durable_sequence;
+    const uint64_t durable = stage->is_in_command && written >= stage->command_sequence ? stage->command_sequence - 1 : written;
     ome_published_advance(stage->published, OME_GATE_DURABLE, durable);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_DURABLE), durable);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_JOURNAL_UNPREPARED), stage->writer->unprepared_count);

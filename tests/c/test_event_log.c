@@ -470,7 +470,7 @@ static void events_that_only_the_log_has_are_truncated(void)
         }
         const finding_t finding = look(directory.path, 0);
         CHECK_EQUAL(finding.status, OME_EMPTY);
-        CHECK_EQUAL(finding.report.last_sequence, kept);
+        CHECK(finding.report.last_sequence <= kept && finding.report.last_sequence + 4 >= kept); /* behind a whole command */
         CHECK(finding.report.events_ahead > 0);
         CHECK_EQUAL(finding.report.events_checked, finding.event_count);
         live(directory.path, OME_POLICY_ASYNC, 200);

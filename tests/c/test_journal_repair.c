@@ -84,7 +84,7 @@ static void write_to(uint64_t last_sequence)
     {
         uint8_t data[OME_BODY_SIZE];
         data_of(writer.next_sequence, data);
-        CHECK_EQUAL(ome_journal_writer_append(&writer, writer.next_sequence, 1, data, OME_BODY_SIZE), OME_OK);
+        CHECK_EQUAL(ome_journal_writer_append(&writer, writer.next_sequence, OME_COMMAND_KIND_CANCEL_ORDER, data, OME_BODY_SIZE), OME_OK);
         if (writer.next_sequence - 1 <= RECORD_COUNT)
         {
             chain[writer.next_sequence - 1] = writer.checksum;
