@@ -119,9 +119,10 @@ static void gateway_note_other(ome_gateway_t *gateway, const ome_event_t *event)
 
 void ome_gateway_note_definition(ome_gateway_t *gateway, const ome_event_t *event)
 {
-    if (ome_session_table_note_participant(&gateway->table, event))
+    const uint16_t begun = ome_session_table_note_participant(&gateway->table, event);
+    if (begun != 0)
     {
-        ome_gateway_end_copies(gateway, event->participant);
+        ome_gateway_end_copies(gateway, begun);
     }
     gateway_note_other(gateway, event);
     gateway->event = *event;
