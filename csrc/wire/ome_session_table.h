@@ -52,8 +52,7 @@ typedef struct
 typedef struct
 {
     uint64_t report_sequence; /* of the newest */
-    uint64_t
-        begun_sequence; /* of the command that gave or took the number: reports of commands up to it are another one's; 0: unknown */
+    uint64_t begun_sequence; /* of the command that gave or took the number: reports of commands up to it are another one's; 0: unknown */
     uint32_t session_count; /* its sessions in the engine */
 } ome_participant_reports_t;
 

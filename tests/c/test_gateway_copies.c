@@ -175,6 +175,7 @@ static void a_copy_gets_what_all_sessions_of_its_participant_get(void)
 static void copies_are_as_many_as_want_to_and_each_at_its_own_place(void)
 {
     house_t *house = house_of_copies();
+    make_reports(house, 3, 300); /* which have the same numbers */
     make_reports(house, 1, 700);
     make_reports(house, 3, 700);
     make_reports(house, 2, 700);
