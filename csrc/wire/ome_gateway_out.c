@@ -372,6 +372,7 @@ void ome_gateway_wanted(const ome_gateway_t *gateway, ome_gateway_wanted_t *want
     const ome_session_slot_t *session = &gateway->table.sessions[gateway->archive.session];
     *wanted = (ome_gateway_wanted_t){.next_report_sequence = session->sent_sequence + 1,
         .report_sequence = session->report_sequence,
+        .settled_sequence = session->is_copy ? ome_gateway_copies_settled(gateway, session->participant) : session->defined_sequence,
         .request = gateway->archive.request,
         .session = gateway->archive.session,
         .participant = session->is_copy ? session->participant : 0};

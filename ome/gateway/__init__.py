@@ -227,7 +227,7 @@ class Gateway:
         wanted = ffi.new("ome_gateway_wanted_t *")
         lib.ome_gateway_wanted(self._pointer, wanted)
         first, last = int(wanted.next_report_sequence), int(wanted.report_sequence)
-        self._archive.ask(Wanted(wanted.request, wanted.session, first, last, wanted.participant))
+        self._archive.ask(Wanted(wanted.request, wanted.session, first, last, int(wanted.settled_sequence), wanted.participant))
 
     def _take_reports(self, request: int, reports: bytes) -> None:
         """The archive's answer, on its thread."""

@@ -207,6 +207,7 @@ static void give(house_t *house)
     const uint64_t first = house->wanted.next_report_sequence;
     const uint64_t left = copies->count >= first ? copies->count - first + 1 : 0;
     CHECK_EQUAL(house->wanted.participant, 1);
+    CHECK_EQUAL(house->wanted.settled_sequence, house->engine->progress[1].defined_sequence);
     ome_gateway_give_reports(
         house->gateway, house->wanted.request, (const uint8_t *)&copies->reports[first - 1], (uint32_t)(left < 1000 ? left : 1000));
 }
