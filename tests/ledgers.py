@@ -1,13 +1,15 @@
 """Ledgers: what clients wrote down of what they sent and received, and the audit that holds them against the venue's files.
 
-A session's ledger has every report that it received, in order, byte for byte. A client that is killed and comes back goes on where its
-ledger ends. Beside it, for each logon of a new client, a file has the commands that it meant to send, written before they were sent.
+A session's ledger has every report that it received, in order, byte for byte; so has a drop copy's. A client that is killed and comes back
+goes on where its ledger ends. Beside it, for each logon of a new client, a file has the commands that it meant to send, written before they
+were sent.
 
 When the venue has stopped, `audit` compares. It makes the reports anew from the files of the event log, in Python and by the text of
 ome/codec/schema.xml, so that nothing of the venue's own is trusted but the files. Then must hold:
 
 - The reference model makes of the journal's commands exactly the events of the event log, byte for byte.
-- Each ledger has the reports 1 to n of its session, without a hole, none twice, each with exactly the bytes that follow from the events.
+- Each ledger has the reports 1 to n of its session, or of all sessions of its participant, without a hole, none twice, each with exactly
+  the bytes that follow from the events.
 - Each command that a client sent is in the journal at most once and in order, exactly once where the client was not killed, and nothing
   else is; each that was answered is there.
 """
@@ -51,10 +53,21 @@ class Lost(AssertionError):  # noqa: N818
 
 
 class SessionName(NamedTuple):
-    """A session as its client knows it."""
+    """A session as its client knows it; or a drop copy, whose number is a word."""
 
     participant: str
-    number: int
+    number: int | str
+
+    @classmethod
+    def of(cls, text: str) -> SessionName:
+        """From PARTICIPANT:NUMBER:CHOICE or PARTICIPANT:WORD."""
+        participant, number, *_ = text.split(":")
+        return cls(participant, int(number) if number.isdecimal() else number)
+
+    @property
+    def is_copy(self) -> bool:
+        """It is a drop copy."""
+        return isinstance(self.number, str)
 
     def __str__(self) -> str:
         return f"{self.participant}:{self.number}"
@@ -132,26 +145,35 @@ class Audited:
     commands: int
     events: int
     reports: int
+    copies: int
+    """Reports of drop copies."""
     kinds: Counter[EventKind]
-    """Of the reports."""
+    """Of the reports to sessions."""
 
 
 def audit(journal: Path, ledgers: list[Ledger]) -> Audited:
     """Holds the ledgers against the files of a venue that has stopped. Raises Lost, which names the first thing that is not so."""
     commands, events = journal_commands(journal), logged_events(journal)
     _audit_engine(journal, commands, events)
-    numbers = _session_numbers(commands)
-    due = _reports_due(events)
+    definitions = _definitions(commands)
+    numbers = {session: command.session for session, command in definitions.items()}
+    participants = {session.participant: command.participant for session, command in definitions.items()}
+    due, copies_due = _reports_due(events)
     kinds: Counter[EventKind] = Counter()
+    copies = 0
     for ledger in ledgers:
-        number = numbers.pop(ledger.session, 0)
         reports = ledger.reports()
+        if ledger.session.is_copy:
+            _audit_reports(ledger.session, reports.tobytes(), b"".join(copies_due[participants.get(ledger.session.participant, 0)]))
+            copies += len(reports)
+            continue
+        number = numbers.pop(ledger.session, 0)
         _audit_reports(ledger.session, reports.tobytes(), b"".join(due.pop(number, [])))
         _audit_commands(ledger, commands[commands["session"] == number], reports)
         kinds.update(map(EventKind, reports["kind"].tolist()))
     if numbers:
         raise Lost(f"the journal has sessions that nobody opened: {', '.join(map(str, numbers))}")
-    return Audited(commands=len(commands), events=len(events), reports=sum(kinds.values()), kinds=kinds)
+    return Audited(commands=len(commands), events=len(events), reports=sum(kinds.values()), copies=copies, kinds=kinds)
 
 
 def _audit_engine(journal: Path, commands: Records, events: Records) -> None:
@@ -169,12 +191,12 @@ def _audit_engine(journal: Path, commands: Records, events: Records) -> None:
         raise Lost(f"event {index + 1} of {len(found)} in the log is not what the reference makes ({len(rows)} events)")
 
 
-def _session_numbers(commands: Records) -> dict[SessionName, int]:
-    """The venue's numbers of sessions."""
+def _definitions(commands: Records) -> dict[SessionName, DefineSession]:
+    """The venue's numbers of sessions and participants."""
     found = {}
     for command in decode_commands(commands[commands["kind"] == CommandKind.DEFINE_SESSION]):
         assert isinstance(command, DefineSession), command
-        found[SessionName(command.participant_name.decode(), command.session_number)] = command.session
+        found[SessionName(command.participant_name.decode(), command.session_number)] = command
     return found
 
 
@@ -261,18 +283,25 @@ class _Teller:
         }
 
 
-def _reports_due(events: Records) -> dict[int, list[bytes]]:
-    """The messages that each session had to get, by its number; 0 is the venue's own."""
+def _reports_due(events: Records) -> tuple[dict[int, list[bytes]], dict[int, list[bytes]]]:
+    """The messages that each session had to get, by its number; 0 is the venue's own. Then those for drop copies of each
+    participant."""
     teller = _Teller()
     due: dict[int, list[bytes]] = defaultdict(list)
+    copies_due: dict[int, list[bytes]] = defaultdict(list)
     for event in decode_events(events):
         for session, report in teller.reports(event):
-            number = len(due[session]) + 1
-            if isinstance(report, AttributesOf):
-                due[session].append(_attributes_message(number, report))
-            else:
-                due[session].append(_REPORT.pack(*_EXECUTION_REPORT, number, *report.values()))
-    return due
+            due[session].append(_message(len(due[session]) + 1, report))
+            if session:
+                copies = copies_due[report.participant if isinstance(report, AttributesOf) else report["participant"]]
+                copies.append(_message(len(copies) + 1, report))
+    return due, copies_due
+
+
+def _message(number: int, report: dict[str, int] | AttributesOf) -> bytes:
+    if isinstance(report, AttributesOf):
+        return _attributes_message(number, report)
+    return _REPORT.pack(*_EXECUTION_REPORT, number, *report.values())
 
 
 def _attributes_message(number: int, event: AttributesOf) -> bytes:

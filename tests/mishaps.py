@@ -1,7 +1,8 @@
 """A story: clients trade over real sockets while their connections, their processes and the venue's meet with mishaps; then all is audited.
 
 `ome run` is a process of its own, with a journal and an event log; so is each client (tests/traders.py). Most clients talk through a proxy
-that delays, doubles and reorders frames (tests/proxies.py). While they trade,
+that delays, doubles and reorders frames (tests/proxies.py). One or two have no sessions, but listen to a drop copy of a participant that
+trades. While they trade,
 
 - connections are cut, one client's or all, between any two bytes;
 - the venue is killed, and started again on its directory and port;
@@ -9,8 +10,9 @@ that delays, doubles and reorders frames (tests/proxies.py). While they trade,
 - clients are frozen for longer than the venue waits for a sign of life, and go on;
 - clients are killed, and begun anew from their ledgers.
 
-In the end they settle, log out, return, and catch up; the venue stops; tests/ledgers.py holds what each client wrote down against the event
-log. What a story does, and when, follows from its seed; how the processes are scheduled does not.
+In the end they settle, log out, return, and catch up; so does a drop copy that was never there before; the venue stops; tests/ledgers.py
+holds what each client wrote down against the event log. What a story does, and when, follows from its seed; how the processes are
+scheduled does not.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """A client, its sessions (PARTICIPANT:NUMBER:CHOICE), and whether there is a proxy before it."""
+    """A client, its sessions (PARTICIPANT:NUMBER:CHOICE) or drop copies (PARTICIPANT:WORD), and whether there is a proxy before it."""
 
     kind: str
     sessions: tuple[str, ...]
@@ -100,9 +102,11 @@ class Told:
 
     def as_line(self) -> str:
         """In words."""
+        audited = self.audited
         counts = ", ".join(f"{count} {what}" for what, count in (self.mishaps + self.frames).items())
         skipped = "".join(f", skipped: {what}" for what in self.skipped)
-        return f"{self.audited.commands:,} commands, {self.audited.reports:,} reports, {self.logons} logons; {counts}{skipped}"
+        told = f"{audited.commands:,} commands, {audited.reports:,} reports, {audited.copies:,} copies, {self.logons} logons"
+        return f"{told}; {counts}{skipped}"
 
 
 def plan(seed: int, seconds: float = TRADE_S) -> Plan:
@@ -111,8 +115,12 @@ def plan(seed: int, seconds: float = TRADE_S) -> Plan:
     sessions = (("FIRM1:0:never", "FIRM2:0:never"), ("FIRM1:1:disconnect", "FIRM3:0:never"), ("FIRM2:1:logout",), ("FIRM3:1:disconnect",))
     alone = draw.randrange(2 * len(sessions))  # half of the stories have a client without a proxy
     clients = tuple(Cast("async" if index in (1, 2) else "sync", names, index != alone) for index, names in enumerate(sessions))
+    copies = draw.sample(("FIRM1:copy", "FIRM2:copy", "FIRM3:copy"), draw.randint(1, 2))
+    clients += tuple(Cast("copy", (name,), is_behind_proxy=True) for name in copies)
     kinds = [*Mishap, *draw.choices(list(Mishap), k=draw.randint(1, 4))]
-    mishaps = [Planned(seconds * draw.uniform(_QUIET, 1 - _QUIET), kind, draw.randrange(len(clients)), draw.random()) for kind in kinds]
+    meant = [(kind, draw.randrange(len(sessions))) for kind in kinds]
+    meant += [(kind, draw.randrange(len(sessions), len(clients))) for kind in (Mishap.CUT, Mishap.FREEZE, Mishap.KILL_CLIENT)]
+    mishaps = [Planned(seconds * draw.uniform(_QUIET, 1 - _QUIET), kind, who, draw.random()) for kind, who in meant]
     return Plan(clients, tuple(sorted(mishaps, key=lambda planned: planned.at_s)), Troubles(twice=0.04, overtaken=0.03, late=0.03))
 
 
@@ -128,13 +136,14 @@ class Client:
         self._endpoint = self.proxy.endpoint if self.proxy else endpoint
         self.process: ClientProcess | None = None
         self.is_frozen = False
-        self.ledgers = [Ledger(directory, SessionName(name.split(":")[0], int(name.split(":")[1]))) for name in cast.sessions]
+        self.ledgers = [Ledger(directory, SessionName.of(name)) for name in cast.sessions]
 
-    def begin(self) -> None:
+    def begin(self, *, goes: bool = True) -> None:
         """A process, the first or a new one, which trades."""
         arguments = (self._cast.kind, self._endpoint, self._directory, str(self._seed), list(self._cast.sessions), 8 * (self._index + 1))
         self.process = trader_process(*arguments)
-        self.process.tell("go")
+        if goes:
+            self.process.tell("go")
 
     def close(self) -> None:
         """Kills it."""
@@ -177,15 +186,20 @@ class Story:
     def run(self) -> Told:
         """All of it. Raises one of FAILURES where a process fails or does not answer in time; Lost where the audit fails."""
         self._venue.start()
-        for index, cast in enumerate(self.plan.clients):
-            self._clients.append(Client(cast, index, self.seed, self._venue.orders_endpoint, self._directory, self.plan.troubles))
+        for cast in self.plan.clients:
+            self._add(cast)
         with ThreadPoolExecutor() as pool:
-            list(pool.map(Client.begin, self._clients))
+            list(pool.map(lambda client: client.begin(), self._clients))
         self._trade()
         logons = self._settle()
         frames = sum((client.proxy.counts for client in self._clients if client.proxy), Counter())
         told = Told(audit(self.journal, self.ledgers), self._mishaps, self._skipped, frames, logons)
         return told
+
+    def _add(self, cast: Cast) -> Client:
+        client = Client(cast, len(self._clients), self.seed, self._venue.orders_endpoint, self._directory, self.plan.troubles)
+        self._clients.append(client)
+        return client
 
     # ---- while they trade ----
 
@@ -269,6 +283,7 @@ class Story:
             if client.proxy is not None:
                 client.proxy.calm()
         self._ask("leave")
+        self._add(Cast("copy", ("FIRM1:late",), is_behind_proxy=False)).begin(goes=False)
         self._ask("return")
         for process in self._processes():
             process.tell("end")

@@ -136,6 +136,38 @@ def test_reports_older_than_memory_come_from_the_journal_and_the_newest_follow(t
             assert (name, fields["reason"], fields["next_report_sequence"]) == ("ResendAnswer", Reason.SEQUENCE_GAP, 9_040)
 
 
+def refusals(wire: Wire, first: int, count: int) -> None:
+    """Orders with these client order ids, each of which gets one report."""
+    for start in range(first, first + count, 200):
+        wire.say(b"".join(new_order(client_order_id=start + i, quantity=0) for i in range(200)))
+        reports(wire, 200)
+
+
+def test_the_journals_reports_of_a_number_are_those_of_its_owner(tmp_path: Path) -> None:
+    """Of sessions and of drop copies: whoever had the number before has as many, and they are in the journal, too."""
+    limits = Limits(order_count_max=100, level_count_max=100, instrument_count_max=10, session_count_max=2)
+    config = venue_config(tmp_path, limits=limits, reports_in_memory=4_096)
+
+    def check(endpoint: str, logon: dict[str, Any], first: int, count: int) -> None:
+        with Wire(endpoint) as wire:
+            assert wire.log_on(**logon, next_report_sequence=1)["report_sequence"] == count
+            assert [fields["client_order_id"] for _, fields in reports(wire, count)] == list(range(first, first + count))
+
+    with Server(config) as server:
+        for name, number, first, count in (("A", 0, 10_000, 9_000), ("B", 1, 20_000, 200), ("B", 2, 30_000, 5_000)):
+            with Wire(server.orders_endpoint) as wire:
+                logged_on(wire, name, number)
+                refusals(wire, first, count)
+        check(server.orders_endpoint, {"name": "B", "number": 2}, 30_000, 5_000)  # A's number
+        with Wire(server.orders_endpoint) as wire:
+            logged_on(wire, "C")  # B's other number, and the participant's number that was A's
+            refusals(wire, 40_000, 5_000)
+        check(server.orders_endpoint, {"name": "C", "logon_flags": COPY}, 40_000, 5_000)
+    with Server(config) as server:
+        check(server.orders_endpoint, {"name": "C", "logon_flags": COPY}, 40_000, 5_000)
+        check(server.orders_endpoint, {"name": "B", "number": 2}, 30_000, 5_000)
+
+
 def test_where_reports_are_gone_it_is_told(tmp_path: Path) -> None:
     """REPORTS_GONE without a journal, as for a session; those in memory follow."""
     config = venue_config(None, policy=Policy.MEMORY, reports_in_memory=4_096)
@@ -254,7 +286,7 @@ def logged_on(wire: Wire, name: str, number: int = 0) -> None:
         time.sleep(0.3)
 
 
-def test_a_participant_that_begins_anew_ends_its_drop_copies(tmp_path: Path) -> None:
+def test_a_participant_without_sessions_begins_anew_and_ends_its_drop_copies(tmp_path: Path) -> None:
     """UNKNOWN_SESSION: its last session is gone; when it has one again, its reports count from 1."""
     limits = Limits(order_count_max=100, level_count_max=100, instrument_count_max=10, session_count_max=2)
     refused = new_order(quantity=0)  # so its session has no order that lives, and is in nobody's way
@@ -269,16 +301,19 @@ def test_a_participant_that_begins_anew_ends_its_drop_copies(tmp_path: Path) -> 
                 logged_on(wire, "B", number)
                 wire.say(refused)
                 reports(wire, 1)
-        assert copy.ask(TEST)[1]["report_sequence"] == 1
-        with Wire(server.orders_endpoint) as wire:
-            logged_on(wire, "A")
-            wire.say(refused)
-            told = reports(wire, 1)
-            name, fields = copy.hear()
-            assert (name, fields["reason"]) == ("Logout", Reason.UNKNOWN_SESSION)
-            with Wire(server.orders_endpoint) as again:
-                again.log_on("A", logon_flags=COPY, next_report_sequence=1)
-                assert reports(again, 1) == told
+        name, fields = copy.hear()
+        assert (name, fields["reason"]) == ("Logout", Reason.UNKNOWN_SESSION)
+        with Wire(server.orders_endpoint) as other, Wire(server.orders_endpoint) as again:
+            assert other.log_on("C", logon_flags=COPY, next_report_sequence=1)["report_sequence"] == 0  # though it has the number now
+            other.close()
+            deadline = time.monotonic() + 5
+            while again.log_on("A", logon_flags=COPY, next_report_sequence=1)["reason"] == Reason.BUSY:
+                assert time.monotonic() < deadline, "the number does not become free"
+                time.sleep(0.3)
+            with Wire(server.orders_endpoint) as wire:
+                logged_on(wire, "A")
+                wire.say(refused)
+                assert reports(again, 1) == reports(wire, 1)
 
 
 # Who may

@@ -350,6 +350,19 @@ def test_more_names_than_numbers_while_one_changes_hands_wait() -> None:
     assert late.participant not in (waits.participant, twice.participant)
 
 
+def test_a_number_that_changes_hands_is_no_drop_copys() -> None:
+    """The reports under it are the former owner's, until the engine has answered: neither name gets a drop copy before."""
+    venue = FakeVenue(1, known={1: (b"IDLE", 0, 1)})
+    venue.look(1).is_defined = 1
+    waits = venue.registry.log_on(b"WAITS", 0)
+    assert isinstance(waits, Lease)
+    assert waits.is_reused
+    assert venue.registry.hold(b"WAITS") is venue.registry.hold(b"IDLE") is Reason.BUSY
+    venue.registry.define(waits.session, waits.participant)
+    assert venue.registry.hold(b"WAITS") == waits.participant
+    assert venue.registry.hold(b"IDLE") is Reason.BUSY
+
+
 def test_a_logon_looks_at_a_bounded_number_of_sessions() -> None:
     """With all numbers in use a refusal must not cost a walk over them. An idle one is found all the same."""
     count = 1_000

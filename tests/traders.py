@@ -1,6 +1,7 @@
 """A client that trades and keeps ledgers, in a process of its own: it may be stopped, killed and begun again, and goes on.
 
-It has one or more sessions, and trades at random on `go` until a word comes in. Its words, beside `go`, are answered:
+It has one or more sessions, and trades at random on `go` until a word comes in; or drop copies, and listens. Its words, beside `go`, are
+answered:
 
 - `settle`: waits until every command is answered.
 - `leave`: logs out.
@@ -25,7 +26,7 @@ import numpy.typing as npt
 from ledgers import Ledger, SessionName
 from processes import ClientProcess, is_asked
 
-from ome.client import AsyncOrderEntry, OrderEntry, SessionLost, TimedOut
+from ome.client import AsyncOrderEntry, DropCopy, OrderEntry, SessionLost, TimedOut
 from ome.codec import Records, amend_order, cancel_order, encode_commands, mass_cancel, reduce_order
 from ome.enums import EventKind, OrderType, SelfTradePrevention, SelfTradeScope, Side, Term, TimeInForce
 from ome.errors import OmeError
@@ -151,8 +152,7 @@ class Trader:
     """One session: what both kinds of order entry share. Its ledger says where it was."""
 
     def __init__(self, given: argparse.Namespace, session: str, index: int) -> None:
-        participant, number, choice = session.split(":")
-        self.name = SessionName(participant, int(number))
+        self.name = SessionName.of(session)
         self.ledger = Ledger(given.directory, self.name)
         past = self.ledger.open()
         self.random = random.Random(f"{given.seed} {session} {self.ledger.commands_sent}")
@@ -161,17 +161,21 @@ class Trader:
         self._due = 0.0  # when it sends again
         self._options: dict[str, Any] = {
             "endpoint": given.orders,
-            "participant": participant,
+            "participant": self.name.participant,
             "session_number": self.name.number,
             "timeout": BOUND_S / 2,
             "liveness": 2.0,
             "heartbeat": HEARTBEAT_S,
-            "cancel_on_disconnect": choice,
+            "cancel_on_disconnect": session.split(":")[2],
         }
 
     def options(self, *, returns: bool = True) -> dict[str, Any]:
         """Of an order entry that goes on where the ledger ends."""
         return self._options | {"next_report": self.ledger.last + 1, "reconnect": BOUND_S if returns else None}
+
+    def log_on(self, *, returns: bool) -> OrderEntry:
+        """An order entry that waits for what it does."""
+        return OrderEntry(**self.options(returns=returns))
 
     def begin(self, entry: OrderEntry | AsyncOrderEntry) -> None:
         """The first logon was answered."""
@@ -206,6 +210,30 @@ class Trader:
         return {"logons": entry.logon_count, "commands": self.ledger.commands_sent, "reports": self.ledger.last}
 
 
+class Listener:
+    """One drop copy, in the place of a trader."""
+
+    def __init__(self, given: argparse.Namespace, copy: str) -> None:
+        self.name = SessionName.of(copy)
+        self.ledger = Ledger(given.directory, self.name)
+        self.ledger.open()
+        self._options: dict[str, Any] = {
+            "endpoint": given.orders,
+            "participant": self.name.participant,
+            "timeout": BOUND_S / 2,
+            "liveness": 2.0,
+            "heartbeat": HEARTBEAT_S,
+        }
+
+    def log_on(self, *, returns: bool) -> DropCopy:
+        """Goes on where the ledger ends; an empty one begins with the first report that there ever was."""
+        return DropCopy(**self._options, next_report=self.ledger.last + 1, reconnect=BOUND_S if returns else None)
+
+    def take(self, reports: npt.NDArray[np.void]) -> None:
+        """Writes down what was received."""
+        self.ledger.take(reports)
+
+
 class Due:
     """A wait that is bounded."""
 
@@ -222,15 +250,15 @@ class Due:
 class SyncClient:
     """Sessions of OrderEntry, in turn."""
 
-    def __init__(self, traders: list[Trader]) -> None:
+    def __init__(self, traders: list[Any]) -> None:
         self._traders = traders
-        self._entries: dict[Trader, OrderEntry] = {}
+        self._entries: dict[Any, Any] = {}
 
-    def _log_on(self, trader: Trader, *, returns: bool = True) -> OrderEntry:
+    def _log_on(self, trader: Any, *, returns: bool = True) -> Any:
         due = Due(f"first logon of {trader.name}")
         while True:
             try:
-                entry = self._entries[trader] = OrderEntry(**trader.options(returns=returns))
+                entry = self._entries[trader] = trader.log_on(returns=returns)
             except (SessionLost, TimedOut, EndpointError) as error:
                 due.check(str(error))
                 time.sleep(0.05)
@@ -285,6 +313,22 @@ class SyncClient:
                     trader.take(entry.receive(0.1))
                     due.check("it is there")
         return {}
+
+
+class CopyClient(SyncClient):
+    """Drop copies, each a Listener."""
+
+    def go(self) -> None:
+        """Listens until a word comes in."""
+        for listener in self._traders:
+            self._log_on(listener)
+        while not is_asked():
+            for listener, copy in self._entries.items():
+                listener.take(copy.receive(_TURN_S))
+
+    def settle(self) -> dict[str, Any]:
+        """It waits for no answers."""
+        return {str(one.name): {"logons": copy.logon_count, "reports": one.ledger.last} for one, copy in self._entries.items()}
 
 
 class AsyncClient:
@@ -378,7 +422,8 @@ class AsyncClient:
 
 
 def trader_process(kind: str, endpoint: str, directory: Path, seed: str, sessions: list[str], first: int) -> ClientProcess:
-    """Such a client in a process of its own. A session is PARTICIPANT:NUMBER:CHOICE, the choice that of cancel on disconnect.
+    """Such a client in a process of its own. A session is PARTICIPANT:NUMBER:CHOICE, the choice that of cancel on disconnect;
+    a drop copy PARTICIPANT:WORD.
 
     `first` is the number of its first session among all: their client order ids must differ.
     """
@@ -386,10 +431,17 @@ def trader_process(kind: str, endpoint: str, directory: Path, seed: str, session
     return ClientProcess(f"the client of {', '.join(sessions)}", [sys.executable, __file__, *options])
 
 
+def _client(given: argparse.Namespace) -> SyncClient | AsyncClient:
+    if given.kind == "copy":
+        return CopyClient([Listener(given, copy) for copy in given.sessions])
+    traders = [Trader(given, session, given.first + index) for index, session in enumerate(given.sessions)]
+    return SyncClient(traders) if given.kind == "sync" else AsyncClient(traders)
+
+
 def main() -> int:
     """One client, asked on standard input."""
     parser = argparse.ArgumentParser(description="One client that keeps ledgers.")
-    parser.add_argument("kind", choices=("sync", "async"))
+    parser.add_argument("kind", choices=("sync", "async", "copy"))
     parser.add_argument("orders")
     parser.add_argument("directory", type=Path)
     parser.add_argument("sessions", nargs="+")
@@ -397,8 +449,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, required=True)
     given = parser.parse_args()
     try:
-        traders = [Trader(given, session, given.first + index) for index, session in enumerate(given.sessions)]
-        client = SyncClient(traders) if given.kind == "sync" else AsyncClient(traders)
+        client = _client(given)
         words = {"settle": client.settle, "leave": client.leave, "return": client.come_back, "end": client.end}
         print(json.dumps({"ready": True}), flush=True)
         with open(0, "rb", buffering=0, closefd=False) as asked:  # not buffered: select must see what is not read yet

@@ -137,6 +137,7 @@ typedef struct
 {
     uint64_t next_report_sequence;
     uint64_t report_sequence; /* the newest that there is */
+    uint64_t settled_sequence; /* from this command on the number is its own: before, it may have been another one's */
     uint32_t request; /* counts the questions */
     uint16_t session;
     uint16_t participant; /* all reports of this participant are wanted, for a drop copy; 0: those of the session */

@@ -94,6 +94,18 @@ uint64_t ome_gateway_first_copy(const ome_gateway_t *gateway, const ome_session_
     return copy->report_sequence + 1;
 }
 
+uint64_t ome_gateway_copies_settled(const ome_gateway_t *gateway, uint16_t participant)
+{
+    const ome_session_table_t *table = &gateway->table;
+    uint64_t settled = table->participants[participant].begun_sequence;
+    for (uint32_t number = 1; number <= table->session_count_max && table->participants[participant].begun_sequence == 0; number++)
+    {
+        const uint64_t defined = table->owners[number] == participant ? table->sessions[number].defined_sequence : 0;
+        settled = settled == 0 || (defined != 0 && defined < settled) ? defined : settled;
+    }
+    return settled;
+}
+
 void ome_gateway_end_copies(ome_gateway_t *gateway, uint16_t participant)
 {
     ome_session_table_t *table = &gateway->table;

@@ -21,6 +21,7 @@ static void gateway_take_session(ome_gateway_t *gateway, const ome_link_session_
         .report_sequence = session->report_sequence,
         .defined_sequence = session->defined_sequence};
     memcpy(slot->participant_name, session->participant_name, OME_NAME_SIZE);
+    (void)ome_session_table_own(&gateway->table, session->session, session->participant);
     gateway->table.participants[session->participant].report_sequence = session->participant_reports;
 }
 

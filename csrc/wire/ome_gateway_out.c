@@ -119,9 +119,10 @@ static void gateway_note_other(ome_gateway_t *gateway, const ome_event_t *event)
 
 void ome_gateway_note_definition(ome_gateway_t *gateway, const ome_event_t *event)
 {
-    if (ome_session_table_note_participant(&gateway->table, event))
+    const uint16_t begun = ome_session_table_note_participant(&gateway->table, event);
+    if (begun != 0)
     {
-        ome_gateway_end_copies(gateway, event->participant);
+        ome_gateway_end_copies(gateway, begun);
     }
     gateway_note_other(gateway, event);
     gateway->event = *event;
@@ -371,6 +372,7 @@ void ome_gateway_wanted(const ome_gateway_t *gateway, ome_gateway_wanted_t *want
     const ome_session_slot_t *session = &gateway->table.sessions[gateway->archive.session];
     *wanted = (ome_gateway_wanted_t){.next_report_sequence = session->sent_sequence + 1,
         .report_sequence = session->report_sequence,
+        .settled_sequence = session->is_copy ? ome_gateway_copies_settled(gateway, session->participant) : session->defined_sequence,
         .request = gateway->archive.request,
         .session = gateway->archive.session,
         .participant = session->is_copy ? session->participant : 0};

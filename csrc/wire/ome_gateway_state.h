@@ -188,6 +188,9 @@ uint64_t ome_gateway_copy_at(const ome_gateway_t *gateway, const ome_session_slo
 /* The number of the participant's oldest report in memory; one more than the newest where there is none. Looks at all that is there. */
 uint64_t ome_gateway_first_copy(const ome_gateway_t *gateway, const ome_session_slot_t *copy);
 
+/* The command from which on a participant surely has its number: where it is not known, that which defined the first of its sessions. */
+uint64_t ome_gateway_copies_settled(const ome_gateway_t *gateway, uint16_t participant);
+
 /* Ends the drop copies of a participant: its reports begin anew. */
 void ome_gateway_end_copies(ome_gateway_t *gateway, uint16_t participant);
 

@@ -12,6 +12,7 @@ void ome_session_table_init(
     table->slot_count_max = session_count_max + (copy_count_max < numbers_left ? copy_count_max : numbers_left);
     table->sessions = ome_arena_take(arena, ((uint64_t)table->slot_count_max + 1) * sizeof(ome_session_slot_t));
     table->participants = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(ome_participant_reports_t));
+    table->owners = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(uint16_t));
     table->by_connection = ome_arena_take(arena, ((uint64_t)connection_slot_max + 1) * sizeof(uint16_t));
     table->is_connected = ome_arena_take(arena, ((uint64_t)session_count_max + 1) * sizeof(uint8_t));
     table->connection_slot_max = connection_slot_max;
@@ -31,6 +32,7 @@ void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engi
         }
         slot->is_defined = true;
         slot->participant = ome_session_participant(engine, number);
+        (void)ome_session_table_own(table, (uint16_t)number, slot->participant);
         slot->session_number = engine->sessions[number].session_number;
         memcpy(slot->participant_name, engine->sessions[number].participant_name, OME_NAME_SIZE);
         table->participants[slot->participant].report_sequence = ome_define_participant_reports(engine, slot->participant);
@@ -44,17 +46,37 @@ void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engi
     }
 }
 
-bool ome_session_table_note_participant(ome_session_table_t *table, const ome_event_t *event)
+uint16_t ome_session_table_own(ome_session_table_t *table, uint16_t session, uint16_t participant)
+{
+    const uint16_t former = table->owners[session];
+    table->owners[session] = participant;
+    table->participants[participant].session_count++;
+    return former != 0 && --table->participants[former].session_count == 0 ? former : 0;
+}
+
+/* Returns whether there were reports before. */
+static bool session_table_begin_reports(ome_session_table_t *table, uint16_t participant, uint64_t sequence)
+{
+    ome_participant_reports_t *reports = &table->participants[participant];
+    const bool had_reports = reports->report_sequence != 0;
+    reports->report_sequence = 0;
+    reports->begun_sequence = sequence;
+    return had_reports;
+}
+
+uint16_t ome_session_table_note_participant(ome_session_table_t *table, const ome_event_t *event)
 {
     const bool is_of_session = event->kind == OME_EVENT_KIND_DEFINED && event->command_kind == OME_COMMAND_KIND_DEFINE_SESSION;
-    if (!is_of_session || event->quantity != 0 || event->participant > table->session_count_max)
+    if (!is_of_session || event->session > table->session_count_max || event->participant > table->session_count_max)
     {
-        return false;
+        return 0;
     }
-    ome_participant_reports_t *participant = &table->participants[event->participant];
-    const bool had_reports = participant->report_sequence != 0;
-    *participant = (ome_participant_reports_t){.begun_sequence = event->sequence};
-    return had_reports;
+    const uint16_t former = ome_session_table_own(table, event->session, event->participant);
+    if (former != 0 && session_table_begin_reports(table, former, event->sequence))
+    {
+        return former;
+    }
+    return event->quantity == 0 && session_table_begin_reports(table, event->participant, event->sequence) ? event->participant : 0;
 }
 
 /* A drop copy is no session: who counts sessions does not see it. */

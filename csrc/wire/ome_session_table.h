@@ -52,14 +52,15 @@ typedef struct
 typedef struct
 {
     uint64_t report_sequence; /* of the newest */
-    uint64_t
-        begun_sequence; /* of the command that gave the number to the participant: reports of commands up to it are another one's; 0: unknown */
+    uint64_t begun_sequence; /* of the command that gave or took the number: reports of commands up to it are another one's; 0: unknown */
+    uint32_t session_count; /* its sessions in the engine */
 } ome_participant_reports_t;
 
 typedef struct
 {
     ome_session_slot_t *sessions; /* by session; the first is not used; drop copies are behind the sessions */
     ome_participant_reports_t *participants; /* by participant */
+    uint16_t *owners; /* by session: the participant whose it is in the engine, as far as events were read; 0: nobody's */
     _Atomic uint8_t *is_connected; /* by session: the same as whether it has a peer, for other threads */
     uint16_t *by_connection; /* sessions, by the slot of the connection: the first of those that it has, or 0 */
     uint32_t connection_slot_max;
@@ -79,9 +80,12 @@ void ome_session_table_init(
 /* Takes over the sessions that an engine has, before its thread starts. */
 void ome_session_table_seed(ome_session_table_t *table, const ome_engine_t *engine);
 
-/* An event may give a participant's number to another one, or to the same once more: its reports begin anew. Returns whether there were some
- * before. */
-bool ome_session_table_note_participant(ome_session_table_t *table, const ome_event_t *event);
+/* The engine has the session as this participant's. Returns the participant that has lost its last session by it, or 0. */
+uint16_t ome_session_table_own(ome_session_table_t *table, uint16_t session, uint16_t participant);
+
+/* An event may take a participant's last session, or give its number to another one: its reports begin anew. Returns the participant of
+ * which there were some before, or 0. */
+uint16_t ome_session_table_note_participant(ome_session_table_t *table, const ome_event_t *event);
 
 /* Whether a report to the participant's session is one of the participant's, and not of one that had its number before. */
 static inline bool ome_session_table_is_participants(const ome_session_table_t *table, uint16_t participant, uint64_t engine_sequence)

@@ -227,7 +227,7 @@ class Gateway:
         wanted = ffi.new("ome_gateway_wanted_t *")
         lib.ome_gateway_wanted(self._pointer, wanted)
         first, last = int(wanted.next_report_sequence), int(wanted.report_sequence)
-        self._archive.ask(Wanted(wanted.request, wanted.session, first, last, wanted.participant))
+        self._archive.ask(Wanted(wanted.request, wanted.session, first, last, int(wanted.settled_sequence), wanted.participant))
 
     def _take_reports(self, request: int, reports: bytes) -> None:
         """The archive's answer, on its thread."""
@@ -319,9 +319,7 @@ class Gateway:
             return Reason.BAD_FLAGS
         if logon.is_copy and (logon.flags or logon.number or logon.options != LogonFlags.DROP_COPY):
             return Reason.BAD_FLAGS
-        if logon.options & LogonFlags.ADD_SESSION and (
-            Role.GATEWAY not in credential.roles or any(map(self._is_copy, self._sessions_of(logon.peer)))
-        ):
+        if logon.options & LogonFlags.ADD_SESSION and (Role.GATEWAY not in credential.roles or self._has_copy(logon.peer)):
             return Reason.NOT_PERMITTED
         return Reason.NONE
 
@@ -373,7 +371,7 @@ class Gateway:
         entry.participant = lease.participant
         entry.session_number = logon.number
         entry.flags = logon.flags
-        entry.is_added = logon.options & LogonFlags.ADD_SESSION != 0
+        entry.is_added = logon.options & LogonFlags.ADD_SESSION != 0 and not self._has_copy(logon.peer)  # it may be one by now
         entry.is_defined = lease.is_defined
         ffi.memmove(entry.participant_name, logon.name.ljust(16, b"\0"), 16)
         others = [] if entry.is_added else [session for session in self._sessions_of(logon.peer) if session != lease.session]
@@ -388,6 +386,10 @@ class Gateway:
     def _is_copy(self, session: int) -> bool:
         """Whether this is the number of a drop copy: those follow the numbers of sessions."""
         return session > self._settings.limits.session_count_max
+
+    def _has_copy(self, peer: int) -> bool:
+        """Whether the connection is a drop copy, to which no session is added."""
+        return any(map(self._is_copy, self._sessions_of(peer)))
 
     def _admit_copy(self, logon: _Logon) -> Reason:
         """The connection becomes a drop copy. Its participant keeps its number for as long, though it may have no session yet."""

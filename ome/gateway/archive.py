@@ -37,6 +37,7 @@ _COUNTED_FROM: Final = 2  # the version of the rules that counts the reports of 
 class Wanted:
     """Reports of a session from `first` on, and no further than `last`, which it has. `request` is the question's number.
 
+    From the command `settled` on, the session's number is its own: the reports of before may be another one's.
     With a `participant`, all reports of it are wanted, for a drop copy, under the numbers that they have there.
     """
 
@@ -44,6 +45,7 @@ class Wanted:
     session: int
     first: int
     last: int
+    settled: int = 0
     participant: int = 0
 
 
@@ -161,22 +163,37 @@ class _Reader:
     def read(self, wanted: Wanted) -> bytes:
         """The next reports that are wanted, GIVEN_AT_ONCE at most; none at the end of the journal."""
         most = GIVEN_AT_ONCE * REPORT_SIZE
-        while len(self._pending) < most and self._last < wanted.last and not self._is_stopping():
+        is_cut = False
+        while not self._is_stopping():
+            is_settled = self._sequence() >= wanted.settled
+            if is_settled and (len(self._pending) >= most or self._last >= wanted.last):
+                break
             batch = self._replay.read(_COMMANDS_AT_ONCE)
             if batch is None:
                 break
-            if self._participant:
-                self._read_copies(batch.events.tobytes(), wanted)
-                continue
-            _, defined = _progress(self._replay, wanted)
-            if defined != self._defined:  # the number is another session's from there on
-                self._defined, self._last = defined, 0
-                self._pending.clear()
-            self._make(batch.events.tobytes(), wanted.first)
+            self._read_events(batch.events.tobytes(), wanted)
+            if not is_settled and len(self._pending) > most:
+                del self._pending[most:]  # most likely another one's
+                is_cut = True
+            is_cut = is_cut and bool(self._pending)
         given = bytes(self._pending[:most])
         del self._pending[:most]
-        self._next = wanted.first + len(given) // REPORT_SIZE
+        self._next = 0 if is_cut else wanted.first + len(given) // REPORT_SIZE
         return given
+
+    def _sequence(self) -> int:
+        engine = lib.ome_replay_engine(self._replay.pointer)
+        return 0 if engine == ffi.NULL else EngineView(engine).sequence
+
+    def _read_events(self, events: bytes, wanted: Wanted) -> None:
+        if self._participant:
+            self._read_copies(events, wanted)
+            return
+        _, defined = _progress(self._replay, wanted)
+        if defined != self._defined:  # the number is another session's from there on
+            self._defined, self._last = defined, 0
+            self._pending.clear()
+        self._make(events, wanted.first)
 
     def _read_copies(self, events: bytes, wanted: Wanted) -> None:
         """The same for a participant. Where the engine has counted otherwise, by rules of before, the numbers begin there."""

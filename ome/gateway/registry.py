@@ -98,8 +98,8 @@ class SessionRegistry:
     def hold(self, name: bytes) -> int | Reason:
         """The participant number of a name, or one that it may have, for a drop copy; it keeps it until `release`."""
         participant = self._participants.get(name, 0) or self._free_participants.take()
-        if participant == 0:
-            return Reason.BUSY
+        if participant == 0 or self._name_counts[participant] > 1:
+            return Reason.BUSY  # as below; or the number changes hands, and its reports are still, or not yet, those of the name
         if name not in self._participants:
             self._participants[name] = participant
             self._name_counts[participant] += 1

@@ -508,11 +508,11 @@ class GatewayProcess:
             self._ready.set()
         elif what == "wanted":
             request, session, first, last = (int(str(message[name])) for name in ("request", "session", "first", "last"))
-            participant = int(str(message["participant"]))
+            settled, participant = int(str(message["settled"])), int(str(message["participant"]))
             number_max = self._settings.limits.session_count_max
             if not 1 <= (participant or session) <= number_max or not 1 <= first <= _REPORT_MAX or not 0 <= last <= _REPORT_MAX:
                 raise ValueError(f"session {session}, participant {participant}, reports {first} to {last}")
-            self._archive.ask(Wanted(request, session, first, last, participant))
+            self._archive.ask(Wanted(request, session, first, last, settled, participant))
         elif what == "note":
             kind, fields = LogKind(str(message["kind"])), message["fields"]
             if kind not in _NOTES or not isinstance(fields, dict):

@@ -1,5 +1,5 @@
-/* The reports of each session as the journal would give them: a second engine applies what the ring has, and the report table that the
- * archive uses makes the reports of its events. */
+/* The reports of each session, and those of each participant for its drop copies, as the journal would give them: a second engine applies
+ * what the ring has, and the report tables that the archive uses make the reports of its events. */
 #ifndef GATEWAY_TRUTH_H
 #define GATEWAY_TRUTH_H
 
@@ -16,15 +16,41 @@ typedef struct
     uint64_t capacity;
 } truth_session_t;
 
+/* The reports of whoever has a participant's number, from when it got the number. */
+typedef struct truth_copies truth_copies_t;
+
+struct truth_copies
+{
+    truth_copies_t *former; /* of whoever had the number before, or of the same one before it began anew */
+    char name[OME_NAME_SIZE];
+    uint64_t begun_sequence;
+    uint8_t *reports;
+    uint64_t count;
+    uint64_t capacity;
+};
+
 typedef struct
 {
     ome_engine_t *engine;
     recorder_t *recorder;
     ome_report_table_t *tables[TRUTH_SESSIONS + 1]; /* by session: each reads all events */
     truth_session_t sessions[TRUTH_SESSIONS + 1];
+    ome_report_table_t *copy_tables[TRUTH_SESSIONS + 1]; /* by participant */
+    uint8_t copy_sessions[TRUTH_SESSIONS + 1][TRUTH_SESSIONS + 1]; /* by participant: 1 for those that it has */
+    truth_copies_t *copies[TRUTH_SESSIONS + 1]; /* by participant: the newest; NULL: nobody has had the number */
     uint64_t stops_count; /* of kinds of reports that were made */
     uint64_t attributes_count;
 } truth_t;
+
+static inline void truth_begin_copies(truth_t *truth, uint16_t participant, const char *name)
+{
+    truth_copies_t *begun = calloc(1, sizeof(truth_copies_t));
+    CHECK(begun != NULL);
+    begun->former = truth->copies[participant];
+    begun->begun_sequence = truth->engine->sequence;
+    memcpy(begun->name, name, OME_NAME_SIZE);
+    truth->copies[participant] = begun;
+}
 
 static inline truth_t *truth_new(ome_engine_t *engine)
 {
@@ -37,6 +63,13 @@ static inline truth_t *truth_new(ome_engine_t *engine)
         CHECK_EQUAL(ome_report_table_create(NULL, &engine->limits, &truth->tables[session]), OME_OK);
         truth->sessions[session].wanted = (ome_report_wanted_t){
             .defined_sequence = engine->progress[session].defined_sequence, .next_report_sequence = 1, .session = session};
+        CHECK_EQUAL(ome_report_table_create(NULL, &engine->limits, &truth->copy_tables[session]), OME_OK);
+        if (ome_session_is_defined(engine, session))
+        {
+            const uint16_t participant = ome_session_participant(engine, session);
+            truth->copy_sessions[participant][session] = 1;
+            truth_begin_copies(truth, participant, engine->sessions[session].participant_name);
+        }
     }
     return truth;
 }
@@ -47,6 +80,14 @@ static inline void truth_free(truth_t *truth)
     {
         ome_report_table_destroy(truth->tables[session]);
         free(truth->sessions[session].reports);
+        ome_report_table_destroy(truth->copy_tables[session]);
+        for (truth_copies_t *copies = truth->copies[session]; copies != NULL;)
+        {
+            truth_copies_t *former = copies->former;
+            free(copies->reports);
+            free(copies);
+            copies = former;
+        }
     }
     recorder_free(truth->recorder);
     free(truth->engine);
@@ -103,6 +144,43 @@ static inline void truth_read(truth_t *truth, uint32_t session, const ome_event_
     CHECK_EQUAL(its->count, truth->engine->progress[session].report_sequence);
 }
 
+static inline void truth_read_copies(truth_t *truth, uint16_t participant, const ome_event_t *events, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+    {
+        truth_copies_t *its = truth->copies[participant];
+        ome_copies_wanted_t wanted = {
+            .next_report_sequence = 1, .report_sequence = its != NULL ? its->count : 0, .participant = participant};
+        uint8_t made[2 * REPORT_SIZE];
+        ome_report_table_copies(truth->copy_tables[participant], &events[i], 1, truth->copy_sessions[participant], &wanted, made, 2);
+        CHECK_EQUAL(wanted.event_count, 1);
+        if (wanted.has_begun != 0)
+        {
+            truth_begin_copies(truth, participant, truth->engine->sessions[events[i].session].participant_name);
+            its = truth->copies[participant];
+        }
+        if (wanted.report_count == 0)
+        {
+            continue;
+        }
+        CHECK(its != NULL);
+        if (its->count + 2 > its->capacity)
+        {
+            its->capacity = 2 * its->count + 64;
+            its->reports = realloc(its->reports, its->capacity * REPORT_SIZE);
+            CHECK(its->reports != NULL);
+        }
+        memcpy(its->reports + its->count * REPORT_SIZE, made, wanted.report_count * REPORT_SIZE);
+        its->count += wanted.report_count;
+        CHECK_EQUAL(its->count, wanted.report_sequence);
+    }
+    /* The engine has counted the same; a participant without a session has none. */
+    if (truth->engine->participant_sessions[participant] > 0)
+    {
+        CHECK_EQUAL(truth->copies[participant]->count, ome_engine_participant_reports(truth->engine, participant));
+    }
+}
+
 /* Applies the next command that the house's engine has applied. */
 static inline void truth_step(truth_t *truth, const house_t *house)
 {
@@ -113,6 +191,7 @@ static inline void truth_step(truth_t *truth, const house_t *house)
     for (uint32_t session = 1; session <= TRUTH_SESSIONS; session++)
     {
         truth_read(truth, session, truth->recorder->events, truth->recorder->count);
+        truth_read_copies(truth, (uint16_t)session, truth->recorder->events, truth->recorder->count);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "gateway_truth.h"
 
 #define CALLER_SESSIONS TRUTH_SESSIONS
+#define CALLER_SLOTS (CALLER_SESSIONS + OME_DROP_COPY_COUNT_MAX) /* the numbers of drop copies are behind those of sessions */
 #define CALLER_HEARTBEAT_MS_MIN 100u
 #define CALLER_HEARTBEAT_MS_MAX 60000u
 
@@ -36,9 +37,10 @@ typedef struct
     caller_entry_t entries[CALLER_SESSIONS + 1];
     caller_entry_t formers[CALLER_SESSIONS + 1];     /* whose the number is until that of `entries` is defined */
     caller_admission_t waiting[CALLER_SESSIONS + 1]; /* for the engine to give it a number that is another one's; peer 0: nobody */
-    caller_admission_t admitted[CALLER_SESSIONS + 1]; /* the last */
-    bool is_connected[CALLER_SESSIONS + 1];
+    caller_admission_t admitted[CALLER_SLOTS + 1]; /* the last */
+    bool is_connected[CALLER_SLOTS + 1];
     ome_gateway_wanted_t question;
+    char asked_name[OME_NAME_SIZE]; /* of the participant of the drop copy that asks */
     bool has_question;
     bool has_lost_reports; /* the archive did not have all that it was asked for */
     uint64_t use_count;
@@ -68,6 +70,20 @@ static inline bool caller_submit(const caller_t *caller, const ome_command_t *co
 static inline bool caller_is_of(const caller_entry_t *entry, const char *name)
 {
     return entry->is_there && memcmp(entry->name, name, OME_NAME_SIZE) == 0;
+}
+
+/* The number of a participant that a drop copy of this name keeps; 0: there is none. */
+static inline uint16_t caller_held(const caller_t *caller, const char *name)
+{
+    for (uint32_t copy = CALLER_SESSIONS + 1; copy <= CALLER_SLOTS; copy++)
+    {
+        const caller_admission_t *admitted = &caller->admitted[copy];
+        if (caller->is_connected[copy] && memcmp(admitted->logon.participant_name, name, OME_NAME_SIZE) == 0)
+        {
+            return admitted->participant;
+        }
+    }
+    return 0;
 }
 
 /* The session of a name and the client's number, or of the name alone (`number` below 0); 0: there is none. */
@@ -100,12 +116,44 @@ static inline uint16_t caller_free_participant(const caller_t *caller)
             is_free = is_free && !(entry->is_there && entry->participant == participant) &&
                       !(former->is_there && former->participant == participant);
         }
+        for (uint32_t copy = CALLER_SESSIONS + 1; copy <= CALLER_SLOTS; copy++)
+        {
+            is_free = is_free && !(caller->is_connected[copy] && caller->admitted[copy].participant == participant);
+        }
         if (is_free)
         {
             return participant;
         }
     }
     return 0;
+}
+
+/* Whether the number changes hands: the engine is being asked whether another name may have it. */
+static inline bool caller_is_shared(const caller_t *caller, uint16_t participant)
+{
+    for (uint32_t session = 1; session <= CALLER_SESSIONS; session++)
+    {
+        const caller_entry_t *entry = &caller->entries[session];
+        const caller_entry_t *former = &caller->formers[session];
+        if (former->is_there && former->participant == participant && entry->participant == participant &&
+            !caller_is_of(former, entry->name))
+        {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The number of a participant of this name, or one that it may have; 0: there is none. */
+static inline uint16_t caller_participant(const caller_t *caller, const char *name)
+{
+    uint16_t participant = 0;
+    if (caller_find(caller, name, -1, &participant) == 0)
+    {
+        participant = caller_held(caller, name);
+        participant = participant != 0 ? participant : caller_free_participant(caller);
+    }
+    return participant;
 }
 
 static inline void caller_define(caller_t *caller, uint16_t session)
@@ -165,7 +213,6 @@ static inline uint16_t caller_choose(const caller_t *caller)
 
 static inline uint16_t caller_lend(caller_t *caller, const char *name, uint16_t number)
 {
-    uint16_t participant = 0;
     caller_sweep(caller);
     const uint16_t session = caller_choose(caller);
     if (session == 0)
@@ -173,11 +220,8 @@ static inline uint16_t caller_lend(caller_t *caller, const char *name, uint16_t 
         return 0;
     }
     caller_entry_t *entry = &caller->entries[session];
-    if (caller_find(caller, name, -1, &participant) == 0)
-    {
-        participant = caller_free_participant(caller);
-    }
-    participant = participant == 0 && entry->is_there ? entry->participant : participant;
+    uint16_t participant = caller_participant(caller, name);
+    participant = participant == 0 && entry->is_there && caller_held(caller, entry->name) == 0 ? entry->participant : participant;
     if (participant == 0)
     {
         return 0; /* more names than numbers, while one changes hands */
@@ -190,6 +234,11 @@ static inline uint16_t caller_lend(caller_t *caller, const char *name, uint16_t 
 
 /* ---- logons ---- */
 
+static inline bool caller_is_copy(uint16_t session)
+{
+    return session > CALLER_SESSIONS;
+}
+
 static inline void caller_answer(const caller_t *caller, const caller_admission_t *to, uint8_t reason)
 {
     ome_logon_answer_t answer = {
@@ -199,7 +248,7 @@ static inline void caller_answer(const caller_t *caller, const caller_admission_
     {
         const ome_gateway_session_t seen = look(caller->house, to->session);
         answer.participant = to->participant;
-        answer.session = to->session;
+        answer.session = caller_is_copy(to->session) ? 0 : to->session;
         answer.report_sequence = seen.report_sequence;
         answer.first_report_sequence = seen.first_report_sequence;
         answer.command_sequence = seen.command_sequence;
@@ -209,7 +258,7 @@ static inline void caller_answer(const caller_t *caller, const caller_admission_
 
 static inline void caller_say_logout(const caller_t *caller, uint64_t peer, uint16_t session, uint8_t reason)
 {
-    ome_logout_t logout = {.reason = reason, .session = session};
+    ome_logout_t logout = {.reason = reason, .session = caller_is_copy(session) ? 0 : session};
     ome_message_header_set(&logout, OME_TEMPLATE_LOGOUT, OME_BLOCK_LOGOUT);
     if (session != 0)
     {
@@ -220,17 +269,42 @@ static inline void caller_say_logout(const caller_t *caller, uint64_t peer, uint
     caller_send(caller, peer, &logout, sizeof(logout));
 }
 
-static inline ome_gateway_logon_t caller_entry_of(const caller_admission_t *admission)
+static inline ome_gateway_logon_t caller_entry_of(const caller_t *caller, const caller_admission_t *admission)
 {
+    const bool is_copy = caller_is_copy(ome_gateway_session_of(caller->house->gateway, admission->peer)); /* nothing is added to one */
     ome_gateway_logon_t entry = {.peer = admission->peer,
         .heartbeat_ms = admission->logon.heartbeat_ms != 0 ? admission->logon.heartbeat_ms : 10000,
         .participant = admission->participant,
         .session_number = admission->logon.session_number,
         .flags = admission->logon.session_flags,
-        .is_added = (admission->logon.logon_flags & OME_LOGON_FLAGS_ADD_SESSION) != 0,
         .is_defined = admission->is_defined};
+    entry.is_added = (admission->logon.logon_flags & OME_LOGON_FLAGS_ADD_SESSION) != 0 && !is_copy;
     memcpy(entry.participant_name, admission->logon.participant_name, OME_NAME_SIZE);
     return entry;
+}
+
+/* What the connection has now, and no longer after this logon. */
+static inline void caller_note_left(const caller_t *caller, const ome_gateway_logon_t *entry, bool is_left[CALLER_SLOTS + 1])
+{
+    const ome_gateway_t *gateway = caller->house->gateway;
+    memset(is_left, 0, CALLER_SLOTS + 1);
+    for (uint16_t other = ome_gateway_session_of(gateway, entry->peer); other != 0; other = ome_gateway_next_session(gateway, other))
+    {
+        is_left[other] = entry->is_added == 0;
+    }
+}
+
+/* The connection has the session, or is the drop copy. */
+static inline void caller_begin(caller_t *caller, const caller_admission_t *admission, const bool is_left[CALLER_SLOTS + 1])
+{
+    for (uint32_t other = 1; other <= CALLER_SLOTS; other++)
+    {
+        caller->is_connected[other] = caller->is_connected[other] && !is_left[other];
+    }
+    caller->is_connected[admission->session] = true;
+    caller->admitted[admission->session] = *admission;
+    caller_answer(caller, admission, OME_REASON_NONE);
+    ome_gateway_begin(caller->house->gateway, admission->session, admission->logon.next_report_sequence);
 }
 
 static inline void caller_admit(caller_t *caller, const caller_admission_t *admission)
@@ -238,7 +312,7 @@ static inline void caller_admit(caller_t *caller, const caller_admission_t *admi
     ome_gateway_t *gateway = caller->house->gateway;
     const uint16_t session = admission->session;
     const uint64_t former = look(caller->house, session).peer;
-    const ome_gateway_logon_t entry = caller_entry_of(admission);
+    const ome_gateway_logon_t entry = caller_entry_of(caller, admission);
     if (former != 0 && former != admission->peer)
     {
         if ((admission->logon.logon_flags & OME_LOGON_FLAGS_NO_TAKEOVER) != 0)
@@ -249,23 +323,32 @@ static inline void caller_admit(caller_t *caller, const caller_admission_t *admi
         caller_say_logout(caller, former, session, OME_REASON_SESSION_TAKEN_OVER);
         CHECK(caller->is_connected[session]);
     }
-    bool is_other[CALLER_SESSIONS + 1] = {false};
-    for (uint16_t other = ome_gateway_session_of(gateway, admission->peer); other != 0; other = ome_gateway_next_session(gateway, other))
+    bool is_left[CALLER_SLOTS + 1];
+    caller_note_left(caller, &entry, is_left);
+    if (ome_gateway_bind(gateway, session, &entry) == OME_OK)
     {
-        is_other[other] = entry.is_added == 0 && other != session;
+        caller_begin(caller, admission, is_left);
     }
-    if (ome_gateway_bind(gateway, session, &entry) != OME_OK)
+}
+
+/* The connection becomes a drop copy, for which its participant keeps its number. Returns why not. */
+static inline uint8_t caller_admit_copy(caller_t *caller, caller_admission_t *admission)
+{
+    admission->participant = caller_participant(caller, admission->logon.participant_name);
+    if (admission->participant == 0 || caller_is_shared(caller, admission->participant))
     {
-        return;
+        return OME_REASON_BUSY;
     }
-    for (uint16_t other = 1; other <= CALLER_SESSIONS; other++)
+    const ome_gateway_logon_t entry = caller_entry_of(caller, admission);
+    bool is_left[CALLER_SLOTS + 1];
+    caller_note_left(caller, &entry, is_left);
+    const ome_status_t status = ome_gateway_bind_copy(caller->house->gateway, &entry, &admission->session);
+    if (status == OME_OK)
     {
-        caller->is_connected[other] = caller->is_connected[other] && !is_other[other];
+        CHECK(caller_is_copy(admission->session) && admission->session <= CALLER_SLOTS);
+        caller_begin(caller, admission, is_left);
     }
-    caller->is_connected[session] = true;
-    caller->admitted[session] = *admission;
-    caller_answer(caller, admission, OME_REASON_NONE);
-    ome_gateway_begin(gateway, session, admission->logon.next_report_sequence);
+    return status == OME_FULL ? OME_REASON_SESSION_ALLOWANCE_REACHED : OME_REASON_NONE; /* or nobody is there to be told */
 }
 
 /* A free number is valid at once; one that the engine has for another session, when the engine has accepted the change. */
@@ -282,7 +365,7 @@ static inline void caller_take_lease(caller_t *caller, const caller_admission_t 
     {
         ome_command_t command = define_session(session, admission->participant, "", admission->logon.session_number);
         memcpy(command.participant_name, admission->logon.participant_name, OME_NAME_SIZE);
-        if (!caller_submit(caller, &command))
+        if (ome_gateway_submit(caller->house->gateway, &command, 1) != OME_OK)
         {
             caller_forget(caller, session);
             caller_answer(caller, admission, OME_REASON_BUSY);
@@ -314,7 +397,12 @@ static inline bool caller_is_name(const char *name)
     return length > 0;
 }
 
-static inline uint8_t caller_refusal(const ome_logon_t *logon)
+static inline bool caller_wants_copy(const ome_logon_t *logon)
+{
+    return (logon->logon_flags & OME_LOGON_FLAGS_DROP_COPY) != 0;
+}
+
+static inline uint8_t caller_refusal(const caller_t *caller, uint64_t peer, const ome_logon_t *logon)
 {
     const bool has_heartbeat = logon->heartbeat_ms != 0;
     if (!caller_is_name(logon->participant_name))
@@ -325,9 +413,17 @@ static inline uint8_t caller_refusal(const ome_logon_t *logon)
     {
         return OME_REASON_BAD_HEARTBEAT;
     }
-    const bool has_unknown = (logon->session_flags & ~(OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT | OME_SESSION_FLAGS_CANCEL_ON_LOGOUT)) != 0 ||
-                             (logon->logon_flags & ~(OME_LOGON_FLAGS_NO_TAKEOVER | OME_LOGON_FLAGS_ADD_SESSION)) != 0;
-    return has_unknown ? OME_REASON_BAD_FLAGS : OME_REASON_NONE;
+    const bool has_unknown =
+        (logon->session_flags & ~(OME_SESSION_FLAGS_CANCEL_ON_DISCONNECT | OME_SESSION_FLAGS_CANCEL_ON_LOGOUT)) != 0 ||
+        (logon->logon_flags & ~(OME_LOGON_FLAGS_NO_TAKEOVER | OME_LOGON_FLAGS_ADD_SESSION | OME_LOGON_FLAGS_DROP_COPY)) != 0;
+    const bool has_more = caller_wants_copy(logon) &&
+                          (logon->session_flags != 0 || logon->session_number != 0 || logon->logon_flags != OME_LOGON_FLAGS_DROP_COPY);
+    if (has_unknown || has_more)
+    {
+        return OME_REASON_BAD_FLAGS;
+    }
+    const bool is_added = (logon->logon_flags & OME_LOGON_FLAGS_ADD_SESSION) != 0;
+    return is_added && caller_is_copy(ome_gateway_session_of(caller->house->gateway, peer)) ? OME_REASON_NOT_PERMITTED : OME_REASON_NONE;
 }
 
 static inline void caller_log_on(caller_t *caller, uint64_t peer, const ome_logon_t *logon)
@@ -337,7 +433,15 @@ static inline void caller_log_on(caller_t *caller, uint64_t peer, const ome_logo
     {
         ome_gateway_pause(caller->house->gateway, peer, 250);
     }
-    const uint8_t refusal = caller_refusal(logon);
+    uint8_t refusal = caller_refusal(caller, peer, logon);
+    if (refusal == OME_REASON_NONE && caller_wants_copy(logon))
+    {
+        refusal = caller_admit_copy(caller, &admission);
+        if (refusal == OME_REASON_NONE)
+        {
+            return;
+        }
+    }
     if (refusal != OME_REASON_NONE)
     {
         caller_answer(caller, &admission, refusal);
@@ -447,6 +551,18 @@ static inline void caller_take_definition(caller_t *caller)
     }
 }
 
+/* The reports of the participant that a drop copy asks for: the engine may be ahead of the gateway, and they have begun anew since. */
+static inline const truth_copies_t *caller_copies(const caller_t *caller, const ome_gateway_wanted_t *wanted)
+{
+    const truth_copies_t *copies = caller->truth->copies[wanted->participant];
+    while (copies != NULL && (memcmp(copies->name, caller->asked_name, OME_NAME_SIZE) != 0 || copies->count < wanted->report_sequence))
+    {
+        copies = copies->former;
+    }
+    CHECK(copies != NULL);
+    return copies;
+}
+
 /* Answers the last question for reports, with `most` of them; the first `lost` of those that are wanted are gone. */
 static inline void caller_give(caller_t *caller, uint32_t most, uint32_t lost)
 {
@@ -455,13 +571,17 @@ static inline void caller_give(caller_t *caller, uint32_t most, uint32_t lost)
         return;
     }
     caller->has_question = false;
-    const truth_session_t *its = &caller->truth->sessions[caller->question.session];
-    const uint64_t first = caller->question.next_report_sequence + lost;
-    const uint64_t left = first <= its->count ? its->count - first + 1 : 0;
+    const ome_gateway_wanted_t *wanted = &caller->question;
+    const truth_copies_t *copies = wanted->participant != 0 ? caller_copies(caller, wanted) : NULL;
+    const truth_session_t *its = &caller->truth->sessions[copies == NULL ? wanted->session : 0];
+    const uint8_t *reports = copies != NULL ? copies->reports : its->reports;
+    const uint64_t there = copies != NULL ? copies->count : its->count;
+    const uint64_t first = wanted->next_report_sequence + lost;
+    const uint64_t left = first <= there ? there - first + 1 : 0;
     const uint32_t count = (uint32_t)(left < most ? left : most);
     caller->has_lost_reports = caller->has_lost_reports || lost > 0 || count == 0;
-    ome_gateway_give_reports(caller->house->gateway, caller->question.request,
-        count > 0 ? its->reports + (first - 1) * REPORT_SIZE : (const uint8_t *)"", count);
+    ome_gateway_give_reports(
+        caller->house->gateway, caller->question.request, count > 0 ? reports + (first - 1) * REPORT_SIZE : (const uint8_t *)"", count);
 }
 
 static inline void caller_take_ends(caller_t *caller)
@@ -469,7 +589,7 @@ static inline void caller_take_ends(caller_t *caller)
     ome_gateway_end_t end;
     while ((end = ome_gateway_take_end(caller->house->gateway)).session != 0)
     {
-        CHECK(end.session <= CALLER_SESSIONS);
+        CHECK(end.session <= CALLER_SLOTS);
         caller->is_connected[end.session] = false;
     }
 }
@@ -487,7 +607,9 @@ static inline void caller_take(caller_t *caller, ome_gateway_outcome_t outcome)
         break;
     case OME_GATEWAY_REPORTS_WANTED:
         ome_gateway_wanted(caller->house->gateway, &caller->question);
-        CHECK(caller->question.session >= 1 && caller->question.session <= CALLER_SESSIONS);
+        CHECK(caller->question.session >= 1 && caller->question.session <= CALLER_SLOTS);
+        CHECK((caller->question.participant != 0) == caller_is_copy(caller->question.session));
+        memcpy(caller->asked_name, caller->admitted[caller->question.session].logon.participant_name, OME_NAME_SIZE);
         caller->has_question = true;
         break;
     default:

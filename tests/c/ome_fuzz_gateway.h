@@ -4,6 +4,7 @@
  * What always holds, whatever clients send:
  *     a client is sent nothing before it has sent something, and of a session only what it is logged on to
  *     a session's reports are those of the second engine, byte for byte, and none is left out
+ *     so are a drop copy's, which are those of its own participant's sessions alone, and it sends no command
  *     a message is sequenced once, in the order of its session's numbers, as a command of the session's own participant
  *     each frame is taken, answered as seen, or refused, and refusals are counted; a bad frame leaves nothing behind
  *     nothing is said of a command before it may be published
@@ -20,7 +21,7 @@
 #define SENT_COUNT_MAX (1u << 14)
 #define CLOCK_STEP_NS UINT64_C(10000) /* each look at the clock takes so long: whoever waits comes to an end */
 
-/* Of a session, on a connection. */
+/* Of a session, on a connection; or of a drop copy, which is session 0. */
 typedef struct
 {
     bool is_logged_on;
@@ -30,7 +31,9 @@ typedef struct
 typedef struct
 {
     client_session_t sessions[CALLER_SESSIONS + 1];
-    uint32_t numbers[CALLER_SESSIONS + 1]; /* of the last message that it sent */
+    char name[OME_NAME_SIZE]; /* of the participant of the drop copy, and its number */
+    uint16_t participant;
+    uint32_t numbers[CALLER_SLOTS + 1];   /* of the last message that it sent */
     uint8_t frame[CLIENT_FRAME_SIZE_MAX];  /* the last that was good */
     uint32_t frame_size;
     bool has_sent;
@@ -46,6 +49,7 @@ typedef struct
     bool is_last;
     bool is_added;  /* of the answer to a logon: the connection keeps the sessions that it has */
     uint64_t asked; /* and the report that was asked for */
+    char name[OME_NAME_SIZE]; /* and by whom */
 } sent_t;
 
 typedef enum
@@ -65,6 +69,7 @@ typedef struct
     uint64_t taken;
     uint64_t seen;
     bool is_there;
+    bool is_copys; /* a drop copy has sent it */
 } taken_frame_t;
 
 typedef struct
@@ -107,7 +112,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
     return 0;
 }
 
-static void venue_turn(void);
+static ome_gateway_outcome_t venue_turn(void);
 
 /* The match stage waits for room in the stream: the gateway reads meanwhile, as its thread does. */
 ome_status_t __wrap_ome_stream_wait_room(ome_stream_t *stream, uint64_t timeout_ns)
@@ -116,7 +121,7 @@ ome_status_t __wrap_ome_stream_wait_room(ome_stream_t *stream, uint64_t timeout_
     (void)timeout_ns;
     CHECK(venue.is_matching);
     open_gate(venue.house, UINT64_MAX);
-    venue_turn();
+    (void)venue_turn();
     return OME_OK;
 }
 
@@ -197,6 +202,7 @@ static void settle_frame(void)
     venue.frame.is_there = false;
     if (frame->class == FRAME_IS_COMMANDS)
     {
+        CHECK(!frame->is_copys || (taken + seen == 0 && refused == 1));
         CHECK(taken + seen <= frame->message_count);
         CHECK(taken + seen == frame->message_count || refused > 0);
         CHECK(refused <= 2);
@@ -214,6 +220,7 @@ static ome_status_t venue_receive(void *context, ome_socket_message_t *message)
     {
         taken_frame_t *frame = &venue.frame;
         frame->is_there = true;
+        frame->is_copys = caller_is_copy(ome_gateway_session_of(venue.house->gateway, message->peer));
         frame->class = class_of(message->data, message->data_size_bytes, &frame->message_count);
         frame->refused = count_of(venue.house, OME_COUNT_FRAMES_REJECTED);
         frame->taken = count_of(venue.house, OME_COUNT_MESSAGES_IN);
@@ -238,8 +245,11 @@ static void keep_sent(uint64_t peer, const uint8_t *data, uint32_t size_bytes, b
     {
         ome_logon_answer_t answer;
         memcpy(&answer, data, sizeof(answer));
-        sent->asked = venue.caller.admitted[answer.session].logon.next_report_sequence;
-        sent->is_added = (venue.caller.admitted[answer.session].logon.logon_flags & OME_LOGON_FLAGS_ADD_SESSION) != 0;
+        const uint16_t session = answer.session != 0 ? answer.session : ome_gateway_session_of(venue.house->gateway, peer);
+        const ome_logon_t *logon = &venue.caller.admitted[session].logon;
+        sent->asked = logon->next_report_sequence;
+        sent->is_added = (logon->logon_flags & OME_LOGON_FLAGS_ADD_SESSION) != 0;
+        memcpy(sent->name, logon->participant_name, OME_NAME_SIZE);
     }
 }
 
@@ -253,11 +263,28 @@ static void check_gate(const uint8_t *data, uint32_t size_bytes)
     }
 }
 
+/* Why commands of a drop copy are refused. */
+static void check_refusal(const uint8_t *data)
+{
+    ome_frame_reject_t reject;
+    memcpy(&reject, data, sizeof(reject));
+    venue.refusal_count++;
+    if (venue.frame.is_there && venue.frame.is_copys && venue.frame.class == FRAME_IS_COMMANDS)
+    {
+        CHECK_EQUAL(reject.reason, OME_REASON_NOT_PERMITTED);
+        CHECK_EQUAL(reject.accepted_count, 0);
+        CHECK_EQUAL(reject.session, 0);
+    }
+}
+
 static ome_status_t venue_send(void *context, uint64_t peer, const uint8_t *data, uint32_t size_bytes)
 {
     const wire_peer_t *to = peer_at(context, peer);
     const ome_status_t status = to != NULL ? to->status : OME_NOT_FOUND;
-    venue.refusal_count += template_of(data) == OME_TEMPLATE_FRAME_REJECT;
+    if (template_of(data) == OME_TEMPLATE_FRAME_REJECT)
+    {
+        check_refusal(data);
+    }
     check_gate(data, size_bytes);
     if (to != NULL)
     {
@@ -280,9 +307,23 @@ static void venue_end(void *context, uint64_t peer, const uint8_t *data, uint32_
 
 static client_session_t *session_sent(client_t *client, uint16_t session)
 {
-    CHECK(session >= 1 && session <= CALLER_SESSIONS);
+    CHECK(session <= CALLER_SESSIONS);
     CHECK(client->sessions[session].is_logged_on);
     return &client->sessions[session];
+}
+
+/* A report to a session of the drop copy's participant, as it was when the command was applied. */
+static void check_copy(const client_t *client, const ome_execution_report_t *report)
+{
+    const truth_copies_t *copies = venue.truth->copies[client->participant];
+    while (copies != NULL && copies->begun_sequence >= report->engine_sequence)
+    {
+        copies = copies->former;
+    }
+    CHECK(copies != NULL);
+    CHECK_BYTES_EQUAL(copies->name, client->name, OME_NAME_SIZE);
+    CHECK(report->report_sequence <= copies->count);
+    CHECK_BYTES_EQUAL(report, copies->reports + (report->report_sequence - 1) * REPORT_SIZE, REPORT_SIZE);
 }
 
 /* The next report, or one that was sent before; and it is what happened. */
@@ -290,9 +331,14 @@ static void read_report(client_t *client, const uint8_t *data)
 {
     ome_execution_report_t report;
     memcpy(&report, data, sizeof(report));
-    client_session_t *session = session_sent(client, report.session);
+    const bool is_copy = client->sessions[0].is_logged_on;
+    client_session_t *session = session_sent(client, is_copy ? 0 : report.session);
     CHECK(report.report_sequence >= 1 && report.report_sequence <= session->next_report);
-    if (report.engine_sequence > venue.truth->engine->progress[report.session].defined_sequence)
+    if (is_copy)
+    {
+        check_copy(client, &report);
+    }
+    else if (report.engine_sequence > venue.truth->engine->progress[report.session].defined_sequence)
     {
         CHECK_BYTES_EQUAL(&report, truth_report(venue.truth, report.session, report.report_sequence), sizeof(report));
     }
@@ -327,10 +373,12 @@ static void read_logon_answer(client_t *client, const sent_t *sent)
     {
         return;
     }
-    for (uint32_t other = 1; other <= CALLER_SESSIONS && !sent->is_added; other++)
+    for (uint32_t other = 0; other <= CALLER_SESSIONS; other++)
     {
-        client->sessions[other].is_logged_on = false;
+        client->sessions[other].is_logged_on = client->sessions[other].is_logged_on && sent->is_added && other != 0;
     }
+    client->participant = answer.participant;
+    memcpy(client->name, sent->name, OME_NAME_SIZE);
     const bool has_asked = sent->asked != 0 && sent->asked <= answer.report_sequence;
     client->sessions[answer.session] =
         (client_session_t){.is_logged_on = true, .next_report = has_asked ? sent->asked : answer.report_sequence + 1};
@@ -352,9 +400,10 @@ static void read_logout(client_t *client, const sent_t *sent)
     memcpy(&logout, sent->data, sizeof(logout));
     if (logout.session != 0)
     {
-        session_sent(client, logout.session)->is_logged_on = false;
+        (void)session_sent(client, logout.session);
     }
-    for (uint32_t other = 1; other <= CALLER_SESSIONS; other++)
+    client->sessions[logout.session].is_logged_on = false;
+    for (uint32_t other = 0; other <= CALLER_SESSIONS; other++)
     {
         CHECK(!sent->is_last || !client->sessions[other].is_logged_on);
     }
@@ -455,7 +504,7 @@ static uint32_t venue_match(void)
 
 /* ---- the whole ---- */
 
-static void venue_turn(void)
+static ome_gateway_outcome_t venue_turn(void)
 {
     caller_t *caller = &venue.caller;
     const ome_gateway_outcome_t outcome = run(venue.house);
@@ -473,6 +522,7 @@ static void venue_turn(void)
     {
         wire->in_count = wire->in_read = 0;
     }
+    return outcome;
 }
 
 /* A definition and a pair of engines that know it. */
@@ -514,16 +564,20 @@ static uint32_t check_connection(uint32_t slot)
 {
     const wire_peer_t *peer = &venue.house->wire->peers[slot];
     const uint64_t number = peer_number(venue.house->wire, slot);
-    bool has[CALLER_SESSIONS + 1] = {false};
+    bool has[CALLER_SLOTS + 1] = {false};
     uint32_t count = 0;
+    bool is_copy = false;
     for (uint16_t session = ome_gateway_session_of(venue.house->gateway, number); session != 0;
         session = ome_gateway_next_session(venue.house->gateway, session))
     {
         CHECK(!has[session] && look(venue.house, session).peer == number);
         has[session] = true;
+        is_copy = is_copy || caller_is_copy(session);
         count++;
     }
     CHECK(peer->is_ended || peer->is_admitted == (count > 0));
+    CHECK(peer->is_ended || venue.clients[slot].sessions[0].is_logged_on == is_copy);
+    CHECK(!is_copy || count == 1);
     for (uint16_t session = 1; session <= CALLER_SESSIONS; session++)
     {
         CHECK(peer->is_ended || venue.clients[slot].sessions[session].is_logged_on == has[session]);
@@ -534,6 +588,7 @@ static uint32_t check_connection(uint32_t slot)
 static void check_venue(void)
 {
     uint32_t connected_count = 0;
+    uint32_t copy_count = 0;
     uint32_t bound_count = 0;
     for (uint32_t slot = 1; slot <= CLIENT_COUNT; slot++)
     {
@@ -547,7 +602,14 @@ static void check_venue(void)
         CHECK(seen.first_report_sequence <= seen.report_sequence + 1);
         CHECK(seen.peer == 0 || venue.caller.is_connected[session]);
     }
-    CHECK(bound_count <= connected_count); /* a connection that is gone, of which the gateway has not heard, may have a new slot owner */
+    for (uint16_t copy = CALLER_SESSIONS + 1; copy <= CALLER_SLOTS; copy++)
+    {
+        const uint64_t peer = look(venue.house, copy).peer;
+        copy_count += peer != 0;
+        CHECK(peer == 0 || venue.caller.is_connected[copy]);
+    }
+    CHECK(bound_count <=
+          connected_count + copy_count); /* a connection that is gone, of which the gateway has not heard, may have a new slot owner */
     CHECK_EQUAL(count_of(venue.house, OME_COUNT_SESSIONS), connected_count);
     CHECK_EQUAL(count_of(venue.house, OME_COUNT_FRAMES_REJECTED), venue.refusal_count);
     CHECK_EQUAL(count_of(venue.house, OME_COUNT_FRAMES_IN), venue.frame_count);
@@ -569,11 +631,25 @@ static void venue_drain(void)
     {
         const uint64_t before =
             count_of(venue.house, OME_COUNT_REPORTS) + ome_stream_reader_position(venue.house->stream, 0) + wire->in_count;
-        venue_turn();
-        const bool is_idle = venue_match() == 0 && wire->in_count == 0 &&
+        const ome_gateway_outcome_t outcome = venue_turn();
+        const uint32_t matched = venue_match();
+        const bool is_idle = outcome == OME_GATEWAY_IDLE && matched == 0 && wire->in_count == 0 &&
                              before == count_of(venue.house, OME_COUNT_REPORTS) + ome_stream_reader_position(venue.house->stream, 0);
         idle_count = is_idle ? idle_count + 1 : 0;
         CHECK(turn_count < 100000);
+    }
+}
+
+/* A drop copy that is connected has all reports of its participant. */
+static void check_drained_copies(const client_t *client, uint32_t slot)
+{
+    const uint16_t copy = ome_gateway_session_of(venue.house->gateway, peer_number(venue.house->wire, slot));
+    if (!venue.house->wire->peers[slot].is_ended && client->sessions[0].is_logged_on)
+    {
+        const ome_gateway_session_t seen = look(venue.house, copy);
+        CHECK_EQUAL(seen.participant, client->participant);
+        CHECK_EQUAL(seen.report_sequence, ome_engine_participant_reports(venue.house->engine, seen.participant));
+        CHECK_EQUAL(client->sessions[0].next_report, seen.report_sequence + 1);
     }
 }
 
@@ -581,6 +657,10 @@ static void check_drained(void)
 {
     const ome_engine_t *engine = venue.house->engine;
     CHECK_EQUAL(ome_engine_state_hash(venue.truth->engine), ome_engine_state_hash(engine));
+    for (uint32_t slot = 1; slot <= CLIENT_COUNT; slot++)
+    {
+        check_drained_copies(&venue.clients[slot], slot);
+    }
     for (uint16_t session = 1; session <= CALLER_SESSIONS; session++)
     {
         const ome_gateway_session_t seen = look(venue.house, session);

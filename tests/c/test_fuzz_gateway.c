@@ -127,7 +127,7 @@ static void log_on(uint32_t slot, const step_t *step)
         .heartbeat_ms = heartbeats[step->b >> 5],
         .next_report_sequence = (step->c & 8) != 0 ? step->d : reports[step->c & 7],
         .login_id = step->d,
-        .logon_flags = step->c >> 4 & 3};
+        .logon_flags = step->c >> 4 & 7};
     const char *name = names[step->a % 6];
     memcpy(logon.participant_name, name, strlen(name));
     ome_message_header_set(&logon, OME_TEMPLATE_LOGON, OME_BLOCK_LOGON);
@@ -216,7 +216,7 @@ static void send_burst(uint32_t slot, const step_t *step)
         send_flow(slot, 64, (uint64_t)step->d << 8 | i, 0, session);
         if ((step->c & 1) != 0)
         {
-            venue_turn();
+            (void)venue_turn();
             (void)venue_match();
         }
     }
@@ -323,7 +323,7 @@ static void turns(uint32_t count, uint64_t apart_ns)
     for (uint32_t i = 0; i < count; i++)
     {
         own_time_ns += apart_ns;
-        venue_turn();
+        (void)venue_turn();
     }
 }
 
@@ -331,7 +331,7 @@ static void work_on(uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
     {
-        venue_turn();
+        (void)venue_turn();
         (void)venue_match();
     }
 }
@@ -339,7 +339,7 @@ static void work_on(uint32_t count)
 /* The operator's own commands, an end of a session that its key no longer allows, and the gate. */
 static void operate(const step_t *step)
 {
-    const uint16_t session = (uint16_t)(1 + step->b % CALLER_SESSIONS);
+    const uint16_t session = (uint16_t)(1 + step->b % (CALLER_SESSIONS + 2)); /* or the first drop copies */
     const uint64_t limit = ome_published_limit(&venue.house->published);
     ome_command_t command = {.kind = OME_COMMAND_KIND_MASS_CANCEL, .flags = OME_COMMAND_FLAGS_ANY_PARTICIPANT};
     switch (step->a & 7)
@@ -505,6 +505,12 @@ static step_t random_step(uint64_t *random)
     {
         step.a %= 3; /* a good one */
         step.b &= 0x0d;
+        step.c &= (uint16_t)~0x40u;
+        if (below(random, 3) == 0) /* of a drop copy */
+        {
+            step.b = 0;
+            step.c = (uint16_t)((step.c & ~0x70u) | OME_LOGON_FLAGS_DROP_COPY << 4);
+        }
     }
     if (step.kind == STEP_COMMANDS && below(random, 3) != 0)
     {
@@ -533,13 +539,19 @@ static step_t story_step(uint64_t *random, uint64_t number)
     const step_t turn = {.kind = STEP_WORK};
     const step_t burst = {.kind = STEP_BURST, .a = BURST_FRAMES_MAX - 1, .c = 1, .d = any};
     const step_t resend = {.kind = STEP_SESSION_MESSAGE, .a = 2, .c = 4, .d = any % 3000};
-    return number == 0 ? settings : number == 1 ? logon : number == 2 || number > 9 ? turn : number < 9 ? burst : resend;
+    const step_t copy = {.kind = STEP_LOG_ON, .who = 1, .c = 8 | OME_LOGON_FLAGS_DROP_COPY << 4, .d = any % 3000};
+    return number == 0                  ? settings
+           : number == 1                ? logon
+           : number == 2 || number > 10 ? turn
+           : number < 9                 ? burst
+           : number == 9                ? resend
+                                        : copy;
 }
 
 static size_t random_program(uint64_t *random, uint8_t *to, size_t size_max)
 {
     const uint64_t most = size_max / STEP_SIZE;
-    const uint64_t story_count = below(random, 32) == 0 ? 12 : 0;
+    const uint64_t story_count = below(random, 32) == 0 ? 13 : 0;
     const uint64_t count = 2 + story_count + below(random, below(random, 4) == 0 ? 200 : 40);
     size_t size = 0;
     for (uint64_t i = 0; i < count && i < most; i++)

@@ -175,6 +175,7 @@ static void a_copy_gets_what_all_sessions_of_its_participant_get(void)
 static void copies_are_as_many_as_want_to_and_each_at_its_own_place(void)
 {
     house_t *house = house_of_copies();
+    make_reports(house, 3, 300); /* which have the same numbers */
     make_reports(house, 1, 700);
     make_reports(house, 3, 700);
     make_reports(house, 2, 700);
@@ -206,6 +207,7 @@ static void give(house_t *house)
     const uint64_t first = house->wanted.next_report_sequence;
     const uint64_t left = copies->count >= first ? copies->count - first + 1 : 0;
     CHECK_EQUAL(house->wanted.participant, 1);
+    CHECK_EQUAL(house->wanted.settled_sequence, house->engine->progress[1].defined_sequence);
     ome_gateway_give_reports(
         house->gateway, house->wanted.request, (const uint8_t *)&copies->reports[first - 1], (uint32_t)(left < 1000 ? left : 1000));
 }
@@ -331,6 +333,32 @@ static void a_number_that_begins_anew_ends_its_copies(void)
     free_both(house);
 }
 
+/* The participant has lost its last session: its drop copies end, and whoever has the number then is told nothing of before. */
+static void a_number_without_sessions_has_no_reports(void)
+{
+    house_t *house = house_of_copies();
+    make_reports(house, 1, 3);
+    const uint16_t copy = log_on(house, 4, 0);
+    ome_gateway_log_out(house->gateway, 1);
+    ome_gateway_log_out(house->gateway, 4);
+    const ome_command_t definitions[] = {define_session(1, 2, "B", 7), define_session(4, 2, "B", 8)};
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        CHECK_EQUAL(look(house, copy).report_sequence, 3);
+        submit(house, &definitions[i]);
+        work(house);
+    }
+    CHECK_EQUAL(house->end.session, copy);
+    CHECK_EQUAL(house->end.reason, OME_REASON_UNKNOWN_SESSION);
+    forget_frames(house);
+    const ome_gateway_session_t seen = look(house, log_on(house, 5, 1));
+    work(house);
+    CHECK_EQUAL(seen.report_sequence, 0);
+    CHECK_EQUAL(seen.first_report_sequence, 1);
+    CHECK_EQUAL(house->wire->out_count, 0);
+    free_both(house);
+}
+
 int main(void)
 {
     RUN(a_copy_gets_what_all_sessions_of_its_participant_get);
@@ -341,5 +369,6 @@ int main(void)
     RUN(a_copy_that_does_not_read_ends);
     RUN(there_is_a_bound_for_copies);
     RUN(a_number_that_begins_anew_ends_its_copies);
+    RUN(a_number_without_sessions_has_no_reports);
     return 0;
 }
