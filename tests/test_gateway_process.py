@@ -20,11 +20,14 @@ import pytest
 from kills import gateway_of
 from venues import VenueProcess, config_file, venue_config
 
+from ome.audit import AuditReader
 from ome.client import OrderEntry
 from ome.enums import Policy
 from ome.errors import OmeError
 from ome.gateway import remote
 from ome.gateway.remote import GatewayProcess
+from ome.log import LogKind
+from ome.metrics import Counters
 from ome.server import Server
 
 WITHIN_S = 20.0
@@ -194,6 +197,22 @@ def test_a_machine_that_gives_no_process_is_asked_again(monkeypatch: pytest.Monk
     must_become(lambda: not failures)
     answers(server)
     close_within(server, WITHIN_S)
+
+
+def test_restarts_are_counted_and_audited_with_why_the_last_gateway_ended(tmp_path: Path) -> None:
+    """By a signal, or by its exit code."""
+    server = Server(venue_config(tmp_path, gateway="process"))
+    server.start()
+    first = gateway_of(os.getpid())
+    with Counters(tmp_path) as counters:
+        assert counters.values()["gateway.restarts"] == 0
+        os.kill(first, signal.SIGKILL)
+        must_become(lambda: counters.values()["gateway.restarts"] == 1)
+        second = gateway_of(os.getpid())
+    answers(server)
+    close_within(server, WITHIN_S)
+    lines = [dict(line.fields) for line in AuditReader(tmp_path) if line.kind == LogKind.GATEWAY]
+    assert lines == [{"act": "ended", "pid": first, "reason": "signal 9"}, {"act": "started", "pid": second, "after": "signal 9"}]
 
 
 def test_what_a_gateway_has_sent_is_taken_before_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:

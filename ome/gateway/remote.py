@@ -111,6 +111,7 @@ class GatewayProcess:
         on_defined: Callable[[int, int, Reason], None],
         supervisor: Supervisor,
     ) -> None:
+        self._venue = venue
         self._config = config
         self._settings = settings
         self._listener = listener
@@ -152,6 +153,7 @@ class GatewayProcess:
         self._wake_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
         self._is_stopping = False
         self._is_broken = False
+        self._starts = 0
         self._failed_starts = 0
         self._last_failure = ""
         self._ready = threading.Event()
@@ -341,7 +343,12 @@ class GatewayProcess:
             self._last_failure = f"{sys.executable!r} cannot be started: {error}"
             _log.warning("no process for the gateway: %s", self._last_failure)
             return False
-        self._tell(LogKind.GATEWAY, act="started", pid=child.process.pid)
+        self._starts += 1
+        lib.ome_venue_set_gateway_restarts(self._venue, self._starts - 1)
+        if self._starts == 1:
+            self._tell(LogKind.GATEWAY, act="started", pid=child.process.pid)
+        else:
+            self._note(LogKind.GATEWAY, act="started", pid=child.process.pid, after=self._last_failure)
         return True
 
     def _spawn(self) -> _Child:
