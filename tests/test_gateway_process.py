@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import gc
 import os
 import signal
 import socket
@@ -20,6 +22,7 @@ import pytest
 from kills import gateway_of
 from venues import VenueProcess, config_file, venue_config
 
+from ome._native import lib
 from ome.audit import AuditReader
 from ome.client import OrderEntry
 from ome.enums import Policy
@@ -28,7 +31,7 @@ from ome.gateway import remote
 from ome.gateway.remote import GatewayProcess
 from ome.log import LogKind
 from ome.metrics import Counters
-from ome.server import Server
+from ome.server import Server, life_cycle
 
 WITHIN_S = 20.0
 
@@ -264,6 +267,76 @@ def test_a_venue_that_was_stopped_with_its_gateway_goes_on_with_the_same_one(tmp
         OrderEntry(venue.orders_endpoint, "FIRM1", timeout=WITHIN_S).close()
         assert gateway_of(venue.pid) == gateway
         venue.stop()
+
+
+def held() -> tuple[int, int]:
+    """Descriptors of this process, and mappings of the link to a gateway. A server keeps one until it is garbage."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")), Path("/proc/self/maps").read_text().count("ome-link")
+
+
+class Fails:
+    """Stands for a function, whose call with this number from ome.gateway.remote fails."""
+
+    def __init__(self, function: Callable[..., Any], number: int) -> None:
+        self._function = function
+        self.left = number
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.left -= sys._getframe(1).f_code.co_filename == remote.__file__
+        if self.left == 0:
+            self.left = -1
+            raise OSError(errno.EMFILE, "no")
+        return self._function(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (os, "memfd_create"),
+        (os, "ftruncate"),
+        (os, "eventfd"),
+        (socket, "socketpair"),
+        (fcntl, "fcntl"),
+        (os, "pidfd_open"),
+        (remote, "gateway_options"),
+        (remote, "ToGateway"),
+        (life_cycle, "ReportArchive"),
+        (lib, "ome_engine_port_create"),
+    ],
+)
+def test_a_start_that_fails_halfway_releases_what_it_has_made(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    """Each call of each step fails once: the start fails, or tries again where it is the process that cannot be had."""
+    with Server(venue_config(None, policy=Policy.MEMORY, gateway="process")):
+        pass
+    before, number, is_made = held(), 1, True
+    while is_made:
+        server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
+        with monkeypatch.context() as patch:
+            if name == "ReportArchive" or module is lib:
+                failing = None
+                patch.setattr(*((remote, "lib", NoPort()) if module is lib else (module, name, no_archive)))
+            else:
+                failing = Fails(getattr(module, name), number)
+                patch.setattr(module, name, failing)
+            with contextlib.suppress(OSError, MemoryError, OmeError):
+                server.start()
+            close_within(server, WITHIN_S)
+        del server
+        assert held() == before, f"call {number}"
+        number, is_made = number + 1, failing is not None and failing.left < 0
+
+
+def no_archive(*arguments: Any, **options: Any) -> None:
+    """There is no memory for it."""
+    raise MemoryError
+
+
+class NoPort:
+    """The library, which has no memory for a port."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(lib, name) if name != "ome_engine_port_create" else lambda *_: lib.OME_OK + 1
 
 
 @pytest.mark.parametrize("interpreter", ["/bin/false", "", "/nowhere/python"])

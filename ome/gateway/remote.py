@@ -122,35 +122,17 @@ class GatewayProcess:
         self._tell = tell
         self._on_defined = on_defined
         self._instruments: list[bytes] = []
-        self._fds: list[int] = []
-        self._engines_fd, self._gateways_fd = self._make_regions()
-        self._event_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
-        # The first of each is the end of who sleeps. The gateway's process has all but the end of this one.
-        self._bell, self._bell_ringer = _bell()
-        self._gateway_bell, self._gateway_bell_ringer = _bell()
-        port = ffi.new("ome_engine_port_t **")
-        options = gateway_options(settings)
-        status = lib.ome_engine_port_create(
-            venue,
-            self._engines_fd,
-            self._gateways_fd,
-            self._event_fd,
-            self._bell.fileno(),
-            self._gateway_bell_ringer.fileno(),
-            options,
-            port,
-        )
-        if status != lib.OME_OK:
-            self._close_fds()
-            raise MemoryError("no memory for the link to the gateway")
-        self._pointer = port[0]
-        self._seal()
+        self._owned = contextlib.ExitStack()
+        try:
+            self._make_link()
+            self._archive = archive(self._give_reports)
+        except BaseException:
+            self._owned.close()
+            raise
         self._jobs: SimpleQueue[tuple[Callable[[], bool], threading.Event]] = SimpleQueue()  # for the thread of the port
-        self._archive = archive(self._give_reports)
         self._sending = threading.Lock()  # of the child that is told, and of what it is told first
         self._flood = Flood()
         self._child: _Child | None = None
-        self._wake_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
         self._is_stopping = False
         self._is_broken = False
         self._starts = 0
@@ -212,14 +194,37 @@ class GatewayProcess:
 
     def close(self) -> None:
         """Frees everything; the venue no longer runs."""
-        lib.ome_engine_port_destroy(self._pointer)
-        self._close_fds()
+        self._owned.close()
 
     # ---- memory ----
 
     def _own(self, descriptor: int) -> int:
-        self._fds.append(descriptor)
+        self._owned.callback(os.close, descriptor)
         return descriptor
+
+    def _make_link(self) -> None:
+        self._engines_fd, self._gateways_fd = self._make_regions()
+        self._event_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+        self._wake_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+        # The first of each is the end of who sleeps. The gateway's process has all but the end of this one.
+        self._bell, self._bell_ringer = map(self._owned.enter_context, _bell())
+        self._gateway_bell, self._gateway_bell_ringer = map(self._owned.enter_context, _bell())
+        port = ffi.new("ome_engine_port_t **")
+        status = lib.ome_engine_port_create(
+            self._venue,
+            self._engines_fd,
+            self._gateways_fd,
+            self._event_fd,
+            self._bell.fileno(),
+            self._gateway_bell_ringer.fileno(),
+            gateway_options(self._settings),
+            port,
+        )
+        if status != lib.OME_OK:
+            raise MemoryError("no memory for the link to the gateway")
+        self._pointer = port[0]
+        self._owned.callback(lib.ome_engine_port_destroy, self._pointer)
+        self._seal()
 
     def _make_regions(self) -> tuple[int, int]:
         engines, gateways = ffi.new("uint64_t *"), ffi.new("uint64_t *")
@@ -236,13 +241,6 @@ class GatewayProcess:
         sizes = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
         fcntl.fcntl(self._engines_fd, fcntl.F_ADD_SEALS, sizes | _F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL)
         fcntl.fcntl(self._gateways_fd, fcntl.F_ADD_SEALS, sizes | fcntl.F_SEAL_SEAL)
-
-    def _close_fds(self) -> None:
-        for descriptor in self._fds:
-            os.close(descriptor)
-        self._fds.clear()
-        for bell in (self._bell, self._bell_ringer, self._gateway_bell, self._gateway_bell_ringer):
-            bell.close()
 
     # ---- the thread of the port ----
 
@@ -377,12 +375,14 @@ class GatewayProcess:
             failed.callback(process.wait)
             failed.callback(process.kill)
             pidfd = os.pidfd_open(process.pid)
+            failed.callback(os.close, pidfd)
+            self._is_broken = False
+            self._do_on_port_whenever(self._attach)
+            failed.callback(self._do_on_port_whenever, self._detach)
+            now = time.monotonic()
+            with self._sending:
+                self._child = child = _Child(process, ToGateway(ours, self._begin(*inherited)), pidfd, begun=now, turned=now, looked=now)
             failed.pop_all()
-        self._is_broken = False
-        self._do_on_port_whenever(self._attach)
-        now = time.monotonic()
-        with self._sending:
-            self._child = child = _Child(process, ToGateway(ours, self._begin(*inherited)), pidfd, begun=now, turned=now, looked=now)
         return child
 
     def _begin(self, listen_fd: int, engines_fd: int, gateways_fd: int, bell_fd: int, own_bell_fd: int, engine_bell_fd: int) -> Begin:
