@@ -70,6 +70,15 @@ process.main()
 """
 
 
+ENDS_AT_ONCE = """\
+#!{python}
+import os, struct, sys
+ready = b'{{"what": "ready"}}'
+os.write(int(sys.argv[4]), struct.pack("!i", len(ready)) + ready)
+sys.exit(3)
+"""
+
+
 def hostile_gateway(directory: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first gateway that a server starts runs this code, the others are what they should be."""
     script, marker = directory / "hostile", directory / "hostile-was-here"
@@ -216,6 +225,32 @@ def test_restarts_are_counted_and_audited_with_why_the_last_gateway_ended(tmp_pa
     close_within(server, WITHIN_S)
     lines = [dict(line.fields) for line in AuditReader(tmp_path) if line.kind == LogKind.GATEWAY]
     assert lines == [{"act": "ended", "pid": first, "reason": "signal 9"}, {"act": "started", "pid": second, "after": "signal 9"}]
+
+
+def test_a_gateway_that_ends_at_once_again_and_again_is_started_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that it is ready, and ends. One that lives again is replaced at once when somebody kills it, time and again."""
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
+    server.start()
+    gateway, script = process_of(server), tmp_path / "ends-at-once"
+    script.write_text(ENDS_AT_ONCE.format(python=sys.executable))
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(script))
+    os.kill(gateway_of(os.getpid()), signal.SIGKILL)
+    time.sleep(3.0)
+    assert 4 <= gateway._starts <= 8, "after 0, 0.1, 0.2, 0.4, 0.8 and 1.6 seconds, and what a start takes"
+    assert gateway._pause_s() >= 0.4
+    monkeypatch.undo()
+    answers(server)
+    for _ in range(3):
+        time.sleep(remote._SHORT_LIFE_KILLED_S)
+        starts = gateway._starts
+        os.kill(gateway_of(os.getpid()), signal.SIGKILL)
+        must_become(lambda starts=starts: gateway._starts > starts)  # type: ignore[misc]
+        assert gateway._pause_s() == 0.0
+        answers(server)
+    close_within(server, WITHIN_S)
 
 
 def test_what_a_gateway_has_sent_is_taken_before_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,10 @@ _LINES_PER_SECOND: Final = 20  # of the gateway's sentences in the log
 _LAST_LOOKS: Final = 16  # at what one that has ended has still said
 _REPORT_MAX: Final = (1 << 63) - 1
 _STARTS_IN_A_ROW: Final = 5  # that may fail before the venue gives up
+_SHORT_LIFE_S: Final = 5.0  # a gateway that ends so soon after it was ready will probably do so again,
+_SHORT_LIFE_KILLED_S: Final = 0.2  # one that somebody killed will not, unless it was at once
+_PAUSE_MIN_S: Final = 0.1  # before the start after the second short life in a row; doubles to the maximum
+_PAUSE_MAX_S: Final = 4.0
 _F_SEAL_FUTURE_WRITE: Final = 0x0010
 _NOTES: Final = frozenset({LogKind.LOGON, LogKind.LOGOUT, LogKind.REFUSAL, LogKind.TAKEOVER, LogKind.THROTTLE, LogKind.KILL})
 
@@ -83,6 +87,7 @@ class _Child:
     pidfd: int
     begun: float
     is_ready: bool = False
+    ready_at: float = 0.0
     turns: int = 0
     turned: float = 0.0
     looked: float = 0.0
@@ -133,10 +138,11 @@ class GatewayProcess:
         self._sending = threading.Lock()  # of the child that is told, and of what it is told first
         self._flood = Flood()
         self._child: _Child | None = None
-        self._is_stopping = False
+        self._stopping = threading.Event()
         self._is_broken = False
         self._starts = 0
         self._failed_starts = 0
+        self._short_lives = 0  # in a row
         self._last_failure = ""
         self._ready = threading.Event()
         self._port_thread = supervisor.thread("ome-port", self._serve_port, period_s=0.0, attempts=1)
@@ -186,7 +192,7 @@ class GatewayProcess:
         """Ends the process, when it has sent the last frames."""
         if self._is_alive():
             self._flush(time.monotonic() + _FLUSH_S)
-        self._is_stopping = True
+        self._stopping.set()
         os.eventfd_write(self._wake_fd, 1)
         self._thread.stop()
         self._port_stop()
@@ -287,7 +293,7 @@ class GatewayProcess:
         os.eventfd_write(self._event_fd, 1)
         begun = time.monotonic()
         while not done.wait(_LOOK_MS / 1_000) and self._port_thread.is_running:
-            if self._is_stopping and time.monotonic() - begun > _STOP_S:
+            if self._stopping.is_set() and time.monotonic() - begun > _STOP_S:
                 break
 
     def _attach(self) -> bool:
@@ -321,10 +327,10 @@ class GatewayProcess:
 
     def _watch(self) -> bool:
         """Until the stop. False: that is the end."""
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             if self._start_child():
                 self._follow_child()
-            if not self._is_stopping and self._failed_starts >= _STARTS_IN_A_ROW:
+            if not self._stopping.is_set() and self._failed_starts >= _STARTS_IN_A_ROW:
                 raise GatewayFailedError(
                     "gateway", found=f"{self._failed_starts} starts that failed: {self._last_failure}", allowed="a process that is ready"
                 )
@@ -332,8 +338,8 @@ class GatewayProcess:
 
     def _start_child(self) -> bool:
         """False where the system does not give a process, memory or a descriptor for it."""
-        if self._failed_starts:
-            time.sleep(min(2.0, 0.1 * 2**self._failed_starts))
+        if self._stopping.wait(self._pause_s()):
+            return False
         try:
             child = self._spawn()
         except (OSError, ValueError) as error:  # ValueError: no name of an interpreter
@@ -348,6 +354,13 @@ class GatewayProcess:
         else:
             self._note(LogKind.GATEWAY, act="started", pid=child.process.pid, after=self._last_failure)
         return True
+
+    def _pause_s(self) -> float:
+        """Before the next start: none after the first short life, since one that was killed is to be back soon."""
+        if self._failed_starts:
+            return min(2.0, 0.1 * 2.0**self._failed_starts)
+        doublings = min(self._short_lives - 2, 10)
+        return 0.0 if doublings < 0 else min(_PAUSE_MAX_S, _PAUSE_MIN_S * 2.0**doublings)
 
     def _spawn(self) -> _Child:
         self._listener.listen_again()
@@ -421,7 +434,7 @@ class GatewayProcess:
                 os.eventfd_read(self._wake_fd)
             if child.connection.fileno() in ready:
                 self._exchange(child)
-            if self._is_stopping and not is_told_to_stop:
+            if self._stopping.is_set() and not is_told_to_stop:
                 is_told_to_stop = True
                 child.begun = child.turned = time.monotonic()
                 self._send(Stop())
@@ -457,6 +470,7 @@ class GatewayProcess:
 
     def _end_child(self, child: _Child) -> None:
         code = child.process.wait()
+        ended = time.monotonic()
         with self._sending:
             self._child = None
         looks = _LAST_LOOKS  # a process of its own making may have the other end, and go on
@@ -465,10 +479,14 @@ class GatewayProcess:
         child.connection.close()
         os.close(child.pidfd)
         self._do_on_port_whenever(self._detach)
-        if self._is_stopping:
+        if self._stopping.is_set():
             return
         self._last_failure = child.why or (f"signal {-code}" if code < 0 else f"exit code {code}")
         self._failed_starts = 0 if child.is_ready else self._failed_starts + 1
+        if child.is_ready:
+            is_killed = code == -signal.SIGKILL and not child.why
+            is_short = ended - child.ready_at < (_SHORT_LIFE_KILLED_S if is_killed else _SHORT_LIFE_S)
+            self._short_lives = self._short_lives + 1 if is_short else 0
         self._note(LogKind.GATEWAY, act="ended", pid=child.process.pid, reason=self._last_failure)
 
     # ---- messages ----
@@ -511,7 +529,8 @@ class GatewayProcess:
     def _take(self, child: _Child, message: dict[str, object]) -> None:
         what = message["what"]
         if what == "ready":
-            child.is_ready, child.turned = True, time.monotonic()
+            child.is_ready = True
+            child.ready_at = child.turned = time.monotonic()
             self._ready.set()
         elif what == "wanted":
             request, session, first, last = (int(str(message[name])) for name in ("request", "session", "first", "last"))
