@@ -107,6 +107,11 @@ void ome_venue_set_threads(ome_venue_t *venue, uint64_t failing_count, uint64_t 
     ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_THREAD_FAILURES), failure_count);
 }
 
+void ome_venue_set_gateway_restarts(ome_venue_t *venue, uint64_t restart_count)
+{
+    ome_counter_set(ome_counters_counter(&venue->counters, OME_COUNT_GATEWAY_RESTARTS), restart_count);
+}
+
 const ome_engine_t *ome_venue_engine(const ome_venue_t *venue)
 {
     return venue->engine;

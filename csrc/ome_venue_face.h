@@ -74,6 +74,9 @@ void ome_venue_accept_clock(ome_venue_t *venue, uint64_t steady_ns, uint64_t wal
  * at a time. */
 void ome_venue_set_threads(ome_venue_t *venue, uint64_t failing_count, uint64_t failure_count);
 
+/* Sets how often the process of the gateway was started anew. One thread calls this. */
+void ome_venue_set_gateway_restarts(ome_venue_t *venue, uint64_t restart_count);
+
 /* For reading, before the start or after the venue is drained. */
 const ome_engine_t *ome_venue_engine(const ome_venue_t *venue);
 

@@ -1,11 +1,15 @@
-"""File descriptors: connections and the venue's own files share one limit of the process, and the venue's files come first."""
+"""File descriptors: connections and the venue's own files share one limit of the process, and the venue's files come first.
+
+None of them is a standard stream: where one of these is closed, /dev/null takes its place.
+"""
 
 from __future__ import annotations
 
 import os
 import resource
+import sys
 
-__all__ = ["connections_that_fit"]
+__all__ = ["connections_that_fit", "open_standard_streams"]
 
 _RESERVE = 64
 """For segments, snapshots, event log, manifest, and what the process opens for a moment."""
@@ -29,3 +33,14 @@ def connections_that_fit(wanted: int, listeners: int) -> int:
     left = soft - used
     reserve = max(_RESERVE_MIN, min(_RESERVE, left // 2))
     return max(0, min(wanted, (left - reserve) // listeners))
+
+
+def open_standard_streams() -> None:
+    """Opens /dev/null as each standard stream that is closed. A file would get its number, and what is printed would go into that file."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115

@@ -7,6 +7,7 @@ reason, never an exception. Exceptions pickle, with all their attributes, so the
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Collection
 from decimal import Decimal
 from itertools import islice
@@ -17,6 +18,7 @@ __all__ = ["InvalidTypeError", "InvalidValueError", "InvariantError", "NotCopyab
 _ABSENT: Final = object()
 _LENGTH_MAX: Final = 400  # characters of a value, or of what is allowed, that a message shows
 _NAMES_MAX: Final = 40  # names that a message lists
+_ENUMERATOR: Final = re.compile(r"<\w+(?:\.([\w|]+))?: (-?\w+)>")  # as repr writes one, by name or without
 
 
 class OmeError(Exception):
@@ -64,6 +66,8 @@ def _text(value: object) -> str:
     try:
         is_written_out = isinstance(value, Decimal) and abs(value.adjusted()) < _LENGTH_MAX
         text = f"Decimal('{value:f}')" if is_written_out else repr(value)
+        if not isinstance(value, str):
+            text = _ENUMERATOR.sub(lambda found: found[1] or found[2], text)
     except Exception:  # such as an int of more digits than Python writes
         return f"a value of type {type(value).__name__}"
     return _cut(text)

@@ -28,6 +28,7 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import stat
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -201,8 +202,8 @@ def key_from_text(text: object, *, what: str = "key", where: str = "") -> bytes:
 
 
 def make_secret() -> bytes:
-    """A new secret, from the system's random numbers."""
-    return os.urandom(KEY_SIZE)
+    """A new secret, from the system's random numbers; no byte is zero, as a Logon wants it."""
+    return bytes(1 + secrets.randbelow(255) for _ in range(KEY_SIZE))
 
 
 def digest_of_secret(secret: bytes) -> bytes:

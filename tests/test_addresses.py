@@ -6,18 +6,23 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import zmq
+from click.testing import CliRunner
 from fake_servers import FakeServer, bound, top_frame
-from venues import ANY
+from venues import ANY, venue_config
 
-from ome.client import MarketData, OrderEntry, TimedOut
-from ome.errors import InvalidTypeError
+from ome.cli.main import main
+from ome.client import DropCopy, LogonRefused, MarketData, OrderEntry, TimedOut
+from ome.client.requests import Requests
+from ome.enums import Policy
+from ome.errors import InvalidTypeError, OmeError
 from ome.marketdata import Channel, topic_of
+from ome.server import Server
 from ome.transport import ClientSocket, Context, EndpointError, Listener, SubscriberSocket
 
 CONNECTS: dict[str, Callable[[Context, str], ClientSocket | SubscriberSocket]] = {
@@ -34,6 +39,95 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def synchronize(endpoint: str) -> None:
+    """A subscriber that waits for a book."""
+    with MarketData(endpoint) as market:
+        market.subscribe(1)
+        market.synchronize(0.2)
+
+
+WRONG: dict[str, tuple[Callable[[str], object], tuple[str, ...], str, str]] = {  # client: made by, command, address, what it says
+    "orders at requests": (
+        lambda endpoint: OrderEntry(endpoint, "FIRM1"),
+        ("submit", "buy", "AAPL", "1", "--orders"),
+        "requests",
+        "found \"the venue's address for requests\", allowed: the venue's address for orders",
+    ),
+    "orders at market data": (
+        lambda endpoint: OrderEntry(endpoint, "FIRM1", timeout=0.2),
+        ("cancel", "1", "--timeout", "0.2", "--orders"),
+        "feed",
+        "that is an address for market data; check that it is the venue's address for orders",
+    ),
+    "drop copy at requests": (
+        lambda endpoint: DropCopy(endpoint, "FIRM1"),
+        ("drop-copy", "--orders"),
+        "requests",
+        "found \"the venue's address for requests\", allowed: the venue's address for orders",
+    ),
+    "drop copy at market data": (
+        lambda endpoint: DropCopy(endpoint, "FIRM1", timeout=0.2),
+        (),
+        "feed",
+        "that is an address for market data; check that it is the venue's address for orders",
+    ),
+    "requests at orders": (
+        lambda endpoint: Requests(endpoint, "FIRM1"),
+        ("orders", "--requests"),
+        "orders",
+        "found \"the venue's address for orders\", allowed: the venue's address for requests, which is tcp://127.0.0.1:",
+    ),
+    "requests at market data": (
+        lambda endpoint: Requests(endpoint, "FIRM1", timeout=0.2),
+        (),
+        "feed",
+        "that is an address for market data; check that it is the venue's address for requests",
+    ),
+    "market data at orders": (
+        synchronize,
+        (),
+        "orders",
+        "that is an address for orders or requests; check that it is the venue's address for market data",
+    ),
+    "market data at requests": (
+        synchronize,
+        (),
+        "requests",
+        "that is an address for orders or requests; check that it is the venue's address for market data",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def venue() -> Iterator[Server]:
+    """A venue that runs."""
+    with Server(venue_config(None, policy=Policy.MEMORY)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_client_at_another_address_of_the_venue_says_so(venue: Server, case: str) -> None:
+    """Whose address it is, and which one belongs there."""
+    make, command, name, message = WRONG[case]
+    endpoint = getattr(venue, f"{name}_endpoint")
+    with pytest.raises(OmeError) as caught:
+        make(endpoint)
+    assert message in str(caught.value)
+    if command:
+        result = CliRunner().invoke(main, [*command, endpoint])
+        assert result.exit_code == 1
+        assert message in result.stderr
+
+
+def test_an_address_for_orders_that_refuses_a_request_is_known_too(venue: Server) -> None:
+    """The session that it would have opened may be in use."""
+    with (
+        OrderEntry(venue.orders_endpoint, "TAKEN"),
+        pytest.raises(LogonRefused, match="allowed: the venue's address for requests"),
+    ):
+        Requests(venue.orders_endpoint, "TAKEN")
 
 
 @pytest.mark.parametrize("kind", CONNECTS)

@@ -21,6 +21,7 @@ from venues import ANY, VenueProcess, config_file, messages_of, venue_config
 from zmq.utils import z85
 
 from ome.cli.main import main
+from ome.client.errors import explain
 from ome.codec.layouts import EXECUTION_REPORT_MESSAGE, HEADER_SIZE, TEMPLATE_IDS, TEMPLATES
 from ome.codec.schema import HEADER_FILE, SCHEMA_FILE, plain_schema
 from ome.codec.wire import encode_message
@@ -83,6 +84,17 @@ def test_structs_of_the_header_are_the_layouts(tmp_path: Path) -> None:
     shown = subprocess.run([program], capture_output=True, check=True)
     assert [int(line) for line in shown.stdout.split()] == expected
     assert shown.stderr == empty
+
+
+def test_the_header_has_the_words_of_each_reason(tmp_path: Path) -> None:
+    """Name and meaning, as the Python client has them; a number that is none is of a later version."""
+    source, program = tmp_path / "words.c", tmp_path / "words"
+    loop = "for (int reason = 0; reason < 256; reason++)\n    {\n        puts(ome_reason_words((uint8_t)reason));\n    }"
+    source.write_text(f'#include <stdio.h>\n#include "{HEADER}"\nint main(void)\n{{\n    {loop}\n    return 0;\n}}\n')
+    run_compiler(compiler("gcc", "clang", "cc"), "-std=c11", *STRICT, source, "-o", program)
+    shown = subprocess.run([program], capture_output=True, check=True, text=True).stdout.splitlines()
+    known = {int(reason) for reason in Reason}
+    assert shown == [explain(reason) if reason in known else "a reason of a later version" for reason in range(256)]
 
 
 def test_ome_schema_prints_the_schema_and_the_header() -> None:
@@ -494,7 +506,7 @@ def test_it_ends_where_going_on_makes_no_sense(server: Scripted, library: Path) 
         log_on(server, client, reason=Reason.BAD_SECRET)
         event = client.poll()
         assert (event.kind, event.reason) == (Happened.ENDED, Reason.BAD_SECRET)
-        assert "refused" in client.error
+        assert f"is refused: {explain(Reason.BAD_SECRET)}" in client.error
         assert client.poll(0).kind == Happened.ENDED
     with Client(library, server.endpoint) as client:
         log_on(server, client)

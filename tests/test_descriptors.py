@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from venues import VenueProcess, config_file, venue_config
 
+from ome.client import OrderEntry
 from ome.descriptors import connections_that_fit
 from ome.enums import Policy
 from ome.server import Server
@@ -87,3 +90,23 @@ def _accepted(client: socket.socket) -> socket.socket:
             pass
         copy.close()
     raise AssertionError("no descriptor of this process is the other end")
+
+
+@pytest.mark.parametrize(("closed", "numbers"), [("<&- >&- 2>&-", (0, 1, 2)), (">&-", (1,))])
+def test_a_closed_standard_stream_is_the_null_device_and_no_file_of_the_venue(
+    tmp_path: Path, closed: str, numbers: tuple[int, ...]
+) -> None:
+    """As some supervisors start a daemon: whatever is printed goes nowhere, and the venue runs and stops as always."""
+    addresses = [f"--{name}=ipc://{tmp_path}/{name}" for name in ("orders", "feed", "requests")]
+    commands, directory = Path(sys.executable).parent, str(tmp_path / "data")
+    shell = ("/bin/sh", "-c", f'exec "$0" "$@" {closed}')
+    venue = subprocess.Popen([*shell, str(commands / "ome"), "run", "--directory", directory, *addresses])
+    try:
+        OrderEntry(f"ipc://{tmp_path}/orders", "FIRM1", timeout=30.0).close()
+        assert {os.readlink(f"/proc/{venue.pid}/fd/{number}") for number in numbers} == {os.devnull}
+        venue.terminate()
+        assert venue.wait(30) == 0
+    finally:
+        venue.kill()
+        venue.wait()
+    assert subprocess.run([*shell, str(commands / "ome-admin"), "dump", directory], check=False).returncode == 0

@@ -21,7 +21,7 @@ import ome
 from ome.client.errors import FrameRejected, ReportGap
 from ome.conformance import Mismatch
 from ome.engine import Engine, OrderRejectedError
-from ome.enums import Reason
+from ome.enums import OrderFlags, Reason
 from ome.errors import InvalidValueError, OmeError, one_of
 from ome.instruments import Instrument
 from ome.journal import JournalIntegrityError, JournalReport, ReplayAssertionError, Verdict
@@ -138,6 +138,14 @@ class Unspeakable:
 def test_a_message_is_bounded_whatever_was_found(found: object) -> None:
     """A value found may be of any size, or have no text."""
     assert len(str(OmeError("what", where="where", found=found, allowed="allowed"))) < 600
+
+
+def test_enumerators_are_shown_by_name() -> None:
+    """Also inside of what was found; and a text stays as it is."""
+    flags = OrderFlags.HIDDEN | OrderFlags.WAITING
+    assert str(OmeError("logon", found=Reason.BUSY)) == "logon: found BUSY"
+    assert str(OmeError("what", found=(1, [Reason.BUSY], flags, OrderFlags(0)))) == "what: found (1, [BUSY], WAITING|HIDDEN, 0)"
+    assert str(OmeError("what", found="<Reason.BUSY: 4>")) == "what: found '<Reason.BUSY: 4>'"
 
 
 def test_numbers_too_long_to_be_written_are_refused_all_the_same() -> None:

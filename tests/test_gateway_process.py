@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import gc
 import os
 import signal
 import socket
@@ -20,12 +22,16 @@ import pytest
 from kills import gateway_of
 from venues import VenueProcess, config_file, venue_config
 
+from ome._native import lib
+from ome.audit import AuditReader
 from ome.client import OrderEntry
 from ome.enums import Policy
 from ome.errors import OmeError
 from ome.gateway import remote
 from ome.gateway.remote import GatewayProcess
-from ome.server import Server
+from ome.log import LogKind
+from ome.metrics import Counters
+from ome.server import Server, life_cycle
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +69,15 @@ def receive(engine):
     return hear(engine)
 ToEngine.receive = receive
 process.main()
+"""
+
+
+ENDS_AT_ONCE = """\
+#!{python}
+import os, struct, sys
+ready = b'{{"what": "ready"}}'
+os.write(int(sys.argv[4]), struct.pack("!i", len(ready)) + ready)
+sys.exit(3)
 """
 
 
@@ -198,6 +213,48 @@ def test_a_machine_that_gives_no_process_is_asked_again(monkeypatch: pytest.Monk
     close_within(server, WITHIN_S)
 
 
+def test_restarts_are_counted_and_audited_with_why_the_last_gateway_ended(tmp_path: Path) -> None:
+    """By a signal, or by its exit code."""
+    server = Server(venue_config(tmp_path, gateway="process"))
+    server.start()
+    first = gateway_of(os.getpid())
+    with Counters(tmp_path) as counters:
+        assert counters.values()["gateway.restarts"] == 0
+        os.kill(first, signal.SIGKILL)
+        must_become(lambda: counters.values()["gateway.restarts"] == 1)
+        second = gateway_of(os.getpid())
+    answers(server)
+    close_within(server, WITHIN_S)
+    lines = [dict(line.fields) for line in AuditReader(tmp_path) if line.kind == LogKind.GATEWAY]
+    assert lines == [{"act": "ended", "pid": first, "reason": "signal 9"}, {"act": "started", "pid": second, "after": "signal 9"}]
+
+
+def test_a_gateway_that_ends_at_once_again_and_again_is_started_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that it is ready, and ends. One that lives again is replaced at once when somebody kills it, time and again."""
+    server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
+    server.start()
+    gateway, script = process_of(server), tmp_path / "ends-at-once"
+    script.write_text(ENDS_AT_ONCE.format(python=sys.executable))
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(script))
+    os.kill(gateway_of(os.getpid()), signal.SIGKILL)
+    time.sleep(3.0)
+    assert 4 <= gateway._starts <= 8, "after 0, 0.1, 0.2, 0.4, 0.8 and 1.6 seconds, and what a start takes"
+    assert gateway._pause_s() >= 0.4
+    monkeypatch.undo()
+    answers(server)
+    for _ in range(3):
+        time.sleep(remote._SHORT_LIFE_KILLED_S)
+        starts = gateway._starts
+        os.kill(gateway_of(os.getpid()), signal.SIGKILL)
+        must_become(lambda starts=starts: gateway._starts > starts)  # type: ignore[misc]
+        assert gateway._pause_s() == 0.0
+        answers(server)
+    close_within(server, WITHIN_S)
+
+
 def test_what_a_gateway_has_sent_is_taken_before_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a disk takes nothing the inbound ring is full: the next gateway waits for it, however long that is."""
     server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
@@ -247,6 +304,76 @@ def test_a_venue_that_was_stopped_with_its_gateway_goes_on_with_the_same_one(tmp
         OrderEntry(venue.orders_endpoint, "FIRM1", timeout=WITHIN_S).close()
         assert gateway_of(venue.pid) == gateway
         venue.stop()
+
+
+def held() -> tuple[int, int]:
+    """Descriptors of this process, and mappings of the link to a gateway. A server keeps one until it is garbage."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")), Path("/proc/self/maps").read_text().count("ome-link")
+
+
+class Fails:
+    """Stands for a function, whose call with this number from ome.gateway.remote fails."""
+
+    def __init__(self, function: Callable[..., Any], number: int) -> None:
+        self._function = function
+        self.left = number
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.left -= sys._getframe(1).f_code.co_filename == remote.__file__
+        if self.left == 0:
+            self.left = -1
+            raise OSError(errno.EMFILE, "no")
+        return self._function(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (os, "memfd_create"),
+        (os, "ftruncate"),
+        (os, "eventfd"),
+        (socket, "socketpair"),
+        (fcntl, "fcntl"),
+        (os, "pidfd_open"),
+        (remote, "gateway_options"),
+        (remote, "ToGateway"),
+        (life_cycle, "ReportArchive"),
+        (lib, "ome_engine_port_create"),
+    ],
+)
+def test_a_start_that_fails_halfway_releases_what_it_has_made(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    """Each call of each step fails once: the start fails, or tries again where it is the process that cannot be had."""
+    with Server(venue_config(None, policy=Policy.MEMORY, gateway="process")):
+        pass
+    before, number, is_made = held(), 1, True
+    while is_made:
+        server = Server(venue_config(None, policy=Policy.MEMORY, gateway="process"))
+        with monkeypatch.context() as patch:
+            if name == "ReportArchive" or module is lib:
+                failing = None
+                patch.setattr(*((remote, "lib", NoPort()) if module is lib else (module, name, no_archive)))
+            else:
+                failing = Fails(getattr(module, name), number)
+                patch.setattr(module, name, failing)
+            with contextlib.suppress(OSError, MemoryError, OmeError):
+                server.start()
+            close_within(server, WITHIN_S)
+        del server
+        assert held() == before, f"call {number}"
+        number, is_made = number + 1, failing is not None and failing.left < 0
+
+
+def no_archive(*arguments: Any, **options: Any) -> None:
+    """There is no memory for it."""
+    raise MemoryError
+
+
+class NoPort:
+    """The library, which has no memory for a port."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(lib, name) if name != "ome_engine_port_create" else lambda *_: lib.OME_OK + 1
 
 
 @pytest.mark.parametrize("interpreter", ["/bin/false", "", "/nowhere/python"])

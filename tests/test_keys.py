@@ -13,6 +13,7 @@ import zmq
 from click.testing import CliRunner
 
 from ome.cli.admin import main as admin
+from ome.codec.requests import logon_message
 from ome.errors import InvalidTypeError, InvalidValueError
 from ome.keys import (
     AdmittedKey,
@@ -24,6 +25,7 @@ from ome.keys import (
     key_text,
     keys_file_text,
     make_key_pair,
+    make_secret,
     read_key_pair,
     read_keys,
     read_public_key,
@@ -50,6 +52,12 @@ def admitted(
 
 
 # ---- keys ----
+
+
+def test_a_secret_that_is_made_can_be_sent() -> None:
+    """A Logon takes none with a zero byte, which one in eight of 32 random bytes would have."""
+    assert all(0 not in make_secret() for _ in range(200))
+    logon_message("FIRM1", secret=make_secret())
 
 
 def test_keys_are_those_of_libzmq() -> None:

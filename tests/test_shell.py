@@ -70,7 +70,7 @@ def test_what_is_wrong_is_said_and_the_shell_goes_on(server: Server) -> None:
     """An unknown command, a missing argument, a wrong number, an order that is not there, a quotation without an end."""
     wrong = ("by AAPL 1", "buy AAPL", "buy AAPL ten", "cancel 99", 'buy "AAPL', "buy NONE 1 --at 1.00", "")
     result = typed(server, *wrong, "help", "cancel --help")
-    assert "No such command 'by'" in result.stderr
+    assert "no command 'by': did you mean buy? `help` lists the commands" in result.stderr
     assert "Missing argument 'QUANTITY'" in result.stderr
     assert "found 'ten'" in result.stderr
     assert "No closing quotation" in result.stderr
@@ -78,6 +78,21 @@ def test_what_is_wrong_is_said_and_the_shell_goes_on(server: Server) -> None:
     assert "UNKNOWN_ORDER" in result.stdout
     assert "mass-cancel" in result.stdout
     assert "--by-order-id" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("Quit", "did you mean quit? "),
+        ("mass_cancel", "did you mean mass-cancel or cancel? "),
+        ("order", "did you mean orders? "),
+        ("positions", ""),
+    ],
+)
+def test_an_unknown_command_says_what_may_have_been_meant(server: Server, line: str, meant: str) -> None:
+    """In one line, whatever follows the command."""
+    error = typed(server, f"{line} AAPL --at 1").stderr
+    assert error.strip() == f"Error: no command '{line}': {meant}`help` lists the commands"
 
 
 def test_a_program_gets_every_report_and_an_answer_to_each_line(server: Server) -> None:

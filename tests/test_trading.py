@@ -75,13 +75,26 @@ def test_an_order_is_amended_and_cancelled_by_either_id_from_other_sessions(desk
     """Each command has a session of its own, so the answer is COMPLETED; what it did shows in the open orders."""
     assert words(desk.order("submit", "buy", "AAPL", 10, "--at", "1.00")) == ["accepted"]
     (order,) = desk.ask("orders")
-    assert words(desk.order("amend", order["client_order_id"], "AAPL", "--at", "1.50", "--quantity", 7, "--session", 9)) == ["completed"]
+    lines = desk.order("amend", order["client_order_id"], "AAPL", "--at", "1.50", "--quantity", 7, "--session", 9)
+    assert words(lines) == ["completed"]
+    assert lines[0].endswith(f"  client id {order['client_order_id']}")
     assert words(desk.order("amend", order["order_id"], "AAPL", "--open-quantity", 5, "--by-order-id", "--session", 9)) == ["completed"]
     (order,) = desk.ask("orders", "--symbol", "AAPL")
     assert (order["price"], order["leaves_quantity"]) == ("1.50", "5")
     assert words(desk.order("cancel", order["order_id"], "--by-order-id")) == ["cancelled"]
     assert desk.ask("orders") == []
     assert "UNKNOWN_ORDER" in desk.order("cancel", order["client_order_id"], code=1)[0]
+
+
+def test_lines_have_the_ids_by_which_an_order_is_cancelled(desk: Desk) -> None:
+    """Of `submit` both, whatever became of it; and of the command that cancels."""
+    for option, name in (((), "client id"), (("--by-order-id",), "order id")):
+        (line,) = desk.order("submit", "buy", "AAPL", 10, "--at", "1.00")
+        (order,) = desk.ask("orders")
+        assert line.endswith(f"  client id {order['client_order_id']}  order id {order['order_id']}")
+        (cancelled,) = desk.order("cancel", line.partition(f"  {name} ")[2].split()[0], *option)
+        assert cancelled.endswith(f"(REQUESTED)  client id {order['client_order_id']}  order id {order['order_id']}")
+    assert desk.order("cancel", 17, code=1)[0].endswith("(UNKNOWN_ORDER)  client id 17")
 
 
 def test_a_command_takes_no_session_over_that_runs_on_another_machine(desk: Desk) -> None:

@@ -48,8 +48,8 @@ static void take_report(run_t *run, const ome_execution_report_t *report, uint64
     }
     if (report->kind == OME_EVENT_KIND_REJECTED)
     {
-        fprintf(stderr, "example: a command on order %" PRIu64 " is rejected: reason %u, see OME_REASON_ in ome_messages.h\n",
-            report->client_order_id, report->reason);
+        fprintf(
+            stderr, "example: a command on order %" PRIu64 " is rejected: %s\n", report->client_order_id, ome_reason_words(report->reason));
         run->has_ended = true;
     }
     run->is_round_over = run->is_round_over || (report->kind == OME_EVENT_KIND_CANCELLED && report->client_order_id == iceberg_id);

@@ -37,7 +37,7 @@ struct ome_client
     ome_unanswered_t ring;
     uint32_t instrument_count, instrument_count_max;
     uint8_t end_reason;
-    char error[256];
+    char error[512];
     ome_define_instrument_t *instruments;
     ome_unanswered_message_t messages[];
 };
@@ -112,8 +112,8 @@ static ome_client_event_kind_t client_read_logon_answer(ome_client_t *client, co
 {
     if (answer->reason != OME_REASON_NONE)
     {
-        client_explain(client, "%s: the logon of %.16s, session %u, is refused: found reason %u; allowed: 0", client->connection.endpoint,
-            client->logon.participant_name, client->logon.session_number, answer->reason);
+        client_explain(client, "%s: the logon of %.16s, session %u, is refused: %s", client->connection.endpoint,
+            client->logon.participant_name, client->logon.session_number, ome_reason_words(answer->reason));
         if (answer->reason == OME_REASON_BUSY || answer->reason == OME_REASON_THROTTLED || answer->reason == OME_REASON_SESSION_IN_USE ||
             answer->reason == OME_REASON_ENGINE_STOPPED)
         {
@@ -211,8 +211,8 @@ static ome_client_event_kind_t client_read_reject(ome_client_t *client, const om
     case OME_REASON_ENGINE_STOPPED:
         return client_disconnect(client);
     default:
-        client_explain(client, "%s: a frame is refused: field %.16s, found %llu; allowed: %llu; reason %u", client->connection.endpoint,
-            reject->field, (unsigned long long)reject->found, (unsigned long long)reject->allowed, reject->reason);
+        client_explain(client, "%s: a frame is refused: field %.16s, found %llu; allowed: %llu; %s", client->connection.endpoint,
+            reject->field, (unsigned long long)reject->found, (unsigned long long)reject->allowed, ome_reason_words(reject->reason));
         client_end(client, reject->reason);
         return OME_CLIENT_NOTHING;
     }
@@ -221,7 +221,7 @@ static ome_client_event_kind_t client_read_reject(ome_client_t *client, const om
 static ome_client_event_kind_t client_read_logout(ome_client_t *client, const ome_logout_t *logout, ome_client_event_t *event)
 {
     event->reason = logout->reason;
-    client_explain(client, "%s: the server ended the session: reason %u", client->connection.endpoint, logout->reason);
+    client_explain(client, "%s: the server ended the session: %s", client->connection.endpoint, ome_reason_words(logout->reason));
     if (logout->reason == OME_REASON_REQUESTED || logout->reason == OME_REASON_SESSION_TAKEN_OVER ||
         logout->reason == OME_REASON_NOT_PERMITTED)
     {

@@ -79,6 +79,7 @@ static const ome_counter_definition_t counters[] = {
     [OME_COUNT_CLOCK_JUMPS] = TOTAL("clock.jumps"),
     [OME_COUNT_THREADS_FAILING] = GAUGE("threads.failing"),
     [OME_COUNT_THREAD_FAILURES] = TOTAL("threads.failures"),
+    [OME_COUNT_GATEWAY_RESTARTS] = TOTAL("gateway.restarts"),
 };
 static_assert(sizeof(counters) / sizeof(counters[0]) == OME_COUNT_COUNT, "every counter has a label");
 

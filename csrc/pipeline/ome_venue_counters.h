@@ -91,6 +91,8 @@ typedef enum
     /* who supervises the background threads */
     OME_COUNT_THREADS_FAILING,  /* whose last attempt failed */
     OME_COUNT_THREAD_FAILURES,  /* attempts that failed */
+    /* who supervises the process of the gateway; 0 where it has none */
+    OME_COUNT_GATEWAY_RESTARTS,
     OME_COUNT_COUNT
 } ome_venue_counter_t;
 

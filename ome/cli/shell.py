@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import json
 import os
 import shlex
@@ -45,6 +46,7 @@ _LINE_SIZE_MAX: Final = 65_536
 _HISTORY_LINES: Final = 1_000
 _LINES_WAITING: Final = 16  # of JSON
 _LOOK_S: Final = 0.005
+_ENDINGS: Final = ("quit", "exit")
 _SENDING: Final = ("buy", "sell", "cancel", "reduce", "amend", "mass_cancel")
 _ASKING: Final = ("orders", "fills", "book")
 
@@ -142,7 +144,18 @@ class _Desk:
                     return
 
 
-@click.group(add_help_option=False)
+class _Shell(click.Group):
+    """Says what may have been meant where a command is unknown."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            close = difflib.get_close_matches(args[0].lower(), [*self.commands, *_ENDINGS])
+            meant = f"did you mean {' or '.join(close)}? " if close else ""
+            raise click.UsageError(f"no command {args[0]!r}: {meant}`help` lists the commands")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Shell, add_help_option=False)
 def _commands() -> None:
     """The commands of the shell. COMMAND --help says more."""
 
@@ -255,7 +268,7 @@ def _read_commands(desk: _Desk, *, is_terminal: bool) -> None:
         except ValueError as error:  # a quotation that does not end
             click.echo(f"error: {error}", err=True)
             continue
-        if words and words[0] in ("quit", "exit"):
+        if words and words[0] in _ENDINGS:
             return
         if words and desk.loss is None:
             with desk.lock:

@@ -24,6 +24,7 @@ from ome.codec import COMMAND, EVENT, time_ns
 from ome.codec.layouts import TEMPLATES
 from ome.config import ConfigError
 from ome.conformance import Mismatch
+from ome.descriptors import open_standard_streams
 from ome.errors import InvalidTypeError, InvalidValueError, OmeError
 from ome.recovery import JournalIntegrityError
 from ome.recovery.manifest import ManifestError
@@ -45,6 +46,10 @@ class ExitCode(IntEnum):
 
 class Commands(click.Group):
     """A group of commands that never end in a traceback, whether a command fails or its arguments are wrong."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        open_standard_streams()
+        return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         if isinstance(sys.stdout, io.TextIOWrapper):

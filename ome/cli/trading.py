@@ -184,12 +184,15 @@ def _attribute_values(attribute: Attribute) -> click.IntRange | click.Choice[str
 
 
 def report_line(report: Report) -> str:
+    """A report for people, with the ids by which its order is cancelled."""
     head = f"{report.kind.name.lower():<9} {report.symbol} {report.side.name.lower() if report.side else '-'} "
+    ids = (("client id", report.client_order_id), ("order id", report.order_id))
+    tail = "".join(f"  {name} {number}" for name, number in ids if number)
     if report.kind is EventKind.ATTRIBUTES:
-        return head + " ".join(f"{name} {word}" for name, word in report.attributes.words().items() if word is not None)
+        return head + " ".join(f"{name} {word}" for name, word in report.attributes.words().items() if word is not None) + tail
     return (
         f"{head}price {report.price} last {report.last_quantity} leaves {report.leaves_quantity} "
-        f"cumulative {report.cumulative_quantity}" + (f" ({report.reason.name})" if report.reason else "")
+        f"cumulative {report.cumulative_quantity}" + (f" ({report.reason.name})" if report.reason else "") + tail
     )
 
 

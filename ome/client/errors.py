@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
 from ome.enums import DESCRIPTIONS, Reason
 from ome.errors import OmeError
 
-__all__ = ["FrameRejected", "LogonRefused", "OrdersRefused", "ReportGap", "SessionLost", "TimedOut", "explain", "not_admitted"]
+__all__ = [
+    "FrameRejected",
+    "LogonRefused",
+    "OrdersRefused",
+    "ReportGap",
+    "SessionLost",
+    "TimedOut",
+    "check_address",
+    "explain",
+    "not_admitted",
+]
 
 
 class LogonRefused(OmeError):  # noqa: N818
-    """The server did not admit the participant. `found` is the Reason."""
+    """The server did not admit the participant. `found` is the Reason; a text where the key or the address is wrong."""
 
 
 class SessionLost(OmeError):  # noqa: N818
@@ -82,6 +97,15 @@ def not_admitted(where: str) -> LogonRefused:
     """The server does not admit the key of the connection."""
     allowed = "a key that the venue admits for order entry"
     return LogonRefused("connection", where=where, found="a key that the server does not admit", allowed=allowed)
+
+
+def check_address(answer: np.void | Mapping[str, Any], wants: str, where: str) -> None:
+    """Raises LogonRefused where a LogonAnswer is that of an address for something else; `wants` is "orders" or "requests"."""
+    found = "requests" if answer["frame_message_count_max"] == 1 else "orders"  # docs/PROTOCOL.md, Requests
+    if found != wants:
+        told = bytes(answer["requests_endpoint"]).rstrip(b"\0").decode("ascii", "replace") if wants == "requests" else ""
+        allowed = f"the venue's address for {wants}" + (f", which is {told}" if told else "")
+        raise LogonRefused("address", where=where, found=f"the venue's address for {found}", allowed=allowed)
 
 
 def explain(reason: int) -> str:

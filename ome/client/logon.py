@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ome.client.directory import InstrumentDirectory
-from ome.client.errors import LogonRefused, explain
+from ome.client.errors import LogonRefused, check_address, explain
 from ome.client.frames import fields_of, reason_of
 from ome.codec.layouts import COMMAND_MESSAGE, LOGON_ANSWER_MESSAGE
 from ome.codec.requests import CancelOnDisconnectName, logon_message
@@ -80,6 +80,7 @@ class Logon:
 def read_logon(frame: bytes, where: str) -> tuple[Logon, InstrumentDirectory]:
     """The answer to a logon. Raises LogonRefused, whose `found` is the reason, and InvalidValueError for one that is not the protocol's."""
     answer = fields_of(frame)
+    check_address(answer, "orders", where)
     if answer["reason"] != Reason.NONE:
         raise LogonRefused(f"logon ({explain(answer['reason'])})", where=where, found=reason_of(answer["reason"]))
     count = int(answer["instrument_count"])

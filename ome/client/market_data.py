@@ -391,7 +391,7 @@ class MarketData(NotCopyable):
 
     def _why_missing(self, missing: list[int]) -> str:
         if self._socket.connection_count == 0:
-            return f"no connection: {why_no_connection(self._endpoint, has_failed=self._socket.has_failed)}"
+            return f"no connection: {why_no_connection(self._endpoint, wants='market data', has_failed=self._socket.has_failed)}"
         return f"none for {one_of(missing)}"
 
     def _missing(self) -> list[int]:

@@ -16,7 +16,8 @@ import numpy as np
 
 from ome.attributes import ATTRIBUTES, Attributes
 from ome.client.directory import InstrumentDirectory
-from ome.client.errors import LogonRefused, SessionLost, TimedOut, explain, not_admitted
+from ome.client.errors import LogonRefused, SessionLost, TimedOut, check_address, explain, not_admitted
+from ome.client.frames import reason_of
 from ome.client.reports import Report, report_object
 from ome.codec.layouts import COMMAND_MESSAGE, EXECUTION_REPORT_MESSAGE, HEADER_SIZE, TEMPLATES
 from ome.codec.requests import logon_message
@@ -224,8 +225,9 @@ class Requests(NotCopyable):
         name, answer = decode_message(self._exchange(frame)[0])
         if name != "LogonAnswer":
             raise InvalidValueError("message", where=self._where, found=name, allowed="LogonAnswer")
+        check_address(answer, "requests", self._where)
         if answer["reason"] != Reason.NONE:
-            raise LogonRefused(f"logon ({explain(answer['reason'])})", where=self._where, found=answer["reason"])
+            raise LogonRefused(f"logon ({explain(answer['reason'])})", where=self._where, found=reason_of(answer["reason"]))
         participant: int = answer["participant"]
         return participant
 
@@ -271,10 +273,10 @@ class Requests(NotCopyable):
                     "connection", where=self._where, found="closed by the server or the network", allowed="an open connection"
                 )
             if not is_sent or time.monotonic() >= deadline:
-                is_connected = self._socket.connection_count > 0
-                found = (
-                    "none" if is_connected else f"no connection: {why_no_connection(self._endpoint, has_failed=self._socket.has_failed)}"
-                )
+                found = "none"
+                if self._socket.connection_count == 0:
+                    why = why_no_connection(self._endpoint, wants="requests", has_failed=self._socket.has_failed)
+                    found = f"no connection: {why}"
                 raise TimedOut("answer", where=self._where, found=found, allowed=f"one within {self._timeout} s")
             self._socket.wait(deadline - time.monotonic())
         messages: list[bytes] = []

@@ -108,7 +108,7 @@ def logon_timeout(link: Link, endpoint: str, where: str, timeout: float) -> Time
     socket = link.socket
     found = "no answer"
     if socket is None or socket.connection_count == 0:
-        found = f"no connection: {why_no_connection(endpoint, has_failed=socket is not None and socket.has_failed)}"
+        found = f"no connection: {why_no_connection(endpoint, wants='orders', has_failed=socket is not None and socket.has_failed)}"
     return TimedOut("answer to the logon", where=where, found=found, allowed=f"one within {timeout} s")
 
 

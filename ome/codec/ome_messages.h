@@ -1207,4 +1207,152 @@ static inline void ome_message_init(void *message, uint16_t template_id)
     ome_header_set((ome_header_t *)message, template_id);
 }
 
+/* A reason (OME_REASON_) in words: its name and what it means. "a reason of a later version" for a number that is none of these. */
+static inline const char *ome_reason_words(uint8_t reason)
+{
+    switch (reason)
+    {
+    case OME_REASON_NONE:
+        return "NONE: No reason is needed";
+    case OME_REASON_UNKNOWN_COMMAND:
+        return "UNKNOWN_COMMAND: The engine does not know this kind of command";
+    case OME_REASON_RESERVED_NOT_ZERO:
+        return "RESERVED_NOT_ZERO: A reserved byte is not zero";
+    case OME_REASON_UNKNOWN_SESSION:
+        return "UNKNOWN_SESSION: The command's session is not defined, or is another participant's";
+    case OME_REASON_UNKNOWN_INSTRUMENT:
+        return "UNKNOWN_INSTRUMENT: The instrument is not defined";
+    case OME_REASON_BAD_SIDE:
+        return "BAD_SIDE: The side is neither buy nor sell";
+    case OME_REASON_BAD_ORDER_TYPE:
+        return "BAD_ORDER_TYPE: The order type is not known";
+    case OME_REASON_BAD_TIME_IN_FORCE:
+        return "BAD_TIME_IN_FORCE: The time in force is not known";
+    case OME_REASON_BAD_FLAGS:
+        return "BAD_FLAGS: A flag is not known, or does not belong to this command";
+    case OME_REASON_UNKNOWN_ORDER:
+        return "UNKNOWN_ORDER: There is no such order, or no longer";
+    case OME_REASON_ORDER_CLOSED:
+        return "ORDER_CLOSED: The order was filled or cancelled before";
+    case OME_REASON_NOT_OWNER:
+        return "NOT_OWNER: The order is another participant's";
+    case OME_REASON_WRONG_INSTRUMENT:
+        return "WRONG_INSTRUMENT: The order is of another instrument than the command says";
+    case OME_REASON_ZERO_QUANTITY:
+        return "ZERO_QUANTITY: The quantity is zero";
+    case OME_REASON_NEGATIVE_QUANTITY:
+        return "NEGATIVE_QUANTITY: The quantity is negative";
+    case OME_REASON_QUANTITY_TOO_LARGE:
+        return "QUANTITY_TOO_LARGE: The quantity is above 2^60, or would take what is open on its side, or the order's own total, above 2^62";
+    case OME_REASON_PRICE_OUT_OF_RANGE:
+        return "PRICE_OUT_OF_RANGE: The price is outside the instrument's range";
+    case OME_REASON_PRICE_OFF_TICK:
+        return "PRICE_OFF_TICK: The price is not a multiple of the instrument's tick";
+    case OME_REASON_DUPLICATE_CLIENT_ORDER_ID:
+        return "DUPLICATE_CLIENT_ORDER_ID: A live order of the participant has this client order id";
+    case OME_REASON_ORDER_LIMIT_REACHED:
+        return "ORDER_LIMIT_REACHED: The engine holds as many live orders as its limits allow";
+    case OME_REASON_LEVEL_LIMIT_REACHED:
+        return "LEVEL_LIMIT_REACHED: The engine holds as many price levels as its limits allow";
+    case OME_REASON_BAD_DEFINITION:
+        return "BAD_DEFINITION: A definition is not valid, or contradicts one before";
+    case OME_REASON_BAD_TERM:
+        return "BAD_TERM: A term is not known, is given twice, is missing, has a value out of range, or does not belong to this order";
+    case OME_REASON_INCOMPLETE_COMMAND:
+        return "INCOMPLETE_COMMAND: A continued command was not followed by its terms, or terms follow no command";
+    case OME_REASON_BAD_SELF_TRADE_PREVENTION:
+        return "BAD_SELF_TRADE_PREVENTION: The instruction or its scope is not known";
+    case OME_REASON_POST_ONLY_WOULD_TAKE:
+        return "POST_ONLY_WOULD_TAKE: A post-only order would trade";
+    case OME_REASON_NO_LAST_PRICE:
+        return "NO_LAST_PRICE: A trailing stop needs a last trade price or a stop price";
+    case OME_REASON_ALREADY_EXPIRED:
+        return "ALREADY_EXPIRED: The deadline is not after the engine's time";
+    case OME_REASON_SPECIAL_LIMIT_REACHED:
+        return "SPECIAL_LIMIT_REACHED: The engine holds as many orders with special terms as its limits allow";
+    case OME_REASON_SEQUENCE_SEEN:
+        return "SEQUENCE_SEEN: The session's sequence is not above that of the last command taken from it";
+    case OME_REASON_SEQUENCE_GAP:
+        return "SEQUENCE_GAP: The session's sequence is more than one above that of the last command taken from it";
+    case OME_REASON_UNKNOWN_ACCOUNT:
+        return "UNKNOWN_ACCOUNT: The account belongs to nobody, and the venue takes orders only for accounts that belong to somebody";
+    case OME_REASON_ACCOUNT_NOT_OWNED:
+        return "ACCOUNT_NOT_OWNED: The account belongs to another participant";
+    case OME_REASON_REQUESTED:
+        return "REQUESTED: Cancelled because its owner asked for it";
+    case OME_REASON_IMMEDIATE_OR_CANCEL:
+        return "IMMEDIATE_OR_CANCEL: What an IOC order left unfilled is cancelled";
+    case OME_REASON_FILL_OR_KILL:
+        return "FILL_OR_KILL: Not all of the order could trade, so none did";
+    case OME_REASON_NO_LIQUIDITY:
+        return "NO_LIQUIDITY: What a market order left unfilled is cancelled: the other side is empty";
+    case OME_REASON_AMENDED_AWAY:
+        return "AMENDED_AWAY: The amended total is not above what has traded already";
+    case OME_REASON_REDUCED_AWAY:
+        return "REDUCED_AWAY: The reduction took all that was open";
+    case OME_REASON_COLLAR:
+        return "COLLAR: What is left would trade beyond the protection collar";
+    case OME_REASON_BUDGET:
+        return "BUDGET: All of it could trade, but not within the budget";
+    case OME_REASON_MINIMUM_QUANTITY:
+        return "MINIMUM_QUANTITY: Less than the minimum quantity could trade at once";
+    case OME_REASON_SELF_TRADE_PREVENTION:
+        return "SELF_TRADE_PREVENTION: It met an order of its own group";
+    case OME_REASON_EXPIRED:
+        return "EXPIRED: Its time is over";
+    case OME_REASON_MASS_CANCELLED:
+        return "MASS_CANCELLED: A mass cancel meant it";
+    case OME_REASON_DISCONNECTED:
+        return "DISCONNECTED: The session that sent it has lost its connection, and had asked for this";
+    case OME_REASON_FRAME_EMPTY:
+        return "FRAME_EMPTY: The frame has no bytes";
+    case OME_REASON_FRAME_TRUNCATED:
+        return "FRAME_TRUNCATED: The frame ends inside a message";
+    case OME_REASON_FRAME_TOO_LONG:
+        return "FRAME_TOO_LONG: The frame has more messages than are allowed in one";
+    case OME_REASON_UNKNOWN_SCHEMA:
+        return "UNKNOWN_SCHEMA: The header's schema id is not ours";
+    case OME_REASON_UNSUPPORTED_VERSION:
+        return "UNSUPPORTED_VERSION: The header's schema version is not supported";
+    case OME_REASON_UNKNOWN_TEMPLATE:
+        return "UNKNOWN_TEMPLATE: The header's template id is not one that a client may send";
+    case OME_REASON_BAD_BLOCK_LENGTH:
+        return "BAD_BLOCK_LENGTH: The header's block length is not that of its template";
+    case OME_REASON_NOT_LOGGED_ON:
+        return "NOT_LOGGED_ON: The connection has not logged on";
+    case OME_REASON_BAD_PARTICIPANT:
+        return "BAD_PARTICIPANT: The participant's name is empty, not printable ASCII, or not admitted";
+    case OME_REASON_SESSION_LIMIT_REACHED:
+        return "SESSION_LIMIT_REACHED: No session number is free";
+    case OME_REASON_SESSION_TAKEN_OVER:
+        return "SESSION_TAKEN_OVER: The same session logged on from another connection";
+    case OME_REASON_BUSY:
+        return "BUSY: The inbound ring stayed full: send again what was not accepted, later";
+    case OME_REASON_ENGINE_STOPPED:
+        return "ENGINE_STOPPED: The engine has stopped and takes no more commands";
+    case OME_REASON_STORAGE_LOW:
+        return "STORAGE_LOW: The disk is nearly full: no new orders until there is room again, and with less room no commands at all";
+    case OME_REASON_SLOW_CONSUMER:
+        return "SLOW_CONSUMER: The session did not read its reports fast enough, and its queue is full";
+    case OME_REASON_HEARTBEAT_TIMEOUT:
+        return "HEARTBEAT_TIMEOUT: The session sent nothing for three of its heartbeat intervals";
+    case OME_REASON_SESSION_ALLOWANCE_REACHED:
+        return "SESSION_ALLOWANCE_REACHED: The participant has as many sessions as one may have";
+    case OME_REASON_BAD_SECRET:
+        return "BAD_SECRET: The secret or the key is not the participant's";
+    case OME_REASON_SESSION_IN_USE:
+        return "SESSION_IN_USE: The session has a connection, and the logon was not to take it over";
+    case OME_REASON_NOT_PERMITTED:
+        return "NOT_PERMITTED: The key or the secret does not allow this, or no longer";
+    case OME_REASON_THROTTLED:
+        return "THROTTLED: The participant sends more than it may: send again what was not accepted, later";
+    case OME_REASON_REPORTS_GONE:
+        return "REPORTS_GONE: The server does not have reports that old";
+    case OME_REASON_BAD_HEARTBEAT:
+        return "BAD_HEARTBEAT: The heartbeat interval is out of range";
+    default:
+        return "a reason of a later version";
+    }
+}
+
 #endif

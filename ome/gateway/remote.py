@@ -55,6 +55,10 @@ _LINES_PER_SECOND: Final = 20  # of the gateway's sentences in the log
 _LAST_LOOKS: Final = 16  # at what one that has ended has still said
 _REPORT_MAX: Final = (1 << 63) - 1
 _STARTS_IN_A_ROW: Final = 5  # that may fail before the venue gives up
+_SHORT_LIFE_S: Final = 5.0  # a gateway that ends so soon after it was ready will probably do so again,
+_SHORT_LIFE_KILLED_S: Final = 0.2  # one that somebody killed will not, unless it was at once
+_PAUSE_MIN_S: Final = 0.1  # before the start after the second short life in a row; doubles to the maximum
+_PAUSE_MAX_S: Final = 4.0
 _F_SEAL_FUTURE_WRITE: Final = 0x0010
 _NOTES: Final = frozenset({LogKind.LOGON, LogKind.LOGOUT, LogKind.REFUSAL, LogKind.TAKEOVER, LogKind.THROTTLE, LogKind.KILL})
 
@@ -83,6 +87,7 @@ class _Child:
     pidfd: int
     begun: float
     is_ready: bool = False
+    ready_at: float = 0.0
     turns: int = 0
     turned: float = 0.0
     looked: float = 0.0
@@ -111,6 +116,7 @@ class GatewayProcess:
         on_defined: Callable[[int, int, Reason], None],
         supervisor: Supervisor,
     ) -> None:
+        self._venue = venue
         self._config = config
         self._settings = settings
         self._listener = listener
@@ -121,38 +127,22 @@ class GatewayProcess:
         self._tell = tell
         self._on_defined = on_defined
         self._instruments: list[bytes] = []
-        self._fds: list[int] = []
-        self._engines_fd, self._gateways_fd = self._make_regions()
-        self._event_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
-        # The first of each is the end of who sleeps. The gateway's process has all but the end of this one.
-        self._bell, self._bell_ringer = _bell()
-        self._gateway_bell, self._gateway_bell_ringer = _bell()
-        port = ffi.new("ome_engine_port_t **")
-        options = gateway_options(settings)
-        status = lib.ome_engine_port_create(
-            venue,
-            self._engines_fd,
-            self._gateways_fd,
-            self._event_fd,
-            self._bell.fileno(),
-            self._gateway_bell_ringer.fileno(),
-            options,
-            port,
-        )
-        if status != lib.OME_OK:
-            self._close_fds()
-            raise MemoryError("no memory for the link to the gateway")
-        self._pointer = port[0]
-        self._seal()
+        self._owned = contextlib.ExitStack()
+        try:
+            self._make_link()
+            self._archive = archive(self._give_reports)
+        except BaseException:
+            self._owned.close()
+            raise
         self._jobs: SimpleQueue[tuple[Callable[[], bool], threading.Event]] = SimpleQueue()  # for the thread of the port
-        self._archive = archive(self._give_reports)
         self._sending = threading.Lock()  # of the child that is told, and of what it is told first
         self._flood = Flood()
         self._child: _Child | None = None
-        self._wake_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
-        self._is_stopping = False
+        self._stopping = threading.Event()
         self._is_broken = False
+        self._starts = 0
         self._failed_starts = 0
+        self._short_lives = 0  # in a row
         self._last_failure = ""
         self._ready = threading.Event()
         self._port_thread = supervisor.thread("ome-port", self._serve_port, period_s=0.0, attempts=1)
@@ -202,7 +192,7 @@ class GatewayProcess:
         """Ends the process, when it has sent the last frames."""
         if self._is_alive():
             self._flush(time.monotonic() + _FLUSH_S)
-        self._is_stopping = True
+        self._stopping.set()
         os.eventfd_write(self._wake_fd, 1)
         self._thread.stop()
         self._port_stop()
@@ -210,14 +200,37 @@ class GatewayProcess:
 
     def close(self) -> None:
         """Frees everything; the venue no longer runs."""
-        lib.ome_engine_port_destroy(self._pointer)
-        self._close_fds()
+        self._owned.close()
 
     # ---- memory ----
 
     def _own(self, descriptor: int) -> int:
-        self._fds.append(descriptor)
+        self._owned.callback(os.close, descriptor)
         return descriptor
+
+    def _make_link(self) -> None:
+        self._engines_fd, self._gateways_fd = self._make_regions()
+        self._event_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+        self._wake_fd = self._own(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+        # The first of each is the end of who sleeps. The gateway's process has all but the end of this one.
+        self._bell, self._bell_ringer = map(self._owned.enter_context, _bell())
+        self._gateway_bell, self._gateway_bell_ringer = map(self._owned.enter_context, _bell())
+        port = ffi.new("ome_engine_port_t **")
+        status = lib.ome_engine_port_create(
+            self._venue,
+            self._engines_fd,
+            self._gateways_fd,
+            self._event_fd,
+            self._bell.fileno(),
+            self._gateway_bell_ringer.fileno(),
+            gateway_options(self._settings),
+            port,
+        )
+        if status != lib.OME_OK:
+            raise MemoryError("no memory for the link to the gateway")
+        self._pointer = port[0]
+        self._owned.callback(lib.ome_engine_port_destroy, self._pointer)
+        self._seal()
 
     def _make_regions(self) -> tuple[int, int]:
         engines, gateways = ffi.new("uint64_t *"), ffi.new("uint64_t *")
@@ -234,13 +247,6 @@ class GatewayProcess:
         sizes = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
         fcntl.fcntl(self._engines_fd, fcntl.F_ADD_SEALS, sizes | _F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL)
         fcntl.fcntl(self._gateways_fd, fcntl.F_ADD_SEALS, sizes | fcntl.F_SEAL_SEAL)
-
-    def _close_fds(self) -> None:
-        for descriptor in self._fds:
-            os.close(descriptor)
-        self._fds.clear()
-        for bell in (self._bell, self._bell_ringer, self._gateway_bell, self._gateway_bell_ringer):
-            bell.close()
 
     # ---- the thread of the port ----
 
@@ -287,7 +293,7 @@ class GatewayProcess:
         os.eventfd_write(self._event_fd, 1)
         begun = time.monotonic()
         while not done.wait(_LOOK_MS / 1_000) and self._port_thread.is_running:
-            if self._is_stopping and time.monotonic() - begun > _STOP_S:
+            if self._stopping.is_set() and time.monotonic() - begun > _STOP_S:
                 break
 
     def _attach(self) -> bool:
@@ -321,10 +327,10 @@ class GatewayProcess:
 
     def _watch(self) -> bool:
         """Until the stop. False: that is the end."""
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             if self._start_child():
                 self._follow_child()
-            if not self._is_stopping and self._failed_starts >= _STARTS_IN_A_ROW:
+            if not self._stopping.is_set() and self._failed_starts >= _STARTS_IN_A_ROW:
                 raise GatewayFailedError(
                     "gateway", found=f"{self._failed_starts} starts that failed: {self._last_failure}", allowed="a process that is ready"
                 )
@@ -332,8 +338,8 @@ class GatewayProcess:
 
     def _start_child(self) -> bool:
         """False where the system does not give a process, memory or a descriptor for it."""
-        if self._failed_starts:
-            time.sleep(min(2.0, 0.1 * 2**self._failed_starts))
+        if self._stopping.wait(self._pause_s()):
+            return False
         try:
             child = self._spawn()
         except (OSError, ValueError) as error:  # ValueError: no name of an interpreter
@@ -341,8 +347,20 @@ class GatewayProcess:
             self._last_failure = f"{sys.executable!r} cannot be started: {error}"
             _log.warning("no process for the gateway: %s", self._last_failure)
             return False
-        self._tell(LogKind.GATEWAY, act="started", pid=child.process.pid)
+        self._starts += 1
+        lib.ome_venue_set_gateway_restarts(self._venue, self._starts - 1)
+        if self._starts == 1:
+            self._tell(LogKind.GATEWAY, act="started", pid=child.process.pid)
+        else:
+            self._note(LogKind.GATEWAY, act="started", pid=child.process.pid, after=self._last_failure)
         return True
+
+    def _pause_s(self) -> float:
+        """Before the next start: none after the first short life, since one that was killed is to be back soon."""
+        if self._failed_starts:
+            return min(2.0, 0.1 * 2.0**self._failed_starts)
+        doublings = min(self._short_lives - 2, 10)
+        return 0.0 if doublings < 0 else min(_PAUSE_MAX_S, _PAUSE_MIN_S * 2.0**doublings)
 
     def _spawn(self) -> _Child:
         self._listener.listen_again()
@@ -370,12 +388,14 @@ class GatewayProcess:
             failed.callback(process.wait)
             failed.callback(process.kill)
             pidfd = os.pidfd_open(process.pid)
+            failed.callback(os.close, pidfd)
+            self._is_broken = False
+            self._do_on_port_whenever(self._attach)
+            failed.callback(self._do_on_port_whenever, self._detach)
+            now = time.monotonic()
+            with self._sending:
+                self._child = child = _Child(process, ToGateway(ours, self._begin(*inherited)), pidfd, begun=now, turned=now, looked=now)
             failed.pop_all()
-        self._is_broken = False
-        self._do_on_port_whenever(self._attach)
-        now = time.monotonic()
-        with self._sending:
-            self._child = child = _Child(process, ToGateway(ours, self._begin(*inherited)), pidfd, begun=now, turned=now, looked=now)
         return child
 
     def _begin(self, listen_fd: int, engines_fd: int, gateways_fd: int, bell_fd: int, own_bell_fd: int, engine_bell_fd: int) -> Begin:
@@ -414,7 +434,7 @@ class GatewayProcess:
                 os.eventfd_read(self._wake_fd)
             if child.connection.fileno() in ready:
                 self._exchange(child)
-            if self._is_stopping and not is_told_to_stop:
+            if self._stopping.is_set() and not is_told_to_stop:
                 is_told_to_stop = True
                 child.begun = child.turned = time.monotonic()
                 self._send(Stop())
@@ -450,6 +470,7 @@ class GatewayProcess:
 
     def _end_child(self, child: _Child) -> None:
         code = child.process.wait()
+        ended = time.monotonic()
         with self._sending:
             self._child = None
         looks = _LAST_LOOKS  # a process of its own making may have the other end, and go on
@@ -458,10 +479,14 @@ class GatewayProcess:
         child.connection.close()
         os.close(child.pidfd)
         self._do_on_port_whenever(self._detach)
-        if self._is_stopping:
+        if self._stopping.is_set():
             return
         self._last_failure = child.why or (f"signal {-code}" if code < 0 else f"exit code {code}")
         self._failed_starts = 0 if child.is_ready else self._failed_starts + 1
+        if child.is_ready:
+            is_killed = code == -signal.SIGKILL and not child.why
+            is_short = ended - child.ready_at < (_SHORT_LIFE_KILLED_S if is_killed else _SHORT_LIFE_S)
+            self._short_lives = self._short_lives + 1 if is_short else 0
         self._note(LogKind.GATEWAY, act="ended", pid=child.process.pid, reason=self._last_failure)
 
     # ---- messages ----
@@ -504,7 +529,8 @@ class GatewayProcess:
     def _take(self, child: _Child, message: dict[str, object]) -> None:
         what = message["what"]
         if what == "ready":
-            child.is_ready, child.turned = True, time.monotonic()
+            child.is_ready = True
+            child.ready_at = child.turned = time.monotonic()
             self._ready.set()
         elif what == "wanted":
             request, session, first, last = (int(str(message[name])) for name in ("request", "session", "first", "last"))

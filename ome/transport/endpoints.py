@@ -21,6 +21,11 @@ _IPC = "ipc://"
 _IPC_PATH_MAX = 107  # bytes: what a socket's address has room for
 _ALLOWED = "tcp://HOST:PORT, tcp://[IPV6 ADDRESS]:PORT (port 1 to 65535) or ipc://PATH"
 _PROBE_SECONDS = 1.0
+_HELLO_SIZE_MAX = 256
+_ROLES = {  # of the venue's addresses, by the type of socket that they say they are
+    b"\x0bSocket-Type\0\0\0\x04XPUB": "market data",
+    b"\x0bSocket-Type\0\0\0\x06ROUTER": "orders or requests",
+}
 _CAUSES = {
     errno.ECONNREFUSED: "nobody listens there",
     errno.ENOENT: "nobody listens there: there is no such file",
@@ -39,21 +44,41 @@ def needs_ipv6(endpoint: str) -> bool:
     return family == socket.AF_INET6
 
 
-def why_no_connection(endpoint: str, *, has_failed: bool = False) -> str:
-    """What becomes of one attempt to connect to an endpoint, as a few words for a message. `has_failed` is the socket's."""
+def why_no_connection(endpoint: str, *, wants: str, has_failed: bool = False) -> str:
+    """What becomes of one attempt to connect to an endpoint, as a few words for a message. `has_failed` is the socket's.
+
+    `wants` is what belongs there: orders, requests or market data.
+    """
     try:
         family, address = _address(endpoint)
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.settimeout(_PROBE_SECONDS)
             probe.connect(address)
+            found = _role_of(probe)
     except TimeoutError:
         return "the machine does not answer"
     except EndpointError as error:
         return str(error)
     except OSError as error:
         return _CAUSES.get(error.errno or 0, str(error))
-    why = "somebody listens there, but does not answer as a server of ome"
+    if found and wants not in found:
+        return f"that is an address for {found}; check that it is the venue's address for {wants}"
+    why = f"somebody listens there, but does not answer as a server of ome; check that it is the venue's address for {wants}"
     return f"{why}; the handshake failed, as it does when only one side has keys, or the server another one" if has_failed else why
+
+
+def _role_of(probe: socket.socket) -> str:
+    """What a venue's address is for, as it says without being asked; empty where connections are encrypted, or it is no venue's."""
+    hello = b""
+    try:
+        while len(hello) < _HELLO_SIZE_MAX and (data := probe.recv(_HELLO_SIZE_MAX)):
+            hello += data
+            for words, role in _ROLES.items():
+                if words in hello:
+                    return role
+    except OSError:  # also when nothing comes
+        pass
+    return ""
 
 
 def _address(endpoint: str) -> tuple[socket.AddressFamily, str | tuple[Any, ...]]:
