@@ -270,10 +270,13 @@ def damage(directory: Path, index: int, kind: str) -> int:
     if kind == "missing":
         path.unlink()
         return 100 * index + 1
-    offset = {"record": 4096 + 74 * 50 + 30, "header": 30, "seal": 4096 + 74 * 100 + 20}[kind]
+    record = 50
+    while int.from_bytes(data[4096 + 74 * record + 8 : 4096 + 74 * record + 10], "little") & 0x7FFF == CommandKind.ORDER_TERMS:
+        record += 1  # the record before it would be lost with it
+    offset = {"record": 4096 + 74 * record + 30, "header": 30, "seal": 4096 + 74 * 100 + 20}[kind]
     data[offset] ^= 4
     path.write_bytes(data)
-    return 100 * index + {"record": 51, "header": 1, "seal": 101}[kind]
+    return 100 * index + {"record": record + 1, "header": 1, "seal": 101}[kind]
 
 
 def test_where_nothing_is_wrong_nothing_is_done(journal: Path) -> None:

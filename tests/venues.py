@@ -22,7 +22,7 @@ from ome.codec import COMMAND, EVENT, Records, records_of
 from ome.codec.layouts import HEADER_SIZE, MESSAGE_CLASSES, TEMPLATES
 from ome.codec.wire import decode_message, encode_message
 from ome.config import ServerConfig
-from ome.enums import EventKind, MessageClass, OrderType, Side, TimeInForce
+from ome.enums import CommandKind, EventKind, MessageClass, OrderType, Side, TimeInForce
 from ome.instruments import Instrument
 from ome.messages import Limits
 
@@ -167,6 +167,13 @@ class Wire:
         self.last_number = answer["command_sequence"]
         definitions, self._heard = self._heard[: answer["instrument_count"]], self._heard[answer["instrument_count"] :]
         return answer | {"instruments": [fields for _, fields in definitions]}
+
+
+def whole(commands: Records, count: int) -> int:
+    """The most of the first `count` records that end with a whole command."""
+    while count < len(commands) and commands["kind"][count] == CommandKind.ORDER_TERMS:
+        count -= 1
+    return count
 
 
 def journal_commands(directory: Path, count: int | None = None) -> Records:

@@ -124,8 +124,9 @@ static uint64_t hash_mix_session(uint64_t hash, const ome_engine_t *engine, uint
         words[6] = engine->progress[number].command_sequence;
         words[7] = engine->progress[number].report_sequence;
     }
-    const uint64_t past[8] = {engine->past_reports[ome_session_participant(engine, number)], 0, 0, 0, 0, 0, 0, 0};
     hash = ome_hash_mix(hash, words);
+    const uint16_t participant = ome_session_participant(engine, number); /* of a state with a fault, any number */
+    const uint64_t past[8] = {participant <= engine->limits.session_count_max ? engine->past_reports[participant] : 0, 0, 0, 0, 0, 0, 0, 0};
     return past[0] != 0 ? ome_hash_mix(hash, past) : hash;
 }
 
