@@ -441,8 +441,9 @@ class Prevented(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defined(Event):
-    """A definition took effect."""
+    """A definition took effect. `quantity`: of a session, the reports of its participant so far (docs/RULES.md, D10); otherwise 0."""
 
+    quantity: int = 0
     timestamp_ns: int
     account: int = 0
     participant: int

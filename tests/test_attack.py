@@ -25,7 +25,7 @@ from ome.enums import Policy, Reason
 from ome.server import Server
 
 SECONDS = 0.8
-QUICK = ("ping-resets", "endless-tiny", "identities", "garbage")
+QUICK = ("endless-tiny", "identities", "garbage")
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ from ome.errors import InvalidValueError
 from ome.marketdata import Channel
 from ome.server import Server
 
+pytestmark = pytest.mark.slow
+
 LONG = 60.0  # seconds: longer than any test
 
 

@@ -26,7 +26,7 @@ from venues import VenueProcess, config_file
 from ome.enums import EventKind, Reason
 
 
-@pytest.mark.parametrize("policy", ["commit", "async"])
+@pytest.mark.parametrize("policy", ["commit", pytest.param("async", marks=pytest.mark.slow)])
 def test_nothing_that_was_said_is_lost_when_the_venue_is_killed(tmp_path: Path, policy: str) -> None:
     """D3: Three kills; one with `async`: what was written survives the process, if not the power. Source: docs/JOURNAL.md, Promises."""
     commands, _ = kill_again_and_again(tmp_path, 1, 3 if policy == "commit" else 1, policy)

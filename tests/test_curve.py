@@ -132,6 +132,7 @@ def other_secret(venue: Venue) -> ClientKeys:
     [lambda venue: None, lambda venue: keys_with(venue, server=make_key_pair().public), other_secret],
     ids=["no keys", "another server's key", "a public key without its secret key"],
 )
+@pytest.mark.slow
 def test_a_client_without_the_right_keys_gets_no_connection(venue: Venue, keys_of: Any) -> None:
     """Order entry fails, and market data does not come; those that have the keys go on."""
     with order_entry(venue, keys=venue.keys) as session:

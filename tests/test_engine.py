@@ -51,6 +51,7 @@ from ome.messages import (
     Amended,
     Cancelled,
     Completed,
+    Defined,
     DefineInstrument,
     DefineSession,
     Event,
@@ -1057,6 +1058,8 @@ def expected_row(message: Event, owners: dict[tuple[int, int], OrderEvent]) -> d
     if isinstance(message, Completed):
         is_price = message.command_kind == CommandKind.SET_LAST_PRICE
         row |= {"order_count": message.quantity, "quantity": NULL_VALUE, "price": message.price if is_price else NULL_VALUE}
+    if isinstance(message, Defined):
+        row |= {"quantity": NULL_VALUE}
     if isinstance(message, Rejected):
         has_price = message.command_kind in (CommandKind.NEW_ORDER, CommandKind.AMEND_ORDER, CommandKind.SET_LAST_PRICE)
         has_quantity = message.command_kind in (CommandKind.NEW_ORDER, CommandKind.AMEND_ORDER, CommandKind.REDUCE_ORDER)

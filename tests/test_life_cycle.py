@@ -34,6 +34,8 @@ from ome.server import Server, ServerError
 from ome.server.venue import Venue
 from ome.transport import EndpointError, Listener, ListenerUse, QueueLimits
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 TIMEOUT_S = 30
 

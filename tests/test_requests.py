@@ -545,6 +545,7 @@ def test_nothing_is_shown_before_it_is_on_disk(tmp_path: Path) -> None:
 # Bounds
 
 
+@pytest.mark.slow
 def test_a_flood_of_requests_takes_no_turn_of_an_order(tmp_path: Path) -> None:
     """Four connections ask for 256 orders 200 times each. Meanwhile 100 orders come, each after the answer to the one before: all are
     answered while most of the requests still wait for their turn, because the match thread is left alone between two of them.

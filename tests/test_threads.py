@@ -23,6 +23,8 @@ from ome.orderflow import order_flow
 from ome.server import Server
 from ome.supervision import Supervisor
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "OPERATING.md"
 DEADLINE_S = 20.0
 LINUX = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])

@@ -19,7 +19,7 @@ from ome.codec.layouts import COMMAND, EVENT
 from ome.codec.records import RECORD_SIZE, Records, record_bytes
 from ome.enums import CommandKind, EventKind
 from ome.errors import InvalidTypeError, InvalidValueError, one_of
-from ome.messages import COMMAND_TYPES, EVENT_TYPES, Completed
+from ome.messages import COMMAND_TYPES, EVENT_TYPES, Completed, Defined
 
 __all__ = ["EVENT_ROW", "Rows", "kind_layout", "records_of_kind"]
 
@@ -41,11 +41,16 @@ EVENT_ROW: Final = np.dtype(
 Rows: TypeAlias = npt.NDArray[np.void]
 """A one-dimensional array of dtype EVENT_ROW."""
 
+_COUNTS: Final[dict[type, str]] = {Completed: "order_count", Defined: "report_count"}
+"""What `quantity` is where it is none."""
+
 _NO_COLUMN: Final = ("post_only", "hidden", "terms", "reserved")  # in the flags, or records of their own
 
 
 def kind_layout(kind: CommandKind | EventKind) -> np.dtype[np.void]:
-    """The dtype of records of one kind: 64 bytes, with the fields of its class in ome.messages. COMPLETED has `order_count`, no `quantity`.
+    """The dtype of records of one kind: 64 bytes, with the fields of its class in ome.messages.
+
+    Where the field `quantity` is no quantity, its name says what it is: COMPLETED has `order_count`, DEFINED has `report_count`.
 
     >>> kind_layout(EventKind.TRADE).names[5:7]
     ('resting_order_id', 'resting_client_order_id')
@@ -57,7 +62,7 @@ def kind_layout(kind: CommandKind | EventKind) -> np.dtype[np.void]:
     ordered = sorted(names, key=lambda name: int(places[name][1]))
     return np.dtype(
         {
-            "names": ["order_count" if message_type is Completed and name == "quantity" else name for name in ordered],
+            "names": [_COUNTS.get(message_type, name) if name == "quantity" else name for name in ordered],
             "formats": [places[name][0] for name in ordered],
             "offsets": [int(places[name][1]) for name in ordered],
             "itemsize": RECORD_SIZE,

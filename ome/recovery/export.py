@@ -153,7 +153,8 @@ def _fields_of_rows() -> dict[str, list[int]]:
     having = _fields_of(EVENT_TYPES)
     for name in ("timestamp_ns", "account", "participant", "session"):
         having[name] += [EventKind.TRADE, EventKind.PREVENTED]
-    having["quantity"].remove(EventKind.COMPLETED)
+    for kind in (EventKind.COMPLETED, EventKind.DEFINED):
+        having["quantity"].remove(kind)
     return having | {"order_count": [EventKind.COMPLETED]}
 
 

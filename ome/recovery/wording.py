@@ -40,7 +40,7 @@ from ome.enums import (
     TimeInForce,
 )
 from ome.instruments import Instrument
-from ome.messages import Command, Completed, DefineInstrument, Event, OrderTerms, UnknownCommand
+from ome.messages import Command, Completed, Defined, DefineInstrument, Event, OrderTerms, UnknownCommand
 from ome.recovery.names import Names
 from ome.units import number_of
 
@@ -140,6 +140,8 @@ def _describe(message: Command | Event, sequence: int, instrument: int, names: N
         elif name == "quantity":
             if isinstance(message, Completed):
                 fields["order_count"] = value
+            elif isinstance(message, Defined):
+                fields["report_count"] = value
             else:
                 called, fields_value = names.quantity(instrument, value)
                 fields[called] = fields_value
