@@ -4,6 +4,7 @@
 #include "base/ome_clock.h"
 
 #define PART_COUNT_MAX 256u
+#define REST_WAIT_NS UINT64_C(1000000)
 #define COMMAND_RECORD_COUNT_MAX 5u /* of the longest command, with all terms that there are and room for more */
 #define COMMAND_SIZE_MAX (COMMAND_RECORD_COUNT_MAX * OME_JOURNAL_COMMAND_SIZE)
 
@@ -27,12 +28,11 @@ uint64_t ome_journal_stage_unsynced_count(const ome_journal_stage_t *stage)
 }
 
 /* A command of several records is written whole: who is killed between two writes leaves all of it or nothing. */
-static ome_status_t stage_begin_command(ome_journal_stage_t *stage, uint64_t sequence, uint16_t kind, const uint8_t *body)
+static ome_status_t stage_begin_command(ome_journal_stage_t *stage, uint16_t kind, const uint8_t *body)
 {
     const bool is_continued = ome_journal_is_continued(kind, body);
     const bool begins_several = is_continued && kind != OME_COMMAND_KIND_ORDER_TERMS;
     stage->is_in_command = begins_several || (is_continued && stage->is_in_command);
-    stage->command_sequence = begins_several ? sequence : stage->command_sequence;
     return begins_several ? ome_journal_writer_make_room(stage->writer, COMMAND_SIZE_MAX) : OME_OK;
 }
 
@@ -46,7 +46,7 @@ static ome_status_t stage_append(ome_journal_stage_t *stage, uint32_t count)
         /* A kind of 0 marks the end of a journal; the engine rejects it and every other unknown kind alike. */
         const uint16_t kind = command->kind != 0 ? command->kind : UINT8_MAX;
         const uint8_t *body = (const uint8_t *)command + sizeof(uint64_t);
-        ome_status_t status = stage_begin_command(stage, sequence, kind, body);
+        ome_status_t status = stage_begin_command(stage, kind, body);
         if (status != OME_OK)
         {
             return status;
@@ -63,7 +63,10 @@ static ome_status_t stage_append(ome_journal_stage_t *stage, uint32_t count)
 }
 
 /* Appends what is there and what comes meanwhile, at most as much as the ring holds and the rest of the last command;
- * gives how much. In parts, so that the slots of one part are filled again while the next is appended. */
+ * gives how much. In parts, so that the slots of one part are filled again while the next is appended.
+ *
+ * A group ends with a whole command, so that nobody is told of a part of one, which recovery would take away. The rest comes at once: who
+ * sends a command claims and publishes all of it together. For a sender that does not, nobody waits for long. */
 static ome_status_t stage_append_group(ome_journal_stage_t *stage, uint32_t *group_count)
 {
     const uint32_t group_count_max = stage->ring->slot_count;
@@ -74,6 +77,10 @@ static ome_status_t stage_append_group(ome_journal_stage_t *stage, uint32_t *gro
         const uint32_t count = ome_ring_available(stage->ring, stage->next_sequence, left < PART_COUNT_MAX ? left : PART_COUNT_MAX);
         if (count == 0)
         {
+            if (stage->is_in_command && ome_ring_wait(stage->ring, stage->next_sequence, REST_WAIT_NS) == OME_OK)
+            {
+                continue;
+            }
             break;
         }
         const ome_status_t status = stage_append(stage, count);
@@ -86,11 +93,10 @@ static ome_status_t stage_append_group(ome_journal_stage_t *stage, uint32_t *gro
     return OME_OK;
 }
 
-/* Says that everything written is durable, but not the beginning of a command whose end is not there yet: recovery takes that for nothing. */
+/* Says that everything written is durable. */
 static void stage_open_gate(ome_journal_stage_t *stage)
 {
-    const uint64_t written = stage->writer->durable_sequence;
-    const uint64_t durable = stage->is_in_command && written >= stage->command_sequence ? stage->command_sequence - 1 : written;
+    const uint64_t durable = stage->writer->durable_sequence;
     ome_published_advance(stage->published, OME_GATE_DURABLE, durable);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_DURABLE), durable);
     ome_counter_set(ome_counters_counter(stage->counters, OME_COUNT_JOURNAL_UNPREPARED), stage->writer->unprepared_count);

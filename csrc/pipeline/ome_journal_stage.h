@@ -27,7 +27,6 @@ typedef struct
     const ome_counters_t *counters;
     uint64_t next_sequence;
     uint64_t delay_ns;
-    uint64_t command_sequence; /* where the last command of several records begins */
     uint64_t oldest_unsynced_ns; /* monotonic; when the oldest command that is not durable was written */
     uint32_t batch_count;
     uint32_t consumer_index;

@@ -8,13 +8,15 @@ static_assert(COPY_LOOKS_MAX >= 2 * OME_GATEWAY_REPORT_COUNT_MAX, "one that is u
 void ome_gateway_note_copies(ome_gateway_t *gateway, uint16_t participant, uint64_t number)
 {
     ome_session_table_t *table = &gateway->table;
-    for (uint32_t slot = table->session_count_max + 1; slot <= table->slot_count_max && table->connected_copy_count > 0; slot++)
+    uint32_t left = table->participants[participant].copy_count; /* who has none pays nothing for those of others */
+    for (uint32_t slot = table->session_count_max + 1; left > 0; slot++)
     {
         ome_session_slot_t *copy = &table->sessions[slot];
         if (copy->peer == 0 || copy->participant != participant)
         {
             continue;
         }
+        left--;
         copy->report_sequence = table->participants[participant].report_sequence;
         if (!copy->is_behind && !copy->is_dirty)
         {

@@ -82,12 +82,15 @@ uint16_t ome_session_table_note_participant(ome_session_table_t *table, const om
 /* A drop copy is no session: who counts sessions does not see it. */
 static void session_table_count(ome_session_table_t *table, uint16_t session, bool is_connected)
 {
-    uint32_t *count = session > table->session_count_max ? &table->connected_copy_count : &table->connected_count;
-    *count = is_connected ? *count + 1 : *count - 1;
-    if (session <= table->session_count_max)
+    const uint32_t change = is_connected ? 1 : UINT32_MAX;
+    if (session > table->session_count_max)
     {
-        atomic_store_explicit(&table->is_connected[session], is_connected, memory_order_relaxed);
+        table->connected_copy_count += change;
+        table->participants[table->sessions[session].participant].copy_count += change;
+        return;
     }
+    table->connected_count += change;
+    atomic_store_explicit(&table->is_connected[session], is_connected, memory_order_relaxed);
 }
 
 void ome_session_table_bind(ome_session_table_t *table, uint16_t session, uint64_t peer)

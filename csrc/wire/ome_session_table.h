@@ -54,6 +54,7 @@ typedef struct
     uint64_t report_sequence; /* of the newest */
     uint64_t begun_sequence; /* of the command that gave or took the number: reports of commands up to it are another one's; 0: unknown */
     uint32_t session_count; /* its sessions in the engine */
+    uint32_t copy_count; /* its drop copies that are connected */
 } ome_participant_reports_t;
 
 typedef struct

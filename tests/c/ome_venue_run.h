@@ -536,11 +536,13 @@ static inline bool run_rotates(uint32_t count)
 static inline ome_status_t run_group(uint32_t count)
 {
     run_enter(run_rotates(count) ? RUN_ROTATION : RUN_GROUP);
-    run_sequence_commands(count);
+    for (uint32_t done = 0; (done < count && done < RUN_RING_SLOT_COUNT - 3) || run.flow.terms_count > 0; done++)
+    {
+        run_sequence_commands(1); /* whole commands */
+    }
     (void)ome_journal_stage_do_work(&run.stage);
     run.spoken = ome_published_limit(&run.published);
-    const uint64_t begun_count = run.stage.is_in_command ? 4 : 0; /* records of a command without its end */
-    if (run.stage.status == OME_OK && (run.spoken > run.sequenced || run.spoken + begun_count < run.sequenced) && !run_is_dead())
+    if (run.stage.status == OME_OK && run.spoken != run.sequenced && !run_is_dead())
     {
         run_is_wrong("the gate does not let out what was journaled");
     }
@@ -569,10 +571,6 @@ static inline ome_status_t run_work(const run_life_t *life)
             (void)ome_journal_writer_prepare_next(&run.writer); /* a failure is told when the segment is needed */
         }
         status = run_is_dead() ? OME_STOPPED : status;
-    }
-    while (status == OME_OK && run.stage.is_in_command) /* who ends in good order has whole commands */
-    {
-        status = run_group(1);
     }
     return status;
 }
