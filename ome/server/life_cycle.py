@@ -491,8 +491,9 @@ class Server(NotCopyable):
     def submit(self, commands: Records) -> int:
         """Sequences commands that do not come over the wire, as ome.codec.COMMAND records, of the embedder or for a participant.
 
-        A command of several records is to be whole. Returns ome_status_t: OME_OK, OME_FULL while the ring is full, OME_STOPPED. The server must run. Raises InvalidValueError for a
-        DefineSession, and sends nothing: the numbers of sessions are the gateway's, which gives them at a logon.
+        A command of several records is to be whole. Returns ome_status_t: OME_OK, OME_FULL while the ring is full, OME_STOPPED. The server
+        must run. Raises InvalidValueError for a DefineSession, and sends nothing: the numbers of sessions are the gateway's, which gives
+        them at a logon.
         """
         if (commands["kind"] == CommandKind.DEFINE_SESSION).any():
             raise InvalidValueError(
