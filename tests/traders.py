@@ -170,8 +170,9 @@ class Trader:
         }
 
     def options(self, *, returns: bool = True) -> dict[str, Any]:
-        """Of an order entry that goes on where the ledger ends."""
-        return self._options | {"next_report": self.ledger.last + 1, "reconnect": BOUND_S if returns else None}
+        """Of an order entry that goes on where the ledger ends. The last one only listens, and may be late without any harm."""
+        own = {"reconnect": BOUND_S} if returns else {"reconnect": None, "heartbeat": None, "cancel_on_disconnect": "never"}
+        return self._options | {"next_report": self.ledger.last + 1} | own
 
     def log_on(self, *, returns: bool) -> OrderEntry:
         """An order entry that waits for what it does."""
@@ -227,7 +228,8 @@ class Listener:
 
     def log_on(self, *, returns: bool) -> DropCopy:
         """Goes on where the ledger ends; an empty one begins with the first report that there ever was."""
-        return DropCopy(**self._options, next_report=self.ledger.last + 1, reconnect=BOUND_S if returns else None)
+        own = {"reconnect": BOUND_S} if returns else {"reconnect": None, "heartbeat": None}
+        return DropCopy(**(self._options | {"next_report": self.ledger.last + 1} | own))
 
     def take(self, reports: npt.NDArray[np.void]) -> None:
         """Writes down what was received."""
