@@ -84,16 +84,8 @@ uint64_t ome_gateway_copy_at(const ome_gateway_t *gateway, const ome_session_slo
 
 uint64_t ome_gateway_first_copy(const ome_gateway_t *gateway, const ome_session_slot_t *copy)
 {
-    const ome_report_history_t *history = &gateway->history;
-    for (uint64_t number = ome_report_history_oldest(history); number <= history->made_count; number++)
-    {
-        const ome_kept_report_t *kept = ome_report_history_at(history, number);
-        if (copies_has(gateway, copy, kept))
-        {
-            return ome_report_copy_sequence(kept->copy);
-        }
-    }
-    return copy->report_sequence + 1;
+    const uint64_t first = gateway->table.participants[copy->participant].first_kept;
+    return first != 0 ? first : copy->report_sequence + 1;
 }
 
 uint64_t ome_gateway_copies_settled(const ome_gateway_t *gateway, uint16_t participant)

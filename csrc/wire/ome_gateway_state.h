@@ -185,7 +185,7 @@ ome_copy_place_t ome_gateway_find_copy(const ome_gateway_t *gateway, ome_session
 /* The number of the report at `next_kept`, or one more than the newest where there is none; 0: it is not known any more. */
 uint64_t ome_gateway_copy_at(const ome_gateway_t *gateway, const ome_session_slot_t *copy);
 
-/* The number of the participant's oldest report in memory; one more than the newest where there is none. Looks at all that is there. */
+/* The number of the participant's oldest report in memory; one more than the newest where there is none. */
 uint64_t ome_gateway_first_copy(const ome_gateway_t *gateway, const ome_session_slot_t *copy);
 
 /* The command from which on a participant surely has its number: where it is not known, that which defined the first of its sessions. */

@@ -10,7 +10,7 @@ void ome_report_history_init(ome_report_history_t *history, ome_arena_t *arena, 
     history->count_max = count_max;
 }
 
-/* The oldest report is gone: the one after it is its session's oldest, unless the session is another one by now. */
+/* The oldest report is gone: the one after it is its session's oldest and its participant's, unless these are others by now. */
 static void history_forget(const ome_report_history_t *history, ome_session_table_t *table, uint64_t number)
 {
     const ome_kept_report_t *oldest = ome_report_history_at(history, number);
@@ -19,6 +19,11 @@ static void history_forget(const ome_report_history_t *history, ome_session_tabl
     {
         session->first_kept = ome_report_history_next(history, number);
         session->last_kept = oldest->next != 0 ? session->last_kept : 0;
+    }
+    const uint16_t participant = ome_report_copy_participant(oldest->copy);
+    if (ome_session_table_is_participants(table, participant, oldest->report.engine_sequence))
+    {
+        table->participants[participant].first_kept = ome_report_copy_sequence(oldest->copy) + 1;
     }
 }
 
@@ -50,6 +55,8 @@ uint64_t ome_report_history_add(
     history->made_count = number;
     ome_kept_report_t *kept = &history->reports[number & (history->count_max - 1)];
     *kept = (ome_kept_report_t){.report = *report, .copy = copy};
+    ome_participant_reports_t *participant = &table->participants[ome_report_copy_participant(copy)];
+    participant->first_kept = participant->first_kept != 0 ? participant->first_kept : ome_report_copy_sequence(copy);
     if (session != 0)
     {
         history_link(history, &table->sessions[session], number);

@@ -59,7 +59,7 @@ static bool session_table_begin_reports(ome_session_table_t *table, uint16_t par
 {
     ome_participant_reports_t *reports = &table->participants[participant];
     const bool had_reports = reports->report_sequence != 0;
-    reports->report_sequence = 0;
+    reports->report_sequence = reports->first_kept = 0;
     reports->begun_sequence = sequence;
     return had_reports;
 }

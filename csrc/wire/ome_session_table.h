@@ -52,6 +52,7 @@ typedef struct
 typedef struct
 {
     uint64_t report_sequence; /* of the newest */
+    uint64_t first_kept; /* the number of its oldest report in memory, or of the next one; 0: it has had none since it began */
     uint64_t begun_sequence; /* of the command that gave or took the number: reports of commands up to it are another one's; 0: unknown */
     uint32_t session_count; /* its sessions in the engine */
     uint32_t copy_count; /* its drop copies that are connected */
