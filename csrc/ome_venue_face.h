@@ -39,7 +39,8 @@ ome_status_t ome_venue_create(
 /* Starts the threads. OME_OK or OME_NO_MEMORY. */
 ome_status_t ome_venue_start(ome_venue_t *venue);
 
-/* Sequences `count` commands (64 bytes each), stamped with the venue's time now. Any thread. OME_OK; OME_FULL: busy;
+/* Sequences `count` commands (64 bytes each), stamped with the venue's time now; those of several records whole, or a power cut between their
+ * parts loses what was told of the first. Any thread. OME_OK; OME_FULL: busy;
  * OME_STOPPED; OME_INVALID: more than the ring has slots. */
 ome_status_t ome_venue_submit(ome_venue_t *venue, const void *commands, uint32_t count);
 

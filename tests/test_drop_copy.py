@@ -237,6 +237,19 @@ def test_a_connection_is_a_session_or_a_drop_copy(server: Server) -> None:
         assert wire.hears_nothing()
 
 
+def test_log_and_audit_say_that_it_is_a_drop_copy(server: Server, tmp_path: Path) -> None:
+    """Who reads a participant's reports is seen: at its logon, and at its end."""
+    with Wire(server.orders_endpoint) as copy, Wire(server.orders_endpoint) as wire:
+        copy.log_on("FIRM1", logon_flags=COPY)
+        copy.ask(encode_message("Logout"))
+        wire.log_on("FIRM1")
+    server.close()
+    lines = [json.loads(line) for line in (tmp_path / "audit.log").read_text().splitlines()]
+    ends = [line for line in lines if line["kind"] in ("logon", "logout")]
+    found = [(line["kind"], line["fields"]["session"], line["fields"].get("drop_copy")) for line in ends]
+    assert found[:3] == [("logon", 0, True), ("logout", 0, True), ("logon", 1, None)]
+
+
 def test_so_many_drop_copies_of_a_participant_and_no_more(server: Server) -> None:
     """SESSION_ALLOWANCE_REACHED; each gets all; one that goes makes room; those of others have theirs."""
     copies = [Wire(server.orders_endpoint) for _ in range(OF_PARTICIPANT_MAX)]

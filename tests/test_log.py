@@ -317,6 +317,7 @@ def test_ome_run_writes_the_log_that_is_configured(tmp_path: Path, form: str) ->
         f"""[server]
 orders = "tcp://127.0.0.1:0"
 feed = "tcp://127.0.0.1:0"
+requests = "tcp://127.0.0.1:0"
 [journal]
 directory = "{tmp_path}/data"
 [log]

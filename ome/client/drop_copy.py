@@ -63,8 +63,8 @@ class DropCopy(_Copy, Receiver):
     `session` says whose each of them is. The venue's keys file gives the right by the role "drop-copy".
 
     Like `OrderEntry` it comes back after its connection breaks or the server restarts, and each report is given once. Its options mean
-    what they mean there; `next_report` 1 begins with the participant's first report. Where all sessions of a participant were gone, and it
-    begins anew, so do its reports, and SessionLost (UNKNOWN_SESSION) is raised. Raises what `OrderEntry` raises.
+    what they mean there; `next_report` 1 begins with the participant's first report. Where a participant loses its last session, because
+    others need the number, its reports begin anew at 1, and SessionLost (UNKNOWN_SESSION) is raised. Raises what `OrderEntry` raises.
     """
 
     def __init__(self, endpoint: str, participant: str, timeout: float = 5.0, **options: Unpack[_Options]) -> None:

@@ -241,6 +241,8 @@ class Gateway:
 
     def _note_logon(self, kind: LogKind, logon: _Logon, **fields: object) -> None:
         name = logon.name.decode("ascii", "backslashreplace")
+        if logon.is_copy:
+            fields |= {"session": 0, "drop_copy": True}  # its number is the gateway's own
         self._note(kind, participant=name, number=logon.number, login_id=logon.login_id, peer=logon.address, **fields)
 
     def _note_end(self, kind: LogKind, session: int, reason: Reason) -> None:
